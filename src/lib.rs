@@ -1,0 +1,3 @@
+//! Metalwright: one server that takes a machine from power-on to a finished installation.
+
+pub mod model;
