@@ -1,9 +1,54 @@
 //! The nouns of Metalwright as plain values: no I/O, no clock, nothing of the other modules.
+//!
+//! Start with `object` (what every stored object has), then `machine`. `world` is the snapshot of
+//! all objects that the rest of the program reads.
 
 mod arch;
+mod artifact;
+mod content;
+mod event;
+mod job;
+mod kind;
 mod mac;
+mod machine;
+mod name;
+mod network;
+mod object;
 mod problem;
+mod schema;
+pub mod settings;
+mod token;
+mod world;
 
 pub use arch::Arch;
+pub use artifact::{Artifact, ArtifactKind, ArtifactState, ArtifactStatus};
+pub use content::{
+    BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
+    TaskTemplate, Template, Workflow,
+};
+pub use event::{Event, NewEvent};
+pub use job::{AfterJob, Job, JobState};
+pub use kind::Kind;
 pub use mac::{Mac, MacError};
+pub use machine::{
+    BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, Run, Step, StepKind,
+    StepState, Waiting,
+};
+pub use name::{check_file_path, check_name};
+pub use network::{Cidr, Lease, LeaseState, Pool, Probe, Reservation, Subnet, SubnetMode};
+pub use object::{NoStatus, Noun, READ_ONLY_FIELDS, Reference, SITE, Stored};
 pub use problem::{Problem, nearest};
+pub use schema::{Input, check_schema, parse_input};
+pub use token::Token;
+pub use world::{HasTable, Object, Row, Table, World};
+
+/// Names that stand twice in a list where order matters and repetition has no meaning.
+fn repeated(names: &[String], pointer: &str) -> Vec<Problem> {
+    let twice = |(i, name): &(usize, &String)| names.iter().take(*i).any(|earlier| earlier == *name);
+    names
+        .iter()
+        .enumerate()
+        .filter(twice)
+        .map(|(i, name)| Problem::new(format!("{pointer}/{i}"), format!("`{name}` is listed twice")))
+        .collect()
+}

@@ -1,0 +1,461 @@
+//! The nouns of content: what packs carry and sites write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::name::{check_file_path, check_name};
+use super::{Arch, Kind, NoStatus, Noun, Object, Problem, Reference, Stored, repeated};
+
+/// Largest body of a template, in bytes.
+pub const TEMPLATE_BYTES_MAX: usize = 1 << 20;
+
+/// One Tera snippet or document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// Path-like: `kickstart/base.ks`. Other templates include it by this name.
+    pub name: String,
+    pub body: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+/// The declaration of a value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Param {
+    pub name: String,
+    /// JSON Schema 2020-12 that every value must satisfy.
+    #[serde(default = "any_schema")]
+    pub schema: Value,
+    /// The value where none is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// Values are sealed at rest and never shown.
+    #[serde(default)]
+    pub secret: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+fn any_schema() -> Value {
+    Value::Bool(true)
+}
+
+/// A named set of param values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    pub name: String,
+    #[serde(default)]
+    pub params: BTreeMap<String, Value>,
+    /// Profiles looked at after this one, in order.
+    #[serde(default)]
+    pub profiles: Vec<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+/// Name of the profile that holds for every machine.
+pub const GLOBAL_PROFILE: &str = "global";
+
+/// A step of a workflow: a bootenv to be in, and tasks to run there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootenv: Option<String>,
+    #[serde(default)]
+    pub tasks: Vec<String>,
+    #[serde(default)]
+    pub params: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub profiles: Vec<String>,
+    #[serde(default)]
+    pub required_params: Vec<String>,
+    /// How long the stage's boot may take before it has failed, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub timeout_seconds: Option<u32>,
+    /// How long it usually takes, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub expected_seconds: Option<u32>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+/// Scripts and files that run on a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    pub name: String,
+    /// Rendered in order: one with a path is a file, one without is a script.
+    #[serde(default)]
+    pub templates: Vec<TaskTemplate>,
+    /// What runs the scripts.
+    #[serde(default = "default_interpreter")]
+    pub interpreter: String,
+    /// Tasks that must have run before, once for each boot.
+    #[serde(default)]
+    pub prerequisites: Vec<String>,
+    #[serde(default)]
+    pub required_params: Vec<String>,
+    #[serde(default = "default_task_timeout")]
+    #[schemars(range(min = 1))]
+    pub timeout_seconds: u32,
+    /// How often it is run again after a failure.
+    #[serde(default)]
+    #[schemars(range(max = 100))]
+    pub retries: u32,
+    /// Tasks to run when it has failed for good.
+    #[serde(default)]
+    pub on_failure: Vec<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+fn default_interpreter() -> String {
+    "/bin/sh".to_owned()
+}
+
+fn default_task_timeout() -> u32 {
+    3600
+}
+
+/// A file or script of a task. Either `template` names a stored one or `inline` is its body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskTemplate {
+    pub name: String,
+    /// Where to write the file: absolute, or relative to the job's directory. A script has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<String>,
+}
+
+/// An ordered list of stages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Workflow {
+    pub name: String,
+    pub stages: Vec<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+/// What a bootenv is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BootenvKind {
+    /// Runs an installer, which reports when it is done.
+    Install,
+    /// Runs from memory, with an agent in it.
+    Live,
+    /// Leaves to the disk.
+    Local,
+    /// The image that registers unknown machines.
+    Discovery,
+}
+
+/// A way to boot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bootenv {
+    pub name: String,
+    pub kind: BootenvKind,
+    /// Booting it destroys what is on the disks: the machine must be armed for it.
+    #[serde(default)]
+    pub destructive: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<Os>,
+    /// What to boot, by architecture.
+    #[serde(default)]
+    pub arches: BTreeMap<Arch, BootFiles>,
+    /// The kernel's command line, a template.
+    #[serde(default)]
+    pub boot_params: String,
+    /// Files that are rendered for each machine.
+    #[serde(default)]
+    pub templates: Vec<BootTemplate>,
+    #[serde(default)]
+    pub required_params: Vec<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+/// The operating system that a bootenv installs or runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Os {
+    /// `debian`, `rocky` …
+    pub family: String,
+    pub version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codename: Option<String>,
+}
+
+/// Kernel and initrds of one architecture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BootFiles {
+    /// The artifact that holds the files.
+    pub artifact: String,
+    /// Path of the kernel in the artifact.
+    pub kernel: String,
+    /// Paths of the initrds in the artifact, in order.
+    #[serde(default)]
+    pub initrds: Vec<String>,
+    /// A loader to hand out instead of the usual one, by its name in the boot namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loader: Option<String>,
+}
+
+/// A file rendered for the machine. Either `template` names a stored one or `inline` is its body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BootTemplate {
+    pub name: String,
+    /// Where the machine fetches it, below its capability: `preseed.cfg`.
+    pub path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<String>,
+}
+
+/// One server preference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    pub name: String,
+    pub value: Value,
+}
+
+fn one_body(template: &Option<String>, inline: &Option<String>, pointer: &str) -> Vec<Problem> {
+    match (template, inline) {
+        (Some(_), None) | (None, Some(_)) => Vec::new(),
+        (Some(_), Some(_)) => vec![Problem::new(pointer, "give `template` or `inline`, not both")],
+        (None, None) => {
+            vec![Problem::new(pointer, "give `template` (the name of one) or `inline` (the text itself)")]
+        }
+    }
+}
+
+fn template_references<'a>(
+    names: impl Iterator<Item = &'a Option<String>>,
+) -> impl Iterator<Item = Reference> {
+    names.enumerate().filter_map(|(i, name)| {
+        let name = name.as_ref()?;
+        Some(Reference::new(Kind::Template, name, format!("/templates/{i}/template")))
+    })
+}
+
+impl Noun for Template {
+    const KIND: Kind = Kind::Template;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = check_name(&self.name, "/name");
+        if self.body.len() > TEMPLATE_BYTES_MAX {
+            problems.push(Problem::new("/body", format!("longer than {TEMPLATE_BYTES_MAX} bytes")));
+        }
+        problems
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Template(stored)
+    }
+}
+
+impl Noun for Param {
+    const KIND: Kind = Kind::Param;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        check_name(&self.name, "/name")
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Param(stored)
+    }
+}
+
+impl Noun for Profile {
+    const KIND: Kind = Kind::Profile;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        Reference::list(Kind::Profile, &self.profiles, "/profiles")
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = check_name(&self.name, "/name");
+        problems.extend(repeated(&self.profiles, "/profiles"));
+        problems
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Profile(stored)
+    }
+}
+
+impl Noun for Stage {
+    const KIND: Kind = Kind::Stage;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let mut references = Reference::list(Kind::Task, &self.tasks, "/tasks");
+        references.extend(Reference::list(Kind::Profile, &self.profiles, "/profiles"));
+        references.extend(self.bootenv.iter().map(|name| Reference::new(Kind::Bootenv, name, "/bootenv")));
+        references
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = check_name(&self.name, "/name");
+        problems.extend(repeated(&self.tasks, "/tasks"));
+        problems.extend(repeated(&self.profiles, "/profiles"));
+        problems
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Stage(stored)
+    }
+}
+
+impl Noun for Task {
+    const KIND: Kind = Kind::Task;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let mut references = Reference::list(Kind::Task, &self.prerequisites, "/prerequisites");
+        references.extend(Reference::list(Kind::Task, &self.on_failure, "/on_failure"));
+        references.extend(template_references(self.templates.iter().map(|template| &template.template)));
+        references
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = check_name(&self.name, "/name");
+        if !self.interpreter.starts_with('/') {
+            problems.push(Problem::new("/interpreter", "an absolute path, like /bin/sh"));
+        }
+        for (i, template) in self.templates.iter().enumerate() {
+            problems.extend(one_body(&template.template, &template.inline, &format!("/templates/{i}")));
+        }
+        problems
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Task(stored)
+    }
+}
+
+impl Noun for Workflow {
+    const KIND: Kind = Kind::Workflow;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        Reference::list(Kind::Stage, &self.stages, "/stages")
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = check_name(&self.name, "/name");
+        if self.stages.is_empty() {
+            problems.push(Problem::new("/stages", "a workflow has at least one stage"));
+        }
+        problems
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Workflow(stored)
+    }
+}
+
+impl Noun for Bootenv {
+    const KIND: Kind = Kind::Bootenv;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        template_references(self.templates.iter().map(|template| &template.template)).collect()
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = check_name(&self.name, "/name");
+        if self.kind != BootenvKind::Local && self.arches.is_empty() {
+            problems.push(Problem::new("/arches", "name a kernel for at least one architecture"));
+        }
+        for (arch, files) in &self.arches {
+            for (field, path) in std::iter::once(("kernel".to_owned(), &files.kernel))
+                .chain(files.initrds.iter().enumerate().map(|(i, path)| (format!("initrds/{i}"), path)))
+            {
+                problems.extend(check_file_path(path, &format!("/arches/{arch}/{field}")));
+            }
+        }
+        for (i, template) in self.templates.iter().enumerate() {
+            problems.extend(check_file_path(&template.path, &format!("/templates/{i}/path")));
+            problems.extend(one_body(&template.template, &template.inline, &format!("/templates/{i}")));
+            if self.templates.iter().take(i).any(|earlier| earlier.path == template.path) {
+                let what = format!("`{}` is the path of an earlier template too", template.path);
+                problems.push(Problem::new(format!("/templates/{i}/path"), what));
+            }
+        }
+        problems
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Bootenv(stored)
+    }
+}
+
+impl Noun for Setting {
+    const KIND: Kind = Kind::Setting;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        super::settings::check(self)
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Setting(stored)
+    }
+}

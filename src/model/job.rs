@@ -1,0 +1,94 @@
+//! One run of one task on one machine.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Kind, NoStatus, Noun, Object, Reference, Stored};
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Handed out; the agent has not said that it began.
+    Created,
+    Running,
+    Finished,
+    Failed,
+    /// The task wants to be run again, after a reboot or at once.
+    Incomplete,
+    Cancelled,
+    /// The agent came back without it.
+    Lost,
+}
+
+impl JobState {
+    pub fn is_open(self) -> bool {
+        matches!(self, JobState::Created | JobState::Running)
+    }
+}
+
+/// What the agent was asked to do after the job, by its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterJob {
+    Stop,
+    PowerOff,
+    Reboot,
+}
+
+/// One run of one task on one machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    pub machine: Uuid,
+    pub run: Uuid,
+    /// Index of its step in the run.
+    pub step: u32,
+    pub stage: String,
+    pub task: String,
+    pub state: JobState,
+    /// The exit code of the script that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<AfterJob>,
+    /// Why it ended as it did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Counts the runs of this step, from 1.
+    pub attempt: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// When an open job counts as failed.
+    pub deadline: Timestamp,
+    /// Bytes of its log.
+    #[serde(default)]
+    pub log_bytes: u64,
+    /// SHA-256 of everything that was rendered for it.
+    pub digest: String,
+}
+
+impl Noun for Job {
+    const KIND: Kind = Kind::Job;
+    const HAS_ID: bool = true;
+    const WRITABLE: bool = false;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        None
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        Vec::new()
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Job(stored)
+    }
+}

@@ -1,0 +1,79 @@
+//! The kinds of stored objects and their words in URLs, tables and messages.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One kind of stored object. The same word everywhere: URL, table, CLI noun, event subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Machine,
+    Bootenv,
+    Template,
+    Param,
+    Profile,
+    Stage,
+    Task,
+    Workflow,
+    Job,
+    Subnet,
+    Reservation,
+    Lease,
+    Artifact,
+    Setting,
+    Token,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 15] = [
+        Kind::Machine,
+        Kind::Bootenv,
+        Kind::Template,
+        Kind::Param,
+        Kind::Profile,
+        Kind::Stage,
+        Kind::Task,
+        Kind::Workflow,
+        Kind::Job,
+        Kind::Subnet,
+        Kind::Reservation,
+        Kind::Lease,
+        Kind::Artifact,
+        Kind::Setting,
+        Kind::Token,
+    ];
+
+    /// `machine`: the table's name, the first word of its events and of their subject.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Machine => "machine",
+            Kind::Bootenv => "bootenv",
+            Kind::Template => "template",
+            Kind::Param => "param",
+            Kind::Profile => "profile",
+            Kind::Stage => "stage",
+            Kind::Task => "task",
+            Kind::Workflow => "workflow",
+            Kind::Job => "job",
+            Kind::Subnet => "subnet",
+            Kind::Reservation => "reservation",
+            Kind::Lease => "lease",
+            Kind::Artifact => "artifact",
+            Kind::Setting => "setting",
+            Kind::Token => "token",
+        }
+    }
+
+    /// `machines`: the URL segment and the CLI noun. No kind has an irregular plural.
+    pub fn plural(self) -> String {
+        format!("{}s", self.as_str())
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,285 @@
+//! A computer, metal or virtual, and where its workflow stands.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::name::check_host_name;
+use super::{Arch, Kind, Mac, Noun, Object, Problem, Reference, Stored};
+
+/// Most network interfaces one machine may have.
+pub const MACS_MAX: usize = 64;
+
+/// One computer. Any of its MAC addresses is the machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// Its host name; unique.
+    pub name: String,
+    /// The addresses of all its network interfaces; each belongs to one machine only.
+    #[serde(default)]
+    pub macs: Vec<Mac>,
+    /// The SMBIOS system UUID; matched in both byte orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smbios_uuid: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    #[serde(default = "default_arch")]
+    pub arch: Arch,
+    /// The workflow that `start` runs when none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// Profiles in order: an earlier one wins.
+    #[serde(default)]
+    pub profiles: Vec<String>,
+    /// Values of params for this machine alone.
+    #[serde(default)]
+    pub params: BTreeMap<String, Value>,
+    /// A locked machine is not started, armed, changed or deleted until it is unlocked.
+    #[serde(default)]
+    pub locked: bool,
+}
+
+fn default_arch() -> Arch {
+    Arch::Amd64
+}
+
+/// What a machine is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineState {
+    /// Known, and no workflow has been started.
+    #[default]
+    Registered,
+    /// Something outside has to happen next: a power-on, an agent that asks.
+    Waiting,
+    /// On its way into a bootenv.
+    Booting,
+    /// An installer or a task is at work.
+    Running,
+    /// Stopped by us or by an operator until somebody looks.
+    Held,
+    /// A step failed; `retry` goes on there.
+    Failed,
+    /// The workflow ended well.
+    Complete,
+}
+
+/// What is said of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MachineStatus {
+    pub state: MachineState,
+    /// Why it is in this state, for a person.
+    #[serde(default)]
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// The bootenv it boots now; none means its local disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootenv: Option<String>,
+    /// Its address, from its lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// The run under way, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// The steps of the run, in order.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// Index of the step that is next or under way.
+    #[serde(default)]
+    pub cursor: u32,
+    /// The job under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// Until when the machine may boot a destructive bootenv; unset once the kernel was fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed_until: Option<Timestamp>,
+    /// When it last asked for anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_attempt: Option<BootAttempt>,
+    /// Attempts at this step that led nowhere.
+    #[serde(default)]
+    pub fruitless_attempts: u32,
+}
+
+/// One start of a workflow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    pub id: Uuid,
+    pub workflow: String,
+    pub started_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// No further job is handed out.
+    #[serde(default)]
+    pub paused: bool,
+    /// A rehearsal: the installer is run up to its answer file and no disk is touched.
+    #[serde(default)]
+    pub rehearse: bool,
+}
+
+/// What kind of thing a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    Stage,
+    Bootenv,
+    Task,
+}
+
+/// How a step stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    #[default]
+    Pending,
+    Running,
+    Done,
+    Failed,
+    /// Passed over, with a reason in `note`.
+    Skipped,
+}
+
+/// One step of a run, fixed when the run began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Step {
+    pub kind: StepKind,
+    /// Name of the stage, bootenv or task.
+    pub name: String,
+    /// The stage the step belongs to.
+    pub stage: String,
+    /// SHA-256 of the content it came from.
+    pub digest: String,
+    #[serde(default)]
+    pub state: StepState,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// What the machine waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Waiting {
+    pub reason: String,
+    pub since: Timestamp,
+    /// The kind of event that ends the wait: `boot.kernel_fetched`.
+    pub expected: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_at: Option<Timestamp>,
+}
+
+/// How far a power-on came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BootProgress {
+    /// The firmware asked for an address.
+    Firmware,
+    /// A network boot loader asked for an address.
+    Loader,
+    /// The boot script was fetched.
+    Script,
+    /// The kernel was fetched.
+    Kernel,
+    /// The answer file was fetched, or an agent called.
+    System,
+    /// Done, failed or timed out; `result` says which.
+    Ended,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BootResult {
+    Done,
+    Failed,
+    TimedOut,
+    /// The machine was powered on again before the attempt came to an end.
+    Superseded,
+}
+
+/// One power-on, from its first DISCOVER to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BootAttempt {
+    pub id: Uuid,
+    /// Counts the machine's attempts, from 1.
+    pub number: u64,
+    pub started_at: Timestamp,
+    /// When it last asked for anything.
+    pub seen_at: Timestamp,
+    pub progress: BootProgress,
+    /// The bootenv it was sent into; none means the local disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootenv: Option<String>,
+    /// The step of the run it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// When the kernel of a destructive bootenv was first fetched: that used up the arming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_fetched_at: Option<Timestamp>,
+    /// When an attempt that has not ended by then ends as timed out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<BootResult>,
+}
+
+impl Noun for Machine {
+    const KIND: Kind = Kind::Machine;
+    const INDEXES: &'static [&'static str] = &["name", "mac", "smbios_uuid", "address", "attempt"];
+    const HAS_ID: bool = true;
+    const HAS_STATUS: bool = true;
+    type Status = MachineStatus;
+
+    fn key(&self) -> Option<String> {
+        None
+    }
+
+    fn unique(&self, status: &MachineStatus) -> Vec<(&'static str, String)> {
+        let macs = self.macs.iter().map(|mac| ("mac", mac.to_string()));
+        let address = status.address.iter().map(|address| ("address", address.to_string()));
+        let attempt = status.boot_attempt.iter().map(|attempt| ("attempt", attempt.id.to_string()));
+        let uuid = self.smbios_uuid.iter().map(|uuid| ("smbios_uuid", uuid.to_string()));
+        let name = [("name", self.name.clone())];
+        name.into_iter().chain(macs).chain(uuid).chain(address).chain(attempt).collect()
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let mut references = Reference::list(Kind::Profile, &self.profiles, "/profiles");
+        references.extend(self.workflow.iter().map(|name| Reference::new(Kind::Workflow, name, "/workflow")));
+        references
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = check_host_name(&self.name, "/name");
+        if self.macs.len() > MACS_MAX {
+            problems.push(Problem::new("/macs", format!("a machine has at most {MACS_MAX} MAC addresses")));
+        }
+        for (i, mac) in self.macs.iter().enumerate() {
+            if !mac.is_unicast() {
+                let why = "not the address of one interface (all zero, or a multicast address)";
+                problems.push(Problem::new(format!("/macs/{i}"), format!("{mac} is {why}")));
+            }
+            if self.macs.iter().take(i).any(|earlier| earlier == mac) {
+                problems.push(Problem::new(format!("/macs/{i}"), format!("{mac} is listed twice")));
+            }
+        }
+        problems.extend(super::repeated(&self.profiles, "/profiles"));
+        problems
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Machine(stored)
+    }
+}

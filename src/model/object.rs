@@ -1,0 +1,164 @@
+//! What every stored object has besides its own fields, and the shape readers see.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Kind, Problem};
+
+/// Fields of an object that its writer may set, with what is ours beside them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored<T: Noun> {
+    /// The id of a machine or job, else the name (or address) that is its key.
+    pub key: String,
+    pub spec: T,
+    pub status: T::Status,
+    /// Faults found while it was used: a failed render, a missing artifact. They go when they are mended.
+    pub faults: Vec<Problem>,
+    pub labels: BTreeMap<String, String>,
+    /// `site`, or `pack NAME@VERSION` for content that came in a pack and is read-only.
+    pub source: String,
+    /// One more with each write; the ETag.
+    pub revision: u64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// The source of everything the site wrote itself.
+pub const SITE: &str = "site";
+
+impl<T: Noun> Stored<T> {
+    /// A first revision, written by the site.
+    pub fn new(key: String, spec: T, now: Timestamp) -> Self {
+        Stored {
+            key,
+            spec,
+            status: T::Status::default(),
+            faults: Vec::new(),
+            labels: BTreeMap::new(),
+            source: SITE.to_owned(),
+            revision: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// The next revision, to be changed and then committed against the present one.
+    pub fn next(&self, now: Timestamp) -> Self {
+        let mut next = self.clone();
+        next.revision += 1;
+        next.updated_at = now;
+        next
+    }
+
+    /// What a reader gets: the writer's fields at the top level, then ours. `problems` are those
+    /// that follow from other objects; the object's own faults are added to them.
+    pub fn view(&self, problems: &[Problem]) -> Value {
+        let mut view = as_map(&self.spec);
+        if T::HAS_ID {
+            view.insert("id".into(), self.key.clone().into());
+        }
+        if T::HAS_STATUS {
+            view.insert("status".into(), Value::Object(as_map(&self.status)));
+        }
+        let problems: Vec<&Problem> = problems.iter().chain(&self.faults).collect();
+        view.insert("problems".into(), serde_json::json!(problems));
+        view.insert("labels".into(), serde_json::json!(self.labels));
+        view.insert("source".into(), self.source.clone().into());
+        view.insert("revision".into(), self.revision.into());
+        view.insert("created_at".into(), self.created_at.to_string().into());
+        view.insert("updated_at".into(), self.updated_at.to_string().into());
+        Value::Object(view)
+    }
+
+    /// How events name it: `machine:0192…`.
+    pub fn subject(&self) -> String {
+        format!("{}:{}", T::KIND, self.key)
+    }
+}
+
+fn as_map(value: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+/// The fields of a view that are ours; a writer may send them back and they are passed over.
+pub const READ_ONLY_FIELDS: [&str; 7] =
+    ["id", "status", "problems", "source", "revision", "created_at", "updated_at"];
+
+/// One kind of object: its fields, what identifies it, and what can be said of it alone.
+pub trait Noun:
+    Serialize + DeserializeOwned + JsonSchema + Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static
+{
+    const KIND: Kind;
+    /// Whether its key is an id of its own instead of its `name` or `address`.
+    const HAS_ID: bool = false;
+    /// Whether it has a `status`.
+    const HAS_STATUS: bool = false;
+    /// Whether clients may create, change and delete it.
+    const WRITABLE: bool = true;
+    /// Names of its unique values, in the order of `unique`: the ways to refer to it besides its key.
+    const INDEXES: &'static [&'static str] = &[];
+    type Status: Serialize
+        + DeserializeOwned
+        + JsonSchema
+        + Default
+        + Clone
+        + std::fmt::Debug
+        + PartialEq
+        + Send
+        + Sync;
+
+    /// The key, where the object carries it; `None` where the server gives an id.
+    fn key(&self) -> Option<String>;
+
+    /// Values that no two objects of the kind may share: `("mac", "52:54:…")`. Each is also a way to
+    /// refer to the object: `mac:52:54:…`.
+    fn unique(&self, _status: &Self::Status) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// Other objects it names, each with a pointer to the place.
+    fn references(&self) -> Vec<Reference> {
+        Vec::new()
+    }
+
+    /// Faults that need nothing but the object to be seen.
+    fn check(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// Itself among all kinds.
+    fn object(stored: Arc<Stored<Self>>) -> super::Object;
+}
+
+/// One object naming another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    pub kind: Kind,
+    pub key: String,
+    /// Where the name stands in the object that refers.
+    pub pointer: String,
+}
+
+impl Reference {
+    pub fn new(kind: Kind, key: &str, pointer: impl Into<String>) -> Self {
+        Reference { kind, key: key.to_owned(), pointer: pointer.into() }
+    }
+
+    /// A list of names of one kind: `/profiles/0`, `/profiles/1` …
+    pub fn list(kind: Kind, keys: &[String], pointer: &str) -> Vec<Self> {
+        keys.iter().enumerate().map(|(i, key)| Reference::new(kind, key, format!("{pointer}/{i}"))).collect()
+    }
+}
+
+/// For nouns that have nothing of ours to show.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NoStatus {}

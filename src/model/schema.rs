@@ -1,0 +1,212 @@
+//! From untrusted JSON to a noun, with every fault said at once.
+
+use std::any::TypeId;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+use super::{Noun, Problem, READ_ONLY_FIELDS, nearest};
+
+/// Most faults told at once.
+const PROBLEMS_MAX: usize = 64;
+/// Most compiled schemas of params that are kept.
+const VALIDATORS_MAX: usize = 4096;
+
+/// What a writer sent: the noun's own fields, and the labels.
+#[derive(Debug)]
+pub struct Input<T> {
+    pub spec: T,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Reads a noun from what a client sent. Fields that are ours (`status`, `revision` …) are passed
+/// over, so that an object that was read can be sent back.
+///
+/// # Errors
+/// Every fault with a pointer to it: unknown fields with the nearest known name, wrong types,
+/// missing fields, and what the noun's own check finds.
+pub fn parse_input<T: Noun>(body: Value) -> Result<Input<T>, Vec<Problem>> {
+    let Value::Object(mut fields) = body else {
+        return Err(vec![Problem::new("", format!("a {} is a JSON object", T::KIND))]);
+    };
+    for field in READ_ONLY_FIELDS {
+        fields.remove(field);
+    }
+    let (labels, mut problems) = take_labels(&mut fields);
+    let body = Value::Object(fields);
+    let schema = noun_schema::<T>();
+    problems.extend(schema.problems(&body));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let spec: T = serde_json::from_value(body).map_err(|error| vec![Problem::new("", error.to_string())])?;
+    match spec.check() {
+        problems if problems.is_empty() => Ok(Input { spec, labels }),
+        problems => Err(problems),
+    }
+}
+
+fn take_labels(fields: &mut Map<String, Value>) -> (BTreeMap<String, String>, Vec<Problem>) {
+    let mut labels = BTreeMap::new();
+    let mut problems = Vec::new();
+    match fields.remove("labels") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(given)) => {
+            for (name, value) in given {
+                match value {
+                    Value::String(text) => drop(labels.insert(name, text)),
+                    _ => problems.push(Problem::new(format!("/labels/{name}"), "a label's value is text")),
+                }
+            }
+        }
+        Some(_) => problems.push(Problem::new("/labels", "labels are an object of texts")),
+    }
+    (labels, problems)
+}
+
+/// The faults of `value` under a JSON Schema, each below `pointer`. A schema that is none is itself
+/// the fault.
+pub fn check_schema(schema: &Value, value: &Value, pointer: &str) -> Vec<Problem> {
+    compiled(schema).problems(value).into_iter().map(|problem| problem.below(pointer)).collect()
+}
+
+/// A schema with its validator, and the schema's text for what may stand where.
+struct Compiled {
+    validator: Result<Validator, String>,
+    schema: Value,
+}
+
+impl Compiled {
+    fn build(schema: Value) -> Self {
+        let validator = jsonschema::options().should_validate_formats(true).build(&schema);
+        Compiled { validator: validator.map_err(|error| error.to_string()), schema }
+    }
+
+    fn problems(&self, value: &Value) -> Vec<Problem> {
+        match &self.validator {
+            Ok(validator) => {
+                let errors = validator.iter_errors(value);
+                errors.flat_map(|error| self.explain(&error)).take(PROBLEMS_MAX).collect()
+            }
+            Err(error) => vec![Problem::new("", format!("the declared schema is not usable: {error}"))],
+        }
+    }
+
+    fn explain(&self, error: &ValidationError<'_>) -> Vec<Problem> {
+        let at = error.instance_path().to_string();
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let known = self.known_beside(&error.schema_path().to_string());
+                unexpected.iter().map(|field| unknown_field(&at, field, &known)).collect()
+            }
+            ValidationErrorKind::Required { property } => {
+                let field = property.as_str().unwrap_or_default();
+                vec![Problem::new(at, format!("`{field}` is missing"))]
+            }
+            _ => vec![Problem::new(at, error.to_string())],
+        }
+    }
+
+    /// The names of the properties declared beside an `additionalProperties` keyword.
+    fn known_beside(&self, keyword: &str) -> Vec<String> {
+        let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let properties = self.schema.pointer(parent).and_then(|schema| schema.get("properties"));
+        properties.and_then(Value::as_object).map(|map| map.keys().cloned().collect()).unwrap_or_default()
+    }
+}
+
+fn unknown_field(at: &str, field: &str, known: &[String]) -> Problem {
+    let hint = match nearest(field, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are: {}", known.join(", ")),
+    };
+    let escaped = field.replace('~', "~0").replace('/', "~1");
+    Problem::new(format!("{at}/{escaped}"), format!("unknown field `{field}`; {hint}"))
+}
+
+fn noun_schema<T: Noun>() -> Arc<Compiled> {
+    static NOUNS: LazyLock<Mutex<HashMap<TypeId, Arc<Compiled>>>> = LazyLock::new(Mutex::default);
+    let mut nouns = NOUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let compile = || {
+        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        let schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+        Arc::new(Compiled::build(schema))
+    };
+    Arc::clone(nouns.entry(TypeId::of::<T>()).or_insert_with(compile))
+}
+
+fn compiled(schema: &Value) -> Arc<Compiled> {
+    static PARAMS: LazyLock<Mutex<HashMap<String, Arc<Compiled>>>> = LazyLock::new(Mutex::default);
+    let text = schema.to_string();
+    let mut params = PARAMS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = params.get(&text) {
+        return Arc::clone(known);
+    }
+    let built = Arc::new(Compiled::build(schema.clone()));
+    if params.len() >= VALIDATORS_MAX {
+        params.clear();
+    }
+    params.insert(text, Arc::clone(&built));
+    built
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Bootenv, Machine, Stage, Subnet};
+    use super::*;
+
+    fn faults<T: Noun>(body: Value) -> Vec<String> {
+        parse_input::<T>(body).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_misspelt_field_is_told_the_nearest_name() {
+        assert_eq!(
+            faults::<Machine>(json!({"name": "web1", "profils": []})),
+            ["/profils: unknown field `profils`; did you mean `profiles`?"]
+        );
+        let nested =
+            json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": [{"start": "10.0.0.1", "stop": "x"}]});
+        let faults = faults::<Subnet>(nested);
+        assert!(faults.iter().any(|fault| fault.contains("/pools/0/stop: unknown field")), "{faults:?}");
+        assert!(faults.iter().any(|fault| fault.contains("`end` is missing")), "{faults:?}");
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let faults =
+            faults::<Machine>(json!({"name": 7, "macs": ["52:54"], "arch": "amd46", "labels": {"a": 1}}));
+        for pointer in ["/name", "/macs/0", "/arch", "/labels/a"] {
+            assert!(faults.iter().any(|fault| fault.starts_with(pointer)), "{pointer} in {faults:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_read_can_be_sent_back() {
+        let input = parse_input::<Machine>(json!({"name": "web1"})).unwrap();
+        let stored = super::super::Stored::new("x".into(), input.spec.clone(), jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(parse_input::<Machine>(stored.view(&[])).unwrap().spec, input.spec);
+    }
+
+    #[test]
+    fn every_noun_has_a_schema_that_compiles() {
+        assert!(noun_schema::<Machine>().validator.is_ok());
+        assert!(noun_schema::<Bootenv>().validator.is_ok());
+        assert!(noun_schema::<Stage>().validator.is_ok());
+        assert!(noun_schema::<Subnet>().validator.is_ok());
+    }
+
+    #[test]
+    fn a_value_is_checked_against_its_declared_schema() {
+        let schema = json!({"type": "integer", "minimum": 3});
+        assert!(check_schema(&schema, &json!(3), "/params/x").is_empty());
+        assert_eq!(check_schema(&schema, &json!("3"), "/params/x")[0].pointer, "/params/x");
+        assert!(check_schema(&json!({"type": 5}), &json!(1), "/x")[0].message.contains("schema"));
+    }
+}

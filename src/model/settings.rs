@@ -1,0 +1,50 @@
+//! The server preferences there are, with what each may be.
+
+use serde_json::{Value, json};
+
+use super::{Problem, Setting, nearest};
+
+/// What an unknown machine's boot gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownMachine {
+    /// An address, and a script that leaves to the disk.
+    #[default]
+    Local,
+    /// The discovery image.
+    Discover,
+    /// An address at most.
+    Ignore,
+}
+
+/// Name, default and JSON Schema of every setting.
+pub fn known() -> [(&'static str, Value, Value); 3] {
+    [
+        ("unknown_machine", json!("local"), json!({"enum": ["local", "discover", "ignore"]})),
+        ("default_workflow", Value::Null, json!({"type": ["string", "null"]})),
+        ("default_bootenv", json!("local"), json!({"type": "string"})),
+    ]
+}
+
+/// An unknown name or a value of the wrong type.
+pub fn check(setting: &Setting) -> Vec<Problem> {
+    let known = known();
+    let Some((_, _, schema)) = known.iter().find(|(name, ..)| *name == setting.name) else {
+        let names: Vec<&str> = known.iter().map(|(name, ..)| *name).collect();
+        let hint = nearest(&setting.name, names.iter().copied()).map_or_else(
+            || format!("there are: {}", names.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return vec![Problem::new("/name", format!("there is no setting `{}`; {hint}", setting.name))];
+    };
+    super::check_schema(schema, &setting.value, "/value")
+}
+
+impl UnknownMachine {
+    pub fn from_value(value: &Value) -> Self {
+        match value.as_str() {
+            Some("discover") => UnknownMachine::Discover,
+            Some("ignore") => UnknownMachine::Ignore,
+            _ => UnknownMachine::Local,
+        }
+    }
+}

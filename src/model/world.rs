@@ -1,0 +1,268 @@
+//! All stored objects in memory: what every read, decision and render looks at.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::*;
+
+/// All objects of one kind, by key, with their unique values as an index.
+#[derive(Debug, Clone)]
+pub struct Table<T: Noun> {
+    rows: BTreeMap<String, Arc<Stored<T>>>,
+    unique: HashMap<(&'static str, String), String>,
+    generation: u64,
+}
+
+impl<T: Noun> Default for Table<T> {
+    fn default() -> Self {
+        Table { rows: BTreeMap::new(), unique: HashMap::new(), generation: 0 }
+    }
+}
+
+impl<T: Noun> Table<T> {
+    pub fn get(&self, key: &str) -> Option<&Arc<Stored<T>>> {
+        self.rows.get(key)
+    }
+
+    /// The object whose unique value `index` (`mac`, `name`, `address`) is `value`.
+    pub fn find(&self, index: &'static str, value: &str) -> Option<&Arc<Stored<T>>> {
+        self.get(self.unique.get(&(index, value.to_owned()))?)
+    }
+
+    /// Resolves what a URL or a person wrote: a key, or `index:value`.
+    pub fn resolve(&self, reference: &str) -> Option<&Arc<Stored<T>>> {
+        if let Some(row) = self.get(reference) {
+            return Some(row);
+        }
+        let (index, value) = reference.split_once(':')?;
+        let value = match index {
+            "mac" => value.parse::<Mac>().ok()?.to_string(),
+            _ => value.to_owned(),
+        };
+        let index = T::INDEXES.iter().find(|known| **known == index)?;
+        let owner = self.unique.get(&(*index, value));
+        self.get(owner?)
+    }
+
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<T>>> {
+        self.rows.values()
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Changes with every write to the table: what was computed from it holds as long as this does.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn put(&mut self, row: Arc<Stored<T>>) {
+        self.generation += 1;
+        if let Some(old) = self.rows.get(&row.key) {
+            for unique in old.spec.unique(&old.status) {
+                self.unique.remove(&unique);
+            }
+        }
+        for unique in row.spec.unique(&row.status) {
+            self.unique.insert(unique, row.key.clone());
+        }
+        self.rows.insert(row.key.clone(), row);
+    }
+
+    fn remove(&mut self, key: &str) {
+        self.generation += 1;
+        if let Some(old) = self.rows.remove(key) {
+            for unique in old.spec.unique(&old.status) {
+                self.unique.remove(&unique);
+            }
+        }
+    }
+}
+
+macro_rules! world {
+    ($($noun:ident $table:ident),* $(,)?) => {
+        /// The snapshot of all objects. Only the store changes it, in the order of its commits.
+        #[derive(Debug, Clone, Default)]
+        pub struct World {
+            $(pub $table: Table<$noun>,)*
+        }
+
+        /// One object of any kind.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Object {
+            $($noun(Arc<Stored<$noun>>),)*
+        }
+
+        $(impl HasTable<$noun> for World {
+            fn table(&self) -> &Table<$noun> {
+                &self.$table
+            }
+        })*
+
+        impl World {
+            /// Puts an object in, in place of the one with its key.
+            pub fn put(&mut self, object: Object) {
+                match object {
+                    $(Object::$noun(row) => self.$table.put(row),)*
+                }
+            }
+
+            pub fn remove(&mut self, kind: Kind, key: &str) {
+                match kind {
+                    $(Kind::$noun => self.$table.remove(key),)*
+                }
+            }
+
+            pub fn contains(&self, kind: Kind, key: &str) -> bool {
+                match kind {
+                    $(Kind::$noun => self.$table.get(key).is_some(),)*
+                }
+            }
+
+            /// Every object that names another one, with the names: `(referrer, its references)`.
+            pub fn referrers(&self, of: &Reference) -> Vec<String> {
+                let mut found = Vec::new();
+                $(found.extend(self.$table.iter().filter(|row| {
+                    row.spec.references().iter().any(|held| held.kind == of.kind && held.key == of.key)
+                }).map(|row| format!("{} {}", $noun::KIND, row.key)));)*
+                found
+            }
+        }
+
+        impl Object {
+            pub fn kind(&self) -> Kind {
+                match self {
+                    $(Object::$noun(_) => Kind::$noun,)*
+                }
+            }
+
+            pub fn key(&self) -> &str {
+                match self {
+                    $(Object::$noun(row) => &row.key,)*
+                }
+            }
+
+            pub fn revision(&self) -> u64 {
+                match self {
+                    $(Object::$noun(row) => row.revision,)*
+                }
+            }
+
+            pub fn unique(&self) -> Vec<(&'static str, String)> {
+                match self {
+                    $(Object::$noun(row) => row.spec.unique(&row.status),)*
+                }
+            }
+
+            /// The object as one JSON document, for the store.
+            ///
+            /// # Errors
+            /// A value that JSON cannot hold; none of the nouns has one.
+            pub fn encode(&self) -> Result<String, serde_json::Error> {
+                match self {
+                    $(Object::$noun(row) => serde_json::to_string(&Document {
+                        spec: &row.spec,
+                        status: &row.status,
+                        faults: &row.faults,
+                        labels: &row.labels,
+                        source: &row.source,
+                        created_at: row.created_at,
+                        updated_at: row.updated_at,
+                    }),)*
+                }
+            }
+
+            /// An object from the store.
+            ///
+            /// # Errors
+            /// The document does not fit the kind: a damaged row, or one of a later version.
+            pub fn decode(kind: Kind, row: Row<'_>) -> Result<Self, serde_json::Error> {
+                match kind {
+                    $(Kind::$noun => row.decode::<$noun>().map(|stored| Object::$noun(Arc::new(stored))),)*
+                }
+            }
+        }
+    };
+}
+
+/// A stored object as the store keeps it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    pub key: &'a str,
+    pub revision: u64,
+    pub document: &'a str,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Document<S, U, F, L, T> {
+    spec: S,
+    status: U,
+    #[serde(default)]
+    faults: F,
+    #[serde(default)]
+    labels: L,
+    source: T,
+    created_at: jiff::Timestamp,
+    updated_at: jiff::Timestamp,
+}
+
+impl Row<'_> {
+    fn decode<T: Noun>(&self) -> Result<Stored<T>, serde_json::Error> {
+        type Read<T> = Document<T, <T as Noun>::Status, Vec<Problem>, BTreeMap<String, String>, String>;
+        let document: Read<T> = serde_json::from_str(self.document)?;
+        Ok(Stored {
+            key: self.key.to_owned(),
+            spec: document.spec,
+            status: document.status,
+            faults: document.faults,
+            labels: document.labels,
+            source: document.source,
+            revision: self.revision,
+            created_at: document.created_at,
+            updated_at: document.updated_at,
+        })
+    }
+}
+
+/// Lets generic code reach a noun's own table.
+pub trait HasTable<T: Noun> {
+    fn table(&self) -> &Table<T>;
+}
+
+world! {
+    Machine machines,
+    Bootenv bootenvs,
+    Template templates,
+    Param params,
+    Profile profiles,
+    Stage stages,
+    Task tasks,
+    Workflow workflows,
+    Job jobs,
+    Subnet subnets,
+    Reservation reservations,
+    Lease leases,
+    Artifact artifacts,
+    Setting settings,
+    Token tokens,
+}
+
+impl World {
+    /// The value of a setting: the site's, or its default.
+    pub fn setting(&self, name: &str) -> serde_json::Value {
+        if let Some(set) = self.settings.get(name) {
+            return set.spec.value.clone();
+        }
+        let known = settings::known();
+        known
+            .into_iter()
+            .find(|(known, ..)| *known == name)
+            .map(|(_, default, _)| default)
+            .unwrap_or_default()
+    }
+}

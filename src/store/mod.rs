@@ -1,0 +1,126 @@
+//! Where objects, events and job logs are kept.
+//!
+//! A write is a [`Deed`]: everything one use case changes, with the events that say so, committed in one
+//! transaction or not at all. Reads of objects come from the [`World`] in memory, which the store brings
+//! up to date in the order of its commits; only events and job logs are read from the database.
+
+// mod sqlite;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::model::{Event, Kind, NewEvent, Object, World};
+// pub use sqlite::SqliteStore;
+
+/// Everything one use case changes.
+#[derive(Debug, Default, Clone)]
+pub struct Deed {
+    pub writes: Vec<Write>,
+    pub events: Vec<NewEvent>,
+}
+
+/// One change to one object.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// An object that must not exist yet.
+    Create(Object),
+    /// The next revision of an object: refused unless the stored one is exactly one below it.
+    Update(Object),
+    /// Refused unless the stored revision is this one.
+    Delete { kind: Kind, key: String, revision: u64 },
+}
+
+impl Deed {
+    pub fn create(mut self, object: Object) -> Self {
+        self.writes.push(Write::Create(object));
+        self
+    }
+
+    pub fn update(mut self, object: Object) -> Self {
+        self.writes.push(Write::Update(object));
+        self
+    }
+
+    pub fn delete(mut self, object: &Object) -> Self {
+        let (kind, key, revision) = (object.kind(), object.key().to_owned(), object.revision());
+        self.writes.push(Write::Delete { kind, key, revision });
+        self
+    }
+
+    pub fn event(mut self, event: NewEvent) -> Self {
+        self.events.push(event);
+        self
+    }
+}
+
+/// Why a deed was not done. Nothing of it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The object is at another revision than the writer saw, or is gone, or exists already.
+    #[error("{kind} {key} was changed by somebody else")]
+    Stale { kind: Kind, key: String },
+    /// A value that no two objects of a kind may share is held by another.
+    #[error("{index} {value} belongs to {kind} {holder}")]
+    Taken { kind: Kind, index: String, value: String, holder: String },
+    /// A log was written at an offset beyond its end.
+    #[error("the log has {bytes} bytes")]
+    LogGap { bytes: u64 },
+    /// The database refused or failed: disk full, read-only, damaged.
+    #[error("the database failed: {0}")]
+    Failed(String),
+}
+
+/// Which events to read.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// Only events after this number.
+    pub after: u64,
+    /// A kind, or `machine.*` for all of a noun.
+    pub kind: Option<String>,
+    pub subject: Option<String>,
+    pub attempt: Option<Uuid>,
+    pub limit: u32,
+    pub newest_first: bool,
+}
+
+/// The database. One server process writes to it.
+pub trait Store: Send + Sync + 'static {
+    /// The snapshot of all objects, as of the last commit. Cheap; hold it no longer than one decision.
+    fn world(&self) -> std::sync::RwLockReadGuard<'_, World>;
+
+    /// Does a deed: all of it is on disk when this returns, and the world shows it.
+    ///
+    /// # Errors
+    /// [`Error::Stale`], [`Error::Taken`] or [`Error::Failed`]; then nothing was written.
+    fn commit(&self, deed: Deed) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
+
+    /// Events by number, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
+
+    /// Writes a piece of a job's log at `offset`. Bytes that are there already are passed over, so a
+    /// repeated call changes nothing. Returns the length of the log.
+    ///
+    /// # Errors
+    /// [`Error::LogGap`] when `offset` is beyond the end.
+    fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, Error>>;
+
+    /// Up to `bytes_max` of a job's log from `offset`.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, Error>>;
+
+    /// Numbers of the last event of each commit, as they happen.
+    fn committed(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// Ends the writer after what is queued is done.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// The store as the rest of the program holds it.
+pub type SharedStore = Arc<dyn Store>;
