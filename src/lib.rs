@@ -1,4 +1,5 @@
 //! Metalwright: one server that takes a machine from power-on to a finished installation.
 
+pub mod app;
 pub mod model;
 pub mod store;

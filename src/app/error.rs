@@ -1,0 +1,56 @@
+//! Why a use case did not do what was asked. `api::error` alone turns it into HTTP.
+
+use crate::model::{Kind, Noun, Problem};
+use crate::store;
+
+/// The refusals there are. Each carries what its reader needs to act.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// There is no such object, or the caller may not see it.
+    #[error("there is no {kind} `{reference}`")]
+    NotFound { kind: Kind, reference: String },
+    /// What was sent is at fault; every fault is listed.
+    #[error("{} at fault: {}", .0.len(), .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<Problem>),
+    /// A query, reference or header that cannot be understood.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The object has another revision than the writer expects.
+    #[error("{kind} `{key}` is at revision {present}, not {expected}: read it again")]
+    Stale { kind: Kind, key: String, expected: u64, present: u64 },
+    /// It cannot be done in the present state: taken, in use, locked.
+    #[error("{0}")]
+    Conflict(String),
+    /// Not signed in.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// Signed in, but without the grant.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Too much at once; trying again later helps.
+    #[error("{0}")]
+    Busy(String),
+    /// Something of ours failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    pub fn not_found<T: Noun>(reference: &str) -> Self {
+        Error::NotFound { kind: T::KIND, reference: reference.to_owned() }
+    }
+
+    pub fn invalid(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Error::Invalid(vec![Problem::new(pointer, message)])
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Stale { .. } | store::Error::Taken { .. } => Error::Conflict(error.to_string()),
+            store::Error::LogGap { .. } => Error::Conflict(error.to_string()),
+            store::Error::Failed(_) => Error::Failed(error.to_string()),
+        }
+    }
+}
