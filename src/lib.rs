@@ -1,5 +1,7 @@
 //! Metalwright: one server that takes a machine from power-on to a finished installation.
 
 pub mod app;
+pub mod boot;
+pub mod config;
 pub mod model;
 pub mod store;

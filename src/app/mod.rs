@@ -48,7 +48,7 @@ impl App {
         table.resolve(reference).cloned().ok_or_else(|| Error::not_found::<T>(reference))
     }
 
-    async fn commit(&self, deed: Deed) -> Result<Vec<Event>, Error> {
+    pub(crate) async fn commit(&self, deed: Deed) -> Result<Vec<Event>, Error> {
         Ok(self.store.commit(deed).await?)
     }
 

@@ -1,0 +1,84 @@
+//! When a power-on is a new one.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{BootAttempt, BootProgress};
+
+/// How long a firmware or loader that asks again is still the same power-on. PXE clients retry for about a
+/// minute (PXE 2.1 §2.2.4: 4, 8, 16 and 32 seconds).
+const SAME_POWER_ON: SignedDuration = SignedDuration::from_secs(70);
+
+/// Whether something that asks at `progress` belongs to the attempt `last` or begins another one.
+///
+/// A stage that was passed does not come back without a reset: firmware that asks after its loader ran is a
+/// new power-on. A stage that asks twice is the same power-on for as long as clients retry.
+pub fn is_new(last: Option<&BootAttempt>, progress: BootProgress, now: Timestamp) -> bool {
+    let Some(last) = last else { return true };
+    if last.progress == BootProgress::Ended {
+        return true;
+    }
+    let idle = now.duration_since(last.seen_at);
+    match progress {
+        BootProgress::Firmware => last.progress > BootProgress::Firmware || idle > SAME_POWER_ON,
+        // iPXE asks for an address right before it fetches its script, and in firmware's place where it is
+        // the card's own ROM.
+        BootProgress::Loader => {
+            last.progress > BootProgress::Loader || (last.progress == progress && idle > SAME_POWER_ON)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn attempt(progress: BootProgress) -> BootAttempt {
+        BootAttempt {
+            id: Uuid::nil(),
+            number: 1,
+            started_at: Timestamp::UNIX_EPOCH,
+            seen_at: Timestamp::UNIX_EPOCH,
+            progress,
+            bootenv: None,
+            step: None,
+            kernel_fetched_at: None,
+            deadline: None,
+            result: None,
+        }
+    }
+
+    fn after(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_power_on_is_told_from_a_retry_by_what_was_reached_and_by_time() {
+        use BootProgress::*;
+        let cases = [
+            (Firmware, Firmware, 4, false),
+            (Firmware, Firmware, 100, true),
+            (Firmware, Loader, 4, false),
+            (Firmware, Loader, 100, false),
+            (Loader, Loader, 4, false),
+            (Loader, Loader, 100, true),
+            (Loader, Firmware, 4, true),
+            (Script, Loader, 4, true),
+            (Kernel, Firmware, 4, true),
+            (System, Loader, 600, true),
+            (Script, Script, 600, false),
+            (Ended, Script, 1, true),
+        ];
+        for (reached, asks, seconds, new) in cases {
+            let last = attempt(reached);
+            assert_eq!(
+                is_new(Some(&last), asks, after(seconds)),
+                new,
+                "{asks:?} {seconds} s after {reached:?}"
+            );
+        }
+        assert!(is_new(None, Firmware, after(0)));
+    }
+}

@@ -1,0 +1,54 @@
+//! The unguessable part of a machine's URLs: `m/<capability>/preseed.cfg`.
+//!
+//! It is made from the attempt's id and the server's key, so that nothing secret is stored, it belongs to one
+//! attempt, and it dies with it.
+
+use hmac::{Hmac, KeyInit, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+/// Bytes of the keyed hash that go into a capability.
+const TAG_BYTES: usize = 16;
+
+/// The capability of an attempt: 32 hex digits of its id, a dash, 32 hex digits of proof.
+pub fn issue(key: &[u8; 32], attempt: Uuid) -> String {
+    let tag = tag(key, attempt);
+    let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{hex}", attempt.simple())
+}
+
+/// The attempt a capability was issued for, if it was issued with this key.
+pub fn open(key: &[u8; 32], capability: &str) -> Option<Uuid> {
+    let (id, _) = capability.split_once('-')?;
+    let attempt = Uuid::try_parse(id).ok()?;
+    let genuine: bool = issue(key, attempt).as_bytes().ct_eq(capability.as_bytes()).into();
+    genuine.then_some(attempt)
+}
+
+fn tag(key: &[u8; 32], attempt: Uuid) -> [u8; TAG_BYTES] {
+    let mut out = [0; TAG_BYTES];
+    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) {
+        mac.update(b"boot attempt ");
+        mac.update(attempt.as_bytes());
+        for (to, from) in out.iter_mut().zip(mac.finalize().into_bytes()) {
+            *to = from;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capability_opens_with_its_key_only_and_not_when_altered() {
+        let attempt = Uuid::from_u128(7);
+        let capability = issue(&[1; 32], attempt);
+        assert_eq!(open(&[1; 32], &capability), Some(attempt));
+        assert_eq!(open(&[2; 32], &capability), None);
+        assert_eq!(open(&[1; 32], &capability.replace('0', "1")), None);
+        assert_eq!(open(&[1; 32], ""), None);
+    }
+}

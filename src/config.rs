@@ -1,0 +1,280 @@
+//! What operators write, and what was checked of it.
+//!
+//! Defaults are in the code; a file comes over them, then the environment (`METALWRIGHT_…`), then flags.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::model::nearest;
+
+/// A listener's address, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    At(SocketAddr),
+    Off,
+}
+
+impl std::str::FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Listen::Off);
+        }
+        text.parse().map(Listen::At).map_err(|_| {
+            format!("`{text}` is not an address to listen on: write it like 0.0.0.0:8080, or `off`")
+        })
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The checked configuration of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub data: PathBuf,
+    pub api: Listen,
+    pub boot_http: Listen,
+    pub tftp: Listen,
+    pub tftp_single_port: bool,
+    pub dhcp_interfaces: Vec<String>,
+    pub dhcp_port: u16,
+    /// The user to become once every port is bound.
+    pub user: Option<String>,
+    pub log_format: LogFormat,
+    /// A `tracing` filter: `info`, `metalwright::dhcp=debug`.
+    pub log_level: String,
+}
+
+/// Settings as flags and environment variables give them; what is unset comes from the file.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Flags {
+    /// The data directory: database, certificate, administrator's token.
+    #[arg(long, env = "METALWRIGHT_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// A TOML file with settings.
+    #[arg(long, env = "METALWRIGHT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the API listens (TLS): ADDRESS:PORT or off [default: 127.0.0.1:8443].
+    #[arg(long, env = "METALWRIGHT_API_LISTEN", value_name = "ADDRESS")]
+    pub api_listen: Option<String>,
+    /// Where boot files are served over HTTP: ADDRESS:PORT or off [default: 0.0.0.0:8080].
+    #[arg(long, env = "METALWRIGHT_BOOT_HTTP", value_name = "ADDRESS")]
+    pub boot_http: Option<String>,
+    /// Where TFTP listens: ADDRESS:PORT or off [default: 0.0.0.0:69].
+    #[arg(long, env = "METALWRIGHT_TFTP_LISTEN", value_name = "ADDRESS")]
+    pub tftp_listen: Option<String>,
+    /// Send TFTP data from the listening port, for networks that translate addresses.
+    #[arg(long, env = "METALWRIGHT_TFTP_SINGLE_PORT", value_name = "BOOL", num_args = 0..=1,
+          default_missing_value = "true")]
+    pub tftp_single_port: Option<bool>,
+    /// A network interface to answer DHCP on; repeat for more. DHCP is off without one.
+    #[arg(
+        long = "dhcp-interface",
+        env = "METALWRIGHT_DHCP_INTERFACES",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub dhcp_interfaces: Vec<String>,
+    /// The port DHCP listens on [default: 67].
+    #[arg(long, env = "METALWRIGHT_DHCP_PORT", value_name = "PORT")]
+    pub dhcp_port: Option<u16>,
+    /// The user to run as once every port is bound.
+    #[arg(long, env = "METALWRIGHT_USER", value_name = "NAME")]
+    pub user: Option<String>,
+    #[arg(long, env = "METALWRIGHT_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// What to log: error, warn, info, debug, or a filter like metalwright::dhcp=debug [default: info].
+    #[arg(long, env = "METALWRIGHT_LOG", value_name = "FILTER")]
+    pub log_level: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct File {
+    data: Option<PathBuf>,
+    user: Option<String>,
+    api: ListenSection,
+    boot: BootSection,
+    tftp: TftpSection,
+    dhcp: DhcpSection,
+    log: LogSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ListenSection {
+    listen: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct BootSection {
+    http: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TftpSection {
+    listen: Option<String>,
+    single_port: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DhcpSection {
+    interfaces: Option<Vec<String>>,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct LogSection {
+    format: Option<String>,
+    level: Option<String>,
+}
+
+/// Every key there is, by section; the empty section is the top level.
+const KEYS: [(&str, &[&str]); 6] = [
+    ("", &["data", "user", "api", "boot", "tftp", "dhcp", "log"]),
+    ("api", &["listen"]),
+    ("boot", &["http"]),
+    ("tftp", &["listen", "single_port"]),
+    ("dhcp", &["interfaces", "port"]),
+    ("log", &["format", "level"]),
+];
+
+impl Config {
+    /// Puts defaults, file, environment and flags together.
+    ///
+    /// # Errors
+    /// Everything that is wrong, one line each, with the file, the key and what to write instead.
+    pub fn load(flags: Flags) -> Result<Self, String> {
+        let file = match &flags.config {
+            Some(path) => read(path)?,
+            None => File::default(),
+        };
+        let mut faults = Vec::new();
+        let mut listen = |flag: Option<String>, file: Option<String>, port: u16, name: &str| {
+            let default = if name == "api.listen" { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+            let Some(text) = flag.or(file) else {
+                return Listen::At(SocketAddr::new(IpAddr::V4(default), port));
+            };
+            text.parse().unwrap_or_else(|fault| {
+                faults.push(format!("{name}: {fault}"));
+                Listen::Off
+            })
+        };
+        let api = listen(flags.api_listen, file.api.listen, 8443, "api.listen");
+        let boot_http = listen(flags.boot_http, file.boot.http, 8080, "boot.http");
+        let tftp = listen(flags.tftp_listen, file.tftp.listen, 69, "tftp.listen");
+        let data = flags.data.or(file.data).unwrap_or_else(|| {
+            faults.push("data: name a data directory with --data DIR".to_owned());
+            PathBuf::new()
+        });
+        let log_format = flags.log_format.or_else(|| match file.log.format.as_deref() {
+            None | Some("text") => Some(LogFormat::Text),
+            Some("json") => Some(LogFormat::Json),
+            Some(other) => {
+                faults.push(format!("log.format: `{other}` is neither `text` nor `json`"));
+                None
+            }
+        });
+        let named = |names: Vec<String>| (!names.is_empty()).then_some(names);
+        let config = Config {
+            data,
+            api,
+            boot_http,
+            tftp,
+            tftp_single_port: flags.tftp_single_port.or(file.tftp.single_port).unwrap_or(false),
+            dhcp_interfaces: named(flags.dhcp_interfaces).or(file.dhcp.interfaces).unwrap_or_default(),
+            dhcp_port: flags.dhcp_port.or(file.dhcp.port).unwrap_or(67),
+            user: flags.user.or(file.user),
+            log_format: log_format.unwrap_or_default(),
+            log_level: flags.log_level.or(file.log.level).unwrap_or_else(|| "info".to_owned()),
+        };
+        if faults.is_empty() { Ok(config) } else { Err(faults.join("\n")) }
+    }
+}
+
+fn read(path: &Path) -> Result<File, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    parse(&text).map_err(|fault| format!("{}: {fault}", path.display()))
+}
+
+fn parse(text: &str) -> Result<File, String> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+    let unknown = unknown_keys(&table);
+    if !unknown.is_empty() {
+        return Err(unknown.join("\n"));
+    }
+    File::deserialize(table).map_err(|error| error.to_string())
+}
+
+fn unknown_keys(table: &toml::Table) -> Vec<String> {
+    let known =
+        |section: &str| KEYS.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, keys)| keys);
+    let mut unknown = Vec::new();
+    let mut look = |section: &str, table: &toml::Table| {
+        for key in table.keys().filter(|key| !known(section).contains(&key.as_str())) {
+            let full = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
+            let hint = match nearest(key, known(section).iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are: {}", known(section).join(", ")),
+            };
+            unknown.push(format!("unknown key `{full}`; {hint}"));
+        }
+    };
+    look("", table);
+    for (section, value) in table {
+        if let (Some(inner), true) = (value.as_table(), known("").contains(&section.as_str())) {
+            look(section, inner);
+        }
+    }
+    unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_keys_are_refused_with_the_nearest_known_one() {
+        let error = parse("[dhcp]\ninterface = [\"eth1\"]\n[tfpt]\nlisten = \"off\"\n").unwrap_err();
+        assert!(error.contains("`dhcp.interface`; did you mean `interfaces`?"), "{error}");
+        assert!(error.contains("`tfpt`; did you mean `tftp`?"), "{error}");
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_the_defaults() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metalwright.toml");
+        std::fs::write(&path, "[boot]\nhttp = \"127.0.0.1:81\"\n[tftp]\nlisten = \"off\"\n").unwrap();
+        let flags = Flags {
+            data: Some("/d".into()),
+            config: Some(path),
+            boot_http: Some("127.0.0.1:82".into()),
+            ..Flags::default()
+        };
+        let config = Config::load(flags).unwrap();
+        assert_eq!(config.boot_http, "127.0.0.1:82".parse().unwrap());
+        assert_eq!(config.tftp, Listen::Off);
+        assert_eq!(config.api, "127.0.0.1:8443".parse().unwrap());
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let flags =
+            Flags { api_listen: Some("here".into()), tftp_listen: Some("69".into()), ..Flags::default() };
+        let error = Config::load(flags).unwrap_err();
+        assert_eq!(error.lines().count(), 3, "{error}");
+    }
+}
