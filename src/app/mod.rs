@@ -4,6 +4,7 @@
 //! One file a subject. [`App`] holds what they share; each use case takes a [`Ctx`], reads the world,
 //! builds a deed and commits it.
 
+pub mod artifacts;
 mod ctx;
 mod error;
 
@@ -28,6 +29,11 @@ pub struct App {
 impl App {
     pub fn new(store: SharedStore) -> Self {
         App { store }
+    }
+
+    /// The time all decisions are made at.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
     }
 
     /// The snapshot of all objects. Do not hold it over an await.

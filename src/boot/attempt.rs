@@ -42,6 +42,8 @@ mod tests {
             started_at: Timestamp::UNIX_EPOCH,
             seen_at: Timestamp::UNIX_EPOCH,
             progress,
+            client_arch: None,
+            server: None,
             bootenv: None,
             step: None,
             kernel_fetched_at: None,

@@ -49,6 +49,9 @@ pub enum ArtifactState {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactStatus {
     pub state: ArtifactState,
+    /// The path that was read; another `path` than this one has still to be.
+    #[serde(default)]
+    pub read_path: String,
     /// 0 to 100 while it is being read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100))]

@@ -219,6 +219,12 @@ pub struct BootAttempt {
     /// When it last asked for anything.
     pub seen_at: Timestamp,
     pub progress: BootProgress,
+    /// The architecture code its firmware sent (DHCP option 93); 0 is BIOS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_arch: Option<u16>,
+    /// The address of ours that faces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Ipv4Addr>,
     /// The bootenv it was sent into; none means the local disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootenv: Option<String>,

@@ -91,6 +91,8 @@ fn attempt(progress: BootProgress, kernel_fetched: Option<Timestamp>) -> BootAtt
         started_at: NOW,
         seen_at: NOW,
         progress,
+        client_arch: None,
+        server: None,
         bootenv: Some("debian-12-install".into()),
         step: Some(0),
         kernel_fetched_at: kernel_fetched,
