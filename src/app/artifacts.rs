@@ -45,12 +45,14 @@ pub async fn reconcile(app: &Arc<App>) -> Result<(), Error> {
 
 fn needs_reading(artifact: &Stored<Artifact>) -> bool {
     let status = &artifact.status;
-    let there = Path::new(&artifact.spec.path).exists();
+    let there = || Path::new(&artifact.spec.path).exists();
     status.read_path != artifact.spec.path
-        || matches!(status.state, ArtifactState::Fetching | ArtifactState::Extracting)
-        || (status.state == ArtifactState::Ready) != there
-            && (there || status.state != ArtifactState::Missing)
-            && !(there && status.state == ArtifactState::Failed)
+        || match status.state {
+            ArtifactState::Fetching | ArtifactState::Extracting => true,
+            ArtifactState::Ready => !there(),
+            ArtifactState::Missing => there(),
+            ArtifactState::Failed => false,
+        }
 }
 
 async fn set_status(app: &App, artifact: &Stored<Artifact>, status: ArtifactStatus) -> Result<(), Error> {
