@@ -1,3 +1,4 @@
 //! Metalwright: one server that takes a machine from power-on to a finished installation.
 
 pub mod model;
+pub mod render;
