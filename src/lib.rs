@@ -4,4 +4,5 @@ pub mod app;
 pub mod boot;
 pub mod config;
 pub mod model;
+pub mod render;
 pub mod store;

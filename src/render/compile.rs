@@ -1,0 +1,313 @@
+//! A set of templates compiled once and never changed. A broken template makes only itself and what
+//! includes it unusable: the template engine adds all or nothing, so the bad ones are isolated here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sha2::{Digest, Sha256};
+use tera::Tera;
+
+use crate::model::nearest;
+use crate::render::engine::TemplateUse;
+use crate::render::problem::{ProblemKind, RenderProblem};
+use crate::render::references::{Reference, References, scan};
+use crate::render::{filters, functions};
+
+/// Templates on one path of includes, the outermost counted. The engine recurses for each.
+pub(super) const INCLUDE_DEPTH_MAX: usize = 32;
+/// The same for a template that defines components: the engine lets those call each other 20 deep, and
+/// each call can go through all of its includes again.
+pub(super) const COMPONENT_DEPTH_MAX: usize = 8;
+/// How often templates that failed are tried again, for components defined in a later template.
+const RETRIES_MAX: usize = 8;
+/// The engine's variable that dumps all others, in an order that differs from render to render.
+const DUMP_VARIABLE: &str = "__tera_context";
+
+pub(super) struct TemplateSet {
+    pub tera: Tera,
+    pub known: HashMap<String, Known>,
+    pub broken: BTreeMap<String, RenderProblem>,
+    /// The template that defines each component.
+    definers: HashMap<String, String>,
+}
+
+/// What is known of a usable template.
+pub(super) struct Known {
+    /// Itself and everything it can include, by name.
+    pub uses: Vec<TemplateUse>,
+}
+
+struct Source {
+    body: String,
+    references: References,
+}
+
+type Sources = BTreeMap<String, Source>;
+type Broken = BTreeMap<String, RenderProblem>;
+
+pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> TemplateSet {
+    let sources: Sources = templates
+        .into_iter()
+        .map(|(name, body)| {
+            let references = scan(&body);
+            (name, Source { body, references })
+        })
+        .collect();
+    let mut broken = refuse_early(&sources);
+    let order = in_order_of_need(&sources, &mut broken);
+    let mut tera = engine();
+    let usable: Vec<(&str, &str)> = order
+        .iter()
+        .filter(|name| !broken.contains_key(**name))
+        .filter_map(|name| Some((*name, sources.get(*name)?.body.as_str())))
+        .collect();
+    let failed = add_what_can_be_added(&mut tera, &usable);
+    for (name, error) in failed {
+        let problem = explain(&name, &error, &sources, &broken);
+        broken.insert(name, problem);
+    }
+    let definers = definers(&sources, &broken);
+    let known = known_templates(&sources, &broken, &definers);
+    TemplateSet { tera, known, broken, definers }
+}
+
+/// A template engine with our functions and filters and no templates.
+fn engine() -> Tera {
+    let mut tera = Tera::new();
+    tera.autoescape_on(Vec::<&str>::new());
+    functions::register(&mut tera);
+    filters::register(&mut tera);
+    tera
+}
+
+/// What must not reach the template engine although it would take it.
+fn refuse_early(sources: &Sources) -> Broken {
+    let mut broken = Broken::new();
+    let mut definers: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, source) in sources {
+        if source.body.contains(DUMP_VARIABLE) {
+            let message = format!("`{DUMP_VARIABLE}` is not allowed: its order changes with every render");
+            broken.insert(name.clone(), RenderProblem::new(ProblemKind::Template, name, message));
+        }
+        for component in &source.references.defines {
+            if let Some(first) = definers.get(component.as_str()) {
+                let message = format!("component `{component}` is already defined in template `{first}`");
+                broken.insert(name.clone(), RenderProblem::new(ProblemKind::Template, name, message));
+            } else {
+                definers.insert(component, name);
+            }
+        }
+    }
+    broken
+}
+
+/// The names so that each comes after those it includes. What includes itself, or nests too deep, is
+/// broken and left out.
+fn in_order_of_need<'a>(sources: &'a Sources, broken: &mut Broken) -> Vec<&'a str> {
+    let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut order = Vec::with_capacity(sources.len());
+    let mut waiting: Vec<&str> = Vec::new();
+    let mut users: HashMap<&str, Vec<&str>> = HashMap::new();
+    let mut needs: HashMap<&str, usize> = HashMap::new();
+    for (name, source) in sources {
+        let included = existing(sources, source);
+        needs.insert(name, included.len());
+        included.iter().for_each(|target| users.entry(target).or_default().push(name));
+        if included.is_empty() {
+            waiting.push(name);
+        }
+    }
+    while let Some(name) = waiting.pop() {
+        let included = sources.get(name).map(|source| existing(sources, source)).unwrap_or_default();
+        let below = included.iter().filter_map(|target| depths.get(target)).max().copied().unwrap_or(0);
+        depths.insert(name, below + 1);
+        match too_deep(name, below + 1, sources) {
+            None => order.push(name),
+            Some(problem) => drop(broken.insert(name.to_owned(), problem)),
+        }
+        for user in users.get(name).into_iter().flatten() {
+            if let Some(left) = needs.get_mut(user) {
+                *left -= 1;
+                if *left == 0 {
+                    waiting.push(user);
+                }
+            }
+        }
+    }
+    for name in sources.keys().filter(|name| !depths.contains_key(name.as_str())) {
+        broken.insert(name.clone(), circular(name, sources, &depths));
+    }
+    order
+}
+
+fn existing<'a>(sources: &'a Sources, source: &'a Source) -> BTreeSet<&'a str> {
+    let names = source.references.templates.iter().map(|reference| reference.name.as_str());
+    names.filter(|name| sources.contains_key(*name)).collect()
+}
+
+fn too_deep(name: &str, depth: usize, sources: &Sources) -> Option<RenderProblem> {
+    let defines = sources.get(name).is_some_and(|source| !source.references.defines.is_empty());
+    let (what, most) = match defines {
+        true => ("a template that defines components", COMPONENT_DEPTH_MAX),
+        false => ("a template", INCLUDE_DEPTH_MAX),
+    };
+    let message = format!("includes nest {depth} templates deep: {what} may have {most}");
+    (depth > most).then(|| RenderProblem::new(ProblemKind::Template, name, message))
+}
+
+/// `name` includes itself, or something that does: follows the includes that could not be ordered.
+fn circular(name: &str, sources: &Sources, ordered: &BTreeMap<&str, usize>) -> RenderProblem {
+    let unordered = |source: &Source| {
+        let references = source.references.templates.iter();
+        references.cloned().find(|r| sources.contains_key(&r.name) && !ordered.contains_key(r.name.as_str()))
+    };
+    let mut chain = vec![name.to_owned()];
+    let mut place = (1, 1);
+    while let Some(next) = chain.last().and_then(|last| sources.get(last)).and_then(unordered) {
+        if chain.len() == 1 {
+            place = (next.line, next.column);
+        }
+        let seen = chain.contains(&next.name);
+        chain.push(next.name);
+        if seen {
+            break;
+        }
+    }
+    let message = format!("includes never end: {}", chain.join(" → "));
+    RenderProblem::new(ProblemKind::Template, name, message).at(place.0, place.1)
+}
+
+/// Adds all that can be added and answers the rest with the engine's errors.
+fn add_what_can_be_added(tera: &mut Tera, usable: &[(&str, &str)]) -> Vec<(String, tera::Error)> {
+    let mut failed = add_halves(tera, usable);
+    for _ in 0..RETRIES_MAX {
+        let names: BTreeSet<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
+        let again: Vec<_> = usable.iter().copied().filter(|(name, _)| names.contains(name)).collect();
+        let left = add_halves(tera, &again);
+        let progress = left.len() < again.len();
+        failed = left;
+        if failed.is_empty() || !progress {
+            break;
+        }
+    }
+    failed
+}
+
+/// Adding is atomic, so a batch that fails is halved until the templates at fault stand alone.
+fn add_halves(tera: &mut Tera, batch: &[(&str, &str)]) -> Vec<(String, tera::Error)> {
+    if batch.is_empty() {
+        return Vec::new();
+    }
+    let error = match tera.add_raw_templates(batch.iter().copied()) {
+        Ok(()) => return Vec::new(),
+        Err(error) => error,
+    };
+    if let [(name, _)] = batch {
+        return vec![((*name).to_owned(), error)];
+    }
+    let (first, second) = batch.split_at(batch.len() / 2);
+    let mut failed = add_halves(tera, first);
+    failed.extend(add_halves(tera, second));
+    failed
+}
+
+/// Why the engine refused `name`. An include of something broken or absent is told by our own
+/// knowledge of the includes, with the place and the cause.
+fn explain(name: &str, error: &tera::Error, sources: &Sources, broken: &Broken) -> RenderProblem {
+    let references = sources.get(name).map(|source| source.references.templates.as_slice()).unwrap_or(&[]);
+    let own = RenderProblem::from_tera(error, name);
+    if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) {
+        return own;
+    }
+    let at = |reference: &Reference, message: String| {
+        RenderProblem::new(ProblemKind::Template, name, message).at(reference.line, reference.column)
+    };
+    for reference in references {
+        let target = reference.name.as_str();
+        if let Some(cause) = broken.get(target) {
+            return at(reference, format!("includes `{target}`, which is broken: {}", root_cause(cause)));
+        }
+        if !sources.contains_key(target) {
+            let meant = nearest(target, sources.keys().map(String::as_str))
+                .map_or_else(String::new, |meant| format!(" Did you mean `{meant}`?"));
+            return at(reference, format!("there is no template `{target}`.{meant}"));
+        }
+    }
+    with_broken_component(own, sources, broken)
+}
+
+/// An unknown component may be one whose own template is broken.
+fn with_broken_component(mut problem: RenderProblem, sources: &Sources, broken: &Broken) -> RenderProblem {
+    let unknown = problem.message.strip_prefix("Unknown component `").and_then(|name| name.strip_suffix('`'));
+    let definer = unknown.and_then(|component| {
+        let defines = |source: &Source| source.references.defines.contains(component);
+        let (definer, _) = sources.iter().find(|(_, source)| defines(source))?;
+        let cause = root_cause(broken.get(definer)?);
+        Some(format!("uses component `{component}` of template `{definer}`, which is broken: {cause}"))
+    });
+    if let Some(message) = definer {
+        problem.message = message;
+    }
+    problem
+}
+
+/// The end of a chain of broken includes, so that messages do not nest.
+fn root_cause(cause: &RenderProblem) -> String {
+    match cause.message.split_once(", which is broken: ") {
+        Some((_, root)) => root.to_owned(),
+        None => cause.to_string(),
+    }
+}
+
+fn definers(sources: &Sources, broken: &Broken) -> HashMap<String, String> {
+    let usable = sources.iter().filter(|(name, _)| !broken.contains_key(*name));
+    usable
+        .flat_map(|(name, source)| source.references.defines.iter().map(|c| (c.clone(), name.clone())))
+        .collect()
+}
+
+fn known_templates(
+    sources: &Sources,
+    broken: &Broken,
+    definers: &HashMap<String, String>,
+) -> HashMap<String, Known> {
+    let usable = || sources.iter().filter(|(name, _)| !broken.contains_key(*name));
+    let digests: HashMap<&str, String> =
+        usable().map(|(name, source)| (name.as_str(), hex_sha256(source.body.as_bytes()))).collect();
+    let closure = |name: &str, source: &Source| {
+        let mut seen = BTreeSet::from([name.to_owned()]);
+        let mut waiting = vec![source];
+        while let Some(source) = waiting.pop() {
+            let included = source.references.templates.iter().map(|reference| reference.name.as_str());
+            let defining = source.references.uses.iter().filter_map(|c| definers.get(c).map(String::as_str));
+            for used in included.chain(defining) {
+                if let Some(source) = sources.get(used).filter(|_| seen.insert(used.to_owned())) {
+                    waiting.push(source);
+                }
+            }
+        }
+        let template = |name: String| Some(TemplateUse { sha256: digests.get(name.as_str())?.clone(), name });
+        Known { uses: seen.into_iter().filter_map(template).collect() }
+    };
+    usable().map(|(name, source)| (name.clone(), closure(name, source))).collect()
+}
+
+impl TemplateSet {
+    /// What a body that has no name of its own is made from: itself, as `name`, and its includes.
+    pub fn uses_of_inline(&self, name: &str, body: &str) -> Vec<TemplateUse> {
+        let own = TemplateUse { name: name.to_owned(), sha256: hex_sha256(body.as_bytes()) };
+        let references = scan(body);
+        let definers =
+            references.uses.iter().filter_map(|component| self.definers.get(component).map(String::as_str));
+        let included = references.templates.iter().map(|reference| reference.name.as_str());
+        let known = included.chain(definers).filter_map(|name| self.known.get(name));
+        let below: BTreeSet<&TemplateUse> = known.flat_map(|known| known.uses.iter()).collect();
+        std::iter::once(own).chain(below.into_iter().cloned()).collect()
+    }
+}
+
+pub(super) fn hex_sha256(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digest = Sha256::digest(bytes);
+    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?'));
+    digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

@@ -1,0 +1,52 @@
+//! What a template sees: named values, params, callback URLs, package repositories.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::render::params::Params;
+
+/// Everything one render may depend on. Two renders of one template set with equal inputs give the
+/// same bytes. Has no `Debug`: `params` may hold opened secrets.
+#[derive(Clone)]
+pub struct Input {
+    /// Top-level names: `machine`, `bootenv`, `stage`, `task`, `server`, `boot` and so on. Their names
+    /// appear in error messages, so a secret is never a name and never a value here: secrets are params.
+    pub variables: Map<String, Value>,
+    pub params: Params,
+    /// Absent where the render belongs to no boot attempt.
+    pub callbacks: Option<Callbacks>,
+    pub repositories: Vec<Repository>,
+    /// What the salts of `password_hash` come from: the machine's id. Need not be secret; must stay
+    /// the same for the machine, or its documents change at every render.
+    pub salt_seed: String,
+}
+
+/// Where the machine reports to, and where its own files are.
+#[derive(Clone, Debug)]
+pub struct Callbacks {
+    /// URL of the capability path without a trailing slash: `http://10.0.0.1:8080/m/8f…`.
+    pub base: String,
+}
+
+/// A package repository as `repos()` shows it to templates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Repository {
+    pub tag: String,
+    pub url: String,
+    /// `apt`, `yum`, `zypper` and so on.
+    #[serde(default)]
+    pub package_type: String,
+    /// Suite or release: `bookworm`.
+    #[serde(default)]
+    pub distribution: String,
+    #[serde(default)]
+    pub components: Vec<String>,
+    /// Whether the operating system is installed from it.
+    #[serde(default)]
+    pub install_source: bool,
+    /// Whether it carries security updates.
+    #[serde(default)]
+    pub security_source: bool,
+}

@@ -1,0 +1,203 @@
+//! The functions templates can call. Each checks the deadline first and refuses arguments it does
+//! not know, so that a misspelt `default=` is not silently ignored.
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::Serialize;
+use tera::{Kwargs, State, Tera, TeraResult, Value};
+
+use crate::model::nearest;
+use crate::render::params::{Level, SecretSealed};
+use crate::render::problem::ProblemKind;
+use crate::render::scope::{self, Scope};
+
+/// Numbers one call of `range` may give.
+pub(super) const RANGE_NUMBERS_MAX: u64 = 100_000;
+/// Levels named when a param has no value.
+const LEVELS_NAMED_MAX: usize = 16;
+/// What an installer may report, as the last segment of its callback URL.
+const CALLBACK_EVENTS: [&str; 3] = ["done", "failed", "log"];
+/// What a path segment of a URL may not carry as it is (RFC 3986 section 3.3).
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+type Body = fn(&Kwargs, &Scope) -> TeraResult<Value>;
+
+/// Name, the arguments it takes, what it does.
+const FUNCTIONS: [(&str, &[&str], Body); 8] = [
+    ("param", &["name", "default"], param),
+    ("has_param", &["name"], has_param),
+    ("compose", &["name", "default"], compose),
+    ("repos", &["tag"], repos),
+    ("callback_url", &["event"], callback_url),
+    ("file_url", &["path"], file_url),
+    ("range", &["start", "end", "step", "step_by"], range),
+    ("throw", &["message"], throw),
+];
+
+pub(super) fn register(tera: &mut Tera) {
+    for (name, takes, body) in FUNCTIONS {
+        tera.register_function(name, move |arguments: Kwargs, _: &State| -> TeraResult<Value> {
+            let scope = scope::current()?;
+            check_arguments(name, takes, &arguments)?;
+            body(&arguments, &scope)
+        });
+    }
+}
+
+/// Refuses arguments a function or filter does not take.
+pub(super) fn check_arguments(name: &str, takes: &[&str], arguments: &Kwargs) -> TeraResult<()> {
+    for (given, _) in arguments.iter() {
+        let given = given.as_str().unwrap_or_default();
+        if !takes.contains(&given) {
+            let known = if takes.is_empty() { "none".to_owned() } else { takes.join(", ") };
+            return Err(tera::Error::message(format!(
+                "`{name}` has no argument `{given}`: it takes {known}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The template engine's value of anything that can be serialised.
+pub(super) fn to_value<T: Serialize + ?Sized>(value: &T) -> TeraResult<Value> {
+    Value::try_from_serializable(value)
+}
+
+fn param(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+    let name = arguments.must_get::<&str>("name")?;
+    match scope.params.get(name).map_err(|sealed| refuse_secret(scope, sealed))? {
+        Some(found) => {
+            scope.record(name, Some(found.level));
+            if found.secret {
+                scope.record_secret(found.value);
+            }
+            to_value(found.value)
+        }
+        None => fallback(name, arguments, scope),
+    }
+}
+
+fn compose(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+    let name = arguments.must_get::<&str>("name")?;
+    match scope.params.compose(name).map_err(|sealed| refuse_secret(scope, sealed))? {
+        Some(found) => {
+            found.levels.iter().for_each(|level| scope.record(name, Some(level)));
+            if found.secret {
+                scope.record_secret(&found.value);
+            }
+            to_value(&found.value)
+        }
+        None => fallback(name, arguments, scope),
+    }
+}
+
+fn has_param(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+    let name = arguments.must_get::<&str>("name")?;
+    let level = scope.params.level_of(name);
+    scope.record(name, level);
+    Ok(Value::from(level.is_some()))
+}
+
+fn refuse_secret(scope: &Scope, sealed: SecretSealed) -> tera::Error {
+    scope.refuse(ProblemKind::Sealed, sealed.to_string())
+}
+
+fn fallback(name: &str, arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+    if let Some(default) = arguments.get::<Value>("default")? {
+        scope.record(name, None);
+        return Ok(default);
+    }
+    let levels: Vec<&Level> = scope.params.levels().collect();
+    let searched: Vec<String> = levels.iter().take(LEVELS_NAMED_MAX).map(|level| level.to_string()).collect();
+    let searched = match (searched.is_empty(), levels.len().saturating_sub(LEVELS_NAMED_MAX)) {
+        (true, _) => "there are no params here".to_owned(),
+        (false, 0) => format!("looked in {}", searched.join(", ")),
+        (false, more) => format!("looked in {} and {more} more levels", searched.join(", ")),
+    };
+    let names = scope.params.names();
+    let meant = nearest(name, names.iter().copied())
+        .map_or_else(String::new, |meant| format!(" Did you mean `{meant}`?"));
+    let message = format!(
+        "param `{name}` has no value: {searched}.{meant} Set it at one of these levels, or write \
+         param(name=\"{name}\", default=…)"
+    );
+    let names = names.into_iter().map(str::to_owned).collect();
+    Err(scope.refuse_naming(ProblemKind::Missing, message, names))
+}
+
+fn repos(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+    let tag = arguments.get::<&str>("tag")?;
+    let chosen: Vec<_> =
+        scope.repositories.iter().filter(|repository| tag.is_none_or(|tag| repository.tag == tag)).collect();
+    to_value(&chosen)
+}
+
+fn callback_url(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+    let event = arguments.must_get::<&str>("event")?;
+    if !CALLBACK_EVENTS.contains(&event) {
+        let events = CALLBACK_EVENTS.join(", ");
+        return Err(tera::Error::message(format!("`{event}` is not something to report: use {events}")));
+    }
+    Ok(Value::from(format!("{}/{event}", callback_base("callback_url", scope)?)))
+}
+
+fn file_url(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+    let path = arguments.must_get::<&str>("path")?;
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
+        return Err(tera::Error::message(format!("`{path}` is not the path of a file: write `dir/name`")));
+    }
+    let segments: Vec<String> =
+        segments.iter().map(|segment| utf8_percent_encode(segment, SEGMENT).to_string()).collect();
+    Ok(Value::from(format!("{}/{}", callback_base("file_url", scope)?, segments.join("/"))))
+}
+
+fn callback_base<'a>(function: &str, scope: &'a Scope) -> TeraResult<&'a str> {
+    match &scope.callbacks {
+        Some(callbacks) => Ok(callbacks.base.trim_end_matches('/')),
+        None => Err(tera::Error::message(format!(
+            "`{function}` works only in documents of a machine that boots: this one belongs to no boot attempt"
+        ))),
+    }
+}
+
+fn range(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+    let start = arguments.get::<i64>("start")?.unwrap_or(0);
+    let end = arguments.must_get::<i64>("end")?;
+    let step = match arguments.get::<i64>("step")? {
+        Some(step) => step,
+        None => arguments.get::<i64>("step_by")?.unwrap_or(1),
+    };
+    if step == 0 {
+        return Err(tera::Error::message("`range` cannot go by steps of 0"));
+    }
+    let distance = (i128::from(end) - i128::from(start)) * i128::from(step.signum());
+    let steps = (distance.max(0) as u128).div_ceil(u128::from(step.unsigned_abs()));
+    let count = u64::try_from(steps).unwrap_or(u64::MAX);
+    if count > RANGE_NUMBERS_MAX {
+        let message = format!("`range` would give {count} numbers: at most {RANGE_NUMBERS_MAX} are allowed");
+        return Err(scope.refuse(ProblemKind::Limit, message));
+    }
+    scope.burn(count.max(1))?;
+    let numbers = std::iter::successors(Some(start), |number| number.checked_add(step));
+    Ok(Value::from(numbers.take(count as usize).collect::<Vec<i64>>()))
+}
+
+fn throw(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+    let message = arguments.must_get::<&str>("message")?;
+    Err(scope.refuse(ProblemKind::Template, message))
+}

@@ -1,0 +1,281 @@
+//! How a param gets its value: layers looked through in order, highest first.
+//!
+//! Loading the layers of a machine and opening its sealed secrets is the caller's work; here are
+//! only values, their order, and the names that are secret.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// Param values by name.
+pub type ParamValues = Map<String, Value>;
+
+/// How many levels of a merge are followed into; deeper maps are taken whole from the higher level.
+const MERGE_DEPTH_MAX: usize = 64;
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Machine,
+    Profile(String),
+    Stage(String),
+    /// A profile of the machine's current stage.
+    StageProfile(String),
+    Global,
+    /// The default of the param's declaration.
+    Default,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Level::Machine => f.write_str("machine"),
+            Level::Profile(name) => write!(f, "profile `{name}`"),
+            Level::Stage(name) => write!(f, "stage `{name}`"),
+            Level::StageProfile(name) => write!(f, "stage profile `{name}`"),
+            Level::Global => f.write_str("profile `global`"),
+            Level::Default => f.write_str("defaults"),
+        }
+    }
+}
+
+/// The values set at one level. Shared: a profile's map is not copied for each machine.
+#[derive(Clone)]
+pub struct Layer {
+    pub level: Level,
+    pub values: Arc<ParamValues>,
+}
+
+impl Layer {
+    pub fn new(level: Level, values: impl Into<Arc<ParamValues>>) -> Self {
+        Layer { level, values: values.into() }
+    }
+}
+
+/// Whether this render may read secret params.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretAccess {
+    /// Reading one is refused.
+    Sealed,
+    /// The machine was armed for this render, or the job runs; the layers hold opened values.
+    Open,
+}
+
+/// A secret param was asked for where secrets stay sealed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "param `{0}` is secret and stays sealed here: it is opened only for a machine that is armed for this \
+     document, or for a job that is running"
+)]
+pub struct SecretSealed(pub String);
+
+/// A value and where it came from.
+pub struct Resolved<'a> {
+    pub value: &'a Value,
+    pub level: &'a Level,
+    pub secret: bool,
+}
+
+/// A value merged over all levels that have one, named highest first.
+pub struct Composed<'a> {
+    pub value: Value,
+    pub levels: Vec<&'a Level>,
+    pub secret: bool,
+}
+
+/// A param some template read. `level` is absent where no level had a value and the template's own
+/// fallback was used.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct ParamRead {
+    pub name: String,
+    pub level: Option<Level>,
+}
+
+/// The params of one machine. Has no `Debug`: it may hold opened secrets.
+#[derive(Clone)]
+pub struct Params {
+    layers: Vec<Layer>,
+    secrets: Arc<BTreeSet<String>>,
+    access: SecretAccess,
+}
+
+impl Params {
+    /// `layers` highest first: machine, its profiles in order, stage, stage's profiles, global,
+    /// defaults. With [`SecretAccess::Open`] the layers hold secret values as plain text.
+    pub fn new(layers: Vec<Layer>, secrets: impl Into<Arc<BTreeSet<String>>>, access: SecretAccess) -> Self {
+        Params { layers, secrets: secrets.into(), access }
+    }
+
+    /// No params at all.
+    pub fn empty() -> Self {
+        Params::new(Vec::new(), BTreeSet::new(), SecretAccess::Sealed)
+    }
+
+    /// The value of the highest level that has one.
+    ///
+    /// # Errors
+    /// The param has a value, is secret, and secrets are sealed here.
+    pub fn get(&self, name: &str) -> Result<Option<Resolved<'_>>, SecretSealed> {
+        let Some((level, value)) = self.hits(name).next() else { return Ok(None) };
+        let secret = self.open(name)?;
+        Ok(Some(Resolved { value, level, secret }))
+    }
+
+    /// The level that would answer [`Params::get`]. Never opens a secret.
+    pub fn level_of(&self, name: &str) -> Option<&Level> {
+        self.hits(name).next().map(|(level, _)| level)
+    }
+
+    /// Merges the values of all levels, lowest first: maps deeply, lists by joining, of anything else
+    /// the higher level's wins.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn compose(&self, name: &str) -> Result<Option<Composed<'_>>, SecretSealed> {
+        let hits: Vec<_> = self.hits(name).collect();
+        let Some((lowest, higher)) = hits.split_last() else { return Ok(None) };
+        let secret = self.open(name)?;
+        let mut value = lowest.1.clone();
+        for (_, over) in higher.iter().rev() {
+            merge(&mut value, over, MERGE_DEPTH_MAX);
+        }
+        Ok(Some(Composed { value, levels: hits.iter().map(|(level, _)| *level).collect(), secret }))
+    }
+
+    /// Every param that has a value, by name. Sealed ones show as `{"sealed": true}`.
+    pub fn aggregate(&self) -> BTreeMap<&str, Resolved<'_>> {
+        static SEALED: LazyLock<Value> = LazyLock::new(|| json!({"sealed": true}));
+        let mut all = BTreeMap::new();
+        for layer in &self.layers {
+            for (name, value) in layer.values.iter() {
+                let secret = self.secrets.contains(name);
+                let value = if secret && self.access == SecretAccess::Sealed { &*SEALED } else { value };
+                all.entry(name.as_str()).or_insert(Resolved { value, level: &layer.level, secret });
+            }
+        }
+        all
+    }
+
+    /// The levels in the order they are looked at.
+    pub fn levels(&self) -> impl Iterator<Item = &Level> {
+        self.layers.iter().map(|layer| &layer.level)
+    }
+
+    /// The names that have a value at some level, sorted.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.layers.iter().flat_map(|layer| layer.values.keys().map(String::as_str)).collect()
+    }
+
+    fn hits<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a Level, &'a Value)> {
+        self.layers.iter().filter_map(move |layer| Some((&layer.level, layer.values.get(name)?)))
+    }
+
+    fn open(&self, name: &str) -> Result<bool, SecretSealed> {
+        match (self.secrets.contains(name), self.access) {
+            (true, SecretAccess::Sealed) => Err(SecretSealed(name.to_owned())),
+            (secret, _) => Ok(secret),
+        }
+    }
+}
+
+fn merge(below: &mut Value, over: &Value, depth_left: usize) {
+    match (below, over) {
+        (Value::Object(below), Value::Object(over)) if depth_left > 0 => {
+            for (key, value) in over {
+                match below.get_mut(key) {
+                    Some(lower) => merge(lower, value, depth_left - 1),
+                    None => drop(below.insert(key.clone(), value.clone())),
+                }
+            }
+        }
+        (Value::Array(below), Value::Array(over)) => below.extend_from_slice(over),
+        (below, over) => *below = over.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(level: Level, values: Value) -> Layer {
+        Layer::new(level, values.as_object().unwrap().clone())
+    }
+
+    fn machine_in_two_profiles(access: SecretAccess) -> Params {
+        let layers = vec![
+            layer(Level::Machine, json!({"disk": "/dev/sda", "packages": ["vim"]})),
+            layer(
+                Level::Profile("web".into()),
+                json!({"disk": "/dev/vda", "packages": ["nginx"], "net": {
+                "dns": {"search": ["web.lan"]}, "mtu": 9000}, "password": "hunter2"}),
+            ),
+            layer(
+                Level::Global,
+                json!({"packages": ["curl"], "net": {
+                "dns": {"search": ["lan"], "port": 53}, "mtu": 1500}}),
+            ),
+            layer(Level::Default, json!({"disk": "auto", "timezone": "UTC"})),
+        ];
+        Params::new(layers, BTreeSet::from(["password".to_owned()]), access)
+    }
+
+    #[test]
+    fn the_highest_level_wins_and_is_named() {
+        let params = machine_in_two_profiles(SecretAccess::Sealed);
+        let disk = params.get("disk").unwrap().unwrap();
+        assert_eq!((disk.value, disk.level), (&json!("/dev/sda"), &Level::Machine));
+        let timezone = params.get("timezone").unwrap().unwrap();
+        assert_eq!((timezone.value, timezone.level), (&json!("UTC"), &Level::Default));
+        assert!(params.get("absent").unwrap().is_none());
+    }
+
+    #[test]
+    fn compose_joins_lists_and_merges_maps_lowest_first() {
+        let params = machine_in_two_profiles(SecretAccess::Sealed);
+        let packages = params.compose("packages").unwrap().unwrap();
+        assert_eq!(packages.value, json!(["curl", "nginx", "vim"]));
+        assert_eq!(packages.levels, [&Level::Machine, &Level::Profile("web".into()), &Level::Global]);
+        let net = params.compose("net").unwrap().unwrap();
+        assert_eq!(net.value, json!({"dns": {"search": ["lan", "web.lan"], "port": 53}, "mtu": 9000}));
+    }
+
+    #[test]
+    fn compose_of_unlike_kinds_takes_the_higher_level() {
+        let params = Params::new(
+            vec![layer(Level::Machine, json!({"x": "text"})), layer(Level::Global, json!({"x": [1]}))],
+            BTreeSet::new(),
+            SecretAccess::Sealed,
+        );
+        assert_eq!(params.compose("x").unwrap().unwrap().value, json!("text"));
+    }
+
+    #[test]
+    fn a_sealed_secret_is_refused_by_name_and_an_open_one_is_marked() {
+        let sealed = machine_in_two_profiles(SecretAccess::Sealed);
+        assert_eq!(sealed.get("password").err(), Some(SecretSealed("password".into())));
+        assert_eq!(sealed.compose("password").err(), Some(SecretSealed("password".into())));
+        assert_eq!(sealed.level_of("password"), Some(&Level::Profile("web".into())));
+        let open = machine_in_two_profiles(SecretAccess::Open);
+        let password = open.get("password").unwrap().unwrap();
+        assert_eq!((password.value, password.secret), (&json!("hunter2"), true));
+    }
+
+    #[test]
+    fn the_aggregate_has_every_name_once_and_hides_what_is_sealed() {
+        let params = machine_in_two_profiles(SecretAccess::Sealed);
+        let all = params.aggregate();
+        let names: Vec<_> = all.keys().copied().collect();
+        assert_eq!(names, ["disk", "net", "packages", "password", "timezone"]);
+        assert_eq!(all["password"].value, &json!({"sealed": true}));
+        assert_eq!(all["packages"].value, &json!(["vim"]));
+        assert_eq!(
+            machine_in_two_profiles(SecretAccess::Open).aggregate()["password"].value,
+            &json!("hunter2")
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! Password hashes as crypt(5) writes them.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha_crypt::{CustomizedPasswordHasher, Params, ShaCrypt};
+use sha2::Sha256;
+
+/// 96 bits, which is the 16 characters SHA-crypt allows.
+const SALT_BYTES: usize = 12;
+
+/// Prefixes of crypt(5) hashes and how long their last field is.
+const HASHES: [(&str, usize); 9] = [
+    ("$1$", 22),
+    ("$5$", 43),
+    ("$6$", 86),
+    ("$2a$", 53),
+    ("$2b$", 53),
+    ("$2y$", 53),
+    ("$7$", 43),
+    ("$gy$", 43),
+    ("$y$", 43),
+];
+
+/// Whether the text already is a hash that crypt(3) knows.
+pub(super) fn is_hash(text: &str) -> bool {
+    let fits = |prefix: &str, last_length: usize| {
+        let fields = text.strip_prefix(prefix)?;
+        let (_, last) = fields.rsplit_once('$')?;
+        Some(last.len() == last_length)
+    };
+    let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"./$=,".contains(&b));
+    clean && HASHES.iter().any(|(prefix, length)| fits(prefix, *length) == Some(true))
+}
+
+/// The SHA-512 crypt of `password`. The salt is made from `seed` and `label`, never from the password:
+/// a salt that is a quick digest of the password would undo the slow hash.
+pub(super) fn sha512_crypt(password: &str, seed: &str, label: &str) -> Result<String, String> {
+    let mut salt = <Hmac<Sha256>>::new_from_slice(seed.as_bytes()).map_err(|error| error.to_string())?;
+    salt.update(b"password_hash\0");
+    salt.update(label.as_bytes());
+    let salt = salt.finalize().into_bytes();
+    let salt = salt.get(..SALT_BYTES).unwrap_or_default();
+    let hash = ShaCrypt::SHA512
+        .hash_password_customized(password.as_bytes(), salt, None, None, Params::RECOMMENDED)
+        .map_err(|error| error.to_string())?;
+    // 5000 rounds are what an absent field means; old readers know only the short form.
+    Ok(hash.as_str().replacen("$rounds=5000$", "$", 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_what_other_implementations_make_of_the_same_salt() {
+        // `openssl passwd -6 -salt SALT "Hello world! 'é"` gives this for the salt of `machine-1`.
+        let expected = "$6$.SW.TpDO8wEnOoh1$CfM/PFXmbcd.gUzyn7MMclmEwFkAegDnEdKObwV.GTMpsKmuQG8mG35Zo5llxNNntOw7F8XnBuMNXvosqpzWk1";
+        assert_eq!(sha512_crypt("Hello world! 'é", "machine-1", "").unwrap(), expected);
+    }
+
+    #[test]
+    fn the_salt_is_the_machines_and_not_the_passwords() {
+        let salt = |password, seed, label| {
+            sha512_crypt(password, seed, label).unwrap().split('$').nth(2).unwrap().to_owned()
+        };
+        assert_eq!(salt("a", "m1", ""), salt("b", "m1", ""));
+        assert_ne!(salt("a", "m1", ""), salt("a", "m2", ""));
+        assert_ne!(salt("a", "m1", ""), salt("a", "m1", "root"));
+    }
+
+    #[test]
+    fn only_whole_hashes_count_as_hashes() {
+        let hash = sha512_crypt("x", "m", "").unwrap();
+        assert!(is_hash(&hash));
+        assert!(is_hash("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7"));
+        assert!(is_hash("$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"));
+        for text in ["$6$", "$6$secret", "hunter2", "", "$6$salt$short", &format!("{hash} ")] {
+            assert!(!is_hash(text), "{text}");
+        }
+    }
+}

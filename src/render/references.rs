@@ -1,0 +1,197 @@
+//! Which templates and components a template names, found without rendering it.
+//!
+//! The template engine checks names itself but does not tell what they are; the include depth, the
+//! provenance and the message about a broken include need them. This reader follows the engine's
+//! lexical rules (strings, comments, raw blocks) and nothing more: it explains, the engine decides.
+
+use std::collections::BTreeSet;
+
+/// An `include` or `extends` of another template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub name: String,
+    /// 1-based.
+    pub line: usize,
+    /// 1-based, in characters.
+    pub column: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct References {
+    pub templates: Vec<Reference>,
+    /// Components this template defines.
+    pub defines: BTreeSet<String>,
+    /// Components it uses.
+    pub uses: BTreeSet<String>,
+}
+
+pub(super) fn scan(body: &str) -> References {
+    let mut found = References::default();
+    let mut at = 0;
+    while let Some(start) = find(body, at, "{") {
+        at = match body.get(start..start + 2) {
+            Some("{#") => find(body, start + 2, "#}").map_or(body.len(), |end| end + 2),
+            Some("{{") => read_tag(body, start, &mut found),
+            Some("{%") if tag_word(body, start) == "raw" => end_of_raw(body, start),
+            Some("{%") => read_tag(body, start, &mut found),
+            _ => start + 1,
+        };
+    }
+    found
+}
+
+fn find(body: &str, from: usize, what: &str) -> Option<usize> {
+    Some(from + body.get(from..)?.find(what)?)
+}
+
+/// The first word of the tag that opens at `start`.
+fn tag_word(body: &str, start: usize) -> &str {
+    let inside = body.get(start + 2..).unwrap_or_default();
+    let inside = inside.strip_prefix('-').unwrap_or(inside).trim_start();
+    inside.split(|c: char| !is_name(c)).next().unwrap_or_default()
+}
+
+fn end_of_raw(body: &str, start: usize) -> usize {
+    let mut at = start + 2;
+    while let Some(tag) = find(body, at, "{%") {
+        at = tag + 2;
+        if tag_word(body, tag) == "endraw" {
+            break;
+        }
+    }
+    find(body, at, "%}").map_or(body.len(), |end| end + 2)
+}
+
+fn is_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+enum Token<'a> {
+    Word(&'a str),
+    Text(&'a str),
+    Sign(char),
+}
+
+/// Reads one tag or expression and answers where it ends.
+fn read_tag(body: &str, start: usize, found: &mut References) -> usize {
+    let statement = body.get(start..start + 2) == Some("{%");
+    let close = if statement { "%}" } else { "}}" };
+    let mut at = start + 2;
+    let mut before = None;
+    let mut words = 0;
+    while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
+        if rest.starts_with(close) {
+            return at + 2;
+        }
+        let (token, length) = next_token(rest);
+        match (&before, &token) {
+            (Some(Token::Word("include" | "extends")), Token::Text(name)) if statement && words == 1 => {
+                let (line, column) = place(body, start);
+                found.templates.push(Reference { name: (*name).to_owned(), line, column });
+            }
+            (Some(Token::Word("component")), Token::Word(_)) if statement && words == 1 => {
+                found.defines.insert(dotted_name(rest).to_owned());
+            }
+            (Some(Token::Sign('<')), Token::Word(_)) => {
+                found.uses.insert(dotted_name(rest).to_owned());
+            }
+            _ => {}
+        }
+        match token {
+            Token::Sign(sign) if sign.is_whitespace() || (sign == '-' && words == 0) => {}
+            token => {
+                words += usize::from(matches!(token, Token::Word(_)));
+                before = Some(token);
+            }
+        }
+        at += length;
+    }
+    body.len()
+}
+
+/// The first token of `rest` and its length in bytes. `rest` is not empty.
+fn next_token(rest: &str) -> (Token<'_>, usize) {
+    let first = rest.chars().next().unwrap_or(' ');
+    if matches!(first, '"' | '\'' | '`') {
+        let inside = rest.get(1..).unwrap_or_default();
+        let length = end_of_text(inside, first);
+        return (Token::Text(inside.get(..length).unwrap_or_default()), length + 2);
+    }
+    if is_name(first) {
+        let length = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        return (Token::Word(rest.get(..length).unwrap_or_default()), length);
+    }
+    (Token::Sign(first), first.len_utf8())
+}
+
+fn end_of_text(inside: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in inside.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return at,
+            _ => {}
+        }
+    }
+    inside.len()
+}
+
+fn dotted_name(rest: &str) -> &str {
+    let length = rest.find(|c| !is_name(c) && c != '.').unwrap_or(rest.len());
+    rest.get(..length).unwrap_or_default()
+}
+
+fn place(body: &str, at: usize) -> (usize, usize) {
+    let before = body.get(..at).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count() + 1;
+    (line, before.get(line_start..).unwrap_or_default().chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(body: &str) -> Vec<String> {
+        scan(body).templates.into_iter().map(|reference| reference.name).collect()
+    }
+
+    #[test]
+    fn includes_are_found_with_any_quote_and_any_spacing() {
+        assert_eq!(names("{% include \"a\" %}{%include 'b'%}{%- include `c` -%}"), ["a", "b", "c"]);
+        assert_eq!(
+            names("{% extends \"base\" %}\n{% block x %}{% include \"in\" %}{% endblock %}"),
+            ["base", "in"]
+        );
+    }
+
+    #[test]
+    fn what_only_looks_like_an_include_is_not_one() {
+        assert_eq!(names("{# {% include \"a\" %} #}"), [""; 0]);
+        assert_eq!(names("{% raw %}{% include \"a\" %}{%- endraw %}{% include \"b\" %}"), ["b"]);
+        assert_eq!(names("{{ \"}}{% include 'a' %}\" }}{% set x = \"%}{% include 'b' %}\" %}"), [""; 0]);
+        assert_eq!(names("{{ include }} { % include 'a' %}"), [""; 0]);
+    }
+
+    #[test]
+    fn a_reference_has_its_place() {
+        let found = scan("one\n  é {% include \"a\" %}");
+        assert_eq!(found.templates, [Reference { name: "a".into(), line: 2, column: 5 }]);
+    }
+
+    #[test]
+    fn components_are_told_from_comparisons() {
+        let found = scan("{% component ui.Card(x) %}{% endcomponent %}{{ <Disk n={1} /> }}{{ 1 < 2 }}");
+        assert_eq!(found.defines, BTreeSet::from(["ui.Card".to_owned()]));
+        assert!(found.uses.contains("Disk"));
+        assert!(scan("{% <ui.Card> %}x{% </ui.Card> %}").uses.contains("ui.Card"));
+    }
+
+    #[test]
+    fn unfinished_tags_do_not_hang_or_panic() {
+        for body in ["{", "{%", "{{ 'a", "{% include \"a", "{% raw %}", "{#", "{% include 'é\\"] {
+            scan(body);
+        }
+    }
+}

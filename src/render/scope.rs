@@ -1,0 +1,175 @@
+//! What one render in progress knows: its input, what it has left to spend, what it has read.
+//!
+//! The engine's functions belong to the compiled template set and are shared by all renders, so each
+//! render thread carries its own scope while it works. Nothing of it outlives the [`Entered`] guard.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Instant;
+
+use serde_json::Value;
+use tera::TeraResult;
+
+use crate::render::context::{Callbacks, Repository};
+use crate::render::params::{Level, ParamRead, Params};
+use crate::render::problem::{ProblemKind, WITHHELD};
+
+/// Names told to the author of a template that asked for one that does not exist.
+pub(super) const AVAILABLE_MAX: usize = 64;
+
+pub(super) struct Scope {
+    pub params: Params,
+    pub callbacks: Option<Callbacks>,
+    pub repositories: Vec<Repository>,
+    pub salt_seed: String,
+    pub deadline: Instant,
+    pub fuel: Cell<u64>,
+    reads: RefCell<BTreeSet<ParamRead>>,
+    /// Texts of the secrets that were read: what no message may contain.
+    secrets: RefCell<BTreeSet<String>>,
+    secret_read: Cell<bool>,
+    failure: RefCell<Option<Failure>>,
+}
+
+/// What a function of ours knows about its refusal beyond the text the template engine carries.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub kind: ProblemKind,
+    pub message: String,
+    pub available: Vec<String>,
+}
+
+impl Scope {
+    pub fn new(input: ScopeInput, deadline: Instant, fuel: u64) -> Self {
+        Scope {
+            params: input.params,
+            callbacks: input.callbacks,
+            repositories: input.repositories,
+            salt_seed: input.salt_seed,
+            deadline,
+            fuel: Cell::new(fuel),
+            reads: RefCell::default(),
+            secrets: RefCell::default(),
+            secret_read: Cell::new(false),
+            failure: RefCell::default(),
+        }
+    }
+
+    /// Fails once the render's time is up.
+    pub fn check_deadline(&self) -> TeraResult<()> {
+        if Instant::now() < self.deadline {
+            return Ok(());
+        }
+        Err(self.refuse(ProblemKind::Limit, "the render took longer than it may: look for loops over loops"))
+    }
+
+    /// Takes `amount` from what the loops of this render may still spend.
+    pub fn burn(&self, amount: u64) -> TeraResult<()> {
+        match self.fuel.get().checked_sub(amount) {
+            Some(left) => Ok(self.fuel.set(left)),
+            None => {
+                self.fuel.set(0);
+                let message = "`range` was asked for more numbers than one render may have: look for ranges \
+                               inside ranges";
+                Err(self.refuse(ProblemKind::Limit, message))
+            }
+        }
+    }
+
+    pub fn refuse(&self, kind: ProblemKind, message: impl Into<String>) -> tera::Error {
+        self.refuse_naming(kind, message, Vec::new())
+    }
+
+    /// A refusal that also says which names there are.
+    pub fn refuse_naming(
+        &self,
+        kind: ProblemKind,
+        message: impl Into<String>,
+        mut available: Vec<String>,
+    ) -> tera::Error {
+        available.truncate(AVAILABLE_MAX);
+        let message = message.into();
+        let error = tera::Error::message(&message);
+        *self.failure.borrow_mut() = Some(Failure { kind, message, available });
+        error
+    }
+
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.borrow().clone()
+    }
+
+    pub fn record(&self, name: &str, level: Option<&Level>) {
+        self.reads.borrow_mut().insert(ParamRead { name: name.to_owned(), level: level.cloned() });
+    }
+
+    pub fn record_secret(&self, value: &Value) {
+        self.secret_read.set(true);
+        collect_texts(value, &mut self.secrets.borrow_mut());
+    }
+
+    pub fn reads(&self) -> Vec<ParamRead> {
+        self.reads.borrow().iter().cloned().collect()
+    }
+
+    pub fn secret_read(&self) -> bool {
+        self.secret_read.get()
+    }
+
+    /// The message without the secrets this render has read.
+    pub fn redact(&self, message: &str) -> String {
+        let secrets = self.secrets.borrow();
+        let mut longest_first: Vec<_> = secrets.iter().collect();
+        longest_first.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        longest_first.into_iter().fold(message.to_owned(), |text, secret| text.replace(secret, WITHHELD))
+    }
+}
+
+/// The part of an input that functions read; the rest is the template engine's context.
+pub(super) struct ScopeInput {
+    pub params: Params,
+    pub callbacks: Option<Callbacks>,
+    pub repositories: Vec<Repository>,
+    pub salt_seed: String,
+}
+
+fn collect_texts(value: &Value, texts: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if !text.is_empty() => {
+            texts.insert(text.clone());
+        }
+        Value::Number(number) => {
+            texts.insert(number.to_string());
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
+        Value::Object(values) => values.values().for_each(|value| collect_texts(value, texts)),
+        _ => {}
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Scope>>> = const { RefCell::new(None) };
+}
+
+/// While it lives, functions called on this thread see its scope.
+pub(super) struct Entered(());
+
+pub(super) fn enter(scope: Rc<Scope>) -> Entered {
+    CURRENT.with(|current| *current.borrow_mut() = Some(scope));
+    Entered(())
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.with(|current| *current.borrow_mut() = None);
+    }
+}
+
+/// The scope of the render this thread is doing, if its time is not up.
+pub(super) fn current() -> TeraResult<Rc<Scope>> {
+    let scope = CURRENT
+        .with(|current| current.borrow().clone())
+        .ok_or_else(|| tera::Error::message("called outside of a render"))?;
+    scope.check_deadline()?;
+    Ok(scope)
+}

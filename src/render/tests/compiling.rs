@@ -1,0 +1,134 @@
+//! Which templates of a set are usable, and what is said of the others.
+
+use super::*;
+use crate::render::problem::ProblemKind;
+
+/// Compiles, expecting some to be broken; answers the usable names and the problems.
+fn compile(templates: &[(&str, &str)]) -> (Engine, Vec<(String, RenderProblem)>) {
+    Engine::compile(&pool(), templates.iter().copied())
+}
+
+fn only_problem(templates: &[(&str, &str)]) -> RenderProblem {
+    let (_, mut broken) = compile(templates);
+    assert_eq!(broken.len(), 1, "{broken:?}");
+    broken.remove(0).1
+}
+
+#[test]
+fn a_broken_template_gives_its_line_and_column() {
+    let problem = only_problem(&[("net.ks", "network\n  --device={{ machine. }}\n")]);
+    assert_eq!((problem.template.as_str(), problem.line), ("net.ks", Some(2)), "{problem}");
+    assert!(problem.column.unwrap() > 10, "{problem}");
+}
+
+#[test]
+fn one_broken_template_leaves_the_others_usable() {
+    let (engine, broken) = compile(&[
+        ("a", "{% include \"b\" %}!"),
+        ("b", "fine"),
+        ("c", "{% if %}"),
+        ("d", "{{ 1 | no_such_filter }}"),
+        ("e", "{{ no_such_function() }}"),
+    ]);
+    let names: Vec<_> = broken.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["c", "d", "e"]);
+    assert_eq!(engine.names(), ["a", "b"]);
+    assert_eq!(engine.render("a", input(), Limits::default()).unwrap().text, "fine!");
+}
+
+#[test]
+fn an_unknown_filter_is_named_with_its_place() {
+    let problem = only_problem(&[("a", "one\n{{ machine | no_such_filter }}")]);
+    assert_eq!((problem.line, problem.template.as_str()), (Some(2), "a"));
+    assert!(problem.message.contains("`no_such_filter`"), "{problem}");
+}
+
+#[test]
+fn what_includes_a_broken_template_is_broken_and_says_which_include_and_why() {
+    let (engine, broken) = compile(&[
+        ("base.ks", "%packages\n{% include \"packages.ks\" %}"),
+        ("packages.ks", "{% include \"bad.ks\" %}"),
+        ("bad.ks", "{% for %}"),
+        ("other.ks", "fine"),
+    ]);
+    assert_eq!(engine.names(), ["other.ks"]);
+    let base = &broken.iter().find(|(name, _)| name == "base.ks").unwrap().1;
+    assert_eq!((base.line, base.column), (Some(2), Some(1)));
+    assert!(base.message.contains("`packages.ks`"), "{base}");
+    assert!(base.message.contains("bad.ks:1:"), "{base}");
+    let again = engine.render("base.ks", input(), Limits::default()).unwrap_err();
+    assert_eq!(&again, base);
+}
+
+#[test]
+fn a_missing_include_names_the_nearest_template() {
+    let problem = only_problem(&[("a", "x\n {% include \"snippets/netwrok\" %}"), ("snippets/network", "")]);
+    assert_eq!((problem.line, problem.column), (Some(2), Some(2)));
+    assert!(problem.message.contains("`snippets/netwrok`"), "{problem}");
+    assert!(problem.message.contains("Did you mean `snippets/network`?"), "{problem}");
+}
+
+#[test]
+fn a_circle_of_includes_is_refused_and_spelt_out() {
+    let (engine, broken) = compile(&[
+        ("a", "{% include \"b\" %}"),
+        ("b", "{% include \"a\" %}"),
+        ("user", "{% include \"a\" %}"),
+        ("fine", ""),
+    ]);
+    assert_eq!(engine.names(), ["fine"]);
+    assert_eq!(broken.len(), 3);
+    assert!(broken[0].1.message.contains("a → b → a"), "{}", broken[0].1);
+}
+
+#[test]
+fn a_chain_of_400_includes_is_refused_and_its_shallow_end_stays_usable() {
+    let chain: Vec<(String, String)> = (0..400)
+        .map(|n| {
+            (
+                format!("t{n:03}"),
+                if n == 0 { "end".into() } else { format!("{{% include \"t{:03}\" %}}", n - 1) },
+            )
+        })
+        .collect();
+    let (engine, broken) = Engine::compile(&pool(), chain);
+    assert_eq!((engine.names().len(), broken.len()), (32, 368));
+    assert_eq!(engine.render("t031", input(), Limits::default()).unwrap().text, "end");
+    let refused = engine.render("t399", input(), Limits::default()).unwrap_err();
+    assert!(refused.message.contains("400 templates deep"), "{refused}");
+}
+
+#[test]
+fn a_component_defined_in_a_later_template_is_found_beside_broken_ones() {
+    let (engine, broken) = compile(&[
+        ("a", "{{ <Disk name=\"sda\" /> }}"),
+        ("broken", "{% if %}"),
+        ("z", "{% component Disk(name) %}[{{ name }}]{% endcomponent %}"),
+    ]);
+    assert_eq!(broken.len(), 1);
+    let rendered = engine.render("a", input(), Limits::default()).unwrap();
+    assert_eq!(rendered.text, "[sda]");
+    let templates: Vec<_> = rendered.provenance.templates.iter().map(|used| used.name.as_str()).collect();
+    assert_eq!(templates, ["a", "z"]);
+}
+
+#[test]
+fn a_component_defined_twice_breaks_the_second_definition_only() {
+    let body = "{% component Disk(name) %}{{ name }}{% endcomponent %}";
+    let problem = only_problem(&[("a", body), ("b", body)]);
+    assert_eq!(problem.template, "b");
+    assert!(problem.message.contains("`a`"), "{problem}");
+}
+
+#[test]
+fn a_dump_of_all_variables_is_refused_because_its_order_changes() {
+    assert!(only_problem(&[("a", "{{ __tera_context }}")]).message.contains("not allowed"));
+}
+
+#[test]
+fn an_unknown_template_names_its_neighbour() {
+    let engine = engine(&[("kickstart/base.ks", "")]);
+    let problem = engine.render("kickstart/bsae.ks", input(), Limits::default()).unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::Template);
+    assert!(problem.message.contains("`kickstart/base.ks`"), "{problem}");
+}
