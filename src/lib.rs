@@ -4,5 +4,7 @@ pub mod app;
 pub mod boot;
 pub mod config;
 pub mod model;
+pub mod proto;
 pub mod render;
 pub mod store;
+pub mod tftp;

@@ -1,0 +1,4 @@
+//! Wire formats as values: bytes in, values out, and the state machines between them. No I/O and no clock;
+//! sockets live with the services (`crate::tftp`).
+
+pub mod tftp;

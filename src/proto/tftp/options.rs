@@ -1,0 +1,204 @@
+//! Option negotiation (RFC 2347 to 2349, RFC 7440): what a client asked for, within what we allow.
+//!
+//! The answer lists only options the client asked for, in its order and its spelling, with values never above
+//! the asked ones. Unknown and malformed options are left out, which refuses them (RFC 2347).
+
+use crate::proto::tftp::packet::{Mode, OptionField};
+use std::time::Duration;
+
+/// Block size of a transfer that asked for none (RFC 1350).
+pub const BLOCK_BYTES_DEFAULT: u16 = 512;
+/// Smallest and largest block size that may be asked for (RFC 2348).
+pub const BLOCK_BYTES_MIN: u16 = 8;
+pub const BLOCK_BYTES_MAX: u16 = 65_464;
+/// Largest block that crosses plain Ethernet without IP fragments, which option ROMs cannot put together.
+pub const BLOCK_BYTES_ETHERNET: u16 = 1468;
+/// Largest window granted; more breaks clients and switches and gains little.
+pub const WINDOW_BLOCKS_MAX: u16 = 16;
+/// IPv4, UDP and TFTP headers around a block.
+const HEADER_BYTES: u32 = 20 + 8 + 4;
+
+/// What the server allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub block_bytes_max: u16,
+    pub window_blocks_max: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { block_bytes_max: BLOCK_BYTES_ETHERNET, window_blocks_max: WINDOW_BLOCKS_MAX }
+    }
+}
+
+impl Limits {
+    /// The same limits with blocks that fit a link of `mtu` bytes.
+    pub fn within_mtu(self, mtu: u32) -> Self {
+        let fitting = u16::try_from(mtu.saturating_sub(HEADER_BYTES)).unwrap_or(u16::MAX);
+        let block_bytes_max = self.block_bytes_max.min(fitting).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
+        Self { block_bytes_max, ..self }
+    }
+}
+
+/// What the server can say about the file that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    pub limits: Limits,
+    pub mode: Mode,
+    /// Length of the body on the wire, in bytes.
+    pub body_bytes: u64,
+}
+
+/// An option that was granted: the name as the client spelled it, and the value answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    pub name: String,
+    pub value: u64,
+}
+
+/// The terms of a transfer. With nothing granted there is no OACK and the first packet is DATA 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    pub block_bytes: u16,
+    pub window_blocks: u16,
+    /// The interval between retransmissions where the client set one (RFC 2349).
+    pub retry: Option<Duration>,
+    pub granted: Vec<Granted>,
+}
+
+impl Terms {
+    /// The options of the OACK, values as text.
+    pub fn granted_values(&self) -> Vec<String> {
+        self.granted.iter().map(|granted| granted.value.to_string()).collect()
+    }
+}
+
+/// Decides the terms for the options of a request. An option that is named twice counts once.
+pub fn negotiate(options: &[OptionField<'_>], offer: &Offer) -> Terms {
+    let mut terms = Terms {
+        block_bytes: BLOCK_BYTES_DEFAULT,
+        window_blocks: 1,
+        retry: None,
+        granted: Vec::with_capacity(options.len().min(4)),
+    };
+    for option in options {
+        if terms.granted.iter().any(|granted| granted.name.eq_ignore_ascii_case(option.name)) {
+            continue;
+        }
+        if let Some(value) = grant(option, offer, &mut terms) {
+            terms.granted.push(Granted { name: option.name.to_owned(), value });
+        }
+    }
+    terms
+}
+
+/// The value granted for one option, noted in `terms`; none refuses it.
+fn grant(option: &OptionField<'_>, offer: &Offer, terms: &mut Terms) -> Option<u64> {
+    let asked = decimal(option.value)?;
+    match option.name.to_ascii_lowercase().as_str() {
+        "blksize" => {
+            let asked = u16::try_from(asked)
+                .ok()
+                .filter(|bytes| (BLOCK_BYTES_MIN..=BLOCK_BYTES_MAX).contains(bytes))?;
+            terms.block_bytes = asked.min(offer.limits.block_bytes_max);
+            Some(terms.block_bytes.into())
+        }
+        // The length in netascii is not the length of the file (RFC 2349 gives octets): leave it out.
+        "tsize" => (offer.mode == Mode::Octet).then_some(offer.body_bytes),
+        "timeout" => {
+            let seconds = u8::try_from(asked).ok().filter(|seconds| *seconds > 0)?;
+            terms.retry = Some(Duration::from_secs(seconds.into()));
+            Some(seconds.into())
+        }
+        "windowsize" => {
+            let asked = u16::try_from(asked).ok().filter(|blocks| *blocks > 0)?;
+            terms.window_blocks = asked.min(offer.limits.window_blocks_max.clamp(1, WINDOW_BLOCKS_MAX));
+            Some(terms.window_blocks.into())
+        }
+        _ => None,
+    }
+}
+
+/// Decimal ASCII digits and nothing else; `u64::from_str` alone would take a sign.
+fn decimal(text: &str) -> Option<u64> {
+    let digits = text.trim();
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(options: &[(&str, &str)], mtu: u32) -> Terms {
+        let fields: Vec<_> = options.iter().map(|(name, value)| OptionField { name, value }).collect();
+        let limits = Limits::default().within_mtu(mtu);
+        negotiate(&fields, &Offer { limits, mode: Mode::Octet, body_bytes: 1000 })
+    }
+
+    fn granted(options: &[(&str, &str)]) -> Vec<(String, u64)> {
+        terms(options, 1500).granted.into_iter().map(|granted| (granted.name, granted.value)).collect()
+    }
+
+    #[test]
+    fn vector_72_the_answer_lists_exactly_what_was_asked_in_its_order() {
+        let asked = [("tsize", "0"), ("blksize", "1468")];
+        assert_eq!(granted(&asked), [("tsize".to_owned(), 1000), ("blksize".to_owned(), 1468)]);
+        let asked = [("blksize", "1024"), ("tsize", "0")];
+        assert_eq!(granted(&asked), [("blksize".to_owned(), 1024), ("tsize".to_owned(), 1000)]);
+    }
+
+    #[test]
+    fn vector_73_blksize_is_held_under_the_mtu() {
+        assert_eq!(terms(&[("blksize", "9000")], 1500).block_bytes, 1468);
+        assert_eq!(terms(&[("blksize", "1468")], 1450).block_bytes, 1418);
+        assert_eq!(terms(&[("blksize", "512")], 9000).block_bytes, 512);
+    }
+
+    #[test]
+    fn vector_74_blksize_below_eight_or_above_65464_is_ignored() {
+        for value in ["7", "0", "65465", "99999999999999999999", "-1", "+9", "", "12x"] {
+            let terms = terms(&[("blksize", value)], 1500);
+            assert_eq!((terms.block_bytes, terms.granted.len()), (512, 0), "blksize {value:?}");
+        }
+    }
+
+    #[test]
+    fn vector_75_a_jumbo_link_grants_at_most_its_mtu_less_headers() {
+        let limits = Limits { block_bytes_max: BLOCK_BYTES_MAX, window_blocks_max: 16 }.within_mtu(9000);
+        let asked = [OptionField { name: "blksize", value: "65464" }];
+        let terms = negotiate(&asked, &Offer { limits, mode: Mode::Octet, body_bytes: 0 });
+        assert_eq!(terms.block_bytes, 8968);
+    }
+
+    #[test]
+    fn vector_76_windowsize_65535_is_clamped_to_16() {
+        assert_eq!(granted(&[("windowsize", "65535")]), [("windowsize".to_owned(), 16)]);
+        assert_eq!(granted(&[("windowsize", "4")]), [("windowsize".to_owned(), 4)]);
+        assert!(granted(&[("windowsize", "0")]).is_empty());
+    }
+
+    #[test]
+    fn vector_81_names_have_no_case_and_unknown_options_are_left_out() {
+        let asked = [("foo", "1"), ("BLKSIZE", "1024"), ("msftwindow", "31416"), ("multicast", "")];
+        assert_eq!(granted(&asked), [("BLKSIZE".to_owned(), 1024)]);
+    }
+
+    #[test]
+    fn vector_85_netascii_has_no_tsize() {
+        let asked = [OptionField { name: "tsize", value: "0" }];
+        let offer = Offer { limits: Limits::default(), mode: Mode::Netascii, body_bytes: 5 };
+        assert!(negotiate(&asked, &offer).granted.is_empty());
+    }
+
+    #[test]
+    fn timeout_of_1_to_255_seconds_sets_the_interval() {
+        assert_eq!(terms(&[("timeout", "255")], 1500).retry, Some(Duration::from_secs(255)));
+        assert_eq!(terms(&[("timeout", "0")], 1500).retry, None);
+        assert_eq!(terms(&[("timeout", "256")], 1500).granted, []);
+    }
+
+    #[test]
+    fn an_option_named_twice_counts_once() {
+        assert_eq!(granted(&[("blksize", "600"), ("BlkSize", "700")]), [("blksize".to_owned(), 600)]);
+    }
+}

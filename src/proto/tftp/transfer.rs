@@ -1,0 +1,331 @@
+//! One read as a state machine without I/O and without a clock (RFC 1350, windows after RFC 7440).
+//!
+//! The caller passes the time in (a `Duration` since any moment that stays the same), gives packets to `handle`,
+//! wakes the machine with `handle_timeout` at `poll_timeout`, and sends what `poll_transmit` returns until it
+//! returns none. The machine never holds the file: a `Span` says which bytes go into which blocks, and a whole
+//! window is one span, so it can leave in one system call.
+//!
+//! Rules that keep option ROMs well: an old or repeated ACK never causes DATA (the Sorcerer's Apprentice), an OACK
+//! is repeated by timeout only, and after an ERROR or the last ACK nothing is sent at all. After a loss the window
+//! on the wire stays as granted, since clients count blocks before they acknowledge, but it leaves in bursts of
+//! half the size with a pause between them.
+
+use crate::proto::tftp::options::Terms;
+use crate::proto::tftp::packet::{DATA_HEADER_BYTES, ErrorCode, OptionField, Packet, data_header};
+use std::time::Duration;
+
+/// First interval before a retransmission; doubles up to `RETRY_MAX`, unless the client set a fixed one.
+pub const RETRY_FIRST: Duration = Duration::from_secs(1);
+pub const RETRY_MAX: Duration = Duration::from_secs(8);
+/// Retransmissions without progress before the transfer is given up.
+pub const RETRIES_MAX: u8 = 6;
+/// Silence from the client after which the transfer is given up, whatever interval it asked for.
+pub const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Wait after a repeated ACK in a windowed transfer, which may mean that the first block of the window was lost.
+pub const GAP_WAIT: Duration = Duration::from_millis(100);
+/// Pause between the bursts of one window after a loss.
+pub const BURST_PAUSE: Duration = Duration::from_millis(2);
+
+/// How a transfer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The last block was acknowledged.
+    Complete,
+    /// Everything was sent, and the ACK of the last window never came. Some ROMs start the file without it.
+    Unconfirmed,
+    /// The client sent an ERROR. EDK2 does so on purpose (code 8) after it has read `tsize`.
+    Aborted { code: ErrorCode, message: String },
+    /// The client fell silent.
+    Silent,
+}
+
+/// What a packet from the client meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// New blocks were acknowledged, or the options were.
+    Progress,
+    /// An ACK that was seen before. Nothing is sent for it.
+    Repeated,
+    /// Not a packet for this state.
+    Ignored,
+    /// The transfer is over.
+    Ended,
+}
+
+/// What to send now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transmit {
+    /// The OACK; `Transfer::frame_options` writes it.
+    OptionsAck,
+    Data(Span),
+}
+
+/// Neighbouring blocks to send at once: `body_bytes` bytes of the file from `offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Absolute number of the first block, from 1; the wire carries the low 16 bits (65535 is followed by 0).
+    pub first: u64,
+    pub blocks: u16,
+    pub offset: u64,
+    pub body_bytes: usize,
+    pub block_bytes: u16,
+}
+
+impl Span {
+    /// Length of every framed DATA packet but the last of the file.
+    pub fn frame_bytes(&self) -> usize {
+        usize::from(self.block_bytes) + DATA_HEADER_BYTES
+    }
+
+    /// Replaces `out` by the DATA packets of the span, one after the other: `out.chunks(frame_bytes())` are the
+    /// datagrams. `body` is exactly the bytes the span asks for.
+    pub fn frame(&self, body: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        out.reserve(usize::from(self.blocks) * self.frame_bytes());
+        let mut payloads = body.chunks(usize::from(self.block_bytes).max(1));
+        for number in self.first..self.first + u64::from(self.blocks) {
+            out.extend_from_slice(&data_header(on_wire(number)));
+            out.extend_from_slice(payloads.next().unwrap_or_default());
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// The OACK is out, or about to be; ACK 0 is awaited.
+    Options {
+        unsent: bool,
+    },
+    Sending,
+    Ended(Ended),
+}
+
+/// One read, from the accepted request to the last ACK.
+#[derive(Debug, Clone)]
+pub struct Transfer {
+    terms: Terms,
+    body_bytes: u64,
+    /// Absolute number of the last block, which is shorter than the others and may be empty.
+    last: u64,
+    phase: Phase,
+    /// Highest block acknowledged and highest block sent; `acked <= sent <= last`.
+    acked: u64,
+    sent: u64,
+    /// Blocks that leave at once; below the window after a loss.
+    burst: u16,
+    /// When the next burst of this window may leave.
+    resume: Duration,
+    deadline: Duration,
+    retry: Duration,
+    retries: u8,
+    retransmissions: u32,
+    heard: Duration,
+    gap_noted: bool,
+}
+
+impl Transfer {
+    /// Starts a transfer of `body_bytes` bytes under `terms`.
+    pub fn new(now: Duration, terms: Terms, body_bytes: u64) -> Self {
+        let phase = if terms.granted.is_empty() { Phase::Sending } else { Phase::Options { unsent: true } };
+        let retry = terms.retry.unwrap_or(RETRY_FIRST);
+        Self {
+            last: body_bytes / u64::from(terms.block_bytes.max(1)) + 1,
+            body_bytes,
+            phase,
+            acked: 0,
+            sent: 0,
+            burst: terms.window_blocks.max(1),
+            resume: now,
+            deadline: now.saturating_add(retry),
+            retry,
+            retries: 0,
+            retransmissions: 0,
+            heard: now,
+            gap_noted: false,
+            terms,
+        }
+    }
+
+    /// Takes a packet of this client. Sends nothing by itself: ask `poll_transmit` afterwards.
+    pub fn handle(&mut self, now: Duration, packet: &Packet<'_>) -> Heard {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return Heard::Ended;
+        }
+        match packet {
+            Packet::Ack { block } => self.handle_ack(now, *block),
+            Packet::Error { code, message } => {
+                self.phase = Phase::Ended(Ended::Aborted { code: *code, message: message.to_string() });
+                Heard::Ended
+            }
+            _ => Heard::Ignored,
+        }
+    }
+
+    /// To be called at or after `poll_timeout`; a late call counts as one timeout, not as several.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return;
+        }
+        let idle = now.saturating_sub(self.heard) >= IDLE_MAX;
+        if !idle && now < self.deadline {
+            return;
+        }
+        if idle || self.retries >= RETRIES_MAX {
+            let all_sent = self.phase == Phase::Sending && self.sent == self.last;
+            self.phase = Phase::Ended(if all_sent { Ended::Unconfirmed } else { Ended::Silent });
+            return;
+        }
+        self.retries += 1;
+        self.retransmissions = self.retransmissions.saturating_add(1);
+        if self.terms.retry.is_none() {
+            self.retry = self.retry.saturating_mul(2).min(RETRY_MAX);
+        }
+        self.go_back(now);
+    }
+
+    /// The next thing to send, if any; call until it returns none.
+    pub fn poll_transmit(&mut self, now: Duration) -> Option<Transmit> {
+        match self.phase {
+            Phase::Options { unsent: true } => {
+                self.phase = Phase::Options { unsent: false };
+                self.deadline = now.saturating_add(self.retry);
+                Some(Transmit::OptionsAck)
+            }
+            Phase::Sending if self.room() > 0 && now >= self.resume => {
+                Some(Transmit::Data(self.advance(now)))
+            }
+            _ => None,
+        }
+    }
+
+    /// When `handle_timeout` and `poll_transmit` want to be called at the latest; none once ended.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let waits = match self.phase {
+            Phase::Ended(_) => return None,
+            Phase::Sending if self.room() > 0 => self.deadline.min(self.resume),
+            _ => self.deadline,
+        };
+        Some(waits.min(self.heard.saturating_add(IDLE_MAX)))
+    }
+
+    /// How the transfer ended, or none while it runs.
+    pub fn ended(&self) -> Option<&Ended> {
+        match &self.phase {
+            Phase::Ended(ended) => Some(ended),
+            _ => None,
+        }
+    }
+
+    /// Bytes the client has acknowledged.
+    pub fn acked_bytes(&self) -> u64 {
+        self.acked.saturating_mul(self.terms.block_bytes.into()).min(self.body_bytes)
+    }
+
+    /// Retransmissions by timeout so far.
+    pub fn retransmissions(&self) -> u32 {
+        self.retransmissions
+    }
+
+    /// Replaces `out` by the OACK.
+    pub fn frame_options(&self, out: &mut Vec<u8>) {
+        let values = self.terms.granted_values();
+        let names = self.terms.granted.iter().map(|granted| granted.name.as_str());
+        let fields = names.zip(&values).map(|(name, value)| OptionField { name, value }).collect();
+        out.clear();
+        Packet::OptionsAck(fields).encode(out);
+    }
+
+    fn handle_ack(&mut self, now: Duration, block: u16) -> Heard {
+        if let Phase::Options { .. } = self.phase {
+            if block != 0 {
+                return Heard::Ignored;
+            }
+            self.phase = Phase::Sending;
+            self.progress(now);
+            return Heard::Progress;
+        }
+        let in_flight = self.sent - self.acked;
+        // The window is far below 65536, so the distance on the wire is the distance.
+        let ahead = u64::from(block.wrapping_sub(on_wire(self.acked)));
+        if ahead == 0 {
+            self.heard = now;
+            self.note_gap(now);
+            return Heard::Repeated;
+        }
+        if ahead > in_flight {
+            return Heard::Repeated;
+        }
+        self.acked += ahead;
+        self.progress(now);
+        if self.acked == self.last {
+            self.phase = Phase::Ended(Ended::Complete);
+            return Heard::Ended;
+        }
+        if self.sent > self.acked {
+            // An ACK inside the window: what followed it was lost (RFC 7440 section 4).
+            self.go_back(now);
+        } else {
+            self.burst = self.burst.saturating_add(1).min(self.terms.window_blocks);
+        }
+        Heard::Progress
+    }
+
+    fn progress(&mut self, now: Duration) {
+        self.heard = now;
+        self.retries = 0;
+        self.retry = self.terms.retry.unwrap_or(RETRY_FIRST);
+        self.deadline = now.saturating_add(self.retry);
+        self.resume = now;
+        self.gap_noted = false;
+    }
+
+    /// Starts again after the last acknowledged block, in smaller bursts.
+    fn go_back(&mut self, now: Duration) {
+        self.deadline = now.saturating_add(self.retry);
+        self.resume = now;
+        if let Phase::Options { .. } = self.phase {
+            self.phase = Phase::Options { unsent: true };
+            return;
+        }
+        self.sent = self.acked;
+        self.burst = (self.burst / 2).max(1);
+    }
+
+    /// Brings the timeout forward, once for a block: an answer to a doubled ACK would double every window after it.
+    fn note_gap(&mut self, now: Duration) {
+        if self.terms.window_blocks > 1 && !self.gap_noted {
+            self.gap_noted = true;
+            self.deadline = self.deadline.min(now.saturating_add(GAP_WAIT));
+        }
+    }
+
+    /// Blocks that the window still has room for.
+    fn room(&self) -> u64 {
+        let end = self.acked.saturating_add(self.terms.window_blocks.max(1).into()).min(self.last);
+        end.saturating_sub(self.sent)
+    }
+
+    /// The next burst, noted as sent.
+    fn advance(&mut self, now: Duration) -> Span {
+        let count = self.room().min(self.burst.into());
+        let block_bytes = u64::from(self.terms.block_bytes);
+        let offset = self.sent.saturating_mul(block_bytes);
+        let end = offset.saturating_add(count.saturating_mul(block_bytes)).min(self.body_bytes);
+        let span = Span {
+            first: self.sent + 1,
+            blocks: count as u16,
+            offset,
+            body_bytes: usize::try_from(end.saturating_sub(offset)).unwrap_or(0),
+            block_bytes: self.terms.block_bytes,
+        };
+        self.sent += count;
+        self.deadline = now.saturating_add(self.retry);
+        self.resume = now.saturating_add(BURST_PAUSE);
+        span
+    }
+}
+
+/// The block number as packets carry it: it wraps to 0, as iPXE, U-Boot, EDK2 and GRUB expect.
+fn on_wire(number: u64) -> u16 {
+    (number & 0xffff) as u16
+}

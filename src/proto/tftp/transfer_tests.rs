@@ -1,0 +1,295 @@
+//! The transfer machine against the vectors, packet by packet, and against a whole client on a bad link.
+
+use crate::proto::tftp::pair::{MS, Pair, Weather, file, terms};
+use crate::proto::tftp::transfer::{BURST_PAUSE, GAP_WAIT, IDLE_MAX, RETRIES_MAX};
+use crate::proto::tftp::*;
+use std::time::Duration;
+
+const START: Duration = Duration::from_secs(500);
+const NOTHING: [u64; 0] = [];
+
+fn start(options: &[(&str, &str)], body_bytes: usize) -> Transfer {
+    Transfer::new(START, terms(options, body_bytes), body_bytes as u64)
+}
+
+/// What leaves now: 0 for an OACK, else the absolute block numbers.
+fn sent(transfer: &mut Transfer, now: Duration) -> Vec<u64> {
+    let mut out = Vec::new();
+    while let Some(transmit) = transfer.poll_transmit(now) {
+        match transmit {
+            Transmit::OptionsAck => out.push(0),
+            Transmit::Data(span) => out.extend(span.first..span.first + u64::from(span.blocks)),
+        }
+    }
+    out
+}
+
+fn ack(transfer: &mut Transfer, now: Duration, block: u16) -> Heard {
+    transfer.handle(now, &Packet::Ack { block })
+}
+
+fn abort(transfer: &mut Transfer, now: Duration) -> Heard {
+    transfer.handle(now, &Packet::Error { code: ErrorCode::OPTIONS, message: "User aborted".into() })
+}
+
+/// Fires the timer where it is due and says when that was, since the start.
+fn fire(transfer: &mut Transfer) -> Option<Duration> {
+    let at = transfer.poll_timeout()?;
+    transfer.handle_timeout(at);
+    Some(at - START)
+}
+
+#[test]
+fn vector_71_a_read_without_options_ends_with_an_empty_block() {
+    let mut transfer = start(&[], 1024);
+    let mut blocks = Vec::new();
+    let mut sizes = Vec::new();
+    while let Some(Transmit::Data(span)) = transfer.poll_transmit(START) {
+        blocks.push((span.first, span.offset));
+        sizes.push(span.body_bytes);
+        ack(&mut transfer, START, span.first as u16);
+    }
+    assert_eq!((blocks, sizes), (vec![(1, 0), (2, 512), (3, 1024)], vec![512, 512, 0]));
+    assert_eq!(transfer.ended(), Some(&Ended::Complete));
+}
+
+#[test]
+fn vector_72_a_probe_that_ends_with_error_8_is_met_with_silence() {
+    let mut transfer = start(&[("tsize", "0"), ("blksize", "1468")], 1_000_000);
+    assert_eq!(sent(&mut transfer, START), [0]);
+    let mut oack = Vec::new();
+    transfer.frame_options(&mut oack);
+    assert_eq!(oack, b"\0\x06tsize\x001000000\0blksize\x001468\0");
+    assert_eq!(abort(&mut transfer, START), Heard::Ended);
+    assert_eq!(sent(&mut transfer, START + IDLE_MAX), NOTHING);
+    assert_eq!(transfer.poll_timeout(), None);
+    assert!(matches!(transfer.ended(), Some(Ended::Aborted { code: ErrorCode::OPTIONS, .. })));
+}
+
+#[test]
+fn an_oack_is_not_repeated_before_its_timeout() {
+    let mut transfer = start(&[("blksize", "1024")], 5000);
+    assert_eq!(sent(&mut transfer, START), [0]);
+    assert_eq!(sent(&mut transfer, START + 999 * MS), NOTHING);
+    transfer.handle_timeout(START + 999 * MS);
+    assert_eq!(sent(&mut transfer, START + 999 * MS), NOTHING);
+    transfer.handle_timeout(START + 1000 * MS);
+    assert_eq!(sent(&mut transfer, START + 1000 * MS), [0]);
+    assert_eq!(ack(&mut transfer, START + 1001 * MS, 0), Heard::Progress);
+    assert_eq!(sent(&mut transfer, START + 1001 * MS), [1]);
+}
+
+#[test]
+fn vector_76_windowsize_4_resumes_inside_the_window() {
+    let mut transfer = start(&[("windowsize", "4")], 512 * 40);
+    sent(&mut transfer, START);
+    ack(&mut transfer, START, 0);
+    assert_eq!(sent(&mut transfer, START), [1, 2, 3, 4]);
+    assert_eq!(ack(&mut transfer, START, 2), Heard::Progress);
+    // The client waits for a full window from 3 on; after the loss it leaves in two bursts.
+    assert_eq!(sent(&mut transfer, START), [3, 4]);
+    assert_eq!(transfer.poll_timeout(), Some(START + BURST_PAUSE));
+    assert_eq!(sent(&mut transfer, START + BURST_PAUSE), [5, 6]);
+}
+
+#[test]
+fn a_full_window_leaves_as_one_span_again_after_clean_windows() {
+    let mut transfer = start(&[("windowsize", "4")], 512 * 400);
+    sent(&mut transfer, START);
+    ack(&mut transfer, START, 0);
+    sent(&mut transfer, START);
+    ack(&mut transfer, START, 2);
+    let mut now = START;
+    let mut acked = 2;
+    for _ in 0..3 {
+        (0..4).for_each(|_| {
+            sent(&mut transfer, now);
+            now += BURST_PAUSE;
+        });
+        acked += 4;
+        assert_eq!(ack(&mut transfer, now, acked), Heard::Progress);
+    }
+    let Some(Transmit::Data(span)) = transfer.poll_transmit(now) else { panic!("nothing to send") };
+    assert_eq!(span.blocks, 4);
+}
+
+#[test]
+fn vector_77_a_repeated_ack_causes_no_data() {
+    for options in [&[][..], &[("windowsize", "4")]] {
+        let mut transfer = start(options, 512 * 40);
+        sent(&mut transfer, START);
+        ack(&mut transfer, START, 0);
+        sent(&mut transfer, START);
+        let window = if options.is_empty() { 1 } else { 4 };
+        assert_eq!(ack(&mut transfer, START, window), Heard::Progress);
+        assert_eq!(sent(&mut transfer, START).len(), usize::from(window));
+        for old in [window, window, 0] {
+            assert_eq!(ack(&mut transfer, START, old), Heard::Repeated);
+            assert_eq!(sent(&mut transfer, START), NOTHING);
+        }
+    }
+}
+
+#[test]
+fn an_ack_of_a_block_that_was_never_sent_is_ignored() {
+    let mut transfer = start(&[], 5000);
+    sent(&mut transfer, START);
+    assert_eq!(ack(&mut transfer, START, 2), Heard::Repeated);
+    assert_eq!(sent(&mut transfer, START), NOTHING);
+    assert_eq!(transfer.acked_bytes(), 0);
+}
+
+#[test]
+fn a_repeated_ack_in_a_windowed_transfer_shortens_the_wait_once() {
+    let mut transfer = start(&[("windowsize", "4")], 512 * 40);
+    sent(&mut transfer, START);
+    ack(&mut transfer, START, 0);
+    sent(&mut transfer, START);
+    ack(&mut transfer, START, 0);
+    assert_eq!(fire(&mut transfer), Some(GAP_WAIT));
+    assert_eq!(sent(&mut transfer, START + GAP_WAIT), [1, 2]);
+    ack(&mut transfer, START + GAP_WAIT, 0);
+    assert!(transfer.poll_timeout() <= Some(START + GAP_WAIT + BURST_PAUSE));
+    sent(&mut transfer, START + GAP_WAIT + BURST_PAUSE);
+    assert_eq!(fire(&mut transfer), Some(GAP_WAIT + BURST_PAUSE + Duration::from_secs(2)));
+}
+
+#[test]
+fn vector_78_lost_data_is_repeated_after_1_2_4_seconds_and_given_up_after_six() {
+    let mut transfer = start(&[], 5000);
+    assert_eq!(sent(&mut transfer, START), [1]);
+    let mut seen = Vec::new();
+    while let Some(at) = fire(&mut transfer) {
+        let blocks = sent(&mut transfer, START + at);
+        seen.push((at.as_secs(), blocks.len()));
+    }
+    assert_eq!(seen, [(1, 1), (3, 1), (7, 1), (15, 1), (23, 1), (31, 1), (39, 0)]);
+    assert_eq!(transfer.ended(), Some(&Ended::Silent));
+    assert_eq!(transfer.retransmissions(), u32::from(RETRIES_MAX));
+}
+
+#[test]
+fn a_client_that_never_acknowledges_the_last_block_is_unconfirmed() {
+    let mut transfer = start(&[], 600);
+    sent(&mut transfer, START);
+    ack(&mut transfer, START, 1);
+    sent(&mut transfer, START);
+    while let Some(at) = fire(&mut transfer) {
+        sent(&mut transfer, START + at);
+    }
+    assert_eq!(transfer.ended(), Some(&Ended::Unconfirmed));
+}
+
+#[test]
+fn the_timeout_option_fixes_the_interval() {
+    let mut transfer = start(&[("timeout", "5")], 5000);
+    sent(&mut transfer, START);
+    let mut seen = Vec::new();
+    while let Some(at) = fire(&mut transfer) {
+        seen.push(at.as_secs());
+        sent(&mut transfer, START + at);
+    }
+    assert_eq!(seen, [5, 10, 15, 20, 25, 30, 35]);
+}
+
+#[test]
+fn sixty_seconds_of_silence_end_a_transfer_with_a_long_timeout() {
+    let mut transfer = start(&[("timeout", "255")], 5000);
+    sent(&mut transfer, START);
+    assert_eq!(fire(&mut transfer), Some(IDLE_MAX));
+    assert_eq!(transfer.ended(), Some(&Ended::Silent));
+}
+
+#[test]
+fn a_clock_that_jumps_causes_one_retransmission_and_never_an_underflow() {
+    let mut transfer = start(&[], 5000);
+    assert_eq!(sent(&mut transfer, START), [1]);
+    let late = START + Duration::from_secs(50);
+    transfer.handle_timeout(late);
+    transfer.handle_timeout(late);
+    assert_eq!(sent(&mut transfer, late), [1]);
+    // Back in time: nothing is due, and an ACK still counts.
+    transfer.handle_timeout(Duration::ZERO);
+    assert_eq!(sent(&mut transfer, Duration::ZERO), NOTHING);
+    assert_eq!(ack(&mut transfer, Duration::ZERO, 1), Heard::Progress);
+    assert_eq!(sent(&mut transfer, Duration::ZERO), [2]);
+    transfer.handle_timeout(Duration::MAX);
+    assert_eq!(transfer.ended(), Some(&Ended::Silent));
+}
+
+#[test]
+fn packets_of_other_kinds_change_nothing() {
+    let mut transfer = start(&[], 5000);
+    sent(&mut transfer, START);
+    assert_eq!(transfer.handle(START, &Packet::Data { block: 1, payload: b"x" }), Heard::Ignored);
+    assert_eq!(transfer.handle(START, &Packet::OptionsAck(Vec::new())), Heard::Ignored);
+    assert_eq!(sent(&mut transfer, START), NOTHING);
+    assert_eq!(transfer.ended(), None);
+}
+
+#[test]
+fn an_empty_file_is_one_empty_block() {
+    let mut pair = Pair::new(Vec::new(), &[("tsize", "0")], Weather::default());
+    pair.run();
+    assert_eq!((pair.data_sent, pair.server.ended()), (1, Some(&Ended::Complete)));
+}
+
+#[test]
+fn vector_80_forty_megabytes_at_blksize_512_wrap_to_block_zero_and_arrive_whole() {
+    let body = file(40_000_000);
+    let mut pair = Pair::new(body.clone(), &[("blksize", "512")], Weather::default());
+    pair.run();
+    assert_eq!(pair.server.ended(), Some(&Ended::Complete));
+    assert_eq!(pair.data_sent, 40_000_000 / 512 + 1);
+    assert!(pair.client.body == body);
+}
+
+#[test]
+fn a_window_across_the_wrap_arrives_whole() {
+    let body = file(66_000 * 8);
+    let mut pair = Pair::new(body.clone(), &[("blksize", "8"), ("windowsize", "16")], Weather::default());
+    pair.run();
+    assert!(pair.client.body == body);
+    assert_eq!(pair.data_sent, 66_001);
+}
+
+#[test]
+fn every_window_survives_every_weather() {
+    let body = file(300_000);
+    for window in ["1", "2", "4", "16"] {
+        for seed in 0..12 {
+            let weather = Weather { seed, lost: 3, doubled: 3, late: 5 };
+            let options = [("blksize", "1468"), ("windowsize", window)];
+            let mut pair = Pair::new(body.clone(), &options, weather);
+            pair.run();
+            assert!(pair.client.body == body, "window {window}, seed {seed}");
+            let ended = pair.server.ended();
+            assert!(matches!(ended, Some(Ended::Complete | Ended::Unconfirmed)), "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn doubled_packets_do_not_double_the_traffic() {
+    let body = file(200_000);
+    let blocks = 200_000 / 512 + 1;
+    // In lockstep nothing is sent twice. In a window a doubled block makes the client acknowledge early, which
+    // reads as a gap, so some blocks go again; without the guard their number would grow with every window.
+    for (window, sent_max) in [("1", blocks), ("8", blocks * 3 / 2)] {
+        let weather = Weather { seed: 7, doubled: 30, ..Weather::default() };
+        let mut pair = Pair::new(body.clone(), &[("windowsize", window)], weather);
+        pair.run();
+        assert!(pair.client.body == body);
+        assert!(pair.data_sent <= sent_max, "window {window}: {} blocks", pair.data_sent);
+    }
+}
+
+#[test]
+fn a_lossy_windowed_read_does_not_wait_for_the_clients_timer_at_every_loss() {
+    let weather = Weather { seed: 3, lost: 1, ..Weather::default() };
+    let mut pair = Pair::new(file(2_000_000), &[("blksize", "1468"), ("windowsize", "16")], weather);
+    let began = pair.now;
+    pair.run();
+    let took = pair.now - began;
+    assert!(pair.client.done && took < Duration::from_secs(20), "took {took:?}");
+}

@@ -1,0 +1,233 @@
+//! The listening port: reads requests, admits them within bounds, and starts a session for each. Start at
+//! `Service::run`.
+
+use crate::proto::tftp::{ErrorCode, Limits, Packet, Request, packet};
+use crate::tftp::opener::Opener;
+use crate::tftp::session::{Asked, Link, Session};
+use crate::tftp::sessions::{Admission, Entry, PerPeer, Sessions};
+use crate::tftp::socket::{self, Arrival, DATAGRAM_BYTES_MAX, Route};
+use bytes::Bytes;
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, debug_span, warn};
+
+/// Reads at a time, of all peers and of one IP address. A machine with several ports probes from each.
+pub const SESSIONS_MAX: usize = 4096;
+pub const SESSIONS_PER_PEER_MAX: usize = 8;
+/// Packets of one peer that wait for its session when the port is shared.
+const INBOX_PACKETS_MAX: usize = 64;
+/// Failures of the listening socket in a row after which the service ends.
+const RECV_FAILURES_MAX: u32 = 16;
+/// Longest the service waits for its sessions when told to stop.
+const STOP_MAX: Duration = Duration::from_secs(2);
+
+/// Which port a transfer is sent from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ports {
+    /// A new one for each (RFC 1350 section 4).
+    #[default]
+    PerTransfer,
+    /// The listening one for all, for networks that translate addresses or filter by port.
+    Single,
+}
+
+/// What an operator may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub ports: Ports,
+    /// `block_bytes_max` is lowered to what the interface of the request carries.
+    pub limits: Limits,
+    pub sessions_max: usize,
+    pub sessions_per_peer_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ports: Ports::default(),
+            limits: Limits::default(),
+            sessions_max: SESSIONS_MAX,
+            sessions_per_peer_max: SESSIONS_PER_PEER_MAX,
+        }
+    }
+}
+
+/// Totals since the start, for the metrics page.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Read and write requests heard, repeated ones included.
+    pub requests: AtomicU64,
+    /// Requests answered with an ERROR or with silence.
+    pub refused: AtomicU64,
+    /// Datagrams that were no TFTP packet.
+    pub malformed: AtomicU64,
+    /// Packets other than requests at the listening port that belong to no read.
+    pub strays: AtomicU64,
+    /// Reads begun and ended.
+    pub started: AtomicU64,
+    pub finished: AtomicU64,
+}
+
+/// The TFTP service, bound and not yet running.
+pub struct Service {
+    socket: Arc<UdpSocket>,
+    settings: Settings,
+    opener: Arc<dyn Opener>,
+    counters: Arc<Counters>,
+    sessions: Sessions,
+    tasks: JoinSet<()>,
+    shutdown: CancellationToken,
+}
+
+impl Service {
+    /// Binds `address`; the unspecified one serves all interfaces, and broadcast requests.
+    pub fn bind(address: SocketAddrV4, settings: Settings, opener: Arc<dyn Opener>) -> io::Result<Self> {
+        Ok(Self {
+            socket: Arc::new(socket::listen(address)?),
+            settings,
+            opener,
+            counters: Arc::default(),
+            sessions: Sessions::new(settings.sessions_max, PerPeer(settings.sessions_per_peer_max)),
+            tasks: JoinSet::new(),
+            shutdown: CancellationToken::new(),
+        })
+    }
+
+    /// The address bound, with the port chosen by the kernel where 0 was asked for.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// Serves until `shutdown`, then ends the running reads with an ERROR. An error is one of the listening
+    /// socket.
+    pub async fn run(mut self, shutdown: CancellationToken) -> io::Result<()> {
+        self.shutdown = shutdown.clone();
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        let mut failures = 0;
+        let result = loop {
+            tokio::select! {
+                received = socket::recv(&self.socket, &mut buffer) => match received {
+                    Ok(arrival) => {
+                        failures = 0;
+                        self.handle(arrival, buffer.get(..arrival.bytes).unwrap_or_default());
+                    }
+                    Err(error) if failures < RECV_FAILURES_MAX => {
+                        failures += 1;
+                        warn!(%error, "the TFTP socket cannot be read");
+                    }
+                    Err(error) => break Err(error),
+                },
+                Some(ended) = self.tasks.join_next_with_id() => self.free(ended),
+                () = shutdown.cancelled() => break Ok(()),
+            }
+        };
+        let drain = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_MAX, drain).await.is_err() {
+            warn!("some TFTP reads did not stop in {STOP_MAX:?}");
+        }
+        result
+    }
+
+    fn free(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let task = match ended {
+            Ok((task, ())) => task,
+            Err(error) => {
+                warn!(%error, "a TFTP read failed inside");
+                error.id()
+            }
+        };
+        self.sessions.remove(task);
+    }
+
+    fn handle(&mut self, arrival: Arrival, datagram: &[u8]) {
+        match packet::parse(datagram) {
+            Ok(Packet::Read(request)) => self.read(arrival, datagram, &request),
+            Ok(Packet::Write(request)) => {
+                self.counters.requests.fetch_add(1, Relaxed);
+                debug!(peer = %arrival.peer, path = request.path, "write request refused");
+                self.refuse(arrival, ErrorCode::ACCESS, "this server takes no files");
+            }
+            // A late ACK of a read that has ended is normal where the port is shared, so it gets no ERROR.
+            Ok(_) if self.sessions.deliver(arrival.peer, datagram) => {}
+            Ok(_) => {
+                self.counters.strays.fetch_add(1, Relaxed);
+            }
+            Err(error) => {
+                self.counters.malformed.fetch_add(1, Relaxed);
+                debug!(peer = %arrival.peer, %error, "malformed packet");
+                if let Some((code, message)) = error.reply() {
+                    self.refuse(arrival, code, message);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, arrival: Arrival, datagram: &[u8], request: &Request<'_>) {
+        self.counters.requests.fetch_add(1, Relaxed);
+        // Slots of reads that have just ended count as free for this one.
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.free(ended);
+        }
+        match self.sessions.admit(arrival.peer, datagram, Instant::now()) {
+            Admission::Repeated => debug!(peer = %arrival.peer, path = request.path, "request repeated"),
+            Admission::Full => {
+                debug!(peer = %arrival.peer, path = request.path, "no free slot");
+                self.refuse(arrival, ErrorCode::OTHER, "too many transfers at a time, try again");
+            }
+            Admission::Start => {
+                if let Err(error) = self.start(arrival, datagram, request) {
+                    warn!(peer = %arrival.peer, %error, "no socket for a TFTP read");
+                    self.refuse(arrival, ErrorCode::OTHER, "no free port, try again");
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, arrival: Arrival, datagram: &[u8], request: &Request<'_>) -> io::Result<()> {
+        let (link, inbox) = match self.settings.ports {
+            Ports::PerTransfer => {
+                (Link::Own { socket: socket::transfer(arrival.local)?, stranger_replies: 0 }, None)
+            }
+            Ports::Single => {
+                let (sender, inbox) = mpsc::channel(INBOX_PACKETS_MAX);
+                (Link::Shared { socket: self.socket.clone(), inbox }, Some(sender))
+            }
+        };
+        let stop = self.shutdown.child_token();
+        let session = Session {
+            arrival,
+            asked: Asked::from(request),
+            link,
+            limits: self.settings.limits.within_mtu(socket::interface_mtu(arrival.interface)),
+            opener: self.opener.clone(),
+            counters: self.counters.clone(),
+            stop: stop.clone(),
+            shutdown: self.shutdown.clone(),
+        };
+        let span = debug_span!("tftp_read", peer = %arrival.peer, path = request.path);
+        let task = self.tasks.spawn(session.run().instrument(span)).id();
+        let request = Bytes::copy_from_slice(datagram);
+        self.sessions.insert(arrival.peer, Entry { task, request, since: Instant::now(), stop, inbox });
+        Ok(())
+    }
+
+    /// Answers from the listening port, at once or never.
+    fn refuse(&self, arrival: Arrival, code: ErrorCode, message: &str) {
+        self.counters.refused.fetch_add(1, Relaxed);
+        let route = Route { peer: arrival.peer, source: Some(arrival.local) };
+        if let Err(error) = socket::send_or_drop(&self.socket, route, &Packet::error_bytes(code, message)) {
+            debug!(peer = %arrival.peer, %error, "a refusal could not be sent");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The table of running reads: who may start one, and where the packets of a shared port go.
+
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::Id;
+use tokio_util::sync::CancellationToken;
+
+/// Age up to which the same request from the same port is the client's own retransmission. The running transfer
+/// repeats its first packet by itself; a second one at once breaks Raspberry Pi firmware.
+const REPEAT_MAX: Duration = Duration::from_secs(5);
+
+/// What to do with a read request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    Start,
+    /// The request of a running read once more: say nothing.
+    Repeated,
+    /// All slots of the server, or of this peer, are taken.
+    Full,
+}
+
+pub(super) struct Entry {
+    pub task: Id,
+    /// The datagram of the request.
+    pub request: Bytes,
+    pub since: Instant,
+    /// Ends the read.
+    pub stop: CancellationToken,
+    /// Where packets go when the port is shared.
+    pub inbox: Option<mpsc::Sender<Bytes>>,
+}
+
+pub(super) struct Sessions {
+    by_peer: HashMap<SocketAddrV4, Entry>,
+    by_task: HashMap<Id, SocketAddrV4>,
+    by_host: HashMap<Ipv4Addr, usize>,
+    sessions_max: usize,
+    per_peer: PerPeer,
+}
+
+/// Reads that one IP address may have at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PerPeer(pub usize);
+
+impl Sessions {
+    pub(super) fn new(sessions_max: usize, per_peer: PerPeer) -> Self {
+        let (by_peer, by_task, by_host) = Default::default();
+        Self { by_peer, by_task, by_host, sessions_max, per_peer }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_peer.len()
+    }
+
+    /// Decides about a request. Where the port of the peer has a read already, that one is ended: the client has
+    /// given it up.
+    pub(super) fn admit(&mut self, peer: SocketAddrV4, request: &[u8], now: Instant) -> Admission {
+        if let Some(entry) = self.by_peer.get(&peer) {
+            let age = now.saturating_duration_since(entry.since);
+            if entry.request == request && age < REPEAT_MAX {
+                return Admission::Repeated;
+            }
+            entry.stop.cancel();
+            self.remove(entry.task);
+        }
+        let of_host = self.by_host.get(peer.ip()).copied().unwrap_or(0);
+        if self.len() >= self.sessions_max || of_host >= self.per_peer.0 {
+            return Admission::Full;
+        }
+        Admission::Start
+    }
+
+    pub(super) fn insert(&mut self, peer: SocketAddrV4, entry: Entry) {
+        *self.by_host.entry(*peer.ip()).or_default() += 1;
+        self.by_task.insert(entry.task, peer);
+        self.by_peer.insert(peer, entry);
+    }
+
+    /// Frees the slot of a task that has ended; one that was replaced has none any more.
+    pub(super) fn remove(&mut self, task: Id) {
+        let Some(peer) = self.by_task.remove(&task) else { return };
+        self.by_peer.remove(&peer);
+        if let Some(count) = self.by_host.get_mut(peer.ip()) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_host.remove(peer.ip());
+            }
+        }
+    }
+
+    /// Hands a datagram to the read of `peer`; false where there is none. A full inbox loses it, as a link would.
+    pub(super) fn deliver(&self, peer: SocketAddrV4, datagram: &[u8]) -> bool {
+        let Some(inbox) = self.by_peer.get(&peer).and_then(|entry| entry.inbox.as_ref()) else {
+            return false;
+        };
+        let _lost_when_full = inbox.try_send(Bytes::copy_from_slice(datagram));
+        true
+    }
+}
