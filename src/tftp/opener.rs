@@ -1,4 +1,5 @@
-//! What the service asks of the rest of the program: to open a path for a peer, and to hear how the read went.
+//! What the service asks of the rest of the program: to open a path for a peer, and to hear how the read
+//! went.
 
 use crate::proto::tftp::{Ended, ErrorCode};
 use bytes::Bytes;

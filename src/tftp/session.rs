@@ -1,5 +1,5 @@
-//! One read, from the admitted request to its outcome: opens the path, agrees on options, and drives the transfer
-//! machine over its link. Start at `Session::run`.
+//! One read, from the admitted request to its outcome: opens the path, agrees on options, and drives the
+//! transfer machine over its link. Start at `Session::run`.
 
 use crate::proto::tftp::packet;
 use crate::proto::tftp::{

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use tokio::task::Id;
 use tokio_util::sync::CancellationToken;
 
-/// Age up to which the same request from the same port is the client's own retransmission. The running transfer
-/// repeats its first packet by itself; a second one at once breaks Raspberry Pi firmware.
+/// Age up to which the same request from the same port is the client's own retransmission. The running
+/// transfer repeats its first packet by itself; a second one at once breaks Raspberry Pi firmware.
 const REPEAT_MAX: Duration = Duration::from_secs(5);
 
 /// What to do with a read request.
@@ -55,8 +55,8 @@ impl Sessions {
         self.by_peer.len()
     }
 
-    /// Decides about a request. Where the port of the peer has a read already, that one is ended: the client has
-    /// given it up.
+    /// Decides about a request. Where the port of the peer has a read already, that one is ended: the
+    /// client has given it up.
     pub(super) fn admit(&mut self, peer: SocketAddrV4, request: &[u8], now: Instant) -> Admission {
         if let Some(entry) = self.by_peer.get(&peer) {
             let age = now.saturating_duration_since(entry.since);
@@ -91,7 +91,8 @@ impl Sessions {
         }
     }
 
-    /// Hands a datagram to the read of `peer`; false where there is none. A full inbox loses it, as a link would.
+    /// Hands a datagram to the read of `peer`; false where there is none. A full inbox loses it, as a
+    /// link would.
     pub(super) fn deliver(&self, peer: SocketAddrV4, datagram: &[u8]) -> bool {
         let Some(inbox) = self.by_peer.get(&peer).and_then(|entry| entry.inbox.as_ref()) else {
             return false;

@@ -1,4 +1,5 @@
-//! UDP sockets that know which of our addresses a packet came to, answer from it, and send a window in one call.
+//! UDP sockets that know which of our addresses a packet came to, answer from it, and send a window in one
+//! call.
 
 use nix::libc::in_pktinfo;
 use nix::sys::socket::{

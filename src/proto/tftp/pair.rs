@@ -19,8 +19,8 @@ pub struct Weather {
     pub late: u64,
 }
 
-/// A client after RFC 7440: it counts the blocks of a window, and answers what it did not expect with the last
-/// block it has.
+/// A client after RFC 7440: it counts the blocks of a window, and answers what it did not expect with
+/// the last block it has.
 pub struct Client {
     window: u16,
     block_bytes: usize,

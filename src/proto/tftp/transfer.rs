@@ -1,14 +1,17 @@
 //! One read as a state machine without I/O and without a clock (RFC 1350, windows after RFC 7440).
 //!
-//! The caller passes the time in (a `Duration` since any moment that stays the same), gives packets to `handle`,
+//! The caller passes the time in (a `Duration` since any moment that stays the same), gives packets to
+//! `handle`,
 //! wakes the machine with `handle_timeout` at `poll_timeout`, and sends what `poll_transmit` returns until it
-//! returns none. The machine never holds the file: a `Span` says which bytes go into which blocks, and a whole
-//! window is one span, so it can leave in one system call.
+//! returns none. The machine never holds the file: a `Span` says which bytes go into which blocks, and a
+//! whole window is one span, so it can leave in one system call.
 //!
-//! Rules that keep option ROMs well: an old or repeated ACK never causes DATA (the Sorcerer's Apprentice), an OACK
-//! is repeated by timeout only, and after an ERROR or the last ACK nothing is sent at all. After a loss the window
-//! on the wire stays as granted, since clients count blocks before they acknowledge, but it leaves in bursts of
-//! half the size with a pause between them.
+//! Rules that keep option ROMs well: an old or repeated ACK never causes DATA (the Sorcerer's
+//! Apprentice), an OACK
+//! is repeated by timeout only, and after an ERROR or the last ACK nothing is sent at all. After a loss
+//! the window
+//! on the wire stays as granted, since clients count blocks before they acknowledge, but it leaves in
+//! bursts of half the size with a pause between them.
 
 use crate::proto::tftp::options::Terms;
 use crate::proto::tftp::packet::{DATA_HEADER_BYTES, ErrorCode, OptionField, Packet, data_header};
@@ -21,7 +24,8 @@ pub const RETRY_MAX: Duration = Duration::from_secs(8);
 pub const RETRIES_MAX: u8 = 6;
 /// Silence from the client after which the transfer is given up, whatever interval it asked for.
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Wait after a repeated ACK in a windowed transfer, which may mean that the first block of the window was lost.
+/// Wait after a repeated ACK in a windowed transfer, which may mean that the first block of the window
+/// was lost.
 pub const GAP_WAIT: Duration = Duration::from_millis(100);
 /// Pause between the bursts of one window after a loss.
 pub const BURST_PAUSE: Duration = Duration::from_millis(2);
@@ -77,8 +81,8 @@ impl Span {
         usize::from(self.block_bytes) + DATA_HEADER_BYTES
     }
 
-    /// Replaces `out` by the DATA packets of the span, one after the other: `out.chunks(frame_bytes())` are the
-    /// datagrams. `body` is exactly the bytes the span asks for.
+    /// Replaces `out` by the DATA packets of the span, one after the other: `out.chunks(frame_bytes())`
+    /// are the datagrams. `body` is exactly the bytes the span asks for.
     pub fn frame(&self, body: &[u8], out: &mut Vec<u8>) {
         out.clear();
         out.reserve(usize::from(self.blocks) * self.frame_bytes());
@@ -291,7 +295,8 @@ impl Transfer {
         self.burst = (self.burst / 2).max(1);
     }
 
-    /// Brings the timeout forward, once for a block: an answer to a doubled ACK would double every window after it.
+    /// Brings the timeout forward, once for a block: an answer to a doubled ACK would double every
+    /// window after it.
     fn note_gap(&mut self, now: Duration) {
         if self.terms.window_blocks > 1 && !self.gap_noted {
             self.gap_noted = true;

@@ -273,7 +273,8 @@ fn every_window_survives_every_weather() {
 fn doubled_packets_do_not_double_the_traffic() {
     let body = file(200_000);
     let blocks = 200_000 / 512 + 1;
-    // In lockstep nothing is sent twice. In a window a doubled block makes the client acknowledge early, which
+    // In lockstep nothing is sent twice. In a window a doubled block makes the client acknowledge early,
+    // which
     // reads as a gap, so some blocks go again; without the guard their number would grow with every window.
     for (window, sent_max) in [("1", blocks), ("8", blocks * 3 / 2)] {
         let weather = Weather { seed: 7, doubled: 30, ..Weather::default() };
