@@ -110,7 +110,7 @@ impl Writer {
             }
         }
         drop(world);
-        if let Some(last) = done().filter_map(|(_, outcome)| outcome.events.last()).last() {
+        if let Some(last) = done().filter_map(|(_, outcome)| outcome.events.last()).next_back() {
             self.committed.send_replace(last.seq);
         }
     }
