@@ -63,10 +63,8 @@ impl<T: Noun> Table<T> {
 
     fn put(&mut self, row: Arc<Stored<T>>) {
         self.generation += 1;
-        if let Some(old) = self.rows.get(&row.key) {
-            for unique in old.spec.unique(&old.status) {
-                self.unique.remove(&unique);
-            }
+        if let Some(old) = self.rows.get(&row.key).cloned() {
+            self.release(&old);
         }
         for unique in row.spec.unique(&row.status) {
             self.unique.insert(unique, row.key.clone());
@@ -77,7 +75,14 @@ impl<T: Noun> Table<T> {
     fn remove(&mut self, key: &str) {
         self.generation += 1;
         if let Some(old) = self.rows.remove(key) {
-            for unique in old.spec.unique(&old.status) {
+            self.release(&old);
+        }
+    }
+
+    /// Values that another object has taken over in the meantime stay with it.
+    fn release(&mut self, old: &Stored<T>) {
+        for unique in old.spec.unique(&old.status) {
+            if self.unique.get(&unique) == Some(&old.key) {
                 self.unique.remove(&unique);
             }
         }
@@ -121,6 +126,13 @@ macro_rules! world {
             pub fn contains(&self, kind: Kind, key: &str) -> bool {
                 match kind {
                     $(Kind::$noun => self.$table.get(key).is_some(),)*
+                }
+            }
+
+            /// The object with this key, of a kind that is only known at run time.
+            pub fn object(&self, kind: Kind, key: &str) -> Option<Object> {
+                match kind {
+                    $(Kind::$noun => self.$table.get(key).cloned().map(Object::$noun),)*
                 }
             }
 

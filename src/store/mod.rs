@@ -4,7 +4,10 @@
 //! transaction or not at all. Reads of objects come from the [`World`] in memory, which the store brings
 //! up to date in the order of its commits; only events and job logs are read from the database.
 
-// mod sqlite;
+#[cfg(test)]
+mod conformance;
+mod sql;
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -12,7 +15,14 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::model::{Event, Kind, NewEvent, Object, World};
-// pub use sqlite::SqliteStore;
+pub use sqlite::{Damaged, OpenError, SqliteStore};
+
+/// Most events one query returns.
+pub const EVENTS_MAX: u32 = 1000;
+/// Most bytes the log of one job may have.
+pub const LOG_BYTES_MAX: u64 = 64 << 20;
+/// Most bytes one read of a log returns.
+pub const LOG_READ_BYTES_MAX: u32 = 1 << 20;
 
 /// Everything one use case changes.
 #[derive(Debug, Default, Clone)]
@@ -64,9 +74,15 @@ pub enum Error {
     /// A value that no two objects of a kind may share is held by another.
     #[error("{index} {value} belongs to {kind} {holder}")]
     Taken { kind: Kind, index: String, value: String, holder: String },
+    /// The stored object cannot be read, so it is not written over either.
+    #[error("{kind} {key} is damaged in the database: restore it from a backup")]
+    Damaged { kind: Kind, key: String },
     /// A log was written at an offset beyond its end.
-    #[error("the log has {bytes} bytes")]
+    #[error("the log has {bytes} bytes: write the next piece at that offset")]
     LogGap { bytes: u64 },
+    /// A log would grow beyond [`LOG_BYTES_MAX`].
+    #[error("the log has {bytes} bytes and may not have more than {LOG_BYTES_MAX}")]
+    LogFull { bytes: u64 },
     /// The database refused or failed: disk full, read-only, damaged.
     #[error("the database failed: {0}")]
     Failed(String),
@@ -77,10 +93,13 @@ pub enum Error {
 pub struct EventQuery {
     /// Only events after this number.
     pub after: u64,
+    /// Only events before this number: the next page when reading newest first.
+    pub before: Option<u64>,
     /// A kind, or `machine.*` for all of a noun.
     pub kind: Option<String>,
     pub subject: Option<String>,
     pub attempt: Option<Uuid>,
+    /// At most so many; 0, like everything above it, stands for [`EVENTS_MAX`].
     pub limit: u32,
     pub newest_first: bool,
 }
@@ -90,13 +109,15 @@ pub trait Store: Send + Sync + 'static {
     /// The snapshot of all objects, as of the last commit. Cheap; hold it no longer than one decision.
     fn world(&self) -> std::sync::RwLockReadGuard<'_, World>;
 
-    /// Does a deed: all of it is on disk when this returns, and the world shows it.
+    /// Does a deed: all of it is on disk when this returns, and the world shows it. Within a deed, values
+    /// are given up before others are taken, so one deed can move a MAC from a machine to another.
+    /// A deed goes on when the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`Error::Stale`], [`Error::Taken`] or [`Error::Failed`]; then nothing was written.
+    /// [`Error::Stale`], [`Error::Taken`], [`Error::Damaged`] or [`Error::Failed`]; then nothing was written.
     fn commit(&self, deed: Deed) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
 
-    /// Events by number, at most `limit`.
+    /// Events in the order of their numbers, which have no gaps but at the oldest end, where they are pruned.
     ///
     /// # Errors
     /// [`Error::Failed`].
@@ -106,10 +127,11 @@ pub trait Store: Send + Sync + 'static {
     /// repeated call changes nothing. Returns the length of the log.
     ///
     /// # Errors
-    /// [`Error::LogGap`] when `offset` is beyond the end.
+    /// [`Error::LogGap`] when `offset` is beyond the end, [`Error::LogFull`] when the log would become too
+    /// long, [`Error::Stale`] when there is no such job, [`Error::Failed`].
     fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, Error>>;
 
-    /// Up to `bytes_max` of a job's log from `offset`.
+    /// Up to `bytes_max` (and [`LOG_READ_BYTES_MAX`]) of a job's log from `offset`; nothing at its end.
     ///
     /// # Errors
     /// [`Error::Failed`].

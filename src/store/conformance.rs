@@ -1,0 +1,301 @@
+//! What every store does, told once: each database runs these against itself.
+//!
+//! `open` gives the same data again each time it is called, as a restarted server finds it.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::*;
+use crate::model::{Arch, Job, JobState, Machine, Stored};
+
+pub(super) const MAC_1: &str = "52:54:00:aa:00:01";
+pub(super) const MAC_2: &str = "52:54:00:aa:00:02";
+
+/// The whole story on an empty store.
+pub(super) async fn story<S: Store>(open: impl AsyncFn() -> Arc<S>) {
+    let store = open().await;
+    objects_are_created_changed_and_deleted(&*store).await;
+    taken_values_name_their_holder(&*store).await;
+    one_deed_moves_a_value_from_object_to_object(&*store).await;
+    a_refused_deed_leaves_nothing_and_its_group_alone(&*store).await;
+    deeds_of_one_group_see_each_other(&*store).await;
+    events_are_found_by_what_they_are(&*store).await;
+    logs_grow_without_gaps_or_repeats(&*store).await;
+    restarts_change_nothing(store, open).await;
+}
+
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_second(1_750_000_000).unwrap()
+}
+
+pub(super) fn machine(name: &str, macs: &[&str]) -> Stored<Machine> {
+    let spec = Machine {
+        name: name.to_owned(),
+        macs: macs.iter().map(|mac| mac.parse().unwrap()).collect(),
+        smbios_uuid: None,
+        serial: None,
+        arch: Arch::Amd64,
+        workflow: None,
+        profiles: Vec::new(),
+        params: Default::default(),
+        locked: false,
+    };
+    Stored::new(Uuid::now_v7().to_string(), spec, now())
+}
+
+pub(super) fn object(machine: &Stored<Machine>) -> Object {
+    Object::Machine(Arc::new(machine.clone()))
+}
+
+pub(super) fn event(kind: &str, subject: &str) -> NewEvent {
+    let (kind, subject, actor) = (kind.to_owned(), subject.to_owned(), "token:test".to_owned());
+    NewEvent { time: now(), kind, subject, actor, attempt: None, data: json!({"from": "a test"}) }
+}
+
+pub(super) fn created(machine: &Stored<Machine>) -> Deed {
+    Deed::default().create(object(machine)).event(event("machine.created", &machine.subject()))
+}
+
+fn taken(index: &str, value: &str, holder: &str) -> Error {
+    let (index, value, holder) = (index.to_owned(), value.to_owned(), holder.to_owned());
+    Error::Taken { kind: Kind::Machine, index, value, holder }
+}
+
+fn stale(machine: &Stored<Machine>) -> Error {
+    Error::Stale { kind: Kind::Machine, key: machine.key.clone() }
+}
+
+async fn objects_are_created_changed_and_deleted(store: &impl Store) {
+    let first = machine("first", &[MAC_1]);
+    let before = *store.committed().borrow();
+    let events = store.commit(created(&first)).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [before + 1]);
+    assert_eq!(*store.committed().borrow(), before + 1);
+    assert_eq!(**store.world().machines.find("mac", MAC_1).unwrap(), first);
+    assert_eq!(store.commit(created(&first)).await, Err(stale(&first)));
+
+    let mut second = first.next(now());
+    second.spec.serial = Some("X1".into());
+    store.commit(Deed::default().update(object(&second))).await.unwrap();
+    assert_eq!(store.commit(Deed::default().update(object(&second))).await, Err(stale(&first)));
+    assert_eq!(store.commit(Deed::default().delete(&object(&first))).await, Err(stale(&first)));
+    assert_eq!(**store.world().machines.get(&first.key).unwrap(), second);
+
+    store.commit(Deed::default().delete(&object(&second))).await.unwrap();
+    assert!(store.world().machines.is_empty());
+    assert_eq!(store.commit(Deed::default().update(object(&second.next(now())))).await, Err(stale(&first)));
+    assert_eq!(*store.committed().borrow(), before + 1, "refused deeds have no events");
+}
+
+async fn taken_values_name_their_holder(store: &impl Store) {
+    let holder = machine("holder", &[MAC_1]);
+    store.commit(created(&holder)).await.unwrap();
+    let rival = machine("rival", &[MAC_2, MAC_1]);
+    assert_eq!(store.commit(created(&rival)).await, Err(taken("mac", MAC_1, &holder.key)));
+    let rival = machine("holder", &[]);
+    assert_eq!(store.commit(created(&rival)).await, Err(taken("name", "holder", &holder.key)));
+
+    let mut without = holder.next(now());
+    without.spec.macs.clear();
+    store.commit(Deed::default().update(object(&without))).await.unwrap();
+    let heir = machine("heir", &[MAC_1]);
+    store.commit(created(&heir)).await.unwrap();
+    let mut back = without.next(now());
+    back.spec.macs = holder.spec.macs.clone();
+    assert_eq!(
+        store.commit(Deed::default().update(object(&back))).await,
+        Err(taken("mac", MAC_1, &heir.key))
+    );
+    store.commit(Deed::default().delete(&object(&heir))).await.unwrap();
+    store.commit(Deed::default().update(object(&back))).await.unwrap();
+    store.commit(Deed::default().delete(&object(&back))).await.unwrap();
+}
+
+async fn one_deed_moves_a_value_from_object_to_object(store: &impl Store) {
+    let (from, to) = (machine("from", &[MAC_1]), machine("to", &[]));
+    store.commit(Deed::default().create(object(&from)).create(object(&to))).await.unwrap();
+    let (mut gives, mut takes) = (from.next(now()), to.next(now()));
+    std::mem::swap(&mut gives.spec.macs, &mut takes.spec.macs);
+    store.commit(Deed::default().update(object(&takes)).update(object(&gives))).await.unwrap();
+    assert_eq!(store.world().machines.find("mac", MAC_1).unwrap().key, to.key);
+    let third = machine("third", &[MAC_1]);
+    assert_eq!(store.commit(created(&third)).await, Err(taken("mac", MAC_1, &to.key)));
+    store.commit(Deed::default().delete(&object(&takes)).delete(&object(&gives))).await.unwrap();
+}
+
+async fn a_refused_deed_leaves_nothing_and_its_group_alone(store: &impl Store) {
+    let before = *store.committed().borrow();
+    let [one, two, three] = ["one", "two", "three"].map(|name| machine(name, &[]));
+    let refused = created(&two).create(object(&one)).event(event("machine.created", "never"));
+    let deeds = [created(&one), refused, created(&three)];
+    let done = join_all(deeds.map(|deed| store.commit(deed))).await;
+    let seqs: Vec<_> = done.iter().map(|done| done.as_ref().map(|events| events[0].seq)).collect();
+    assert_eq!(seqs, [Ok(before + 1), Err(&stale(&one)), Ok(before + 2)]);
+    assert!(store.world().machines.get(&two.key).is_none());
+    let query = EventQuery { after: before, ..EventQuery::default() };
+    let kept = store.events(query).await.unwrap();
+    assert_eq!(
+        kept.iter().map(|event| &event.subject).collect::<Vec<_>>(),
+        [&one.subject(), &three.subject()]
+    );
+    store.commit(created(&two)).await.expect("its key and name are free");
+}
+
+async fn deeds_of_one_group_see_each_other(store: &impl Store) {
+    let first = machine("racer", &[]);
+    let mut mac_1 = first.next(now());
+    mac_1.spec.macs = vec![MAC_1.parse().unwrap()];
+    let mut mac_2 = mac_1.next(now());
+    mac_2.spec.macs = vec![MAC_2.parse().unwrap()];
+    let rival = machine("racer-rival", &[MAC_1]);
+    let update = |machine: &Stored<Machine>| Deed::default().update(object(machine));
+    let deeds = [created(&first), update(&mac_1), update(&mac_1), update(&mac_2), created(&rival)];
+    let done = join_all(deeds.map(|deed| store.commit(deed))).await;
+    let done: Vec<_> = done.into_iter().map(|done| done.map(|_| ())).collect();
+    assert_eq!(done, [Ok(()), Ok(()), Err(stale(&first)), Ok(()), Ok(())]);
+    let world = store.world();
+    assert_eq!(world.machines.get(&first.key).unwrap().revision, 3);
+    assert_eq!(world.machines.find("mac", MAC_1).unwrap().key, rival.key);
+    assert_eq!(world.machines.find("mac", MAC_2).unwrap().key, first.key);
+}
+
+async fn events_are_found_by_what_they_are(store: &impl Store) {
+    let after = *store.committed().borrow();
+    let attempt = Uuid::now_v7();
+    let mut served = event("boot.file_served", "machine:a");
+    served.attempt = Some(attempt);
+    let kinds = ["machine.updated", "machines.odd", "dhcp.offered", "machine.created"];
+    let deed = kinds.iter().fold(Deed::default(), |deed, kind| deed.event(event(kind, "machine:b")));
+    let committed = store.commit(deed.event(served)).await.unwrap();
+    assert_eq!(committed.last().unwrap().seq, after + 5);
+
+    let all = EventQuery { after, ..EventQuery::default() };
+    assert_eq!(store.events(all.clone()).await.unwrap(), committed, "one deed's events, in its order");
+    let found = async |query: EventQuery| -> Vec<u64> {
+        store.events(query).await.unwrap().iter().map(|event| event.seq - after).collect()
+    };
+    let kind = |kind: &str| EventQuery { kind: Some(kind.into()), ..all.clone() };
+    assert_eq!(found(kind("machine.*")).await, [1, 4]);
+    assert_eq!(found(kind("dhcp.offered")).await, [3]);
+    assert_eq!(found(kind("dhcp")).await, [0; 0]);
+    assert_eq!(found(EventQuery { subject: Some("machine:a".into()), ..all.clone() }).await, [5]);
+    assert_eq!(found(EventQuery { attempt: Some(attempt), ..all.clone() }).await, [5]);
+    let newest = EventQuery { newest_first: true, limit: 2, ..all.clone() };
+    assert_eq!(found(newest.clone()).await, [5, 4]);
+    assert_eq!(found(EventQuery { before: Some(after + 4), ..newest }).await, [3, 2]);
+    assert_eq!(found(EventQuery { limit: 2, ..all }).await, [1, 2]);
+}
+
+fn job(key: Uuid) -> Object {
+    let spec = Job {
+        machine: Uuid::nil(),
+        run: Uuid::nil(),
+        step: 0,
+        stage: "inventory".into(),
+        task: "inventory".into(),
+        state: JobState::Running,
+        exit: None,
+        after: None,
+        reason: String::new(),
+        attempt: 1,
+        started_at: None,
+        ended_at: None,
+        deadline: now(),
+        log_bytes: 0,
+        digest: String::new(),
+    };
+    Object::Job(Arc::new(Stored::new(key.to_string(), spec, now())))
+}
+
+async fn logs_grow_without_gaps_or_repeats(store: &impl Store) {
+    let id = Uuid::now_v7();
+    let absent = Error::Stale { kind: Kind::Job, key: id.to_string() };
+    assert_eq!(store.write_log(id, 0, b"x".to_vec()).await, Err(absent));
+    store.commit(Deed::default().create(job(id))).await.unwrap();
+    let write = async |offset: u64, text: &str| store.write_log(id, offset, text.into()).await;
+    assert_eq!(write(0, "one two").await, Ok(7));
+    assert_eq!(write(0, "one two").await, Ok(7), "again");
+    assert_eq!(write(4, "two three").await, Ok(13), "half of it again");
+    assert_eq!(write(14, "late").await, Err(Error::LogGap { bytes: 13 }));
+    assert_eq!(write(13, "").await, Ok(13));
+    assert_eq!(write(2, "e").await, Ok(13));
+    let read = async |offset: u64, bytes_max: u32| {
+        String::from_utf8(store.read_log(id, offset, bytes_max).await.unwrap()).unwrap()
+    };
+    assert_eq!(read(0, 100).await, "one two three");
+    assert_eq!(read(5, 4).await, "wo t");
+    assert_eq!(read(7, 100).await, " three");
+    assert_eq!(read(13, 100).await, "");
+    assert_eq!(read(u64::MAX, u32::MAX).await, "");
+    store.commit(Deed::default().delete(&job(id))).await.unwrap();
+    assert_eq!(read(0, 100).await, "", "the log went with its job");
+}
+
+/// Once after a clean end, once after none.
+async fn restarts_change_nothing<S: Store>(store: Arc<S>, open: impl AsyncFn() -> Arc<S>) {
+    let log_of = Uuid::now_v7();
+    store.commit(Deed::default().create(job(log_of))).await.unwrap();
+    store.write_log(log_of, 0, b"kept".to_vec()).await.unwrap();
+    let shown = |store: &S| {
+        let world = store.world();
+        let machines: Vec<_> = world.machines.iter().cloned().collect();
+        (machines, world.jobs.iter().cloned().collect::<Vec<_>>(), *store.committed().borrow())
+    };
+    let before = shown(&store);
+    let events = store.events(EventQuery::default()).await.unwrap();
+    assert_eq!(before.0.len(), 5);
+
+    store.close().await;
+    assert!(matches!(store.commit(created(&machine("after-close", &[]))).await, Err(Error::Failed(_))));
+    drop(store);
+    let store = open().await;
+    assert_eq!(shown(&store), before);
+
+    drop(store);
+    let store = open().await;
+    assert_eq!(shown(&store), before);
+    assert_eq!(store.events(EventQuery::default()).await.unwrap(), events);
+    assert_eq!(store.read_log(log_of, 0, 100).await.unwrap(), b"kept");
+    let holder = store.world().machines.find("mac", MAC_1).unwrap().key.clone();
+    assert_eq!(store.commit(created(&machine("late", &[MAC_1]))).await, Err(taken("mac", MAC_1, &holder)));
+    store.close().await;
+}
+
+/// Tasks that each read, change and write until nobody was in between.
+pub(super) async fn writers_that_retry_lose_no_update(store: Arc<impl Store>) {
+    const TASKS: u64 = 8;
+    const UPDATES: u64 = 200;
+    let first = machine("contended", &[MAC_1]);
+    store.commit(created(&first)).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..TASKS {
+        let (store, key) = (Arc::clone(&store), first.key.clone());
+        tasks.spawn(async move {
+            for _ in 0..UPDATES {
+                update_until_done(&*store, &key).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    let last = store.world().machines.get(&first.key).cloned().unwrap();
+    assert_eq!(last.revision, 1 + TASKS * UPDATES);
+    assert_eq!(last.status.cursor, u32::try_from(TASKS * UPDATES).unwrap());
+}
+
+async fn update_until_done(store: &impl Store, key: &str) {
+    loop {
+        let mut next = store.world().machines.get(key).unwrap().next(now());
+        next.status.cursor += 1;
+        let subject = next.subject();
+        let deed = Deed::default().update(object(&next)).event(event("machine.updated", &subject));
+        match store.commit(deed).await {
+            Ok(_) => return,
+            Err(Error::Stale { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The logs of jobs: pieces that agents send, perhaps twice, kept without gaps or overlaps.
+
+use futures_util::TryStreamExt;
+use sqlx::{Row, SqliteConnection, SqlitePool};
+use uuid::Uuid;
+
+use super::deed::Undone;
+use super::integer;
+use crate::model::Kind;
+use crate::store::{Error, LOG_BYTES_MAX, LOG_READ_BYTES_MAX, sql};
+
+/// Some bytes of a job's log.
+pub(super) struct Piece {
+    pub(super) job: Uuid,
+    pub(super) offset: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Adds what is new of a piece; returns the length of the log.
+pub(super) async fn write(connection: &mut SqliteConnection, piece: &Piece) -> Result<u64, Undone> {
+    let job = piece.job.to_string();
+    let end: Option<i64> =
+        sqlx::query_scalar(sql::LOG_END).bind(&job).fetch_optional(&mut *connection).await?;
+    let end = end.unwrap_or(0).unsigned_abs();
+    let Some(known) = end.checked_sub(piece.offset) else {
+        return Err(Undone::Refused(Error::LogGap { bytes: end }));
+    };
+    let tail = usize::try_from(known).ok().and_then(|known| piece.bytes.get(known..)).unwrap_or_default();
+    if tail.is_empty() {
+        return Ok(end);
+    }
+    let length = end.saturating_add(tail.len() as u64);
+    if length > LOG_BYTES_MAX {
+        return Err(Undone::Refused(Error::LogFull { bytes: end }));
+    }
+    let add = sqlx::query(sql::ADD_LOG).bind(&job).bind(integer(end)).bind(tail);
+    match add.execute(connection).await {
+        Ok(_) => Ok(length),
+        Err(error) if error.as_database_error().is_some_and(|error| error.is_foreign_key_violation()) => {
+            Err(Undone::Refused(Error::Stale { kind: Kind::Job, key: job }))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Up to `length` bytes from `offset`.
+pub(super) async fn read(
+    readers: &SqlitePool,
+    job: Uuid,
+    (offset, length): (u64, u32),
+) -> sqlx::Result<Vec<u8>> {
+    let end = offset.saturating_add(u64::from(length.min(LOG_READ_BYTES_MAX)));
+    let query = sqlx::query(sql::READ_LOG).bind(job.to_string()).bind(integer(offset)).bind(integer(end));
+    let mut pieces = query.fetch(readers);
+    let mut read = Vec::new();
+    while let Some(row) = pieces.try_next().await? {
+        let (start, bytes): (i64, &[u8]) = (row.try_get("start")?, row.try_get("bytes")?);
+        let from = index(offset.saturating_sub(start.unsigned_abs()));
+        let to = index(end.saturating_sub(start.unsigned_abs())).min(bytes.len());
+        read.extend_from_slice(bytes.get(from..to).unwrap_or_default());
+    }
+    Ok(read)
+}
+
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}

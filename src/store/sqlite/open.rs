@@ -1,0 +1,164 @@
+//! Finding the database file, bringing its tables up to date, and the connections to it.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
+
+use super::load::{self, Loaded};
+
+const DATABASE_FILE: &str = "metalwright.db";
+const LOCK_FILE: &str = "metalwright.lock";
+const READERS_MAX: u32 = 4;
+/// Statements kept prepared on a connection: three for each kind, and a dozen.
+const STATEMENTS_MAX: usize = 100;
+
+/// Every migration there has been, in order. Nothing in this list is ever changed: only added to.
+pub(super) const MIGRATIONS: [(&str, &str); 1] =
+    [("objects", include_str!("../../../migrations/sqlite/0001_objects.sql"))];
+
+/// What tests open otherwise.
+pub(super) struct Setup {
+    /// Names and texts; the first is version 1.
+    pub(super) migrations: Vec<(&'static str, &'static str)>,
+    /// How long to wait for another process, a backup for example, that holds the database.
+    pub(super) busy_timeout: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup { migrations: MIGRATIONS.to_vec(), busy_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// Why there is no store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot use {}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{} is in use by another server: stop it, or give this one a data directory of its own", path.display())]
+    InUse { path: PathBuf },
+    #[error(
+        "{} was written by a later version (its schema is {found}, this version knows {known}): \
+         run that version, or restore a backup",
+        path.display()
+    )]
+    Later { path: PathBuf, found: i64, known: usize },
+    #[error("cannot bring {} up to date: {source}", path.display())]
+    Migrate { path: PathBuf, source: MigrateError },
+    #[error("cannot read {}: {source}", path.display())]
+    Database { path: PathBuf, source: sqlx::Error },
+}
+
+/// A database that is ready, with what it holds.
+pub(super) struct Opened {
+    pub(super) loaded: Loaded,
+    pub(super) last_seq: u64,
+    pub(super) writer: WriterConnection,
+    pub(super) readers: SqlitePool,
+    pub(super) lock: File,
+}
+
+/// The one connection that writes. It is made anew after a failure: SQLite may have rolled back on its own,
+/// and nothing that was begun may linger.
+pub(super) struct WriterConnection {
+    options: SqliteConnectOptions,
+    connection: Option<SqliteConnection>,
+}
+
+impl WriterConnection {
+    pub(super) async fn get(&mut self) -> sqlx::Result<&mut SqliteConnection> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    pub(super) async fn close(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "a database connection did not close well");
+        }
+    }
+}
+
+pub(super) async fn open(data_dir: &Path, setup: &Setup) -> Result<Opened, OpenError> {
+    let path = data_dir.join(DATABASE_FILE);
+    let lock = prepare_files(data_dir, &path)?;
+    let database = |source| OpenError::Database { path: path.clone(), source };
+    let mut writer = WriterConnection { options: writer_options(&path, setup), connection: None };
+    migrate(writer.get().await.map_err(database)?, setup).await.map_err(|source| match source {
+        MigrateError::VersionMissing(found) => {
+            OpenError::Later { path: path.clone(), found, known: setup.migrations.len() }
+        }
+        source => OpenError::Migrate { path: path.clone(), source },
+    })?;
+    let readers = readers(&path, setup).await.map_err(database)?;
+    let loaded = load::world(&readers).await.map_err(database)?;
+    let last_seq = load::last_seq(&readers).await.map_err(database)?;
+    Ok(Opened { loaded, last_seq, writer, readers, lock })
+}
+
+/// Makes what is missing, readable for nobody else, and takes the lock.
+///
+/// The lock is a file of its own: closing any descriptor of the database would drop SQLite's locks on it.
+fn prepare_files(data_dir: &Path, database: &Path) -> Result<File, OpenError> {
+    let refused = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::File { path, source }
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(refused(data_dir))?;
+    let lock_path = data_dir.join(LOCK_FILE);
+    let private = |path: &Path| OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    let lock = private(&lock_path).map_err(refused(&lock_path))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: data_dir.to_owned() }),
+        Err(TryLockError::Error(source)) => return Err(refused(&lock_path)(source)),
+    }
+    if !database.exists() {
+        private(database).map_err(refused(database))?;
+    }
+    let mode = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(database, mode).map_err(refused(database))?;
+    Ok(lock)
+}
+
+fn options(path: &Path, setup: &Setup) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .busy_timeout(setup.busy_timeout)
+        .statement_cache_capacity(STATEMENTS_MAX)
+        .disable_statement_logging()
+}
+
+/// FULL: an address that a client was told it has must outlive a loss of power.
+fn writer_options(path: &Path, setup: &Setup) -> SqliteConnectOptions {
+    options(path, setup).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+}
+
+async fn readers(path: &Path, setup: &Setup) -> sqlx::Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .acquire_timeout(setup.busy_timeout)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options(path, setup).read_only(true))
+        .await
+}
+
+async fn migrate(connection: &mut SqliteConnection, setup: &Setup) -> Result<(), MigrateError> {
+    let migrations = (1..).zip(&setup.migrations).map(|(version, (name, sql))| {
+        Migration::new(version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect()).run(connection).await
+}
