@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::model::{NewEvent, Noun, Stored};
+use crate::model::{Machine, NewEvent, Noun, Stored};
 
 /// Who does something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,12 @@ impl Ctx {
     /// The server's own doing, now.
     pub fn server(now: Timestamp) -> Self {
         Ctx { actor: Actor::Server, scopes: vec!["*".to_owned()], now, request_id: String::new() }
+    }
+
+    /// A machine's own doing: it booted, it reported.
+    pub fn machine(machine: &Stored<Machine>, now: Timestamp) -> Self {
+        let actor = machine.key.parse().map_or(Actor::Server, Actor::Machine);
+        Ctx { actor, scopes: Vec::new(), now, request_id: String::new() }
     }
 
     /// An event about an object: `machine.updated`.

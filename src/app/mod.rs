@@ -2,33 +2,111 @@
 //! do what, and what follows from it.
 //!
 //! One file a subject. [`App`] holds what they share; each use case takes a [`Ctx`], reads the world,
-//! builds a deed and commits it.
+//! builds a deed and commits it. `boot` and `files` are what machines ask for, `attempts` and `reports`
+//! what comes of it.
 
 pub mod artifacts;
+mod attempts;
+mod boot;
 mod ctx;
+mod documents;
 mod error;
+pub mod files;
+pub mod loaders;
+pub mod notes;
+mod params;
+pub mod reports;
 
 pub use ctx::{Actor, Ctx};
 pub use error::Error;
 
-use std::sync::RwLockReadGuard;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
-use crate::model::{Event, HasTable, NewEvent, Noun, Stored, World};
+use crate::model::{Event, HasTable, Machine, NewEvent, Noun, Stored, Table, World};
+use crate::render::{Engine, Pool, RenderProblem};
 use crate::store::{self, Deed, SharedStore};
+use crate::workflow::Flow;
+use loaders::Loaders;
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
 const STALE_RETRIES_MAX: usize = 16;
 
+/// Where the server is reached, as it was bound.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    pub api: Option<SocketAddr>,
+    /// SHA-256 of the API's certificate, in hex.
+    pub api_fingerprint: String,
+    pub boot_http_port: Option<u16>,
+}
+
+impl Endpoints {
+    /// The API's URL for a machine that sees us at `facing`; empty where it cannot be reached from there.
+    pub fn api_url(&self, facing: IpAddr) -> String {
+        match self.api {
+            Some(api) if api.ip().is_unspecified() => format!("https://{}", SocketAddr::new(facing, api.port())),
+            Some(api) if !api.ip().is_loopback() || facing.is_loopback() => format!("https://{api}"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// What the server gives the application at start.
+pub struct Setup {
+    pub store: SharedStore,
+    /// The key that boot capabilities are made with.
+    pub boot_key: [u8; 32],
+    pub endpoints: Endpoints,
+    pub loaders: Loaders,
+    pub pool: Arc<Pool>,
+}
+
+/// Totals since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Events that were dropped because too many waited.
+    pub notes_dropped: AtomicU64,
+}
+
 /// Everything the use cases share.
 pub struct App {
     store: SharedStore,
+    boot_key: [u8; 32],
+    endpoints: Endpoints,
+    loaders: Loaders,
+    pool: Arc<Pool>,
+    content: Mutex<Option<Content>>,
+    notes: mpsc::Sender<NewEvent>,
+    pub counters: Counters,
+}
+
+/// The templates as compiled, and the generation they were compiled from.
+struct Content {
+    generation: u64,
+    engine: Engine,
+    broken: Arc<Vec<(String, RenderProblem)>>,
 }
 
 impl App {
-    pub fn new(store: SharedStore) -> Self {
-        App { store }
+    /// The application, and the queue that [`notes::run`] writes.
+    pub fn new(setup: Setup) -> (Arc<Self>, notes::Notes) {
+        let (sender, notes) = mpsc::channel(notes::NOTES_MAX);
+        let app = App {
+            store: setup.store,
+            boot_key: setup.boot_key,
+            endpoints: setup.endpoints,
+            loaders: setup.loaders,
+            pool: setup.pool,
+            content: Mutex::new(None),
+            notes: sender,
+            counters: Counters::default(),
+        };
+        (Arc::new(app), notes)
     }
 
     /// The time all decisions are made at.
@@ -41,16 +119,42 @@ impl App {
         self.store.world()
     }
 
+    /// The compiled templates of the present content.
+    pub(crate) fn engine(&self) -> Engine {
+        self.compiled().0
+    }
+
+    /// The templates that cannot be used, with what is wrong with each.
+    pub(crate) fn broken_templates(&self) -> Arc<Vec<(String, RenderProblem)>> {
+        self.compiled().1
+    }
+
+    fn compiled(&self) -> (Engine, Arc<Vec<(String, RenderProblem)>>) {
+        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        let world = self.world();
+        let generation = world.templates.generation();
+        if let Some(content) = content.as_ref().filter(|content| content.generation == generation) {
+            return (content.engine.clone(), Arc::clone(&content.broken));
+        }
+        let bodies: Vec<(String, String)> =
+            world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone())).collect();
+        drop(world);
+        let (engine, broken) = Engine::compile(&self.pool, bodies);
+        let broken = Arc::new(broken);
+        *content = Some(Content { generation, engine: engine.clone(), broken: Arc::clone(&broken) });
+        (engine, broken)
+    }
+
     /// One object by its key or by `index:value`.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn find<T: Noun>(&self, reference: &str) -> Result<std::sync::Arc<Stored<T>>, Error>
+    pub fn find<T: Noun>(&self, reference: &str) -> Result<Arc<Stored<T>>, Error>
     where
         World: HasTable<T>,
     {
         let world = self.world();
-        let table: &crate::model::Table<T> = world.table();
+        let table: &Table<T> = world.table();
         table.resolve(reference).cloned().ok_or_else(|| Error::not_found::<T>(reference))
     }
 
@@ -76,8 +180,7 @@ impl App {
             let current = self.find::<T>(key)?;
             let mut next = current.next(now);
             let events = change(&mut next)?;
-            let deed =
-                Deed { events, ..Deed::default() }.update(T::object(std::sync::Arc::new(next.clone())));
+            let deed = Deed { events, ..Deed::default() }.update(T::object(Arc::new(next.clone())));
             match self.store.commit(deed).await {
                 Ok(_) => return Ok(next),
                 Err(store::Error::Stale { .. }) => continue,
@@ -85,5 +188,37 @@ impl App {
             }
         }
         Err(Error::Busy(format!("{} {key} is being changed by many at once; try again", T::KIND)))
+    }
+
+    /// Carries something that happened to a machine into its status, with the events that say so.
+    ///
+    /// # Errors
+    /// As [`App::change`].
+    pub(crate) async fn flow(
+        &self,
+        ctx: &Ctx,
+        machine: &str,
+        mut happens: impl FnMut(&mut Flow<'_>),
+    ) -> Result<Stored<Machine>, Error> {
+        self.change::<Machine>(machine, ctx.now, |next| {
+            let before = next.status.boot_attempt.as_ref().map(|attempt| attempt.id);
+            let happened = {
+                let world = self.world();
+                let mut flow = Flow::new(&mut next.status, &world, ctx.now);
+                happens(&mut flow);
+                flow.finish()
+            };
+            let attempt = next.status.boot_attempt.as_ref().map(|attempt| attempt.id).or(before);
+            let event = |happened: crate::workflow::Happened| NewEvent {
+                time: ctx.now,
+                kind: happened.kind.to_owned(),
+                subject: next.subject(),
+                actor: ctx.actor.to_string(),
+                attempt,
+                data: happened.data,
+            };
+            Ok(happened.into_iter().map(event).collect())
+        })
+        .await
     }
 }

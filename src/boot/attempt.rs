@@ -42,6 +42,7 @@ mod tests {
             started_at: Timestamp::UNIX_EPOCH,
             seen_at: Timestamp::UNIX_EPOCH,
             progress,
+            mac: None,
             client_arch: None,
             server: None,
             bootenv: None,

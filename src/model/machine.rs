@@ -219,6 +219,9 @@ pub struct BootAttempt {
     /// When it last asked for anything.
     pub seen_at: Timestamp,
     pub progress: BootProgress,
+    /// The interface it boots from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
     /// The architecture code its firmware sent (DHCP option 93); 0 is BIOS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_arch: Option<u16>,

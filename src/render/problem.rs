@@ -49,7 +49,8 @@ pub struct RenderProblem {
 }
 
 impl RenderProblem {
-    pub(super) fn new(kind: ProblemKind, template: &str, message: impl Into<String>) -> Self {
+    /// A fault without a place.
+    pub fn new(kind: ProblemKind, template: &str, message: impl Into<String>) -> Self {
         RenderProblem {
             kind,
             template: template.to_owned(),

@@ -91,6 +91,7 @@ fn attempt(progress: BootProgress, kernel_fetched: Option<Timestamp>) -> BootAtt
         started_at: NOW,
         seen_at: NOW,
         progress,
+        mac: None,
         client_arch: None,
         server: None,
         bootenv: Some("debian-12-install".into()),

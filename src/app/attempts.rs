@@ -1,0 +1,183 @@
+//! Boot attempts as they go on: begun, got as far as the script, the kernel, the system; and what went wrong
+//! with a document on the way.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::boot::Gathered;
+use super::files::{Fetch, Refused, verdict_data};
+use super::{App, Ctx, Error};
+use crate::boot::attempt;
+use crate::boot::decide::{Asked, Decision, Verdict};
+use crate::model::{BootAttempt, BootProgress, Mac, Machine, Problem, Stored};
+use crate::render::RenderProblem;
+
+/// Most faults of failed renders that one machine keeps.
+const FAULTS_MAX: usize = 16;
+
+/// What is known of a power-on when it begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PowerOn {
+    pub progress: BootProgress,
+    pub mac: Option<Mac>,
+    /// DHCP option 93.
+    pub client_arch: Option<u16>,
+    /// The address of ours that faces the machine.
+    pub server: Option<Ipv4Addr>,
+}
+
+impl App {
+    /// A machine that boots has asked: begins an attempt if this is a new power-on. Gives the facts as they
+    /// are afterwards.
+    pub(super) async fn powered_on(
+        &self,
+        gathered: Gathered,
+        power_on: PowerOn,
+        decision: &Decision,
+    ) -> Result<Gathered, Error> {
+        let Some(machine) = &gathered.machine else { return Ok(gathered) };
+        let now = self.now();
+        let last = machine.status.boot_attempt.as_ref();
+        if !attempt::is_new(last, power_on.progress, now) {
+            self.progress(&gathered, power_on.progress).await?;
+            return Ok(self.again(&gathered));
+        }
+        let bootenv = decision.verdict.bootenv().map(str::to_owned);
+        let id = Uuid::now_v7();
+        let verdict = verdict_data(&decision.verdict);
+        let ctx = Ctx::machine(machine, now);
+        self.flow(&ctx, &machine.key, |flow| {
+            flow.attempt_started(id, bootenv.clone());
+            if let Some(attempt) = flow.attempt() {
+                attempt.progress = power_on.progress;
+                attempt.mac = power_on.mac;
+                attempt.client_arch = power_on.client_arch;
+                attempt.server = power_on.server;
+            }
+            flow.say("boot.decided", verdict.clone());
+        })
+        .await?;
+        Ok(self.again(&gathered))
+    }
+
+    /// The same facts, from the world as it is now.
+    fn again(&self, gathered: &Gathered) -> Gathered {
+        let world = self.world();
+        let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
+        Gathered {
+            subnet_mode: gathered.subnet_mode,
+            client_arch: gathered.client_arch,
+            ..Gathered::of(&world, machine)
+        }
+    }
+
+    /// The boot script was asked for. Where no DHCP of ours has seen the power-on, it begins here.
+    pub(super) async fn script_fetched(&self, fetch: &Fetch, gathered: Gathered) -> Result<Gathered, Refused> {
+        let failed = |error: Error| Refused::Failed(error.to_string());
+        let decision = gathered.decide(&Asked::Script, self.now());
+        let server = match fetch.local {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        };
+        let power_on =
+            PowerOn { progress: BootProgress::Script, mac: fetch.hint.mac, client_arch: None, server };
+        let gathered = self.powered_on(gathered, power_on, &decision).await.map_err(failed)?;
+        // An attempt that began before the machine was armed learns here what it boots.
+        let stale = |attempt: &BootAttempt| attempt.bootenv.as_deref() != decision.verdict.bootenv();
+        let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.as_ref());
+        if attempt.is_some_and(stale) {
+            self.redirect(&gathered, &decision.verdict).await.map_err(failed)?;
+            return Ok(self.again(&gathered));
+        }
+        Ok(gathered)
+    }
+
+    async fn redirect(&self, gathered: &Gathered, verdict: &Verdict) -> Result<(), Error> {
+        let Some(machine) = &gathered.machine else { return Ok(()) };
+        let (step, bootenv) = (gathered.step(), verdict.bootenv().map(str::to_owned));
+        let data = verdict_data(verdict);
+        self.flow(&Ctx::machine(machine, self.now()), &machine.key, |flow| {
+            if let Some(attempt) = flow.attempt() {
+                attempt.bootenv.clone_from(&bootenv);
+                attempt.step = step;
+            }
+            flow.say("boot.decided", data.clone());
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// The attempt came at least this far. On disk when it returns; a repeated fetch writes nothing.
+    pub(super) async fn progress(&self, gathered: &Gathered, progress: BootProgress) -> Result<(), Error> {
+        let Some(machine) = &gathered.machine else { return Ok(()) };
+        let attempt = machine.status.boot_attempt.as_ref();
+        if attempt.is_none_or(|attempt| attempt.progress >= progress) {
+            return Ok(());
+        }
+        self.flow(&Ctx::machine(machine, self.now()), &machine.key, |flow| match progress {
+            BootProgress::Kernel => {
+                flow.kernel_fetched();
+                flow.say("boot.kernel_fetched", json!({}));
+            }
+            BootProgress::System => {
+                flow.system_seen();
+                flow.say("boot.answer_fetched", json!({}));
+            }
+            BootProgress::Script => {
+                flow.attempt_progress(progress);
+                flow.say("boot.script_fetched", json!({}));
+            }
+            _ => flow.attempt_progress(progress),
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// A document of the machine could not be rendered: an event, and a fault that stays until it can.
+    pub(super) async fn render_failed(&self, gathered: &Gathered, label: &str, problem: &RenderProblem) {
+        let Some(machine) = &gathered.machine else {
+            tracing::warn!(label, %problem, "render failed");
+            return;
+        };
+        let ctx = Ctx::machine(machine, self.now());
+        let attempt = machine.status.boot_attempt.as_ref().map(|attempt| attempt.id);
+        let fault = Problem::new(fault_pointer(label), problem.to_string());
+        let changed = self.change::<Machine>(&machine.key, ctx.now, |next| {
+            next.faults.retain(|held| held.pointer != fault.pointer);
+            next.faults.truncate(FAULTS_MAX - 1);
+            next.faults.push(fault.clone());
+            let mut event = ctx.event(next, "render_failed", json!({"label": label, "problem": problem}));
+            (event.kind, event.attempt) = ("boot.render_failed".to_owned(), attempt);
+            Ok(vec![event])
+        });
+        if let Err(error) = changed.await {
+            tracing::warn!(machine = machine.spec.name, label, %problem, %error, "render failed, and is not recorded");
+        }
+    }
+
+    /// A document renders again: its fault goes.
+    pub(super) async fn mended(&self, gathered: &Gathered, label: &str) {
+        let Some(machine) = &gathered.machine else { return };
+        let pointer = fault_pointer(label);
+        if !has_fault(machine, &pointer) {
+            return;
+        }
+        let changed = self.change::<Machine>(&machine.key, self.now(), |next| {
+            next.faults.retain(|held| held.pointer != pointer);
+            Ok(Vec::new())
+        });
+        if let Err(error) = changed.await {
+            tracing::warn!(machine = machine.spec.name, label, %error, "a fault that is gone is still shown");
+        }
+    }
+}
+
+fn fault_pointer(label: &str) -> String {
+    format!("/documents/{}", label.replace('~', "~0").replace('/', "~1"))
+}
+
+fn has_fault(machine: &Stored<Machine>, pointer: &str) -> bool {
+    machine.faults.iter().any(|held| held.pointer == pointer)
+}

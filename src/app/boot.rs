@@ -1,0 +1,133 @@
+//! Gathers the facts of a boot and asks `boot::decide`. Everything that has to know what a machine may boot
+//! comes through here: DHCP, files, `explain`.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::App;
+use crate::boot::decide::{Asked, Decision, Facts, decide};
+use crate::model::settings::UnknownMachine;
+use crate::model::{
+    Arch, ArtifactState, Bootenv, BootenvKind, Machine, Stage, StepKind, Stored, SubnetMode, World,
+};
+use crate::render::{Params, SecretAccess};
+
+/// The bootenv of unknown machines where `unknown_machine` is `discover`.
+const DISCOVERY: &str = "discovery";
+/// The bootenv that needs no file: the machine's disk.
+const LOCAL: &str = "local";
+
+/// The facts of one boot, held while the decision is made and carried out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gathered {
+    pub machine: Option<Arc<Stored<Machine>>>,
+    pub bootenv: Option<Arc<Stored<Bootenv>>>,
+    pub stage: Option<Arc<Stored<Stage>>>,
+    pub subnet_mode: Option<SubnetMode>,
+    pub client_arch: Option<Arch>,
+    bootenv_name: Option<String>,
+    unusable: Option<String>,
+    unknown_machine: UnknownMachine,
+}
+
+impl Gathered {
+    /// Looks everything up for a machine, or for an unknown one.
+    pub fn of(world: &World, machine: Option<&Arc<Stored<Machine>>>) -> Self {
+        let unknown_machine = UnknownMachine::from_value(&world.setting("unknown_machine"));
+        let bootenv_name = match machine {
+            Some(machine) => machine.status.bootenv.clone().or_else(|| default_bootenv(world)),
+            None => (unknown_machine == UnknownMachine::Discover).then(|| DISCOVERY.to_owned()),
+        };
+        let stage = machine
+            .and_then(|machine| machine.status.stage.as_ref())
+            .and_then(|name| world.stages.get(name))
+            .cloned();
+        let bootenv = bootenv_name.as_ref().and_then(|name| world.bootenvs.get(name)).cloned();
+        let mut gathered = Gathered {
+            machine: machine.cloned(),
+            bootenv,
+            stage,
+            bootenv_name,
+            unknown_machine,
+            ..Gathered::default()
+        };
+        gathered.unusable = gathered.why_unusable(world);
+        gathered
+    }
+
+    /// The decision for one question.
+    pub fn decide(&self, asked: &Asked, now: Timestamp) -> Decision {
+        let facts = Facts {
+            machine: self.machine.as_deref(),
+            bootenv: self.bootenv.as_deref(),
+            bootenv_name: self.bootenv_name.as_deref(),
+            unusable: self.unusable.clone(),
+            unknown_machine: self.unknown_machine,
+            subnet_mode: self.subnet_mode,
+            client_arch: self.client_arch,
+        };
+        decide(asked, &facts, now)
+    }
+
+    /// The step of the run that the boot is for.
+    pub fn step(&self) -> Option<u32> {
+        let status = &self.machine.as_ref()?.status;
+        let cursor = usize::try_from(status.cursor).ok()?;
+        let before = status.steps.get(..=cursor)?;
+        let index = before.iter().rposition(|step| step.kind == StepKind::Bootenv)?;
+        u32::try_from(index).ok()
+    }
+
+    fn why_unusable(&self, world: &World) -> Option<String> {
+        let bootenv = &self.bootenv.as_ref()?.spec;
+        if bootenv.kind == BootenvKind::Local {
+            return None;
+        }
+        let arch = self.machine.as_ref().map_or(Arch::Amd64, |machine| machine.spec.arch);
+        let files = bootenv.arches.get(&arch)?;
+        if let Some(why) = artifact_fault(world, &files.artifact) {
+            return Some(format!("{} cannot be booted: {why}", bootenv.name));
+        }
+        let stage = self.stage.as_ref().map(|stage| &stage.spec);
+        let required = bootenv.required_params.iter();
+        let required = required.chain(stage.into_iter().flat_map(|stage| &stage.required_params));
+        let mut required = required.peekable();
+        required.peek()?;
+        let machine = self.machine.as_ref().map(|machine| &machine.spec);
+        let layers = super::params::layers(world, machine, stage);
+        let params = Params::new(layers, std::collections::BTreeSet::new(), SecretAccess::Sealed);
+        let unset: Vec<&str> =
+            required.filter(|name| params.level_of(name).is_none()).map(String::as_str).collect();
+        (!unset.is_empty())
+            .then(|| format!("{} needs params that are not set: {}", bootenv.name, unset.join(", ")))
+    }
+}
+
+fn default_bootenv(world: &World) -> Option<String> {
+    let setting = world.setting("default_bootenv");
+    setting.as_str().filter(|name| *name != LOCAL).map(str::to_owned)
+}
+
+/// Why an artifact's files cannot be fetched now.
+pub(super) fn artifact_fault(world: &World, name: &str) -> Option<String> {
+    match world.artifacts.get(name) {
+        None => Some(format!(
+            "there is no artifact {name}: add it with `metalwright artifacts add {name} --dir DIR`"
+        )),
+        Some(artifact) if artifact.status.state == ArtifactState::Ready => None,
+        Some(artifact) => {
+            let state = serde_json::to_value(artifact.status.state).unwrap_or_default();
+            let state = state.as_str().unwrap_or("not ready").to_owned();
+            Some(format!("artifact {name} is {state}: {}", artifact.status.reason))
+        }
+    }
+}
+
+impl App {
+    /// What a machine would be answered, with the rules that led there.
+    pub fn explain(&self, machine: Option<&Arc<Stored<Machine>>>, asked: &Asked) -> Decision {
+        let gathered = Gathered::of(&self.world(), machine);
+        gathered.decide(asked, self.now())
+    }
+}

@@ -1,0 +1,252 @@
+//! Renders what a machine is served: boot scripts, screens, answer files. Nothing is kept; every fetch is a
+//! render of the present content with the present params.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::boot::Gathered;
+use super::{App, params};
+use crate::boot::capability;
+use crate::boot::namespace::ScriptKind;
+use crate::model::{BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
+use crate::render::{
+    Callbacks, Input, Limits, Params, ProblemKind, Rendered, RenderProblem, Repository, SecretAccess,
+};
+
+/// The param that lists package repositories.
+const REPOSITORIES: &str = "repositories";
+
+/// Our addresses as the client sees them.
+#[derive(Clone, Debug)]
+pub(super) struct Facing {
+    pub address: IpAddr,
+    pub http: String,
+}
+
+/// One machine in one boot: what its documents are rendered from.
+#[derive(Clone)]
+pub(super) struct Boot {
+    pub machine: Option<Arc<Stored<Machine>>>,
+    pub bootenv: Option<Arc<Stored<Bootenv>>>,
+    pub stage: Option<Arc<Stored<Stage>>>,
+    pub attempt: Option<BootAttempt>,
+    pub facing: Facing,
+}
+
+/// What is rendered.
+#[derive(Clone, Debug)]
+pub(super) enum Document {
+    /// A loader's script that boots the bootenv.
+    BootScript(ScriptKind),
+    LocalScript(ScriptKind),
+    /// A loader's script that shows a message and tries again.
+    Screen { kind: ScriptKind, message: String },
+    /// Asks an unknown iPXE to say who it is.
+    Identify,
+    /// A file of the bootenv.
+    File(BootTemplate),
+}
+
+impl Boot {
+    pub fn new(gathered: &Gathered, attempt: Option<BootAttempt>, facing: Facing) -> Self {
+        Boot {
+            machine: gathered.machine.clone(),
+            bootenv: gathered.bootenv.clone(),
+            stage: gathered.stage.clone(),
+            attempt,
+            facing,
+        }
+    }
+
+    /// Kernel and initrds for the machine's architecture.
+    pub fn files(&self) -> Option<&BootFiles> {
+        let arch = self.machine.as_ref()?.spec.arch;
+        self.bootenv.as_ref()?.spec.arches.get(&arch)
+    }
+}
+
+/// The last part of a path: what a kernel or initrd is called below the capability.
+pub(super) fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+impl App {
+    /// Our addresses for a client that reached us at `address`.
+    pub(super) fn facing(&self, address: IpAddr) -> Facing {
+        let http = self.endpoints.boot_http_port.map_or_else(String::new, |port| {
+            format!("http://{}", std::net::SocketAddr::new(address, port))
+        });
+        Facing { address, http }
+    }
+
+    /// Renders a document. Blocks for as long as the render takes.
+    ///
+    /// # Errors
+    /// What is wrong with the template or its input, with template, line and column.
+    pub(super) fn render_document(
+        &self,
+        boot: &Boot,
+        document: &Document,
+        access: SecretAccess,
+    ) -> Result<Rendered, RenderProblem> {
+        let engine = self.engine();
+        let mut input = self.input(boot, access)?;
+        let name = match document {
+            Document::BootScript(kind) => {
+                let cmdline = self.command_line(boot, &input)?;
+                input.variables.insert("boot".into(), self.boot_variable(boot, &cmdline, ""));
+                kind.template("boot")
+            }
+            Document::LocalScript(kind) => {
+                input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
+                kind.template("local")
+            }
+            Document::Screen { kind, message } => {
+                input.variables.insert("boot".into(), self.boot_variable(boot, "", message));
+                kind.template("screen")
+            }
+            Document::Identify => "ipxe/identify.ipxe".to_owned(),
+            Document::File(file) => match (&file.template, &file.inline) {
+                (Some(name), _) => name.clone(),
+                (None, Some(body)) => return engine.render_inline(body, input, Limits::default()),
+                (None, None) => {
+                    let message = format!("the file {} has neither `template` nor `inline`", file.path);
+                    return Err(problem(&file.name, message));
+                }
+            },
+        };
+        engine.render(&name, input, Limits::default())
+    }
+
+    /// Renders every file of the bootenv, so that a fault is seen on the console before the kernel runs.
+    pub(super) fn rehearse_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
+        let Some(bootenv) = &boot.bootenv else { return Ok(()) };
+        for file in &bootenv.spec.templates {
+            self.render_document(boot, &Document::File(file.clone()), SecretAccess::Open)?;
+        }
+        Ok(())
+    }
+
+    fn command_line(&self, boot: &Boot, input: &Input) -> Result<String, RenderProblem> {
+        let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
+        let mut input = input.clone();
+        input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
+        let rendered = self.engine().render_inline(body, input, Limits::default())?;
+        Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    fn input(&self, boot: &Boot, access: SecretAccess) -> Result<Input, RenderProblem> {
+        let (layers, secrets) = {
+            let world = self.world();
+            let machine = boot.machine.as_ref().map(|machine| &machine.spec);
+            let stage = boot.stage.as_ref().map(|stage| &stage.spec);
+            (params::layers(&world, machine, stage), params::secrets(&world))
+        };
+        let params = Params::new(layers, secrets, access);
+        let repositories = repositories(&params)?;
+        let callbacks = boot.attempt.as_ref().map(|attempt| Callbacks { base: self.base_url(boot, attempt) });
+        let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
+        Ok(Input { variables: self.variables(boot), params, callbacks, repositories, salt_seed })
+    }
+
+    fn base_url(&self, boot: &Boot, attempt: &BootAttempt) -> String {
+        format!("{}/m/{}", boot.facing.http, self.capability(attempt))
+    }
+
+    /// The unguessable part of an attempt's URLs.
+    pub(super) fn capability(&self, attempt: &BootAttempt) -> String {
+        capability::issue(&self.boot_key, attempt.id)
+    }
+
+    fn variables(&self, boot: &Boot) -> Map<String, Value> {
+        let mut variables = Map::new();
+        if let Some(machine) = &boot.machine {
+            variables.insert("machine".into(), machine_variable(machine, boot.attempt.as_ref()));
+        }
+        if let Some(bootenv) = &boot.bootenv {
+            let artifact = boot.files().map_or_else(String::new, |files| {
+                format!("{}/artifacts/{}", boot.facing.http, files.artifact)
+            });
+            let spec = &bootenv.spec;
+            let os = spec.os.as_ref().map(|os| {
+                json!({"family": os.family, "version": os.version, "codename": os.codename.clone().unwrap_or_default()})
+            });
+            let bootenv = json!({"name": spec.name, "kind": spec.kind, "os": os, "artifact_url": artifact});
+            variables.insert("bootenv".into(), bootenv);
+        }
+        if let Some(stage) = &boot.stage {
+            variables.insert("stage".into(), json!({"name": stage.spec.name}));
+        }
+        variables.insert("server".into(), self.server_variable(&boot.facing));
+        variables
+    }
+
+    fn server_variable(&self, facing: &Facing) -> Value {
+        json!({
+            "address": facing.address,
+            "http": facing.http,
+            "tftp": format!("tftp://{}", facing.address),
+            "api": self.endpoints.api_url(facing.address),
+            "api_fingerprint": self.endpoints.api_fingerprint,
+        })
+    }
+
+    fn boot_variable(&self, boot: &Boot, cmdline: &str, message: &str) -> Value {
+        let attempt = boot.attempt.as_ref();
+        let base = attempt.map(|attempt| self.base_url(boot, attempt)).unwrap_or_default();
+        let folder = attempt.map(|attempt| format!("m/{}", self.capability(attempt))).unwrap_or_default();
+        let file = |path: &str| {
+            let name = base_name(path);
+            json!({"name": name, "url": format!("{base}/{name}"), "path": format!("{folder}/{name}")})
+        };
+        let files = boot.files();
+        let firmware = match attempt.and_then(|attempt| attempt.client_arch) {
+            None => "unknown",
+            Some(0) => "bios",
+            Some(_) => "uefi",
+        };
+        json!({
+            "cmdline": cmdline,
+            "message": message,
+            "attempt": attempt.map_or(0, |attempt| attempt.number),
+            "firmware": firmware,
+            "base_url": base,
+            "kernel": files.map(|files| file(&files.kernel)),
+            "initrds": files.map(|files| files.initrds.iter().map(|path| file(path)).collect::<Vec<_>>()),
+        })
+    }
+}
+
+fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>) -> Value {
+    let spec = &machine.spec;
+    let (short_name, domain) = spec.name.split_once('.').unwrap_or((&spec.name, ""));
+    let booted_from = attempt.and_then(|attempt| attempt.mac).or_else(|| spec.macs.first().copied());
+    json!({
+        "id": machine.key,
+        "name": spec.name,
+        "short_name": short_name,
+        "domain": domain,
+        "arch": spec.arch,
+        "kernel_arch": spec.arch.kernel_name(),
+        "mac": booted_from.map(|mac| mac.to_string()).unwrap_or_default(),
+        "macs": spec.macs,
+        "address": machine.status.address.map(|address| address.to_string()).unwrap_or_default(),
+        "smbios_uuid": spec.smbios_uuid.map(|uuid| uuid.to_string()).unwrap_or_default(),
+        "serial": spec.serial.clone().unwrap_or_default(),
+        "labels": machine.labels,
+    })
+}
+
+/// The param `repositories`, as `repos()` gives it to templates.
+fn repositories(params: &Params) -> Result<Vec<Repository>, RenderProblem> {
+    let composed = params.compose(REPOSITORIES).map_err(|sealed| problem(REPOSITORIES, sealed.to_string()))?;
+    let Some(composed) = composed else { return Ok(Vec::new()) };
+    serde_json::from_value(composed.value)
+        .map_err(|error| problem(REPOSITORIES, format!("the param `{REPOSITORIES}` does not fit: {error}")))
+}
+
+pub(super) fn problem(template: &str, message: String) -> RenderProblem {
+    RenderProblem::new(ProblemKind::Template, template, message)
+}

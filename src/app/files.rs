@@ -1,0 +1,532 @@
+//! What a path gives to whom: the one way to a file, for TFTP and HTTP alike.
+//!
+//! [`App::open`] cleans the path, finds out who asks, asks for the decision and carries it out: a loader, a
+//! rendered document, a kernel. What the boot comes to by it (the script was fetched, the kernel was) is on
+//! disk before the first byte leaves.
+
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::boot::Gathered;
+use super::documents::{Boot, Document, base_name};
+use super::{App, Error, artifacts};
+use crate::boot::capability;
+use crate::boot::decide::{Answer, Asked, Decision, MachineFile, Verdict};
+use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
+use crate::model::{Arch, BootProgress, Machine, NewEvent, Stored, World};
+use crate::render::{Rendered, RenderProblem, SecretAccess};
+
+/// Which protocol a file is asked for over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    Tftp,
+    Http,
+}
+
+/// A request for a path.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// As it came, percent-decoded.
+    pub path: String,
+    pub peer: IpAddr,
+    /// Our address that faces the peer.
+    pub local: IpAddr,
+    pub protocol: Protocol,
+    /// What the URL says of who asks.
+    pub hint: Hint,
+}
+
+/// The bytes of a file.
+#[derive(Debug)]
+pub enum Body {
+    Bytes(Bytes),
+    File { file: File, bytes: u64 },
+}
+
+impl Body {
+    /// Length in bytes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::File { bytes, .. } => *bytes,
+        }
+    }
+}
+
+/// Whom a file is about, for its events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    pub machine: Option<String>,
+    pub attempt: Option<Uuid>,
+}
+
+/// A file that may be sent.
+#[derive(Debug)]
+pub struct Opened {
+    pub body: Body,
+    /// What it is: `loader:snponly.efi`, `artifact:debian-12-amd64/linux`, `rendered:preseed.cfg`.
+    pub label: String,
+    pub content_type: &'static str,
+    /// A strong entity tag; rendered files have none and are not to be cached.
+    pub tag: Option<String>,
+    pub about: About,
+}
+
+/// Why a path gives nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    Absent,
+    /// The path itself cannot be: it leaves the tree, or has control characters.
+    BadPath(&'static str),
+    /// There is such a file, and not for this machine now.
+    Denied(String),
+    /// It should be there, and cannot be given: a failed render, a file that cannot be read.
+    Failed(String),
+}
+
+/// What was sent of a file.
+#[derive(Debug, Clone)]
+pub struct Served {
+    pub path: String,
+    pub label: String,
+    pub peer: IpAddr,
+    pub protocol: Protocol,
+    pub about: About,
+    pub size: u64,
+    pub bytes: u64,
+    pub duration: Duration,
+    /// Whether the client took all of it.
+    pub complete: bool,
+}
+
+impl Served {
+    /// The record of a transfer that is about to begin.
+    pub fn of(fetch: &Fetch, opened: &Opened) -> Self {
+        Served {
+            path: fetch.path.clone(),
+            label: opened.label.clone(),
+            peer: fetch.peer,
+            protocol: fetch.protocol,
+            about: opened.about.clone(),
+            size: opened.body.bytes(),
+            bytes: 0,
+            duration: Duration::ZERO,
+            complete: false,
+        }
+    }
+}
+
+impl App {
+    /// Opens a path for a client.
+    ///
+    /// # Errors
+    /// Why it gives nothing; see [`Refused`].
+    pub async fn open(self: &Arc<Self>, fetch: &Fetch) -> Result<Opened, Refused> {
+        let path = namespace::clean(&fetch.path).map_err(Refused::BadPath)?;
+        match namespace::resolve(&path, |name| self.loaders.contains(name)) {
+            Entry::Absent => Err(Refused::Absent),
+            Entry::Loader(name) => self.open_loader(fetch, &name).await,
+            Entry::Script(kind, hint) => self.open_script(fetch, kind, &hint).await,
+            Entry::Machine { capability, file } => self.open_machine_file(fetch, &capability, &file).await,
+            Entry::Artifact { name, file } => self.open_artifact(fetch, &name, &file).await,
+            Entry::Agent(arch) => self.open_agent(fetch, &arch),
+        }
+    }
+
+    /// Records what was sent.
+    pub fn served(self: &Arc<Self>, served: Served) {
+        if served.about.machine.is_none() {
+            return;
+        }
+        let data = json!({
+            "path": served.path,
+            "label": served.label,
+            "protocol": served.protocol,
+            "peer": served.peer,
+            "size": served.size,
+            "bytes": served.bytes,
+            "duration_ms": u64::try_from(served.duration.as_millis()).unwrap_or(u64::MAX),
+            "complete": served.complete,
+        });
+        self.note(self.boot_event("boot.file_served", &served.about, data));
+    }
+
+    fn boot_event(&self, kind: &str, about: &About, data: serde_json::Value) -> NewEvent {
+        let subject = about.machine.as_ref().map_or_else(|| "server".to_owned(), |id| format!("machine:{id}"));
+        NewEvent {
+            time: self.now(),
+            kind: kind.to_owned(),
+            actor: subject.clone(),
+            subject,
+            attempt: about.attempt,
+            data,
+        }
+    }
+
+    /// A file that is not for this machine now; the machine's timeline says so too.
+    fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> Refused {
+        let reason = decision.verdict.reason();
+        let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
+        if let Some(machine) = &gathered.machine {
+            let about = about(Some(machine));
+            let data = json!({"path": fetch.path, "peer": fetch.peer, "protocol": fetch.protocol, "reason": reason});
+            self.note(self.boot_event("boot.denied", &about, data));
+        }
+        Refused::Denied(reason.to_owned())
+    }
+
+    async fn open_loader(&self, fetch: &Fetch, name: &str) -> Result<Opened, Refused> {
+        let gathered = self.who(fetch, &Hint::default())?;
+        let decision = gathered.decide(&Asked::Loader, self.now());
+        if decision.answer != Answer::Serve {
+            return Err(self.deny(fetch, &gathered, &decision));
+        }
+        let file = self.loaders.open(name).map_err(|error| unreadable(name, &error))?;
+        let content_type = if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
+        let opened = static_file(file, format!("loader:{name}"), content_type)
+            .map_err(|error| unreadable(name, &error))?;
+        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
+    }
+
+    async fn open_script(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        kind: ScriptKind,
+        named: &Hint,
+    ) -> Result<Opened, Refused> {
+        let hint = Hint { mac: named.mac.or(fetch.hint.mac), address: named.address };
+        let gathered = self.who(fetch, &hint)?;
+        if gathered.machine.is_none() && self.is_stranger(fetch, &hint) && kind == ScriptKind::Ipxe {
+            return self.send_document(fetch, &gathered, Document::Identify).await;
+        }
+        let decision = gathered.decide(&Asked::Script, self.now());
+        self.answer_script(fetch, gathered, kind, decision).await
+    }
+
+    /// Carries out a decision about a loader's script.
+    async fn answer_script(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        gathered: Gathered,
+        kind: ScriptKind,
+        decision: Decision,
+    ) -> Result<Opened, Refused> {
+        match decision.answer {
+            Answer::BootScript => {
+                let gathered = self.script_fetched(fetch, gathered).await?;
+                let boot = self.boot_of(fetch, &gathered);
+                if let Err(problem) = self.check_files(&boot).await {
+                    return self.show_problem(fetch, &gathered, kind, &problem).await;
+                }
+                match self.send_document(fetch, &gathered, Document::BootScript(kind)).await {
+                    Err(Refused::Failed(message)) => self.show(fetch, &gathered, kind, message).await,
+                    other => other,
+                }
+            }
+            Answer::LocalScript => self.send_document(fetch, &gathered, Document::LocalScript(kind)).await,
+            Answer::ScreenScript => {
+                let message = decision.verdict.reason().to_owned();
+                self.show(fetch, &gathered, kind, message).await
+            }
+            _ => Err(self.deny(fetch, &gathered, &decision)),
+        }
+    }
+
+    async fn open_machine_file(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        capability: &str,
+        file: &str,
+    ) -> Result<Opened, Refused> {
+        let (attempt, gathered) = self.holder(capability).ok_or(Refused::Absent)?;
+        let now = self.now();
+        let script = match namespace::resolve(file, |_| false) {
+            Entry::Script(kind, _) => Some(kind),
+            _ => None,
+        };
+        let boot = self.boot_of(fetch, &gathered);
+        let kernel = boot.files().and_then(|files| {
+            std::iter::once(&files.kernel).chain(&files.initrds).find(|path| base_name(path) == file).cloned()
+        });
+        let what = match (script, &kernel) {
+            (Some(_), _) => MachineFile::Script,
+            (None, Some(_)) => MachineFile::Kernel,
+            (None, None) => MachineFile::Answer,
+        };
+        let decision = gathered.decide(&Asked::MachineFile { attempt, file: what }, now);
+        if let Some(kind) = script {
+            return self.answer_script(fetch, gathered, kind, decision).await;
+        }
+        if decision.answer != Answer::Serve {
+            return Err(self.deny(fetch, &gathered, &decision));
+        }
+        if let (Some(path), Some(files)) = (kernel, boot.files()) {
+            self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
+            return self.static_artifact(&files.artifact, &path, &gathered);
+        }
+        let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
+        let template = templates.into_iter().find(|template| template.path == file).cloned();
+        let document = Document::File(template.ok_or(Refused::Absent)?);
+        self.progress(&gathered, BootProgress::System).await.map_err(failed)?;
+        self.send_document(fetch, &gathered, document).await
+    }
+
+    async fn open_artifact(&self, fetch: &Fetch, name: &str, file: &str) -> Result<Opened, Refused> {
+        let gathered = self.who(fetch, &Hint::default())?;
+        // A kernel that installs is for the machine that is to be installed, by whatever path it asks.
+        if let Some(bootenv) = self.install_kernel(name, file) {
+            let decision = gathered.decide(&Asked::InstallKernel { bootenv }, self.now());
+            if decision.answer != Answer::Serve {
+                return Err(self.deny(fetch, &gathered, &decision));
+            }
+            self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
+        }
+        self.static_artifact(name, file, &gathered)
+    }
+
+    /// The destructive bootenv whose kernel or initrd this file is.
+    fn install_kernel(&self, artifact: &str, file: &str) -> Option<String> {
+        let world = self.world();
+        let boots = |bootenv: &&Arc<Stored<crate::model::Bootenv>>| {
+            bootenv.spec.destructive
+                && bootenv.spec.arches.values().any(|files| {
+                    files.artifact == artifact
+                        && (files.kernel == file || files.initrds.iter().any(|path| path == file))
+                })
+        };
+        world.bootenvs.iter().find(boots).map(|bootenv| bootenv.spec.name.clone())
+    }
+
+    fn static_artifact(&self, name: &str, file: &str, gathered: &Gathered) -> Result<Opened, Refused> {
+        let artifact = self.world().artifacts.get(name).cloned().ok_or(Refused::Absent)?;
+        let opened = artifacts::open_file(&artifact.spec, file)
+            .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
+        let opened = opened.map_err(|error| unreadable(file, &error))?;
+        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
+    }
+
+    /// This very program, for machines of the server's own architecture.
+    fn open_agent(&self, fetch: &Fetch, arch: &str) -> Result<Opened, Refused> {
+        if arch.parse() != Ok(host_arch()) {
+            return Err(Refused::Absent);
+        }
+        let gathered = self.who(fetch, &Hint::default())?;
+        let opened = File::open("/proc/self/exe")
+            .and_then(|file| static_file(file, format!("agent:{arch}"), "application/octet-stream"));
+        let opened = opened.map_err(|error| unreadable(arch, &error))?;
+        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
+    }
+
+    /// Who asks: by the lease of the address it asks from, else by what the URL says.
+    fn who(&self, fetch: &Fetch, hint: &Hint) -> Result<Gathered, Refused> {
+        let world = self.world();
+        let by_address = machine_at(&world, fetch.peer);
+        let by_name = hint.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
+        let machine = match (&by_address, by_name) {
+            (Some(here), Some(named)) if here.key != named.key => {
+                let why = format!("{} is the address of {}, not of {}", fetch.peer, here.spec.name, named.spec.name);
+                return Err(Refused::Denied(why));
+            }
+            // A machine with an address of ours speaks from it. Where another server gives the addresses
+            // there is nothing to compare.
+            (None, Some(named)) if named.status.address.is_some_and(|held| fetch.peer != IpAddr::V4(held)) => {
+                let why = format!("{} does not have the address {}", named.spec.name, fetch.peer);
+                return Err(Refused::Denied(why));
+            }
+            (by_address, by_name) => by_address.as_ref().or(by_name),
+        };
+        Ok(Gathered::of(&world, machine))
+    }
+
+    /// Whether nothing at all is known of who asks, so that it has to be asked.
+    fn is_stranger(&self, fetch: &Fetch, hint: &Hint) -> bool {
+        let world = self.world();
+        hint.mac.is_none() && world.leases.get(&fetch.peer.to_string()).is_none()
+    }
+
+    /// The attempt a capability stands for, and the facts of its machine.
+    pub(super) fn holder(&self, capability: &str) -> Option<(Uuid, Gathered)> {
+        let attempt = capability::open(&self.boot_key, capability)?;
+        let world = self.world();
+        let machine = world.machines.find("attempt", &attempt.to_string())?;
+        Some((attempt, Gathered::of(&world, Some(machine))))
+    }
+
+    fn boot_of(&self, fetch: &Fetch, gathered: &Gathered) -> Boot {
+        let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.clone());
+        Boot::new(gathered, attempt, self.facing(fetch.local))
+    }
+
+    async fn check_files(self: &Arc<Self>, boot: &Boot) -> Result<(), RenderProblem> {
+        let (app, boot) = (Arc::clone(self), boot.clone());
+        let checked = tokio::task::spawn_blocking(move || app.rehearse_files(&boot)).await;
+        checked.unwrap_or_else(|error| Err(super::documents::problem("", error.to_string())))
+    }
+
+    /// Renders and sends. A render that fails is an event and a fault of the machine.
+    async fn send_document(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        gathered: &Gathered,
+        document: Document,
+    ) -> Result<Opened, Refused> {
+        let boot = self.boot_of(fetch, gathered);
+        let label = label(&document);
+        // Only a file of the machine's own attempt may hold what is secret.
+        let access = match &document {
+            Document::File(_) => SecretAccess::Open,
+            _ => SecretAccess::Sealed,
+        };
+        let (app, what) = (Arc::clone(self), document);
+        let rendered = tokio::task::spawn_blocking(move || app.render_document(&boot, &what, access)).await;
+        let about = about(gathered.machine.as_deref());
+        match rendered {
+            Ok(Ok(rendered)) => {
+                self.note_render(&about, &label, &rendered);
+                self.mended(gathered, &label).await;
+                Ok(Opened {
+                    body: Body::Bytes(Bytes::from(rendered.text)),
+                    label,
+                    content_type: "text/plain",
+                    tag: None,
+                    about,
+                })
+            }
+            Ok(Err(problem)) => {
+                self.render_failed(gathered, &label, &problem).await;
+                Err(Refused::Failed(problem.to_string()))
+            }
+            Err(error) => Err(Refused::Failed(error.to_string())),
+        }
+    }
+
+    fn note_render(&self, about: &About, label: &str, rendered: &Rendered) {
+        if about.machine.is_some() {
+            let data = json!({
+                "label": label,
+                "sha256": rendered.sha256,
+                "bytes": rendered.text.len(),
+                "provenance": rendered.provenance,
+            });
+            self.note(self.boot_event("boot.rendered", about, data));
+        }
+    }
+
+    async fn show_problem(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        gathered: &Gathered,
+        kind: ScriptKind,
+        problem: &RenderProblem,
+    ) -> Result<Opened, Refused> {
+        self.render_failed(gathered, &format!("rendered:{}", problem.template), problem).await;
+        self.show(fetch, gathered, kind, problem.to_string()).await
+    }
+
+    /// A screen on the machine's console that says why it does not go on.
+    async fn show(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        gathered: &Gathered,
+        kind: ScriptKind,
+        message: String,
+    ) -> Result<Opened, Refused> {
+        let about = about(gathered.machine.as_deref());
+        self.note(self.boot_event("boot.screen", &about, json!({"message": message})));
+        let document = Document::Screen { kind, message: message.clone() };
+        match self.send_document(fetch, gathered, document).await {
+            Err(Refused::Failed(_)) => Ok(last_resort(kind, about)),
+            other => other,
+        }
+    }
+}
+
+/// The screen where even the template of the screen fails.
+fn last_resort(kind: ScriptKind, about: About) -> Opened {
+    let text = match kind {
+        ScriptKind::Ipxe => "#!ipxe\necho Metalwright: the boot cannot go on and its screen cannot be rendered;\n\
+             echo see the machine's timeline\nsleep 30\nexit 1\n",
+        ScriptKind::Grub => "echo 'Metalwright: the boot cannot go on; see the timeline'\nsleep 30\nexit\n",
+        ScriptKind::Pxelinux => "SAY Metalwright: the boot cannot go on; see the timeline\nPROMPT 1\nTIMEOUT 300\n",
+    };
+    Opened {
+        body: Body::Bytes(Bytes::from_static(text.as_bytes())),
+        label: "screen".to_owned(),
+        content_type: "text/plain",
+        tag: None,
+        about,
+    }
+}
+
+fn label(document: &Document) -> String {
+    match document {
+        Document::BootScript(kind) => format!("rendered:{}", kind.template("boot")),
+        Document::LocalScript(kind) => format!("rendered:{}", kind.template("local")),
+        Document::Screen { kind, .. } => format!("rendered:{}", kind.template("screen")),
+        Document::Identify => "rendered:ipxe/identify.ipxe".to_owned(),
+        Document::File(file) => format!("rendered:{}", file.path),
+    }
+}
+
+pub(super) fn about(machine: Option<&Stored<Machine>>) -> About {
+    let attempt = machine.and_then(|machine| machine.status.boot_attempt.as_ref());
+    About { machine: machine.map(|machine| machine.key.clone()), attempt: attempt.map(|attempt| attempt.id) }
+}
+
+/// The machine that holds a lease on an address, or whose recorded address it is.
+pub(super) fn machine_at(world: &World, address: IpAddr) -> Option<Arc<Stored<Machine>>> {
+    let address = address.to_string();
+    let by_lease = world.leases.get(&address).and_then(|lease| {
+        let mac = lease.spec.mac?;
+        world.machines.find("mac", &mac.to_string())
+    });
+    by_lease.or_else(|| world.machines.find("address", &address)).cloned()
+}
+
+fn static_file(file: File, label: String, content_type: &'static str) -> io::Result<Opened> {
+    let metadata = file.metadata()?;
+    let tag =
+        format!("\"{:x}-{:x}-{:x}.{:x}\"", metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    let body = Body::File { file, bytes: metadata.len() };
+    Ok(Opened { body, label, content_type, tag: Some(tag), about: About::default() })
+}
+
+/// UEFI decides by the exact type, without parameters (EDK2 HttpBootDxe).
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("efi") => "application/efi",
+        Some("iso") => "application/vnd.efi-iso",
+        Some("img") if path.ends_with("efi.img") => "application/vnd.efi-img",
+        Some("cfg" | "ipxe" | "txt" | "ks") => "text/plain",
+        _ => "application/octet-stream",
+    }
+}
+
+fn unreadable(what: &str, error: &io::Error) -> Refused {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::CrossesDevices => Refused::Absent,
+        _ => Refused::Failed(format!("{what} cannot be read: {error}")),
+    }
+}
+
+fn failed(error: Error) -> Refused {
+    Refused::Failed(error.to_string())
+}
+
+fn host_arch() -> Arch {
+    if cfg!(target_arch = "aarch64") { Arch::Arm64 } else { Arch::Amd64 }
+}
+
+/// The verdict in a few words, for events.
+pub(super) fn verdict_data(verdict: &Verdict) -> serde_json::Value {
+    serde_json::to_value(verdict).unwrap_or_default()
+}

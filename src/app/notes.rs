@@ -1,0 +1,48 @@
+//! Events of things that were only seen: a file was served, an OFFER was sent. They are written in groups
+//! behind what happens, so that nothing waits for them.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::App;
+use crate::model::NewEvent;
+use crate::store::Deed;
+
+/// Most events that wait to be written. Beyond it they are dropped and counted.
+pub const NOTES_MAX: usize = 65_536;
+/// Most events written at once.
+const GROUP_MAX: usize = 256;
+
+/// The queue's end for [`run`].
+pub type Notes = mpsc::Receiver<NewEvent>;
+
+impl App {
+    /// Queues an event. It is on disk soon, or dropped when far too many wait.
+    pub(super) fn note(&self, event: NewEvent) {
+        if self.notes.try_send(event).is_err() {
+            self.counters.notes_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+/// Writes queued events until the queue is closed by `stop` and empty.
+pub async fn run(app: Arc<App>, mut notes: Notes, stop: tokio_util::sync::CancellationToken) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    loop {
+        let received = tokio::select! {
+            received = notes.recv_many(&mut group, GROUP_MAX) => received,
+            () = stop.cancelled(), if !notes.is_closed() => {
+                notes.close();
+                continue;
+            }
+        };
+        if received == 0 {
+            return;
+        }
+        let deed = Deed { events: std::mem::take(&mut group), ..Deed::default() };
+        if let Err(error) = app.commit(deed).await {
+            tracing::warn!(%error, events = received, "events were not written");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The values of params for one machine: which levels there are, in which order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::model::{GLOBAL_PROFILE, Machine, Profile, Stage, World};
+use crate::render::{Layer, Level, ParamValues};
+
+/// Most profiles that are gone through for one machine.
+const PROFILES_MAX: usize = 1024;
+
+/// The layers of a machine, highest first: the machine, its profiles in order (each followed by its nested
+/// ones), its stage, the stage's profiles, the profile `global`, the declared defaults.
+pub(super) fn layers(world: &World, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    if let Some(machine) = machine {
+        layers.push(layer(Level::Machine, &machine.params));
+        layers.extend(profile_layers(world, &machine.profiles, Level::Profile));
+    }
+    if let Some(stage) = stage {
+        layers.push(layer(Level::Stage(stage.name.clone()), &stage.params));
+        layers.extend(profile_layers(world, &stage.profiles, Level::StageProfile));
+    }
+    layers.extend(profile_layers(world, &[GLOBAL_PROFILE.to_owned()], |_| Level::Global));
+    let defaults = world.params.iter().filter_map(|param| {
+        let default = param.spec.default.as_ref()?;
+        Some((param.spec.name.clone(), default.clone()))
+    });
+    layers.push(Layer::new(Level::Default, defaults.collect::<ParamValues>()));
+    layers
+}
+
+/// The names of all params that are secret.
+pub(super) fn secrets(world: &World) -> BTreeSet<String> {
+    world.params.iter().filter(|param| param.spec.secret).map(|param| param.spec.name.clone()).collect()
+}
+
+fn layer(level: Level, values: &BTreeMap<String, Value>) -> Layer {
+    Layer::new(level, values.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<ParamValues>())
+}
+
+fn profile_layers(world: &World, names: &[String], level: impl Fn(String) -> Level) -> Vec<Layer> {
+    let profiles = expand(world, names);
+    profiles.into_iter().map(|profile| layer(level(profile.name.clone()), &profile.params)).collect()
+}
+
+/// Profiles with their nested ones after each, every one once. A cycle cannot be saved; the bound holds anyway.
+fn expand<'a>(world: &'a World, names: &[String]) -> Vec<&'a Profile> {
+    let mut found: Vec<&Profile> = Vec::new();
+    let mut open: Vec<&str> = names.iter().rev().map(String::as_str).collect();
+    while let Some(name) = open.pop() {
+        let Some(profile) = world.profiles.get(name).map(|profile| &profile.spec) else { continue };
+        if found.len() >= PROFILES_MAX || found.iter().any(|earlier| earlier.name == profile.name) {
+            continue;
+        }
+        found.push(profile);
+        open.extend(profile.profiles.iter().rev().map(String::as_str));
+    }
+    found
+}
