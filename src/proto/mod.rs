@@ -2,3 +2,6 @@
 //! sockets live with the services (`crate::tftp`).
 
 pub mod tftp;
+//! Bytes to values and back: no I/O, no clock, nothing but `model`.
+
+pub mod dhcp4;
