@@ -1,7 +1,5 @@
 //! Wire formats as values: bytes in, values out, and the state machines between them. No I/O and no clock;
-//! sockets live with the services (`crate::tftp`).
-
-pub mod tftp;
-//! Bytes to values and back: no I/O, no clock, nothing but `model`.
+//! sockets live with the services (`crate::tftp`, `crate::dhcp::service`).
 
 pub mod dhcp4;
+pub mod tftp;
