@@ -200,7 +200,8 @@ impl Desk<'_> {
         let Some(lease) = self.own_active_lease(address).filter(|_| self.may_be_for_us(server)) else {
             return self.ignored(format!("it declines {address}, which is not its own"));
         };
-        let lease = Lease { mac: lease.mac, machine: lease.machine, ..quarantine(self.link, address, self.now) };
+        let lease =
+            Lease { mac: lease.mac, machine: lease.machine, ..quarantine(self.link, address, self.now) };
         Outcome {
             reason: format!("{address} is in use by another, says the client: not given out for a while"),
             event: EventKind::Declined,

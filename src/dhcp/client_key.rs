@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::Mac;
+use crate::model::{Lease, Mac};
 use crate::proto::dhcp4::{Packet, hex};
 
 /// A client within its network. ROM, iPXE, installer and system send different client identifiers
@@ -34,6 +34,12 @@ impl ClientKey {
 
     pub fn mac(&self) -> Option<Mac> {
         self.mac
+    }
+}
+
+impl From<&Lease> for ClientKey {
+    fn from(lease: &Lease) -> Self {
+        ClientKey { key: lease.client.clone(), mac: lease.mac }
     }
 }
 

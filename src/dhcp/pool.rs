@@ -113,7 +113,8 @@ impl<'a> Ledger<'a> {
         if let Some(refusal) = self.lease_at(address).and_then(|lease| self.refuse_leased(lease, reserved)) {
             return Some(refusal);
         }
-        let held = self.holds.at(address, self.now);
+        // What is reserved for a machine may be on offer to another of its interfaces.
+        let held = self.holds.at(address, self.now).filter(|_| !reserved);
         if held.is_some_and(|hold| !hold.is_of(self.link.network(), self.client)) {
             return Some(Refusal::Held(address));
         }

@@ -12,9 +12,12 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use metalwright::boot::{BootData, Client, NextStage, Transport, next_stage};
 use metalwright::dhcp::{
-    Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Link, Outcome, Query, Reply, answer, quarantine,
+    Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Link, Outcome, Query, Reply, answer,
+    quarantine,
 };
-use metalwright::model::{Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Stored, Subnet, World};
+use metalwright::model::{
+    Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Stored, Subnet, World,
+};
 use metalwright::proto::dhcp4::{
     Packet, encode_listed, from_text, parse, parse_hex, payload_bytes_max, to_text, words,
 };
@@ -172,7 +175,8 @@ fn read_arrival(text: &str) -> Result<Arrival, String> {
 impl Case {
     fn load(path: &Path) -> Case {
         let read = |path: &Path| -> serde_json::Map<String, serde_json::Value> {
-            let text = std::fs::read_to_string(path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+            let text =
+                std::fs::read_to_string(path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
             if text.trim().is_empty() {
                 return serde_json::Map::new();
             }
@@ -180,8 +184,8 @@ impl Case {
         };
         let mut merged = read(&root().join("base.yaml"));
         merged.extend(read(&path.join("world.yaml")));
-        let file: WorldFile = serde_json::from_value(merged.into())
-            .unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let file: WorldFile =
+            serde_json::from_value(merged.into()).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let mut world = World::default();
         for subnet in &file.subnets {
@@ -220,14 +224,19 @@ impl Case {
         self.check_wire(reply, &packet);
         let interface = self.interfaces.iter().find(|known| known.index == reply.interface).unwrap();
         let sent = to_text(&parse(&reply.bytes).unwrap());
-        let text = format!("send {}\nfrom {}\ninterface {}\n{sent}", reply.destination, reply.source, interface.name);
+        let text = format!(
+            "send {}\nfrom {}\ninterface {}\n{sent}",
+            reply.destination, reply.source, interface.name
+        );
         (text, log)
     }
 
     /// Asks, probes where that is wanted, and asks again.
     fn decide(&mut self, packet: &Packet, arrival: &Arrival) -> Outcome {
         let interface = match &arrival.interface {
-            Some(name) => self.interfaces.iter().find(|known| known.name == *name).expect("a known interface"),
+            Some(name) => {
+                self.interfaces.iter().find(|known| known.name == *name).expect("a known interface")
+            }
             None => &self.interfaces[0],
         }
         .clone();
@@ -275,10 +284,9 @@ impl Case {
             (_, Ok(NextStage::Loader { name, transport: Transport::Http })) => {
                 BootData::Url { url: format!("http://{us}:8080/{name}") }
             }
-            (_, Ok(NextStage::Loader { name, transport: Transport::Tftp })) => BootData::Tftp {
-                next_server: link.selected.next_server.unwrap_or(us),
-                file: name.to_owned(),
-            },
+            (_, Ok(NextStage::Loader { name, transport: Transport::Tftp })) => {
+                BootData::Tftp { next_server: link.selected.next_server.unwrap_or(us), file: name.to_owned() }
+            }
         }
     }
 
@@ -308,7 +316,7 @@ impl Case {
                     self.world.remove(metalwright::model::Kind::Lease, &before);
                 }
                 put_lease(&mut self.world, lease.clone(), self.now);
-                self.holds = Holds::default();
+                self.holds.release(&lease.network, &ClientKey::from(lease));
             }
             Change::Release(lease) | Change::Decline(lease) => {
                 put_lease(&mut self.world, lease.clone(), self.now);
@@ -325,14 +333,24 @@ impl Case {
         match &outcome.change {
             Change::None => {}
             Change::Hold { address, hold } => {
-                writeln!(text, "hold {address} for {} in {} {}s", hold.client, hold.network, until(hold.until)).unwrap();
+                writeln!(
+                    text,
+                    "hold {address} for {} in {} {}s",
+                    hold.client,
+                    hold.network,
+                    until(hold.until)
+                )
+                .unwrap();
             }
-            Change::Forget { network, client } => writeln!(text, "forget the hold of {client} in {network}").unwrap(),
+            Change::Forget { network, client } => {
+                writeln!(text, "forget the hold of {client} in {network}").unwrap()
+            }
             Change::Claim(lease) | Change::Release(lease) | Change::Decline(lease) => {
                 let state = serde_json::to_value(lease.state).unwrap();
                 let state = state.as_str().unwrap();
                 let (address, client, network) = (lease.address, &lease.client, &lease.network);
-                writeln!(text, "lease {address} {state} {client} in {network} {}s", until(lease.expires_at)).unwrap();
+                writeln!(text, "lease {address} {state} {client} in {network} {}s", until(lease.expires_at))
+                    .unwrap();
             }
         }
         text
@@ -350,7 +368,10 @@ impl Case {
             rest = &rest[2 + usize::from(rest[1])..];
         }
         assert_eq!(codes.first(), Some(&53), "{name}: 53 is first");
-        assert!(codes.iter().position(|code| *code == 82).is_none_or(|at| at + 1 == codes.len()), "{name}: 82 is last");
+        assert!(
+            codes.iter().position(|code| *code == 82).is_none_or(|at| at + 1 == codes.len()),
+            "{name}: 82 is last"
+        );
         assert!(!codes.contains(&52), "{name}: no overload");
         let mut unique = codes.clone();
         unique.dedup();
