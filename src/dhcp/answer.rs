@@ -13,7 +13,7 @@ use crate::dhcp::holds::{hold_until, later};
 use crate::dhcp::reply::{self, Content};
 use crate::dhcp::{
     Change, ClientKey, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, Query, Refusal,
-    classify, server_identifier,
+    Unanswerable, classify, server_identifier,
 };
 use crate::model::{Lease, LeaseState, Machine, Probe, Stored, Subnet, SubnetMode, World};
 use crate::proto::dhcp4::{Kind, MessageType, Packet};
@@ -37,7 +37,10 @@ pub struct Facts<'a> {
 pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
     let message = match classify(query.packet) {
         Ok(message) => message,
-        Err(why) => return Outcome::silence(EventKind::Malformed, why.to_string()),
+        Err(why @ (Unanswerable::BadOption(_) | Unanswerable::NoAddress)) => {
+            return Outcome::silence(EventKind::Malformed, why.to_string());
+        }
+        Err(why) => return Outcome::silence(EventKind::Ignored, why.to_string()),
     };
     let link = match Link::select(query, facts.world) {
         Ok(link) => link,
