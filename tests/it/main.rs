@@ -1,1 +1,1 @@
-
+mod dhcp_vectors;

@@ -1,0 +1,201 @@
+//! Who is booting: the PXE facts of a DHCP packet, read once.
+//!
+//! Leaves the choice of a file to `loader` and the choice of what to boot to the boot decision.
+//! Every field comes from the packet and none is to be trusted for more than picking a loader.
+
+use uuid::Uuid;
+
+use crate::proto::dhcp4::Packet;
+
+/// The user class our own embedded iPXE script sets.
+pub const OWN_USER_CLASS: &str = "metalwright";
+/// Architectures of option 93 that are looked at.
+const ARCHES_MAX: usize = 16;
+
+/// What a network boot client says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    pub stage: Stage,
+    /// Architecture codes in the client's order (option 93), or the one in its vendor class.
+    pub arches: Vec<u16>,
+    /// SMBIOS UUID (option 97) as the bytes were sent; see [`Client::uuid_aliases`].
+    pub uuid: Option<Uuid>,
+    /// Option 60 as text, for logs.
+    pub vendor: Option<String>,
+    /// A Raspberry Pi, by the maker of its network interface.
+    pub raspberry_pi: bool,
+}
+
+/// Which program is asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// A PXE ROM or UEFI PXE.
+    Firmware,
+    /// UEFI HTTP boot.
+    HttpFirmware,
+    Ipxe(Features),
+    /// An operating system, or anything else that only wants an address.
+    Other,
+}
+
+/// What an iPXE was built with (its option 175), and whether it runs our own embedded script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Features {
+    /// The user class is ours: it fetches our script whatever else it says.
+    pub own: bool,
+    pub http: bool,
+    pub https: bool,
+    pub tftp: bool,
+    pub bzimage: bool,
+    pub pxe: bool,
+    pub efi: bool,
+    pub vlan: bool,
+    pub menu: bool,
+}
+
+impl Client {
+    /// Reads the facts. User class and iPXE's own options count before the vendor class, because
+    /// iPXE calls itself `PXEClient` even where a script asked it not to.
+    pub fn read(packet: &Packet) -> Client {
+        let vendor = packet.vendor_class().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let mut arches = packet.architectures();
+        arches.truncate(ARCHES_MAX);
+        if arches.is_empty() {
+            arches.extend(vendor.as_deref().and_then(vendor_arch));
+        }
+        Client {
+            stage: stage(packet, vendor.as_deref().unwrap_or_default(), &arches),
+            arches,
+            uuid: packet.machine_identifier().and_then(machine_uuid),
+            vendor,
+            raspberry_pi: is_raspberry_pi(packet.hardware_address()),
+        }
+    }
+
+    /// Whether it asks for something to boot, and not only for an address.
+    pub fn is_netboot(&self) -> bool {
+        self.stage != Stage::Other
+    }
+
+    /// The UUID in both byte orders: firmware does not agree on which one is on the wire, so a
+    /// machine is known by either (SMBIOS 2.6, 7.2.1).
+    pub fn uuid_aliases(&self) -> Option<[Uuid; 2]> {
+        let uuid = self.uuid?;
+        Some([uuid, Uuid::from_bytes_le(*uuid.as_bytes())])
+    }
+}
+
+fn stage(packet: &Packet, vendor: &str, arches: &[u16]) -> Stage {
+    let own = packet.has_user_class(OWN_USER_CLASS);
+    let ipxe = packet.ipxe_options();
+    if own || ipxe.is_some() || packet.has_user_class("iPXE") {
+        return Stage::Ipxe(features(own, &ipxe.unwrap_or_default()));
+    }
+    if vendor.starts_with("HTTPClient") {
+        return Stage::HttpFirmware;
+    }
+    if vendor.starts_with("PXEClient") || !arches.is_empty() {
+        return Stage::Firmware;
+    }
+    Stage::Other
+}
+
+fn features(own: bool, options: &[(u8, &[u8])]) -> Features {
+    let has = |code: u8| options.iter().any(|(found, data)| *found == code && **data != [0]);
+    Features {
+        own,
+        http: has(0x13),
+        https: has(0x14),
+        tftp: has(0x15),
+        bzimage: has(0x18),
+        pxe: has(0x21),
+        efi: has(0x24),
+        vlan: has(0x26),
+        menu: has(0x27),
+    }
+}
+
+/// `PXEClient:Arch:00007:UNDI:003016`: five decimal digits (PXE 2.1, 2.2.2).
+fn vendor_arch(vendor: &str) -> Option<u16> {
+    vendor.split_once(":Arch:")?.1.split(':').next()?.parse().ok()
+}
+
+/// RFC 4578 2.3: a type byte of 0 and 16 bytes. Some firmware leaves the type byte out.
+fn machine_uuid(bytes: &[u8]) -> Option<Uuid> {
+    let uuid = match bytes {
+        [0, uuid @ ..] if uuid.len() == 16 => Uuid::from_slice(uuid).ok()?,
+        uuid if uuid.len() == 16 => Uuid::from_slice(uuid).ok()?,
+        _ => return None,
+    };
+    (!is_junk(&uuid)).then_some(uuid)
+}
+
+/// UUIDs that many boards share, in either byte order.
+fn is_junk(uuid: &Uuid) -> bool {
+    const SHARED: [u128; 2] =
+        [0x03000200_0400_0500_0006_000700080009, 0x12345678_1234_5678_90ab_cddeefaabbcc];
+    let swapped = Uuid::from_bytes_le(*uuid.as_bytes());
+    let shared = |uuid: &Uuid| SHARED.contains(&uuid.as_u128());
+    uuid.is_nil() || uuid.is_max() || shared(uuid) || shared(&swapped)
+}
+
+/// Address blocks of Raspberry Pi boards.
+fn is_raspberry_pi(hardware_address: &[u8]) -> bool {
+    const MAKERS: [[u8; 3]; 6] = [
+        [0xb8, 0x27, 0xeb],
+        [0xdc, 0xa6, 0x32],
+        [0xe4, 0x5f, 0x01],
+        [0x28, 0xcd, 0xc1],
+        [0xd8, 0x3a, 0xdd],
+        [0x2c, 0xcf, 0x67],
+    ];
+    hardware_address.first_chunk::<3>().is_some_and(|maker| MAKERS.contains(maker))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::dhcp4::from_text;
+
+    fn client(text: &str) -> Client {
+        Client::read(&from_text(text).unwrap())
+    }
+
+    #[test]
+    fn ipxe_is_told_from_firmware_though_it_says_pxeclient() {
+        let text = "vendor_class_identifier \"PXEClient:Arch:00007:UNDI:003010\"\nclient_architectures 7\n";
+        assert_eq!(client(text).stage, Stage::Firmware);
+        let ipxe = client(&format!("{text}user_class \"iPXE\"\n"));
+        assert_eq!(ipxe.stage, Stage::Ipxe(Features::default()));
+        let ipxe = client(&format!("{text}ipxe_encapsulated_options 130101180101\n"));
+        assert_eq!(ipxe.stage, Stage::Ipxe(Features { http: true, bzimage: true, ..Features::default() }));
+    }
+
+    #[test]
+    fn our_own_user_class_counts_before_all_else() {
+        let text = "vendor_class_identifier \"HTTPClient:Arch:00016\"\nuser_class \"metalwright\"\n";
+        assert_eq!(client(text).stage, Stage::Ipxe(Features { own: true, ..Features::default() }));
+    }
+
+    #[test]
+    fn the_vendor_class_names_the_architecture_where_option_93_does_not() {
+        assert_eq!(client("vendor_class_identifier \"PXEClient:Arch:00011:UNDI:003000\"").arches, [11]);
+        assert_eq!(client("client_architectures 7 16").arches, [7, 16]);
+        assert_eq!(client("client_architectures 7").stage, Stage::Firmware);
+        assert_eq!(client("host_name \"web1\"").stage, Stage::Other);
+    }
+
+    #[test]
+    fn machine_uuids_are_read_with_and_without_their_type_and_junk_is_none() {
+        let uuid = "00112233445566778899aabbccddeeff";
+        let typed = client(&format!("client_machine_identifier 00{uuid}"));
+        let bare = client(&format!("client_machine_identifier {uuid}"));
+        assert_eq!(typed.uuid, bare.uuid);
+        let [wire, swapped] = typed.uuid_aliases().unwrap();
+        assert_eq!(wire.to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(swapped.to_string(), "33221100-5544-7766-8899-aabbccddeeff");
+        for junk in ["00000000000000000000000000000000", "00020003000400050006000700080009", "00"] {
+            assert_eq!(client(&format!("client_machine_identifier {junk}")).uuid, None, "{junk}");
+        }
+    }
+}

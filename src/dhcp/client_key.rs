@@ -1,0 +1,50 @@
+//! Who a lease belongs to.
+
+use std::fmt;
+
+use crate::model::{Lease, Mac};
+use crate::proto::dhcp4::{Packet, hex};
+
+/// A client within its network. ROM, iPXE, installer and system send different client identifiers
+/// from one interface, so the hardware address is the identity; the client identifier counts only
+/// where there is no hardware address (InfiniBand, RFC 4390).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientKey {
+    key: String,
+    mac: Option<Mac>,
+}
+
+impl ClientKey {
+    /// `None` for a packet with neither a hardware address nor a client identifier.
+    pub fn of(packet: &Packet) -> Option<ClientKey> {
+        let address = packet.hardware_address();
+        if address.is_empty() {
+            let identifier = packet.client_identifier().filter(|bytes| !bytes.is_empty())?;
+            return Some(ClientKey { key: format!("id/{}", hex(identifier)), mac: None });
+        }
+        let bytes: Vec<String> = address.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mac = <[u8; 6]>::try_from(address).ok().map(Mac);
+        Some(ClientKey { key: format!("{}/{}", packet.htype, bytes.join(":")), mac })
+    }
+
+    /// As `model::Lease::client` has it: `1/52:54:00:aa:00:01`, or `id/` and hex.
+    pub fn as_str(&self) -> &str {
+        &self.key
+    }
+
+    pub fn mac(&self) -> Option<Mac> {
+        self.mac
+    }
+}
+
+impl From<&Lease> for ClientKey {
+    fn from(lease: &Lease) -> Self {
+        ClientKey { key: lease.client.clone(), mac: lease.mac }
+    }
+}
+
+impl fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)
+    }
+}

@@ -1,0 +1,135 @@
+//! Where a packet came from: the interface, and the subnets of the wire its client is on.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::model::{Cidr, Subnet, World};
+use crate::proto::dhcp4::Packet;
+
+/// A network interface as the operating system has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    pub name: String,
+    pub index: u32,
+    pub addresses: Vec<InterfaceAddress>,
+    /// Largest IP datagram in bytes.
+    pub mtu: u32,
+}
+
+/// An address of an interface and the length of its network's prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    pub address: Ipv4Addr,
+    pub prefix: u8,
+}
+
+impl Interface {
+    pub fn has_address(&self, address: Ipv4Addr) -> bool {
+        self.addresses.iter().any(|own| own.address == address)
+    }
+
+    /// Whether `address` can be reached without a router.
+    pub fn is_on_link(&self, address: Ipv4Addr) -> bool {
+        self.addresses.iter().any(|own| {
+            let network = Cidr { address: Ipv4Addr::UNSPECIFIED, prefix: own.prefix };
+            let mask = network.mask().to_bits();
+            own.address.to_bits() & mask == address.to_bits() & mask
+        })
+    }
+}
+
+/// A request and how it arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    pub packet: &'a Packet,
+    pub interface: &'a Interface,
+    pub source: SocketAddrV4,
+    /// The address of ours it was sent to; `None` when it was broadcast.
+    pub local: Option<Ipv4Addr>,
+}
+
+impl Query<'_> {
+    /// The address replies leave from: the one that was addressed, else the interface's own in
+    /// `link`, else its first. `None` when the interface has no IPv4 address.
+    pub fn source_address(&self, link: &Link<'_>) -> Option<Ipv4Addr> {
+        let in_link = || self.interface.addresses.iter().find(|own| link.subnet_of(own.address).is_some());
+        let own = || in_link().or(self.interface.addresses.first()).map(|own| own.address);
+        self.local.filter(|local| !local.is_broadcast()).or_else(own)
+    }
+}
+
+/// The server identifier (option 54) of replies: what the relay asks for (RFC 5107), else the
+/// address they leave from.
+pub fn server_identifier(query: &Query<'_>, link: &Link<'_>) -> Option<Ipv4Addr> {
+    let relay = query.packet.relay_agent().filter(|_| query.packet.is_relayed());
+    relay.and_then(|agent| agent.server_id_override()).or_else(|| query.source_address(link))
+}
+
+/// The subnets a client can have an address of: the one selected, then those that share its wire.
+#[derive(Debug, Clone)]
+pub struct Link<'a> {
+    pub selected: &'a Subnet,
+    pub subnets: Vec<&'a Subnet>,
+}
+
+/// Why no subnet was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoLink {
+    #[error("no subnet contains {address}, which is the {what}")]
+    NoSubnet { address: Ipv4Addr, what: &'static str },
+    #[error("no subnet contains an address of interface {0}")]
+    NoInterfaceSubnet(String),
+    #[error("subnet {0} is not enabled")]
+    Disabled(String),
+}
+
+impl<'a> Link<'a> {
+    /// First hit wins: link selection of the relay (RFC 3527), subnet selection (RFC 3011), the
+    /// relay's address, the address in use, an address of the interface.
+    pub fn select(query: &Query<'_>, world: &'a World) -> Result<Link<'a>, NoLink> {
+        let packet = query.packet;
+        let relay = packet.relay_agent().filter(|_| packet.is_relayed());
+        let told = [
+            (relay.and_then(|agent| agent.link_selection()), "relay's link selection"),
+            (packet.subnet_selection(), "client's subnet selection"),
+            (Some(packet.giaddr).filter(|address| !address.is_unspecified()), "relay's address"),
+        ];
+        if let Some((address, what)) = told.into_iter().find_map(|(address, what)| Some((address?, what))) {
+            let subnet = containing(world, address).ok_or(NoLink::NoSubnet { address, what })?;
+            return Link::of(subnet, world);
+        }
+        let in_use = Some(packet.ciaddr).filter(|address| !address.is_unspecified());
+        let own = query.interface.addresses.iter().map(|own| own.address);
+        let subnet = in_use.into_iter().chain(own).find_map(|address| containing(world, address));
+        let subnet = subnet.ok_or_else(|| NoLink::NoInterfaceSubnet(query.interface.name.clone()))?;
+        Link::of(subnet, world)
+    }
+
+    fn of(selected: &'a Subnet, world: &'a World) -> Result<Link<'a>, NoLink> {
+        if !selected.enabled {
+            return Err(NoLink::Disabled(selected.name.clone()));
+        }
+        let mut subnets = vec![selected];
+        let network = selected.network();
+        let others = world.subnets.iter().map(|row| &row.spec);
+        subnets.extend(
+            others.filter(|other| other.enabled && other.name != selected.name && other.network() == network),
+        );
+        Ok(Link { selected, subnets })
+    }
+
+    /// The name leases are unique within.
+    pub fn network(&self) -> &'a str {
+        self.selected.network()
+    }
+
+    /// The subnet of this link that contains `address`.
+    pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&'a Subnet> {
+        self.subnets.iter().copied().find(|subnet| subnet.cidr.contains(address))
+    }
+}
+
+fn containing(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
+    let subnets = || world.subnets.iter().map(|row| &row.spec);
+    let by_network = subnets().find(|subnet| subnet.cidr.contains(address));
+    by_network.or_else(|| subnets().find(|subnet| subnet.relays.contains(&address)))
+}

@@ -1,0 +1,29 @@
+//! The DHCP server: which address a client gets, what it is told, and how the answer reaches it.
+//!
+//! For: full DHCP for the subnets that are served (RFC 2131, 2132, 3046, 3527, 5107, 6842). Leaves
+//! to others: bytes (`proto::dhcp4`), what to boot (`boot`), keeping leases (`store`, through
+//! `app`). All is pure except `service`, which owns the sockets.
+//!
+//! A packet goes through [`classify`], [`Link::select`], [`Ledger::pick`] and the writing of a
+//! reply; [`answer`] is that walk. Start reading there.
+
+mod answer;
+mod classify;
+mod client_key;
+mod destination;
+mod holds;
+mod link;
+mod options;
+mod outcome;
+mod pool;
+mod reply;
+
+pub use answer::{Facts, answer, quarantine};
+pub use classify::{Message, Unanswerable, classify};
+pub use client_key::ClientKey;
+pub use destination::{Destination, destination};
+pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
+pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
+pub use options::{check_options, encode_options};
+pub use outcome::{Change, EventKind, Outcome, Reply};
+pub use pool::{Ledger, NoAddress, Picked, Refusal};

@@ -1,0 +1,332 @@
+//! What an option's value is made of: words to bytes and bytes to words.
+//!
+//! One codec serves the options of subnets (JSON becomes words in `dhcp::options`) and the text
+//! form of packets. A list is several words, a text is one.
+
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use crate::proto::dhcp4::MessageType;
+
+/// The type of an option's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// No value at all.
+    Empty,
+    /// One byte, `true` or `false`.
+    Flag,
+    U8,
+    U16,
+    U32,
+    I32,
+    /// The name of a message type: `discover`.
+    MessageType,
+    Address,
+    /// One address or more.
+    Addresses,
+    /// `10.0.0.0=10.0.0.1`, one pair or more.
+    AddressPairs,
+    U16s,
+    /// Option codes, a byte each.
+    Codes,
+    /// Type, major and minor of the client's network interface (RFC 4578 2.2).
+    Interface,
+    /// UTF-8 text.
+    Text,
+    /// Bytes that are usually text; any content is right.
+    Opaque,
+    /// Hexadecimal.
+    Bytes,
+    /// Sub-options, `CODE=HEX` each (RFC 3046).
+    Relay,
+    /// Domain names as RFC 1035 labels, without compression (RFC 3397).
+    Names,
+    /// `10.0.0.0/8=10.0.0.1` each (RFC 3442).
+    Routes,
+}
+
+impl Kind {
+    /// What a writer should put, for messages.
+    pub fn expects(self) -> &'static str {
+        match self {
+            Kind::Empty => "nothing",
+            Kind::Flag => "true or false",
+            Kind::U8 => "a number from 0 to 255",
+            Kind::U16 => "a number from 0 to 65535",
+            Kind::U32 => "a number from 0 to 4294967295",
+            Kind::I32 => "a number from -2147483648 to 2147483647",
+            Kind::MessageType => "a message type, like discover",
+            Kind::Address => "one IPv4 address",
+            Kind::Addresses => "a list of IPv4 addresses",
+            Kind::AddressPairs => "a list of pairs, like 10.1.0.0=10.0.0.1",
+            Kind::U16s => "a list of numbers from 0 to 65535",
+            Kind::Codes => "a list of option codes from 0 to 255",
+            Kind::Interface => "three numbers from 0 to 255",
+            Kind::Text | Kind::Opaque => "a text",
+            Kind::Bytes => "bytes in hex, like 0104c0a80001",
+            Kind::Relay => "a list of sub-options, like 1=6574683 as code and hex",
+            Kind::Names => "a list of domain names",
+            Kind::Routes => "a list of routes, like 10.1.0.0/16=10.0.0.1",
+        }
+    }
+
+    /// The bytes of a value written as words; `None` when the words do not fit this kind.
+    pub fn encode(self, words: &[&str]) -> Option<Vec<u8>> {
+        let one = || match words {
+            [word] => Some(*word),
+            _ => None,
+        };
+        match self {
+            Kind::Empty => words.is_empty().then(Vec::new),
+            Kind::Flag => one()?.parse::<bool>().ok().map(|flag| vec![u8::from(flag)]),
+            Kind::U8 => Some(vec![one()?.parse().ok()?]),
+            Kind::U16 => Some(one()?.parse::<u16>().ok()?.to_be_bytes().to_vec()),
+            Kind::U32 => Some(one()?.parse::<u32>().ok()?.to_be_bytes().to_vec()),
+            Kind::I32 => Some(one()?.parse::<i32>().ok()?.to_be_bytes().to_vec()),
+            Kind::MessageType => Some(vec![message_type_code(one()?)?]),
+            Kind::Address => Some(one()?.parse::<Ipv4Addr>().ok()?.octets().to_vec()),
+            Kind::Addresses => each(words, |word| Some(word.parse::<Ipv4Addr>().ok()?.octets().to_vec())),
+            Kind::AddressPairs => each(words, |word| {
+                let (left, right) = word.split_once('=')?;
+                let (left, right): (Ipv4Addr, Ipv4Addr) = (left.parse().ok()?, right.parse().ok()?);
+                Some([left.octets(), right.octets()].concat())
+            }),
+            Kind::U16s => each(words, |word| Some(word.parse::<u16>().ok()?.to_be_bytes().to_vec())),
+            Kind::Codes => each(words, |word| Some(vec![word.parse().ok()?])),
+            Kind::Interface => each(words, |word| Some(vec![word.parse().ok()?])).filter(|b| b.len() == 3),
+            Kind::Text | Kind::Opaque => Some(one()?.as_bytes().to_vec()),
+            Kind::Bytes => match words {
+                [] => Some(Vec::new()),
+                _ => parse_hex(one()?),
+            },
+            Kind::Relay => each(words, encode_sub_option),
+            Kind::Names => each(words, encode_name),
+            Kind::Routes => each(words, encode_route),
+        }
+    }
+
+    /// The words of a value; `None` when the bytes are not of this kind. [`Kind::Text`] and
+    /// [`Kind::Opaque`] are one word and may hold any character.
+    pub fn decode(self, bytes: &[u8]) -> Option<Vec<String>> {
+        let number = |text: String| Some(vec![text]);
+        match self {
+            Kind::Empty => bytes.is_empty().then(Vec::new),
+            Kind::Flag => match bytes {
+                [0] => number("false".into()),
+                [1] => number("true".into()),
+                _ => None,
+            },
+            Kind::U8 => number(fixed::<1>(bytes)?[0].to_string()),
+            Kind::U16 => number(u16::from_be_bytes(fixed(bytes)?).to_string()),
+            Kind::U32 => number(u32::from_be_bytes(fixed(bytes)?).to_string()),
+            Kind::I32 => number(i32::from_be_bytes(fixed(bytes)?).to_string()),
+            Kind::MessageType => number(message_type_name(fixed::<1>(bytes)?[0]).into_owned()),
+            Kind::Address => number(Ipv4Addr::from(fixed::<4>(bytes)?).to_string()),
+            Kind::Addresses => chunks(bytes, |b: [u8; 4]| Ipv4Addr::from(b).to_string()),
+            Kind::AddressPairs => chunks(bytes, |[a, b, c, d, e, f, g, h]: [u8; 8]| {
+                format!("{}={}", Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h))
+            }),
+            Kind::U16s => chunks(bytes, |b: [u8; 2]| u16::from_be_bytes(b).to_string()),
+            Kind::Codes => chunks(bytes, |[code]: [u8; 1]| code.to_string()),
+            Kind::Interface => Some(fixed::<3>(bytes)?.iter().map(u8::to_string).collect()),
+            Kind::Text => number(String::from_utf8(bytes.to_vec()).ok()?),
+            Kind::Opaque => number(String::from_utf8(bytes.to_vec()).ok()?),
+            Kind::Bytes => Some(if bytes.is_empty() { Vec::new() } else { vec![hex(bytes)] }),
+            Kind::Relay => decode_sub_options(bytes),
+            Kind::Names => decode_names(bytes),
+            Kind::Routes => decode_routes(bytes),
+        }
+    }
+
+    /// Whether `bytes` can be a value of this kind. [`Kind::Opaque`] takes anything.
+    pub fn accepts(self, bytes: &[u8]) -> bool {
+        match self {
+            Kind::Opaque | Kind::Bytes => true,
+            Kind::Text => std::str::from_utf8(bytes).is_ok(),
+            Kind::Codes => true,
+            _ => self.decode(bytes).is_some(),
+        }
+    }
+}
+
+/// `bytes` as lower-case hex without separators.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The bytes of a hex text; colons, dashes and spaces between bytes are allowed.
+pub fn parse_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .filter(|c| !matches!(c, ':' | '-' | ' '))
+        .map(|c| c.to_digit(16).map(|digit| digit as u8))
+        .collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    Some(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+}
+
+const MESSAGE_TYPES: [(&str, MessageType); 9] = [
+    ("discover", MessageType::Discover),
+    ("offer", MessageType::Offer),
+    ("request", MessageType::Request),
+    ("decline", MessageType::Decline),
+    ("ack", MessageType::Ack),
+    ("nak", MessageType::Nak),
+    ("release", MessageType::Release),
+    ("inform", MessageType::Inform),
+    ("force_renew", MessageType::ForceRenew),
+];
+
+fn message_type_code(name: &str) -> Option<u8> {
+    match MESSAGE_TYPES.iter().find(|(known, _)| *known == name) {
+        Some((_, message)) => Some(u8::from(*message)),
+        None => name.parse().ok(),
+    }
+}
+
+fn message_type_name(code: u8) -> std::borrow::Cow<'static, str> {
+    match MESSAGE_TYPES.iter().find(|(_, message)| *message == MessageType::from(code)) {
+        Some((name, _)) => (*name).into(),
+        None => code.to_string().into(),
+    }
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
+    bytes.try_into().ok()
+}
+
+fn each(words: &[&str], encode: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    if words.is_empty() {
+        return None;
+    }
+    words.iter().map(|word| encode(word)).collect::<Option<Vec<_>>>().map(|parts| parts.concat())
+}
+
+fn chunks<const N: usize>(bytes: &[u8], show: impl Fn([u8; N]) -> String) -> Option<Vec<String>> {
+    let (whole, rest) = bytes.as_chunks::<N>();
+    (rest.is_empty() && !whole.is_empty()).then(|| whole.iter().map(|chunk| show(*chunk)).collect())
+}
+
+fn encode_sub_option(word: &str) -> Option<Vec<u8>> {
+    let (code, data) = word.split_once('=')?;
+    let data = parse_hex(data)?;
+    let mut bytes = vec![code.parse().ok()?, u8::try_from(data.len()).ok()?];
+    bytes.extend(data);
+    Some(bytes)
+}
+
+fn decode_sub_options(mut bytes: &[u8]) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    while let [code, length, rest @ ..] = bytes {
+        let (data, after) = rest.split_at_checked(usize::from(*length))?;
+        words.push(format!("{code}={}", hex(data)));
+        bytes = after;
+    }
+    (bytes.is_empty() && !words.is_empty()).then_some(words)
+}
+
+/// RFC 1035 3.1: at most 63 bytes a label and 255 bytes a name.
+fn encode_name(name: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for label in name.trim_end_matches('.').split('.') {
+        let fits = !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        if !fits {
+            return None;
+        }
+        bytes.push(label.len() as u8);
+        bytes.extend(label.bytes());
+    }
+    bytes.push(0);
+    (bytes.len() <= 255).then_some(bytes)
+}
+
+fn decode_names(mut bytes: &[u8]) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut labels: Vec<String> = Vec::new();
+    while let [length, rest @ ..] = bytes {
+        if *length == 0 {
+            names.push(std::mem::take(&mut labels).join("."));
+            bytes = rest;
+            continue;
+        }
+        if *length > 63 {
+            return None;
+        }
+        let (label, after) = rest.split_at_checked(usize::from(*length))?;
+        labels.push(String::from_utf8(label.to_vec()).ok()?);
+        bytes = after;
+    }
+    (labels.is_empty() && !names.is_empty()).then_some(names)
+}
+
+/// RFC 3442: the width, only the octets that are significant, the router.
+fn encode_route(word: &str) -> Option<Vec<u8>> {
+    let (network, router) = word.split_once('=')?;
+    let (address, width) = network.split_once('/')?;
+    let (address, width) = (Ipv4Addr::from_str(address).ok()?, width.parse::<u8>().ok()?);
+    let router = Ipv4Addr::from_str(router).ok()?;
+    let host_bits = u32::MAX.checked_shr(u32::from(width)).unwrap_or(0);
+    if width > 32 || address.to_bits() & host_bits != 0 {
+        return None;
+    }
+    let mut bytes = vec![width];
+    bytes.extend(address.octets().iter().take(usize::from(width).div_ceil(8)));
+    bytes.extend(router.octets());
+    Some(bytes)
+}
+
+fn decode_routes(mut bytes: &[u8]) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    while let [width, rest @ ..] = bytes {
+        if *width > 32 {
+            return None;
+        }
+        let (significant, after) = rest.split_at_checked(usize::from(*width).div_ceil(8))?;
+        let (router, after) = after.split_first_chunk::<4>()?;
+        let mut address = [0; 4];
+        address.iter_mut().zip(significant).for_each(|(to, from)| *to = *from);
+        words.push(format!("{}/{width}={}", Ipv4Addr::from(address), Ipv4Addr::from(*router)));
+        bytes = after;
+    }
+    (!words.is_empty()).then_some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classless_routes_carry_only_significant_octets() {
+        let words = ["0.0.0.0/0=10.0.0.1", "10.0.0.0/8=10.0.0.2", "192.168.1.128/25=10.0.0.3"];
+        let bytes = Kind::Routes.encode(&words).unwrap();
+        assert_eq!(bytes, [0, 10, 0, 0, 1, 8, 10, 10, 0, 0, 2, 25, 192, 168, 1, 128, 10, 0, 0, 3].to_vec());
+        assert_eq!(Kind::Routes.decode(&bytes).unwrap(), words);
+        assert_eq!(Kind::Routes.encode(&["10.0.0.1/8=10.0.0.1"]), None, "host bits are a mistake");
+    }
+
+    #[test]
+    fn domain_search_is_labels_and_not_text() {
+        let bytes = Kind::Names.encode(&["a.example", "b.example."]).unwrap();
+        assert_eq!(bytes, b"\x01a\x07example\0\x01b\x07example\0");
+        assert_eq!(Kind::Names.decode(&bytes).unwrap(), ["a.example", "b.example"]);
+        assert_eq!(Kind::Names.encode(&["a..b"]), None);
+    }
+
+    #[test]
+    fn values_of_the_wrong_length_are_refused() {
+        assert!(!Kind::Address.accepts(&[10, 0, 0]));
+        assert!(!Kind::Addresses.accepts(&[]));
+        assert!(!Kind::U16s.accepts(&[0, 7, 0]));
+        assert!(!Kind::Interface.accepts(&[1, 3]));
+        assert!(!Kind::Text.accepts(&[0xff, 0xfe]));
+        assert!(Kind::Opaque.accepts(&[0xff, 0xfe]));
+        assert!(!Kind::Relay.accepts(&[1, 5, 0]));
+    }
+}

@@ -1,0 +1,245 @@
+//! One DHCPv4 message as plain values, received or to be sent.
+
+use std::net::Ipv4Addr;
+
+use crate::proto::dhcp4::{MessageType, RelayAgent, codes};
+
+/// RFC 2131 2: the one flag there is.
+const BROADCAST_FLAG: u16 = 0x8000;
+
+/// A message. `sname` and `file` end before their first NUL and are empty where option 52 says
+/// they hold options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    /// 1 from clients, 2 from servers.
+    pub op: u8,
+    /// Hardware type, 1 for Ethernet (RFC 1700).
+    pub htype: u8,
+    /// Bytes of `chaddr` that count; at most 16 in a parsed packet.
+    pub hlen: u8,
+    pub hops: u8,
+    pub xid: u32,
+    /// Not to be trusted: firmware swaps its bytes and iPXE keeps flags in it.
+    pub secs: u16,
+    pub flags: u16,
+    pub ciaddr: Ipv4Addr,
+    pub yiaddr: Ipv4Addr,
+    pub siaddr: Ipv4Addr,
+    pub giaddr: Ipv4Addr,
+    pub chaddr: [u8; 16],
+    pub sname: Vec<u8>,
+    pub file: Vec<u8>,
+    pub options: Options,
+    /// What the reader had to step over; empty for a well-formed packet.
+    pub faults: Vec<Fault>,
+}
+
+/// Something wrong with a packet that did not stop the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("option {code} cannot be {length} bytes long with this content")]
+    BadOption { code: u8, length: usize },
+    #[error("option {code} runs past the end of its field")]
+    Truncated { code: u8 },
+}
+
+impl Default for Packet {
+    fn default() -> Self {
+        Packet {
+            op: 1,
+            htype: 1,
+            hlen: 6,
+            hops: 0,
+            xid: 0,
+            secs: 0,
+            flags: 0,
+            ciaddr: Ipv4Addr::UNSPECIFIED,
+            yiaddr: Ipv4Addr::UNSPECIFIED,
+            siaddr: Ipv4Addr::UNSPECIFIED,
+            giaddr: Ipv4Addr::UNSPECIFIED,
+            chaddr: [0; 16],
+            sname: Vec::new(),
+            file: Vec::new(),
+            options: Options::default(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl Packet {
+    /// The client's hardware address: `hlen` bytes of `chaddr`.
+    pub fn hardware_address(&self) -> &[u8] {
+        self.chaddr.get(..usize::from(self.hlen)).unwrap_or(&self.chaddr)
+    }
+
+    /// Whether the client asks for a broadcast answer.
+    pub fn wants_broadcast(&self) -> bool {
+        self.flags & BROADCAST_FLAG != 0
+    }
+
+    pub fn set_broadcast(&mut self) {
+        self.flags |= BROADCAST_FLAG;
+    }
+
+    /// Whether a relay sent this on.
+    pub fn is_relayed(&self) -> bool {
+        !self.giaddr.is_unspecified()
+    }
+
+    /// Whether option `code` was there but could not be read. Asked of the bytes and not of
+    /// `faults`, which is bounded.
+    pub fn has_fault(&self, code: u8) -> bool {
+        let bad = |data| codes::by_code(code).is_some_and(|row| !row.kind.accepts(data));
+        self.options.get(code).is_some_and(bad) || self.faults.contains(&Fault::Truncated { code })
+    }
+
+    /// Option 53. `None` is BOOTP, or a 53 that could not be read.
+    pub fn message_type(&self) -> Option<MessageType> {
+        match self.options.get(codes::MESSAGE_TYPE) {
+            Some([code]) => Some(MessageType::from(*code)),
+            _ => None,
+        }
+    }
+
+    /// Option 54.
+    pub fn server_identifier(&self) -> Option<Ipv4Addr> {
+        self.address(codes::SERVER_IDENTIFIER)
+    }
+
+    /// Option 50.
+    pub fn requested_address(&self) -> Option<Ipv4Addr> {
+        self.address(codes::REQUESTED_ADDRESS).filter(|address| !address.is_unspecified())
+    }
+
+    /// Option 51, seconds.
+    pub fn lease_seconds(&self) -> Option<u32> {
+        let bytes: [u8; 4] = self.options.get(codes::LEASE_TIME)?.try_into().ok()?;
+        Some(u32::from_be_bytes(bytes))
+    }
+
+    /// Option 55, in the client's order of preference.
+    pub fn parameter_list(&self) -> Option<&[u8]> {
+        self.options.get(codes::PARAMETER_REQUEST_LIST)
+    }
+
+    /// Option 57, the largest IP datagram the client takes, in bytes.
+    pub fn max_message_bytes(&self) -> Option<u16> {
+        let bytes: [u8; 2] = self.options.get(codes::MAX_MESSAGE_SIZE)?.try_into().ok()?;
+        Some(u16::from_be_bytes(bytes))
+    }
+
+    /// Option 60.
+    pub fn vendor_class(&self) -> Option<&[u8]> {
+        self.options.get(codes::VENDOR_CLASS)
+    }
+
+    /// Option 61.
+    pub fn client_identifier(&self) -> Option<&[u8]> {
+        self.options.get(codes::CLIENT_IDENTIFIER)
+    }
+
+    /// Option 12, when it is text.
+    pub fn host_name(&self) -> Option<&str> {
+        let bytes = self.options.get(codes::HOST_NAME)?;
+        std::str::from_utf8(bytes).ok().map(|name| name.trim_end_matches('\0'))
+    }
+
+    /// Option 77: whether `class` is one of the client's user classes. Both the RFC 3004 form,
+    /// each class behind its length, and the bare text that iPXE sends are understood.
+    pub fn has_user_class(&self, class: &str) -> bool {
+        let Some(bytes) = self.options.get(codes::USER_CLASS) else { return false };
+        bytes == class.as_bytes() || sub_fields(bytes).any(|field| field == class.as_bytes())
+    }
+
+    /// Option 82.
+    pub fn relay_agent(&self) -> Option<RelayAgent<'_>> {
+        self.options.get(codes::RELAY_AGENT).map(RelayAgent::new)
+    }
+
+    /// Option 93: every architecture the client named, in its order.
+    pub fn architectures(&self) -> Vec<u16> {
+        let bytes = self.options.get(codes::CLIENT_ARCHITECTURES).unwrap_or_default();
+        bytes.as_chunks().0.iter().map(|pair| u16::from_be_bytes(*pair)).collect()
+    }
+
+    /// Option 97: its type byte and whatever follows.
+    pub fn machine_identifier(&self) -> Option<&[u8]> {
+        self.options.get(codes::CLIENT_MACHINE_ID)
+    }
+
+    /// Option 118 (RFC 3011).
+    pub fn subnet_selection(&self) -> Option<Ipv4Addr> {
+        self.address(codes::SUBNET_SELECTION).filter(|address| !address.is_unspecified())
+    }
+
+    /// Option 175: iPXE's own options, code and value. `None` when the option is absent.
+    pub fn ipxe_options(&self) -> Option<Vec<(u8, &[u8])>> {
+        let mut bytes = self.options.get(codes::IPXE)?;
+        let mut found = Vec::new();
+        while let [code, length, rest @ ..] = bytes {
+            let Some((data, after)) = rest.split_at_checked(usize::from(*length)) else { break };
+            found.push((*code, data));
+            bytes = after;
+        }
+        Some(found)
+    }
+
+    fn address(&self, code: u8) -> Option<Ipv4Addr> {
+        let bytes: [u8; 4] = self.options.get(code)?.try_into().ok()?;
+        Some(Ipv4Addr::from(bytes))
+    }
+}
+
+/// Fields of one length byte and that many bytes each.
+fn sub_fields(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first()?;
+        let (field, after) = after.split_at_checked(usize::from(*length))?;
+        rest = after;
+        Some(field)
+    })
+}
+
+/// The options of a message, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options(Vec<(u8, Vec<u8>)>);
+
+impl Options {
+    pub fn get(&self, code: u8) -> Option<&[u8]> {
+        self.0.iter().find(|(found, _)| *found == code).map(|(_, data)| data.as_slice())
+    }
+
+    pub fn contains(&self, code: u8) -> bool {
+        self.get(code).is_some()
+    }
+
+    /// Sets option `code`, replacing what was there.
+    pub fn set(&mut self, code: u8, data: impl Into<Vec<u8>>) {
+        match self.0.iter_mut().find(|(found, _)| *found == code) {
+            Some((_, old)) => *old = data.into(),
+            None => self.0.push((code, data.into())),
+        }
+    }
+
+    /// Adds to the value of option `code`, as a receiver does with repeats (RFC 3396 7).
+    pub fn join(&mut self, code: u8, data: &[u8]) {
+        match self.0.iter_mut().find(|(found, _)| *found == code) {
+            Some((_, old)) => old.extend_from_slice(data),
+            None => self.0.push((code, data.to_vec())),
+        }
+    }
+
+    /// Adds one more instance of option `code`. Only for writing requests that repeat options.
+    pub fn push(&mut self, code: u8, data: Vec<u8>) {
+        self.0.push((code, data));
+    }
+
+    pub fn remove(&mut self, code: u8) {
+        self.0.retain(|(found, _)| *found != code);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        self.0.iter().map(|(code, data)| (*code, data.as_slice()))
+    }
+}

@@ -1,0 +1,414 @@
+//! DHCP decisions as text: every folder of `tests/vectors/dhcp` is one case.
+//!
+//! `world.yaml` is laid over `base.yaml`; `N.request` is a packet in the text form, with lines of
+//! its own for how it arrived (`interface`, `from`, `to`, `after SECONDS`, or `datagram HEX` for the
+//! whole of it); `N.reply` and `N.log` are what must come of it. Leases and offers carry over from
+//! one request to the next. With `UPDATE_VECTORS=1` the expected files are written anew.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use metalwright::boot::{BootData, Client, NextStage, Transport, next_stage};
+use metalwright::dhcp::{
+    Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Link, Outcome, Query, Reply, answer,
+    quarantine,
+};
+use metalwright::model::{
+    Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Stored, Subnet, World,
+};
+use metalwright::proto::dhcp4::{
+    Packet, encode_listed, from_text, parse, parse_hex, payload_bytes_max, to_text, words,
+};
+use serde::Deserialize;
+
+/// Probes of one DISCOVER.
+const PROBES_MAX: usize = 3;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WorldFile {
+    interfaces: Vec<InterfaceFile>,
+    subnets: Vec<Subnet>,
+    #[serde(default)]
+    reservations: Vec<Reservation>,
+    #[serde(default)]
+    machines: Vec<Machine>,
+    #[serde(default)]
+    leases: Vec<LeaseFile>,
+    boot: Boot,
+    /// Hosts that answer probes.
+    #[serde(default)]
+    answering: Vec<Ipv4Addr>,
+    #[serde(default)]
+    store_fails: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InterfaceFile {
+    name: String,
+    addresses: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeaseFile {
+    address: Ipv4Addr,
+    mac: Mac,
+    network: String,
+    state: LeaseState,
+    /// Seconds from the first request on.
+    expires: i64,
+}
+
+/// What the boot decision has for the clients of a case.
+#[derive(Deserialize, Clone)]
+#[serde(rename_all = "snake_case")]
+enum Boot {
+    /// Its disk.
+    Local,
+    /// The loader or script that fits the client.
+    Network,
+    /// This URL, whatever the client is.
+    Url(String),
+}
+
+/// One case while it runs.
+struct Case {
+    name: String,
+    world: World,
+    holds: Holds,
+    file: WorldFile,
+    interfaces: Vec<Interface>,
+    now: Timestamp,
+}
+
+/// A request and how it arrived.
+struct Arrival {
+    datagram: Vec<u8>,
+    interface: Option<String>,
+    from: Option<SocketAddrV4>,
+    to: Option<Ipv4Addr>,
+    after: i64,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/dhcp")
+}
+
+#[test]
+fn every_vector_gets_the_reply_and_the_reason_on_file() {
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(root())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    cases.sort();
+    assert!(!cases.is_empty());
+    let mut failures = Vec::new();
+    for path in &cases {
+        let differences = run(path);
+        let name = path.file_name().unwrap().to_string_lossy();
+        println!("{} {}", name.replacen('-', " ", 1), if differences.is_empty() { "pass" } else { "FAIL" });
+        failures.extend(differences);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn run(path: &Path) -> Vec<String> {
+    let mut case = Case::load(path);
+    let mut failures = Vec::new();
+    for step in 0.. {
+        let Ok(text) = std::fs::read_to_string(path.join(format!("{step}.request"))) else { break };
+        let arrival = read_arrival(&text).unwrap_or_else(|why| panic!("{} {step}: {why}", case.name));
+        let (reply, log) = case.serve(&arrival);
+        failures.extend(compare(&path.join(format!("{step}.reply")), &reply));
+        failures.extend(compare(&path.join(format!("{step}.log")), &log));
+    }
+    failures
+}
+
+fn compare(path: &Path, got: &str) -> Option<String> {
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        std::fs::write(path, got).unwrap();
+    }
+    let want = std::fs::read_to_string(path).unwrap_or_default();
+    if want == got {
+        return None;
+    }
+    let mut text = format!("--- {}\n", path.strip_prefix(root()).unwrap().display());
+    let (wanted, gotten): (Vec<_>, Vec<_>) = (want.lines().collect(), got.lines().collect());
+    for line in &wanted {
+        let sign = if gotten.contains(line) { ' ' } else { '-' };
+        writeln!(text, "{sign} {line}").unwrap();
+    }
+    gotten.iter().filter(|line| !wanted.contains(line)).for_each(|line| writeln!(text, "+ {line}").unwrap());
+    Some(text)
+}
+
+fn read_arrival(text: &str) -> Result<Arrival, String> {
+    let mut arrival = Arrival { datagram: Vec::new(), interface: None, from: None, to: None, after: 0 };
+    let mut packet = String::new();
+    for line in text.lines() {
+        let words: Vec<String> =
+            words(line)?.into_iter().map(|word| String::from_utf8_lossy(&word).into_owned()).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["interface", name] => arrival.interface = Some((*name).to_owned()),
+            ["from", from] => arrival.from = Some(from.parse().map_err(|_| line)?),
+            ["to", to] => arrival.to = Some(to.parse().map_err(|_| line)?),
+            ["after", seconds] => arrival.after = seconds.parse().map_err(|_| line)?,
+            ["datagram"] => arrival.datagram = Vec::new(),
+            ["datagram", hex @ ..] => arrival.datagram.extend(parse_hex(&hex.concat()).ok_or(line)?),
+            _ => packet.push_str(line),
+        }
+        packet.push('\n');
+    }
+    if !packet.trim().is_empty() {
+        arrival.datagram = encode_listed(&from_text(&packet).map_err(|why| why.to_string())?);
+    }
+    Ok(arrival)
+}
+
+impl Case {
+    fn load(path: &Path) -> Case {
+        let read = |path: &Path| -> serde_json::Map<String, serde_json::Value> {
+            let text =
+                std::fs::read_to_string(path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+            if text.trim().is_empty() {
+                return serde_json::Map::new();
+            }
+            serde_saphyr::from_str(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+        };
+        let mut merged = read(&root().join("base.yaml"));
+        merged.extend(read(&path.join("world.yaml")));
+        let file: WorldFile =
+            serde_json::from_value(merged.into()).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut world = World::default();
+        for subnet in &file.subnets {
+            let stored = Stored::new(subnet.name.clone(), subnet.clone(), now);
+            world.put(Object::Subnet(stored.into()));
+        }
+        for reservation in &file.reservations {
+            let stored = Stored::new(reservation.address.to_string(), reservation.clone(), now);
+            world.put(Object::Reservation(stored.into()));
+        }
+        for (at, machine) in file.machines.iter().enumerate() {
+            let id = format!("00000000-0000-7000-8000-{at:012}");
+            world.put(Object::Machine(Stored::new(id, machine.clone(), now).into()));
+        }
+        for lease in &file.leases {
+            put_lease(&mut world, lease.load(now), now);
+        }
+        let interfaces = file.interfaces.iter().enumerate().map(|(at, file)| file.load(at)).collect();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        Case { name, world, holds: Holds::default(), file, interfaces, now }
+    }
+
+    fn serve(&mut self, arrival: &Arrival) -> (String, String) {
+        self.now += SignedDuration::from_secs(arrival.after);
+        let packet = match parse(&arrival.datagram) {
+            Ok(packet) => packet,
+            Err(why) => return ("none\n".into(), format!("event dhcp.malformed\nreason {why}\n")),
+        };
+        let outcome = self.decide(&packet, arrival);
+        let log = self.log(&outcome, &packet);
+        if self.file.store_fails && matches!(outcome.change, Change::Claim(_)) {
+            return ("none\n".into(), format!("{log}the store failed, so nothing is sent\n"));
+        }
+        self.apply(&outcome.change);
+        let Some(reply) = &outcome.reply else { return ("none\n".into(), log) };
+        self.check_wire(reply, &packet);
+        let interface = self.interfaces.iter().find(|known| known.index == reply.interface).unwrap();
+        let sent = to_text(&parse(&reply.bytes).unwrap());
+        let text = format!(
+            "send {}\nfrom {}\ninterface {}\n{sent}",
+            reply.destination, reply.source, interface.name
+        );
+        (text, log)
+    }
+
+    /// Asks, probes where that is wanted, and asks again.
+    fn decide(&mut self, packet: &Packet, arrival: &Arrival) -> Outcome {
+        let interface = match &arrival.interface {
+            Some(name) => {
+                self.interfaces.iter().find(|known| known.name == *name).expect("a known interface")
+            }
+            None => &self.interfaces[0],
+        }
+        .clone();
+        let (source, local) = self.addresses(packet, arrival, &interface);
+        let query = Query { packet, interface: &interface, source, local };
+        for _ in 0..PROBES_MAX {
+            let outcome = self.ask(&query);
+            let probed = outcome.address.filter(|_| outcome.probe != Probe::None);
+            let Some(hit) = probed.filter(|address| self.file.answering.contains(address)) else {
+                return outcome;
+            };
+            let lease = quarantine(&Link::select(&query, &self.world).unwrap(), hit, self.now);
+            put_lease(&mut self.world, lease, self.now);
+        }
+        panic!("{}: every probe was answered", self.name);
+    }
+
+    fn ask(&self, query: &Query<'_>) -> Outcome {
+        let mac = ClientKey::of(query.packet).and_then(|client| client.mac());
+        let machines = &self.world.machines;
+        let machine = mac.and_then(|mac| machines.find("mac", &mac.to_string())).or_else(|| {
+            let aliases = Client::read(query.packet).uuid_aliases()?;
+            aliases.iter().find_map(|uuid| machines.find("smbios_uuid", &uuid.to_string()))
+        });
+        let boot = self.boot(query);
+        let facts = Facts {
+            world: &self.world,
+            holds: &self.holds,
+            machine: machine.map(|machine| &**machine),
+            boot: &boot,
+        };
+        answer(query, &facts, self.now)
+    }
+
+    /// A stand-in for the boot decision, just enough to have something to say.
+    fn boot(&self, query: &Query<'_>) -> BootData {
+        let Ok(link) = Link::select(query, &self.world) else { return BootData::None };
+        let Some(us) = query.source_address(&link) else { return BootData::None };
+        match (&self.file.boot, next_stage(&Client::read(query.packet))) {
+            (Boot::Local, _) | (_, Err(_)) => BootData::None,
+            (Boot::Url(url), _) => BootData::Url { url: url.clone() },
+            (_, Ok(NextStage::Script)) => BootData::Script { url: format!("http://{us}:8080/boot.ipxe") },
+            (_, Ok(NextStage::FullIpxe(name))) => BootData::Url { url: format!("tftp://{us}/{name}") },
+            (_, Ok(NextStage::RaspberryPi)) => BootData::RaspberryPi { next_server: us },
+            (_, Ok(NextStage::Loader { name, transport: Transport::Http })) => {
+                BootData::Url { url: format!("http://{us}:8080/{name}") }
+            }
+            (_, Ok(NextStage::Loader { name, transport: Transport::Tftp })) => {
+                BootData::Tftp { next_server: link.selected.next_server.unwrap_or(us), file: name.to_owned() }
+            }
+        }
+    }
+
+    fn addresses(
+        &self,
+        packet: &Packet,
+        arrival: &Arrival,
+        interface: &Interface,
+    ) -> (SocketAddrV4, Option<Ipv4Addr>) {
+        let own = interface.addresses.first().map(|own| own.address);
+        let (source, local) = if packet.is_relayed() {
+            (SocketAddrV4::new(packet.giaddr, 67), own)
+        } else {
+            (SocketAddrV4::new(packet.ciaddr, 68), None)
+        };
+        (arrival.from.unwrap_or(source), arrival.to.or(local))
+    }
+
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::None => {}
+            Change::Hold { address, hold } => assert!(self.holds.hold(*address, hold.clone(), self.now)),
+            Change::Forget { network, client } => self.holds.release(network, client),
+            Change::Claim(lease) => {
+                let before = self.world.leases.find("client", &format!("{} {}", lease.network, lease.client));
+                if let Some(before) = before.map(|row| row.key.clone()) {
+                    self.world.remove(metalwright::model::Kind::Lease, &before);
+                }
+                put_lease(&mut self.world, lease.clone(), self.now);
+                self.holds.release(&lease.network, &ClientKey::from(lease));
+            }
+            Change::Release(lease) | Change::Decline(lease) => {
+                put_lease(&mut self.world, lease.clone(), self.now);
+            }
+        }
+    }
+
+    fn log(&self, outcome: &Outcome, packet: &Packet) -> String {
+        let mut text = format!("event {}\nreason {}\n", outcome.event.as_str(), outcome.reason);
+        for fault in &packet.faults {
+            writeln!(text, "fault {fault}").unwrap();
+        }
+        let until = |time: Timestamp| (time.as_second() - self.now.as_second()).to_string();
+        match &outcome.change {
+            Change::None => {}
+            Change::Hold { address, hold } => {
+                writeln!(
+                    text,
+                    "hold {address} for {} in {} {}s",
+                    hold.client,
+                    hold.network,
+                    until(hold.until)
+                )
+                .unwrap();
+            }
+            Change::Forget { network, client } => {
+                writeln!(text, "forget the hold of {client} in {network}").unwrap()
+            }
+            Change::Claim(lease) | Change::Release(lease) | Change::Decline(lease) => {
+                let state = serde_json::to_value(lease.state).unwrap();
+                let state = state.as_str().unwrap();
+                let (address, client, network) = (lease.address, &lease.client, &lease.network);
+                writeln!(text, "lease {address} {state} {client} in {network} {}s", until(lease.expires_at))
+                    .unwrap();
+            }
+        }
+        text
+    }
+
+    /// What holds for every reply there is.
+    fn check_wire(&self, reply: &Reply, request: &Packet) {
+        let name = &self.name;
+        let bytes = &reply.bytes;
+        assert!(bytes.len() >= 300, "{name}: shorter than BOOTP");
+        assert!(bytes.len() <= payload_bytes_max(request.max_message_bytes(), 1500), "{name}: too long");
+        let (mut codes, mut rest) = (Vec::new(), &bytes[240..]);
+        while rest[0] != 255 {
+            codes.push(rest[0]);
+            rest = &rest[2 + usize::from(rest[1])..];
+        }
+        assert_eq!(codes.first(), Some(&53), "{name}: 53 is first");
+        assert!(
+            codes.iter().position(|code| *code == 82).is_none_or(|at| at + 1 == codes.len()),
+            "{name}: 82 is last"
+        );
+        assert!(!codes.contains(&52), "{name}: no overload");
+        let mut unique = codes.clone();
+        unique.dedup();
+        assert_eq!(unique.len(), codes.len(), "{name}: a code twice in {codes:?}");
+        use dhcproto::{Decodable, Decoder, v4};
+        let other = v4::Message::decode(&mut Decoder::new(bytes)).unwrap();
+        assert_eq!(other.opts().iter().count(), codes.len(), "{name}: another decoder sees all options");
+    }
+}
+
+impl InterfaceFile {
+    fn load(&self, at: usize) -> Interface {
+        let addresses = self.addresses.iter().map(|text| {
+            let (address, prefix) = text.split_once('/').unwrap();
+            InterfaceAddress { address: address.parse().unwrap(), prefix: prefix.parse().unwrap() }
+        });
+        Interface { name: self.name.clone(), index: at as u32 + 2, addresses: addresses.collect(), mtu: 1500 }
+    }
+}
+
+impl LeaseFile {
+    fn load(&self, now: Timestamp) -> Lease {
+        Lease {
+            address: self.address,
+            client: format!("1/{}", self.mac),
+            mac: Some(self.mac),
+            state: self.state,
+            subnet: self.network.clone(),
+            network: self.network.clone(),
+            bound_at: now,
+            expires_at: now + SignedDuration::from_secs(self.expires),
+            machine: None,
+            hostname: None,
+        }
+    }
+}
+
+fn put_lease(world: &mut World, lease: Lease, now: Timestamp) {
+    world.put(Object::Lease(Stored::new(lease.address.to_string(), lease, now).into()));
+}
