@@ -8,3 +8,4 @@ pub mod proto;
 pub mod render;
 pub mod store;
 pub mod tftp;
+pub mod workflow;
