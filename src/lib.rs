@@ -9,3 +9,4 @@ pub mod proto;
 pub mod render;
 pub mod store;
 pub mod tftp;
+pub mod workflow;

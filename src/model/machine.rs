@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::name::check_host_name;
-use super::{Arch, Kind, Mac, Noun, Object, Problem, Reference, Stored};
+use super::{Arch, Environment, Kind, Mac, Noun, Object, Problem, Reference, Stored};
 
 /// Most network interfaces one machine may have.
 pub const MACS_MAX: usize = 64;
@@ -113,6 +113,43 @@ pub struct MachineStatus {
     /// Attempts at this step that led nowhere.
     #[serde(default)]
     pub fruitless_attempts: u32,
+    /// What was tried at this step otherwise.
+    #[serde(default)]
+    pub tries: Tries,
+    /// Tasks still to run because the step has failed for good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_failure: Vec<String>,
+    /// The agent that last asked for work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentSeen>,
+}
+
+/// What was tried at the step under way; begins anew with each step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tries {
+    /// Jobs handed out.
+    #[serde(default)]
+    pub jobs: u32,
+    /// Jobs that failed or were lost.
+    #[serde(default)]
+    pub failures: u32,
+    /// How often an agent was told to reboot.
+    #[serde(default)]
+    pub reboots: u32,
+    /// The task is not run again before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
+}
+
+/// One life of an agent, as it told of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentSeen {
+    pub environment: Environment,
+    /// Changes with each boot of the machine.
+    pub boot: String,
+    /// It was told to reboot.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// One start of a workflow.

@@ -3,6 +3,7 @@
 //! Start with `object` (what every stored object has), then `machine`. `world` is the snapshot of
 //! all objects that the rest of the program reads.
 
+mod agent;
 mod arch;
 mod artifact;
 mod content;
@@ -20,6 +21,7 @@ pub mod settings;
 mod token;
 mod world;
 
+pub use agent::{AgentReport, Environment, JobFile, JobOffer, JobReport, JobWork, TokenGrant};
 pub use arch::Arch;
 pub use artifact::{Artifact, ArtifactKind, ArtifactState, ArtifactStatus};
 pub use content::{
@@ -31,8 +33,8 @@ pub use job::{AfterJob, Job, JobState};
 pub use kind::Kind;
 pub use mac::{Mac, MacError};
 pub use machine::{
-    BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, Run, Step, StepKind,
-    StepState, Waiting,
+    AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, Run, Step,
+    StepKind, StepState, Tries, Waiting,
 };
 pub use name::{check_file_path, check_name};
 pub use network::{Cidr, Lease, LeaseState, Pool, Probe, Reservation, Subnet, SubnetMode};

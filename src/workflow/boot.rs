@@ -1,0 +1,217 @@
+//! What a power-on does to a run: its beginning, its progress, and how it ended.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::model::{
+    AgentSeen, BootAttempt, BootProgress, BootResult, BootenvKind, Environment, StepKind, StepState,
+};
+
+use super::rules::Flow;
+use super::step::{REHEARSED_BOOT, boot_is_open, boot_step, present_bootenv, present_stage};
+use super::{BOOT_SECONDS, FIRMWARE_SECONDS, FRUITLESS_ATTEMPTS_MAX};
+
+impl Flow<'_> {
+    /// The bootenv that a power-on now leads to; none means the local disk. A destructive one only
+    /// while the machine is armed.
+    pub fn boots(&self) -> Option<&str> {
+        let name = self.status.bootenv.as_deref()?;
+        let destructive = self.bootenv(name).is_some_and(|bootenv| bootenv.destructive);
+        let armed = self.status.armed_until.is_some_and(|until| until > self.now);
+        (armed || !destructive).then_some(name)
+    }
+
+    /// The machine was powered on: the first DISCOVER, or the first fetch of a firmware that has its
+    /// address from elsewhere. An attempt that had not ended ends as superseded.
+    pub fn attempt_started(&mut self, id: Uuid) {
+        self.supersede();
+        let bootenv = self.boots().map(str::to_owned);
+        let number = self.status.boot_attempt.as_ref().map_or(0, |attempt| attempt.number) + 1;
+        let step = bootenv.as_ref().and_then(|_| boot_step(self.status));
+        let (now, deadline) = (self.now, Some(self.later(FIRMWARE_SECONDS)));
+        self.say("boot.attempt_started", json!({"number": number, "bootenv": bootenv}));
+        self.status.boot_attempt = Some(BootAttempt {
+            id,
+            number,
+            started_at: now,
+            seen_at: now,
+            progress: BootProgress::Firmware,
+            bootenv,
+            step,
+            kernel_fetched_at: None,
+            deadline,
+            result: None,
+        });
+        self.status.last_seen = Some(now);
+        self.settle();
+    }
+
+    fn supersede(&mut self) {
+        let Some(linked) = self.end_attempt(BootResult::Superseded) else { return };
+        if !linked {
+            return;
+        }
+        match self.spent() {
+            Some(name) => self.fail_boot(format!(
+                "the machine was powered on again before the installer of `{name}` reported that it was done"
+            )),
+            None => self.fruitless(),
+        }
+    }
+
+    /// The destructive bootenv whose kernel the last attempt fetched: the arming is spent.
+    fn spent(&self) -> Option<String> {
+        let attempt = self.status.boot_attempt.as_ref().filter(|a| a.kernel_fetched_at.is_some())?;
+        let name = attempt.bootenv.clone()?;
+        self.bootenv(&name).is_some_and(|bootenv| bootenv.destructive).then_some(name)
+    }
+
+    fn fruitless(&mut self) {
+        self.status.fruitless_attempts += 1;
+        if self.status.fruitless_attempts >= FRUITLESS_ATTEMPTS_MAX {
+            let name = self.status.bootenv.clone().unwrap_or_default();
+            let times = self.status.fruitless_attempts;
+            self.hold(format!(
+                "{times} attempts to boot `{name}` led nowhere; see the timeline, then `retry`"
+            ));
+        }
+    }
+
+    /// The attempt came at least this far: its loader asked, its script was fetched.
+    pub fn attempt_progress(&mut self, progress: BootProgress) {
+        let now = self.now;
+        if let Some(attempt) = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none()) {
+            attempt.progress = attempt.progress.max(progress);
+            attempt.seen_at = now;
+            self.status.last_seen = Some(now);
+            self.settle();
+        }
+    }
+
+    /// The kernel was fetched. For a destructive bootenv that uses up the arming.
+    pub fn kernel_fetched(&mut self) {
+        let stage = present_stage(self.status, self.world);
+        let seconds = stage.and_then(|stage| stage.timeout_seconds).unwrap_or(BOOT_SECONDS);
+        let (now, deadline) = (self.now, self.later(seconds));
+        let Some(attempt) = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())
+        else {
+            return;
+        };
+        if attempt.kernel_fetched_at.is_none() {
+            (attempt.kernel_fetched_at, attempt.deadline) = (Some(now), Some(deadline));
+        }
+        if self.spent().is_some() {
+            self.disarm("the kernel was fetched: the arming is used up");
+        }
+        self.attempt_progress(BootProgress::Kernel);
+    }
+
+    /// The installer fetched its answer file, or whatever was booted called.
+    pub fn system_seen(&mut self) {
+        self.attempt_progress(BootProgress::System);
+    }
+
+    /// What was booted reported that it is done.
+    pub fn callback_done(&mut self) {
+        let linked = self.end_attempt(BootResult::Done);
+        if linked == Some(true) {
+            self.boot_done();
+        }
+    }
+
+    fn boot_done(&mut self) {
+        let rehearsal = self.status.run.as_ref().is_some_and(|run| run.rehearse);
+        let installs =
+            present_bootenv(self.status, self.world).is_some_and(|b| b.kind == BootenvKind::Install);
+        let note = if rehearsal && installs { REHEARSED_BOOT } else { "" };
+        let boot = boot_step(self.status);
+        if installs {
+            self.disarm("the installer is done");
+            self.status.bootenv = None;
+        }
+        if boot == Some(self.status.cursor) {
+            self.end_step(StepState::Done, note);
+        } else if let Some(step) = boot.and_then(|i| self.status.steps.get_mut(i as usize)) {
+            (step.state, step.note) = (StepState::Done, note.to_owned());
+        }
+        if self.status.job.is_none() {
+            self.advance();
+        }
+    }
+
+    /// What was booted reported that it failed.
+    pub fn callback_failed(&mut self, reason: &str) {
+        if self.end_attempt(BootResult::Failed) == Some(true) {
+            let name = self.boot_name();
+            self.fail_boot(format!("`{name}` reported that it failed: {reason}"));
+        }
+    }
+
+    /// The attempt's deadline has passed.
+    pub fn attempt_timed_out(&mut self) {
+        let attempt = self.status.boot_attempt.as_ref();
+        let past_kernel = attempt.is_some_and(|attempt| attempt.progress >= BootProgress::Kernel);
+        if self.end_attempt(BootResult::TimedOut) != Some(true) {
+            return;
+        }
+        if past_kernel {
+            let name = self.boot_name();
+            self.fail_boot(format!("`{name}` fetched its kernel and did not report in time"));
+        } else {
+            self.fruitless();
+            self.settle();
+        }
+    }
+
+    fn boot_name(&self) -> String {
+        let step = boot_step(self.status).and_then(|i| self.status.steps.get(i as usize));
+        step.map(|step| step.name.clone()).unwrap_or_default()
+    }
+
+    /// Ends the open attempt. Whether it belonged to the boot the run is in; none without one.
+    fn end_attempt(&mut self, result: BootResult) -> Option<bool> {
+        let attempt = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())?;
+        (attempt.result, attempt.progress) = (Some(result), BootProgress::Ended);
+        (attempt.seen_at, attempt.deadline) = (self.now, None);
+        let (number, step) = (attempt.number, attempt.step);
+        self.say("boot.attempt_ended", json!({"number": number, "result": result}));
+        let linked = step.is_some() && step == boot_step(self.status);
+        Some(linked && boot_is_open(self.status) && self.runs())
+    }
+
+    /// An agent asks for work: it may be what the present boot was to lead to.
+    pub fn agent_seen(&mut self, environment: Environment, boot: &str) {
+        let same_life = self.status.agent.as_ref().filter(|a| a.boot == boot && a.environment == environment);
+        let leaving = same_life.is_some_and(|agent| agent.leaving);
+        self.status.agent = Some(AgentSeen { environment, boot: boot.to_owned(), leaving });
+        let Some(step) = self.step().filter(|step| step.kind == StepKind::Bootenv && self.runs()) else {
+            return;
+        };
+        let (name, open) = (step.name.clone(), step.state == StepState::Running);
+        let Some(kind) = self.bootenv(&name).map(|bootenv| bootenv.kind).filter(|_| open) else { return };
+        let attempt = self.status.boot_attempt.as_ref();
+        let Some(attempt) = attempt.filter(|attempt| attempt.bootenv.as_ref() == Some(&name)) else { return };
+        match (kind, environment) {
+            (BootenvKind::Live | BootenvKind::Discovery, Environment::Live) => {
+                self.end_attempt(BootResult::Done);
+                self.end_step(StepState::Done, "");
+                self.advance();
+            }
+            (BootenvKind::Install, Environment::Installer) if attempt.result.is_none() => {
+                self.system_seen();
+                if self.tasks_follow() {
+                    // The boot stays open until the installer reports that it is done.
+                    self.status.cursor += 1;
+                    self.advance();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The present boot has tasks.
+    fn tasks_follow(&self) -> bool {
+        let later = self.status.steps.iter().skip(self.status.cursor as usize + 1);
+        later.take_while(|step| step.kind != StepKind::Bootenv).any(|step| step.kind == StepKind::Task)
+    }
+}

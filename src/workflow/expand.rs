@@ -1,0 +1,225 @@
+//! From a workflow's stages to the flat list of steps of one run.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::model::{Problem, Stage, Step, StepKind, StepState, Task, World};
+
+use super::STEPS_MAX;
+
+/// Deepest chain of prerequisites.
+const PREREQUISITE_DEPTH_MAX: usize = 32;
+
+/// The steps of a run of `workflow`, with the digests of the content as it is now. Each stage is a
+/// step; a bootenv is one where it differs from the one before; prerequisites come before the task
+/// that asks for them, once for each boot.
+///
+/// # Errors
+/// Everything that is missing or goes in circles, all at once, with a pointer into the object named.
+pub fn expand(workflow: &str, world: &World) -> Result<Vec<Step>, Vec<Problem>> {
+    let mut expansion = Expansion::new(world);
+    match world.workflows.get(workflow) {
+        None => expansion.fault("", format!("there is no workflow `{workflow}`")),
+        Some(found) => {
+            for (i, name) in found.spec.stages.iter().enumerate() {
+                match world.stages.get(name) {
+                    Some(stage) => expansion.stage(&stage.spec),
+                    None => expansion.fault(
+                        format!("/stages/{i}"),
+                        format!("workflow `{workflow}` names the stage `{name}`, which does not exist"),
+                    ),
+                }
+            }
+        }
+    }
+    expansion.finish()
+}
+
+/// The faults of a task's prerequisites: a circle, or a chain that is too deep. To be asked before
+/// the task is saved; `task` stands in for the stored one of its name.
+pub fn check_prerequisites(task: &Task, world: &World) -> Vec<Problem> {
+    let mut expansion = Expansion::new(world);
+    expansion.candidate = Some(task);
+    expansion.task(&task.name, &mut Vec::new());
+    let circular = |problem: &Problem| problem.message.contains(CIRCLE) || problem.message.contains(DEEP);
+    expansion.problems.into_iter().filter(circular).collect()
+}
+
+const CIRCLE: &str = "goes in a circle";
+const DEEP: &str = "goes deeper than";
+
+struct Expansion<'a> {
+    world: &'a World,
+    candidate: Option<&'a Task>,
+    steps: Vec<Step>,
+    problems: Vec<Problem>,
+    bootenv: Option<&'a str>,
+    stage: &'a str,
+    /// Tasks of the present boot.
+    in_this_boot: BTreeSet<&'a str>,
+}
+
+impl<'a> Expansion<'a> {
+    fn new(world: &'a World) -> Self {
+        Expansion {
+            world,
+            candidate: None,
+            steps: Vec::new(),
+            problems: Vec::new(),
+            bootenv: None,
+            stage: "",
+            in_this_boot: BTreeSet::new(),
+        }
+    }
+
+    fn fault(&mut self, pointer: impl Into<String>, message: String) {
+        let problem = Problem::new(pointer, message);
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn push(&mut self, kind: StepKind, name: &str, digest: String) {
+        if self.steps.len() < STEPS_MAX {
+            let (name, stage) = (name.to_owned(), self.stage.to_owned());
+            self.steps.push(Step {
+                kind,
+                name,
+                stage,
+                digest,
+                state: StepState::Pending,
+                note: String::new(),
+            });
+        } else {
+            self.fault("/stages", format!("the workflow has more than {STEPS_MAX} steps"));
+        }
+    }
+
+    fn stage(&mut self, stage: &'a Stage) {
+        self.stage = &stage.name;
+        self.push(StepKind::Stage, &stage.name, digest(stage, []));
+        if let Some(name) = stage.bootenv.as_deref()
+            && self.bootenv != Some(name)
+        {
+            self.boot(name);
+        }
+        for task in &stage.tasks {
+            self.task(task, &mut Vec::new());
+        }
+    }
+
+    fn boot(&mut self, name: &'a str) {
+        self.bootenv = Some(name);
+        self.in_this_boot.clear();
+        let Some(bootenv) = self.world.bootenvs.get(name) else {
+            let message = format!("stage `{}` names the bootenv `{name}`, which does not exist", self.stage);
+            return self.fault("/bootenv", message);
+        };
+        let templates = bootenv.spec.templates.iter();
+        let used = self.templates(&format!("bootenv `{name}`"), templates.map(|t| (&t.template, &t.inline)));
+        self.push(StepKind::Bootenv, name, digest(&bootenv.spec, used));
+    }
+
+    /// A task after its prerequisites; `path` is the chain of tasks that asked for it.
+    fn task(&mut self, name: &'a str, path: &mut Vec<&'a str>) {
+        let candidate = self.candidate.filter(|task| task.name == name);
+        let stored = self.world.tasks.get(name).map(|task| &task.spec);
+        let Some(task) = candidate.or(stored) else {
+            let asker =
+                path.last().map_or(format!("stage `{}`", self.stage), |task| format!("task `{task}`"));
+            return self.fault("/tasks", format!("{asker} names the task `{name}`, which does not exist"));
+        };
+        if path.len() >= PREREQUISITE_DEPTH_MAX {
+            let message = format!("`{name}`: the chain of prerequisites {DEEP} {PREREQUISITE_DEPTH_MAX}");
+            return self.fault("/prerequisites", message);
+        }
+        path.push(name);
+        for needed in &task.prerequisites {
+            if path.contains(&needed.as_str()) {
+                let circle = path.join(" → ");
+                let message = format!("the prerequisite {circle} → {needed} {CIRCLE}");
+                self.fault("/prerequisites", message);
+            } else if !self.in_this_boot.contains(needed.as_str()) {
+                self.task(needed, path);
+            }
+        }
+        path.pop();
+        self.in_this_boot.insert(name);
+        let digest = self.task_digest(task);
+        self.push(StepKind::Task, name, digest);
+    }
+
+    fn task_digest(&mut self, task: &'a Task) -> String {
+        let templates = task.templates.iter().map(|t| (&t.template, &t.inline));
+        let used = self.templates(&format!("task `{}`", task.name), templates);
+        digest(task, used)
+    }
+
+    /// The stored templates that are used, also through others, each with its body.
+    fn templates(
+        &mut self,
+        user: &str,
+        named: impl Iterator<Item = (&'a Option<String>, &'a Option<String>)>,
+    ) -> Vec<(&'a str, &'a str)> {
+        let mut used = BTreeSet::new();
+        let mut open = Vec::new();
+        for (template, inline) in named {
+            open.extend(inline.iter().flat_map(|body| quoted(body)));
+            let Some(name) = template.as_deref() else { continue };
+            match self.world.templates.get(name) {
+                Some(_) => open.push(name),
+                None => self
+                    .fault("/templates", format!("{user} names the template `{name}`, which does not exist")),
+            }
+        }
+        while let Some(name) = open.pop() {
+            if let Some(found) = self.world.templates.get(name)
+                && used.insert((found.spec.name.as_str(), found.spec.body.as_str()))
+            {
+                open.extend(quoted(&found.spec.body));
+            }
+        }
+        used.into_iter().collect()
+    }
+
+    fn finish(self) -> Result<Vec<Step>, Vec<Problem>> {
+        if self.problems.is_empty() { Ok(self.steps) } else { Err(self.problems) }
+    }
+}
+
+/// The digest that a step of this task would have now; none when there is no such task.
+pub fn task_digest(name: &str, world: &World) -> Option<String> {
+    let task = world.tasks.get(name)?;
+    Some(Expansion::new(world).task_digest(&task.spec))
+}
+
+/// Pieces between quotes: among them is every template that a body includes or extends by its name.
+/// One that is quoted for another reason makes a digest more particular, never less.
+fn quoted(body: &str) -> impl Iterator<Item = &str> {
+    body.split('"').skip(1).chain(body.split('\'').skip(1))
+}
+
+/// SHA-256 over the canonical JSON of an object and the templates it uses, in hex.
+fn digest<'a>(spec: &impl Serialize, templates: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let templates: Map<String, Value> =
+        templates.into_iter().map(|(name, body)| (name.to_owned(), body.into())).collect();
+    let document = serde_json::json!({ "object": spec, "templates": templates });
+    let hash = Sha256::digest(canonical(document).to_string().as_bytes());
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The same value with the keys of all its objects in order.
+fn canonical(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut pairs: Vec<(String, Value)> = map.into_iter().collect();
+            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(pairs.into_iter().map(|(key, value)| (key, canonical(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(canonical).collect()),
+        other => other,
+    }
+}

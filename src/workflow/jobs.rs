@@ -1,0 +1,152 @@
+//! What tasks do to a run: jobs handed out, ended, tried again.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::model::{AfterJob, Job, JobState, MachineState, StepState};
+
+use super::rules::Flow;
+use super::{BACK_OFF_SECONDS_MAX, JOBS_PER_STEP_MAX};
+
+/// How a job ended, by the exit code of its script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub state: JobState,
+    pub after: Option<AfterJob>,
+}
+
+/// The meaning of exit codes. They are values, not bits.
+pub fn ended_by_exit(exit: i32) -> Ended {
+    let (state, after) = match exit {
+        0 => (JobState::Finished, None),
+        16 => (JobState::Finished, Some(AfterJob::Stop)),
+        32 => (JobState::Finished, Some(AfterJob::PowerOff)),
+        64 => (JobState::Finished, Some(AfterJob::Reboot)),
+        128 => (JobState::Incomplete, None),
+        144 => (JobState::Incomplete, Some(AfterJob::Stop)),
+        160 => (JobState::Incomplete, Some(AfterJob::PowerOff)),
+        192 => (JobState::Incomplete, Some(AfterJob::Reboot)),
+        _ => (JobState::Failed, None),
+    };
+    Ended { state, after }
+}
+
+/// How long to wait before a task that failed `failures` times is run again, in seconds: 2, doubling.
+fn back_off_seconds(failures: u32) -> i64 {
+    1i64.checked_shl(failures).unwrap_or(BACK_OFF_SECONDS_MAX).clamp(2, BACK_OFF_SECONDS_MAX)
+}
+
+impl Flow<'_> {
+    /// A job was handed out for the present step; `step_note` stays on the step.
+    pub fn job_created(&mut self, id: Uuid, job: &Job, step_note: &str) {
+        self.status.tries.jobs += 1;
+        self.status.tries.next_at = None;
+        if self.status.on_failure.is_empty() {
+            self.with_step(|step| (step.state, step.note) = (StepState::Running, step_note.to_owned()));
+        }
+        self.show_job(&job.task, id, job.deadline);
+    }
+
+    /// The agent began with it: its deadline counts from now.
+    pub fn job_running(&mut self, id: Uuid, job: &Job) {
+        if self.status.job == Some(id) {
+            self.status.waiting = None;
+            self.show_job(&job.task, id, job.deadline);
+        }
+    }
+
+    /// The agent was told to reboot: one more of the few times that is tried.
+    pub fn told_to_reboot(&mut self, reason: &str) {
+        if let Some(agent) = self.status.agent.as_mut().filter(|agent| !agent.leaving) {
+            agent.leaving = true;
+            self.status.tries.reboots += 1;
+            self.say("machine.told_to_reboot", json!({ "reason": reason }));
+        }
+    }
+
+    /// The machine cannot go on by itself.
+    pub fn held_for(&mut self, reason: String) {
+        self.hold(reason);
+    }
+
+    /// The task's files cannot be rendered: running it again would not help.
+    pub fn render_failed(&mut self, reason: String) {
+        self.fail(reason);
+    }
+
+    /// The job under way has ended.
+    pub fn after_job(&mut self, id: Uuid, job: &Job) {
+        if self.status.job != Some(id) {
+            return;
+        }
+        self.status.job = None;
+        self.status.waiting = None;
+        if let Some(agent) = self.status.agent.as_mut() {
+            agent.leaving |= matches!(job.after, Some(AfterJob::Reboot | AfterJob::PowerOff));
+        }
+        if job.after == Some(AfterJob::Stop)
+            && let Some(run) = &mut self.status.run
+        {
+            run.paused = true;
+            self.say("run.paused", json!({ "by": format!("task {}", job.task) }));
+        }
+        if !self.status.on_failure.is_empty() {
+            return self.failure_task_ended();
+        }
+        match job.state {
+            JobState::Finished => self.end_step(StepState::Done, ""),
+            JobState::Incomplete if self.status.tries.jobs < JOBS_PER_STEP_MAX => {}
+            JobState::Incomplete => {
+                return self.job_failed(job, format!("asked to be run again {JOBS_PER_STEP_MAX} times"));
+            }
+            JobState::Failed | JobState::Lost | JobState::Cancelled => {
+                return self.job_failed(job, said(job));
+            }
+            JobState::Created | JobState::Running => {}
+        }
+        self.advance();
+    }
+
+    fn job_failed(&mut self, job: &Job, why: String) {
+        self.status.tries.failures += 1;
+        let task = self.world.tasks.get(&job.task).map(|task| &task.spec);
+        let failures = self.status.tries.failures;
+        let again = failures <= task.map_or(0, |task| task.retries);
+        if again && self.status.tries.jobs < JOBS_PER_STEP_MAX {
+            self.status.tries.next_at = Some(self.later(back_off_seconds(failures)));
+            return self.settle();
+        }
+        let reason = format!("task `{}` failed: {why}", job.task);
+        match task.map(|task| task.on_failure.clone()).filter(|tasks| !tasks.is_empty()) {
+            None => self.fail(reason),
+            Some(tasks) => {
+                self.with_step(|step| (step.state, step.note) = (StepState::Failed, reason));
+                self.status.on_failure = tasks;
+                self.settle();
+            }
+        }
+    }
+
+    fn failure_task_ended(&mut self) {
+        self.status.on_failure.remove(0);
+        match self.step().map(|step| step.note.clone()) {
+            Some(reason) if self.status.on_failure.is_empty() => self.fail(reason),
+            _ => self.settle(),
+        }
+    }
+
+    /// Whether the run stopped at a failed or held step that `retry` can go on from.
+    pub fn can_retry(&self) -> bool {
+        let paused = self.status.run.as_ref().is_some_and(|run| run.paused);
+        let stopped = matches!(self.status.state, MachineState::Failed | MachineState::Held);
+        self.runs() && stopped && (!paused || self.status.state == MachineState::Failed)
+    }
+}
+
+fn said(job: &Job) -> String {
+    match (job.reason.as_str(), job.exit) {
+        ("", Some(exit)) => format!("exit code {exit}"),
+        ("", None) => "without a reason".to_owned(),
+        (reason, _) => reason.to_owned(),
+    }
+}

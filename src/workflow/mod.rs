@@ -1,0 +1,44 @@
+//! How a machine moves through its workflow, as functions from a value to a value.
+//!
+//! `expand` makes the list of steps of a run. `step` says what is to happen at the present step.
+//! [`Flow`] carries what has happened into a machine's status: `rules` has the life of a run and the
+//! states of a machine, `boot` what power-ons do to it, `jobs` what tasks do. `params` looks up the
+//! few param values that a workflow depends on. Nothing here does I/O or knows the time; commits and
+//! events are the business of `app`. Start with `rules`.
+
+mod boot;
+pub mod expand;
+mod jobs;
+pub mod params;
+mod rules;
+pub mod step;
+#[cfg(test)]
+mod tests;
+
+pub use expand::expand;
+pub use jobs::{Ended, ended_by_exit};
+pub use rules::{Flow, Happened};
+pub use step::{Next, next_step};
+
+/// How long a machine stays armed for a destructive boot, in seconds.
+pub const ARMED_SECONDS: i64 = 24 * 3600;
+/// How long a boot into an installer or a live image may take where its stage says nothing, in seconds.
+pub const BOOT_SECONDS: u32 = 3600;
+/// From the first packet of a power-on until the kernel is fetched, in seconds.
+pub const FIRMWARE_SECONDS: i64 = 900;
+/// How long a boot that destroys nothing waits for the machine to be powered on, in seconds.
+pub const POWER_ON_SECONDS: i64 = 24 * 3600;
+/// How long a task waits for an agent where its stage says nothing, in seconds.
+pub const AGENT_SECONDS: u32 = 3600;
+/// How long an agent with a job may be silent until the job counts as lost, in seconds.
+pub const SILENCE_SECONDS: i64 = 600;
+/// Attempts at one step that may lead nowhere until the machine is held.
+pub const FRUITLESS_ATTEMPTS_MAX: u32 = 3;
+/// How often an agent is told to reboot for one step until the machine is held.
+pub const REBOOTS_MAX: u32 = 3;
+/// Longest pause before a failed task is run again, in seconds.
+pub const BACK_OFF_SECONDS_MAX: i64 = 60;
+/// How often one task may be run in one step, whatever it says.
+pub const JOBS_PER_STEP_MAX: u32 = 100;
+/// Most steps of a run.
+pub const STEPS_MAX: usize = 2000;

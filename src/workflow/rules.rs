@@ -1,0 +1,413 @@
+//! The life of a run, and the states a machine goes through in it.
+//!
+//! A [`Flow`] is one change: made from a machine's status, told what has happened, and finished with the
+//! events that say so. Every change ends in `settle`, which alone decides the state that is shown.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::model::{
+    BootProgress, Bootenv, BootenvKind, MachineState, MachineStatus, Run, Step, StepKind, StepState, Tries,
+    Waiting, World,
+};
+
+use super::step::{Next, Wait, boot_step, is_booting, next_step, present_stage};
+use super::{AGENT_SECONDS, ARMED_SECONDS, POWER_ON_SECONDS};
+
+/// Something a change did, before it is an event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happened {
+    /// `run.failed`, `machine.armed` …
+    pub kind: &'static str,
+    pub data: Value,
+}
+
+/// One change of one machine's status.
+#[derive(Debug)]
+pub struct Flow<'a> {
+    pub(super) status: &'a mut MachineStatus,
+    pub(super) world: &'a World,
+    pub(super) now: Timestamp,
+    happened: Vec<Happened>,
+}
+
+impl<'a> Flow<'a> {
+    pub fn new(status: &'a mut MachineStatus, world: &'a World, now: Timestamp) -> Self {
+        Flow { status, world, now, happened: Vec::new() }
+    }
+
+    /// What the change did, in order.
+    #[must_use]
+    pub fn finish(self) -> Vec<Happened> {
+        self.happened
+    }
+
+    pub(super) fn say(&mut self, kind: &'static str, data: Value) {
+        self.happened.push(Happened { kind, data });
+    }
+
+    /// `seconds` from now.
+    pub(super) fn later(&self, seconds: impl Into<i64>) -> Timestamp {
+        self.now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Begins a run at its first step.
+    pub fn start(&mut self, run: Run, steps: Vec<Step>) {
+        self.say("run.started", json!({"run": run.id, "workflow": run.workflow, "rehearse": run.rehearse}));
+        self.status.run = Some(run);
+        self.status.steps = steps;
+        self.status.cursor = 0;
+        self.status.job = None;
+        self.status.state = MachineState::Waiting;
+        self.status.on_failure.clear();
+        self.unlink_attempt();
+        self.new_step();
+        self.advance();
+    }
+
+    /// Hands out no further job and begins no further boot; what is under way comes to its end.
+    pub fn pause(&mut self, by: &str) {
+        self.with_run(|run| run.paused = true);
+        self.say("run.paused", json!({ "by": by }));
+        if self.status.job.is_none() && !is_booting(self.status) {
+            self.leave_boot();
+        }
+        self.settle();
+    }
+
+    pub fn resume(&mut self) {
+        self.with_run(|run| run.paused = false);
+        self.say("run.resumed", json!({}));
+        if self.status.state == MachineState::Held {
+            self.status.state = MachineState::Waiting;
+        }
+        self.advance();
+    }
+
+    /// Goes on at the step that failed or was held.
+    pub fn retry(&mut self) {
+        self.say("run.retried", json!({"step": self.status.cursor}));
+        self.status.state = MachineState::Waiting;
+        self.status.on_failure.clear();
+        self.with_step(|step| (step.state, step.note) = (StepState::Pending, String::new()));
+        self.unlink_attempt();
+        self.new_step();
+        self.advance();
+    }
+
+    /// Ends the run where it is. The caller ends its open job.
+    pub fn cancel(&mut self, by: &str) {
+        let now = self.now;
+        self.disarm("the run was cancelled");
+        self.with_run(|run| (run.ended_at, run.paused) = (Some(now), false));
+        for step in &mut self.status.steps {
+            if matches!(step.state, StepState::Pending | StepState::Running) {
+                (step.state, step.note) = (StepState::Skipped, "the run was cancelled".to_owned());
+            }
+        }
+        self.status.bootenv = None;
+        self.status.job = None;
+        self.status.on_failure.clear();
+        self.say("run.cancelled", json!({ "by": by }));
+        self.rest(MachineState::Registered, format!("the run was cancelled by {by}"));
+    }
+
+    /// Arms the machine anew for the destructive boot it is at.
+    pub fn arm(&mut self) {
+        self.status.state = MachineState::Waiting;
+        self.with_step(|step| step.state = StepState::Pending);
+        self.status.fruitless_attempts = 0;
+        self.advance();
+    }
+
+    /// Takes the arming away; a machine at a destructive boot is held.
+    pub fn disarm_by(&mut self, by: &str) {
+        self.disarm(&format!("disarmed by {by}"));
+        if self.at_destructive_boot() && !is_booting(self.status) {
+            self.hold(format!("disarmed by {by}; `arm` goes on"));
+        }
+    }
+
+    pub(super) fn disarm(&mut self, reason: &str) {
+        if self.status.armed_until.take().is_some() {
+            self.say("machine.disarmed", json!({ "reason": reason }));
+        }
+    }
+
+    /// The present step is the boot of a bootenv that destroys what is on the disks.
+    pub fn at_destructive_boot(&self) -> bool {
+        let step = self.step().filter(|step| step.kind == StepKind::Bootenv);
+        let bootenv = step.and_then(|step| self.bootenv(&step.name));
+        bootenv.is_some_and(|bootenv| bootenv.destructive) && self.runs()
+    }
+
+    /// A run is under way.
+    pub fn runs(&self) -> bool {
+        self.status.run.as_ref().is_some_and(|run| run.ended_at.is_none())
+    }
+
+    /// Carries out what was due by now: attempts, arming, waits. Jobs are the caller's.
+    pub fn expire(&mut self) {
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= self.now);
+        let attempt = self.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
+        if due(attempt.and_then(|attempt| attempt.deadline)) {
+            self.attempt_timed_out();
+        } else if due(self.status.armed_until) {
+            self.disarm("the time was up");
+            if self.at_destructive_boot() && self.status.state == MachineState::Waiting {
+                self.hold("the machine was not powered on while it was armed; `arm` gives it more time");
+            }
+        } else if self.status.job.is_none() && due(self.status.waiting.as_ref().and_then(|w| w.overdue_at)) {
+            self.waited_in_vain();
+        }
+    }
+
+    fn waited_in_vain(&mut self) {
+        match next_step(self.status, self.world, self.now) {
+            Next::Boot { bootenv } => {
+                self.hold(format!("the machine was not powered on in time to boot `{bootenv}`"));
+            }
+            Next::Run { task } if self.status.tries.next_at.take().is_none() => {
+                self.fail(format!("no agent came in time to run task `{task}`"));
+            }
+            _ => self.settle(),
+        }
+    }
+
+    /// Passes every step that is over when it is reached, then settles.
+    pub(super) fn advance(&mut self) {
+        // Each turn moves the cursor on: the steps are the bound.
+        while let Next::Pass { state, note } = next_step(self.status, self.world, self.now) {
+            if let Some(step) = self.step() {
+                let (kind, name) = (step.kind, step.name.clone());
+                match kind {
+                    StepKind::Stage => self.status.stage = Some(name),
+                    StepKind::Bootenv if state == StepState::Done => self.status.bootenv = None,
+                    StepKind::Bootenv | StepKind::Task => {}
+                }
+            }
+            self.end_step(state, note);
+        }
+        if let Next::Boot { bootenv } = next_step(self.status, self.world, self.now) {
+            self.enter_boot(bootenv);
+        }
+        self.settle();
+    }
+
+    /// Ends the present step and moves to the next one.
+    pub(super) fn end_step(&mut self, state: StepState, note: &str) {
+        self.with_step(|step| (step.state, step.note) = (state, note.to_owned()));
+        if let Some(step) = self.step() {
+            let data =
+                json!({"step": self.status.cursor, "kind": step.kind, "name": step.name, "state": state});
+            self.say("run.step_done", data);
+        }
+        self.status.cursor += 1;
+        self.new_step();
+    }
+
+    fn new_step(&mut self) {
+        self.status.tries = Tries::default();
+        self.status.fruitless_attempts = 0;
+        self.status.waiting = None;
+    }
+
+    fn enter_boot(&mut self, bootenv: String) {
+        if self.step().is_none_or(|step| step.state != StepState::Pending) {
+            return;
+        }
+        self.with_step(|step| step.state = StepState::Running);
+        if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.destructive) {
+            let until = self.later(ARMED_SECONDS);
+            self.status.armed_until = Some(until);
+            self.say("machine.armed", json!({ "bootenv": bootenv, "until": until }));
+        }
+        self.status.waiting = None;
+        self.status.bootenv = Some(bootenv);
+    }
+
+    /// Sends the machine to its disk while its boot may not go on.
+    fn leave_boot(&mut self) {
+        if self.step().is_some_and(|step| step.kind == StepKind::Bootenv) {
+            self.disarm("the run stands still");
+            self.status.bootenv = None;
+            self.unlink_attempt();
+            self.with_step(|step| {
+                if step.state == StepState::Running {
+                    step.state = StepState::Pending;
+                }
+            });
+        }
+    }
+
+    /// What the last power-on still does has no bearing on the run any more. Before its kernel it is
+    /// sent to the disk.
+    fn unlink_attempt(&mut self) {
+        if let Some(attempt) = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none()) {
+            attempt.step = None;
+            if attempt.progress < BootProgress::Kernel {
+                attempt.bootenv = None;
+            }
+        }
+    }
+
+    /// The present step has failed for good.
+    pub(super) fn fail(&mut self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.leave_boot();
+        self.with_step(|step| (step.state, step.note) = (StepState::Failed, reason.clone()));
+        self.status.on_failure.clear();
+        let name = self.step().map(|step| step.name.clone());
+        self.say("run.failed", json!({"step": self.status.cursor, "name": name, "reason": reason}));
+        self.stop(MachineState::Failed, reason);
+    }
+
+    /// The boot that the present step belongs to has failed: the run goes back to it and stops.
+    pub(super) fn fail_boot(&mut self, reason: impl Into<String>) {
+        if let Some(boot) = boot_step(self.status) {
+            for step in self.status.steps.iter_mut().skip(boot as usize + 1) {
+                (step.state, step.note) = (StepState::Pending, String::new());
+            }
+            self.status.cursor = boot;
+        }
+        self.status.job = None;
+        self.fail(reason);
+    }
+
+    pub(super) fn hold(&mut self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.leave_boot();
+        self.say("run.held", json!({"step": self.status.cursor, "reason": reason}));
+        self.stop(MachineState::Held, reason);
+    }
+
+    fn complete(&mut self) {
+        let now = self.now;
+        self.disarm("the run is complete");
+        self.with_run(|run| run.ended_at = Some(now));
+        self.status.bootenv = None;
+        let (workflow, rehearsal) = match &self.status.run {
+            Some(run) => (run.workflow.clone(), if run.rehearse { ", as a rehearsal" } else { "" }),
+            None => (String::new(), ""),
+        };
+        self.say("run.completed", json!({ "workflow": workflow }));
+        self.rest(MachineState::Complete, format!("workflow `{workflow}` is complete{rehearsal}"));
+    }
+
+    /// Shows what the machine does and waits for.
+    pub(super) fn settle(&mut self) {
+        match next_step(self.status, self.world, self.now) {
+            Next::Done => self.complete(),
+            Next::Hold { reason } => self.hold(reason),
+            Next::Wait(wait) => self.show(wait),
+            Next::Boot { bootenv } => self.show_boot(&bootenv),
+            Next::Run { task } => {
+                let seconds = present_stage(self.status, self.world).and_then(|stage| stage.timeout_seconds);
+                self.show(Wait {
+                    state: MachineState::Waiting,
+                    reason: format!("an agent has to ask for task `{task}`"),
+                    expected: "job.created",
+                    overdue_at: Some(self.later(seconds.unwrap_or(AGENT_SECONDS))),
+                });
+            }
+            Next::Pass { .. } => self.advance(),
+        }
+    }
+
+    fn show_boot(&mut self, bootenv: &str) {
+        let installs = self.bootenv(bootenv).is_some_and(|found| found.kind == BootenvKind::Install);
+        let under_way = self.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
+        let attempt = under_way.filter(|attempt| attempt.step == Some(self.status.cursor));
+        let progress = attempt.map_or(BootProgress::Firmware, |attempt| attempt.progress);
+        let deadline = attempt.and_then(|attempt| attempt.deadline);
+        let armed = self.status.armed_until.unwrap_or_else(|| self.later(POWER_ON_SECONDS));
+        let next = if installs { "boot.system_seen" } else { "job.created" };
+        let (state, reason, expected, overdue_at) = match progress {
+            _ if attempt.is_none() => {
+                let reason = format!("power the machine on: it boots `{bootenv}` from the network");
+                (MachineState::Waiting, reason, "boot.kernel_fetched", Some(armed))
+            }
+            BootProgress::Firmware | BootProgress::Loader | BootProgress::Script => {
+                let reason = format!("the machine is on; it has yet to fetch the kernel of `{bootenv}`");
+                (MachineState::Waiting, reason, "boot.kernel_fetched", deadline)
+            }
+            BootProgress::Kernel => {
+                (MachineState::Booting, format!("it has fetched the kernel of `{bootenv}`"), next, deadline)
+            }
+            BootProgress::System | BootProgress::Ended if installs => {
+                let reason = format!("the installer of `{bootenv}` is at work");
+                (MachineState::Running, reason, "boot.done", deadline)
+            }
+            BootProgress::System | BootProgress::Ended => (
+                MachineState::Running,
+                format!("`{bootenv}` is up; its agent has yet to ask"),
+                next,
+                deadline,
+            ),
+        };
+        self.show(Wait { state, reason, expected, overdue_at });
+    }
+
+    /// Sets the state that is shown. A wait that goes on keeps its beginning and its end.
+    fn show(&mut self, wait: Wait) {
+        let Wait { state, reason, expected, overdue_at } = wait;
+        if matches!(state, MachineState::Registered | MachineState::Complete) {
+            return;
+        }
+        let goes_on =
+            self.status.waiting.as_ref().is_some_and(|w| w.expected == expected && w.reason == reason);
+        self.set_state(state, reason.clone());
+        if !goes_on {
+            let (since, expected) = (self.now, expected.to_owned());
+            self.status.waiting = Some(Waiting { reason, since, expected, overdue_at });
+        }
+    }
+
+    /// Stops until somebody looks.
+    fn stop(&mut self, state: MachineState, reason: String) {
+        self.show(Wait { state, reason, expected: "run.retried", overdue_at: None });
+    }
+
+    /// Sets a state in which nothing is waited for.
+    fn rest(&mut self, state: MachineState, reason: String) {
+        self.status.waiting = None;
+        self.set_state(state, reason);
+    }
+
+    fn set_state(&mut self, state: MachineState, reason: String) {
+        if self.status.state != state || self.status.since.is_none() {
+            self.status.since = Some(self.now);
+        }
+        self.status.state = state;
+        self.status.reason = reason;
+    }
+
+    /// Shows that a job is under way.
+    pub(super) fn show_job(&mut self, task: &str, id: Uuid, deadline: Timestamp) {
+        self.status.job = Some(id);
+        let (state, expected) = (MachineState::Running, "job.finished");
+        let reason = format!("task `{task}` is running");
+        self.show(Wait { state, reason, expected, overdue_at: Some(deadline) });
+    }
+
+    pub(super) fn step(&self) -> Option<&Step> {
+        self.status.steps.get(self.status.cursor as usize)
+    }
+
+    pub(super) fn bootenv(&self, name: &str) -> Option<&'a Bootenv> {
+        self.world.bootenvs.get(name).map(|bootenv| &bootenv.spec)
+    }
+
+    pub(super) fn with_step(&mut self, change: impl FnOnce(&mut Step)) {
+        if let Some(step) = self.status.steps.get_mut(self.status.cursor as usize) {
+            change(step);
+        }
+    }
+
+    fn with_run(&mut self, change: impl FnOnce(&mut Run)) {
+        if let Some(run) = &mut self.status.run {
+            change(run);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What is to happen at the step a run has come to, and what an agent that asks is told.
+
+use jiff::Timestamp;
+
+use crate::model::{
+    BootProgress, Bootenv, BootenvKind, Environment, MachineState, MachineStatus, Run, Stage, Step, StepKind,
+    StepState, World,
+};
+
+use super::REBOOTS_MAX;
+
+/// Note on the steps that a rehearsal passes over.
+pub const REHEARSED: &str = "rehearsal: nothing was installed";
+
+/// What is next in a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// The step is over when it is reached; a step that is passed over has a note that says why.
+    Pass { state: StepState, note: &'static str },
+    /// The machine has to boot this bootenv, or is on its way into it.
+    Boot { bootenv: String },
+    /// A job of this task can be handed out.
+    Run { task: String },
+    /// Something else has to happen first.
+    Wait(Wait),
+    /// The run cannot go on until somebody looks.
+    Hold { reason: String },
+    /// The run has come to its end.
+    Done,
+}
+
+/// What a run waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wait {
+    pub state: MachineState,
+    pub reason: String,
+    /// The kind of event that ends the wait.
+    pub expected: &'static str,
+    pub overdue_at: Option<Timestamp>,
+}
+
+impl Wait {
+    fn new(state: MachineState, reason: impl Into<String>, expected: &'static str) -> Self {
+        Wait { state, reason: reason.into(), expected, overdue_at: None }
+    }
+}
+
+/// What is next for a machine, by its status and the content there is.
+pub fn next_step(status: &MachineStatus, world: &World, now: Timestamp) -> Next {
+    let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else {
+        let reason = "no workflow is under way; `start` begins one";
+        return Next::Wait(Wait::new(status.state, reason, "run.started"));
+    };
+    if matches!(status.state, MachineState::Failed | MachineState::Held) {
+        let paused = run.paused && status.state == MachineState::Held;
+        let expected = if paused { "run.resumed" } else { "run.retried" };
+        return Next::Wait(Wait::new(status.state, &status.reason, expected));
+    }
+    if status.job.is_some() {
+        let (reason, overdue_at) = under_way(status);
+        return Next::Wait(Wait { overdue_at, ..Wait::new(MachineState::Running, reason, "job.finished") });
+    }
+    if run.paused && !is_booting(status) {
+        return Next::Wait(Wait::new(MachineState::Held, "paused; `resume` goes on", "run.resumed"));
+    }
+    match (status.on_failure.first(), status.steps.get(status.cursor as usize)) {
+        (Some(task), _) => task_next(task, status, world, now),
+        (None, None) if boot_is_open(status) => await_installer(status),
+        (None, None) => Next::Done,
+        (None, Some(step)) => match step.kind {
+            StepKind::Stage if boot_is_open(status) && leads_to_boot(status) => await_installer(status),
+            StepKind::Stage => Next::Pass { state: StepState::Done, note: "" },
+            StepKind::Task if rehearsed(run, status) => {
+                Next::Pass { state: StepState::Skipped, note: REHEARSED }
+            }
+            StepKind::Task => task_next(&step.name, status, world, now),
+            StepKind::Bootenv => boot_next(step, status, world),
+        },
+    }
+}
+
+fn under_way(status: &MachineStatus) -> (String, Option<Timestamp>) {
+    match &status.waiting {
+        Some(waiting) => (waiting.reason.clone(), waiting.overdue_at),
+        None => ("a job is under way".to_owned(), None),
+    }
+}
+
+fn task_next(task: &str, status: &MachineStatus, world: &World, now: Timestamp) -> Next {
+    if world.tasks.get(task).is_none() {
+        return Next::Hold { reason: format!("the task `{task}` does not exist any more") };
+    }
+    match status.tries.next_at {
+        Some(at) if at > now => {
+            let reason = format!("task `{task}` failed {} times; it is run again", status.tries.failures);
+            let wait = Wait::new(MachineState::Waiting, reason, "job.created");
+            Next::Wait(Wait { overdue_at: Some(at), ..wait })
+        }
+        _ => Next::Run { task: task.to_owned() },
+    }
+}
+
+fn boot_next(step: &Step, status: &MachineStatus, world: &World) -> Next {
+    let this_one = boot_step(status) == Some(status.cursor) && step.state == StepState::Running;
+    if boot_is_open(status) && !this_one {
+        return await_installer(status);
+    }
+    let Some(bootenv) = world.bootenvs.get(&step.name) else {
+        return Next::Hold { reason: format!("the bootenv `{}` does not exist any more", step.name) };
+    };
+    let rehearsed = status.run.as_ref().is_some_and(|run| rehearsed(run, status));
+    match bootenv.spec.kind {
+        BootenvKind::Local => Next::Pass { state: StepState::Done, note: "" },
+        _ if rehearsed => Next::Pass { state: StepState::Skipped, note: REHEARSED },
+        _ => Next::Boot { bootenv: step.name.clone() },
+    }
+}
+
+/// The stage begins with another boot.
+fn leads_to_boot(status: &MachineStatus) -> bool {
+    status.steps.get(status.cursor as usize + 1).is_some_and(|step| step.kind == StepKind::Bootenv)
+}
+
+fn await_installer(status: &MachineStatus) -> Next {
+    let under_way = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
+    let overdue_at = under_way.and_then(|attempt| attempt.deadline);
+    let wait =
+        Wait::new(MachineState::Running, "the installer has yet to report that it is done", "boot.done");
+    Next::Wait(Wait { overdue_at, ..wait })
+}
+
+/// An installer reported that its rehearsal is done.
+fn rehearsed(run: &Run, status: &MachineStatus) -> bool {
+    let earlier = status.steps.iter().take(status.cursor as usize);
+    run.rehearse
+        && earlier.into_iter().any(|step| step.kind == StepKind::Bootenv && step.note == REHEARSED_BOOT)
+}
+
+/// Note on the boot that a rehearsal made.
+pub const REHEARSED_BOOT: &str = "rehearsed: the installer read its answer file and stopped";
+
+/// Index of the bootenv step whose boot the cursor is in: the last one up to it that was reached.
+pub fn boot_step(status: &MachineStatus) -> Option<u32> {
+    let reached = |step: &Step, i: u32| i < status.cursor || step.state != StepState::Pending;
+    let steps = (0u32..).zip(&status.steps).take(status.cursor as usize + 1);
+    let boots = steps.filter(|(i, step)| step.kind == StepKind::Bootenv && reached(step, *i));
+    boots.map(|(i, _)| i).last()
+}
+
+/// The boot the cursor is in was begun and has not been reported done.
+pub fn boot_is_open(status: &MachineStatus) -> bool {
+    let step = boot_step(status).and_then(|i| status.steps.get(i as usize));
+    step.is_some_and(|step| step.state == StepState::Running)
+}
+
+/// The present step's boot is past its kernel.
+pub fn is_booting(status: &MachineStatus) -> bool {
+    let under_way = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
+    let past_kernel = under_way.filter(|attempt| attempt.progress >= BootProgress::Kernel);
+    let step = past_kernel.and_then(|attempt| attempt.step);
+    step == Some(status.cursor) && boot_is_open(status)
+}
+
+/// The bootenv of the present boot, when there was one.
+pub fn present_bootenv<'a>(status: &MachineStatus, world: &'a World) -> Option<&'a Bootenv> {
+    let step = status.steps.get(boot_step(status)? as usize)?;
+    world.bootenvs.get(&step.name).map(|bootenv| &bootenv.spec)
+}
+
+/// The stage of the present step.
+pub fn present_stage<'a>(status: &MachineStatus, world: &'a World) -> Option<&'a Stage> {
+    let last = status.steps.len().checked_sub(1)?;
+    let step = status.steps.get(last.min(status.cursor as usize))?;
+    world.stages.get(&step.stage).map(|stage| &stage.spec)
+}
+
+/// Whether the tasks of the present boot are for an agent in `environment`.
+pub fn admits(status: &MachineStatus, world: &World, environment: Environment) -> bool {
+    let kind = present_bootenv(status, world).map_or(BootenvKind::Local, |bootenv| bootenv.kind);
+    match kind {
+        BootenvKind::Local => environment == Environment::Installed,
+        BootenvKind::Live | BootenvKind::Discovery => environment == Environment::Live,
+        BootenvKind::Install if boot_is_open(status) => environment == Environment::Installer,
+        BootenvKind::Install => environment != Environment::Live,
+    }
+}
+
+/// What an agent that asks is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Run {
+        task: String,
+    },
+    Reboot {
+        reason: String,
+    },
+    Wait {
+        reason: String,
+    },
+    /// It was told to reboot often enough, and it never led to the boot that is needed.
+    Hold {
+        reason: String,
+    },
+}
+
+/// What the agent in `status.agent` is told. It gets a job only in the environment that the job is for;
+/// in another one it is told to reboot, unless an installer is at work around it.
+pub fn answer(status: &MachineStatus, world: &World, now: Timestamp) -> Answer {
+    let next = next_step(status, world, now);
+    let Some(agent) = &status.agent else {
+        return Answer::Wait { reason: "no agent has said where it runs".to_owned() };
+    };
+    let may_reboot = agent.environment != Environment::Installer && !boot_under_way(status);
+    match next {
+        Next::Run { .. } if agent.leaving => leave(status, "the last task asked for a reboot", may_reboot),
+        Next::Run { task } if admits(status, world, agent.environment) => Answer::Run { task },
+        Next::Run { task } => {
+            leave(status, &format!("task `{task}` runs in another boot environment"), may_reboot)
+        }
+        Next::Boot { bootenv } => {
+            leave(status, &format!("the next step is in the bootenv `{bootenv}`"), may_reboot)
+        }
+        Next::Wait(wait) => Answer::Wait { reason: wait.reason },
+        Next::Hold { reason } => Answer::Wait { reason },
+        Next::Pass { .. } | Next::Done => Answer::Wait { reason: status.reason.clone() },
+    }
+}
+
+/// An installer's boot is past its kernel and has not ended: whoever asks, nobody should reboot it.
+fn boot_under_way(status: &MachineStatus) -> bool {
+    let attempt = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
+    boot_is_open(status) && attempt.is_some_and(|attempt| attempt.progress >= BootProgress::Kernel)
+}
+
+fn leave(status: &MachineStatus, reason: &str, may_reboot: bool) -> Answer {
+    let told = status.agent.as_ref().is_some_and(|agent| agent.leaving);
+    match () {
+        () if !may_reboot => Answer::Wait { reason: reason.to_owned() },
+        () if told || status.tries.reboots < REBOOTS_MAX => Answer::Reboot { reason: reason.to_owned() },
+        () => Answer::Hold {
+            reason: format!(
+                "the machine was rebooted {REBOOTS_MAX} times and came back where it was ({reason}): is \
+                 network boot first in its boot order?"
+            ),
+        },
+    }
+}

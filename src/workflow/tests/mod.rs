@@ -1,0 +1,224 @@
+//! A small site, and a runner for stories of events.
+
+mod expansion;
+mod stories;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::step::{Answer, answer};
+use super::{Flow, Happened, ended_by_exit, expand};
+use crate::model::{
+    BootProgress, Bootenv, Environment, Job, JobState, Machine, MachineStatus, Noun, Run, Stage, Stored,
+    Task, Template, Workflow, World, parse_input,
+};
+
+pub fn put<T: Noun>(world: &mut World, body: Value) {
+    let spec = parse_input::<T>(body).unwrap().spec;
+    let key = spec.key().unwrap_or_else(|| "m".to_owned());
+    world.put(T::object(Arc::new(Stored::new(key, spec, Timestamp::UNIX_EPOCH))));
+}
+
+/// Installs, then finishes from the disk; a live workflow; one with tasks that fail.
+pub fn site() -> World {
+    let mut world = World::default();
+    let arches = json!({"amd64": {"artifact": "a", "kernel": "k"}});
+    for (name, kind, destructive) in
+        [("debian", "install", true), ("live", "live", false), ("wipe", "live", true)]
+    {
+        let body = json!({"name": name, "kind": kind, "destructive": destructive, "arches": arches});
+        put::<Bootenv>(&mut world, body);
+    }
+    put::<Bootenv>(&mut world, json!({"name": "local", "kind": "local"}));
+    put::<Template>(&mut world, json!({"name": "inner.sh", "body": "echo inner"}));
+    put::<Template>(&mut world, json!({"name": "outer.sh", "body": "{% include \"inner.sh\" %}"}));
+    let script = json!([{"name": "run", "template": "outer.sh"}]);
+    put::<Task>(&mut world, json!({"name": "base", "templates": script}));
+    put::<Task>(&mut world, json!({"name": "report", "prerequisites": ["base"]}));
+    put::<Task>(&mut world, json!({"name": "users", "prerequisites": ["base"]}));
+    put::<Task>(&mut world, json!({"name": "tell"}));
+    put::<Task>(&mut world, json!({"name": "flaky", "retries": 2, "on_failure": ["tell"]}));
+    for stage in [
+        json!({"name": "install", "bootenv": "debian", "timeout_seconds": 1800}),
+        json!({"name": "post-install", "tasks": ["users"]}),
+        json!({"name": "finish", "bootenv": "local", "tasks": ["report"]}),
+        json!({"name": "last", "bootenv": "local"}),
+        json!({"name": "look", "bootenv": "live", "tasks": ["report", "users"]}),
+        json!({"name": "erase", "bootenv": "wipe"}),
+        json!({"name": "try", "tasks": ["flaky"]}),
+    ] {
+        put::<Stage>(&mut world, stage);
+    }
+    for (name, stages) in [
+        ("deploy", vec!["install", "last"]),
+        ("full", vec!["install", "finish"]),
+        ("inside", vec!["install", "post-install", "last"]),
+        ("look", vec!["look", "last"]),
+        ("erase", vec!["erase", "last"]),
+        ("try", vec!["try"]),
+    ] {
+        put::<Workflow>(&mut world, json!({"name": name, "stages": stages}));
+    }
+    put::<Machine>(&mut world, json!({"name": "web1"}));
+    world
+}
+
+/// One machine to which things happen.
+pub struct Story {
+    pub world: World,
+    pub status: MachineStatus,
+    pub now: Timestamp,
+    pub happened: Vec<Happened>,
+    job: Option<(Uuid, Job)>,
+    ids: u128,
+}
+
+impl Story {
+    pub fn of(workflow: &str) -> Self {
+        let mut story = Story {
+            world: site(),
+            status: MachineStatus::default(),
+            now: Timestamp::UNIX_EPOCH,
+            happened: Vec::new(),
+            job: None,
+            ids: 0,
+        };
+        story.start(workflow, false);
+        story
+    }
+
+    pub fn rehearsal(workflow: &str) -> Self {
+        let mut story = Story::of(workflow);
+        story.start(workflow, true);
+        story
+    }
+
+    fn start(&mut self, workflow: &str, rehearse: bool) {
+        let steps = expand(workflow, &self.world).unwrap();
+        let run = Run {
+            id: self.id(),
+            workflow: workflow.to_owned(),
+            started_at: self.now,
+            ended_at: None,
+            paused: false,
+            rehearse,
+        };
+        self.flow(|flow| flow.start(run, steps));
+    }
+
+    fn id(&mut self) -> Uuid {
+        self.ids += 1;
+        Uuid::from_u128(self.ids)
+    }
+
+    pub fn flow(&mut self, change: impl FnOnce(&mut Flow<'_>)) {
+        let mut flow = Flow::new(&mut self.status, &self.world, self.now);
+        change(&mut flow);
+        let happened = flow.finish();
+        self.happened.extend(happened);
+    }
+
+    /// `state step bootenv expected`, as `waiting 1 debian boot.kernel_fetched`.
+    pub fn summary(&self) -> String {
+        let state = serde_json::to_value(self.status.state).unwrap();
+        let bootenv = self.status.bootenv.as_deref().unwrap_or("-");
+        let expected = self.status.waiting.as_ref().map_or("-", |waiting| waiting.expected.as_str());
+        format!("{} {} {bootenv} {expected}", state.as_str().unwrap(), self.status.cursor)
+    }
+
+    /// What an agent is told when it asks; a job is taken.
+    pub fn ask(&mut self, environment: Environment, boot: &str) -> String {
+        self.flow(|flow| flow.agent_seen(environment, boot));
+        match answer(&self.status, &self.world, self.now) {
+            Answer::Run { task } => {
+                let (id, job) = (self.id(), self.new_job(&task));
+                self.flow(|flow| flow.job_created(id, &job, ""));
+                self.job = Some((id, job));
+                format!("run {task}")
+            }
+            Answer::Reboot { reason } => {
+                self.flow(|flow| flow.told_to_reboot(&reason));
+                "reboot".to_owned()
+            }
+            Answer::Hold { reason } => {
+                self.flow(|flow| flow.held_for(reason));
+                "hold".to_owned()
+            }
+            Answer::Wait { .. } => "wait".to_owned(),
+        }
+    }
+
+    fn new_job(&self, task: &str) -> Job {
+        Job {
+            machine: Uuid::nil(),
+            run: self.status.run.as_ref().unwrap().id,
+            step: self.status.cursor,
+            stage: String::new(),
+            task: task.to_owned(),
+            state: JobState::Created,
+            exit: None,
+            after: None,
+            reason: String::new(),
+            attempt: self.status.tries.jobs + 1,
+            started_at: None,
+            ended_at: None,
+            deadline: self.now + SignedDuration::from_secs(60),
+            log_bytes: 0,
+            digest: String::new(),
+        }
+    }
+
+    fn exit(&mut self, exit: i32) {
+        let (id, mut job) = self.job.take().unwrap();
+        let ended = ended_by_exit(exit);
+        (job.state, job.after, job.exit) = (ended.state, ended.after, Some(exit));
+        self.flow(|flow| flow.after_job(id, &job));
+    }
+
+    /// One event by its name; agents answer in its place.
+    pub fn happen(&mut self, event: &str) -> Option<String> {
+        let (what, argument) = event.split_once(' ').unwrap_or((event, ""));
+        match what {
+            "power" => {
+                let id = self.id();
+                self.flow(|flow| flow.attempt_started(id));
+            }
+            "loader" => self.flow(|flow| flow.attempt_progress(BootProgress::Loader)),
+            "kernel" => self.flow(|flow| flow.kernel_fetched()),
+            "system" => self.flow(|flow| flow.system_seen()),
+            "done" => self.flow(|flow| flow.callback_done()),
+            "failed" => self.flow(|flow| flow.callback_failed("no disk")),
+            "pause" => self.flow(|flow| flow.pause("token:admin")),
+            "resume" => self.flow(|flow| flow.resume()),
+            "retry" => self.flow(|flow| flow.retry()),
+            "arm" => self.flow(|flow| flow.arm()),
+            "disarm" => self.flow(|flow| flow.disarm_by("token:admin")),
+            "cancel" => self.flow(|flow| flow.cancel("token:admin")),
+            "exit" => self.exit(argument.parse().unwrap()),
+            "wait" => {
+                self.now += SignedDuration::from_secs(argument.parse().unwrap());
+                self.flow(|flow| flow.expire());
+            }
+            "live" => return Some(self.ask(Environment::Live, argument)),
+            "installer" => return Some(self.ask(Environment::Installer, argument)),
+            "installed" => return Some(self.ask(Environment::Installed, argument)),
+            other => panic!("no event {other}"),
+        }
+        None
+    }
+
+    /// Runs a table of `event => summary`, or for agents `event => answer; summary`.
+    #[track_caller]
+    pub fn tells(mut self, table: &str) -> Self {
+        for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (event, expected) = line.split_once("=>").unwrap();
+            let told = self.happen(event.trim());
+            let summary = told.into_iter().chain([self.summary()]).collect::<Vec<_>>().join("; ");
+            assert_eq!(summary, expected.trim(), "after `{}`: {:#?}", event.trim(), self.status);
+        }
+        self
+    }
+}
