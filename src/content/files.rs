@@ -1,0 +1,231 @@
+//! From the files of a pack to objects.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::model::{
+    Bootenv, Noun, Object, Param, Problem, Profile, Stage, Stored, Task, Template, Workflow, parse_input,
+};
+
+/// Most files of one pack.
+pub const FILES_MAX: usize = 10_000;
+/// Largest file of a pack, in bytes.
+pub const FILE_BYTES_MAX: usize = 2 << 20;
+
+/// One file of a pack: its path below the pack's root, with `/` between the parts.
+#[derive(Clone, Debug)]
+pub struct File {
+    pub path: String,
+    pub body: Vec<u8>,
+}
+
+/// What a pack is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Release<'a> {
+    pub name: &'a str,
+    pub version: &'a str,
+}
+
+/// A named and versioned bundle of content, read.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    pub name: String,
+    pub version: String,
+    /// In the order of their files' paths.
+    pub objects: Vec<Object>,
+}
+
+impl Pack {
+    /// What its objects have as `source`: `pack core@0.1.0`.
+    pub fn source(&self) -> String {
+        format!("pack {}@{}", self.name, self.version)
+    }
+}
+
+/// What is the same for all objects of a pack.
+struct Stamp {
+    source: String,
+    now: Timestamp,
+}
+
+type Reader = fn(Value, &Stamp) -> Result<Object, Vec<Problem>>;
+
+/// Folder of YAML files → what is in them.
+const FOLDERS: [(&str, Reader); 6] = [
+    ("bootenvs/", object::<Bootenv>),
+    ("workflows/params/", object::<Param>),
+    ("workflows/profiles/", object::<Profile>),
+    ("workflows/stages/", object::<Stage>),
+    ("workflows/tasks/", object::<Task>),
+    ("workflows/workflows/", object::<Workflow>),
+];
+const TEMPLATES: &str = "templates/";
+
+/// Reads a pack. A file below `templates/` is a template, named by its path there; its first comment
+/// is its description. A YAML file in one of the other folders holds one object or a list of them.
+///
+/// # Errors
+/// Every fault of every file, with the file's path; within a list the pointer begins with the place.
+pub fn load(release: Release<'_>, files: &[File], now: Timestamp) -> Result<Pack, Vec<(String, Problem)>> {
+    if files.len() > FILES_MAX {
+        let what = format!("the pack has {} files: at most {FILES_MAX} are read", files.len());
+        return Err(vec![(String::new(), Problem::new("", what))]);
+    }
+    let pack =
+        Pack { name: release.name.to_owned(), version: release.version.to_owned(), objects: Vec::new() };
+    let stamp = Stamp { source: pack.source(), now };
+    let mut order: Vec<&File> = files.iter().collect();
+    order.sort_by(|a, b| a.path.cmp(&b.path));
+    let (mut objects, mut faults) = (Vec::new(), Vec::new());
+    for file in order {
+        match read(file, &stamp) {
+            Ok(found) => objects.extend(found),
+            Err(problems) => faults.extend(problems.into_iter().map(|problem| (file.path.clone(), problem))),
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(Pack { objects, ..pack }),
+        false => Err(faults),
+    }
+}
+
+fn read(file: &File, stamp: &Stamp) -> Result<Vec<Object>, Vec<Problem>> {
+    if file.body.len() > FILE_BYTES_MAX {
+        return Err(fault(format!("longer than {FILE_BYTES_MAX} bytes")));
+    }
+    let Ok(text) = std::str::from_utf8(&file.body) else {
+        return Err(fault("not UTF-8 text"));
+    };
+    if let Some(name) = file.path.strip_prefix(TEMPLATES) {
+        return object::<Template>(template(name, text), stamp).map(|object| vec![object]);
+    }
+    let Some((_, reader)) = FOLDERS.iter().find(|(folder, _)| file.path.starts_with(folder)) else {
+        let known: Vec<&str> = FOLDERS.iter().map(|(folder, _)| *folder).chain([TEMPLATES]).collect();
+        return Err(fault(format!("a pack has no such folder; it has {}", known.join(", "))));
+    };
+    if !file.path.ends_with(".yaml") {
+        return Err(fault("not a `.yaml` file"));
+    }
+    let value: Value =
+        serde_saphyr::from_str(text).map_err(|error| fault(format!("not readable as YAML: {error}")))?;
+    match value {
+        Value::Array(items) => list(items, *reader, stamp),
+        item => reader(item, stamp).map(|object| vec![object]),
+    }
+}
+
+fn list(items: Vec<Value>, reader: Reader, stamp: &Stamp) -> Result<Vec<Object>, Vec<Problem>> {
+    let (mut objects, mut faults) = (Vec::new(), Vec::new());
+    for (i, item) in items.into_iter().enumerate() {
+        match reader(item, stamp) {
+            Ok(object) => objects.push(object),
+            Err(problems) => {
+                faults.extend(problems.into_iter().map(|problem| problem.below(&format!("/{i}"))));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(objects) } else { Err(faults) }
+}
+
+fn object<T: Noun>(body: Value, stamp: &Stamp) -> Result<Object, Vec<Problem>> {
+    let input = parse_input::<T>(body)?;
+    let Some(key) = input.spec.key() else {
+        return Err(fault(format!("a {} is not content", T::KIND)));
+    };
+    let mut stored = Stored::new(key, input.spec, stamp.now);
+    stored.labels = input.labels;
+    stored.source.clone_from(&stamp.source);
+    Ok(T::object(Arc::new(stored)))
+}
+
+fn fault(what: impl Into<String>) -> Vec<Problem> {
+    vec![Problem::new("", what)]
+}
+
+fn template(name: &str, body: &str) -> Value {
+    json!({"name": name, "body": body, "description": first_comment(body)})
+}
+
+/// The text of the comment that a template begins with.
+fn first_comment(body: &str) -> String {
+    let comment = body.strip_prefix("{#").and_then(|rest| rest.split_once("#}"));
+    let text = comment.map_or("", |(text, _)| text.trim_matches('-'));
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+
+    fn file(path: &str, body: &str) -> File {
+        File { path: path.to_owned(), body: body.as_bytes().to_vec() }
+    }
+
+    fn load_files(files: &[File]) -> Result<Pack, Vec<String>> {
+        let told = |(path, problem)| format!("{path} {problem}");
+        load(Release { name: "site", version: "1.2.3" }, files, Timestamp::UNIX_EPOCH)
+            .map_err(|faults| faults.into_iter().map(told).collect())
+    }
+
+    #[test]
+    fn one_file_holds_one_object_or_a_list() {
+        let pack = load_files(&[
+            file("workflows/stages/two.yaml", "- name: one\n- name: two\n"),
+            file("bootenvs/local.yaml", "name: disk\nkind: local\n"),
+            file("templates/a/b.cfg", "{#- Says hello. -#}\nhello\n"),
+        ]);
+        let keys: Vec<_> =
+            pack.unwrap().objects.iter().map(|object| (object.kind(), object.key().to_owned())).collect();
+        assert_eq!(
+            keys,
+            [
+                (Kind::Bootenv, "disk".to_owned()),
+                (Kind::Template, "a/b.cfg".to_owned()),
+                (Kind::Stage, "one".to_owned()),
+                (Kind::Stage, "two".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_template_is_described_by_its_first_comment_and_keeps_its_body() {
+        let body = "{#- Says\n hello. -#}\nhello\n";
+        let pack = load_files(&[file("templates/a.cfg", body)]).unwrap();
+        let Object::Template(row) = &pack.objects[0] else { panic!("a template") };
+        assert_eq!((row.spec.description.as_str(), row.spec.body.as_str()), ("Says hello.", body));
+        assert_eq!(row.source, "pack site@1.2.3");
+    }
+
+    #[test]
+    fn every_fault_of_every_file_is_told_with_its_place() {
+        let faults = load_files(&[
+            file("bootenvs/a.yaml", "name: a\nkind: lokal\n"),
+            file("workflows/stages/b.yaml", "- name: ok\n- name: b\n  taks: [x]\n"),
+            file("workflows/tasks/c.yaml", "name: [\n"),
+            file("workflows/d.yaml", "name: d\n"),
+        ])
+        .unwrap_err();
+        assert_eq!(faults.len(), 4, "{faults:#?}");
+        assert!(faults[0].starts_with("bootenvs/a.yaml /kind: "), "{faults:#?}");
+        assert!(faults[1].starts_with("workflows/d.yaml a pack has no such folder"), "{faults:#?}");
+        assert!(
+            faults[2].contains("b.yaml /1/taks: unknown field `taks`; did you mean `tasks`?"),
+            "{faults:#?}"
+        );
+        assert!(faults[3].contains("c.yaml not readable as YAML: "), "{faults:#?}");
+    }
+
+    #[test]
+    fn yaml_keeps_versions_and_words_as_they_are_written() {
+        let pack = load_files(&[file(
+            "workflows/params/p.yaml",
+            "name: p\nschema: {enum: [\"on\", \"1.10\", yes]}\ndefault: yes\n",
+        )]);
+        let Object::Param(row) = &pack.unwrap().objects[0] else { panic!("a param") };
+        assert_eq!(row.spec.schema["enum"][1], "1.10");
+        assert_eq!(row.spec.schema["enum"][2], row.spec.default.clone().unwrap());
+    }
+}

@@ -1,0 +1,31 @@
+{#- Runs in the Debian installer when it has read its answers: fetches the other scripts, watches for failed steps. -#}
+#!/bin/sh
+# {{ bootenv.name }} for {{ machine.name }}: the beginning, before any disk is touched.
+set -eu
+{% include "snippets/shell/report-wget.sh" %}
+prepare() {
+	fetch {{ file_url(path="disk.sh") | sh }} /tmp/metalwright-disk.sh
+	# The installer copies its own network configuration to the disk at 55 and unmounts it at 95.
+	fetch {{ file_url(path="late.sh") | sh }} /usr/lib/finish-install.d/92metalwright
+	chmod 755 /usr/lib/finish-install.d/92metalwright
+}
+
+# A step that fails leaves the installer at its menu for ever; the server is told which it was.
+watch_installer() {
+	while sleep 10; do
+		line=$(grep 'main-menu.*failed with error code' /var/log/syslog | head -n 1) || true
+		if [ -n "$line" ]; then
+			report failed "the installer stopped: $line" || true
+			return
+		fi
+	done
+}
+
+if prepare; then
+	report log 'the installer has read its answer file' || true
+else
+	report failed 'the installer could not fetch its scripts'
+	exit 1
+fi
+# Descriptor 3 belongs to the installer's dialogue.
+watch_installer </dev/null >/dev/null 2>&1 3>&- &

@@ -1,0 +1,25 @@
+{#- Installs the agent as a service of the new system in $root, where machines can reach the API. -#}
+{% if server.api and param(name="install_agent") -%}
+mkdir -p "$root/usr/local/bin" "$root/etc/metalwright"
+fetch {{ (server.http ~ "/agent/" ~ machine.arch) | sh }} "$root/usr/local/bin/metalwright"
+chmod 755 "$root/usr/local/bin/metalwright"
+(umask 077 && fetch {{ file_url(path="agent.toml") | sh }} "$root/etc/metalwright/agent.toml")
+cat >"$root/etc/systemd/system/metalwright-agent.service" <<'END'
+[Unit]
+Description=Metalwright agent: runs this machine's jobs
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=/usr/local/bin/metalwright agent --config /etc/metalwright/agent.toml
+Restart=always
+RestartSec=10
+
+[Install]
+WantedBy=multi-user.target
+END
+if [ -x "$root/usr/sbin/restorecon" ]; then
+	chroot "$root" restorecon -R /usr/local/bin /etc/metalwright /etc/systemd/system || true
+fi
+chroot "$root" systemctl enable metalwright-agent.service
+{% endif -%}
