@@ -1,7 +1,8 @@
 //! TFTP packets: bytes to values and back (RFC 1350 section 5, RFC 2347).
 //!
 //! Reading is tolerant, since option ROMs pad, truncate and repeat: a missing last NUL, trailing bytes
-//! and broken options are passed over. What cannot be served is a `ParseError` that knows the ERROR to answer with.
+//! and broken options are passed over. What cannot be served is a `ParseError` that knows the ERROR to
+//! answer with.
 
 use std::borrow::Cow;
 

@@ -1,17 +1,14 @@
 //! One read as a state machine without I/O and without a clock (RFC 1350, windows after RFC 7440).
 //!
 //! The caller passes the time in (a `Duration` since any moment that stays the same), gives packets to
-//! `handle`,
-//! wakes the machine with `handle_timeout` at `poll_timeout`, and sends what `poll_transmit` returns until it
-//! returns none. The machine never holds the file: a `Span` says which bytes go into which blocks, and a
-//! whole window is one span, so it can leave in one system call.
+//! `handle`, wakes the machine with `handle_timeout` at `poll_timeout`, and sends what `poll_transmit`
+//! returns until it returns none. The machine never holds the file: a `Span` says which bytes go into
+//! which blocks, and a whole window is one span, so it can leave in one system call.
 //!
 //! Rules that keep option ROMs well: an old or repeated ACK never causes DATA (the Sorcerer's
-//! Apprentice), an OACK
-//! is repeated by timeout only, and after an ERROR or the last ACK nothing is sent at all. After a loss
-//! the window
-//! on the wire stays as granted, since clients count blocks before they acknowledge, but it leaves in
-//! bursts of half the size with a pause between them.
+//! Apprentice), an OACK is repeated by timeout only, and after an ERROR or the last ACK nothing is sent
+//! at all. After a loss the window on the wire stays as granted, since clients count blocks before they
+//! acknowledge, but it leaves in bursts of half the size with a pause between them.
 
 use crate::proto::tftp::options::Terms;
 use crate::proto::tftp::packet::{DATA_HEADER_BYTES, ErrorCode, OptionField, Packet, data_header};
@@ -48,7 +45,7 @@ pub enum Ended {
 pub enum Heard {
     /// New blocks were acknowledged, or the options were.
     Progress,
-    /// An ACK that was seen before. Nothing is sent for it.
+    /// An ACK that was seen before, or of a block that was never sent. Nothing is sent for it.
     Repeated,
     /// Not a packet for this state.
     Ignored,
@@ -115,6 +112,8 @@ pub struct Transfer {
     /// Highest block acknowledged and highest block sent; `acked <= sent <= last`.
     acked: u64,
     sent: u64,
+    /// Highest block ever sent; above `sent` after going back. An ACK up to here is honest, however late.
+    highest: u64,
     /// Blocks that leave at once; below the window after a loss.
     burst: u16,
     /// When the next burst of this window may leave.
@@ -138,6 +137,7 @@ impl Transfer {
             phase,
             acked: 0,
             sent: 0,
+            highest: 0,
             burst: terms.window_blocks.max(1),
             resume: now,
             deadline: now.saturating_add(retry),
@@ -248,7 +248,6 @@ impl Transfer {
             self.progress(now);
             return Heard::Progress;
         }
-        let in_flight = self.sent - self.acked;
         // The window is far below 65536, so the distance on the wire is the distance.
         let ahead = u64::from(block.wrapping_sub(on_wire(self.acked)));
         if ahead == 0 {
@@ -256,10 +255,11 @@ impl Transfer {
             self.note_gap(now);
             return Heard::Repeated;
         }
-        if ahead > in_flight {
+        if ahead > self.highest.saturating_sub(self.acked) {
             return Heard::Repeated;
         }
         self.acked += ahead;
+        self.sent = self.sent.max(self.acked);
         self.progress(now);
         if self.acked == self.last {
             self.phase = Phase::Ended(Ended::Complete);
@@ -324,6 +324,7 @@ impl Transfer {
             block_bytes: self.terms.block_bytes,
         };
         self.sent += count;
+        self.highest = self.highest.max(self.sent);
         self.deadline = now.saturating_add(self.retry);
         self.resume = now.saturating_add(BURST_PAUSE);
         span

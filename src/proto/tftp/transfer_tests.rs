@@ -140,6 +140,19 @@ fn an_ack_of_a_block_that_was_never_sent_is_ignored() {
 }
 
 #[test]
+fn a_late_ack_of_a_whole_window_is_honoured_after_going_back() {
+    let mut transfer = start(&[("windowsize", "4")], 512 * 40);
+    sent(&mut transfer, START);
+    ack(&mut transfer, START, 0);
+    assert_eq!(sent(&mut transfer, START), [1, 2, 3, 4]);
+    let late = START + Duration::from_secs(1);
+    transfer.handle_timeout(late);
+    assert_eq!(sent(&mut transfer, late), [1, 2]);
+    assert_eq!(ack(&mut transfer, late, 4), Heard::Progress);
+    assert_eq!(sent(&mut transfer, late)[0], 5);
+}
+
+#[test]
 fn a_repeated_ack_in_a_windowed_transfer_shortens_the_wait_once() {
     let mut transfer = start(&[("windowsize", "4")], 512 * 40);
     sent(&mut transfer, START);
@@ -274,8 +287,8 @@ fn doubled_packets_do_not_double_the_traffic() {
     let body = file(200_000);
     let blocks = 200_000 / 512 + 1;
     // In lockstep nothing is sent twice. In a window a doubled block makes the client acknowledge early,
-    // which
-    // reads as a gap, so some blocks go again; without the guard their number would grow with every window.
+    // which reads as a gap, so some blocks go again; without the guard their number would grow with every
+    // window.
     for (window, sent_max) in [("1", blocks), ("8", blocks * 3 / 2)] {
         let weather = Weather { seed: 7, doubled: 30, ..Weather::default() };
         let mut pair = Pair::new(body.clone(), &[("windowsize", window)], weather);
