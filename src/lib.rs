@@ -3,8 +3,8 @@
 pub mod app;
 pub mod boot;
 pub mod config;
-pub mod dhcp;
 pub mod content;
+pub mod dhcp;
 pub mod model;
 pub mod proto;
 pub mod render;

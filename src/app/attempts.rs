@@ -7,11 +7,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::boot::Gathered;
-use super::files::{Fetch, Refused, verdict_data};
+use super::files::{Fetch, verdict_data};
 use super::{App, Ctx, Error};
 use crate::boot::attempt;
 use crate::boot::decide::{Asked, Decision, Verdict};
-use crate::model::{BootAttempt, BootProgress, Mac, Machine, Problem, Stored};
+use crate::model::{BootProgress, Mac, Machine, Problem, Stored};
 use crate::render::RenderProblem;
 
 /// Most faults of failed renders that one machine keeps.
@@ -30,68 +30,80 @@ pub(super) struct PowerOn {
 
 impl App {
     /// A machine that boots has asked: begins an attempt if this is a new power-on. Gives the facts as they
-    /// are afterwards.
+    /// are afterwards, and the decision.
     pub(super) async fn powered_on(
         &self,
-        gathered: Gathered,
+        mut gathered: Gathered,
         power_on: PowerOn,
-        decision: &Decision,
-    ) -> Result<Gathered, Error> {
-        let Some(machine) = &gathered.machine else { return Ok(gathered) };
+        asked: &Asked,
+    ) -> Result<(Gathered, Decision), Error> {
         let now = self.now();
+        let Some(machine) = gathered.machine.clone() else {
+            let decision = gathered.decide(asked, now);
+            return Ok((gathered, decision));
+        };
+        let ctx = Ctx::machine(&machine, now);
         let last = machine.status.boot_attempt.as_ref();
-        if !attempt::is_new(last, power_on.progress, now) {
+        let is_new = attempt::is_new(last, power_on.progress, now);
+        if !is_new {
             self.progress(&gathered, power_on.progress).await?;
-            return Ok(self.again(&gathered));
+        } else if last.is_some_and(|last| last.progress != BootProgress::Ended) {
+            self.flow(&ctx, &machine.key, |flow| flow.attempt_superseded()).await?;
         }
-        let bootenv = decision.verdict.bootenv().map(str::to_owned);
-        let id = Uuid::now_v7();
-        let verdict = verdict_data(&decision.verdict);
-        let ctx = Ctx::machine(machine, now);
-        self.flow(&ctx, &machine.key, |flow| {
-            flow.attempt_started(id, bootenv.clone());
-            if let Some(attempt) = flow.attempt() {
-                attempt.progress = power_on.progress;
-                attempt.mac = power_on.mac;
-                attempt.client_arch = power_on.client_arch;
-                attempt.server = power_on.server;
-            }
-            flow.say("boot.decided", verdict.clone());
-        })
-        .await?;
-        Ok(self.again(&gathered))
+        gathered = self.again(&gathered);
+        let decision = gathered.decide(asked, now);
+        if is_new {
+            let (id, verdict) = (Uuid::now_v7(), verdict_data(&decision.verdict));
+            self.flow(&ctx, &machine.key, |flow| {
+                flow.attempt_started(id, decision.verdict.bootenv().map(str::to_owned));
+                if let Some(attempt) = flow.attempt() {
+                    attempt.progress = power_on.progress;
+                    attempt.mac = power_on.mac;
+                    attempt.client_arch = power_on.client_arch;
+                    attempt.server = power_on.server;
+                }
+                flow.say("boot.decided", verdict.clone());
+            })
+            .await?;
+            gathered = self.again(&gathered);
+        } else if self.is_redirected(&gathered, &decision.verdict) {
+            // An attempt that began before the machine was armed learns here what it boots.
+            self.redirect(&gathered, &decision.verdict).await?;
+            gathered = self.again(&gathered);
+        }
+        Ok((gathered, decision))
+    }
+
+    fn is_redirected(&self, gathered: &Gathered, verdict: &Verdict) -> bool {
+        let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.as_ref());
+        attempt.is_some_and(|attempt| attempt.bootenv.as_deref() != verdict.bootenv())
     }
 
     /// The same facts, from the world as it is now.
     fn again(&self, gathered: &Gathered) -> Gathered {
         let world = self.world();
         let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
-        Gathered {
-            subnet_mode: gathered.subnet_mode,
-            client_arch: gathered.client_arch,
-            ..Gathered::of(&world, machine)
-        }
+        let mut again = Gathered::of(&world, machine);
+        again.subnet_mode = gathered.subnet_mode;
+        again.client_arch = gathered.client_arch;
+        again.loaders.clone_from(&gathered.loaders);
+        again
     }
 
     /// The boot script was asked for. Where no DHCP of ours has seen the power-on, it begins here.
-    pub(super) async fn script_fetched(&self, fetch: &Fetch, gathered: Gathered) -> Result<Gathered, Refused> {
-        let failed = |error: Error| Refused::Failed(error.to_string());
-        let decision = gathered.decide(&Asked::Script, self.now());
+    pub(super) async fn script_fetched(
+        &self,
+        fetch: &Fetch,
+        gathered: Gathered,
+        asked: &Asked,
+    ) -> Result<(Gathered, Decision), Error> {
         let server = match fetch.local {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         };
         let power_on =
             PowerOn { progress: BootProgress::Script, mac: fetch.hint.mac, client_arch: None, server };
-        let gathered = self.powered_on(gathered, power_on, &decision).await.map_err(failed)?;
-        // An attempt that began before the machine was armed learns here what it boots.
-        let stale = |attempt: &BootAttempt| attempt.bootenv.as_deref() != decision.verdict.bootenv();
-        let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.as_ref());
-        if attempt.is_some_and(stale) {
-            self.redirect(&gathered, &decision.verdict).await.map_err(failed)?;
-            return Ok(self.again(&gathered));
-        }
-        Ok(gathered)
+        self.powered_on(gathered, power_on, asked).await
     }
 
     async fn redirect(&self, gathered: &Gathered, verdict: &Verdict) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! Gathers the facts of a boot and asks `boot::decide`. Everything that has to know what a machine may boot
 //! comes through here: DHCP, files, `explain`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,7 +10,8 @@ use super::App;
 use crate::boot::decide::{Asked, Decision, Facts, decide};
 use crate::model::settings::UnknownMachine;
 use crate::model::{
-    Arch, ArtifactState, Bootenv, BootenvKind, Machine, Stage, StepKind, Stored, SubnetMode, World,
+    Arch, ArtifactState, BootAttempt, Bootenv, BootenvKind, Machine, Stage, StepKind, Stored, SubnetMode,
+    World,
 };
 use crate::render::{Params, SecretAccess};
 
@@ -26,6 +28,7 @@ pub(super) struct Gathered {
     pub stage: Option<Arc<Stored<Stage>>>,
     pub subnet_mode: Option<SubnetMode>,
     pub client_arch: Option<Arch>,
+    pub loaders: Option<Arc<BTreeSet<String>>>,
     bootenv_name: Option<String>,
     unusable: Option<String>,
     unknown_machine: UnknownMachine,
@@ -66,8 +69,14 @@ impl Gathered {
             unknown_machine: self.unknown_machine,
             subnet_mode: self.subnet_mode,
             client_arch: self.client_arch,
+            loaders: self.loaders.as_deref(),
         };
         decide(asked, &facts, now)
+    }
+
+    /// The machine's latest boot attempt.
+    pub fn attempt(&self) -> Option<&BootAttempt> {
+        self.machine.as_ref()?.status.boot_attempt.as_ref()
     }
 
     /// The step of the run that the boot is for.
@@ -96,7 +105,7 @@ impl Gathered {
         required.peek()?;
         let machine = self.machine.as_ref().map(|machine| &machine.spec);
         let layers = super::params::layers(world, machine, stage);
-        let params = Params::new(layers, std::collections::BTreeSet::new(), SecretAccess::Sealed);
+        let params = Params::new(layers, BTreeSet::new(), SecretAccess::Sealed);
         let unset: Vec<&str> =
             required.filter(|name| params.level_of(name).is_none()).map(String::as_str).collect();
         (!unset.is_empty())

@@ -12,7 +12,7 @@ use crate::boot::capability;
 use crate::boot::namespace::ScriptKind;
 use crate::model::{BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
 use crate::render::{
-    Callbacks, Input, Limits, Params, ProblemKind, Rendered, RenderProblem, Repository, SecretAccess,
+    Callbacks, Input, Limits, Params, ProblemKind, RenderProblem, Rendered, Repository, SecretAccess,
 };
 
 /// The param that lists package repositories.
@@ -42,7 +42,10 @@ pub(super) enum Document {
     BootScript(ScriptKind),
     LocalScript(ScriptKind),
     /// A loader's script that shows a message and tries again.
-    Screen { kind: ScriptKind, message: String },
+    Screen {
+        kind: ScriptKind,
+        message: String,
+    },
     /// Asks an unknown iPXE to say who it is.
     Identify,
     /// A file of the bootenv.
@@ -75,9 +78,10 @@ pub(super) fn base_name(path: &str) -> &str {
 impl App {
     /// Our addresses for a client that reached us at `address`.
     pub(super) fn facing(&self, address: IpAddr) -> Facing {
-        let http = self.endpoints.boot_http_port.map_or_else(String::new, |port| {
-            format!("http://{}", std::net::SocketAddr::new(address, port))
-        });
+        let http = self
+            .endpoints
+            .boot_http_port
+            .map_or_else(String::new, |port| format!("http://{}", std::net::SocketAddr::new(address, port)));
         Facing { address, http }
     }
 
@@ -241,7 +245,8 @@ fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>) ->
 
 /// The param `repositories`, as `repos()` gives it to templates.
 fn repositories(params: &Params) -> Result<Vec<Repository>, RenderProblem> {
-    let composed = params.compose(REPOSITORIES).map_err(|sealed| problem(REPOSITORIES, sealed.to_string()))?;
+    let composed =
+        params.compose(REPOSITORIES).map_err(|sealed| problem(REPOSITORIES, sealed.to_string()))?;
     let Some(composed) = composed else { return Ok(Vec::new()) };
     serde_json::from_value(composed.value)
         .map_err(|error| problem(REPOSITORIES, format!("the param `{REPOSITORIES}` does not fit: {error}")))

@@ -48,9 +48,8 @@ impl Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Stale { .. } | store::Error::Taken { .. } => Error::Conflict(error.to_string()),
-            store::Error::LogGap { .. } => Error::Conflict(error.to_string()),
-            store::Error::Failed(_) => Error::Failed(error.to_string()),
+            store::Error::Failed(_) | store::Error::Damaged { .. } => Error::Failed(error.to_string()),
+            _ => Error::Conflict(error.to_string()),
         }
     }
 }

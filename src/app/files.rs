@@ -22,7 +22,7 @@ use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile, Verdict};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
 use crate::model::{Arch, BootProgress, Machine, NewEvent, Stored, World};
-use crate::render::{Rendered, RenderProblem, SecretAccess};
+use crate::render::{RenderProblem, Rendered, SecretAccess};
 
 /// Which protocol a file is asked for over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -161,7 +161,8 @@ impl App {
     }
 
     fn boot_event(&self, kind: &str, about: &About, data: serde_json::Value) -> NewEvent {
-        let subject = about.machine.as_ref().map_or_else(|| "server".to_owned(), |id| format!("machine:{id}"));
+        let subject =
+            about.machine.as_ref().map_or_else(|| "server".to_owned(), |id| format!("machine:{id}"));
         NewEvent {
             time: self.now(),
             kind: kind.to_owned(),
@@ -178,7 +179,8 @@ impl App {
         let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
         if let Some(machine) = &gathered.machine {
             let about = about(Some(machine));
-            let data = json!({"path": fetch.path, "peer": fetch.peer, "protocol": fetch.protocol, "reason": reason});
+            let data =
+                json!({"path": fetch.path, "peer": fetch.peer, "protocol": fetch.protocol, "reason": reason});
             self.note(self.boot_event("boot.denied", &about, data));
         }
         Refused::Denied(reason.to_owned())
@@ -191,7 +193,8 @@ impl App {
             return Err(self.deny(fetch, &gathered, &decision));
         }
         let file = self.loaders.open(name).map_err(|error| unreadable(name, &error))?;
-        let content_type = if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
+        let content_type =
+            if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
         let opened = static_file(file, format!("loader:{name}"), content_type)
             .map_err(|error| unreadable(name, &error))?;
         Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
@@ -208,21 +211,20 @@ impl App {
         if gathered.machine.is_none() && self.is_stranger(fetch, &hint) && kind == ScriptKind::Ipxe {
             return self.send_document(fetch, &gathered, Document::Identify).await;
         }
-        let decision = gathered.decide(&Asked::Script, self.now());
-        self.answer_script(fetch, gathered, kind, decision).await
+        self.answer_script(fetch, gathered, kind, Asked::Script).await
     }
 
-    /// Carries out a decision about a loader's script.
+    /// Decides about a loader's script and carries it out.
     async fn answer_script(
         self: &Arc<Self>,
         fetch: &Fetch,
         gathered: Gathered,
         kind: ScriptKind,
-        decision: Decision,
+        asked: Asked,
     ) -> Result<Opened, Refused> {
+        let (gathered, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
         match decision.answer {
             Answer::BootScript => {
-                let gathered = self.script_fetched(fetch, gathered).await?;
                 let boot = self.boot_of(fetch, &gathered);
                 if let Err(problem) = self.check_files(&boot).await {
                     return self.show_problem(fetch, &gathered, kind, &problem).await;
@@ -262,10 +264,12 @@ impl App {
             (None, Some(_)) => MachineFile::Kernel,
             (None, None) => MachineFile::Answer,
         };
-        let decision = gathered.decide(&Asked::MachineFile { attempt, file: what }, now);
-        if let Some(kind) = script {
-            return self.answer_script(fetch, gathered, kind, decision).await;
+        let asked = Asked::MachineFile { attempt, file: what };
+        let is_over = gathered.attempt().is_none_or(|attempt| attempt.progress == BootProgress::Ended);
+        if let (Some(kind), false) = (script, is_over) {
+            return self.answer_script(fetch, gathered, kind, asked).await;
         }
+        let decision = gathered.decide(&asked, now);
         if decision.answer != Answer::Serve {
             return Err(self.deny(fetch, &gathered, &decision));
         }
@@ -333,12 +337,17 @@ impl App {
         let by_name = hint.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
         let machine = match (&by_address, by_name) {
             (Some(here), Some(named)) if here.key != named.key => {
-                let why = format!("{} is the address of {}, not of {}", fetch.peer, here.spec.name, named.spec.name);
+                let why = format!(
+                    "{} is the address of {}, not of {}",
+                    fetch.peer, here.spec.name, named.spec.name
+                );
                 return Err(Refused::Denied(why));
             }
             // A machine with an address of ours speaks from it. Where another server gives the addresses
             // there is nothing to compare.
-            (None, Some(named)) if named.status.address.is_some_and(|held| fetch.peer != IpAddr::V4(held)) => {
+            (None, Some(named))
+                if named.status.address.is_some_and(|held| fetch.peer != IpAddr::V4(held)) =>
+            {
                 let why = format!("{} does not have the address {}", named.spec.name, fetch.peer);
                 return Err(Refused::Denied(why));
             }
@@ -453,10 +462,14 @@ impl App {
 /// The screen where even the template of the screen fails.
 fn last_resort(kind: ScriptKind, about: About) -> Opened {
     let text = match kind {
-        ScriptKind::Ipxe => "#!ipxe\necho Metalwright: the boot cannot go on and its screen cannot be rendered;\n\
-             echo see the machine's timeline\nsleep 30\nexit 1\n",
+        ScriptKind::Ipxe => {
+            "#!ipxe\necho Metalwright: the boot cannot go on and its screen cannot be rendered;\n\
+             echo see the machine's timeline\nsleep 30\nexit 1\n"
+        }
         ScriptKind::Grub => "echo 'Metalwright: the boot cannot go on; see the timeline'\nsleep 30\nexit\n",
-        ScriptKind::Pxelinux => "SAY Metalwright: the boot cannot go on; see the timeline\nPROMPT 1\nTIMEOUT 300\n",
+        ScriptKind::Pxelinux => {
+            "SAY Metalwright: the boot cannot go on; see the timeline\nPROMPT 1\nTIMEOUT 300\n"
+        }
     };
     Opened {
         body: Body::Bytes(Bytes::from_static(text.as_bytes())),
@@ -494,8 +507,13 @@ pub(super) fn machine_at(world: &World, address: IpAddr) -> Option<Arc<Stored<Ma
 
 fn static_file(file: File, label: String, content_type: &'static str) -> io::Result<Opened> {
     let metadata = file.metadata()?;
-    let tag =
-        format!("\"{:x}-{:x}-{:x}.{:x}\"", metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    let tag = format!(
+        "\"{:x}-{:x}-{:x}.{:x}\"",
+        metadata.ino(),
+        metadata.len(),
+        metadata.mtime(),
+        metadata.mtime_nsec()
+    );
     let body = Body::File { file, bytes: metadata.len() };
     Ok(Opened { body, label, content_type, tag: Some(tag), about: About::default() })
 }
@@ -513,7 +531,9 @@ fn content_type(path: &str) -> &'static str {
 
 fn unreadable(what: &str, error: &io::Error) -> Refused {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::CrossesDevices => Refused::Absent,
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::CrossesDevices => {
+            Refused::Absent
+        }
         _ => Refused::Failed(format!("{what} cannot be read: {error}")),
     }
 }

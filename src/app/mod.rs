@@ -49,7 +49,9 @@ impl Endpoints {
     /// The API's URL for a machine that sees us at `facing`; empty where it cannot be reached from there.
     pub fn api_url(&self, facing: IpAddr) -> String {
         match self.api {
-            Some(api) if api.ip().is_unspecified() => format!("https://{}", SocketAddr::new(facing, api.port())),
+            Some(api) if api.ip().is_unspecified() => {
+                format!("https://{}", SocketAddr::new(facing, api.port()))
+            }
             Some(api) if !api.ip().is_loopback() || facing.is_loopback() => format!("https://{api}"),
             _ => String::new(),
         }

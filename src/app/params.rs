@@ -37,7 +37,10 @@ pub(super) fn secrets(world: &World) -> BTreeSet<String> {
 }
 
 fn layer(level: Level, values: &BTreeMap<String, Value>) -> Layer {
-    Layer::new(level, values.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<ParamValues>())
+    Layer::new(
+        level,
+        values.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<ParamValues>(),
+    )
 }
 
 fn profile_layers(world: &World, names: &[String], level: impl Fn(String) -> Level) -> Vec<Layer> {

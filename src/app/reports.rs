@@ -49,11 +49,14 @@ impl App {
     /// [`Error::Unauthorized`] for a capability that was never given out, [`Error::Conflict`] for one whose
     /// attempt has ended in another way.
     pub async fn report(&self, capability: &str, report: Report) -> Result<String, Error> {
-        let wrong = || Error::Unauthorized("this URL's capability is not one this server gave out".to_owned());
+        let wrong =
+            || Error::Unauthorized("this URL's capability is not one this server gave out".to_owned());
         let attempt = capability::open(&self.boot_key, capability).ok_or_else(wrong)?;
         let machine = self.world().machines.find("attempt", &attempt.to_string()).cloned();
         let Some(machine) = machine else {
-            return Err(Error::Conflict("the boot attempt of this URL is over; a later one has begun".to_owned()));
+            return Err(Error::Conflict(
+                "the boot attempt of this URL is over; a later one has begun".to_owned(),
+            ));
         };
         let current = machine.status.boot_attempt.clone();
         let ended = current.filter(|current| current.progress == BootProgress::Ended);
@@ -64,7 +67,9 @@ impl App {
                     Ok(format!("{name}: already reported"))
                 }
                 (ReportKind::Log, _) => Ok(format!("{name}: too late for the log")),
-                _ => Err(Error::Conflict(format!("{name}: the boot attempt has ended already, as {result:?}"))),
+                _ => {
+                    Err(Error::Conflict(format!("{name}: the boot attempt has ended already, as {result:?}")))
+                }
             };
         }
         let ctx = Ctx::machine(&machine, self.now());

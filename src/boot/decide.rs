@@ -4,11 +4,15 @@
 //! what that means for the one thing that was asked for (its [`Answer`]). When in doubt the verdict is the
 //! local disk; it is a destructive bootenv only for a machine that is armed.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::boot::client::{Client, Stage};
+use crate::boot::loader::{NextStage, NoLoader, Transport, client_arch, next_stage};
 use crate::model::settings::UnknownMachine;
 use crate::model::{
     Arch, BootAttempt, BootProgress, Bootenv, BootenvKind, Machine, MachineState, Stored, SubnetMode,
@@ -17,8 +21,8 @@ use crate::model::{
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// Boot data in a DHCP answer, by a client at this stage.
-    BootData(Stage),
+    /// Boot data in a DHCP answer, by this client.
+    BootData(Client),
     /// A loader binary.
     Loader,
     /// The script or menu of a loader, without a capability.
@@ -27,19 +31,6 @@ pub enum Asked {
     MachineFile { attempt: Uuid, file: MachineFile },
     /// The kernel or an initrd of a destructive bootenv, by its artifact path.
     InstallKernel { bootenv: String },
-}
-
-/// Who sends a DHCP message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// PXE firmware that loads over TFTP.
-    Firmware,
-    /// UEFI firmware that loads over HTTP.
-    HttpFirmware,
-    /// iPXE, which takes a script.
-    Ipxe,
-    /// Not a network boot: an installer or a running system.
-    System,
 }
 
 /// The files of one machine, as far as the decision tells them apart.
@@ -65,8 +56,10 @@ pub struct Facts<'a> {
     pub unusable: Option<String>,
     pub unknown_machine: UnknownMachine,
     pub subnet_mode: Option<SubnetMode>,
-    /// The architecture the client says it has.
+    /// The architecture the client said it has, where it did.
     pub client_arch: Option<Arch>,
+    /// Names of the loaders that can be served.
+    pub loaders: Option<&'a BTreeSet<String>>,
 }
 
 /// What the machine may boot.
@@ -90,9 +83,11 @@ pub enum Answer {
     /// DHCP: an address without boot data.
     NoBootData,
     /// DHCP: a loader by TFTP.
-    Loader,
-    /// DHCP: a loader by URL, for firmware that boots over HTTP.
-    LoaderUrl,
+    Loader { name: String },
+    /// DHCP: a loader by URL: over HTTP for firmware that boots so, over TFTP for an iPXE without HTTP.
+    LoaderUrl { name: String, http: bool },
+    /// DHCP: what Raspberry Pi firmware looks for.
+    RaspberryPi,
     /// DHCP: the URL of the script.
     ScriptUrl,
     /// The script that boots the bootenv.
@@ -148,9 +143,11 @@ impl Verdict {
 pub fn decide(asked: &Asked, facts: &Facts<'_>, now: Timestamp) -> Decision {
     let mut trace = Trace::default();
     let verdict = trace.verdict(asked, facts, now);
-    let answer = answer(asked, &verdict, facts);
-    let detail = format!("{asked:?} gets {answer:?}");
-    trace.rules.push(Rule { rule: "answer", matched: true, detail });
+    let answer = match asked {
+        Asked::BootData(client) => trace.boot_data(client, &verdict, facts),
+        other => file_answer(other, &verdict, facts),
+    };
+    trace.rules.push(Rule { rule: "answer", matched: true, detail: format!("{answer:?}") });
     Decision { verdict, answer, trace: trace.rules }
 }
 
@@ -292,6 +289,62 @@ impl Trace {
     }
 }
 
+impl Trace {
+    /// What the verdict means in a DHCP answer.
+    fn boot_data(&mut self, client: &Client, verdict: &Verdict, facts: &Facts<'_>) -> Answer {
+        match (client.stage, verdict) {
+            (Stage::Other, _) | (_, Verdict::Ignore { .. }) => Answer::NoBootData,
+            // Firmware that is left alone falls through to its disk at once. An unknown machine's iPXE gets
+            // a script that does the same, so that its console says so.
+            (Stage::Ipxe(_), Verdict::LocalDisk { .. }) if facts.machine.is_none() => Answer::ScriptUrl,
+            (_, Verdict::LocalDisk { .. }) => Answer::NoBootData,
+            _ => self.first_file(client, facts),
+        }
+    }
+
+    fn first_file(&mut self, client: &Client, facts: &Facts<'_>) -> Answer {
+        let answer = match next_stage(client) {
+            Ok(NextStage::Script) => return Answer::ScriptUrl,
+            Ok(NextStage::RaspberryPi) => return Answer::RaspberryPi,
+            Ok(NextStage::FullIpxe(name)) => Answer::LoaderUrl { name: name.to_owned(), http: false },
+            Ok(NextStage::Loader { name, transport }) => {
+                let name = chosen_loader(facts).unwrap_or(name).to_owned();
+                match transport {
+                    Transport::Tftp => Answer::Loader { name },
+                    Transport::Http => Answer::LoaderUrl { name, http: true },
+                }
+            }
+            Err(why) => return self.no_loader(why),
+        };
+        if let (Answer::Loader { name } | Answer::LoaderUrl { name, .. }, Some(loaders)) =
+            (&answer, facts.loaders)
+            && !loaders.contains(name)
+        {
+            let detail = format!("the loader {name} is not installed on the server");
+            self.rules.push(Rule { rule: "loader", matched: true, detail });
+            return Answer::NoBootData;
+        }
+        self.passed("loader", format!("{answer:?}"));
+        answer
+    }
+
+    fn no_loader(&mut self, why: NoLoader) -> Answer {
+        self.rules.push(Rule { rule: "loader", matched: true, detail: why.to_string() });
+        Answer::NoBootData
+    }
+}
+
+/// The loader that the bootenv wants for the machine in place of the usual one.
+fn chosen_loader<'a>(facts: &Facts<'a>) -> Option<&'a str> {
+    let arch = facts.machine?.spec.arch;
+    facts.bootenv?.spec.arches.get(&arch)?.loader.as_deref()
+}
+
+/// The architecture a client says it has, in the words of bootenvs.
+pub fn arch_of(client: &Client) -> Option<Arch> {
+    client.arches.iter().find_map(|code| client_arch(*code)?.arch)
+}
+
 /// 32-bit UEFI and BIOS both come with 64-bit processors.
 fn fits(client: Arch, machine: Arch) -> bool {
     client == machine || (client == Arch::I386 && machine == Arch::Amd64)
@@ -318,21 +371,10 @@ fn not_at_work(machine: &Stored<Machine>, under_way: Option<&BootAttempt>) -> Op
     }
 }
 
-/// What the verdict means for what was asked.
-fn answer(asked: &Asked, verdict: &Verdict, facts: &Facts<'_>) -> Answer {
+/// What the verdict means for a file that was asked for.
+fn file_answer(asked: &Asked, verdict: &Verdict, facts: &Facts<'_>) -> Answer {
     match (asked, verdict) {
-        (Asked::BootData(Stage::System), _) | (Asked::BootData(_), Verdict::Ignore { .. }) => {
-            Answer::NoBootData
-        }
-        // Firmware that is left alone falls through to its disk at once. An unknown machine's iPXE gets a
-        // script that does the same, so that its console says so.
-        (Asked::BootData(Stage::Ipxe), Verdict::LocalDisk { .. }) if facts.machine.is_none() => {
-            Answer::ScriptUrl
-        }
-        (Asked::BootData(_), Verdict::LocalDisk { .. }) => Answer::NoBootData,
-        (Asked::BootData(Stage::Firmware), _) => Answer::Loader,
-        (Asked::BootData(Stage::HttpFirmware), _) => Answer::LoaderUrl,
-        (Asked::BootData(Stage::Ipxe), _) => Answer::ScriptUrl,
+        (Asked::BootData(_), _) => Answer::NoBootData,
         (Asked::Loader, Verdict::Netboot { .. } | Verdict::Screen { .. }) => Answer::Serve,
         // Who is not known may be a proxy's or another server's client: a loader harms nobody.
         (Asked::Loader, Verdict::LocalDisk { .. }) if facts.machine.is_none() => Answer::Serve,

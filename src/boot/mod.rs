@@ -16,3 +16,4 @@ pub mod namespace;
 pub use client::Client;
 pub use data::BootData;
 pub use decide::{Answer, Asked, Decision, Facts, Rule, Verdict, decide};
+pub use loader::{NextStage, Transport, next_stage};

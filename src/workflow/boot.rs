@@ -12,20 +12,10 @@ use super::step::{REHEARSED_BOOT, boot_is_open, boot_step, present_bootenv, pres
 use super::{BOOT_SECONDS, FIRMWARE_SECONDS, FRUITLESS_ATTEMPTS_MAX};
 
 impl Flow<'_> {
-    /// The bootenv that a power-on now leads to; none means the local disk. A destructive one only
-    /// while the machine is armed.
-    pub fn boots(&self) -> Option<&str> {
-        let name = self.status.bootenv.as_deref()?;
-        let destructive = self.bootenv(name).is_some_and(|bootenv| bootenv.destructive);
-        let armed = self.status.armed_until.is_some_and(|until| until > self.now);
-        (armed || !destructive).then_some(name)
-    }
-
     /// The machine was powered on: the first DISCOVER, or the first fetch of a firmware that has its
-    /// address from elsewhere. An attempt that had not ended ends as superseded.
-    pub fn attempt_started(&mut self, id: Uuid) {
-        self.supersede();
-        let bootenv = self.boots().map(str::to_owned);
+    /// address from elsewhere. `bootenv` is what the boot decision sends it into; none is the local disk.
+    /// The attempt before must have ended, or been superseded.
+    pub fn attempt_started(&mut self, id: Uuid, bootenv: Option<String>) {
         let number = self.status.boot_attempt.as_ref().map_or(0, |attempt| attempt.number) + 1;
         let step = bootenv.as_ref().and_then(|_| boot_step(self.status));
         let (now, deadline) = (self.now, Some(self.later(FIRMWARE_SECONDS)));
@@ -36,6 +26,9 @@ impl Flow<'_> {
             started_at: now,
             seen_at: now,
             progress: BootProgress::Firmware,
+            mac: None,
+            client_arch: None,
+            server: None,
             bootenv,
             step,
             kernel_fetched_at: None,
@@ -46,7 +39,9 @@ impl Flow<'_> {
         self.settle();
     }
 
-    fn supersede(&mut self) {
+    /// The machine was powered on again before its attempt came to an end. Comes before the decision on
+    /// the new attempt, because it may fail or hold the run.
+    pub fn attempt_superseded(&mut self) {
         let Some(linked) = self.end_attempt(BootResult::Superseded) else { return };
         if !linked {
             return;
@@ -64,6 +59,11 @@ impl Flow<'_> {
         let attempt = self.status.boot_attempt.as_ref().filter(|a| a.kernel_fetched_at.is_some())?;
         let name = attempt.bootenv.clone()?;
         self.bootenv(&name).is_some_and(|bootenv| bootenv.destructive).then_some(name)
+    }
+
+    /// The attempt under way, to note what is known of it.
+    pub fn attempt(&mut self) -> Option<&mut BootAttempt> {
+        self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())
     }
 
     fn fruitless(&mut self) {

@@ -43,7 +43,8 @@ impl<'a> Flow<'a> {
         self.happened
     }
 
-    pub(super) fn say(&mut self, kind: &'static str, data: Value) {
+    /// Adds something that happened, for the timeline.
+    pub fn say(&mut self, kind: &'static str, data: Value) {
         self.happened.push(Happened { kind, data });
     }
 

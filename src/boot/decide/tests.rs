@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use super::*;
+use crate::boot::client::Features;
 use crate::model::{BootFiles, Run};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -69,12 +70,21 @@ fn facts<'a>(machine: &'a Stored<Machine>, bootenv: &'a Stored<Bootenv>) -> Fact
     }
 }
 
+fn client(stage: Stage) -> Asked {
+    let code = if stage == Stage::HttpFirmware { 16 } else { 7 };
+    Asked::BootData(Client { stage, arches: vec![code], uuid: None, vendor: None, raspberry_pi: false })
+}
+
+fn ipxe() -> Asked {
+    client(Stage::Ipxe(Features { http: true, ..Features::default() }))
+}
+
 fn every_boot_question() -> Vec<Asked> {
     let file = |file| Asked::MachineFile { attempt: Uuid::nil(), file };
     vec![
-        Asked::BootData(Stage::Firmware),
-        Asked::BootData(Stage::HttpFirmware),
-        Asked::BootData(Stage::Ipxe),
+        client(Stage::Firmware),
+        client(Stage::HttpFirmware),
+        ipxe(),
         Asked::Loader,
         Asked::Script,
         file(MachineFile::Script),
@@ -125,7 +135,7 @@ fn a_machine_that_is_not_armed_never_gets_an_install_bootenv() {
 fn an_arming_that_has_expired_is_none() {
     let (mut machine, bootenv) = (armed(), install());
     machine.status.armed_until = Some(NOW);
-    let decision = decide(&Asked::BootData(Stage::Firmware), &facts(&machine, &bootenv), NOW);
+    let decision = decide(&client(Stage::Firmware), &facts(&machine, &bootenv), NOW);
     assert!(matches!(decision.verdict, Verdict::LocalDisk { .. }));
 }
 
@@ -134,8 +144,8 @@ fn an_armed_machine_gets_what_fits_its_stage() {
     let (mut machine, bootenv) = (armed(), install());
     machine.status.boot_attempt = Some(attempt(BootProgress::Firmware, None));
     let expected = [
-        Answer::Loader,
-        Answer::LoaderUrl,
+        Answer::Loader { name: "snponly.efi".into() },
+        Answer::LoaderUrl { name: "snponly.efi".into(), http: true },
         Answer::ScriptUrl,
         Answer::Serve,
         Answer::BootScript,
@@ -147,7 +157,7 @@ fn an_armed_machine_gets_what_fits_its_stage() {
     for (asked, expected) in every_boot_question().iter().zip(expected) {
         assert_eq!(decide(asked, &facts(&machine, &bootenv), NOW).answer, expected, "{asked:?}");
     }
-    let system = decide(&Asked::BootData(Stage::System), &facts(&machine, &bootenv), NOW);
+    let system = decide(&client(Stage::Other), &facts(&machine, &bootenv), NOW);
     assert_eq!(system.answer, Answer::NoBootData);
 }
 
@@ -160,7 +170,7 @@ fn the_attempt_that_used_the_arming_keeps_its_files_and_a_new_power_on_gets_the_
     assert_eq!(decide(&own, &facts, NOW).answer, Answer::Serve);
     let other = Asked::MachineFile { attempt: Uuid::max(), file: MachineFile::Answer };
     assert_eq!(decide(&other, &facts, NOW).answer, Answer::Deny);
-    let power_on = decide(&Asked::BootData(Stage::Firmware), &facts, NOW);
+    let power_on = decide(&client(Stage::Firmware), &facts, NOW);
     assert_eq!(power_on.answer, Answer::NoBootData);
     assert!(power_on.verdict.reason().contains("attempt 3"), "{}", power_on.verdict.reason());
 }
@@ -175,7 +185,7 @@ fn held_failed_and_paused_machines_boot_their_disk() {
     let mut paused = armed();
     paused.status.run.as_mut().unwrap().paused = true;
     for machine in [held, failed, paused] {
-        let decision = decide(&Asked::BootData(Stage::Ipxe), &facts(&machine, &bootenv), NOW);
+        let decision = decide(&ipxe(), &facts(&machine, &bootenv), NOW);
         assert_eq!(decision.answer, Answer::NoBootData, "{:?}", decision.verdict);
     }
 }
@@ -215,18 +225,39 @@ fn firmware_of_another_architecture_is_told_so() {
 }
 
 #[test]
+fn a_loader_that_is_not_installed_is_not_offered_and_the_trace_names_it() {
+    let (machine, bootenv) = (armed(), install());
+    let mut facts = facts(&machine, &bootenv);
+    let none = BTreeSet::new();
+    facts.loaders = Some(&none);
+    let decision = decide(&client(Stage::Firmware), &facts, NOW);
+    assert_eq!(decision.answer, Answer::NoBootData);
+    assert!(decision.trace.iter().any(|rule| rule.detail.contains("snponly.efi is not installed")));
+}
+
+#[test]
+fn an_architecture_nobody_knows_gets_an_address_only() {
+    let (machine, bootenv) = (armed(), install());
+    let Asked::BootData(known) = client(Stage::Firmware) else { unreachable!() };
+    let asked = Asked::BootData(Client { arches: vec![0x7777], ..known });
+    let decision = decide(&asked, &facts(&machine, &bootenv), NOW);
+    assert_eq!(decision.answer, Answer::NoBootData);
+    assert!(decision.trace.iter().any(|rule| rule.detail.contains("0x7777")), "{:?}", decision.trace);
+}
+
+#[test]
 fn unknown_machines_get_what_the_setting_says() {
     let ask = |setting, asked: &Asked| {
         let facts = Facts { unknown_machine: setting, ..Facts::default() };
         decide(asked, &facts, NOW).answer
     };
     use UnknownMachine::*;
-    assert_eq!(ask(Ignore, &Asked::BootData(Stage::Ipxe)), Answer::NoBootData);
+    assert_eq!(ask(Ignore, &ipxe()), Answer::NoBootData);
     assert_eq!(ask(Ignore, &Asked::Script), Answer::Deny);
-    assert_eq!(ask(Local, &Asked::BootData(Stage::Firmware)), Answer::NoBootData);
-    assert_eq!(ask(Local, &Asked::BootData(Stage::Ipxe)), Answer::ScriptUrl);
+    assert_eq!(ask(Local, &client(Stage::Firmware)), Answer::NoBootData);
+    assert_eq!(ask(Local, &ipxe()), Answer::ScriptUrl);
     assert_eq!(ask(Local, &Asked::Script), Answer::LocalScript);
-    assert_eq!(ask(Discover, &Asked::BootData(Stage::Firmware)), Answer::NoBootData);
+    assert_eq!(ask(Discover, &client(Stage::Firmware)), Answer::NoBootData);
 }
 
 #[test]
@@ -234,7 +265,7 @@ fn a_subnet_for_addresses_only_gives_no_boot_data_even_to_an_armed_machine() {
     let (machine, bootenv) = (armed(), install());
     let mut facts = facts(&machine, &bootenv);
     facts.subnet_mode = Some(SubnetMode::AddressOnly);
-    assert_eq!(decide(&Asked::BootData(Stage::Firmware), &facts, NOW).answer, Answer::NoBootData);
+    assert_eq!(decide(&client(Stage::Firmware), &facts, NOW).answer, Answer::NoBootData);
 }
 
 #[test]

@@ -171,6 +171,14 @@ impl Story {
         }
     }
 
+    /// What the boot decision says, in short: the bootenv, if it destroys nothing or the machine is armed.
+    pub fn boots(&self) -> Option<String> {
+        let name = self.status.bootenv.as_ref()?;
+        let destructive = self.world.bootenvs.get(name).is_some_and(|bootenv| bootenv.spec.destructive);
+        let armed = self.status.armed_until.is_some_and(|until| until > self.now);
+        (armed || !destructive).then(|| name.clone())
+    }
+
     fn exit(&mut self, exit: i32) {
         let (id, mut job) = self.job.take().unwrap();
         let ended = ended_by_exit(exit);
@@ -184,7 +192,9 @@ impl Story {
         match what {
             "power" => {
                 let id = self.id();
-                self.flow(|flow| flow.attempt_started(id));
+                self.flow(|flow| flow.attempt_superseded());
+                let bootenv = self.boots();
+                self.flow(|flow| flow.attempt_started(id, bootenv));
             }
             "loader" => self.flow(|flow| flow.attempt_progress(BootProgress::Loader)),
             "kernel" => self.flow(|flow| flow.kernel_fetched()),

@@ -30,7 +30,7 @@ fn arming_is_set_by_start_and_used_up_by_the_kernel() {
     assert_eq!(story.status.boot_attempt.as_ref().unwrap().bootenv.as_deref(), Some("debian"));
     story = story.tells("kernel => booting 1 debian boot.system_seen");
     assert!(story.status.armed_until.is_none());
-    story.flow(|flow| assert_eq!(flow.boots(), None));
+    assert_eq!(story.boots(), None);
 }
 
 #[test]
