@@ -1,1 +1,5 @@
+//! Everything that is tested through the real program, and the rules that hold for the source itself.
 
+mod net;
+mod program;
+mod qemu;
