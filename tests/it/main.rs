@@ -3,3 +3,4 @@
 mod net;
 mod program;
 mod qemu;
+mod tidy;

@@ -1,5 +1,6 @@
-//! A child process whose output the test reads as it comes. Waiting is a blocking read with a deadline, never a
-//! sleep. The child dies with its owner, also when the test process is killed. Start reading at [`Program::spawn`].
+//! A child process whose output the test reads as it comes. Waiting is a blocking read with a deadline,
+//! never a sleep. The child dies with its owner, also when the test process is killed. Start reading at
+//! [`Program::spawn`].
 
 use std::fs::File;
 use std::io::Read;
@@ -44,8 +45,8 @@ impl Program {
         &self.text
     }
 
-    /// Blocks until a whole line containing `needle` was printed and returns that line. Panics at the deadline
-    /// or when the program ends first, showing what it printed.
+    /// Blocks until a whole line containing `needle` was printed and returns that line. Panics at the
+    /// deadline or when the program ends first, showing what it printed.
     pub fn wait_for_line(&mut self, needle: &str, within: Duration) -> String {
         let deadline = Instant::now() + within;
         loop {
@@ -118,7 +119,13 @@ pub fn tail(text: &str) -> &str {
     &text[start..]
 }
 
-fn start(name: &str, command: Command, mut reader: impl Read + Send + 'static, out: Stdio, err: Stdio) -> Program {
+fn start(
+    name: &str,
+    command: Command,
+    mut reader: impl Read + Send + 'static,
+    out: Stdio,
+    err: Stdio,
+) -> Program {
     let mut command = tied_to_this_thread(command);
     let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn();
     let child = child.unwrap_or_else(|error| panic!("{name} does not start: {error}"));

@@ -1,6 +1,6 @@
-//! Namespaces and links. A namespace belongs to the thread that made it: whatever the thread starts is inside, and
-//! the kernel removes the namespace and its links when the last of them ends, so nothing is left behind by a test
-//! that is killed.
+//! Namespaces and links. A namespace belongs to the thread that made it: whatever the thread starts is
+//! inside, and the kernel removes the namespace and its links when the last of them ends, so nothing is
+//! left behind by a test that is killed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -92,8 +92,8 @@ impl Drop for Host {
     }
 }
 
-/// Runs `test` in a fresh namespace with a [`Lan`] in it. Without root it fails, unless the tests that need root
-/// are switched off by `METALWRIGHT_SKIP_ROOT_TESTS`.
+/// Runs `test` in a fresh namespace with a [`Lan`] in it. Without root it fails, unless the tests that need
+/// root are switched off by `METALWRIGHT_SKIP_ROOT_TESTS`.
 pub fn on_a_lan(test: impl FnOnce(&Lan) + Send) {
     if !may_make_namespaces() {
         return;

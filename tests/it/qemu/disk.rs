@@ -1,5 +1,6 @@
-//! Disks that a test can see being booted: the first thing on them prints a line on the serial port and then ends
-//! QEMU through its `isa-debug-exit` device. One for BIOS (a boot sector), one for UEFI (an EFI program).
+//! Disks that a test can see being booted: the first thing on them prints a line on the serial port and
+//! then ends QEMU through its `isa-debug-exit` device. One for BIOS (a boot sector), one for UEFI (an EFI
+//! program).
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! A virtual computer with firmware, one NIC and one disk. The NIC comes first in its boot order, the disk second.
+//! A virtual computer with firmware, one NIC and one disk. The NIC comes first in its boot order, the disk
+//! second.
 
 use std::fs;
 use std::path::PathBuf;
@@ -35,7 +36,8 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Plugs a machine into the bridge, powered off, with a disk that says on the serial port that it was booted.
+    /// Plugs a machine into the bridge, powered off, with a disk that says on the serial port that it was
+    /// booted.
     pub fn plug(lan: &Lan, firmware: Firmware, mac: &str) -> Vm {
         let tap = format!("tap{}", mac.replace(':', "").split_off(6));
         lan.plug_tap(&tap);
@@ -118,5 +120,5 @@ fn a_uefi_machine_without_a_boot_server_boots_its_disk() {
 
 fn boots_its_disk(lan: &Lan, firmware: Firmware) {
     let vm = Vm::plug(lan, firmware, "52:54:00:aa:00:01");
-    vm.expect_disk(&mut vm.power_on(), Duration::from_secs(180));
+    vm.expect_disk(&mut vm.power_on(), Duration::from_secs(600));
 }

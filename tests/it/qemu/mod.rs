@@ -1,5 +1,5 @@
-//! Real firmware under QEMU's own processor emulation, on a tap in a namespace. They need root and the packages
-//! that `make deps` installs. Start reading at [`machine::Vm`].
+//! Real firmware under QEMU's own processor emulation, on a tap in a namespace. They need root and the
+//! packages that `make deps` installs. Start reading at [`machine::Vm`].
 
 mod disk;
 mod machine;
