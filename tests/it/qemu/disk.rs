@@ -94,7 +94,7 @@ fn pe_headers() -> Vec<u8> {
     word16(&mut bytes, &[0; 8]);
     word32(&mut bytes, &[0x2000, SECTOR_BYTES as u32, 0]); // image size, header size, checksum
     word16(&mut bytes, &[10, 0]); // an EFI application
-    word32(&mut bytes, &[0x1_0000, 0, 0x1_0000, 0, 0x1_0000, 0, 0, 0]); // stack and heap, reserved and committed
+    word32(&mut bytes, &[0x1_0000, 0, 0x1_0000, 0, 0x1_0000, 0, 0, 0]); // stack and heap
     word32(&mut bytes, &[0, 16]);
     bytes.extend([0; 16 * 8]);
     bytes.extend(b".text\0\0\0");

@@ -124,7 +124,8 @@ fn a_long_function_is_a_fault_and_a_short_one_is_not() {
 
 #[test]
 fn parameters_are_counted_without_self() {
-    let text = "pub fn a(&self, b: u8, c: u8) {}\nfn d(e: u8, f: u16, g: u8, h: u16, i: u8) {}\npub fn j(k: bool) {}\n";
+    let text = "pub fn a(&self, b: u8, c: u8) {}\n\
+                fn d(e: u8, f: u16, g: u8, h: u16, i: u8) {}\npub fn j(k: bool) {}\n";
     let rules: Vec<&str> =
         parameter_faults(&Source::of("src/a.rs", text)).iter().map(|fault| fault.rule).collect();
     assert_eq!(rules, ["parameter types", "parameters", "bool parameters"]);
