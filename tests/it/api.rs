@@ -1,5 +1,5 @@
-//! A small blocking client of the REST API: what was answered, as it was answered. It runs on the thread that uses
-//! it, so in a namespace it is in that namespace. Every answer is held against `openapi.yaml`.
+//! A small blocking client of the REST API: what was answered, as it was answered. It runs on the thread
+//! that uses it, so in a namespace it is in that namespace. Every answer is held against `openapi.yaml`.
 
 use std::time::Duration;
 
@@ -161,7 +161,8 @@ impl Events<'_> {
         }
     }
 
-    /// The first whole event that was read and not yet taken (HTML standard, 9.2.6). Comments are passed over.
+    /// The first whole event that was read and not yet taken (HTML standard, 9.2.6). Comments are passed
+    /// over.
     fn take_event(&mut self) -> Option<Value> {
         while let Some(end) = self.text.find("\n\n") {
             let block: String = self.text.drain(..end + 2).collect();

@@ -1,5 +1,5 @@
-//! `openapi.yaml` as the judge of every answer: the operation is described, the status is one it may have, and the
-//! body has the shape that goes with that status. Start reading at [`check`].
+//! `openapi.yaml` as the judge of every answer: the operation is described, the status is one it may have,
+//! and the body has the shape that goes with that status. Start reading at [`check`].
 
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -1,5 +1,6 @@
-//! The real program on a data directory of its own, with ports that the system picks, and what a test needs to talk
-//! to it. Start reading at [`World::on_loopback`]; a server in a namespace is [`World::on_the_lan`].
+//! The real program on a data directory of its own, with ports that the system picks, and what a test needs
+//! to talk to it. Start reading at [`World::on_loopback`]; a server in a namespace is
+//! [`World::on_the_lan`].
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -117,7 +117,7 @@ fn may_make_namespaces() -> bool {
 }
 
 /// Runs `ip` with words separated by spaces and panics with what it said when it fails.
-fn ip(words: &str) {
+pub fn ip(words: &str) {
     let output = Command::new("ip").args(words.split_whitespace()).output().expect("ip (package iproute2)");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {words}: {said}");

@@ -3,5 +3,6 @@
 
 mod disk;
 mod machine;
+mod rehearsal;
 
 pub use machine::{Firmware, Vm};
