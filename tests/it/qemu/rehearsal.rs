@@ -47,8 +47,7 @@ fn rehearse(lan: &Lan, firmware: Firmware, steps: &[Step]) {
     assert_in_order(&first, steps);
     assert!(vm.disk_bytes() == disk, "a rehearsal writes nothing to the disk");
 
-    let mut console = vm.power_on();
-    vm.expect_disk(&mut console, DISK_WITHIN);
+    vm.expect_disk(vm.power_on(), DISK_WITHIN);
     let second = timeline(&world).split_off(first.len());
     let kinds: Vec<&str> = second.iter().filter_map(|event| event["kind"].as_str()).collect();
     assert!(!kinds.contains(&"boot.file_served"), "nothing is served to a finished machine: {kinds:?}");

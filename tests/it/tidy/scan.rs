@@ -25,10 +25,8 @@ fn quiet_length(rest: &str, before: Option<char>) -> usize {
         rest.find('\n').unwrap_or(rest.len())
     } else if rest.starts_with("/*") {
         rest.find("*/").map_or(rest.len(), |end| end + 2)
-    } else if rest.starts_with('"') {
-        1 + quoted_length(&rest[1..])
-    } else if rest.starts_with("b\"") && !in_a_word {
-        2 + quoted_length(&rest[2..])
+    } else if let Some(inside) = rest.strip_prefix('"') {
+        1 + quoted_length(inside)
     } else if !in_a_word && raw_hashes(rest).is_some() {
         raw_length(rest)
     } else if rest.starts_with('\'') {
