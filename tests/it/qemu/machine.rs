@@ -75,9 +75,9 @@ impl Vm {
         Program::spawn("qemu", qemu)
     }
 
-    /// Waits until the machine has booted its disk, and ended because of it. OVMF tries HTTP boot over both IP
-    /// versions after PXE, a minute and more for each, so its PXE is followed until it gave up, and its HTTP
-    /// boot all the way.
+    /// Waits until the machine has booted its disk, and ended because of it. OVMF tries HTTP boot over both
+    /// IP versions after PXE, a minute and more for each, so its PXE is followed until it gave up, and its
+    /// HTTP boot all the way.
     pub fn expect_disk(&self, mut console: Program, within: Duration) {
         if self.firmware == Firmware::UefiPxe {
             console.wait_for_line("PXE-E16: No valid offer received", within);

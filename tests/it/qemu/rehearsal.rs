@@ -1,6 +1,6 @@
-//! From power-on to a finished workflow, on real firmware and with the real Debian installer: the whole path, once
-//! for each way that firmware boots. The machine rehearses, so that nothing is installed; what is left out is what
-//! the installer would do to the disk.
+//! From power-on to a finished workflow, on real firmware and with the real Debian installer: the whole
+//! path, once for each way that firmware boots. The machine rehearses, so that nothing is installed; what
+//! is left out is what the installer would do to the disk.
 
 use std::time::Duration;
 

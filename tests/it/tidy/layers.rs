@@ -53,8 +53,9 @@ const LAYERS: &[Layer] = &[
     layer("content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
     // 5. The edges translate and call the use cases, never the store.
     layer("api", &["model", "app", "events"], &[SOCKETS, SQL, TEMPLATES]),
-    layer("tftp", &["model", "proto", "app"], &[HTTP, SQL, TEMPLATES]),
-    layer("dhcp::service", &["model", "proto", "dhcp", "app"], &[HTTP, SQL, TEMPLATES]),
+    layer("api::boot_http", &["model", "proto", "boot", "app"], &[SQL, TEMPLATES]),
+    layer("tftp", &["model", "proto", "boot", "app"], &[HTTP, SQL, TEMPLATES]),
+    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app"], &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("cli", &["client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),

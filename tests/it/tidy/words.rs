@@ -11,7 +11,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("dbg!", "debugging left behind"),
     ("#[ignore", "a test that does not run proves nothing"),
     ("thread::sleep", "wait for the thing itself"),
-    ("tokio::time::sleep(", "say in an exception what the time is a bound for"),
     ("allow(dead_code", "take out what is not used"),
     ("allow(unused", "take out what is not used"),
 ];
