@@ -1,1 +1,10 @@
 mod dhcp_vectors;
+//! Everything that is tested through the real program, and the rules that hold for the source itself.
+
+mod api;
+mod contract;
+mod net;
+mod program;
+mod qemu;
+mod tidy;
+mod world;

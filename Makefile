@@ -1,0 +1,53 @@
+# What people and CI run. `make run` shows the program at work, `make test` is everything that must pass.
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+PROGRAM := $(TARGET_DIR)/debug/metalwright
+# Tools that Debian does not package are put here by `make deps`.
+export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
+export CARGO_TARGET_DIR := $(TARGET_DIR)
+
+.PHONY: run build test deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check
+
+run: ## build (dev profile) and boot one machine through a whole workflow
+	scripts/deps run
+	$(MAKE) --no-print-directory build
+	scripts/demo $(PROGRAM)
+
+build:
+	$(CARGO) build --locked
+
+test: deps fmt-check clippy doc unit it net qemu openapi-check ## everything that CI runs
+
+deps: ## install the packages that the tests need (as root), or say which are missing
+	scripts/deps test
+
+fmt:
+	$(CARGO) fmt
+
+fmt-check:
+	$(CARGO) fmt --check
+
+clippy:
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+unit: ## the library's own tests
+	$(CARGO) test --locked --lib
+
+it: ## the real program on loopback, and the rules that hold for the source
+	$(CARGO) test --locked --test it -- --skip net:: --skip qemu::
+
+net: ## the real program and the system's own clients in network namespaces (root)
+	$(CARGO) test --locked --test it net::
+
+qemu: ## real firmware and the real Debian installer under QEMU (root)
+	$(CARGO) test --locked --test it qemu:: -- --nocapture
+
+openapi: build ## write openapi.yaml from the code
+	$(PROGRAM) openapi > openapi.yaml
+
+openapi-check: build
+	$(PROGRAM) openapi | diff -u openapi.yaml -

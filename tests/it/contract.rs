@@ -1,0 +1,87 @@
+//! `openapi.yaml` as the judge of every answer: the operation is described, the status is one it may have,
+//! and the body has the shape that goes with that status. Start reading at [`check`].
+
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use crate::api::Reply;
+
+struct Contract {
+    document: Value,
+    validators: Mutex<HashMap<String, Option<&'static Validator>>>,
+}
+
+/// The committed description of the API.
+pub fn document() -> &'static Value {
+    &contract().document
+}
+
+/// Panics when `reply` is not what the description says `method path` may answer.
+pub fn check(method: &str, path: &str, reply: &Reply) {
+    let path = path.split('?').next().unwrap_or(path);
+    let method = method.to_lowercase();
+    let Some((template, operation)) = operation(path, &method) else {
+        assert!(matches!(reply.status, 404 | 405), "{method} {path} is not in openapi.yaml: {reply:?}");
+        return;
+    };
+    let status = reply.status.to_string();
+    let responses = &operation["responses"];
+    let described = [status.as_str(), "default"].into_iter().find(|key| responses.get(key).is_some());
+    let key =
+        described.unwrap_or_else(|| panic!("{method} {template} may not answer {status}: {:#}", reply.body));
+    let media_type = reply.header("content-type").split(';').next().unwrap_or_default().trim().to_owned();
+    let response = resolved(&responses[key]);
+    let Some(content) = response.get("content") else { return };
+    let media = content.get(&media_type);
+    let media = media.unwrap_or_else(|| panic!("{method} {template} {status} may not be {media_type:?}"));
+    let name = format!("{method} {template} {key} {media_type}");
+    let Some(validator) = contract().validator(name.clone(), media.get("schema")) else { return };
+    let faults: Vec<String> = validator
+        .iter_errors(&reply.body)
+        .map(|fault| format!("{}: {fault}", fault.instance_path()))
+        .collect();
+    assert!(faults.is_empty(), "{name} against openapi.yaml:\n{}\n{:#}", faults.join("\n"), reply.body);
+}
+
+fn contract() -> &'static Contract {
+    static CONTRACT: OnceLock<Contract> = OnceLock::new();
+    CONTRACT.get_or_init(|| {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.yaml"));
+        let document = serde_saphyr::from_str(&text.expect("openapi.yaml")).expect("openapi.yaml is YAML");
+        Contract { document, validators: Mutex::default() }
+    })
+}
+
+impl Contract {
+    fn validator(&self, name: String, schema: Option<&Value>) -> Option<&'static Validator> {
+        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        *validators.entry(name).or_insert_with(|| {
+            let whole = json!({ "allOf": [schema?], "components": self.document["components"] });
+            let validator = jsonschema::draft202012::new(&whole).expect("a schema of openapi.yaml");
+            Some(Box::leak(Box::new(validator)))
+        })
+    }
+}
+
+/// The operation and its path as described; a described word wins over a `{parameter}`.
+fn operation(path: &str, method: &str) -> Option<(&'static str, &'static Value)> {
+    let paths = document()["paths"].as_object().expect("paths in openapi.yaml");
+    let matching =
+        paths.iter().filter(|(template, item)| matches(template, path) && item.get(method).is_some());
+    let (template, item) = matching.min_by_key(|(template, _)| template.matches('{').count())?;
+    Some((template, &item[method]))
+}
+
+fn matches(template: &str, path: &str) -> bool {
+    let (wanted, given) = (template.split('/'), path.split('/'));
+    let same_length = template.matches('/').count() == path.matches('/').count();
+    same_length && wanted.zip(given).all(|(wanted, given)| wanted.starts_with('{') || wanted == given)
+}
+
+fn resolved(value: &'static Value) -> &'static Value {
+    let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return value };
+    document().pointer(reference.trim_start_matches('#')).expect("what a $ref of openapi.yaml names")
+}

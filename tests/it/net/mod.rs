@@ -1,0 +1,9 @@
+//! Tests on real sockets in network namespaces of their own: the server on one side of a bridge, the
+//! operating system's own clients on the other. They need root. Start reading at [`Lan`].
+
+mod dhcp;
+mod lan;
+mod tftp;
+
+pub use dhcp::subnet;
+pub use lan::{BRIDGE, CIDR, Lan, SERVER_ADDRESS, on_a_lan};

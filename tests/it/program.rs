@@ -1,0 +1,160 @@
+//! A child process whose output the test reads as it comes. Waiting is a blocking read with a deadline,
+//! never a sleep. The child dies with its owner, also when the test process is killed. Start reading at
+//! [`Program::spawn`].
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How much of the output a failing test shows.
+const SHOWN_BYTES_MAX: usize = 16 * 1024;
+
+/// A running program and everything it has printed so far.
+pub struct Program {
+    name: String,
+    child: Child,
+    chunks: Receiver<Vec<u8>>,
+    text: String,
+    ended: bool,
+}
+
+impl Program {
+    /// Starts `command` with stdout and stderr read together.
+    pub fn spawn(name: &str, command: Command) -> Program {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let stderr = writer.try_clone().expect("a second end of the pipe");
+        start(name, command, reader, Stdio::from(writer), Stdio::from(stderr))
+    }
+
+    /// Starts `command`, reads its stdout and sends its stderr to `log`.
+    pub fn spawn_with_log(name: &str, command: Command, log: File) -> Program {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        start(name, command, reader, Stdio::from(writer), Stdio::from(log))
+    }
+
+    /// The process id, for signals.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything printed so far, without terminal control sequences removed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Blocks until a whole line containing `needle` was printed and returns that line. Panics at the
+    /// deadline or when the program ends first, showing what it printed.
+    pub fn wait_for_line(&mut self, needle: &str, within: Duration) -> String {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(line) = self.complete_line_with(needle) {
+                return line;
+            }
+            if !self.read_more(deadline) {
+                let why = if self.ended { "it ended" } else { "the time was up" };
+                panic!("{}: {why} before it printed {needle:?}", self.name);
+            }
+        }
+    }
+
+    /// Blocks until the program closed its output and ended. Panics at the deadline.
+    pub fn wait_for_end(&mut self, within: Duration) -> ExitStatus {
+        let deadline = Instant::now() + within;
+        while !self.ended {
+            let more = self.read_more(deadline);
+            assert!(more || self.ended, "{} still runs after {within:?}", self.name);
+        }
+        self.child.wait().expect("the status of a child")
+    }
+
+    /// Ends the program at once, as a power cut would.
+    pub fn kill(&mut self) {
+        // An error here means that it has ended already, which is what was asked for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn complete_line_with(&self, needle: &str) -> Option<String> {
+        let whole = self.text.rfind('\n').map_or("", |end| &self.text[..end]);
+        whole.lines().find(|line| line.contains(needle)).map(str::to_owned)
+    }
+
+    fn read_more(&mut self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.chunks.recv_timeout(left) {
+            Ok(chunk) => {
+                self.text.push_str(&String::from_utf8_lossy(&chunk));
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.ended = true;
+                false
+            }
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            while let Ok(chunk) = self.chunks.try_recv() {
+                self.text.push_str(&String::from_utf8_lossy(&chunk));
+            }
+            eprintln!("---- {} printed ----\n{}\n----", self.name, tail(&self.text));
+        }
+    }
+}
+
+/// The last part of `text`, cut at a line, small enough to be read in a test's report.
+pub fn tail(text: &str) -> &str {
+    let mut start = text.len().saturating_sub(SHOWN_BYTES_MAX);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+fn start(
+    name: &str,
+    command: Command,
+    mut reader: impl Read + Send + 'static,
+    out: Stdio,
+    err: Stdio,
+) -> Program {
+    let mut command = tied_to_this_thread(command);
+    let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn();
+    let child = child.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+    // The command holds the writing ends; without this the reader would never see the end.
+    drop(command);
+    let (sender, chunks) = channel();
+    thread::spawn(move || {
+        let mut buffer = [0u8; 4096];
+        while let Ok(count @ 1..) = reader.read(&mut buffer) {
+            if sender.send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    Program { name: name.to_owned(), child, chunks, text: String::new(), ended: false }
+}
+
+/// `setpriv --pdeathsig` replaces itself by the program, so the process id is the program's own.
+fn tied_to_this_thread(command: Command) -> Command {
+    let mut tied = Command::new("setpriv");
+    tied.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => tied.env(key, value),
+            None => tied.env_remove(key),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        tied.current_dir(folder);
+    }
+    tied
+}

@@ -1,0 +1,115 @@
+//! A virtual computer with firmware, one NIC and one disk. The NIC comes first in its boot order, the disk
+//! second.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::disk;
+use crate::net::Lan;
+use crate::program::Program;
+
+const MEMORY_MEBIBYTES: u32 = 1024;
+const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/// What starts the machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// SeaBIOS with QEMU's iPXE option ROM.
+    Bios,
+    /// OVMF, PXE over TFTP.
+    UefiPxe,
+    /// OVMF, HTTP boot; PXE is switched off in the firmware.
+    UefiHttp,
+}
+
+/// A computer that can be powered on again and again with the same disk.
+pub struct Vm {
+    firmware: Firmware,
+    mac: String,
+    tap: String,
+    folder: TempDir,
+}
+
+impl Vm {
+    /// Plugs a machine into the bridge, powered off, with a disk that says on the serial port that it was
+    /// booted.
+    pub fn plug(lan: &Lan, firmware: Firmware, mac: &str) -> Vm {
+        let tap = format!("tap{}", mac.replace(':', "").split_off(6));
+        lan.plug_tap(&tap);
+        let folder = TempDir::new().expect("a temporary folder");
+        let vm = Vm { firmware, mac: mac.to_owned(), tap, folder };
+        if firmware == Firmware::Bios {
+            disk::write_bios_disk(&vm.disk());
+        } else {
+            disk::write_uefi_disk(&vm.disk());
+            fs::copy(OVMF_VARS, vm.variables()).expect("the firmware's variables (package ovmf)");
+        }
+        vm
+    }
+
+    /// Powers the machine on. The program's output is the serial console.
+    pub fn power_on(&self) -> Program {
+        let mut qemu = Command::new("qemu-system-x86_64");
+        qemu.args(["-accel", "tcg", "-machine", "pc,graphics=off", "-m"]).arg(MEMORY_MEBIBYTES.to_string());
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-serial", "stdio"]);
+        qemu.args(["-device", &format!("isa-debug-exit,iobase={},iosize=1", disk::EXIT_PORT)]);
+        qemu.args(["-netdev", &format!("tap,id=n0,ifname={},script=no,downscript=no", self.tap)]);
+        let mut nic = format!("virtio-net-pci,netdev=n0,mac={},bootindex=1", self.mac);
+        if self.firmware != Firmware::Bios {
+            // Without a ROM the firmware's own virtio driver and network stack are used.
+            nic.push_str(",romfile=");
+            qemu.args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}")]);
+            let variables = self.variables().display().to_string();
+            qemu.args(["-drive", &format!("if=pflash,unit=1,format=raw,file={variables}")]);
+            self.leave_one_way_to_boot(&mut qemu);
+        }
+        let disk = self.disk().display().to_string();
+        let file = if self.firmware == Firmware::Bios { disk } else { format!("fat:rw:{disk}") };
+        qemu.args(["-device", &nic, "-drive", &format!("if=none,id=d0,format=raw,file={file}")]);
+        qemu.args(["-device", "virtio-blk-pci,drive=d0,bootindex=2"]);
+        Program::spawn("qemu", qemu)
+    }
+
+    /// Waits until the machine has booted its disk, and ended because of it. OVMF tries HTTP boot over both
+    /// IP versions after PXE, a minute and more for each, so its PXE is followed until it gave up, and its
+    /// HTTP boot all the way.
+    pub fn expect_disk(&self, mut console: Program, within: Duration) {
+        if self.firmware == Firmware::UefiPxe {
+            console.wait_for_line("PXE-E16: No valid offer received", within);
+            return;
+        }
+        console.wait_for_line(disk::MARKER, within);
+        let status = console.wait_for_end(within);
+        assert_eq!(status.code(), Some(disk::EXIT_CODE), "QEMU ends when the disk's code says so");
+    }
+
+    /// The bytes of a BIOS machine's disk, to see that nothing wrote to it.
+    pub fn disk_bytes(&self) -> Vec<u8> {
+        let file = self.disk();
+        let file = if file.is_dir() { file.join("EFI/BOOT/BOOTX64.EFI") } else { file };
+        fs::read(file).expect("the disk")
+    }
+
+    fn leave_one_way_to_boot(&self, qemu: &mut Command) {
+        let mut off = vec!["IPv6PXESupport"];
+        if self.firmware == Firmware::UefiHttp {
+            off.push("IPv4PXESupport");
+        }
+        for name in off {
+            qemu.args(["-fw_cfg", &format!("name=opt/org.tianocore/{name},string=n")]);
+        }
+    }
+
+    fn disk(&self) -> PathBuf {
+        self.folder.path().join("disk")
+    }
+
+    fn variables(&self) -> PathBuf {
+        self.folder.path().join("variables.fd")
+    }
+}

@@ -1,0 +1,203 @@
+//! Who may know whom. Each module of the program has a row: what it may see of ours, and which words of
+//! others it may not say. The most exact row counts. A module without a row is a fault: decide, then add
+//! it.
+
+use super::Fault;
+use super::scan::{inside_brackets, line_of, split_at_commas};
+use super::source::Source;
+
+struct Layer {
+    module: &'static str,
+    sees: &'static [&'static str],
+    refuses: &'static [&'static [&'static str]],
+}
+
+const fn layer(
+    module: &'static str,
+    sees: &'static [&'static str],
+    refuses: &'static [&'static [&'static str]],
+) -> Layer {
+    Layer { module, sees, refuses }
+}
+
+const ALL: &str = "*";
+const RUNTIME: &[&str] = &["tokio::", "socket2::", "std::thread::sleep"];
+const SOCKETS: &[&str] = &["tokio::net", "socket2::", "UdpSocket", "TcpListener", "TcpStream", "AsyncFd"];
+const HTTP: &[&str] = &["axum::", "axum_server::", "tower::", "tower_http::", "reqwest::"];
+const SQL: &[&str] = &["sqlx::", "rusqlite::"];
+const TEMPLATES: &[&str] = &["tera::"];
+const FILES: &[&str] = &["std::fs", "tokio::fs", "File::open", "nix::fcntl"];
+const WALL_CLOCK: &[&str] = &["SystemTime::now", "Timestamp::now", "Zoned::now"];
+const CLOCK: &[&str] = &["SystemTime::now", "Timestamp::now", "Zoned::now", "Instant::now"];
+
+const PURE: &[&[&str]] = &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK];
+
+#[rustfmt::skip]
+const LAYERS: &[Layer] = &[
+    // 1. The nouns know nobody; the bytes know the nouns. No runtime, no files, no clock.
+    layer("model", &[], PURE),
+    layer("proto", &["model"], PURE),
+    // 2. Decisions see nouns and bytes and are told the time. Rendering has a stopwatch for runaway
+    // templates.
+    layer("boot", &["model", "proto"], PURE),
+    layer("dhcp", &["model", "proto"], PURE),
+    layer("render", &["model", "proto"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
+    layer("workflow", &["model", "proto"], PURE),
+    layer("agent::step", &["model", "proto"], PURE),
+    // 3. SQL is spoken here and nowhere else.
+    layer("store", &["model"], &[HTTP, SOCKETS, TEMPLATES]),
+    // 4. The use cases see what decides, what remembers and what tells; no HTTP, no sockets.
+    layer("app", &["model", "proto", "boot", "dhcp", "render", "workflow", "content", "store", "events"],
+        &[HTTP, SOCKETS, SQL, TEMPLATES]),
+    layer("events", &["model", "store"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
+    layer("content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
+    // 5. The edges translate and call the use cases, never the store.
+    layer("api", &["model", "app", "events"], &[SOCKETS, SQL, TEMPLATES]),
+    layer("api::boot_http", &["model", "proto", "boot", "app"], &[SQL, TEMPLATES]),
+    layer("tftp", &["model", "proto", "boot", "app"], &[HTTP, SQL, TEMPLATES]),
+    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app"], &[HTTP, SQL, TEMPLATES]),
+    // 6. What talks to a server from outside knows the client and the nouns.
+    layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("cli", &["client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("agent", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("simulate", &["client", "model", "proto"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("discovery", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
+    // 7. These put it together and nobody sees them.
+    layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
+    layer("telemetry", &["model"], &[HTTP, SQL, TEMPLATES]),
+    layer("server", &[ALL], &[]),
+    layer("main", &[ALL], &[]),
+    layer("lib", &[], PURE),
+];
+
+pub fn faults(source: &Source) -> Vec<Fault> {
+    let module = source.module();
+    let Some(layer) = layer_of(&module) else {
+        let why = format!("give `{module}` a row in the table of layers");
+        return vec![Fault::new("layers", source.path.as_str(), why)];
+    };
+    let mut faults = Vec::new();
+    for (line, seen) in modules_named(source.shipped()) {
+        if !may_see(layer, &module, &seen) {
+            let why = format!("line {line}: `{}` may not see `{seen}`", layer.module);
+            faults.push(Fault::new("layers", format!("{} -> {seen}", source.path), why));
+        }
+    }
+    faults.extend(refused_words(layer, source));
+    faults
+}
+
+fn layer_of(module: &str) -> Option<&'static Layer> {
+    LAYERS.iter().filter(|layer| is_within(module, layer.module)).max_by_key(|layer| layer.module.len())
+}
+
+fn is_within(path: &str, module: &str) -> bool {
+    path == module || path.strip_prefix(module).is_some_and(|rest| rest.starts_with("::"))
+}
+
+/// A module sees its own layer always; a row's word covers everything below it that has no row of its own.
+fn may_see(layer: &Layer, module: &str, seen: &str) -> bool {
+    let own = is_within(seen, layer.module) && layer_of(seen).is_some_and(|row| row.module == layer.module);
+    own || is_within(module, seen) && layer_of(seen).is_some_and(|row| row.module == layer.module)
+        || layer.sees.iter().any(|allowed| {
+            *allowed == ALL
+                || is_within(seen, allowed) && layer_of(seen).is_some_and(|row| row.module == *allowed)
+        })
+}
+
+/// Every module of ours that `code` names, with its line. Two names deep, which is as deep as the table goes.
+fn modules_named(code: &str) -> Vec<(usize, String)> {
+    let mut named = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let line = line_of(code, at);
+        for path in paths_after(&code[at + "crate::".len()..], 2) {
+            named.push((line, path));
+        }
+    }
+    named
+}
+
+fn paths_after(rest: &str, depth: usize) -> Vec<String> {
+    if rest.starts_with('{') {
+        return split_at_commas(inside_brackets(rest))
+            .into_iter()
+            .flat_map(|part| paths_after(part, depth))
+            .collect();
+    }
+    let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    if name.is_empty() {
+        return Vec::new();
+    }
+    match rest[name.len()..].strip_prefix("::") {
+        Some(inner) if depth > 1 => {
+            let deeper = paths_after(inner, depth - 1);
+            let is_module = |inner: &String| inner.starts_with(|c: char| c.is_lowercase());
+            let (modules, items): (Vec<_>, Vec<_>) = deeper.into_iter().partition(is_module);
+            let mut paths: Vec<_> = modules.into_iter().map(|inner| format!("{name}::{inner}")).collect();
+            if !items.is_empty() || paths.is_empty() {
+                paths.push(name);
+            }
+            paths
+        }
+        _ => vec![name],
+    }
+}
+
+fn refused_words(layer: &Layer, source: &Source) -> Vec<Fault> {
+    let code = source.shipped();
+    let mut faults = Vec::new();
+    for word in layer.refuses.iter().flat_map(|words| words.iter()) {
+        if let Some((at, _)) = code.match_indices(word).find(|(at, _)| starts_a_word(code, *at)) {
+            let why = format!("line {}: `{}` may not say `{word}`", line_of(code, at), layer.module);
+            faults.push(Fault::new("layers", format!("{} -> {word}", source.path), why));
+        }
+    }
+    if !layer.sees.contains(&"store")
+        && layer.module != "store"
+        && !layer.sees.contains(&ALL)
+        && code.contains("sqlx")
+    {
+        faults.push(Fault::new(
+            "layers",
+            format!("{} -> sqlx", source.path),
+            "SQL is spoken in `store` only",
+        ));
+    }
+    if code.contains("super::super::") {
+        let why = "write a path from the root (`crate::…`), so that it can be read and checked";
+        faults.push(Fault::new("layers", source.path.as_str(), why));
+    }
+    faults
+}
+
+fn starts_a_word(code: &str, at: usize) -> bool {
+    !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
+}
+
+#[test]
+fn a_layer_that_looks_up_is_a_fault() {
+    let source =
+        Source::of("src/boot/decide.rs", "use crate::model::Mac;\nuse crate::{store, app::machines};\n");
+    let places: Vec<String> = faults(&source).into_iter().map(|fault| fault.place).collect();
+    assert_eq!(places, ["src/boot/decide.rs -> store", "src/boot/decide.rs -> app::machines"]);
+}
+
+#[test]
+fn a_service_is_not_part_of_the_pure_module_around_it() {
+    let source = Source::of("src/app/leases.rs", "use crate::dhcp::service::run;\nuse crate::dhcp::pick;\n");
+    let places: Vec<String> = faults(&source).into_iter().map(|fault| fault.place).collect();
+    assert_eq!(places, ["src/app/leases.rs -> dhcp::service"]);
+    let service = Source::of(
+        "src/dhcp/service.rs",
+        "use crate::dhcp::answer;\nuse crate::app::App;\nuse tokio::net;\n",
+    );
+    assert!(faults(&service).is_empty());
+}
+
+#[test]
+fn a_pure_module_may_not_read_the_clock_and_its_tests_may() {
+    let body = "fn f() { jiff::Timestamp::now(); }\n";
+    assert_eq!(faults(&Source::of("src/workflow/step.rs", body)).len(), 1);
+    let tests = format!("fn g() {{}}\n#[cfg(test)]\nmod tests {{\n{body}}}\n");
+    assert!(faults(&Source::of("src/workflow/step.rs", &tests)).is_empty());
+}

@@ -1,0 +1,157 @@
+//! The real program on a data directory of its own, with ports that the system picks, and what a test needs
+//! to talk to it. Start reading at [`World::on_loopback`]; a server in a namespace is
+//! [`World::on_the_lan`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::api::Api;
+use crate::net::BRIDGE;
+use crate::program::{Program, tail};
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const STOPPED_WITHIN: Duration = Duration::from_secs(10);
+const PROGRAM: &str = env!("CARGO_BIN_EXE_metalwright");
+
+/// A server and its data. Dropping it ends the server; a failing test shows the server's log.
+pub struct World {
+    folder: TempDir,
+    listeners: Vec<String>,
+    server: Option<Program>,
+    ready: Value,
+}
+
+impl World {
+    /// A server on 127.0.0.1 without DHCP; every port is one that was free.
+    pub fn on_loopback() -> World {
+        World::with(&[
+            "--api-listen",
+            "127.0.0.1:0",
+            "--boot-http",
+            "127.0.0.1:0",
+            "--tftp-listen",
+            "127.0.0.1:0",
+        ])
+    }
+
+    /// A server on the bridge of a [`crate::net::Lan`], on the ports that firmware knows.
+    pub fn on_the_lan() -> World {
+        let api = ["--api-listen", "127.0.0.1:0"];
+        let boot = ["--boot-http", "0.0.0.0:8080", "--tftp-listen", "0.0.0.0:69", "--dhcp-interface", BRIDGE];
+        World::with(&[&api[..], &boot[..]].concat())
+    }
+
+    /// A server with these listeners.
+    pub fn with(listeners: &[&str]) -> World {
+        let folder = TempDir::new().expect("a temporary folder");
+        let listeners = listeners.iter().map(|word| (*word).to_owned()).collect();
+        let mut world = World { folder, listeners, server: None, ready: Value::Null };
+        world.start();
+        world
+    }
+
+    /// Starts the server on the data that is there, and waits until it says that it is ready.
+    pub fn start(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log");
+        let mut command = program();
+        command.arg("serve").arg("--data").arg(self.data()).args(&self.listeners);
+        let mut server = Program::spawn_with_log("metalwright serve", command, log);
+        let line = server.wait_for_line("{", READY_WITHIN);
+        self.ready = serde_json::from_str(&line).expect("one line of JSON");
+        assert_eq!(self.ready["event"], "ready", "{line}");
+        self.server = Some(server);
+    }
+
+    /// Ends the server as an operator does, and returns how it ended.
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut server = self.server.take().expect("a running server");
+        let id = Pid::from_raw(i32::try_from(server.id()).expect("a process id"));
+        kill(id, Signal::SIGTERM).expect("a signal to the server");
+        server.wait_for_end(STOPPED_WITHIN)
+    }
+
+    /// Ends the server without a chance to tidy up, as a power cut does.
+    pub fn kill(&mut self) {
+        self.server.take().expect("a running server").kill();
+    }
+
+    /// What the server said when it was ready.
+    pub fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    /// Where the server keeps everything.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder for what the test itself needs.
+    pub fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The API, as the administrator.
+    pub fn api(&self) -> Api {
+        let token = fs::read_to_string(self.data().join("admin.token")).expect("the administrator's token");
+        Api::new(self.ready["api"].as_str().expect("the address of the API"), token.trim())
+    }
+
+    /// Runs the command line client against this server and returns what it printed.
+    ///
+    /// # Panics
+    /// When the command fails; [`World::try_cli`] is for commands that should.
+    pub fn cli(&self, words: &[&str]) -> String {
+        let output = self.try_cli(words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "metalwright {}: {said}", words.join(" "));
+        String::from_utf8(output.stdout).expect("output in UTF-8")
+    }
+
+    /// Runs the command line client, whatever comes of it.
+    pub fn try_cli(&self, words: &[&str]) -> Output {
+        program().args(words).arg("--data").arg(self.data()).output().expect("the program runs")
+    }
+
+    /// A long-running command of the command line client, whose output is read as it comes.
+    pub fn spawn_cli(&self, words: &[&str]) -> Program {
+        let mut command = program();
+        command.args(words).arg("--data").arg(self.data());
+        Program::spawn(&format!("metalwright {}", words.join(" ")), command)
+    }
+
+    /// Everything the server has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("---- the server logged ----\n{}\n----", tail(&self.log()));
+        }
+    }
+}
+
+/// The program under test, without settings from the environment of whoever runs the tests.
+pub fn program() -> Command {
+    let mut command = Command::new(PROGRAM);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("METALWRIGHT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
