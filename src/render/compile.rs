@@ -183,7 +183,7 @@ fn circular(name: &str, sources: &Sources, ordered: &BTreeMap<&str, usize>) -> R
 }
 
 /// Adds all that can be added and answers the rest with the engine's errors.
-fn add_what_can_be_added(tera: &mut Tera, usable: &[(&str, &str)], sources: &Sources) -> Failed {
+fn add_what_can_be_added<'a>(tera: &mut Tera, usable: &[(&'a str, &str)], sources: &Sources) -> Failed<'a> {
     if tera.add_raw_templates(usable.iter().copied()).is_ok() {
         return Failed::new();
     }
