@@ -187,52 +187,51 @@ fn add_what_can_be_added<'a>(tera: &mut Tera, usable: &[(&'a str, &str)], source
     if tera.add_raw_templates(usable.iter().copied()).is_ok() {
         return Failed::new();
     }
-    let mut failed = cannot_be_parsed(tera, usable);
-    // What uses something broken will fail too; kept apart, it does not split the batch of the good.
-    let mut doubted: BTreeSet<&str> = failed.keys().copied().collect();
-    let (mut good, mut doubtful) = (Vec::new(), Vec::new());
-    for (name, body) in usable.iter().filter(|(name, _)| !failed.contains_key(name)) {
+    let mut failed = Failed::new();
+    let mut hopeful: BTreeSet<&str> = BTreeSet::new();
+    let mut order = Vec::new();
+    for (name, body) in usable {
         let references = sources.get(*name).map(|source| source.references.templates.as_slice());
-        let usable = |reference: &Reference| {
-            sources.contains_key(&reference.name) && !doubted.contains(reference.name.as_str())
-        };
-        match references.unwrap_or_default().iter().all(usable) {
-            true => good.push((*name, *body)),
-            false => {
-                doubted.insert(name);
-                doubtful.push((*name, *body));
+        let missing = |reference: &&Reference| !hopeful.contains(reference.name.as_str());
+        let missing: Vec<_> = references.unwrap_or_default().iter().filter(missing).collect();
+        match tera.clone().add_raw_template(name, body) {
+            Err(error) if is_hopeless(&error, &missing) => drop(failed.insert(*name, error)),
+            _ => {
+                hopeful.insert(name);
+                order.push((*name, *body));
             }
         }
     }
-    failed.extend(add_halves(tera, &good));
-    failed.extend(add_halves(tera, &doubtful));
-    retry_users_of_components(tera, usable, failed, sources)
+    failed.extend(add_halves(tera, &order));
+    retry_after_components(tera, usable, failed, sources)
 }
 
-fn cannot_be_parsed<'a>(empty: &Tera, usable: &[(&'a str, &str)]) -> Failed<'a> {
-    let parse = |(name, body): &(&'a str, &str)| match empty.clone().add_raw_template(name, body) {
-        Err(error) if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) => Some((*name, error)),
-        _ => None,
-    };
-    usable.iter().filter_map(parse).collect()
+/// Whether a template that was tried alone, in an engine without others, fails in any company: it
+/// cannot be parsed, or the engine misses a template that is known not to come.
+fn is_hopeless(error: &tera::Error, missing: &[&Reference]) -> bool {
+    if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) {
+        return true;
+    }
+    let report = error.to_string();
+    missing.iter().any(|reference| report.contains(&reference.name))
 }
 
-/// Components can be used by templates that come before the one that defines them.
-fn retry_users_of_components<'a>(
+/// A component can be used by a template that comes before the one that defines it: what failed is
+/// tried again while that helps.
+fn retry_after_components<'a>(
     tera: &mut Tera,
     usable: &[(&'a str, &str)],
     mut failed: Failed<'a>,
     sources: &Sources,
 ) -> Failed<'a> {
-    let uses_any = |name: &str| sources.get(name).is_some_and(|source| !source.references.uses.is_empty());
+    let uses_any = |name: &&str| sources.get(*name).is_some_and(|source| !source.references.uses.is_empty());
     for _ in 0..RETRIES_MAX {
-        let again: Vec<_> =
-            usable.iter().copied().filter(|(name, _)| uses_any(name) && failed.contains_key(name)).collect();
-        let still_failed = add_halves(tera, &again);
-        let progress = still_failed.len() < again.len();
-        failed.retain(|name, _| !uses_any(name));
-        failed.extend(still_failed);
-        if !progress {
+        if !failed.keys().any(uses_any) {
+            break;
+        }
+        let again: Vec<_> = usable.iter().copied().filter(|(name, _)| failed.contains_key(name)).collect();
+        failed = add_halves(tera, &again);
+        if failed.len() == again.len() {
             break;
         }
     }

@@ -5,8 +5,9 @@
 //! code call it through a blocking task. Bodies that are rendered often should be given a name and
 //! compiled with the rest: [`Engine::render_inline`] parses its body every time.
 //!
-//! Not bounded: memory a template fills by doubling a string in a loop. Who may write templates can
-//! exhaust the host; the content's grants guard that.
+//! Not bounded: what a template builds in its own variables, a string doubled in a loop or a list put
+//! into itself over and over. Who may write templates can exhaust the host's memory or a thread's stack
+//! on purpose; who may write templates is therefore a matter of grants.
 
 use std::fmt;
 use std::io;
