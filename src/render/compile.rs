@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tera::Tera;
 
 use crate::model::nearest;
-use crate::render::engine::TemplateUse;
+use crate::render::engine::{INLINE, TemplateUse};
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::references::{Reference, References, scan};
 use crate::render::{filters, functions};
@@ -43,6 +43,8 @@ struct Source {
 
 type Sources = BTreeMap<String, Source>;
 type Broken = BTreeMap<String, RenderProblem>;
+/// Templates the engine refused.
+type Failed<'a> = BTreeMap<&'a str, tera::Error>;
 
 pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> TemplateSet {
     let sources: Sources = templates
@@ -60,10 +62,11 @@ pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> 
         .filter(|name| !broken.contains_key(**name))
         .filter_map(|name| Some((*name, sources.get(*name)?.body.as_str())))
         .collect();
-    let failed = add_what_can_be_added(&mut tera, &usable);
-    for (name, error) in failed {
-        let problem = explain(&name, &error, &sources, &broken);
-        broken.insert(name, problem);
+    let failed = add_what_can_be_added(&mut tera, &usable, &sources);
+    // In order of need: the cause of what a template includes is known before it is explained.
+    for (name, error) in order.iter().filter_map(|name| failed.get_key_value(name)) {
+        let problem = explain(name, error, &sources, &broken);
+        broken.insert((*name).to_owned(), problem);
     }
     let definers = definers(&sources, &broken);
     let known = known_templates(&sources, &broken, &definers);
@@ -158,13 +161,16 @@ fn too_deep(name: &str, depth: usize, sources: &Sources) -> Option<RenderProblem
 fn circular(name: &str, sources: &Sources, ordered: &BTreeMap<&str, usize>) -> RenderProblem {
     let unordered = |source: &Source| {
         let references = source.references.templates.iter();
-        references.cloned().find(|r| sources.contains_key(&r.name) && !ordered.contains_key(r.name.as_str()))
+        references
+            .filter(|r| sources.contains_key(&r.name))
+            .find(|r| !ordered.contains_key(r.name.as_str()))
+            .cloned()
     };
     let mut chain = vec![name.to_owned()];
     let mut place = (1, 1);
     while let Some(next) = chain.last().and_then(|last| sources.get(last)).and_then(unordered) {
         if chain.len() == 1 {
-            place = (next.line, next.column);
+            place = next.place;
         }
         let seen = chain.contains(&next.name);
         chain.push(next.name);
@@ -173,19 +179,59 @@ fn circular(name: &str, sources: &Sources, ordered: &BTreeMap<&str, usize>) -> R
         }
     }
     let message = format!("includes never end: {}", chain.join(" → "));
-    RenderProblem::new(ProblemKind::Template, name, message).at(place.0, place.1)
+    RenderProblem::new(ProblemKind::Template, name, message).at(place)
 }
 
 /// Adds all that can be added and answers the rest with the engine's errors.
-fn add_what_can_be_added(tera: &mut Tera, usable: &[(&str, &str)]) -> Vec<(String, tera::Error)> {
-    let mut failed = add_halves(tera, usable);
+fn add_what_can_be_added<'a>(tera: &mut Tera, usable: &[(&'a str, &str)], sources: &Sources) -> Failed<'a> {
+    if tera.add_raw_templates(usable.iter().copied()).is_ok() {
+        return Failed::new();
+    }
+    let mut failed = Failed::new();
+    let mut hopeful: BTreeSet<&str> = BTreeSet::new();
+    let mut order = Vec::new();
+    for (name, body) in usable {
+        let references = sources.get(*name).map(|source| source.references.templates.as_slice());
+        let missing = |reference: &&Reference| !hopeful.contains(reference.name.as_str());
+        let missing: Vec<_> = references.unwrap_or_default().iter().filter(missing).collect();
+        match tera.clone().add_raw_template(name, body) {
+            Err(error) if is_hopeless(&error, &missing) => drop(failed.insert(*name, error)),
+            _ => {
+                hopeful.insert(name);
+                order.push((*name, *body));
+            }
+        }
+    }
+    failed.extend(add_halves(tera, &order));
+    retry_after_components(tera, usable, failed, sources)
+}
+
+/// Whether a template that was tried alone, in an engine without others, fails in any company: it
+/// cannot be parsed, or the engine misses a template that is known not to come.
+fn is_hopeless(error: &tera::Error, missing: &[&Reference]) -> bool {
+    if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) {
+        return true;
+    }
+    let report = error.to_string();
+    missing.iter().any(|reference| report.contains(&reference.name))
+}
+
+/// A component can be used by a template that comes before the one that defines it: what failed is
+/// tried again while that helps.
+fn retry_after_components<'a>(
+    tera: &mut Tera,
+    usable: &[(&'a str, &str)],
+    mut failed: Failed<'a>,
+    sources: &Sources,
+) -> Failed<'a> {
+    let uses_any = |name: &&str| sources.get(*name).is_some_and(|source| !source.references.uses.is_empty());
     for _ in 0..RETRIES_MAX {
-        let names: BTreeSet<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
-        let again: Vec<_> = usable.iter().copied().filter(|(name, _)| names.contains(name)).collect();
-        let left = add_halves(tera, &again);
-        let progress = left.len() < again.len();
-        failed = left;
-        if failed.is_empty() || !progress {
+        if !failed.keys().any(uses_any) {
+            break;
+        }
+        let again: Vec<_> = usable.iter().copied().filter(|(name, _)| failed.contains_key(name)).collect();
+        failed = add_halves(tera, &again);
+        if failed.len() == again.len() {
             break;
         }
     }
@@ -193,16 +239,16 @@ fn add_what_can_be_added(tera: &mut Tera, usable: &[(&str, &str)]) -> Vec<(Strin
 }
 
 /// Adding is atomic, so a batch that fails is halved until the templates at fault stand alone.
-fn add_halves(tera: &mut Tera, batch: &[(&str, &str)]) -> Vec<(String, tera::Error)> {
+fn add_halves<'a>(tera: &mut Tera, batch: &[(&'a str, &str)]) -> Failed<'a> {
     if batch.is_empty() {
-        return Vec::new();
+        return Failed::new();
     }
     let error = match tera.add_raw_templates(batch.iter().copied()) {
-        Ok(()) => return Vec::new(),
+        Ok(()) => return Failed::new(),
         Err(error) => error,
     };
     if let [(name, _)] = batch {
-        return vec![((*name).to_owned(), error)];
+        return Failed::from([(*name, error)]);
     }
     let (first, second) = batch.split_at(batch.len() / 2);
     let mut failed = add_halves(tera, first);
@@ -219,7 +265,7 @@ fn explain(name: &str, error: &tera::Error, sources: &Sources, broken: &Broken) 
         return own;
     }
     let at = |reference: &Reference, message: String| {
-        RenderProblem::new(ProblemKind::Template, name, message).at(reference.line, reference.column)
+        RenderProblem::new(ProblemKind::Template, name, message).at(reference.place)
     };
     for reference in references {
         let target = reference.name.as_str();
@@ -292,9 +338,9 @@ fn known_templates(
 }
 
 impl TemplateSet {
-    /// What a body that has no name of its own is made from: itself, as `name`, and its includes.
-    pub fn uses_of_inline(&self, name: &str, body: &str) -> Vec<TemplateUse> {
-        let own = TemplateUse { name: name.to_owned(), sha256: hex_sha256(body.as_bytes()) };
+    /// What a body that has no name of its own is made from: itself and its includes.
+    pub fn uses_of_inline(&self, body: &str) -> Vec<TemplateUse> {
+        let own = TemplateUse { name: INLINE.to_owned(), sha256: hex_sha256(body.as_bytes()) };
         let references = scan(body);
         let definers =
             references.uses.iter().filter_map(|component| self.definers.get(component).map(String::as_str));

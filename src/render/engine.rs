@@ -5,8 +5,9 @@
 //! code call it through a blocking task. Bodies that are rendered often should be given a name and
 //! compiled with the rest: [`Engine::render_inline`] parses its body every time.
 //!
-//! Not bounded: memory a template fills by doubling a string in a loop. Who may write templates can
-//! exhaust the host; the content's grants guard that.
+//! Not bounded: what a template builds in its own variables, a string doubled in a loop or a list put
+//! into itself over and over. Who may write templates can exhaust the host's memory or a thread's stack
+//! on purpose; who may write templates is therefore a matter of grants.
 
 use std::fmt;
 use std::io;
@@ -29,6 +30,8 @@ use crate::render::scope::{self, Scope, ScopeInput};
 /// What a body without a name is called in problems and provenance.
 pub const INLINE: &str = "inline";
 
+/// The longest a render may be given.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
 /// Writes between two looks at the clock.
 const WRITES_UNCHECKED_MAX: u32 = 32;
 /// What an output buffer starts with; most documents are smaller.
@@ -37,7 +40,7 @@ const OUTPUT_BYTES_START: usize = 4096;
 /// What one render may spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the call to the outcome, waiting for a thread included.
+    /// From the call to the outcome, waiting for a thread included; at most [`DEADLINE_MAX`].
     pub deadline: Duration,
     pub output_bytes_max: usize,
     /// Numbers that all calls of `range` may give together.
@@ -148,7 +151,7 @@ impl Engine {
     }
 
     fn start(&self, source: Source, input: Input, limits: Limits) -> Result<Rendered, RenderProblem> {
-        let deadline = Instant::now() + limits.deadline;
+        let deadline = Instant::now() + limits.deadline.min(DEADLINE_MAX);
         let set = Arc::clone(&self.set);
         let name = source.name().to_owned();
         self.pool.run(&name, deadline, move || draw(&set, &source, input, (deadline, limits)))
@@ -197,7 +200,7 @@ fn draw(
         .map_err(|error| problem_of(&error, source.name(), &scope))?;
     let templates = match source {
         Source::Named(name) => set.known.get(name).map(|known| known.uses.clone()).unwrap_or_default(),
-        Source::Inline(body) => set.uses_of_inline(INLINE, body),
+        Source::Inline(body) => set.uses_of_inline(body),
     };
     let provenance = Provenance { templates, params: scope.reads(), secret: scope.secret_read() };
     Ok(Rendered { sha256: hex_sha256(text.as_bytes()), text, provenance })

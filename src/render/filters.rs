@@ -108,7 +108,7 @@ fn password_hash(value: &Value, arguments: &Kwargs, scope: &Scope) -> TeraResult
         return Err(wrong("`password_hash` was given an empty password"));
     }
     let label = arguments.get::<&str>("salt")?.unwrap_or_default();
-    password::sha512_crypt(&password, &scope.salt_seed, label)
+    password::sha512_crypt(&password, password::Salt { seed: &scope.salt_seed, label })
         .map(Value::from)
         .map_err(|error| wrong(format!("`password_hash`: {error}")))
 }

@@ -170,7 +170,7 @@ fn callback_base<'a>(function: &str, scope: &'a Scope) -> TeraResult<&'a str> {
     match &scope.callbacks {
         Some(callbacks) => Ok(callbacks.base.trim_end_matches('/')),
         None => Err(tera::Error::message(format!(
-            "`{function}` works only in documents of a machine that boots: this one belongs to no boot attempt"
+            "`{function}` needs a machine that boots: this document belongs to no boot attempt"
         ))),
     }
 }

@@ -38,12 +38,12 @@ pub struct RenderProblem {
     /// The template at fault: the included one, not the one that was asked for.
     pub template: String,
     /// 1-based; absent where the fault has no one place.
-    pub line: Option<usize>,
+    pub line: Option<u32>,
     /// 1-based, in characters.
-    pub column: Option<usize>,
+    pub column: Option<u32>,
     pub message: String,
     /// The includes and components that led there, innermost first: template and line.
-    pub included_from: Vec<(String, usize)>,
+    pub included_from: Vec<(String, u32)>,
     /// For an unknown name: the names that exist.
     pub available: Vec<String>,
 }
@@ -62,7 +62,8 @@ impl RenderProblem {
         }
     }
 
-    pub(super) fn at(mut self, line: usize, column: usize) -> Self {
+    /// With line and column, 1-based.
+    pub(super) fn at(mut self, (line, column): (u32, u32)) -> Self {
         (self.line, self.column) = (Some(line), Some(column));
         self
     }
@@ -73,7 +74,7 @@ impl RenderProblem {
             ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
                 let mut problem =
                     RenderProblem::new(ProblemKind::Template, report.filename(), report.message())
-                        .at(report.span().start_line, report.span().start_col + 1);
+                        .at((number(report.span().start_line), number(report.span().start_col + 1)));
                 problem.included_from = callers(&error.to_string());
                 problem
             }
@@ -109,6 +110,10 @@ impl RenderProblem {
     }
 }
 
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 /// The engine's report as text, for errors that carry no structure: the first fault and its place.
 fn from_report(report: &str, template: &str) -> RenderProblem {
     let plain = || RenderProblem::new(ProblemKind::Template, template, report);
@@ -118,19 +123,19 @@ fn from_report(report: &str, template: &str) -> RenderProblem {
     let place = rest.lines().next().and_then(|line| line.trim_start().strip_prefix("--> "));
     match place.and_then(parse_place) {
         Some((name, line, column)) => {
-            RenderProblem::new(ProblemKind::Template, name, message).at(line, column)
+            RenderProblem::new(ProblemKind::Template, name, message).at((line, column))
         }
         None => plain(),
     }
 }
 
 /// The `note: called from NAME:LINE:COLUMN` lines of the engine's report; it gives them no other way.
-fn callers(report: &str) -> Vec<(String, usize)> {
+fn callers(report: &str) -> Vec<(String, u32)> {
     let notes = report.lines().filter_map(|line| line.strip_prefix("note: called from "));
     notes.filter_map(parse_place).map(|(name, line, _)| (name.to_owned(), line)).collect()
 }
 
-fn parse_place(text: &str) -> Option<(&str, usize, usize)> {
+fn parse_place(text: &str) -> Option<(&str, u32, u32)> {
     let mut parts = text.rsplitn(3, ':');
     let column = parts.next()?.parse().ok()?;
     let line = parts.next()?.parse().ok()?;
@@ -199,7 +204,7 @@ mod tests {
     #[test]
     fn a_problem_reads_as_one_line_an_operator_can_act_on() {
         let mut problem =
-            RenderProblem::new(ProblemKind::Template, "net.ks", "Variable `hots` is not defined.").at(3, 7);
+            RenderProblem::new(ProblemKind::Template, "net.ks", "Variable `hots` is not defined.").at((3, 7));
         problem.included_from = vec![("base.ks".into(), 12)];
         problem.available = vec!["host".into(), "machine".into()];
         assert_eq!(

@@ -10,10 +10,8 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
     pub name: String,
-    /// 1-based.
-    pub line: usize,
-    /// 1-based, in characters.
-    pub column: usize,
+    /// Line and column of the tag, 1-based.
+    pub place: (u32, u32),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,8 +84,7 @@ fn read_tag(body: &str, start: usize, found: &mut References) -> usize {
         let (token, length) = next_token(rest);
         match (&before, &token) {
             (Some(Token::Word("include" | "extends")), Token::Text(name)) if statement && words == 1 => {
-                let (line, column) = place(body, start);
-                found.templates.push(Reference { name: (*name).to_owned(), line, column });
+                found.templates.push(Reference { name: (*name).to_owned(), place: place(body, start) });
             }
             (Some(Token::Word("component")), Token::Word(_)) if statement && words == 1 => {
                 found.defines.insert(dotted_name(rest).to_owned());
@@ -142,11 +139,12 @@ fn dotted_name(rest: &str) -> &str {
     rest.get(..length).unwrap_or_default()
 }
 
-fn place(body: &str, at: usize) -> (usize, usize) {
+fn place(body: &str, at: usize) -> (u32, u32) {
     let before = body.get(..at).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.matches('\n').count() + 1;
-    (line, before.get(line_start..).unwrap_or_default().chars().count() + 1)
+    let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+    let column = before.get(line_start..).unwrap_or_default().chars().count();
+    (number(before.matches('\n').count()), number(column))
 }
 
 #[cfg(test)]
@@ -177,7 +175,7 @@ mod tests {
     #[test]
     fn a_reference_has_its_place() {
         let found = scan("one\n  é {% include \"a\" %}");
-        assert_eq!(found.templates, [Reference { name: "a".into(), line: 2, column: 5 }]);
+        assert_eq!(found.templates, [Reference { name: "a".into(), place: (2, 5) }]);
     }
 
     #[test]

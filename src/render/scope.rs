@@ -67,7 +67,10 @@ impl Scope {
     /// Takes `amount` from what the loops of this render may still spend.
     pub fn burn(&self, amount: u64) -> TeraResult<()> {
         match self.fuel.get().checked_sub(amount) {
-            Some(left) => Ok(self.fuel.set(left)),
+            Some(left) => {
+                self.fuel.set(left);
+                Ok(())
+            }
             None => {
                 self.fuel.set(0);
                 let message = "`range` was asked for more numbers than one render may have: look for ranges \

@@ -102,14 +102,16 @@ fn a_chain_of_400_includes_is_refused_and_its_shallow_end_stays_usable() {
 fn a_component_defined_in_a_later_template_is_found_beside_broken_ones() {
     let (engine, broken) = compile(&[
         ("a", "{{ <Disk name=\"sda\" /> }}"),
+        ("b", "{% include \"a\" %}"),
         ("broken", "{% if %}"),
+        ("broken too", "{{ 1 | no_such_filter }}"),
         ("z", "{% component Disk(name) %}[{{ name }}]{% endcomponent %}"),
     ]);
-    assert_eq!(broken.len(), 1);
-    let rendered = engine.render("a", input(), Limits::default()).unwrap();
+    assert_eq!(broken.len(), 2, "{broken:?}");
+    let rendered = engine.render("b", input(), Limits::default()).unwrap();
     assert_eq!(rendered.text, "[sda]");
     let templates: Vec<_> = rendered.provenance.templates.iter().map(|used| used.name.as_str()).collect();
-    assert_eq!(templates, ["a", "z"]);
+    assert_eq!(templates, ["a", "b", "z"]);
 }
 
 #[test]

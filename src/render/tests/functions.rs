@@ -69,7 +69,8 @@ fn repositories_are_chosen_by_tag() {
     let repositories = vec![repository("debian"), repository("site")];
     let engine = engine(&[(
         "t",
-        "{% for r in repos() %}{{ r.tag }} {% endfor %}{% for r in repos(tag=\"site\") %}{{ r.url }}{% endfor %}",
+        "{% for r in repos() %}{{ r.tag }} {% endfor %}\
+         {% for r in repos(tag=\"site\") %}{{ r.url }}{% endfor %}",
     )]);
     let rendered = engine.render("t", Input { repositories, ..input() }, Limits::default()).unwrap();
     assert_eq!(rendered.text, "debian site http://m/site");

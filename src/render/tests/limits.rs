@@ -41,7 +41,8 @@ fn one_range_is_bounded() {
 
 #[test]
 fn an_output_bomb_is_capped() {
-    let body = "{% set l = range(end=10000) %}{% for a in l %}{% for b in l %}xxxxxxxxxxxxxxxx{% endfor %}{% endfor %}";
+    let body = "{% set l = range(end=10000) %}{% for a in l %}{% for b in l %}xxxxxxxxxxxxxxxx\
+                {% endfor %}{% endfor %}";
     let problem = problem(body);
     assert_eq!(problem.kind, ProblemKind::Limit);
     assert!(problem.message.contains("4194304 bytes"), "{problem}");
@@ -57,8 +58,8 @@ fn an_output_of_exactly_the_bound_passes() {
 
 #[test]
 fn functions_stop_a_render_whose_time_is_up_and_give_the_line() {
-    let body = "{% set l = range(end=1000) %}{% for a in l %}{% for b in l %}\n{% set x = has_param(name=\"x\") %}\
-                {% endfor %}{% endfor %}";
+    let body = "{% set l = range(end=1000) %}{% for a in l %}{% for b in l %}\n\
+                {% set x = has_param(name=\"x\") %}{% endfor %}{% endfor %}";
     let engine = engine(&[("t", body)]);
     let limits =
         Limits { deadline: Duration::from_millis(20), output_bytes_max: usize::MAX, ..Limits::default() };
