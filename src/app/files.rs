@@ -112,7 +112,7 @@ impl Served {
     /// The record of a transfer that is about to begin.
     pub fn of(fetch: &Fetch, opened: &Opened) -> Self {
         Served {
-            path: fetch.path.clone(),
+            path: capability::hide(&fetch.path),
             label: opened.label.clone(),
             peer: fetch.peer,
             protocol: fetch.protocol,

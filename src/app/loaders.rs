@@ -1,9 +1,10 @@
 //! The boot loaders that are installed on the server, found once at start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::boot::loader::LOADERS;
 
@@ -11,6 +12,8 @@ use crate::boot::loader::LOADERS;
 #[derive(Debug, Clone, Default)]
 pub struct Loaders {
     found: BTreeMap<String, PathBuf>,
+    /// The names of all that were found, for the boot decision.
+    pub(super) names: Arc<BTreeSet<String>>,
 }
 
 impl Loaders {
@@ -24,7 +27,9 @@ impl Loaders {
             let path = place(loader.name, loader.paths)?;
             Some((loader.name.to_owned(), path))
         });
-        Loaders { found: found.collect() }
+        let found: BTreeMap<String, PathBuf> = found.collect();
+        let names = Arc::new(found.keys().cloned().collect());
+        Loaders { found, names }
     }
 
     pub fn contains(&self, name: &str) -> bool {

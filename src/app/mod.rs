@@ -12,6 +12,7 @@ mod ctx;
 mod documents;
 mod error;
 pub mod files;
+mod leases;
 pub mod loaders;
 pub mod notes;
 mod params;
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use crate::dhcp::Holds;
 use crate::model::{Event, HasTable, Machine, NewEvent, Noun, Stored, Table, World};
 use crate::render::{Engine, Pool, RenderProblem};
 use crate::store::{self, Deed, SharedStore};
@@ -83,6 +85,8 @@ pub struct App {
     loaders: Loaders,
     pool: Arc<Pool>,
     content: Mutex<Option<Content>>,
+    /// Addresses on offer.
+    holds: Mutex<Holds>,
     notes: mpsc::Sender<NewEvent>,
     pub counters: Counters,
 }
@@ -105,6 +109,7 @@ impl App {
             loaders: setup.loaders,
             pool: setup.pool,
             content: Mutex::new(None),
+            holds: Mutex::default(),
             notes: sender,
             counters: Counters::default(),
         };

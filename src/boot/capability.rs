@@ -26,6 +26,15 @@ pub fn open(key: &[u8; 32], capability: &str) -> Option<Uuid> {
     genuine.then_some(attempt)
 }
 
+/// A path or URL without the capability in it, for events and logs: `m/…/preseed.cfg`.
+pub fn hide(text: &str) -> String {
+    let parts: Vec<&str> = text.split('/').collect();
+    let hidden = |i: usize, part: &&str| i > 0 && parts.get(i - 1) == Some(&"m") && part.contains('-');
+    let shown: Vec<&str> =
+        parts.iter().enumerate().map(|(i, part)| if hidden(i, part) { "…" } else { part }).collect();
+    shown.join("/")
+}
+
 fn tag(key: &[u8; 32], attempt: Uuid) -> [u8; TAG_BYTES] {
     let mut out = [0; TAG_BYTES];
     if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) {
@@ -50,5 +59,14 @@ mod tests {
         assert_eq!(open(&[2; 32], &capability), None);
         assert_eq!(open(&[1; 32], &capability.replace('0', "1")), None);
         assert_eq!(open(&[1; 32], ""), None);
+    }
+
+    #[test]
+    fn what_is_shown_of_a_url_does_not_open_anything() {
+        let capability = issue(&[1; 32], Uuid::from_u128(7));
+        let url = format!("http://10.0.0.1:8080/m/{capability}/boot.ipxe");
+        assert_eq!(hide(&url), "http://10.0.0.1:8080/m/…/boot.ipxe");
+        assert_eq!(hide(&format!("/m/{capability}/linux")), "/m/…/linux");
+        assert_eq!(hide("artifacts/debian-12-amd64/linux"), "artifacts/debian-12-amd64/linux");
     }
 }

@@ -1,8 +1,8 @@
-mod dhcp_vectors;
 //! Everything that is tested through the real program, and the rules that hold for the source itself.
 
 mod api;
 mod contract;
+mod dhcp_vectors;
 mod net;
 mod program;
 mod qemu;

@@ -1,0 +1,283 @@
+//! Answers DHCP: gathers the facts, asks for the boot decision and the reply, and has the lease on disk before
+//! the reply leaves. Everything that decides is in `boot` and `dhcp`; here is only what they need and what
+//! follows.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::boot::Gathered;
+use super::files::about;
+use super::{App, Ctx, Error, attempts::PowerOn};
+use crate::boot::client::{Client, Stage};
+use crate::boot::decide::{Answer, Asked, Decision, arch_of};
+use crate::boot::{BootData, Verdict, capability};
+use crate::dhcp::{self, Change, EventKind, Facts, Link, Outcome, Query, Reply};
+use crate::model::{BootProgress, Lease, Machine, NewEvent, Noun, Object, Stored, World};
+use crate::proto::dhcp4::{MessageType, codes};
+use crate::store::Deed;
+
+impl App {
+    /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
+    pub async fn answer_dhcp(&self, query: &Query<'_>) -> Option<Reply> {
+        let client = Client::read(query.packet);
+        let gathered = self.dhcp_client(query, &client);
+        let (gathered, decision) = match self.dhcp_boot(query, &client, gathered).await {
+            Ok(decided) => decided,
+            Err(error) => {
+                tracing::warn!(%error, "the boot attempt cannot be recorded: no answer");
+                return None;
+            }
+        };
+        let boot = self.boot_data(query, &gathered, &decision);
+        let now = self.now();
+        let outcome = self.decide_reply(query, &gathered, &boot, now);
+        let seen = Seen { client: &client, gathered: &gathered, outcome: &outcome, decision: &decision, now };
+        match self.carry_out(&seen).await {
+            Ok(()) => outcome.reply,
+            // RFC 2131 4.3: what cannot be promised is not said. The client asks again.
+            Err(error) => {
+                tracing::warn!(%error, reason = outcome.reason, "a lease was not written: no answer");
+                None
+            }
+        }
+    }
+
+    /// Who asks: by its hardware address, else by its SMBIOS UUID in either byte order.
+    fn dhcp_client(&self, query: &Query<'_>, client: &Client) -> Gathered {
+        let world = self.world();
+        let mac = dhcp::ClientKey::of(query.packet).and_then(|key| key.mac());
+        let by_mac = mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
+        let by_uuid = || {
+            let aliases = client.uuid_aliases()?;
+            aliases.iter().find_map(|uuid| world.machines.find("smbios_uuid", &uuid.to_string()))
+        };
+        let mut gathered = Gathered::of(&world, by_mac.or_else(by_uuid));
+        gathered.subnet_mode = Link::select(query, &world).ok().map(|link| link.selected.mode);
+        gathered.client_arch = arch_of(client);
+        gathered.loaders = Some(Arc::clone(&self.loaders.names));
+        gathered
+    }
+
+    /// The boot decision; a DISCOVER that asks for a boot may begin an attempt.
+    async fn dhcp_boot(
+        &self,
+        query: &Query<'_>,
+        client: &Client,
+        gathered: Gathered,
+    ) -> Result<(Gathered, Decision), Error> {
+        let asked = Asked::BootData(client.clone());
+        let progress = match client.stage {
+            Stage::Firmware | Stage::HttpFirmware => BootProgress::Firmware,
+            Stage::Ipxe(_) => BootProgress::Loader,
+            Stage::Other => {
+                let decision = gathered.decide(&asked, self.now());
+                return Ok((gathered, decision));
+            }
+        };
+        if query.packet.message_type() != Some(MessageType::Discover) || gathered.subnet_mode.is_none() {
+            let decision = gathered.decide(&asked, self.now());
+            return Ok((gathered, decision));
+        }
+        let power_on = PowerOn {
+            progress,
+            mac: dhcp::ClientKey::of(query.packet).and_then(|key| key.mac()),
+            client_arch: client.arches.first().copied(),
+            server: self.server_address(query),
+        };
+        self.powered_on(gathered, power_on, &asked).await
+    }
+
+    fn server_address(&self, query: &Query<'_>) -> Option<Ipv4Addr> {
+        let world = self.world();
+        let link = Link::select(query, &world).ok()?;
+        link.selected.next_server.or_else(|| query.source_address(&link))
+    }
+
+    /// The decision as names and URLs that the client can use.
+    fn boot_data(&self, query: &Query<'_>, gathered: &Gathered, decision: &Decision) -> BootData {
+        let Some(server) = self.server_address(query) else { return BootData::None };
+        let http = self.facing(server.into()).http;
+        match &decision.answer {
+            Answer::Loader { name } => BootData::Tftp { next_server: server, file: name.clone() },
+            Answer::LoaderUrl { name, http: true } if !http.is_empty() => {
+                BootData::Url { url: format!("{http}/{name}") }
+            }
+            Answer::LoaderUrl { name, http: false } => {
+                BootData::Url { url: format!("tftp://{server}/{name}") }
+            }
+            Answer::RaspberryPi => BootData::RaspberryPi { next_server: server },
+            Answer::ScriptUrl if !http.is_empty() => {
+                let attempt =
+                    gathered.attempt().filter(|_| !matches!(decision.verdict, Verdict::Ignore { .. }));
+                let path = attempt.map_or_else(
+                    || "boot.ipxe".to_owned(),
+                    |attempt| format!("m/{}/boot.ipxe", self.capability(attempt)),
+                );
+                BootData::Script { url: format!("{http}/{path}") }
+            }
+            _ => BootData::None,
+        }
+    }
+
+    /// The reply, with the address held for the client before anybody else can be offered it.
+    fn decide_reply(
+        &self,
+        query: &Query<'_>,
+        gathered: &Gathered,
+        boot: &BootData,
+        now: Timestamp,
+    ) -> Outcome {
+        let world = self.world();
+        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts = Facts { world: &world, holds: &holds, machine: gathered.machine.as_deref(), boot };
+        let outcome = dhcp::answer(query, &facts, now);
+        match &outcome.change {
+            Change::Hold { address, hold } => {
+                if !holds.hold(*address, hold.clone(), now) {
+                    let why = "too many offers are open; the client will ask again";
+                    return Outcome::silence(EventKind::PoolEmpty, why);
+                }
+            }
+            Change::Forget { network, client } => holds.release(network, client),
+            _ => {}
+        }
+        outcome
+    }
+
+    async fn carry_out(&self, seen: &Seen<'_>) -> Result<(), Error> {
+        let outcome = seen.outcome;
+        let event = seen.event();
+        tracing::debug!(event = outcome.event.as_str(), reason = outcome.reason, "dhcp");
+        match &outcome.change {
+            Change::Claim(lease) => {
+                self.write_lease(lease, event, seen.now).await?;
+                self.follow_lease(seen, lease).await;
+                let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(hold) = holds.at(lease.address, seen.now).cloned() {
+                    holds.release(&hold.network, &hold.client);
+                }
+                Ok(())
+            }
+            Change::Release(lease) | Change::Decline(lease) => self.write_lease(lease, event, seen.now).await,
+            Change::None | Change::Hold { .. } | Change::Forget { .. } => {
+                if seen.is_worth_noting() {
+                    self.note(event);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a lease in place of the record of its address and of any other of its client in the network.
+    async fn write_lease(&self, lease: &Lease, event: NewEvent, now: Timestamp) -> Result<(), Error> {
+        let deed = lease_deed(&self.world(), lease, now).event(event);
+        self.commit(deed).await?;
+        Ok(())
+    }
+
+    /// The machine's address follows its lease. The lease stands whatever comes of this.
+    async fn follow_lease(&self, seen: &Seen<'_>, lease: &Lease) {
+        let Some(machine) = &seen.gathered.machine else { return };
+        if machine.status.address == Some(lease.address) {
+            return;
+        }
+        let ctx = Ctx::machine(machine, seen.now);
+        let holder = self.world().machines.find("address", &lease.address.to_string()).cloned();
+        let mut moves = Vec::new();
+        moves.extend(holder.map(|holder| (holder.key.clone(), None)));
+        moves.push((machine.key.clone(), Some(lease.address)));
+        for (key, address) in moves {
+            let changed = self.change::<Machine>(&key, ctx.now, |next| {
+                next.status.address = address;
+                next.status.last_seen = Some(ctx.now);
+                Ok(vec![ctx.event(next, "address_changed", json!({ "address": address }))])
+            });
+            if let Err(error) = changed.await {
+                tracing::warn!(machine = key, %error, "its address was not recorded");
+            }
+        }
+    }
+}
+
+/// What is known after an answer was decided.
+struct Seen<'a> {
+    client: &'a Client,
+    gathered: &'a Gathered,
+    outcome: &'a Outcome,
+    decision: &'a Decision,
+    now: Timestamp,
+}
+
+impl Seen<'_> {
+    /// The packet and its answer, for the timeline.
+    fn event(&self) -> NewEvent {
+        let about = about(self.gathered.machine.as_deref());
+        let outcome = self.outcome;
+        let subject = match (&about.machine, outcome.address) {
+            (Some(machine), _) => format!("machine:{machine}"),
+            (None, Some(address)) => format!("lease:{address}"),
+            (None, None) => "server".to_owned(),
+        };
+        let reply = outcome.reply.as_ref();
+        let boot_file = reply.and_then(|reply| reply.packet.options.get(codes::BOOTFILE_NAME));
+        let data = json!({
+            "reason": outcome.reason,
+            "address": outcome.address,
+            "stage": stage_name(self.client.stage),
+            "arch": self.client.arches.first(),
+            "vendor": self.client.vendor,
+            "boot_file": boot_file.map(|file| capability::hide(&String::from_utf8_lossy(file))),
+            "verdict": self.decision.verdict,
+            "loader": self.decision.trace.iter().find(|rule| rule.rule == "loader").map(|rule| &rule.detail),
+        });
+        NewEvent {
+            time: self.now,
+            kind: outcome.event.as_str().to_owned(),
+            actor: subject.clone(),
+            subject,
+            attempt: about.attempt,
+            data,
+        }
+    }
+
+    /// Whether anybody will look for it: all of a machine's packets, and what an operator has to mend.
+    fn is_worth_noting(&self) -> bool {
+        self.gathered.machine.is_some()
+            || self.client.is_netboot() && self.outcome.reply.is_some()
+            || matches!(self.outcome.event, EventKind::PoolEmpty | EventKind::Refused)
+    }
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Firmware => "firmware",
+        Stage::HttpFirmware => "http_firmware",
+        Stage::Ipxe(_) => "ipxe",
+        Stage::Other => "system",
+    }
+}
+
+/// The writes that put a lease in place. Each is checked against what the decision saw: a lease that changed
+/// meanwhile refuses the deed.
+fn lease_deed(world: &World, lease: &Lease, now: Timestamp) -> Deed {
+    let address = lease.address.to_string();
+    let mut deed = Deed::default();
+    for (index, value) in lease.unique(&Default::default()) {
+        if let Some(other) = world.leases.find(index, &value)
+            && other.key != address
+        {
+            deed = deed.delete(&Object::Lease(Arc::clone(other)));
+        }
+    }
+    match world.leases.get(&address) {
+        Some(present) => {
+            let mut next: Stored<Lease> = present.next(now);
+            next.spec = lease.clone();
+            deed.update(Object::Lease(Arc::new(next)))
+        }
+        None => deed.create(Object::Lease(Arc::new(Stored::new(address, lease.clone(), now)))),
+    }
+}
