@@ -4,6 +4,7 @@ pub mod app;
 pub mod boot;
 pub mod config;
 pub mod dhcp;
+pub mod listen;
 pub mod model;
 pub mod proto;
 pub mod render;
