@@ -5,6 +5,7 @@ pub mod boot;
 pub mod config;
 pub mod content;
 pub mod dhcp;
+pub mod listen;
 pub mod model;
 pub mod proto;
 pub mod render;

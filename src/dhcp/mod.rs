@@ -11,12 +11,14 @@ mod answer;
 mod classify;
 mod client_key;
 mod destination;
+mod frame;
 mod holds;
 mod link;
 mod options;
 mod outcome;
 mod pool;
 mod reply;
+pub mod service;
 
 pub use answer::{Facts, answer, quarantine};
 pub use classify::{Message, Unanswerable, classify};

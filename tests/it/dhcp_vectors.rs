@@ -10,7 +10,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use metalwright::boot::{BootData, Client, NextStage, Transport, next_stage};
+use metalwright::boot::loader::{NextStage, Transport, next_stage};
+use metalwright::boot::{BootData, Client};
 use metalwright::dhcp::{
     Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Link, Outcome, Query, Reply, answer,
     quarantine,

@@ -1,0 +1,105 @@
+//! A DHCP reply as an Ethernet frame, for a client that cannot be resolved yet.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::model::Mac;
+
+const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const IP_HEADER_BYTES: usize = 20;
+const UDP_HEADER_BYTES: usize = 8;
+const UDP: u8 = 17;
+const TTL: u8 = 64;
+
+/// The two ends of a datagram on the wire.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameEnds {
+    pub from_mac: Mac,
+    pub to_mac: Mac,
+    pub from: SocketAddrV4,
+    pub to: SocketAddrV4,
+}
+
+/// Ethernet, IPv4 and UDP headers around `payload`. Both checksums are real: clients that read raw
+/// frames see what offloading would leave undone. `None` when the payload is too long for a datagram.
+pub fn encode_frame(ends: &FrameEnds, payload: &[u8]) -> Option<Vec<u8>> {
+    let udp_bytes = u16::try_from(UDP_HEADER_BYTES + payload.len()).ok()?;
+    let ip_bytes = u16::try_from(IP_HEADER_BYTES + usize::from(udp_bytes)).ok()?;
+    let (from, to) = (*ends.from.ip(), *ends.to.ip());
+    let ip = ip_header(ip_bytes, from, to);
+    let udp = udp_header(ends, udp_bytes, payload);
+    let ethernet = [&ends.to_mac.0[..], &ends.from_mac.0, &ETHERTYPE_IPV4].concat();
+    Some([&ethernet[..], &ip, &udp, payload].concat())
+}
+
+/// RFC 791 3.1, without options, not to be fragmented.
+fn ip_header(total_bytes: u16, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
+    let [high, low] = total_bytes.to_be_bytes();
+    let fixed = |sum: [u8; 2]| {
+        let start = [0x45, 0x10, high, low, 0, 0, 0x40, 0, TTL, UDP, sum[0], sum[1]];
+        [&start[..], &from.octets(), &to.octets()].concat()
+    };
+    fixed(checksum(&[&fixed([0, 0])]).to_be_bytes())
+}
+
+/// RFC 768; a sum of zero is sent as all ones, because zero means there is none.
+fn udp_header(ends: &FrameEnds, udp_bytes: u16, payload: &[u8]) -> Vec<u8> {
+    let (source, target) = (ends.from.port().to_be_bytes(), ends.to.port().to_be_bytes());
+    let length = udp_bytes.to_be_bytes();
+    let pseudo = [&ends.from.ip().octets()[..], &ends.to.ip().octets(), &[0, UDP], &length].concat();
+    let header = |sum: [u8; 2]| [source, target, length, sum].concat();
+    let sum = match checksum(&[&pseudo, &header([0, 0]), payload]) {
+        0 => u16::MAX,
+        sum => sum,
+    };
+    header(sum.to_be_bytes())
+}
+
+/// RFC 1071 over the parts, each but the last of even length.
+fn checksum(parts: &[&[u8]]) -> u16 {
+    let byte = |at: Option<&u8>| u32::from(at.copied().unwrap_or(0));
+    let words = parts.iter().flat_map(|part| part.chunks(2));
+    let mut sum = words.map(|word| byte(word.first()) << 8 | byte(word.get(1))).fold(0u32, u32::wrapping_add);
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends() -> FrameEnds {
+        FrameEnds {
+            from_mac: Mac([2, 0, 0, 0, 0, 9]),
+            to_mac: Mac([2, 0, 0, 0, 0, 1]),
+            from: "10.0.0.1:67".parse().unwrap(),
+            to: "10.0.0.100:68".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_receiver_finds_both_checksums_right() {
+        for payload in [&b"odd"[..], b"even", &[0xff; 300]] {
+            let frame = encode_frame(&ends(), payload).unwrap();
+            let (ip, udp) = (&frame[14..34], &frame[34..]);
+            assert_eq!(checksum(&[ip]), 0);
+            let length = u16::try_from(udp.len()).unwrap().to_be_bytes();
+            let pseudo = [&ip[12..20], &[0, UDP], &length].concat();
+            assert_eq!(checksum(&[&pseudo, udp]), 0);
+            assert_eq!(&frame[..6], &ends().to_mac.0);
+            assert_eq!(usize::from(u16::from_be_bytes([ip[2], ip[3]])), frame.len() - 14);
+        }
+    }
+
+    #[test]
+    fn a_checksum_known_from_elsewhere_is_reproduced() {
+        // RFC 1071 3, the worked example.
+        assert_eq!(checksum(&[&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]]), !0xddf2);
+    }
+
+    #[test]
+    fn a_payload_no_datagram_can_carry_is_refused() {
+        assert_eq!(encode_frame(&ends(), &[0; 65_530]), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! Who holds a port we want, so that the error can name it. Reads `/proc`; best effort.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Processes and open files of one process that are looked at.
+const PROCESSES_MAX: usize = 8192;
+const FILES_MAX: usize = 4096;
+
+/// The transport of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Udp,
+    Tcp,
+}
+
+impl Protocol {
+    fn tables(self) -> [&'static str; 2] {
+        match self {
+            Protocol::Udp => ["/proc/net/udp", "/proc/net/udp6"],
+            Protocol::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Protocol::Udp => "UDP",
+            Protocol::Tcp => "TCP",
+        }
+    }
+}
+
+/// The process that listens on a port: `dnsmasq (pid 812)`. `None` when no one does, or when we
+/// may not see who.
+pub fn port_owner(protocol: Protocol, port: u16) -> Option<String> {
+    let tables = protocol.tables().map(|path| fs::read_to_string(path).unwrap_or_default());
+    let inodes: Vec<String> =
+        tables.iter().flat_map(|table| listeners(table, protocol, port)).map(str::to_owned).collect();
+    if inodes.is_empty() {
+        return None;
+    }
+    let targets: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let processes = fs::read_dir("/proc").ok()?.flatten().take(PROCESSES_MAX);
+    let mut numbered = processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
+    let owner = numbered.find(|entry| holds_any(&entry.path(), &targets))?;
+    let name = fs::read_to_string(owner.path().join("comm")).unwrap_or_default();
+    Some(format!("{} (pid {})", name.trim(), owner.file_name().to_string_lossy()))
+}
+
+/// Adds the owner of a busy port to the error of binding it.
+pub fn explain_bind(error: io::Error, protocol: Protocol, port: u16) -> io::Error {
+    let what = format!("{} port {port}", protocol.name());
+    let text = match error.kind() {
+        io::ErrorKind::AddrInUse => match port_owner(protocol, port) {
+            Some(owner) => format!("{what} is in use by {owner}: stop it, or listen elsewhere"),
+            None => format!("{what} is in use by another program: stop it, or listen elsewhere"),
+        },
+        io::ErrorKind::PermissionDenied => {
+            format!("{what} needs root or the capability CAP_NET_BIND_SERVICE")
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// Inodes of the sockets bound to `port` in a table of the kernel (proc(5), `/proc/net/tcp`).
+fn listeners(table: &str, protocol: Protocol, port: u16) -> impl Iterator<Item = &str> {
+    const LISTEN: &str = "0A";
+    table.lines().skip(1).filter_map(move |line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let local = columns.get(1)?.rsplit_once(':')?.1;
+        let listens = protocol == Protocol::Udp || columns.get(3) == Some(&LISTEN);
+        let bound = u16::from_str_radix(local, 16).ok() == Some(port);
+        columns.get(9).copied().filter(|_| bound && listens)
+    })
+}
+
+fn holds_any(process: &Path, targets: &[String]) -> bool {
+    let Ok(files) = fs::read_dir(process.join("fd")) else { return false };
+    files.flatten().take(FILES_MAX).any(|file| {
+        let target = fs::read_link(file.path()).unwrap_or_default();
+        targets.iter().any(|wanted| target.as_os_str() == wanted.as_str())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, UdpSocket};
+
+    #[test]
+    fn the_owner_of_a_bound_port_is_named() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let pid = format!("(pid {})", std::process::id());
+        assert!(port_owner(Protocol::Udp, port).unwrap().ends_with(&pid));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let error = TcpListener::bind(("127.0.0.1", port)).unwrap_err();
+        assert!(explain_bind(error, Protocol::Tcp, port).to_string().contains(&pid));
+    }
+
+    #[test]
+    fn only_the_lines_of_the_port_count() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+            \x20 1: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2\n\
+            \x20 2: 0100007F:0044 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2\n";
+        assert_eq!(listeners(table, Protocol::Udp, 67).collect::<Vec<_>>(), ["4711"]);
+        assert_eq!(listeners(table, Protocol::Tcp, 67).count(), 0);
+    }
+}
