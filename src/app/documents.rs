@@ -152,7 +152,14 @@ impl App {
         let repositories = repositories(&params)?;
         let callbacks = boot.attempt.as_ref().map(|attempt| Callbacks { base: self.base_url(boot, attempt) });
         let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
-        Ok(Input { variables: self.variables(boot), params, callbacks, repositories, salt_seed })
+        Ok(Input {
+            variables: self.variables(boot),
+            params,
+            callbacks,
+            repositories,
+            agent_token: None,
+            salt_seed,
+        })
     }
 
     fn base_url(&self, boot: &Boot, attempt: &BootAttempt) -> String {

@@ -17,6 +17,8 @@ pub struct Input {
     /// Absent where the render belongs to no boot attempt.
     pub callbacks: Option<Callbacks>,
     pub repositories: Vec<Repository>,
+    /// What the machine's agent proves itself with, where this render may hand it out.
+    pub agent_token: Option<String>,
     /// What the salts of `password_hash` come from: the machine's id. Need not be secret; must stay
     /// the same for the machine, or its documents change at every render.
     pub salt_seed: String,

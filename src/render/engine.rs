@@ -184,6 +184,7 @@ fn draw(
         params: input.params,
         callbacks: input.callbacks,
         repositories: input.repositories,
+        agent_token: input.agent_token,
         salt_seed: input.salt_seed,
     };
     let scope = Rc::new(Scope::new(input, deadline, limits.fuel));

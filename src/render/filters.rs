@@ -16,7 +16,7 @@ use crate::render::{password, quote};
 type Body = fn(&Value, &Kwargs, &Scope) -> TeraResult<Value>;
 
 /// Name, the arguments it takes, what it does.
-const FILTERS: [(&str, &[&str], Body); 13] = [
+const FILTERS: [(&str, &[&str], Body); 16] = [
     ("sh", &[], sh),
     ("json", &["pretty"], json),
     ("yaml", &[], yaml),
@@ -27,6 +27,9 @@ const FILTERS: [(&str, &[&str], Body); 13] = [
     ("prefix_length", &[], prefix_length),
     ("one_line", &[], one_line),
     ("preseed", &[], preseed),
+    ("ipxe", &[], ipxe),
+    ("grub", &[], grub),
+    ("pxelinux", &[], pxelinux),
     ("hex_ip", &[], hex_ip),
     ("dashed", &[], dashed),
     ("group_by", &["attribute"], group_by),
@@ -151,6 +154,21 @@ fn one_line(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
 
 fn preseed(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
     Ok(Value::from(quote::preseed_value(&text_of("preseed", value)?)))
+}
+
+/// Words of an iPXE command that mean nothing but themselves.
+fn ipxe(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+    Ok(Value::from(quote::ipxe_words(&text_of("ipxe", value)?)))
+}
+
+/// One quoted word of a GRUB command.
+fn grub(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+    Ok(Value::from(quote::grub_word(&text_of("grub", value)?)))
+}
+
+/// The rest of a line of a PXELINUX configuration.
+fn pxelinux(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+    Ok(Value::from(quote::pxelinux_text(&text_of("pxelinux", value)?)))
 }
 
 /// The name PXELINUX asks for: `10.0.0.5` is `0A000005`.

@@ -37,13 +37,14 @@ const SEGMENT: &AsciiSet = &CONTROLS
 type Body = fn(&Kwargs, &Scope) -> TeraResult<Value>;
 
 /// Name, the arguments it takes, what it does.
-const FUNCTIONS: [(&str, &[&str], Body); 8] = [
+const FUNCTIONS: [(&str, &[&str], Body); 9] = [
     ("param", &["name", "default"], param),
     ("has_param", &["name"], has_param),
     ("compose", &["name", "default"], compose),
     ("repos", &["tag"], repos),
     ("callback_url", &["event"], callback_url),
     ("file_url", &["path"], file_url),
+    ("agent_token", &[], agent_token),
     ("range", &["start", "end", "step", "step_by"], range),
     ("throw", &["message"], throw),
 ];
@@ -164,6 +165,13 @@ fn file_url(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
     let segments: Vec<String> =
         segments.iter().map(|segment| utf8_percent_encode(segment, SEGMENT).to_string()).collect();
     Ok(Value::from(format!("{}/{}", callback_base("file_url", scope)?, segments.join("/"))))
+}
+
+/// The token of the machine's agent, which is a secret. Empty where none was issued: in a preview.
+fn agent_token(_: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+    let Some(token) = &scope.agent_token else { return Ok(Value::from("")) };
+    scope.record_secret(&serde_json::Value::from(token.as_str()));
+    Ok(Value::from(token.as_str()))
 }
 
 fn callback_base<'a>(function: &str, scope: &'a Scope) -> TeraResult<&'a str> {

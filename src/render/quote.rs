@@ -19,6 +19,30 @@ pub(super) fn preseed_value(text: &str) -> String {
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" \\\n  ")
 }
 
+/// One line without control characters: what every loader's language needs.
+pub(super) fn pxelinux_text(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Words of an iPXE command. The language has no quotes: `${` would begin a setting, and `||`, `&&`, `;`
+/// or a word that begins with `#` would end the command, so these are broken up.
+pub(super) fn ipxe_words(text: &str) -> String {
+    let defused = |word: &str| match word {
+        "||" => "| |".to_owned(),
+        "&&" => "& &".to_owned(),
+        ";" => ",".to_owned(),
+        word if word.starts_with('#') => format!("'{word}"),
+        word => word.to_owned(),
+    };
+    let line = pxelinux_text(text).replace("${", "$ {");
+    line.split(' ').map(defused).collect::<Vec<_>>().join(" ")
+}
+
+/// One word of GRUB's shell, whose single quotes work as a POSIX shell's do.
+pub(super) fn grub_word(text: &str) -> String {
+    shell_word(&pxelinux_text(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +52,17 @@ mod tests {
         assert_eq!(preseed_value("in-target true; \\\n\necho done\n"), "in-target true; \\\n  echo done");
         assert_eq!(preseed_value("ends \\"), "ends");
         assert_eq!(preseed_value("plain"), "plain");
+    }
+
+    #[test]
+    fn no_text_can_end_a_line_or_a_command_of_a_loader() {
+        assert_eq!(pxelinux_text("one\nKERNEL x\r\t"), "one KERNEL x  ");
+        assert_eq!(
+            ipxe_words("a || b && c ; #d ${net0/mac}\nreboot"),
+            "a | | b & & c , '#d $ {net0/mac} reboot"
+        );
+        assert_eq!(ipxe_words("ds=nocloud;s=http://x/?a=1&&b||c#d"), "ds=nocloud;s=http://x/?a=1&&b||c#d");
+        assert_eq!(grub_word("it's $x;\nreboot"), r"'it'\''s $x; reboot'");
     }
 
     #[test]

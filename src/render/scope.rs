@@ -22,6 +22,7 @@ pub(super) struct Scope {
     pub params: Params,
     pub callbacks: Option<Callbacks>,
     pub repositories: Vec<Repository>,
+    pub agent_token: Option<String>,
     pub salt_seed: String,
     pub deadline: Instant,
     pub fuel: Cell<u64>,
@@ -46,6 +47,7 @@ impl Scope {
             params: input.params,
             callbacks: input.callbacks,
             repositories: input.repositories,
+            agent_token: input.agent_token,
             salt_seed: input.salt_seed,
             deadline,
             fuel: Cell::new(fuel),
@@ -133,6 +135,7 @@ pub(super) struct ScopeInput {
     pub params: Params,
     pub callbacks: Option<Callbacks>,
     pub repositories: Vec<Repository>,
+    pub agent_token: Option<String>,
     pub salt_seed: String,
 }
 

@@ -9,6 +9,6 @@ if disk=$(choose_disk 2>/tmp/metalwright-disk.err); then
 	debconf-set grub-installer/bootdev "$disk"
 	report log "installing on $disk" || true
 else
-	report failed "$(cat /tmp/metalwright-disk.err)"
+	report failed "$(cat /tmp/metalwright-disk.err)" || true
 	exit 1
 fi

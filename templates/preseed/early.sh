@@ -3,11 +3,12 @@
 # {{ bootenv.name }} for {{ machine.name }}: the beginning, before any disk is touched.
 set -eu
 {% include "snippets/shell/report-wget.sh" %}
+# The installer copies its own network configuration to the disk at 55 and unmounts it at 95.
+late=/usr/lib/finish-install.d/92metalwright
 prepare() {
-	fetch {{ file_url(path="disk.sh") | sh }} /tmp/metalwright-disk.sh
-	# The installer copies its own network configuration to the disk at 55 and unmounts it at 95.
-	fetch {{ file_url(path="late.sh") | sh }} /usr/lib/finish-install.d/92metalwright
-	chmod 755 /usr/lib/finish-install.d/92metalwright
+	fetch {{ file_url(path="disk.sh") | sh }} /tmp/metalwright-disk.sh &&
+		fetch {{ file_url(path="late.sh") | sh }} "$late" &&
+		chmod 755 "$late"
 }
 
 # A step that fails leaves the installer at its menu for ever; the server is told which it was.
@@ -24,7 +25,7 @@ watch_installer() {
 if prepare; then
 	report log 'the installer has read its answer file' || true
 else
-	report failed 'the installer could not fetch its scripts'
+	report failed 'the installer could not fetch its scripts' || true
 	exit 1
 fi
 # Descriptor 3 belongs to the installer's dialogue.

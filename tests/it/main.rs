@@ -6,5 +6,6 @@ mod dhcp_vectors;
 mod net;
 mod program;
 mod qemu;
+mod render;
 mod tidy;
 mod world;

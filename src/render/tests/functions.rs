@@ -198,3 +198,15 @@ fn a_filter_of_something_undefined_says_so() {
     assert!(problem.message.contains("not defined"), "{problem}");
     assert_eq!(problem.line, Some(2));
 }
+
+#[test]
+fn an_agents_token_is_a_secret_and_a_preview_has_none() {
+    let body = [("agent.toml", "token = {{ agent_token() | json }}")];
+    let given = Input { agent_token: Some("t0ken".to_owned()), ..input() };
+    let rendered = engine(&body).render("agent.toml", given, Limits::default()).unwrap();
+    assert_eq!(rendered.text, "token = \"t0ken\"");
+    assert!(rendered.provenance.secret);
+    let preview = engine(&body).render("agent.toml", input(), Limits::default()).unwrap();
+    assert_eq!(preview.text, "token = \"\"");
+    assert!(!preview.provenance.secret);
+}

@@ -50,6 +50,7 @@ fn input() -> Input {
         params: params(SecretAccess::Sealed),
         callbacks: Some(Callbacks { base: "http://10.0.0.1:8080/m/c4p".into() }),
         repositories: Vec::new(),
+        agent_token: None,
         salt_seed: "0198f000-0000-7000-8000-000000000001".into(),
     }
 }

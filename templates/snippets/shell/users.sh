@@ -19,7 +19,7 @@ authorize() {
 {% set groups = user.groups or [] %}
 # {{ user.name }}
 if ! chroot "$root" id {{ user.name | sh }} >/dev/null 2>&1; then
-	chroot "$root" useradd --create-home --shell /bin/bash --comment {{ user.full_name or "" | one_line | sh }} {{ user.name | sh }}
+	chroot "$root" useradd --create-home --shell /bin/bash --comment {{ (user.full_name or "") | one_line | sh }} {{ user.name | sh }}
 fi
 {% if groups -%}
 chroot "$root" usermod --append --groups {{ groups | join(sep=",") | sh }} {{ user.name | sh }}

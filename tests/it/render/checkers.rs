@@ -1,0 +1,76 @@
+//! The installers' own checkers: `debconf-set-selections -c` and `ksvalidator`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::content::cases;
+
+/// Where a tool is: on the PATH, or among those that `make deps` puts into the target directory.
+fn tool(name: &str, how_to_get_it: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let program = std::env::current_exe().unwrap();
+    folders.extend(program.ancestors().nth(3).map(|target| target.join("tools/bin")));
+    let found = folders.into_iter().map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("`{name}` is needed and not installed: {how_to_get_it}"))
+}
+
+#[test]
+fn debconf_accepts_every_preseed() {
+    let checker = tool("debconf-set-selections", "install the Debian package debconf");
+    for case in cases().into_iter().filter(|case| case.bootenv.starts_with("debian-")) {
+        let (name, answers) = case.answer_file();
+        let mut child = Command::new(&checker)
+            .args(["--checkonly", "--verbose"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(answers.as_bytes()).unwrap();
+        let done = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{name}: {said}");
+        for complaint in ["warning:", "error:"] {
+            assert!(!said.contains(complaint), "{name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn pykickstart_accepts_every_kickstart() {
+    let checker = tool(
+        "ksvalidator",
+        "run `make deps`, or put pykickstart into a virtual environment whose bin is on the PATH",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    for case in cases().into_iter().filter(|case| case.bootenv.starts_with("rocky-9")) {
+        let (name, answers) = case.answer_file();
+        let chosen = folder.path().join("disk.ks");
+        let answers = answers.replace("/tmp/metalwright-disk.ks", chosen.to_str().unwrap());
+        if !case.rehearses() {
+            write_disk_choice(&answers);
+            assert!(
+                std::fs::read_to_string(&chosen).unwrap().starts_with("ignoredisk --only-use=sda\n"),
+                "{name}"
+            );
+        }
+        let path = folder.path().join("answers.ks");
+        std::fs::write(&path, answers).unwrap();
+        let checks = ["--firsterror", "--followincludes", "--version", "RHEL9"];
+        let done = Command::new(&checker).args(checks).arg(&path).output().unwrap();
+        let said =
+            String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{name}: {said}");
+    }
+}
+
+/// Runs what the `%pre` section does once it has chosen /dev/sda: it writes the file that is included.
+fn write_disk_choice(answers: &str) {
+    let (_, rest) = answers.split_once("report log \"installing on").expect("%pre says what it installs on");
+    let (script, _) = rest.split_once("%end").unwrap();
+    let script = format!("report() {{ :; }}\ndisk=/dev/sda\nreport log \"installing on{script}");
+    let done = Command::new("/bin/sh").args(["-eu", "-c", &script]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}

@@ -1,0 +1,258 @@
+//! The pack `core`, a machine to render it for, and the documents that machine gets.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+
+use jiff::Timestamp;
+use metalwright::content;
+use metalwright::model::{Arch, Bootenv, BootenvKind, Stored, World};
+use metalwright::render::{
+    Callbacks, Engine, Input, Layer, Level, Limits, Params, Pool, Repository, SecretAccess,
+};
+use serde_json::{Map, Value, json};
+
+/// Plain texts of the secrets below: no document may carry them.
+pub const SECRETS: [&str; 2] = ["root's secret", "ada's secret"];
+
+const CAPABILITY: &str = "http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA";
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let mut world = World::default();
+    for object in content::core(Timestamp::UNIX_EPOCH).unwrap().objects {
+        world.put(object);
+    }
+    world
+});
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let pool = Arc::new(Pool::new(2).unwrap());
+    let templates = WORLD.templates.iter().map(|row| (row.key.clone(), row.spec.body.clone()));
+    let (engine, broken) = Engine::compile(&pool, templates);
+    assert!(broken.is_empty(), "templates that do not compile: {broken:#?}");
+    engine
+});
+
+/// One machine that boots one bootenv.
+pub struct Case {
+    pub bootenv: String,
+    /// `bios`, `uefi`, and what is special: `bios-rehearsal`, `uefi-site`.
+    pub variant: String,
+    firmware: &'static str,
+    params: Value,
+}
+
+/// Every bootenv under both kinds of firmware, as it comes and in rehearsal, and once with every param a site may set.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for bootenv in WORLD.bootenvs.iter() {
+        for firmware in ["bios", "uefi"] {
+            let mut case = |suffix: &str, params: Value| {
+                let variant = format!("{firmware}{suffix}");
+                cases.push(Case { bootenv: bootenv.key.clone(), variant, firmware, params });
+            };
+            case("", json!({}));
+            if bootenv.spec.kind == BootenvKind::Install {
+                case("-rehearsal", json!({"rehearse": true, "kernel_console": "ttyS0"}));
+            }
+            if bootenv.spec.kind == BootenvKind::Install && firmware == "uefi" {
+                case("-site", site());
+            }
+        }
+    }
+    cases
+}
+
+/// What a site may set, all of it, with texts that quoting has to withstand.
+fn site() -> Value {
+    json!({
+        "install_disk": "/dev/disk/by-id/nvme-eui.0025385b71b0a1c2",
+        "partitioning": "multi",
+        "filesystem": "xfs",
+        "uefi_boot_order": "unchanged",
+        "locale": "de_DE.UTF-8",
+        "keyboard": "de",
+        "timezone": "Europe/Berlin",
+        "ntp_servers": ["10.0.0.2", "ntp.example.org"],
+        "network": {"mode": "static", "address": "10.0.0.50", "prefix_length": 24, "gateway": "10.0.0.1"},
+        "dns_servers": ["10.0.0.2", "10.0.0.3"],
+        "dns_search": ["example.org"],
+        "proxy": "http://10.0.0.4:3128/",
+        "users": [
+            {"name": "ada", "full_name": "Ada's account", "sudo": true, "groups": ["adm"], "ssh_keys": ["ssh-ed25519 AAAAada ada's key"]},
+            {"name": "guest"}
+        ],
+        "user_passwords": {"ada": "ada's secret"},
+        "root_password": "root's secret",
+        "ssh_keys": ["ssh-ed25519 AAAAops ops@example.org"],
+        "packages": ["vim", "tmux"],
+        "debian_mirror": {"protocol": "https", "host": "mirror.example.org", "directory": "/debian"},
+        "debian_services": ["updates"],
+        "rocky_mirror": "http://mirror.example.org/rocky/",
+        "kernel_console": "tty0 ttyS0,115200n8",
+        "kernel_options": "mitigations=off quiet",
+        "late_script": "echo 'it is done' >/etc/motd",
+    })
+}
+
+fn params(own: &Value) -> Params {
+    let own = own.as_object().unwrap().clone();
+    for (name, value) in &own {
+        let declared = WORLD.params.get(name).unwrap_or_else(|| panic!("param {name} is declared"));
+        assert_eq!(metalwright::model::check_schema(&declared.spec.schema, value, name), []);
+    }
+    let defaults: Map<String, Value> =
+        WORLD.params.iter().filter_map(|row| Some((row.key.clone(), row.spec.default.clone()?))).collect();
+    let secrets: BTreeSet<String> =
+        WORLD.params.iter().filter(|row| row.spec.secret).map(|row| row.key.clone()).collect();
+    let layers = vec![Layer::new(Level::Machine, own), Layer::new(Level::Default, defaults)];
+    Params::new(layers, secrets, SecretAccess::Open)
+}
+
+fn variables(bootenv: &Bootenv) -> Map<String, Value> {
+    let artifact = bootenv.arches.get(&Arch::Amd64).map(|files| files.artifact.clone()).unwrap_or_default();
+    let all = json!({
+        "machine": {
+            "id": "0192d6a0-0000-7000-8000-000000000001", "name": "web1.example.org", "short_name": "web1",
+            "domain": "example.org", "arch": "amd64", "kernel_arch": "x86_64",
+            "macs": ["52:54:00:aa:00:01"], "mac": "52:54:00:aa:00:01", "address": "10.0.0.50",
+            "smbios_uuid": "b8945908-d6a6-41a9-611d-74a6ab80b83d", "serial": "ABC123", "labels": {},
+        },
+        "bootenv": {
+            "name": bootenv.name, "kind": bootenv.kind, "os": bootenv.os,
+            "artifact_url": format!("http://10.0.0.1:8080/artifacts/{artifact}"),
+        },
+        "stage": {"name": "install"},
+        "server": {
+            "address": "10.0.0.1", "http": "http://10.0.0.1:8080", "tftp": "10.0.0.1",
+            "api": "https://10.0.0.1:8443", "api_fingerprint": "sha256:00ff",
+        },
+    });
+    all.as_object().unwrap().clone()
+}
+
+fn repositories() -> Vec<Repository> {
+    let repository = |tag: &str, package_type: &str| Repository {
+        tag: tag.to_owned(),
+        url: format!("http://10.0.0.4/{tag}"),
+        package_type: package_type.to_owned(),
+        components: vec!["main".to_owned()],
+        ..Repository::default()
+    };
+    vec![repository("tools-deb", "apt"), repository("tools-rpm", "yum")]
+}
+
+/// A render without anything around it, for one template and variables of its own.
+pub fn render(template: &str, variables: &Value) -> String {
+    let input = Input {
+        variables: variables.as_object().unwrap().clone(),
+        params: params(&json!({})),
+        callbacks: None,
+        repositories: Vec::new(),
+        agent_token: None,
+        salt_seed: String::new(),
+    };
+    ENGINE.render(template, input, Limits::default()).unwrap_or_else(|problem| panic!("{problem:#?}")).text
+}
+
+/// The scripts of tasks, rendered with every param a site may set.
+pub fn task_scripts() -> Vec<(String, String)> {
+    let case = Case { bootenv: "local".into(), variant: "task".into(), firmware: "bios", params: site() };
+    let templates = WORLD.tasks.iter().flat_map(|row| row.spec.templates.iter());
+    templates
+        .map(|template| (template.name.clone(), case.render(template.template.as_ref().unwrap())))
+        .collect()
+}
+
+impl Case {
+    fn spec(&self) -> Arc<Stored<Bootenv>> {
+        Arc::clone(WORLD.bootenvs.get(&self.bootenv).unwrap())
+    }
+
+    pub fn is_install(&self) -> bool {
+        self.spec().spec.kind == BootenvKind::Install
+    }
+
+    pub fn rehearses(&self) -> bool {
+        self.params.get("rehearse") == Some(&json!(true))
+    }
+
+    fn input(&self, boot: Option<Value>) -> Input {
+        let mut variables = variables(&self.spec().spec);
+        variables.extend(boot.map(|boot| ("boot".to_owned(), boot)));
+        Input {
+            variables,
+            params: params(&self.params),
+            callbacks: Some(Callbacks { base: CAPABILITY.to_owned() }),
+            repositories: if self.variant.ends_with("-site") { repositories() } else { Vec::new() },
+            agent_token: Some("agent-token".to_owned()),
+            salt_seed: "0192d6a0-0000-7000-8000-000000000001".to_owned(),
+        }
+    }
+
+    fn render(&self, template: &str) -> String {
+        self.checked(template, ENGINE.render(template, self.input(None), Limits::default()))
+    }
+
+    fn checked<E: std::fmt::Debug>(
+        &self,
+        what: &str,
+        done: Result<metalwright::render::Rendered, E>,
+    ) -> String {
+        done.unwrap_or_else(|problem| panic!("{} {} {what}: {problem:#?}", self.bootenv, self.variant)).text
+    }
+
+    /// The kernel's command line, on one line as the program makes it.
+    pub fn cmdline(&self) -> String {
+        let body = &self.spec().spec.boot_params;
+        let text =
+            self.checked("boot_params", ENGINE.render_inline(body, self.input(None), Limits::default()));
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn boot(&self) -> Value {
+        let spec = self.spec();
+        let Some(files) = spec.spec.arches.get(&Arch::Amd64) else {
+            return json!({"firmware": self.firmware, "loader": "ipxe"});
+        };
+        let file = |path: &String| {
+            let name = path.rsplit('/').next().unwrap();
+            json!({"name": name, "url": format!("{CAPABILITY}/{name}"), "path": format!("m/3q2-7wAAAAAAAAAAAAAAAA/{name}")})
+        };
+        json!({
+            "cmdline": self.cmdline(), "kernel": file(&files.kernel),
+            "initrds": files.initrds.iter().map(file).collect::<Vec<_>>(),
+            "attempt": 1, "firmware": self.firmware, "loader": "ipxe",
+        })
+    }
+
+    /// What each loader is given.
+    pub fn loader_scripts(&self) -> Vec<(String, String)> {
+        let what = if self.is_install() { "boot" } else { "local" };
+        let names = [format!("ipxe/{what}.ipxe"), format!("grub/{what}.cfg"), format!("pxelinux/{what}.cfg")];
+        let render = |name: String| {
+            let done = ENGINE.render(&name, self.input(Some(self.boot())), Limits::default());
+            (name.clone(), self.checked(&name, done))
+        };
+        names.into_iter().map(render).collect()
+    }
+
+    /// What the loaders and the installer are given, by name.
+    pub fn documents(&self) -> Vec<(String, String)> {
+        let mut documents = self.loader_scripts();
+        if self.is_install() {
+            documents.push(("cmdline".to_owned(), self.cmdline() + "\n"));
+        }
+        for template in &self.spec().spec.templates {
+            documents.push((template.path.clone(), self.render(template.template.as_ref().unwrap())));
+        }
+        documents
+    }
+
+    /// The file with the installer's answers: the first of the bootenv.
+    pub fn answer_file(&self) -> (String, String) {
+        let spec = self.spec();
+        let first = spec.spec.templates.first().unwrap();
+        let name = format!("{}/{}/{}", self.bootenv, self.variant, first.path);
+        (name, self.render(first.template.as_ref().unwrap()))
+    }
+}

@@ -1,0 +1,135 @@
+//! What ships, rendered: every bootenv for both kinds of firmware and all three loaders, compared with what is
+//! recorded under `tests/vectors/render`, and given to the installers' own checkers.
+//!
+//! `METALWRIGHT_BLESS=1` records what is rendered now; read the difference before committing it.
+
+mod checkers;
+mod content;
+mod loaders;
+mod scripts;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use content::{Case, cases};
+
+fn vectors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/render")
+}
+
+/// Every file below a folder, by its path there.
+fn recorded(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                found.insert(name, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+fn rendered() -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for case in cases() {
+        for (name, text) in case.documents() {
+            all.insert(format!("{}/{}/{name}", case.bootenv, case.variant), text);
+        }
+    }
+    all
+}
+
+/// The first line that differs, for a message.
+fn first_difference(recorded: &str, rendered: &str) -> String {
+    let pairs = recorded.lines().zip(rendered.lines()).enumerate();
+    for (i, (was, is)) in pairs {
+        if was != is {
+            return format!("line {}:\n    recorded {was}\n    rendered {is}", i + 1);
+        }
+    }
+    format!("recorded {} lines, rendered {}", recorded.lines().count(), rendered.lines().count())
+}
+
+#[test]
+fn every_shipped_bootenv_renders_as_recorded() {
+    let (now, before) = (rendered(), recorded(&vectors()));
+    if std::env::var_os("METALWRIGHT_BLESS").is_some() {
+        let _ = fs::remove_dir_all(vectors());
+        for (name, text) in &now {
+            let path = vectors().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        return;
+    }
+    let names: BTreeSet<&String> = now.keys().chain(before.keys()).collect();
+    let differences: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| match (before.get(name), now.get(name)) {
+            (Some(was), Some(is)) if was == is => None,
+            (Some(was), Some(is)) => Some(format!("{name}: {}", first_difference(was, is))),
+            (None, _) => Some(format!("{name}: rendered and not recorded")),
+            (_, None) => Some(format!("{name}: recorded and no longer rendered")),
+        })
+        .collect();
+    assert!(
+        differences.is_empty(),
+        "{} documents differ; if they should, record them with METALWRIGHT_BLESS=1\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
+#[test]
+fn a_second_render_gives_the_same_bytes() {
+    assert!(rendered() == rendered());
+}
+
+#[test]
+fn a_rehearsal_names_no_disk() {
+    let rehearsals: Vec<Case> = cases().into_iter().filter(|case| case.rehearses()).collect();
+    assert_eq!(rehearsals.len(), 4, "two installers under two kinds of firmware");
+    for case in rehearsals {
+        let (name, answers) = case.answer_file();
+        let code = answers.lines().filter(|line| !line.trim_start().starts_with('#'));
+        for line in code {
+            for word in
+                ["partman", "grub-installer", "clearpart", "autopart", "ignoredisk", "bootloader", "zerombr"]
+            {
+                assert!(!line.contains(word), "{name}: {line}");
+            }
+            assert!(!line.replace("/dev/null", "").contains("/dev/"), "{name}: {line}");
+        }
+        let done = answers.find("/done'").unwrap_or_else(|| panic!("{name} reports done"));
+        let off = answers.find("poweroff -f").unwrap_or_else(|| panic!("{name} powers off"));
+        assert!(done < off, "{name} reports before it powers off");
+    }
+}
+
+#[test]
+fn an_installation_reports_failure_and_success() {
+    for case in cases().into_iter().filter(|case| case.is_install() && !case.rehearses()) {
+        let all = case.documents().into_iter().map(|(_, text)| text).collect::<String>();
+        for report in ["report done", "report failed", "report log"] {
+            assert!(all.contains(report), "{} {}: {report}", case.bootenv, case.variant);
+        }
+    }
+}
+
+#[test]
+fn secrets_are_hashed_before_they_are_written() {
+    for case in cases() {
+        for (name, text) in case.documents() {
+            for secret in content::SECRETS {
+                assert!(!text.contains(secret), "{} {name} carries `{secret}`", case.bootenv);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+#!/bin/sh
+# debian-12-install for web1.example.org: the end, with the new system in $root.
+set -eu
+root=/target
+log=/var/log/metalwright-late.log
+exec </dev/null >"$log" 2>&1
+# report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm.
+report() {
+	case $1 in
+	done) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/done' ;;
+	failed) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/failed' ;;
+	*) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/log' ;;
+	esac
+	fetch "$report_url" /dev/null --header='Content-Type: text/plain' --post-data="$2"
+}
+
+# fetch URL FILE [WGET OPTIONS]: tried five times.
+fetch() {
+	fetch_url=$1
+	fetch_file=$2
+	shift 2
+	wget -q -T 20 --no-proxy --tries=5 --waitretry=5 --retry-connrefused \
+		--retry-on-http-error=408,429,500,502,503,504 "$@" -O "$fetch_file" "$fetch_url"
+}
+
+ended() {
+	code=$?
+	mkdir -p "$root/var/log/installer" && cp "$log" "$root/var/log/installer/" || true
+	if [ "$code" -ne 0 ]; then
+		report failed "late.sh ended with $code: $(tail -n 5 "$log")" || true
+	fi
+	exit "$code"
+}
+trap ended EXIT
+
+# authorize USER HOME: the keys on standard input may log in as the user.
+authorize() {
+	mkdir -p "$root$2/.ssh"
+	cat >"$root$2/.ssh/authorized_keys"
+	chmod 700 "$root$2/.ssh"
+	chmod 600 "$root$2/.ssh/authorized_keys"
+	chroot "$root" chown -R "$1:" "$2/.ssh"
+	if [ -x "$root/usr/sbin/restorecon" ]; then
+		chroot "$root" restorecon -R "$2/.ssh" || true
+	fi
+}
+
+# ada
+if ! chroot "$root" id 'ada' >/dev/null 2>&1; then
+	chroot "$root" useradd --create-home --shell /bin/bash --comment 'Ada'\''s account' 'ada'
+fi
+chroot "$root" usermod --append --groups 'adm' 'ada'
+printf '%s:%s\n' 'ada' '$6$q1FdDRcX3Th6O4Lw$o2cakJA4L2XkPuMi7GO8oqPdMK5bGneEKSPoPbvt.GtrylENOgTRlO.GasDDq6T8wpot5B8XLF.oNd30ZAJ8W1' | chroot "$root" chpasswd --encrypted
+mkdir -p "$root/etc/sudoers.d"
+echo 'ada ALL=(ALL:ALL) ALL' >"$root/etc/sudoers.d/"'ada'
+chmod 440 "$root/etc/sudoers.d/"'ada'
+printf '%s\n' 'ssh-ed25519 AAAAada ada'\''s key' 'ssh-ed25519 AAAAops ops@example.org' | authorize 'ada' '/home/ada'
+
+# guest
+if ! chroot "$root" id 'guest' >/dev/null 2>&1; then
+	chroot "$root" useradd --create-home --shell /bin/bash --comment '' 'guest'
+fi
+
+mkdir -p "$root/etc/systemd/timesyncd.conf.d"
+printf '[Time]\nNTP=%s\n' '10.0.0.2 ntp.example.org' >"$root/etc/systemd/timesyncd.conf.d/site.conf"
+
+for link in /sys/class/net/*; do
+	[ "$(cat "$link/address")" = '52:54:00:aa:00:01' ] || continue
+	cat >"$root/etc/network/interfaces" <<-END
+	# Written when this system was installed.
+	source /etc/network/interfaces.d/*
+
+	auto lo
+	iface lo inet loopback
+
+	auto ${link##*/}
+	iface ${link##*/} inet static
+		address 10.0.0.50/24
+		gateway 10.0.0.1
+	END
+	break
+done
+{ echo nameserver '10.0.0.2'; echo nameserver '10.0.0.3'; echo search 'example.org'; } >"$root/etc/resolv.conf"
+
+
+mkdir -p "$root/usr/local/bin" "$root/etc/metalwright"
+fetch 'http://10.0.0.1:8080/agent/amd64' "$root/usr/local/bin/metalwright"
+chmod 755 "$root/usr/local/bin/metalwright"
+(umask 077 && fetch 'http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/agent.toml' "$root/etc/metalwright/agent.toml")
+cat >"$root/etc/systemd/system/metalwright-agent.service" <<'END'
+[Unit]
+Description=Metalwright agent: runs this machine's jobs
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=/usr/local/bin/metalwright agent --config /etc/metalwright/agent.toml
+Restart=always
+RestartSec=10
+
+[Install]
+WantedBy=multi-user.target
+END
+if [ -x "$root/usr/sbin/restorecon" ]; then
+	chroot "$root" restorecon -R /usr/local/bin /etc/metalwright /etc/systemd/system || true
+fi
+chroot "$root" systemctl enable metalwright-agent.service
+
+# The param late_script, run inside the new system.
+printf '%s\n' 'echo '\''it is done'\'' >/etc/motd' >"$root/root/late-script.sh"
+chroot "$root" /bin/sh -e /root/late-script.sh
+rm -f "$root/root/late-script.sh"
+
+sync
+report done 'the installation is complete'
