@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::jobs::{acts_for, deadline, seen, timeout_seconds};
-use crate::app::moves::{Moving, job_key};
+use crate::app::moves::Moving;
 use crate::app::{App, Ctx, Error};
 use crate::model::{Job, JobReport, JobState, Machine, Noun, Problem, Stored, World};
 use crate::store::Deed;
@@ -182,9 +182,4 @@ fn reported(
         }
     }
     Ok(Some(next))
-}
-
-/// The key of a job by its id.
-pub fn key(id: Uuid) -> String {
-    job_key(id)
 }

@@ -20,6 +20,8 @@ pub mod moves;
 pub mod notes;
 mod params;
 pub mod reports;
+#[cfg(test)]
+mod run_tests;
 pub mod runs;
 pub mod usable;
 

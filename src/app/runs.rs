@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::app::moves::Moving;
 use crate::app::{App, Ctx, Error, usable};
 use crate::model::{BootenvKind, Machine, MachineState, Run, Step, StepKind, Stored, World};
-use crate::workflow::params::{At, find_param};
 use crate::workflow::{expand, step};
 
 /// The boolean param that makes a run a rehearsal.
@@ -167,6 +165,6 @@ fn rehearses(machine: &Machine, steps: &[Step], world: &World) -> bool {
         step.kind == StepKind::Bootenv && bootenv.is_some_and(|b| b.spec.kind == BootenvKind::Install)
     };
     let stage = steps.iter().find(installs).or(steps.first()).and_then(|step| world.stages.get(&step.stage));
-    let at = At { machine, stage: stage.map(|stage| &stage.spec) };
-    find_param(world, at, REHEARSE).and_then(Value::as_bool).unwrap_or(false)
+    let params = usable::params(world, machine, stage.map(|stage| &stage.spec));
+    matches!(params.get(REHEARSE), Ok(Some(found)) if found.value.as_bool() == Some(true))
 }

@@ -1,15 +1,19 @@
 //! Whether a machine could go through the steps of a run, as far as its content shows beforehand.
 
-use crate::model::{ArtifactState, Bootenv, Machine, Step, StepKind, Stored, World};
-use crate::workflow::params::{At, unset};
+use std::collections::BTreeSet;
+
+use crate::app::boot::artifact_fault;
+use crate::app::params::{layers, secrets};
+use crate::model::{Bootenv, Machine, Stage, Step, StepKind, Stored, World};
+use crate::render::{Params, SecretAccess};
 
 /// What stands in the way of a run of `steps` on a machine, all at once.
 pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for step in steps {
-        let at = At { machine, stage: world.stages.get(&step.stage).map(|stage| &stage.spec) };
+        let stage = world.stages.get(&step.stage).map(|stage| &stage.spec);
         let required = match step.kind {
-            StepKind::Stage => at.stage.map(|stage| &stage.required_params),
+            StepKind::Stage => stage.map(|stage| &stage.required_params),
             StepKind::Task => world.tasks.get(&step.name).map(|task| &task.spec.required_params),
             StepKind::Bootenv => {
                 let bootenv = world.bootenvs.get(&step.name);
@@ -19,13 +23,20 @@ pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String>
                 bootenv.map(|bootenv| &bootenv.spec.required_params)
             }
         };
-        for param in unset(world, at, required.into_iter().flatten()) {
+        let Some(required) = required.filter(|required| !required.is_empty()) else { continue };
+        let params = params(world, machine, stage);
+        for param in required.iter().filter(|name| params.level_of(name).is_none()) {
             found.push(format!("the param `{param}` is not set ({} requires it)", step.name));
         }
     }
-    let mut told = std::collections::BTreeSet::new();
+    let mut told = BTreeSet::new();
     found.retain(|problem| told.insert(problem.clone()));
     found
+}
+
+/// The params of a machine in a stage, secrets sealed.
+pub(super) fn params(world: &World, machine: &Machine, stage: Option<&Stage>) -> Params {
+    Params::new(layers(world, Some(machine), stage), secrets(world), SecretAccess::Sealed)
 }
 
 /// What keeps a machine from booting a bootenv: no kernel for its architecture, an artifact that is not
@@ -34,29 +45,13 @@ pub fn bootenv_problems(machine: &Machine, bootenv: &Stored<Bootenv>, world: &Wo
     let name = &bootenv.key;
     let mut found: Vec<String> =
         bootenv.faults.iter().map(|fault| format!("bootenv `{name}`: {fault}")).collect();
-    if bootenv.spec.arches.is_empty() {
-        return found;
-    }
-    let Some(files) = bootenv.spec.arches.get(&machine.arch) else {
-        found.push(format!("bootenv `{name}` has no kernel for {}", machine.arch));
-        return found;
-    };
-    let artifact = &files.artifact;
-    match world.artifacts.get(artifact) {
-        None => found.push(format!(
-            "bootenv `{name}` needs the artifact `{artifact}`, which does not exist: \
-             `metalwright artifacts add {artifact} --dir DIR`"
-        )),
-        Some(stored) if stored.status.state != ArtifactState::Ready => {
-            let reason = match stored.status.reason.as_str() {
-                "" => "it is still being read",
-                reason => reason,
-            };
-            found.push(format!(
-                "bootenv `{name}` needs the artifact `{artifact}`, which is not ready: {reason}"
-            ));
-        }
-        Some(_) => {}
+    if !bootenv.spec.arches.is_empty() {
+        let files = bootenv.spec.arches.get(&machine.arch);
+        let fault = match files {
+            None => Some(format!("it has no kernel for {}", machine.arch)),
+            Some(files) => artifact_fault(world, &files.artifact),
+        };
+        found.extend(fault.map(|fault| format!("bootenv `{name}`: {fault}")));
     }
     found
 }
