@@ -9,14 +9,22 @@ pub mod artifacts;
 mod attempts;
 mod boot;
 mod ctx;
+pub mod deadlines;
 mod documents;
 mod error;
 pub mod files;
+pub mod job_reports;
+pub mod jobs;
 mod leases;
 pub mod loaders;
+pub mod moves;
 pub mod notes;
 mod params;
 pub mod reports;
+#[cfg(test)]
+mod run_tests;
+pub mod runs;
+pub mod usable;
 
 pub use ctx::{Actor, Ctx};
 pub use error::Error;
@@ -200,32 +208,17 @@ impl App {
     /// Carries something that happened to a machine into its status, with the events that say so.
     ///
     /// # Errors
-    /// As [`App::change`].
+    /// As [`App::move_machine`].
     pub(crate) async fn flow(
         &self,
         ctx: &Ctx,
         machine: &str,
         mut happens: impl FnMut(&mut Flow<'_>),
-    ) -> Result<Stored<Machine>, Error> {
-        self.change::<Machine>(machine, ctx.now, |next| {
-            let before = next.status.boot_attempt.as_ref().map(|attempt| attempt.id);
-            let happened = {
-                let world = self.world();
-                let mut flow = Flow::new(&mut next.status, &world, ctx.now);
-                happens(&mut flow);
-                flow.finish()
-            };
-            let attempt = next.status.boot_attempt.as_ref().map(|attempt| attempt.id).or(before);
-            let event = |happened: crate::workflow::Happened| NewEvent {
-                time: ctx.now,
-                kind: happened.kind.to_owned(),
-                subject: next.subject(),
-                actor: ctx.actor.to_string(),
-                attempt,
-                data: happened.data,
-            };
-            Ok(happened.into_iter().map(event).collect())
-        })
-        .await
+    ) -> Result<Arc<Stored<Machine>>, Error> {
+        let moved = self.move_machine(ctx, machine, |world, moving| {
+            moving.flow((ctx, world), &mut happens);
+            Ok(())
+        });
+        Ok(moved.await?.0)
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::model::{AfterJob, Job, JobState, MachineState, StepState};
+use crate::model::{AfterJob, Job, JobState, StepState};
 
 use super::rules::Flow;
 use super::{BACK_OFF_SECONDS_MAX, JOBS_PER_STEP_MAX};
@@ -135,11 +135,10 @@ impl Flow<'_> {
         }
     }
 
-    /// Whether the run stopped at a failed or held step that `retry` can go on from.
-    pub fn can_retry(&self) -> bool {
-        let paused = self.status.run.as_ref().is_some_and(|run| run.paused);
-        let stopped = matches!(self.status.state, MachineState::Failed | MachineState::Held);
-        self.runs() && stopped && (!paused || self.status.state == MachineState::Failed)
+    /// The job under way does not exist any more.
+    pub fn job_gone(&mut self) {
+        self.status.job = None;
+        self.advance();
     }
 }
 

@@ -2,14 +2,12 @@
 //!
 //! `expand` makes the list of steps of a run. `step` says what is to happen at the present step.
 //! [`Flow`] carries what has happened into a machine's status: `rules` has the life of a run and the
-//! states of a machine, `boot` what power-ons do to it, `jobs` what tasks do. `params` looks up the
-//! few param values that a workflow depends on. Nothing here does I/O or knows the time; commits and
-//! events are the business of `app`. Start with `rules`.
+//! states of a machine, `boot` what power-ons do to it, `jobs` what tasks do. Nothing
+//! here does I/O or knows the time; commits and events are the business of `app`. Start with `rules`.
 
 mod boot;
 pub mod expand;
 mod jobs;
-pub mod params;
 mod rules;
 pub mod step;
 #[cfg(test)]

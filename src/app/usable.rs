@@ -1,0 +1,57 @@
+//! Whether a machine could go through the steps of a run, as far as its content shows beforehand.
+
+use std::collections::BTreeSet;
+
+use crate::app::boot::artifact_fault;
+use crate::app::params::{layers, secrets};
+use crate::model::{Bootenv, Machine, Stage, Step, StepKind, Stored, World};
+use crate::render::{Params, SecretAccess};
+
+/// What stands in the way of a run of `steps` on a machine, all at once.
+pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for step in steps {
+        let stage = world.stages.get(&step.stage).map(|stage| &stage.spec);
+        let required = match step.kind {
+            StepKind::Stage => stage.map(|stage| &stage.required_params),
+            StepKind::Task => world.tasks.get(&step.name).map(|task| &task.spec.required_params),
+            StepKind::Bootenv => {
+                let bootenv = world.bootenvs.get(&step.name);
+                found.extend(
+                    bootenv.into_iter().flat_map(|bootenv| bootenv_problems(machine, bootenv, world)),
+                );
+                bootenv.map(|bootenv| &bootenv.spec.required_params)
+            }
+        };
+        let Some(required) = required.filter(|required| !required.is_empty()) else { continue };
+        let params = params(world, machine, stage);
+        for param in required.iter().filter(|name| params.level_of(name).is_none()) {
+            found.push(format!("the param `{param}` is not set ({} requires it)", step.name));
+        }
+    }
+    let mut told = BTreeSet::new();
+    found.retain(|problem| told.insert(problem.clone()));
+    found
+}
+
+/// The params of a machine in a stage, secrets sealed.
+pub(super) fn params(world: &World, machine: &Machine, stage: Option<&Stage>) -> Params {
+    Params::new(layers(world, Some(machine), stage), secrets(world), SecretAccess::Sealed)
+}
+
+/// What keeps a machine from booting a bootenv: no kernel for its architecture, an artifact that is not
+/// there, faults that came up when it was used before.
+pub fn bootenv_problems(machine: &Machine, bootenv: &Stored<Bootenv>, world: &World) -> Vec<String> {
+    let name = &bootenv.key;
+    let mut found: Vec<String> =
+        bootenv.faults.iter().map(|fault| format!("bootenv `{name}`: {fault}")).collect();
+    if !bootenv.spec.arches.is_empty() {
+        let files = bootenv.spec.arches.get(&machine.arch);
+        let fault = match files {
+            None => Some(format!("it has no kernel for {}", machine.arch)),
+            Some(files) => artifact_fault(world, &files.artifact),
+        };
+        found.extend(fault.map(|fault| format!("bootenv `{name}`: {fault}")));
+    }
+    found
+}
