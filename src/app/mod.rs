@@ -4,8 +4,19 @@
 //! One file a subject. [`App`] holds what they share; each use case takes a [`Ctx`], reads the world,
 //! builds a deed and commits it.
 
+pub mod auth;
 mod ctx;
 mod error;
+mod fields;
+mod filter;
+pub mod list;
+pub mod objects;
+pub mod patch;
+pub mod rules;
+pub mod secrets;
+#[cfg(test)]
+pub mod testing;
+pub mod view;
 
 pub use ctx::{Actor, Ctx};
 pub use error::Error;
@@ -14,6 +25,8 @@ use std::sync::RwLockReadGuard;
 
 use jiff::Timestamp;
 
+use crate::app::rules::Checks;
+use crate::app::secrets::Secrets;
 use crate::model::{Event, HasTable, NewEvent, Noun, Stored, World};
 use crate::store::{self, Deed, SharedStore};
 
@@ -23,11 +36,18 @@ const STALE_RETRIES_MAX: usize = 16;
 /// Everything the use cases share.
 pub struct App {
     store: SharedStore,
+    secrets: Secrets,
+    checks: Checks,
 }
 
 impl App {
-    pub fn new(store: SharedStore) -> Self {
-        App { store }
+    pub fn new(store: SharedStore, secrets: Secrets) -> Self {
+        App { store, secrets, checks: Checks::default() }
+    }
+
+    /// With what other modules know about values.
+    pub fn with_checks(self, checks: Checks) -> Self {
+        App { checks, ..self }
     }
 
     /// The snapshot of all objects. Do not hold it over an await.
