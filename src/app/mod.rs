@@ -9,11 +9,13 @@ mod ctx;
 mod error;
 mod fields;
 mod filter;
+pub mod history;
 pub mod list;
 pub mod objects;
 pub mod patch;
 pub mod rules;
 pub mod secrets;
+mod start;
 #[cfg(test)]
 pub mod testing;
 pub mod view;
@@ -27,7 +29,7 @@ use jiff::Timestamp;
 
 use crate::app::rules::Checks;
 use crate::app::secrets::Secrets;
-use crate::model::{Event, HasTable, NewEvent, Noun, Stored, World};
+use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, World};
 use crate::store::{self, Deed, SharedStore};
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
@@ -38,6 +40,12 @@ pub struct App {
     store: SharedStore,
     secrets: Secrets,
     checks: Checks,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
 }
 
 impl App {
@@ -66,6 +74,12 @@ impl App {
         let world = self.world();
         let table: &crate::model::Table<T> = world.table();
         table.resolve(reference).cloned().ok_or_else(|| Error::not_found::<T>(reference))
+    }
+
+    /// How many objects of each kind there are, in the order of `Kind::ALL`.
+    pub fn counts(&self) -> [usize; Kind::ALL.len()] {
+        let world = self.world();
+        Kind::ALL.map(|kind| world.count(kind))
     }
 
     async fn commit(&self, deed: Deed) -> Result<Vec<Event>, Error> {

@@ -124,6 +124,13 @@ macro_rules! world {
                 }
             }
 
+            /// How many objects of a kind there are.
+            pub fn count(&self, kind: Kind) -> usize {
+                match kind {
+                    $(Kind::$noun => self.$table.len(),)*
+                }
+            }
+
             pub fn contains(&self, kind: Kind, key: &str) -> bool {
                 match kind {
                     $(Kind::$noun => self.$table.get(key).is_some(),)*
