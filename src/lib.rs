@@ -1,10 +1,12 @@
 //! Metalwright: one server that takes a machine from power-on to a finished installation.
 
+pub mod api;
 pub mod app;
 pub mod boot;
 pub mod config;
 pub mod content;
 pub mod dhcp;
+pub mod events;
 pub mod listen;
 pub mod model;
 pub mod proto;

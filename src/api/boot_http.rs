@@ -121,16 +121,17 @@ async fn get(app: &Arc<App>, ends: Ends, parts: &axum::http::request::Parts) -> 
 /// Who asks, where the URL says so: `boot.ipxe?mac=52:54:…`.
 fn hint(uri: &Uri) -> Hint {
     let pairs = uri.query().unwrap_or_default().split('&');
-    let mac = pairs.filter_map(|pair| pair.strip_prefix("mac=")).find_map(|value| {
-        percent_decode_str(value).decode_utf8().ok()?.parse().ok()
-    });
+    let mac = pairs
+        .filter_map(|pair| pair.strip_prefix("mac="))
+        .find_map(|value| percent_decode_str(value).decode_utf8().ok()?.parse().ok());
     Hint { mac, address: None }
 }
 
 async fn post(app: &Arc<App>, ends: Ends, uri: &Uri, body: Bytes) -> Response {
     let path = uri.path().trim_start_matches('/');
     let parsed = path.strip_prefix("m/").and_then(|rest| rest.split_once('/'));
-    let Some((capability, kind)) = parsed.and_then(|(cap, kind)| Some((cap, ReportKind::parse(kind)?))) else {
+    let Some((capability, kind)) = parsed.and_then(|(cap, kind)| Some((cap, ReportKind::parse(kind)?)))
+    else {
         return text(StatusCode::NOT_FOUND, "reports go to m/<capability>/done, failed or log");
     };
     let report = Report { kind, text: String::from_utf8_lossy(&body).into_owned(), peer: ip(ends.peer) };

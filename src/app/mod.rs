@@ -7,24 +7,37 @@
 
 pub mod artifacts;
 mod attempts;
+pub mod auth;
 mod boot;
 mod ctx;
 pub mod deadlines;
 mod documents;
 mod error;
+mod fields;
 pub mod files;
+mod filter;
+pub mod history;
 pub mod job_reports;
 pub mod jobs;
 mod leases;
+pub mod list;
 pub mod loaders;
 pub mod moves;
 pub mod notes;
+pub mod objects;
 mod params;
+pub mod patch;
 pub mod reports;
+pub mod rules;
 #[cfg(test)]
 mod run_tests;
 pub mod runs;
+pub mod secrets;
+mod start;
+#[cfg(test)]
+pub mod testing;
 pub mod usable;
+pub mod view;
 
 pub use ctx::{Actor, Ctx};
 pub use error::Error;
@@ -36,8 +49,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use crate::app::secrets::Secrets;
 use crate::dhcp::Holds;
-use crate::model::{Event, HasTable, Machine, NewEvent, Noun, Stored, Table, World};
+use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
 use crate::render::{Engine, Pool, RenderProblem};
 use crate::store::{self, Deed, SharedStore};
 use crate::workflow::Flow;
@@ -71,8 +85,8 @@ impl Endpoints {
 /// What the server gives the application at start.
 pub struct Setup {
     pub store: SharedStore,
-    /// The key that boot capabilities are made with.
-    pub boot_key: [u8; 32],
+    /// The key that secret params are sealed with.
+    pub secrets: Secrets,
     pub endpoints: Endpoints,
     pub loaders: Loaders,
     pub pool: Arc<Pool>,
@@ -88,6 +102,7 @@ pub struct Counters {
 /// Everything the use cases share.
 pub struct App {
     store: SharedStore,
+    secrets: Secrets,
     boot_key: [u8; 32],
     endpoints: Endpoints,
     loaders: Loaders,
@@ -97,6 +112,12 @@ pub struct App {
     holds: Mutex<Holds>,
     notes: mpsc::Sender<NewEvent>,
     pub counters: Counters,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
 }
 
 /// The templates as compiled, and the generation they were compiled from.
@@ -112,7 +133,8 @@ impl App {
         let (sender, notes) = mpsc::channel(notes::NOTES_MAX);
         let app = App {
             store: setup.store,
-            boot_key: setup.boot_key,
+            boot_key: setup.secrets.derive("boot capabilities"),
+            secrets: setup.secrets,
             endpoints: setup.endpoints,
             loaders: setup.loaders,
             pool: setup.pool,
@@ -171,6 +193,12 @@ impl App {
         let world = self.world();
         let table: &Table<T> = world.table();
         table.resolve(reference).cloned().ok_or_else(|| Error::not_found::<T>(reference))
+    }
+
+    /// How many objects of each kind there are, in the order of `Kind::ALL`.
+    pub fn counts(&self) -> [usize; Kind::ALL.len()] {
+        let world = self.world();
+        Kind::ALL.map(|kind| world.count(kind))
     }
 
     pub(crate) async fn commit(&self, deed: Deed) -> Result<Vec<Event>, Error> {

@@ -12,6 +12,7 @@ use crate::app::deadlines::{Watch, next_deadline};
 use crate::app::jobs::{Asking, RenderTasks, TaskRender};
 use crate::app::loaders::Loaders;
 use crate::app::runs::Action;
+use crate::app::secrets::Secrets;
 use crate::app::{Actor, App, Ctx, Endpoints, Error, Setup};
 use crate::model::{
     AgentReport, Artifact, ArtifactState, ArtifactStatus, Bootenv, Environment, Job, JobFile, JobOffer,
@@ -85,7 +86,7 @@ impl Site {
         let store = SqliteStore::open(data.path()).await.unwrap();
         let setup = Setup {
             store,
-            boot_key: [7; 32],
+            secrets: Secrets::from_key([7; 32]),
             endpoints: Endpoints::default(),
             loaders: Loaders::default(),
             pool: Arc::new(Pool::new(1).unwrap()),

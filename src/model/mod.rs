@@ -40,7 +40,7 @@ pub use name::{check_file_path, check_name};
 pub use network::{Cidr, Lease, LeaseState, Pool, Probe, Reservation, Subnet, SubnetMode};
 pub use object::{NoStatus, Noun, READ_ONLY_FIELDS, Reference, SITE, Stored};
 pub use problem::{Problem, nearest};
-pub use schema::{Input, check_schema, parse_input};
+pub use schema::{Input, check_schema, parse_input, schema_fault};
 pub use token::Token;
 pub use world::{HasTable, Object, Row, Table, World};
 

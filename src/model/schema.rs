@@ -74,6 +74,11 @@ pub fn check_schema(schema: &Value, value: &Value, pointer: &str) -> Vec<Problem
     compiled(schema).problems(value).into_iter().map(|problem| problem.below(pointer)).collect()
 }
 
+/// Why `schema` is not a usable JSON Schema.
+pub fn schema_fault(schema: &Value) -> Option<String> {
+    compiled(schema).validator.as_ref().err().cloned()
+}
+
 /// A schema with its validator, and the schema's text for what may stand where.
 struct Compiled {
     validator: Result<Validator, String>,

@@ -1,6 +1,7 @@
 //! All stored objects in memory: what every read, decision and render looks at.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::*;
@@ -46,6 +47,11 @@ impl<T: Noun> Table<T> {
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<T>>> {
         self.rows.values()
+    }
+
+    /// The objects whose keys come after `key`, in the order of keys.
+    pub fn after<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a Arc<Stored<T>>> + use<'a, T> {
+        self.rows.range::<str, _>((Bound::Excluded(key), Bound::Unbounded)).map(|(_, row)| row)
     }
 
     pub fn len(&self) -> usize {
@@ -123,6 +129,13 @@ macro_rules! world {
                 }
             }
 
+            /// How many objects of a kind there are.
+            pub fn count(&self, kind: Kind) -> usize {
+                match kind {
+                    $(Kind::$noun => self.$table.len(),)*
+                }
+            }
+
             pub fn contains(&self, kind: Kind, key: &str) -> bool {
                 match kind {
                     $(Kind::$noun => self.$table.get(key).is_some(),)*
@@ -136,12 +149,12 @@ macro_rules! world {
                 }
             }
 
-            /// Every object that names another one, with the names: `(referrer, its references)`.
-            pub fn referrers(&self, of: &Reference) -> Vec<String> {
+            /// Every object that names another one, by kind and key.
+            pub fn referrers(&self, of: &Reference) -> Vec<(Kind, String)> {
                 let mut found = Vec::new();
                 $(found.extend(self.$table.iter().filter(|row| {
                     row.spec.references().iter().any(|held| held.kind == of.kind && held.key == of.key)
-                }).map(|row| format!("{} {}", $noun::KIND, row.key)));)*
+                }).map(|row| ($noun::KIND, row.key.clone())));)*
                 found
             }
         }

@@ -265,7 +265,7 @@ fn explain(name: &str, error: &tera::Error, sources: &Sources, broken: &Broken) 
         return own;
     }
     let at = |reference: &Reference, message: String| {
-        RenderProblem::new(ProblemKind::Template, name, message).at(reference.place)
+        RenderProblem::new(ProblemKind::Include, name, message).at(reference.place)
     };
     for reference in references {
         let target = reference.name.as_str();

@@ -25,6 +25,7 @@ use crate::render::context::Input;
 use crate::render::params::ParamRead;
 use crate::render::pool::Pool;
 use crate::render::problem::{ProblemKind, RenderProblem, without_quoted_values};
+use crate::render::references;
 use crate::render::scope::{self, Scope, ScopeInput};
 
 /// What a body without a name is called in problems and provenance.
@@ -96,6 +97,21 @@ pub struct TemplateUse {
 pub struct Engine {
     set: Arc<TemplateSet>,
     pool: Arc<Pool>,
+}
+
+/// What is wrong with one template, given those it can include.
+pub fn check(
+    name: &str,
+    body: &str,
+    others: impl IntoIterator<Item = (String, String)>,
+) -> Option<RenderProblem> {
+    let own = (name.to_owned(), body.to_owned());
+    compile::compile(others.into_iter().chain([own])).broken.remove(name)
+}
+
+/// The templates a text includes or extends, by name.
+pub fn included(body: &str) -> Vec<String> {
+    references::scan(body).templates.into_iter().map(|reference| reference.name).collect()
 }
 
 enum Source {

@@ -24,7 +24,7 @@ mod scope;
 mod tests;
 
 pub use context::{Callbacks, Input, Repository};
-pub use engine::{Engine, INLINE, Limits, Provenance, Rendered, TemplateUse};
+pub use engine::{Engine, INLINE, Limits, Provenance, Rendered, TemplateUse, check, included};
 pub use params::{Layer, Level, ParamRead, ParamValues, Params, Resolved, SecretAccess};
 pub use pool::Pool;
 pub use problem::{ProblemKind, RenderProblem};

@@ -21,6 +21,8 @@ const ENGINE_INLINE: &str = "__tera_one_off";
 pub enum ProblemKind {
     /// The template is wrong, or no template has that name.
     Template,
+    /// It includes a template that does not exist or is broken.
+    Include,
     /// A param has no value.
     Missing,
     /// A secret was read where it stays sealed.

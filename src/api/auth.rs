@@ -1,0 +1,82 @@
+//! The gate before every operation: who is calling, may they, and do they ask in words that exist.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::Next;
+use axum::response::Response;
+use jiff::Timestamp;
+
+use super::error::ApiError;
+use super::operation::Operation;
+use super::query::Query;
+use super::{ApiState, RequestId};
+use crate::app::auth::Need;
+use crate::app::{Ctx, Error};
+
+/// What one operation's gate asks.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    pub state: ApiState,
+    pub need: Need,
+    /// Names that its query may have; none where the handler reads filters.
+    pub query: Option<Arc<[&'static str]>>,
+}
+
+impl Gate {
+    pub fn of(operation: &Operation, state: &ApiState) -> Self {
+        let names = || operation.query.iter().map(|parameter| parameter.name).collect();
+        let query = (!operation.filters).then(names);
+        Gate { state: state.clone(), need: operation.need, query }
+    }
+}
+
+/// Lets a request through with its [`Ctx`] and its decoded query, or refuses it.
+///
+/// # Errors
+/// 401, 403, 400.
+pub async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+    if gate.need != Need::Nothing {
+        let ctx = sign_in(&gate.state, &request)?;
+        if !gate.need.is_met_by(&ctx.scopes) {
+            let scope = gate.need.scope().unwrap_or_default();
+            return Err(
+                Error::Forbidden(format!("this needs the scope `{scope}`, which the token has not")).into()
+            );
+        }
+        request.extensions_mut().insert(ctx);
+    }
+    let query = Query::parse(request.uri().query().unwrap_or_default())?;
+    if let Some(known) = &gate.query {
+        query.only(known)?;
+    }
+    request.extensions_mut().insert(query);
+    Ok(next.run(request).await)
+}
+
+/// Who sends a request.
+///
+/// # Errors
+/// 401 without a valid token.
+pub fn sign_in(state: &ApiState, request: &Request) -> Result<Ctx, ApiError> {
+    let token = bearer(request.headers())?;
+    let mut ctx = state.app.sign_in(token, Timestamp::now())?;
+    if let Some(RequestId(id)) = request.extensions().get::<RequestId>() {
+        ctx.request_id.clone_from(id);
+    }
+    Ok(ctx)
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750 §2.1).
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let Some(header) = headers.get(AUTHORIZATION) else {
+        return Err(ApiError::unauthorized("send a token: `Authorization: Bearer mw_…`"));
+    };
+    let text = header.to_str().ok().and_then(|text| text.split_once(' '));
+    match text {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(ApiError::unauthorized("the `Authorization` header must be `Bearer` and a token")),
+    }
+}

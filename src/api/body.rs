@@ -1,0 +1,176 @@
+//! What a request carries: JSON within a bound, patches of both kinds, and the revision that is meant.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error::ApiError;
+use crate::app::Error;
+use crate::app::objects::Expected;
+use crate::app::patch::Patch;
+use crate::app::view::View;
+
+/// Largest body of a request, in bytes.
+pub const BODY_BYTES_MAX: usize = 4 << 20;
+/// How long a client may take to send its body.
+const BODY_SECONDS_MAX: u64 = 30;
+pub const JSON: &str = "application/json";
+pub const MERGE_PATCH: &str = "application/merge-patch+json";
+pub const JSON_PATCH: &str = "application/json-patch+json";
+/// Most entity tags in one header.
+const TAGS_MAX: usize = 32;
+
+/// The bytes of a body.
+///
+/// # Errors
+/// 413 when it is too large, 408 when it comes too slowly.
+pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
+    let too_large =
+        || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body here has at most {bytes_max} bytes"));
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > bytes_max) {
+        return Err(too_large());
+    }
+    let reading = to_bytes(body, bytes_max);
+    let read = tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), reading).await;
+    let read =
+        read.map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"))?;
+    read.map(|bytes| bytes.to_vec()).map_err(|_| too_large())
+}
+
+/// A JSON body.
+///
+/// # Errors
+/// 415 for another media type, 400 with line and column for what is not JSON.
+pub async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value, ApiError> {
+    match media_type(headers) {
+        None | Some(JSON) => parse(&read_bytes(headers, body, BODY_BYTES_MAX).await?),
+        Some(other) => Err(unsupported(other, &[JSON])),
+    }
+}
+
+/// A JSON body of a known shape; an empty one stands for `{}`.
+///
+/// # Errors
+/// As [`read_json`], and 422 for JSON of another shape.
+pub async fn read_as<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+    let bytes = match media_type(headers) {
+        None | Some(JSON) => read_bytes(headers, body, BODY_BYTES_MAX).await?,
+        Some(other) => return Err(unsupported(other, &[JSON])),
+    };
+    let value: Value = if bytes.is_empty() { Value::Object(Default::default()) } else { parse(&bytes)? };
+    let read = serde_json::from_value(value);
+    read.map_err(|error| Error::invalid("", error.to_string()).into())
+}
+
+/// A patch, of the kind that its media type says.
+///
+/// # Errors
+/// 415 naming both kinds, 400 for what is neither.
+pub async fn read_patch(headers: &HeaderMap, body: Body) -> Result<Patch, ApiError> {
+    let known = [MERGE_PATCH, JSON_PATCH];
+    match media_type(headers) {
+        Some(MERGE_PATCH) => Ok(Patch::Merge(parse(&read_bytes(headers, body, BODY_BYTES_MAX).await?)?)),
+        Some(JSON_PATCH) => Ok(Patch::operations(parse(&read_bytes(headers, body, BODY_BYTES_MAX).await?)?)?),
+        other => Err(unsupported(other.unwrap_or("none"), &known)),
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next().unwrap_or_default().trim())
+}
+
+fn unsupported(given: &str, known: &[&str]) -> ApiError {
+    let known = known.join(" or ");
+    let detail = format!("the body's content type is {given}: send {known}");
+    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
+    let parsed = serde_json::from_slice(bytes);
+    // The parser's own message ends in line and column.
+    parsed.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))
+}
+
+/// The revision that `If-Match` (RFC 9110 §13.1.1) names.
+///
+/// # Errors
+/// 400 for what is no entity tag.
+pub fn expected(headers: &HeaderMap) -> Result<Expected, ApiError> {
+    match tags(headers, &IF_MATCH)? {
+        None => Ok(Expected::Any),
+        Some(tags) if tags.iter().any(|tag| tag == "*") => Ok(Expected::Any),
+        // A tag that was never one of ours matches no revision; neither does a weak one.
+        Some(tags) => Ok(Expected::OneOf(tags.iter().filter_map(|tag| revision(tag)).collect())),
+    }
+}
+
+/// Whether the client has this revision already: `If-None-Match` (RFC 9110 §13.1.2).
+///
+/// # Errors
+/// 400 for what is no entity tag.
+pub fn is_known(headers: &HeaderMap, present: u64) -> Result<bool, ApiError> {
+    let tags = tags(headers, &IF_NONE_MATCH)?.unwrap_or_default();
+    let fits = |tag: &String| tag == "*" || revision(tag.trim_start_matches("W/")) == Some(present);
+    Ok(tags.iter().any(fits))
+}
+
+fn revision(tag: &str) -> Option<u64> {
+    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Vec<String>>, ApiError> {
+    if !headers.contains_key(name) {
+        return Ok(None);
+    }
+    let refused = || {
+        let detail = format!("`{name}` has entity tags like \"3\" (with the quotes), or *");
+        ApiError::new(StatusCode::BAD_REQUEST, detail)
+    };
+    let mut found = Vec::new();
+    for value in headers.get_all(name) {
+        for tag in value.to_str().map_err(|_| refused())?.split(',').map(str::trim) {
+            let opaque = tag.strip_prefix("W/").unwrap_or(tag);
+            let quoted = opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"');
+            if !(quoted || tag == "*") || found.len() >= TAGS_MAX {
+                return Err(refused());
+            }
+            found.push(tag.to_owned());
+        }
+    }
+    Ok(Some(found))
+}
+
+/// A JSON response.
+pub fn json(status: StatusCode, body: &Value) -> Response {
+    (status, [(CONTENT_TYPE, JSON)], body.to_string()).into_response()
+}
+
+/// An object with its entity tag.
+pub fn object(status: StatusCode, view: &View) -> Response {
+    let mut response = json(status, &view.body);
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", view.revision)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// A new object, with where it is.
+pub fn created(collection: &str, view: &View) -> Response {
+    let mut response = object(StatusCode::CREATED, view);
+    let key =
+        percent_encoding::utf8_percent_encode(&view.key, percent_encoding::NON_ALPHANUMERIC).to_string();
+    // What a URL may carry as it is stays readable.
+    let key = key.replace("%2D", "-").replace("%2E", ".").replace("%5F", "_");
+    if let Ok(place) = HeaderValue::from_str(&format!("{collection}/{key}")) {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    response
+}

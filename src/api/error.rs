@@ -1,0 +1,138 @@
+//! Refusals as HTTP: the only place that knows status codes. Each is a problem document (RFC 9457).
+//!
+//! A handler returns [`ApiError`]; the outermost layer ([`finish`]) writes the document, with the
+//! request's id, and does the same for refusals that come from the router itself.
+
+use axum::body::{Body, to_bytes};
+use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::app::Error;
+use crate::model::Problem;
+
+pub const PROBLEM_JSON: &str = "application/problem+json";
+/// Longest text of a refusal that did not come from us, in bytes.
+const FOREIGN_TEXT_MAX: usize = 4096;
+
+/// A refusal as clients get it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct Details {
+    /// What kind of refusal it is: `urn:metalwright:problem:conflict`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status in words.
+    pub title: String,
+    /// The HTTP status.
+    #[schemars(range(min = 400, max = 599))]
+    pub status: u16,
+    /// What is wrong here, and what to do.
+    pub detail: String,
+    /// Every fault, with a JSON pointer (RFC 6901) into what was sent.
+    pub problems: Vec<Problem>,
+    /// The request, as the server's log names it.
+    pub request_id: String,
+}
+
+/// A refusal that is on its way out.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    status: StatusCode,
+    detail: String,
+    problems: Vec<Problem>,
+    headers: HeaderMap,
+}
+
+impl ApiError {
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        ApiError { status, detail: detail.into(), problems: Vec::new(), headers: HeaderMap::new() }
+    }
+
+    pub fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
+    /// 401, with how to sign in.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        ApiError::new(StatusCode::UNAUTHORIZED, detail)
+            .with_header(WWW_AUTHENTICATE, "Bearer realm=\"metalwright\"")
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::NotFound { .. } => ApiError::new(StatusCode::NOT_FOUND, detail),
+            Error::Invalid(problems) => {
+                ApiError { problems, ..ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+            }
+            Error::BadRequest(_) => ApiError::new(StatusCode::BAD_REQUEST, detail),
+            Error::Stale { .. } => ApiError::new(StatusCode::PRECONDITION_FAILED, detail),
+            Error::Conflict(_) => ApiError::new(StatusCode::CONFLICT, detail),
+            Error::Unauthorized(_) => ApiError::unauthorized(detail),
+            Error::Forbidden(_) => ApiError::new(StatusCode::FORBIDDEN, detail),
+            Error::Busy(_) => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(RETRY_AFTER, "1")
+            }
+            Error::Failed(_) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.headers.clone()).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The last word of a kind of refusal: `urn:metalwright:problem:conflict`.
+fn slug(status: StatusCode) -> String {
+    let words = status.canonical_reason().unwrap_or("refused");
+    words.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+}
+
+/// Gives a refusal its document. Other responses pass unchanged.
+pub async fn finish(response: Response, request_id: &str) -> Response {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    if parts.headers.get(CONTENT_TYPE).is_some_and(|media| media == PROBLEM_JSON) {
+        return Response::from_parts(parts, body);
+    }
+    let error = match parts.extensions.remove::<ApiError>() {
+        Some(error) => error,
+        None => ApiError::new(status, foreign_text(status, body).await),
+    };
+    if status.is_server_error() {
+        tracing::error!(%status, request_id, detail = error.detail, "request failed");
+    }
+    let details = Details {
+        kind: format!("urn:metalwright:problem:{}", slug(status)),
+        title: status.canonical_reason().unwrap_or("Refused").to_owned(),
+        status: status.as_u16(),
+        detail: error.detail,
+        problems: error.problems,
+        request_id: request_id.to_owned(),
+    };
+    let text = serde_json::to_vec(&details).unwrap_or_default();
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(text))
+}
+
+async fn foreign_text(status: StatusCode, body: Body) -> String {
+    let bytes = to_bytes(body, FOREIGN_TEXT_MAX).await.unwrap_or_default();
+    match String::from_utf8_lossy(&bytes).trim() {
+        "" => status.canonical_reason().unwrap_or("refused").to_owned(),
+        text => text.to_owned(),
+    }
+}

@@ -1,0 +1,188 @@
+//! Events: their history by number, and the stream of those that happen.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event as Message, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::ApiState;
+use super::body;
+use super::error::ApiError;
+use super::operation::{Content, Operation, number, text};
+use super::query::Query;
+use super::resources::{ROOT, limit};
+use super::schema;
+use crate::app::auth::Need;
+use crate::app::history::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
+use crate::app::{Ctx, Error};
+use crate::events::Feed;
+use crate::model::Event;
+
+/// A comment is sent as often as this, so that proxies keep the connection.
+const KEEP_ALIVE_SECONDS: u64 = 15;
+
+/// A page of events.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct EventPage {
+    pub items: Vec<Event>,
+    /// The `after` of the next page; null when this is the last there is now.
+    pub next: Option<u64>,
+}
+
+impl EventPage {
+    /// A page that was read with this limit.
+    pub fn of(items: Vec<Event>, limit: u32) -> Self {
+        let next = items.last().filter(|_| items.len() >= limit as usize).map(|last| last.seq);
+        EventPage { items, next }
+    }
+
+    pub fn response(&self) -> Response {
+        body::json(StatusCode::OK, &json!({"items": self.items, "next": self.next}))
+    }
+}
+
+pub fn operations() -> Vec<Operation> {
+    let order = json!({"enum": ["oldest", "newest"], "default": "oldest"});
+    let history = Operation::get(format!("{ROOT}/events"), "list_events")
+        .summary("What happened, by number")
+        .query("after", number(0, u64::MAX), "Only events after this number.")
+        .query("before", number(0, u64::MAX), "Only events before this number.")
+        .query("limit", limit(LIMIT_MAX), "Events on a page; 100 when not given.")
+        .query("order", order, "`newest` gives the last ones first, and has no next page.")
+        .answers(200, "A page.", schema::of::<EventPage>)
+        .runs(list);
+    let stream = Operation::get(format!("{ROOT}/events/stream"), "stream_events")
+        .summary("What happens, as Server-Sent Events; resumes after `Last-Event-ID`")
+        .query("after", number(0, u64::MAX), "Begin after this number instead of now.")
+        .answers_media(
+            200,
+            "One message an event: its number as `id`, the event as JSON in `data`.",
+            Content { media: "text/event-stream", schema: schema::text },
+        )
+        .refuses(&[503])
+        .runs(stream);
+    [history, stream].map(which).into()
+}
+
+/// What histories and streams are narrowed by.
+fn which(operation: Operation) -> Operation {
+    operation
+        .tag("events")
+        .needs(Need::Read("events"))
+        .query("kind", text(), "A kind of event, or all of a noun's: `machine.*`.")
+        .query("subject", text(), "What they are about: `machine:web1`, `subnet:lan`.")
+        .query("attempt", json!({"type": "string", "format": "uuid"}), "The boot attempt they belong to.")
+        .refuses(&[400])
+}
+
+fn event_query(state: &ApiState, query: &Query) -> Result<EventQuery, Error> {
+    Ok(EventQuery {
+        after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
+        before: query.get_as::<u64>("before", "the number of an event")?,
+        kind: query.get("kind").map(str::to_owned),
+        subject: query.get("subject").map(|subject| state.app.subject(subject)),
+        attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
+        limit: read_limit(query)?,
+        newest_first: match query.get("order") {
+            None | Some("oldest") => false,
+            Some("newest") => true,
+            Some(other) => {
+                return Err(Error::BadRequest(format!("`order` is `oldest` or `newest`, not `{other}`")));
+            }
+        },
+    })
+}
+
+/// The `limit` of a page of events.
+///
+/// # Errors
+/// 400 outside of its bounds.
+pub fn read_limit(query: &Query) -> Result<u32, Error> {
+    let limit = query.get_as::<u32>("limit", "a number")?.unwrap_or(LIMIT_DEFAULT);
+    if (1..=LIMIT_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Error::BadRequest(format!("`limit` is from 1 to {LIMIT_MAX}, not {limit}")))
+}
+
+async fn list(
+    State(state): State<ApiState>,
+    Extension(query): Extension<Query>,
+) -> Result<Response, ApiError> {
+    let query = event_query(&state, &query)?;
+    let (limit, newest_first) = (query.limit, query.newest_first);
+    let mut page = EventPage::of(state.app.events(query).await?, limit);
+    if newest_first {
+        page.next = None;
+    }
+    Ok(page.response())
+}
+
+async fn stream(
+    State(state): State<ApiState>,
+    Extension(ctx): Extension<Ctx>,
+    Extension(query): Extension<Query>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let place = std::sync::Arc::clone(&state.streams).try_acquire_owned();
+    let place = place.map_err(|_| Error::Busy("too many event streams are open".to_owned()))?;
+    let mut wanted = event_query(&state, &query)?;
+    let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    match resume {
+        Some(id) => {
+            let refused =
+                || Error::BadRequest(format!("`Last-Event-ID` is the number of an event, not `{id}`"));
+            wanted.after = id.parse().map_err(|_| refused())?;
+        }
+        None if query.get("after").is_none() => wanted.after = state.app.last_event(),
+        None => {}
+    }
+    let feed = state.app.feed(wanted);
+    let follow = Follow { feed, state, ctx, batch: Vec::new().into_iter(), _place: place };
+    let keep_alive = KeepAlive::new().interval(Duration::from_secs(KEEP_ALIVE_SECONDS));
+    Ok(Sse::new(messages(follow)).keep_alive(keep_alive).into_response())
+}
+
+/// One open stream.
+struct Follow {
+    feed: Feed,
+    state: ApiState,
+    ctx: Ctx,
+    batch: std::vec::IntoIter<Event>,
+    _place: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// Ends when the server stops, when the token no longer holds, and when the database fails: the client
+/// comes back with the number of the last event it saw.
+fn messages(follow: Follow) -> impl Stream<Item = Result<Message, Infallible>> {
+    futures_util::stream::unfold(follow, |mut follow| async move {
+        loop {
+            if let Some(event) = follow.batch.next() {
+                return Some((Ok(message(&event)), follow));
+            }
+            let events = tokio::select! {
+                () = follow.state.shutdown.cancelled() => return None,
+                events = follow.feed.next() => events.ok()?,
+            };
+            if !follow.state.app.still_signed_in(&follow.ctx, Timestamp::now()) {
+                return None;
+            }
+            follow.batch = events.into_iter();
+        }
+    })
+}
+
+fn message(event: &Event) -> Message {
+    let data = serde_json::to_string(event).unwrap_or_default();
+    Message::default().id(event.seq.to_string()).data(data)
+}

@@ -1,0 +1,152 @@
+//! The REST API: translates HTTP to use cases and back. Decides nothing itself.
+//!
+//! `resources` is the registry of all operations, one row each; the router, the access checks and the
+//! OpenAPI document are made from it. Start there, then `operation`. The router is [`router`]; TLS and
+//! the listener are the server's.
+
+mod auth;
+pub mod body;
+pub mod boot_http;
+pub mod error;
+mod events;
+mod metrics;
+pub mod nouns;
+mod openapi;
+pub mod operation;
+pub mod query;
+pub mod resources;
+pub mod schema;
+mod service;
+mod sight;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+pub use openapi::openapi;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::ALLOW;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, options};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::app::auth::Need;
+use auth::Gate;
+use error::ApiError;
+use operation::Operation;
+
+/// Most event streams at a time.
+const STREAMS_MAX: usize = 256;
+/// Longest request id that a client may give.
+const REQUEST_ID_MAX: usize = 64;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What handlers share.
+#[derive(Debug, Clone)]
+pub struct ApiState {
+    pub app: Arc<App>,
+    /// Cancelled when the server stops: open streams end.
+    pub shutdown: CancellationToken,
+    /// Set once all listeners are bound.
+    pub ready: Arc<AtomicBool>,
+    requests: Arc<metrics::Requests>,
+    streams: Arc<Semaphore>,
+}
+
+impl ApiState {
+    pub fn new(app: Arc<App>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        ApiState { app, shutdown, ready, requests: Arc::default(), streams }
+    }
+}
+
+/// The id of a request: the client's, or one of ours. It is in every answer and in the log.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Every route of the API.
+pub fn router(state: ApiState) -> Router {
+    let mut methods: BTreeMap<String, Vec<Method>> = BTreeMap::new();
+    let mut router = Router::new();
+    for operation in resources::operations() {
+        methods.entry(operation.path.clone()).or_default().push(operation.method.clone());
+        router = router.route(&operation.path.clone(), gated(operation, &state));
+    }
+    for (path, methods) in methods {
+        router = router.route(&path, allowed(&methods, &state));
+    }
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), wrap))
+        .with_state(state)
+}
+
+fn gated(operation: Operation, state: &ApiState) -> MethodRouter<ApiState> {
+    let gate = Gate::of(&operation, state);
+    operation.handler.route_layer(from_fn_with_state(gate, auth::check))
+}
+
+/// The answer to OPTIONS: what the path allows.
+fn allowed(methods: &[Method], state: &ApiState) -> MethodRouter<ApiState> {
+    let mut names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    if methods.contains(&Method::GET) {
+        names.push("HEAD");
+    }
+    names.push("OPTIONS");
+    let names = names.join(", ");
+    let answer = move || async move { (StatusCode::NO_CONTENT, [(ALLOW, names)]) };
+    let gate = Gate { state: state.clone(), need: Need::Token, query: None };
+    options(answer).route_layer(from_fn_with_state(gate, auth::check))
+}
+
+/// The outermost layer: gives each request an id, and each refusal its document.
+async fn wrap(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    let id = request_id(&request);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let response = next.run(request).await;
+    state.requests.count(response.status());
+    let mut response = error::finish(response, &id).await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn request_id(request: &Request) -> String {
+    let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
+    let plain = |id: &&str| {
+        (1..=REQUEST_ID_MAX).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    given.filter(plain).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+async fn no_such_path(State(state): State<ApiState>, request: Request) -> Result<Response, ApiError> {
+    auth::sign_in(&state, &request)?;
+    let detail = format!("there is nothing at {}; /openapi.yaml lists what there is", request.uri().path());
+    Err(ApiError::new(StatusCode::NOT_FOUND, detail))
+}
+
+async fn no_such_method(State(state): State<ApiState>, request: Request) -> Result<Response, ApiError> {
+    auth::sign_in(&state, &request)?;
+    let detail = format!("{} does not take {}", request.uri().path(), request.method());
+    Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, detail))
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "a fault in the server stopped this request")
+        .into_response()
+}

@@ -1,0 +1,166 @@
+//! One operation of the API: a row from which its route, its entry in the OpenAPI document and its
+//! access check are made.
+//!
+//! A row reads like a sentence:
+//! `Operation::get("/api/v1/machines/{ref}/timeline", "timeline_of_machine").tag("machines")
+//! .summary("…").needs(Need::Read("machines")).answers(200, "…", schema::of::<Timeline>).runs(handler)`.
+
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use schemars::SchemaGenerator;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::body::JSON;
+use crate::app::auth::Need;
+
+/// Makes a schema, with what it refers to put into the generator.
+pub type SchemaFn = fn(&mut SchemaGenerator) -> Value;
+
+/// A body of a request or response.
+#[derive(Debug, Clone, Copy)]
+pub struct Content {
+    pub media: &'static str,
+    pub schema: SchemaFn,
+}
+
+/// One status that an operation answers with when it does what was asked.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub about: &'static str,
+    pub content: Option<Content>,
+}
+
+/// A parameter of the query.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub schema: Value,
+}
+
+/// One method on one path.
+pub struct Operation {
+    pub method: Method,
+    pub path: String,
+    /// Unique in the document: `list_machines`.
+    pub id: String,
+    pub tag: &'static str,
+    pub summary: String,
+    pub need: Need,
+    pub query: Vec<Parameter>,
+    /// Whether names other than those of `query` are looked at by the handler: filters.
+    pub filters: bool,
+    pub takes: Vec<Content>,
+    pub replies: Vec<Reply>,
+    /// Statuses of refusals, besides those that every operation has.
+    pub refusals: Vec<u16>,
+    pub handler: MethodRouter<ApiState>,
+}
+
+impl Operation {
+    pub fn new(method: Method, path: impl Into<String>, id: impl Into<String>) -> Self {
+        Operation {
+            method,
+            path: path.into(),
+            id: id.into(),
+            tag: "service",
+            summary: String::new(),
+            need: Need::Token,
+            query: Vec::new(),
+            filters: false,
+            takes: Vec::new(),
+            replies: Vec::new(),
+            refusals: Vec::new(),
+            handler: MethodRouter::new(),
+        }
+    }
+
+    pub fn get(path: impl Into<String>, id: impl Into<String>) -> Self {
+        Operation::new(Method::GET, path, id)
+    }
+
+    pub fn post(path: impl Into<String>, id: impl Into<String>) -> Self {
+        Operation::new(Method::POST, path, id)
+    }
+
+    /// The noun or part that it is listed under.
+    pub fn tag(self, tag: &'static str) -> Self {
+        Operation { tag, ..self }
+    }
+
+    pub fn summary(self, summary: impl Into<String>) -> Self {
+        Operation { summary: summary.into(), ..self }
+    }
+
+    pub fn needs(self, need: Need) -> Self {
+        Operation { need, ..self }
+    }
+
+    /// A parameter of the query, with its JSON Schema.
+    pub fn query(mut self, name: &'static str, schema: Value, about: &'static str) -> Self {
+        self.query.push(Parameter { name, about, schema });
+        self
+    }
+
+    pub fn with_filters(self) -> Self {
+        Operation { filters: true, ..self }
+    }
+
+    /// A JSON body.
+    pub fn takes(self, schema: SchemaFn) -> Self {
+        self.takes_media(JSON, schema)
+    }
+
+    pub fn takes_media(mut self, media: &'static str, schema: SchemaFn) -> Self {
+        self.takes.push(Content { media, schema });
+        self
+    }
+
+    /// A status with a JSON body.
+    pub fn answers(self, status: u16, about: &'static str, schema: SchemaFn) -> Self {
+        self.answers_media(status, about, Content { media: JSON, schema })
+    }
+
+    pub fn answers_media(mut self, status: u16, about: &'static str, content: Content) -> Self {
+        self.replies.push(Reply { status, about, content: Some(content) });
+        self
+    }
+
+    /// A status without a body.
+    pub fn answers_empty(mut self, status: u16, about: &'static str) -> Self {
+        self.replies.push(Reply { status, about, content: None });
+        self
+    }
+
+    pub fn refuses(mut self, statuses: &[u16]) -> Self {
+        self.refusals.extend(statuses);
+        self
+    }
+
+    pub fn runs<H, T>(self, handler: H) -> Self
+    where
+        H: Handler<T, ApiState>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(self.method.clone()).unwrap_or(MethodFilter::GET);
+        Operation { handler: on(filter, handler), ..self }
+    }
+
+    /// Names in braces in the path: `ref`.
+    pub fn path_parameters(&self) -> impl Iterator<Item = &str> {
+        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
+}
+
+/// The schema of a whole number in a query.
+pub fn number(least: u64, most: u64) -> Value {
+    json!({"type": "integer", "minimum": least, "maximum": most})
+}
+
+/// The schema of text in a query.
+pub fn text() -> Value {
+    json!({"type": "string"})
+}

@@ -1,0 +1,234 @@
+//! The registry: every operation of the API, made from one row a noun and from those of the modules
+//! that are more than create, read, change and delete.
+//!
+//! To add a noun see `docs/adding-a-noun.md`; to add an operation, add its row to [`operations`].
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::body::{self, JSON_PATCH, MERGE_PATCH};
+use super::error::ApiError;
+use super::nouns::{NOUNS, NounRow, Verb};
+use super::operation::{Operation, number, text};
+use super::query::Query;
+use super::{ApiState, events, schema, service, sight, tokens};
+use crate::app::auth::Need;
+use crate::app::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
+use crate::app::objects::Target;
+use crate::app::rules::Managed;
+use crate::app::{Ctx, Error};
+use crate::model::*;
+
+/// Where the API begins.
+pub const ROOT: &str = "/api/v1";
+
+/// Every operation there is.
+pub fn operations() -> Vec<Operation> {
+    let mut operations: Vec<Operation> = NOUNS.iter().flat_map(of_noun).collect();
+    operations.extend(tokens::operations());
+    operations.extend(sight::operations());
+    operations.extend(events::operations());
+    operations.extend(service::operations());
+    operations
+}
+
+fn of_noun(row: &NounRow) -> Vec<Operation> {
+    match row.kind {
+        Kind::Machine => crud::<Machine>(row),
+        Kind::Bootenv => crud::<Bootenv>(row),
+        Kind::Template => crud::<Template>(row),
+        Kind::Param => crud::<Param>(row),
+        Kind::Profile => crud::<Profile>(row),
+        Kind::Stage => crud::<Stage>(row),
+        Kind::Task => crud::<Task>(row),
+        Kind::Workflow => crud::<Workflow>(row),
+        Kind::Job => crud::<Job>(row),
+        Kind::Subnet => crud::<Subnet>(row),
+        Kind::Reservation => crud::<Reservation>(row),
+        Kind::Lease => crud::<Lease>(row),
+        Kind::Artifact => crud::<Artifact>(row),
+        Kind::Setting => crud::<Setting>(row),
+        Kind::Token => crud::<Token>(row),
+    }
+}
+
+/// The operations of one noun that are the same for all. The text of a new token is shown once, so
+/// tokens are made by an operation of their own.
+fn crud<T: Managed>(row: &NounRow) -> Vec<Operation>
+where
+    World: HasTable<T>,
+{
+    let verbs = row.verbs.iter().filter(|verb| (**verb, T::KIND) != (Verb::Create, Kind::Token));
+    verbs.map(|verb| operation::<T>(row, *verb)).collect()
+}
+
+fn operation<T: Managed>(row: &NounRow, verb: Verb) -> Operation
+where
+    World: HasTable<T>,
+{
+    let (one, many) = (row.kind.as_str(), row.plural());
+    let collection = format!("{ROOT}/{many}");
+    let object = format!("{collection}/{{ref}}");
+    let (read, write) = (Need::Read(many), Need::Write(many));
+    let operation = match verb {
+        Verb::List => list_row::<T>(collection, many),
+        Verb::Create => Operation::post(collection, format!("create_{one}"))
+            .summary(format!("Make a {one}"))
+            .needs(write)
+            .takes(schema::input::<T>)
+            .answers(201, "Made; `Location` says where it is.", schema::view::<T>)
+            .refuses(&[400, 409, 413, 415, 422])
+            .runs(create::<T>),
+        Verb::Get => Operation::get(object, format!("get_{one}"))
+            .summary(format!("Read a {one}"))
+            .needs(read)
+            .answers(200, "As it is now; `ETag` is its revision.", schema::view::<T>)
+            .answers_empty(304, "It is still what `If-None-Match` says.")
+            .refuses(&[400, 404])
+            .runs(get::<T>),
+        Verb::Replace => Operation::new(Method::PUT, object, format!("replace_{one}"))
+            .summary(format!("Put a {one} in the place of the present one"))
+            .needs(write)
+            .takes(schema::input::<T>)
+            .answers(200, "As it is now.", schema::view::<T>)
+            .refuses(&[400, 404, 409, 412, 413, 415, 422])
+            .runs(replace::<T>),
+        Verb::Patch => Operation::new(Method::PATCH, object, format!("patch_{one}"))
+            .summary(format!("Change parts of a {one}"))
+            .needs(write)
+            .takes_media(MERGE_PATCH, schema::any_object)
+            .takes_media(JSON_PATCH, schema::json_patch)
+            .answers(200, "As it is now.", schema::view::<T>)
+            .refuses(&[400, 404, 409, 412, 413, 415, 422])
+            .runs(patch::<T>),
+        Verb::Delete => Operation::new(Method::DELETE, object, format!("delete_{one}"))
+            .summary(format!("Delete a {one} that nothing refers to"))
+            .needs(write)
+            .answers_empty(204, "Gone.")
+            .refuses(&[400, 404, 409, 412])
+            .runs(delete::<T>),
+    };
+    operation.tag(many)
+}
+
+fn list_row<T: Managed>(collection: String, many: &'static str) -> Operation
+where
+    World: HasTable<T>,
+{
+    let limit = json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT});
+    Operation::get(collection, format!("list_{many}"))
+        .summary(format!("List {many}"))
+        .needs(Need::Read(many))
+        .with_filters()
+        .query("limit", limit, "Objects on a page.")
+        .query("cursor", text(), "`next` of the page before.")
+        .query("sort", text(), "Fields to sort by, separated by commas; `-` before one turns it round.")
+        .query("fields", text(), "Fields to trim the objects to, separated by commas.")
+        .answers(200, "A page.", schema::list::<T>)
+        .refuses(&[400])
+        .runs(list::<T>)
+}
+
+async fn list<T: Managed>(
+    State(state): State<ApiState>,
+    Extension(query): Extension<Query>,
+) -> Result<Response, ApiError>
+where
+    World: HasTable<T>,
+{
+    let query = ListQuery::parse::<T>(&query.0)?;
+    // Filters and sorting read every object: not on a thread that packets wait for.
+    let listing = tokio::task::spawn_blocking(move || {
+        let page = state.app.list::<T>(&query);
+        json!({"items": page.items, "next": page.next, "total": page.total}).to_string()
+    });
+    let text = listing.await.map_err(|error| Error::Failed(format!("the list failed: {error}")))?;
+    Ok(([(axum::http::header::CONTENT_TYPE, body::JSON)], text).into_response())
+}
+
+async fn create<T: Managed>(
+    State(state): State<ApiState>,
+    Extension(ctx): Extension<Ctx>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError>
+where
+    World: HasTable<T>,
+{
+    let sent = body::read_json(&headers, body).await?;
+    let view = state.app.create::<T>(&ctx, sent).await?;
+    Ok(body::created(&format!("{ROOT}/{}", T::KIND.plural()), &view))
+}
+
+async fn get<T: Managed>(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError>
+where
+    World: HasTable<T>,
+{
+    let view = state.app.get::<T>(&reference)?;
+    if body::is_known(&headers, view.revision)? {
+        let mut response = body::object(StatusCode::NOT_MODIFIED, &view);
+        *response.body_mut() = Body::empty();
+        response.headers_mut().remove(axum::http::header::CONTENT_TYPE);
+        return Ok(response);
+    }
+    Ok(body::object(StatusCode::OK, &view))
+}
+
+async fn replace<T: Managed>(
+    State(state): State<ApiState>,
+    Extension(ctx): Extension<Ctx>,
+    Path(reference): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError>
+where
+    World: HasTable<T>,
+{
+    let expected = body::expected(&headers)?;
+    let sent: Value = body::read_json(&headers, body).await?;
+    let view = state.app.replace::<T>(&ctx, &Target { reference: &reference, expected }, &sent).await?;
+    Ok(body::object(StatusCode::OK, &view))
+}
+
+async fn patch<T: Managed>(
+    State(state): State<ApiState>,
+    Extension(ctx): Extension<Ctx>,
+    Path(reference): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError>
+where
+    World: HasTable<T>,
+{
+    let expected = body::expected(&headers)?;
+    let patch = body::read_patch(&headers, body).await?;
+    let view = state.app.patch::<T>(&ctx, &Target { reference: &reference, expected }, &patch).await?;
+    Ok(body::object(StatusCode::OK, &view))
+}
+
+async fn delete<T: Managed>(
+    State(state): State<ApiState>,
+    Extension(ctx): Extension<Ctx>,
+    Path(reference): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError>
+where
+    World: HasTable<T>,
+{
+    let expected = body::expected(&headers)?;
+    state.app.delete::<T>(&ctx, &Target { reference: &reference, expected }).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The `limit` of a history.
+pub fn limit(most: u32) -> Value {
+    number(1, u64::from(most))
+}

@@ -1,0 +1,179 @@
+//! JSON Schemas of what the API takes and gives: the nouns as they are read (`Machine`), as they are
+//! written (`MachineInput`), in a list (`MachineList`), and plain types.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::app::rules::Managed;
+use crate::model::Problem;
+
+/// Where the document keeps its schemas.
+const COMPONENTS: &str = "#/components/schemas/";
+
+/// A generator whose definitions go below `components`.
+pub fn generator() -> SchemaGenerator {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    settings.into_generator()
+}
+
+/// The schema of a type.
+pub fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
+    generator.subschema_for::<T>().to_value()
+}
+
+/// A noun as it is read.
+pub fn view<T: Managed>(generator: &mut SchemaGenerator) -> Value {
+    let mut schema = fields::<T>(generator);
+    let ours = ours::<T>(generator);
+    let own_names: Vec<Value> = ours.iter().map(|(name, _)| json!(name)).collect();
+    if let Some(properties) = map_at(&mut schema, "properties") {
+        properties.extend(ours);
+        if properties.contains_key("params") {
+            properties.insert("params".to_owned(), shown_params());
+        }
+    }
+    if let Some(keywords) = schema.as_object_mut() {
+        let required = keywords.entry("required").or_insert_with(|| json!([]));
+        required.as_array_mut().into_iter().for_each(|names| names.extend(own_names.clone()));
+    }
+    define(generator, type_name::<T>(), schema)
+}
+
+/// A noun as it is written: its own fields and the labels. Fields that are ours are passed over, so that
+/// what was read can be sent back.
+pub fn input<T: Managed>(generator: &mut SchemaGenerator) -> Value {
+    let mut schema = fields::<T>(generator);
+    let ours = ours::<T>(generator);
+    if let Some(properties) = map_at(&mut schema, "properties") {
+        for (name, mut field) in ours {
+            if let (true, Some(keywords)) = (name != "labels", field.as_object_mut()) {
+                keywords.clear();
+                keywords.insert("description".to_owned(), json!("Read-only; passed over."));
+            }
+            properties.insert(name, field);
+        }
+    }
+    define(generator, format!("{}Input", type_name::<T>()), schema)
+}
+
+/// A page of a noun's list.
+pub fn list<T: Managed>(generator: &mut SchemaGenerator) -> Value {
+    let whole = view::<T>(generator);
+    let mut names =
+        fields::<T>(generator).get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    names.extend(ours::<T>(generator));
+    let names: Map<String, Value> = names.into_iter().map(|(name, _)| (name, json!({}))).collect();
+    let trimmed = json!({
+        "type": "object",
+        "description": format!("A {} trimmed to the fields that `fields` named.", T::KIND),
+        "properties": names,
+        "additionalProperties": false,
+    });
+    let trimmed = define(generator, format!("{}Fields", type_name::<T>()), trimmed);
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "items": {"type": "array", "items": {"anyOf": [whole, trimmed]}},
+            "next": {"type": ["string", "null"], "description": "The `cursor` of the next page."},
+            "total": {"type": "integer", "minimum": 0, "description": "How many pass the filters."},
+        },
+        "required": ["items", "next", "total"],
+        "additionalProperties": false,
+    });
+    define(generator, format!("{}List", type_name::<T>()), schema)
+}
+
+/// A JSON object of which nothing more is said.
+pub fn any_object(_: &mut SchemaGenerator) -> Value {
+    json!({"type": "object"})
+}
+
+/// A JSON Patch (RFC 6902).
+pub fn json_patch(generator: &mut SchemaGenerator) -> Value {
+    let schema = json!({
+        "type": "array",
+        "maxItems": crate::app::patch::OPERATIONS_MAX,
+        "items": {
+            "type": "object",
+            "properties": {
+                "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+                "path": {"type": "string"},
+                "from": {"type": "string"},
+                "value": {},
+            },
+            "required": ["op", "path"],
+        },
+    });
+    define(generator, "JsonPatch".to_owned(), schema)
+}
+
+/// Plain text.
+pub fn text(_: &mut SchemaGenerator) -> Value {
+    json!({"type": "string"})
+}
+
+/// Puts a schema among the components.
+pub fn define(generator: &mut SchemaGenerator, name: String, schema: Value) -> Value {
+    let reference = json!({"$ref": format!("{COMPONENTS}{name}")});
+    generator.definitions_mut().insert(name, schema);
+    reference
+}
+
+fn type_name<T: Managed>() -> String {
+    let word = T::KIND.as_str();
+    word.chars().take(1).map(|first| first.to_ascii_uppercase()).chain(word.chars().skip(1)).collect()
+}
+
+/// The fields that a writer sets, as an object schema of their own.
+fn fields<T: Managed>(generator: &mut SchemaGenerator) -> Value {
+    let mut schema = T::json_schema(generator).to_value();
+    for hidden in T::HIDDEN {
+        map_at(&mut schema, "properties").map(|properties| properties.remove(*hidden));
+    }
+    schema
+}
+
+fn map_at<'a>(schema: &'a mut Value, keyword: &str) -> Option<&'a mut Map<String, Value>> {
+    schema.get_mut(keyword)?.as_object_mut()
+}
+
+fn shown_params() -> Value {
+    json!({
+        "type": "object",
+        "description": "Values of params. One that is secret is shown as `{\"sealed\": true}`.",
+        "additionalProperties": true,
+    })
+}
+
+/// The fields that every object has besides its own.
+fn ours<T: Managed>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
+    let problem = of::<Problem>(generator);
+    let mut ours = vec![
+        (
+            "problems",
+            json!({"type": "array", "items": problem, "description": "Why it cannot be used as it is."}),
+        ),
+        ("labels", json!({"type": "object", "additionalProperties": {"type": "string"}})),
+        (
+            "source",
+            json!({"type": "string", "description": "`site`, or the pack it came in, which is read-only."}),
+        ),
+        (
+            "revision",
+            json!({"type": "integer", "minimum": 1, "description": "One more with each write; the ETag."}),
+        ),
+        ("created_at", json!({"type": "string", "format": "date-time"})),
+        ("updated_at", json!({"type": "string", "format": "date-time"})),
+    ];
+    if T::HAS_ID {
+        ours.push(("id", json!({"type": "string", "format": "uuid"})));
+    }
+    if T::HAS_STATUS {
+        ours.push(("status", of::<T::Status>(generator)));
+    }
+    ours.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}

@@ -1,0 +1,75 @@
+//! Health, readiness, metrics, and the OpenAPI document.
+
+use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::error::ApiError;
+use super::operation::{Content, Operation};
+use super::{ApiState, body, schema};
+use crate::app::auth::Need;
+use crate::app::history::EventQuery;
+
+/// The state of the server.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
+}
+
+pub fn operations() -> Vec<Operation> {
+    let ok = Operation::get("/healthz", "health")
+        .summary("Whether the server runs")
+        .needs(Need::Nothing)
+        .answers(200, "It runs.", schema::of::<Health>)
+        .runs(health);
+    let ready = Operation::get("/readyz", "ready")
+        .summary("Whether the server can do its work: listeners bound, database answering")
+        .needs(Need::Nothing)
+        .answers(200, "It can.", schema::of::<Health>)
+        .refuses(&[503])
+        .runs(ready);
+    let metrics = Operation::get("/metrics", "metrics")
+        .summary("Counters for Prometheus")
+        .needs(Need::Read("metrics"))
+        .answers_media(200, "Text format 0.0.4.", Content { media: METRICS_TEXT, schema: schema::text })
+        .runs(metrics);
+    let document = Operation::get("/openapi.yaml", "openapi")
+        .summary("This document")
+        .needs(Need::Token)
+        .answers_media(200, "OpenAPI 3.1.", Content { media: "application/yaml", schema: schema::text })
+        .runs(document);
+    vec![ok, ready, metrics, document]
+}
+
+const METRICS_TEXT: &str = "text/plain";
+
+async fn health() -> Response {
+    body::json(StatusCode::OK, &json!({"status": "ok"}))
+}
+
+async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
+    let refused = |why: String| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    if !state.ready.load(Ordering::Acquire) {
+        return Err(refused("the server is starting or stopping".to_owned()));
+    }
+    let query = EventQuery { limit: 1, ..EventQuery::default() };
+    state.app.events(query).await.map_err(|error| refused(error.to_string()))?;
+    Ok(body::json(StatusCode::OK, &json!({"status": "ok"})))
+}
+
+async fn metrics(State(state): State<ApiState>) -> Response {
+    ([(CONTENT_TYPE, METRICS_TEXT)], super::metrics::text(&state)).into_response()
+}
+
+async fn document() -> Response {
+    static TEXT: LazyLock<String> = LazyLock::new(super::openapi);
+    ([(CONTENT_TYPE, "application/yaml")], TEXT.as_str()).into_response()
+}

@@ -1,0 +1,45 @@
+//! What can be seen of a machine besides its fields.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::ApiState;
+use super::error::ApiError;
+use super::events::{EventPage, read_limit};
+use super::operation::{Operation, number};
+use super::query::Query;
+use super::resources::{ROOT, limit};
+use super::schema;
+use crate::app::auth::Need;
+use crate::app::history::{LIMIT_MAX, TimelinePage};
+
+pub fn operations() -> Vec<Operation> {
+    let timeline = Operation::get(format!("{ROOT}/machines/{{ref}}/timeline"), "timeline_of_machine")
+        .tag("machines")
+        .summary("What happened to a machine and in its boot attempts, oldest first")
+        .needs(Need::Read("machines"))
+        .query("after", number(0, u64::MAX), "Only events after this number.")
+        .query("attempt", json!({"type": "string", "format": "uuid"}), "Only this boot attempt.")
+        .query("limit", limit(LIMIT_MAX), "Events on a page; 100 when not given.")
+        .answers(200, "A page.", schema::of::<EventPage>)
+        .refuses(&[400, 404])
+        .runs(timeline);
+    vec![timeline]
+}
+
+async fn timeline(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    Extension(query): Extension<Query>,
+) -> Result<Response, ApiError> {
+    let page = TimelinePage {
+        after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
+        attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
+        limit: read_limit(&query)?,
+    };
+    let events = state.app.timeline(&reference, page).await?;
+    Ok(EventPage::of(events, page.limit).response())
+}

@@ -1,0 +1,58 @@
+//! Making a token: the one time that its text is shown.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use schemars::SchemaGenerator;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::body;
+use super::error::ApiError;
+use super::operation::Operation;
+use super::resources::ROOT;
+use super::schema;
+use crate::app::Ctx;
+use crate::app::auth::Need;
+use crate::model::Token;
+
+pub fn operations() -> Vec<Operation> {
+    let create = Operation::post(format!("{ROOT}/tokens"), "create_token")
+        .tag("tokens")
+        .summary("Make a token; its text is in this answer and nowhere else")
+        .needs(Need::Write("tokens"))
+        .takes(schema::input::<Token>)
+        .answers(201, "Made, with its text as `token`.", new_token)
+        .refuses(&[400, 409, 413, 415, 422])
+        .runs(create);
+    vec![create]
+}
+
+fn new_token(generator: &mut SchemaGenerator) -> Value {
+    let reference = schema::view::<Token>(generator);
+    let whole = generator.definitions().get("Token").cloned().unwrap_or(reference);
+    let mut schema = whole;
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("token".to_owned(), json!({"type": "string", "description": "Shown this once."}));
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.push(json!("token"));
+    }
+    schema::define(generator, "NewToken".to_owned(), schema)
+}
+
+async fn create(
+    State(state): State<ApiState>,
+    Extension(ctx): Extension<Ctx>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let sent = body::read_json(&headers, body).await?;
+    let mut made = state.app.create_token(&ctx, sent).await?;
+    if let Some(fields) = made.view.body.as_object_mut() {
+        fields.insert("token".to_owned(), json!(made.secret));
+    }
+    Ok(body::created(&format!("{ROOT}/tokens"), &made.view))
+}

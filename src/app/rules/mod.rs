@@ -1,0 +1,212 @@
+//! What each noun's objects must be, beyond what can be said of one alone: one file a noun.
+//!
+//! *Refused* (422) is a value that is wrong whatever else there is; *conflict* (409) is one that
+//! another object stands against; a *problem* is saved and shown, and keeps the object from being used.
+
+mod artifact;
+mod bootenv;
+mod graph;
+mod job;
+mod lease;
+mod machine;
+mod param;
+pub mod params;
+mod profile;
+mod reservation;
+mod setting;
+mod stage;
+mod subnet;
+mod task;
+mod template;
+mod token;
+mod workflow;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::app::Error;
+use crate::model::{HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
+
+/// A noun whose objects are managed through the API.
+pub trait Managed: Noun {
+    /// The field that is the key and cannot be changed; of no meaning where the key is an id.
+    const KEY_FIELD: &'static str = "name";
+    /// Fields that no reader sees and no writer sends.
+    const HIDDEN: &'static [&'static str] = &[];
+
+    /// What a person calls it.
+    fn label(stored: &Stored<Self>) -> String {
+        stored.key.clone()
+    }
+
+    /// The param values it carries.
+    fn params(&self) -> Option<&BTreeMap<String, Value>> {
+        None
+    }
+
+    fn params_mut(&mut self) -> Option<&mut BTreeMap<String, Value>> {
+        None
+    }
+
+    /// Faults for which a write is refused (422).
+    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// What another object stands against (409).
+    fn conflict(&self, _change: &Change<'_, Self>) -> Option<String> {
+        None
+    }
+
+    /// Why an object in this state may not become that one (409).
+    fn refuse_change(_old: &Stored<Self>, _new: &Stored<Self>) -> Option<String> {
+        None
+    }
+
+    /// Why an object in this state may not be deleted (409).
+    fn refuse_delete(_stored: &Stored<Self>) -> Option<String> {
+        None
+    }
+
+    /// Why it cannot be used as things are, besides the unknown objects it names.
+    fn problems(_stored: &Stored<Self>, _world: &World) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// The names that others refer to it by.
+    fn names(stored: &Stored<Self>) -> Vec<Reference> {
+        vec![Reference::new(Self::KIND, &stored.key, "")]
+    }
+
+    /// Those that need it in other ways than by naming it in their fields.
+    fn needed_by(_stored: &Stored<Self>, _world: &World) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A write that is being looked at.
+#[derive(Debug)]
+pub struct Change<'a, T: Noun> {
+    pub world: &'a World,
+    pub key: &'a str,
+    /// What the write would replace; none for a new object.
+    pub old: Option<&'a Stored<T>>,
+}
+
+/// Every fault for which the write of `spec` is refused.
+pub(crate) fn refusals<T: Managed>(spec: &T, change: &Change<'_, T>) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = key_changed(spec, change).into_iter().collect();
+    if let Some(values) = spec.params() {
+        let old = change.old.and_then(|old| old.spec.params());
+        problems.extend(params::refused(change.world, values, old));
+    }
+    problems.extend(spec.refused(change));
+    problems
+}
+
+fn key_changed<T: Managed>(spec: &T, change: &Change<'_, T>) -> Option<Problem> {
+    let key = spec.key()?;
+    let field = T::KEY_FIELD;
+    (key != change.key).then(|| {
+        let what = format!("`{field}` is `{}` for good: create another {} instead", change.key, T::KIND);
+        Problem::new(format!("/{field}"), what)
+    })
+}
+
+/// Whether `old` may be written over.
+pub(crate) fn may_change<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> Result<(), Error> {
+    let refused = read_only(old).or_else(|| T::refuse_change(old, new));
+    refused.map_or(Ok(()), |reason| Err(Error::Conflict(reason)))
+}
+
+/// Whether an object may go: it is the site's own, and nothing refers to it.
+pub(crate) fn may_delete<T: Managed>(world: &World, stored: &Stored<T>) -> Result<(), Error> {
+    if let Some(reason) = read_only(stored).or_else(|| T::refuse_delete(stored)) {
+        return Err(Error::Conflict(reason));
+    }
+    let referrers = referrers(world, stored);
+    if referrers.is_empty() {
+        return Ok(());
+    }
+    let by = listed(&referrers);
+    Err(Error::Conflict(format!("{} `{}` is in use by {by}", T::KIND, T::label(stored))))
+}
+
+/// Most names listed in one message.
+const LISTED_MAX: usize = 10;
+
+/// Names for a message: all of them, or the first few and how many more there are.
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(LISTED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(LISTED_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn read_only<T: Managed>(stored: &Stored<T>) -> Option<String> {
+    (stored.source != SITE).then(|| {
+        let (kind, label, source) = (T::KIND, T::label(stored), &stored.source);
+        format!("{kind} `{label}` comes from {source} and is read-only: copy it under another name")
+    })
+}
+
+/// Everything that refers to an object by one of its names, as `kind name`.
+fn referrers<T: Managed>(world: &World, stored: &Stored<T>) -> Vec<String> {
+    let names = T::names(stored);
+    let naming = names.iter().flat_map(|name| world.referrers(name));
+    let naming = naming.filter(|(kind, key)| (*kind, key.as_str()) != (T::KIND, stored.key.as_str()));
+    let mut found: Vec<String> =
+        naming.map(|(kind, key)| format!("{kind} {}", label(world, kind, &key))).collect();
+    found.extend(T::needed_by(stored, world));
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// What a person calls an object of which the key is known.
+pub(crate) fn label(world: &World, kind: Kind, key: &str) -> String {
+    match kind {
+        Kind::Machine => world.machines.get(key).map_or_else(|| key.to_owned(), |row| row.spec.name.clone()),
+        _ => key.to_owned(),
+    }
+}
+
+/// Why an object cannot be used as things are.
+pub(crate) fn problems<T: Managed>(world: &World, stored: &Stored<T>) -> Vec<Problem>
+where
+    World: HasTable<T>,
+{
+    let mut problems: Vec<Problem> =
+        stored.spec.references().iter().filter_map(|reference| unknown(world, reference)).collect();
+    if let Some(values) = stored.spec.params() {
+        problems.extend(params::problems(world, values));
+    }
+    problems.extend(T::problems(stored, world));
+    problems
+}
+
+fn unknown(world: &World, reference: &Reference) -> Option<Problem> {
+    let (kind, key) = (reference.kind, reference.key.as_str());
+    let known =
+        world.contains(kind, key) || matches!(kind, Kind::Machine if world.machines.resolve(key).is_some());
+    let name = key.strip_prefix("name:").unwrap_or(key);
+    (!known).then(|| Problem::new(&reference.pointer, format!("there is no {kind} `{name}`")))
+}
+
+/// Required params that nobody declared.
+fn undeclared(world: &World, required: &[String]) -> Vec<Problem> {
+    let unknown = required.iter().enumerate().filter(|(_, name)| world.params.get(name).is_none());
+    let problem =
+        |(i, name): (usize, &String)| Problem::new(format!("/required_params/{i}"), no_param(world, name));
+    unknown.map(problem).collect()
+}
+
+fn no_param(world: &World, name: &str) -> String {
+    let known = world.params.iter().map(|param| param.key.as_str());
+    match nearest(name, known) {
+        Some(near) => format!("there is no param `{name}`; did you mean `{near}`?"),
+        None => format!("there is no param `{name}`"),
+    }
+}

@@ -1,0 +1,54 @@
+//! Reservations: inside their subnet, one for each client there.
+
+use std::net::Ipv4Addr;
+
+use super::{Change, Managed};
+use crate::model::{Problem, Reservation, Stored, World};
+
+impl Managed for Reservation {
+    const KEY_FIELD: &'static str = "address";
+
+    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+        let mut problems = crate::dhcp::check_options(&self.options);
+        problems.extend(outside(self, change.world));
+        problems
+    }
+
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+        let here = subnet(self, change.world);
+        let same_client = |other: &Reservation| {
+            (self.mac.is_some() && other.mac == self.mac)
+                || (self.machine.is_some() && other.machine == self.machine)
+        };
+        let others = change.world.reservations.iter().filter(|other| other.key != change.key);
+        let mut others = others.filter(|other| same_client(&other.spec));
+        let other = others.find(|other| subnet(&other.spec, change.world) == here)?;
+        let client = self.mac.map(|mac| mac.to_string()).or_else(|| self.machine.clone()).unwrap_or_default();
+        Some(format!("{client} has the reservation {} in this subnet already", other.key))
+    }
+
+    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        let spec = &stored.spec;
+        let nowhere = spec.subnet.is_none() && subnet(spec, world).is_none();
+        let nowhere = nowhere.then(|| Problem::new("/address", format!("{} is in no subnet", spec.address)));
+        nowhere.into_iter().chain(outside(spec, world)).collect()
+    }
+}
+
+fn outside(spec: &Reservation, world: &World) -> Option<Problem> {
+    let subnet = world.subnets.get(spec.subnet.as_deref()?)?;
+    let cidr = subnet.spec.cidr;
+    let usable =
+        |address: Ipv4Addr| cidr.prefix >= 31 || (address != cidr.address && address != cidr.broadcast());
+    let fits = cidr.contains(spec.address) && usable(spec.address);
+    (!fits).then(|| {
+        let what = format!("{} is not a host's address in subnet `{}` ({cidr})", spec.address, subnet.key);
+        Problem::new("/address", what)
+    })
+}
+
+/// The subnet it names, or the one its address is in.
+fn subnet<'a>(spec: &'a Reservation, world: &'a World) -> Option<&'a str> {
+    let holds = || world.subnets.iter().find(|subnet| subnet.spec.cidr.contains(spec.address));
+    spec.subnet.as_deref().or_else(|| holds().map(|subnet| subnet.key.as_str()))
+}

@@ -1,0 +1,16 @@
+//! Subnets: no two share an address, and their DHCP options are ones we can send.
+
+use super::{Change, Managed};
+use crate::model::{Problem, Subnet};
+
+impl Managed for Subnet {
+    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
+        crate::dhcp::check_options(&self.options)
+    }
+
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+        let mut others = change.world.subnets.iter().filter(|other| other.key != self.name);
+        let other = others.find(|other| other.spec.cidr.overlaps(&self.cidr))?;
+        Some(format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr))
+    }
+}

@@ -1,0 +1,204 @@
+//! Sealing the values of secret params, so that neither the database nor an API read shows them.
+//!
+//! A sealed value is stored as `{"sealed": "<base64>"}` and shown as `{"sealed": true}`. Start with
+//! [`Secrets::seal`]. Which params are secret is decided in `rules::params`.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+
+use crate::model::Kind;
+
+const KEY_BYTES: usize = 32;
+const NONCE_BYTES: usize = 24;
+/// Name of the key file in the data directory.
+const KEY_FILE: &str = "secret.key";
+
+/// The key that secret values are sealed with.
+#[derive(Clone)]
+pub struct Secrets {
+    key: [u8; KEY_BYTES],
+    cipher: XChaCha20Poly1305,
+}
+
+/// The place of a value: a sealed value opens in the place it was sealed for and nowhere else.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub kind: Kind,
+    pub key: &'a str,
+    pub param: &'a str,
+}
+
+/// Why a value was not opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the sealed value does not open: it was sealed for another object or with another key")]
+pub struct CannotOpen;
+
+impl Secrets {
+    /// Reads `secret.key` from the data directory; the first start makes it, readable by its owner only.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or has not 32 bytes.
+    pub fn load(directory: &Path) -> io::Result<Self> {
+        let path = directory.join(KEY_FILE);
+        match fs::File::open(&path) {
+            Ok(file) => read_key(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(&path),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub fn from_key(key: [u8; KEY_BYTES]) -> Self {
+        Secrets { key, cipher: XChaCha20Poly1305::new(&key.into()) }
+    }
+
+    /// A key for another purpose, made from this one.
+    pub fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        let mut derived = [0; KEY_BYTES];
+        if let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.key) {
+            mac.update(purpose.as_bytes());
+            derived = mac.finalize().into_bytes().into();
+        }
+        derived
+    }
+
+    /// The sealed form of a value.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn seal(&self, place: Place<'_>, value: &Value) -> io::Result<Value> {
+        let mut nonce = [0u8; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(io::Error::other)?;
+        let text = value.to_string();
+        let payload = Payload { msg: text.as_bytes(), aad: &place.bytes() };
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
+        let sealed = sealed.map_err(|_| io::Error::other("a value too large to seal"))?;
+        Ok(json!({"sealed": STANDARD.encode([&nonce[..], &sealed].concat())}))
+    }
+
+    /// The value behind a sealed form; any other value is given back as it is.
+    ///
+    /// # Errors
+    /// [`CannotOpen`].
+    pub fn open(&self, place: Place<'_>, value: &Value) -> Result<Value, CannotOpen> {
+        let Some(text) = sealed_text(value) else { return Ok(value.clone()) };
+        let bytes = STANDARD.decode(text).map_err(|_| CannotOpen)?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(CannotOpen)?;
+        let payload = Payload { msg: sealed, aad: &place.bytes() };
+        let opened = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| CannotOpen)?;
+        serde_json::from_slice(&opened).map_err(|_| CannotOpen)
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+impl Place<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        json!([self.kind.as_str(), self.key, self.param]).to_string().into_bytes()
+    }
+}
+
+/// Whether a stored value is sealed.
+pub fn is_sealed(value: &Value) -> bool {
+    sealed_text(value).is_some()
+}
+
+/// Whether a writer means the value that is stored: `{"sealed": true}`, as reads show it.
+pub fn means_stored(value: &Value) -> bool {
+    only_sealed(value) == Some(&Value::Bool(true))
+}
+
+/// Whether a value looks like a sealed one in any way: writers may not make such values up.
+pub fn looks_sealed(value: &Value) -> bool {
+    only_sealed(value).is_some()
+}
+
+/// The params as a reader sees them.
+pub fn mask(params: &mut Map<String, Value>) {
+    for value in params.values_mut().filter(|value| is_sealed(value)) {
+        *value = json!({"sealed": true});
+    }
+}
+
+fn only_sealed(value: &Value) -> Option<&Value> {
+    value.as_object().filter(|map| map.len() == 1)?.get("sealed")
+}
+
+fn sealed_text(value: &Value) -> Option<&str> {
+    only_sealed(value)?.as_str()
+}
+
+fn read_key(file: fs::File) -> io::Result<Secrets> {
+    let mut bytes = Vec::with_capacity(KEY_BYTES + 1);
+    file.take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    let key = <[u8; KEY_BYTES]>::try_from(bytes);
+    key.map(Secrets::from_key)
+        .map_err(|_| io::Error::other(format!("{KEY_FILE} must have {KEY_BYTES} bytes")))
+}
+
+fn make_key(path: &Path) -> io::Result<Secrets> {
+    let mut key = [0u8; KEY_BYTES];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    Ok(Secrets::from_key(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const HERE: Place<'static> = Place { kind: Kind::Profile, key: "global", param: "root_password" };
+
+    #[test]
+    fn a_sealed_value_opens_in_its_own_place_only() {
+        let secrets = Secrets::from_key([7; 32]);
+        let sealed = secrets.seal(HERE, &json!("hunter2")).unwrap();
+        assert!(is_sealed(&sealed) && !sealed.to_string().contains("hunter2"));
+        assert_eq!(secrets.open(HERE, &sealed), Ok(json!("hunter2")));
+        let elsewhere = Place { key: "other", ..HERE };
+        assert_eq!(secrets.open(elsewhere, &sealed), Err(CannotOpen));
+        assert_eq!(Secrets::from_key([8; 32]).open(HERE, &sealed), Err(CannotOpen));
+    }
+
+    #[test]
+    fn the_key_is_made_once_and_is_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let sealed = Secrets::load(directory.path()).unwrap().seal(HERE, &json!([1, 2])).unwrap();
+        let again = Secrets::load(directory.path()).unwrap();
+        assert_eq!(again.open(HERE, &sealed), Ok(json!([1, 2])));
+        let mode = fs::metadata(directory.path().join(KEY_FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_cut_off_key_file_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(KEY_FILE), b"short").unwrap();
+        assert!(Secrets::load(directory.path()).unwrap_err().to_string().contains("32 bytes"));
+    }
+
+    #[test]
+    fn readers_see_that_a_value_is_sealed_and_nothing_else() {
+        let sealed = Secrets::from_key([7; 32]).seal(HERE, &json!(1)).unwrap();
+        let mut params = Map::from_iter([("a".to_owned(), sealed), ("b".to_owned(), json!(2))]);
+        mask(&mut params);
+        assert_eq!(Value::Object(params), json!({"a": {"sealed": true}, "b": 2}));
+    }
+}
