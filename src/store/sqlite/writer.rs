@@ -79,7 +79,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, jobs = group.len(), "the database failed; nothing of the group was written");
+                tracing::error!(%error, jobs = group.len(), "the database failed; nothing was written");
                 self.connection.close().await;
                 for job in group.drain(..) {
                     let _ = job.reply.send(Err(Error::Failed(error.to_string())));
