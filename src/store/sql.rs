@@ -47,5 +47,6 @@ pub(super) const LOG_END: &str =
 pub(super) const ADD_LOG: &str = "INSERT INTO job_log (job, start, bytes) VALUES ($1, $2, $3)";
 
 /// Binds job, offset, end; returns start and bytes of every piece that has some of them, in order.
-pub(super) const READ_LOG: &str = "SELECT start, bytes FROM job_log WHERE job = $1 AND start < $3 AND start >= \
+pub(super) const READ_LOG: &str = "SELECT start, bytes FROM job_log \
+    WHERE job = $1 AND start < $3 AND start >= \
     COALESCE((SELECT max(start) FROM job_log WHERE job = $1 AND start <= $2), 0) ORDER BY start";

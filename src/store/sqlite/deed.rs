@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::{events, integer};
+use super::{events, execute, integer};
 use crate::model::{Event, Kind, World};
 use crate::store::{Deed, Error, Write, sql};
 
@@ -21,7 +21,8 @@ pub(super) struct EncodedWrite {
     document: String,
 }
 
-/// Why a piece of work was not done: a refusal concerns it alone, a failure the whole transaction.
+/// Why a piece of work was not done. A refusal concerns it alone, and nothing of it is left in the
+/// transaction; a failure concerns the whole transaction.
 pub(super) enum Undone {
     Refused(Error),
     Failed(sqlx::Error),
@@ -79,45 +80,76 @@ pub(super) fn encode(deed: Deed, damaged: &HashSet<Id>) -> Result<Encoded, Error
     Ok(Encoded { writes, events: deed.events.into_iter().map(events::Encoded::new).collect() })
 }
 
-/// Writes all of a deed, or stops where it is refused: then the caller takes back what was written.
+/// Does a deed, or nothing of it.
+///
+/// One write that claims nothing, a renewed lease for example, can only be refused by its first statement,
+/// which then has changed nothing: it goes without a savepoint, in half the time.
 pub(super) async fn run(
     connection: &mut SqliteConnection,
     deed: &Encoded,
     holdings: &mut Holdings<'_>,
 ) -> Result<Vec<Event>, Undone> {
-    let mut after = BTreeMap::new();
-    for write in &deed.writes {
-        write_row(connection, write).await?;
-        after.insert(id(&write.write), unique(&write.write));
-    }
-    move_unique(connection, &after, holdings).await?;
-    let mut done = Vec::with_capacity(deed.events.len());
-    for event in &deed.events {
-        done.push(events::add(connection, event).await?);
-    }
+    let after: BTreeMap<Id, Vec<Unique>> =
+        deed.writes.iter().map(|write| (id(&write.write), unique(&write.write))).collect();
+    let moves = Moves::new(&after, holdings);
+    let done = if deed.writes.len() <= 1 && moves.claims.is_empty() {
+        write_all(connection, deed, &moves).await?
+    } else {
+        execute(connection, "SAVEPOINT deed").await?;
+        let done = write_all(connection, deed, &moves).await;
+        match &done {
+            Ok(_) => {}
+            Err(Undone::Refused(_)) => execute(connection, "ROLLBACK TO deed").await?,
+            Err(Undone::Failed(_)) => return done,
+        }
+        execute(connection, "RELEASE deed").await?;
+        done?
+    };
     holdings.changed.extend(after);
     Ok(done)
 }
 
-/// Gives up what the objects of a deed no longer hold, then takes what they hold now.
-async fn move_unique(
+/// The unique values that change hands in a deed.
+struct Moves {
+    releases: Vec<(Id, Unique)>,
+    claims: Vec<(Id, Unique)>,
+}
+
+impl Moves {
+    fn new(after: &BTreeMap<Id, Vec<Unique>>, holdings: &Holdings<'_>) -> Self {
+        let mut moves = Moves { releases: Vec::new(), claims: Vec::new() };
+        for (id, after) in after {
+            let before = holdings.of(id);
+            let gone = before.iter().filter(|held| !after.contains(held));
+            moves.releases.extend(gone.map(|unique| (id.clone(), unique.clone())));
+            let new = after.iter().filter(|held| !before.contains(held));
+            moves.claims.extend(new.map(|unique| (id.clone(), unique.clone())));
+        }
+        moves
+    }
+}
+
+/// Writes until something is refused. Values are given up before others are taken.
+async fn write_all(
     connection: &mut SqliteConnection,
-    after: &BTreeMap<Id, Vec<Unique>>,
-    holdings: &Holdings<'_>,
-) -> Result<(), Undone> {
-    let before: Vec<Vec<Unique>> = after.keys().map(|id| holdings.of(id)).collect();
-    for ((id, after), before) in after.iter().zip(&before) {
-        for (name, value) in before.iter().filter(|held| !after.contains(held)) {
-            let release = sqlx::query(sql::RELEASE).bind(id.0.as_str()).bind(*name).bind(value).bind(&id.1);
-            release.execute(&mut *connection).await?;
-        }
+    deed: &Encoded,
+    moves: &Moves,
+) -> Result<Vec<Event>, Undone> {
+    for write in &deed.writes {
+        write_row(connection, write).await?;
     }
-    for ((id, after), before) in after.iter().zip(&before) {
-        for unique in after.iter().filter(|held| !before.contains(held)) {
-            claim(connection, id, unique).await?;
-        }
+    for ((kind, key), (name, value)) in &moves.releases {
+        let release = sqlx::query(sql::RELEASE).bind(kind.as_str()).bind(*name).bind(value).bind(key);
+        release.execute(&mut *connection).await?;
     }
-    Ok(())
+    for (id, unique) in &moves.claims {
+        claim(connection, id, unique).await?;
+    }
+    let mut done = Vec::with_capacity(deed.events.len());
+    for event in &deed.events {
+        done.push(events::add(connection, event).await?);
+    }
+    Ok(done)
 }
 
 async fn claim(connection: &mut SqliteConnection, id: &Id, unique: &Unique) -> Result<(), Undone> {

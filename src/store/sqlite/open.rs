@@ -41,7 +41,7 @@ impl Default for Setup {
 pub enum OpenError {
     #[error("cannot use {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("{} is in use by another server: stop it, or give this one a data directory of its own", path.display())]
+    #[error("{} is in use by another server: stop that one, or name another directory", path.display())]
     InUse { path: PathBuf },
     #[error(
         "{} was written by a later version (its schema is {found}, this version knows {known}): \

@@ -148,7 +148,7 @@ const BAD_COMMIT: &str = "CREATE TABLE late (job TEXT REFERENCES job (key) DEFER
     CREATE TRIGGER bad_commit BEFORE INSERT ON event WHEN new.kind = 'test.full' \
     BEGIN INSERT INTO late VALUES ('absent'); END";
 
-async fn group_fails_and_the_next_is_done(sabotage: &'static str) {
+async fn group_fails_and_the_next_is_done((sabotage, reason): (&'static str, &str)) {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
     tamper(&data, sabotage).await;
@@ -156,6 +156,7 @@ async fn group_fails_and_the_next_is_done(sabotage: &'static str) {
     let deeds = [created(&one), created(&two).event(event("test.full", "x")), created(&three)];
     let done = join_all(deeds.clone().map(|deed| store.commit(deed))).await;
     assert!(done.iter().all(is_failed), "{done:?}");
+    assert!(done[0].as_ref().unwrap_err().to_string().contains(reason), "{done:?}");
     assert!(store.world().machines.is_empty());
     assert_eq!(*store.committed().borrow(), 0);
     for machine in [&one, &two, &three] {
@@ -169,12 +170,12 @@ async fn group_fails_and_the_next_is_done(sabotage: &'static str) {
 
 #[tokio::test]
 async fn a_full_disk_fails_the_group_and_not_the_next() {
-    group_fails_and_the_next_is_done(FULL_DISK).await;
+    group_fails_and_the_next_is_done((FULL_DISK, "disk is full")).await;
 }
 
 #[tokio::test]
 async fn a_failed_commit_fails_the_group_and_not_the_next() {
-    group_fails_and_the_next_is_done(BAD_COMMIT).await;
+    group_fails_and_the_next_is_done((BAD_COMMIT, "FOREIGN KEY")).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::deed::{self, Encoded, Holdings, Undone};
 use super::open::WriterConnection;
-use super::{integer, log};
+use super::{execute, integer, log};
 use crate::model::{Event, World};
 use crate::store::{Error, Write, sql};
 
@@ -79,7 +79,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, jobs = group.len(), "the database failed; nothing of the group was written");
+                tracing::error!(%error, jobs = group.len(), "the database failed; nothing was written");
                 self.connection.close().await;
                 for job in group.drain(..) {
                     let _ = job.reply.send(Err(Error::Failed(error.to_string())));
@@ -128,13 +128,12 @@ async fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected:
     }
 }
 
-/// Does one piece of work in a savepoint, so that a refusal takes back only its own.
+/// Does one piece of work, or nothing of it.
 async fn run(
     connection: &mut SqliteConnection,
     work: &Work,
     holdings: &mut Holdings<'_>,
 ) -> sqlx::Result<Result<Outcome, Error>> {
-    execute(connection, "SAVEPOINT work").await?;
     let outcome = match work {
         Work::Deed(deed) => {
             deed::run(connection, deed, holdings).await.map(|events| Outcome { events, count: 0 })
@@ -142,16 +141,11 @@ async fn run(
         Work::Log(piece) => log::write(connection, piece).await.map(count),
         Work::Prune { keep } => prune(connection, *keep).await.map(count),
     };
-    let outcome = match outcome {
-        Ok(outcome) => Ok(outcome),
-        Err(Undone::Refused(error)) => {
-            execute(connection, "ROLLBACK TO work").await?;
-            Err(error)
-        }
-        Err(Undone::Failed(error)) => return Err(error),
-    };
-    execute(connection, "RELEASE work").await?;
-    Ok(outcome)
+    match outcome {
+        Ok(outcome) => Ok(Ok(outcome)),
+        Err(Undone::Refused(error)) => Ok(Err(error)),
+        Err(Undone::Failed(error)) => Err(error),
+    }
 }
 
 fn count(count: u64) -> Outcome {
@@ -161,10 +155,6 @@ fn count(count: u64) -> Outcome {
 async fn prune(connection: &mut SqliteConnection, keep: u64) -> Result<u64, Undone> {
     let prune = sqlx::query(sql::PRUNE_EVENTS).bind(integer(keep)).bind(integer(PRUNE_MAX));
     Ok(prune.execute(connection).await?.rows_affected())
-}
-
-async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> sqlx::Result<()> {
-    sqlx::query(sql).execute(connection).await.map(|_| ())
 }
 
 fn apply(world: &mut World, write: &Write) {
