@@ -11,6 +11,8 @@ pub mod listen;
 pub mod model;
 pub mod proto;
 pub mod render;
+pub mod server;
 pub mod store;
+pub mod telemetry;
 pub mod tftp;
 pub mod workflow;

@@ -25,6 +25,7 @@ pub mod loaders;
 pub mod moves;
 pub mod notes;
 pub mod objects;
+pub mod packs;
 mod params;
 pub mod patch;
 pub mod reports;
@@ -144,6 +145,16 @@ impl App {
             counters: Counters::default(),
         };
         (Arc::new(app), notes)
+    }
+
+    /// The boot loaders found at start.
+    pub fn loaders(&self) -> &Loaders {
+        &self.loaders
+    }
+
+    /// Tells of commits: the number of the last event.
+    pub fn committed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.store.committed()
     }
 
     /// The time all decisions are made at.

@@ -149,6 +149,13 @@ macro_rules! world {
                 }
             }
 
+            /// All objects of a kind.
+            pub fn objects(&self, kind: Kind) -> Box<dyn Iterator<Item = Object> + '_> {
+                match kind {
+                    $(Kind::$noun => Box::new(self.$table.iter().cloned().map(Object::$noun)),)*
+                }
+            }
+
             /// Every object that names another one, by kind and key.
             pub fn referrers(&self, of: &Reference) -> Vec<(Kind, String)> {
                 let mut found = Vec::new();
@@ -181,6 +188,32 @@ macro_rules! world {
             pub fn unique(&self) -> Vec<(&'static str, String)> {
                 match self {
                     $(Object::$noun(row) => row.spec.unique(&row.status),)*
+                }
+            }
+
+            /// `site`, or the pack it came in.
+            pub fn source(&self) -> &str {
+                match self {
+                    $(Object::$noun(row) => &row.source,)*
+                }
+            }
+
+            /// Whether its writer's fields and labels are those of `other`.
+            pub fn has_spec_of(&self, other: &Object) -> bool {
+                match (self, other) {
+                    $((Object::$noun(a), Object::$noun(b)) => a.spec == b.spec && a.labels == b.labels,)*
+                    _ => false,
+                }
+            }
+
+            /// The same object, written at `time`.
+            #[must_use]
+            pub fn updated_at(self, time: jiff::Timestamp) -> Self {
+                match self {
+                    $(Object::$noun(mut row) => {
+                        Arc::make_mut(&mut row).updated_at = time;
+                        Object::$noun(row)
+                    })*
                 }
             }
 

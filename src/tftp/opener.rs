@@ -1,6 +1,7 @@
 //! What the service asks of the rest of the program: to open a path for a peer, and to hear how the read
 //! went.
 
+use crate::app::files::About;
 use crate::proto::tftp::{Ended, ErrorCode};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -31,6 +32,8 @@ pub struct Opened {
     pub body: Body,
     /// What the file is, for logs and the outcome, such as `artifact:debian-12/linux`.
     pub label: String,
+    /// Whom it is about; handed back in the outcome.
+    pub about: About,
 }
 
 /// Why a path is not served.
@@ -60,6 +63,7 @@ pub enum TransferResult {
 pub struct TransferOutcome {
     pub path: String,
     pub label: String,
+    pub about: About,
     pub peer: SocketAddr,
     pub local: Ipv4Addr,
     /// Length of the body on the wire, and how much of it the peer acknowledged.

@@ -122,6 +122,7 @@ impl Session {
         self.opener.finished(TransferOutcome {
             path: std::mem::take(&mut self.asked.path),
             label: opened.label,
+            about: opened.about,
             peer: SocketAddr::V4(self.arrival.peer),
             local: self.arrival.local,
             body_bytes,

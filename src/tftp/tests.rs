@@ -1,5 +1,6 @@
 //! The service on loopback, with real sockets and a plain client.
 
+use crate::app::files::About;
 use crate::proto::tftp::{Ended, ErrorCode, Mode, Packet, Request};
 use crate::tftp::client::Client;
 use crate::tftp::*;
@@ -51,7 +52,8 @@ impl Opener for Shelf {
             "slow" => return std::future::pending().boxed(),
             _ => return std::future::ready(error(ErrorCode::NOT_FOUND)).boxed(),
         };
-        std::future::ready(Ok(Opened { body, label: format!("shelf:{path}") })).boxed()
+        std::future::ready(Ok(Opened { body, label: format!("shelf:{path}"), about: About::default() }))
+            .boxed()
     }
 
     fn finished(&self, outcome: TransferOutcome) {

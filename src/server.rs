@@ -1,0 +1,338 @@
+//! Puts the server together: data directory, sockets, store, application, services. The only module that sees
+//! them all. Start at [`run`].
+
+mod data;
+mod desk;
+
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, ApiState, boot_http};
+use crate::app::deadlines::{Watch, next_deadline};
+use crate::app::loaders::Loaders;
+use crate::app::secrets::Secrets;
+use crate::app::{App, Ctx, Endpoints, Setup, artifacts, notes};
+use crate::config::{Config, Listen};
+use crate::content;
+use crate::dhcp;
+use crate::listen::{Protocol, explain_bind};
+use crate::render::Pool;
+use crate::store::{SqliteStore, Store};
+use crate::tftp;
+use data::DataDir;
+use desk::Desk;
+
+/// How long everything may take to end after a signal.
+const STOP_MAX: Duration = Duration::from_secs(10);
+/// How long API requests may take to end after a signal.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How often deadlines are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The sockets, bound before privileges are dropped.
+struct Sockets {
+    api: Option<TcpListener>,
+    boot_http: Option<TcpListener>,
+    tftp: Option<tftp::Service>,
+    dhcp: Option<dhcp::service::Service>,
+}
+
+/// Runs a server until it is told to stop by SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps it from starting, or what made it stop by itself.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let data = DataDir::open(&config.data)?;
+    let desk = Arc::new(Desk::default());
+    let sockets = bind(&config, &desk)?;
+    if let Some(user) = &config.user {
+        data.give_to(user)?;
+        data::become_user(user)?;
+    }
+    let store = SqliteStore::open(data.path()).await.context("the database does not open")?;
+    for damaged in store.damaged() {
+        tracing::error!(kind = %damaged.kind, key = damaged.key, why = damaged.why, "a damaged row is left out");
+    }
+    let certificate = data.certificate()?;
+    let endpoints = endpoints(&sockets, &certificate.fingerprint)?;
+    let (app, queue) = App::new(Setup {
+        store: Arc::clone(&store) as Arc<dyn Store>,
+        secrets: Secrets::load(data.path()).context("secret.key")?,
+        endpoints: endpoints.clone(),
+        loaders: Loaders::find(&data.path().join("loaders")),
+        pool: Arc::new(Pool::for_this_host().context("render threads")?),
+    });
+    desk.open(Arc::clone(&app));
+    fill(&app, &data).await?;
+    data.write_endpoint(&endpoints)?;
+    tell_what_is_off(&config, &app);
+
+    let ready = ready_line(&config, &sockets, &endpoints, &data)?;
+    let mut services = Services::new();
+    services.start(&app, sockets, certificate.tls().await?)?;
+    println!("{ready}");
+    services.ready.store(true, Ordering::Release);
+    let ended = services.wait().await;
+    services.stop(queue_end(&app, queue)).await;
+    store.close().await;
+    ended
+}
+
+/// The queue of notes is written until everything that may add to it has ended.
+struct QueueEnd {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn queue_end(app: &Arc<App>, queue: notes::Notes) -> QueueEnd {
+    let stop = CancellationToken::new();
+    QueueEnd { task: tokio::spawn(notes::run(Arc::clone(app), queue, stop.clone())), stop }
+}
+
+fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
+    let tcp = |listen: Listen, what: &str| match listen {
+        Listen::Off => Ok(None),
+        Listen::At(address) => listen_tcp(address).map(Some).with_context(|| what.to_owned()),
+    };
+    let tftp = match config.tftp {
+        Listen::Off => None,
+        Listen::At(SocketAddr::V4(address)) => Some(bind_tftp(config, address, desk)?),
+        Listen::At(SocketAddr::V6(_)) => return Err(anyhow!("tftp.listen: an IPv4 address is needed")),
+    };
+    let dhcp = match config.dhcp_interfaces.as_slice() {
+        [] => None,
+        names => {
+            let handler = Arc::clone(desk) as Arc<dyn dhcp::service::Handler>;
+            Some(dhcp::service::Service::bind(config.dhcp_port, names.to_vec(), handler).context("dhcp")?)
+        }
+    };
+    Ok(Sockets {
+        api: tcp(config.api, "api.listen")?,
+        boot_http: tcp(config.boot_http, "boot.http")?,
+        tftp,
+        dhcp,
+    })
+}
+
+fn bind_tftp(config: &Config, address: SocketAddrV4, desk: &Arc<Desk>) -> anyhow::Result<tftp::Service> {
+    let ports = if config.tftp_single_port { tftp::Ports::Single } else { tftp::Ports::PerTransfer };
+    let settings = tftp::Settings { ports, ..tftp::Settings::default() };
+    let opener = Arc::clone(desk) as Arc<dyn tftp::Opener>;
+    tftp::Service::bind(address, settings, opener)
+        .map_err(|error| explain_bind(error, Protocol::Udp, address.port()))
+        .context("tftp.listen")
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener =
+        TcpListener::bind(address).map_err(|error| explain_bind(error, Protocol::Tcp, address.port()))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn endpoints(sockets: &Sockets, fingerprint: &str) -> anyhow::Result<Endpoints> {
+    let address = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
+    Ok(Endpoints {
+        api: address(&sockets.api)?,
+        api_fingerprint: fingerprint.to_owned(),
+        boot_http_port: address(&sockets.boot_http)?.map(|address| address.port()),
+    })
+}
+
+/// What a new data directory gets: the built-in content, settings, and the administrator's token.
+async fn fill(app: &Arc<App>, data: &DataDir) -> anyhow::Result<()> {
+    let ctx = Ctx::server(app.now());
+    let core =
+        content::core(ctx.now).map_err(|faults| anyhow!("the built-in content is faulty: {faults:?}"))?;
+    let installed = app.install_pack(&ctx, &core).await.context("the built-in content")?;
+    if installed.shadowed > 0 {
+        tracing::info!(
+            objects = installed.shadowed,
+            "the site's own objects stand in place of built-in ones"
+        );
+    }
+    if let Some(token) = app.start(&ctx).await.context("the administrator's token")? {
+        let path = data.write_admin_token(&token.secret)?;
+        tracing::info!(file = %path.display(), "first start: this is the administrator's token, kept in the file");
+        eprintln!("administrator's token: {}", token.secret);
+    }
+    Ok(())
+}
+
+fn tell_what_is_off(config: &Config, app: &App) {
+    if config.dhcp_interfaces.is_empty() {
+        tracing::info!(
+            "DHCP is off: no interface is named; turn it on with --dhcp-interface NAME or [dhcp] interfaces"
+        );
+    }
+    let loaders: Vec<&str> = app.loaders().iter().map(|(name, _)| name).collect();
+    if loaders.is_empty() {
+        tracing::warn!("no boot loaders were found: install the packages ipxe and pxelinux");
+    } else {
+        tracing::info!(loaders = loaders.join(" "), "boot loaders");
+    }
+}
+
+/// The one line on stdout, for whoever started the server.
+#[derive(serde::Serialize)]
+struct Ready<'a> {
+    event: &'static str,
+    api: Option<String>,
+    boot_http: Option<String>,
+    tftp: Option<String>,
+    dhcp: &'a [String],
+    data: &'a std::path::Path,
+}
+
+fn ready_line(
+    config: &Config,
+    sockets: &Sockets,
+    endpoints: &Endpoints,
+    data: &DataDir,
+) -> anyhow::Result<String> {
+    let tftp = sockets.tftp.as_ref().map(tftp::Service::local_addr).transpose()?;
+    let http = sockets.boot_http.as_ref().map(TcpListener::local_addr).transpose()?;
+    Ok(serde_json::to_string(&Ready {
+        event: "ready",
+        api: endpoints.api.map(|address| format!("https://{address}")),
+        boot_http: http.map(|address| format!("http://{address}")),
+        tftp: tftp.map(|address| address.to_string()),
+        dhcp: &config.dhcp_interfaces,
+        data: data.path(),
+    })?)
+}
+
+/// Everything that runs until the server stops.
+struct Services {
+    tasks: JoinSet<anyhow::Result<()>>,
+    shutdown: CancellationToken,
+    ready: Arc<AtomicBool>,
+}
+
+impl Services {
+    fn new() -> Self {
+        Services { tasks: JoinSet::new(), shutdown: CancellationToken::new(), ready: Arc::default() }
+    }
+
+    fn start(&mut self, app: &Arc<App>, sockets: Sockets, tls: RustlsConfig) -> anyhow::Result<()> {
+        if let Some(listener) = sockets.api {
+            let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready));
+            self.tasks.spawn(serve_api(listener, tls, (state, self.shutdown.clone())));
+        }
+        if let Some(listener) = sockets.boot_http {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let served = boot_http::run(Arc::clone(app), listener, self.shutdown.clone());
+            self.tasks.spawn(async { served.await.context("boot HTTP") });
+        }
+        if let Some(service) = sockets.tftp {
+            let shutdown = self.shutdown.clone();
+            self.tasks.spawn(async { service.run(shutdown).await.context("TFTP") });
+        }
+        if let Some(service) = sockets.dhcp {
+            let shutdown = self.shutdown.clone();
+            self.tasks.spawn(async { service.run(shutdown).await.context("DHCP") });
+        }
+        self.tasks.spawn(keep_artifacts(Arc::clone(app), self.shutdown.clone()));
+        self.tasks.spawn(keep_deadlines(Arc::clone(app), self.shutdown.clone()));
+        Ok(())
+    }
+
+    /// Until a signal, or until a service ends by itself, which is an error.
+    async fn wait(&mut self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            ended = self.tasks.join_next() => match ended {
+                Some(Ok(Ok(()))) | None => Err(anyhow!("a service ended by itself")),
+                Some(Ok(Err(error))) => Err(error),
+                Some(Err(error)) => Err(error.into()),
+            },
+        }
+    }
+
+    async fn stop(mut self, queue: QueueEnd) {
+        tracing::info!("stopping");
+        self.shutdown.cancel();
+        let ended = async {
+            while self.tasks.join_next().await.is_some() {}
+            queue.stop.cancel();
+            drop(queue.task.await);
+        };
+        if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
+            tracing::warn!("not everything ended in time");
+        }
+    }
+}
+
+async fn serve_api(
+    listener: TcpListener,
+    tls: RustlsConfig,
+    (state, shutdown): (ApiState, CancellationToken),
+) -> anyhow::Result<()> {
+    let handle = Handle::new();
+    let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
+    let serve = server.serve(api::router(state).into_make_service());
+    tokio::pin!(serve);
+    tokio::select! {
+        served = &mut serve => return served.context("API"),
+        () = shutdown.cancelled() => handle.graceful_shutdown(Some(DRAIN)),
+    }
+    serve.await.context("API")
+}
+
+/// Reads the files of artifacts whenever artifacts change.
+async fn keep_artifacts(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut committed = app.committed();
+    let mut seen = None;
+    loop {
+        let generation = app.world().artifacts.generation();
+        if seen != Some(generation) {
+            if let Err(error) = artifacts::reconcile(&app).await {
+                tracing::warn!(%error, "artifacts could not be read; they are tried again");
+            }
+            seen = Some(generation);
+            continue;
+        }
+        tokio::select! {
+            changed = committed.changed() => changed?,
+            () = shutdown.cancelled() => return Ok(()),
+        }
+    }
+}
+
+/// Ends what is overdue.
+async fn keep_deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let up_since = app.now();
+    let mut committed = app.committed();
+    let mut next: Option<Timestamp> = Some(up_since);
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        let watch = Watch { now: app.now(), up_since };
+        if next.is_some_and(|at| at <= watch.now)
+            && let Err(error) = app.expire(watch).await
+        {
+            tracing::warn!(%error, "what is overdue could not be ended; it is tried again");
+        }
+        if committed.has_changed()? || next.is_some_and(|at| at <= watch.now) {
+            committed.borrow_and_update();
+            next = next_deadline(&app.world(), watch);
+        }
+    }
+}

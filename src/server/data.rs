@@ -1,0 +1,172 @@
+//! The data directory: what is in it besides the database, who may read it, and whose it is.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use axum_server::tls_rustls::RustlsConfig;
+use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::app::Endpoints;
+
+/// The server's directory, open to its owner only.
+pub struct DataDir {
+    path: PathBuf,
+}
+
+/// The API's certificate and key, in PEM.
+pub struct Certificate {
+    certificate: String,
+    key: String,
+    /// SHA-256 of the certificate in DER, in hex.
+    pub fingerprint: String,
+}
+
+impl DataDir {
+    /// Makes the directory if it is not there yet.
+    ///
+    /// # Errors
+    /// It cannot be made, or others may read it.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let context = || format!("the data directory {}", path.display());
+        if !path.exists() {
+            DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(context)?;
+        }
+        let path = path.canonicalize().with_context(context)?;
+        let mode = fs::metadata(&path).with_context(context)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).with_context(context)?;
+            tracing::warn!(directory = %path.display(), "others could read the data directory; now they cannot");
+        }
+        Ok(DataDir { path })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the directory and what is in it the user's.
+    ///
+    /// # Errors
+    /// There is no such user, or the files are not ours to give.
+    pub fn give_to(&self, user: &str) -> anyhow::Result<()> {
+        let (uid, gid) = ids(user)?;
+        give(&self.path, uid, gid).with_context(|| format!("giving {} to {user}", self.path.display()))
+    }
+
+    /// The certificate; the first start makes it.
+    ///
+    /// # Errors
+    /// The files cannot be read or written, or hold no certificate.
+    pub fn certificate(&self) -> anyhow::Result<Certificate> {
+        let folder = self.path.join("tls");
+        let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        if !certificate.exists() {
+            if !folder.exists() {
+                DirBuilder::new().mode(0o700).create(&folder).context("tls")?;
+            }
+            let made = rcgen::generate_simple_self_signed(names()).context("making a certificate")?;
+            write_private(&key, &made.signing_key.serialize_pem())?;
+            write_private(&certificate, &made.cert.pem())?;
+        }
+        let read = |path: &Path| fs::read_to_string(path).with_context(|| path.display().to_string());
+        let (certificate, key) = (read(&certificate)?, read(&key)?);
+        let fingerprint = fingerprint(&certificate)?;
+        Ok(Certificate { certificate, key, fingerprint })
+    }
+
+    /// Writes the administrator's token where only its owner reads it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_admin_token(&self, token: &str) -> anyhow::Result<PathBuf> {
+        let path = self.path.join("admin.token");
+        write_private(&path, &format!("{token}\n"))?;
+        Ok(path)
+    }
+
+    /// Tells the command line on this machine where the API is.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_endpoint(&self, endpoints: &Endpoints) -> anyhow::Result<()> {
+        let loopback = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+        let api = match endpoints.api_url(loopback) {
+            url if url.is_empty() => endpoints.api.map(|address| format!("https://{address}")),
+            url => Some(url),
+        };
+        let endpoint = json!({"api": api, "fingerprint": endpoints.api_fingerprint});
+        write_private(&self.path.join("endpoint.json"), &format!("{endpoint}\n"))
+    }
+}
+
+impl Certificate {
+    /// For the API's listener.
+    ///
+    /// # Errors
+    /// The files do not hold a certificate with its key.
+    pub async fn tls(&self) -> anyhow::Result<RustlsConfig> {
+        let (certificate, key) = (self.certificate.clone().into_bytes(), self.key.clone().into_bytes());
+        RustlsConfig::from_pem(certificate, key).await.context("tls/cert.pem and tls/key.pem")
+    }
+}
+
+/// Becomes a user for good.
+///
+/// # Errors
+/// There is no such user, or we may not.
+pub fn become_user(user: &str) -> anyhow::Result<()> {
+    let (uid, gid) = ids(user)?;
+    if Uid::effective() == uid {
+        return Ok(());
+    }
+    let name = std::ffi::CString::new(user)?;
+    initgroups(&name, gid).and_then(|()| setgid(gid)).and_then(|()| setuid(uid)).with_context(|| {
+        format!("becoming {user}: a server that is to change its user has to be started by root")
+    })
+}
+
+fn ids(user: &str) -> anyhow::Result<(Uid, Gid)> {
+    let found = User::from_name(user)?.ok_or_else(|| anyhow!("there is no user {user}"))?;
+    Ok((found.uid, found.gid))
+}
+
+fn give(path: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
+    chown(path, Some(uid.as_raw()), Some(gid.as_raw()))?;
+    if path.is_dir() && !path.is_symlink() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), uid, gid)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whole or not at all, and for the owner only.
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let partial = path.with_extension("partial");
+    let write = || -> io::Result<()> {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    };
+    write().with_context(|| path.display().to_string())
+}
+
+fn names() -> Vec<String> {
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    ["localhost".to_owned(), "127.0.0.1".to_owned()].into_iter().chain(host).collect()
+}
+
+fn fingerprint(pem: &str) -> anyhow::Result<String> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    let der =
+        CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| anyhow!("tls/cert.pem: {error}"))?;
+    Ok(Sha256::digest(der.as_ref()).iter().map(|byte| format!("{byte:02x}")).collect())
+}

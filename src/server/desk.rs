@@ -1,0 +1,88 @@
+//! Where TFTP and DHCP meet the application. The sockets are bound first, so that privileges can be dropped
+//! before the database is opened; what comes in before the desk is open is not answered.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use futures_util::future::BoxFuture;
+
+use crate::app::App;
+use crate::app::files::{self, Fetch, Opened, Protocol, Refused, Served};
+use crate::boot::namespace::Hint;
+use crate::dhcp;
+use crate::proto::tftp::{Ended, ErrorCode};
+use crate::tftp::{self, ReadRequest, TransferOutcome, TransferResult};
+
+/// The application, once there is one.
+#[derive(Default)]
+pub struct Desk {
+    app: OnceLock<Arc<App>>,
+}
+
+impl Desk {
+    /// From now on requests are answered.
+    pub fn open(&self, app: Arc<App>) {
+        // Called once; a second application would not be looked at.
+        let _ = self.app.set(app);
+    }
+}
+
+impl dhcp::service::Handler for Desk {
+    fn answer(&self, request: dhcp::service::Request) -> BoxFuture<'_, Option<dhcp::Reply>> {
+        Box::pin(async move { self.app.get()?.answer_dhcp(&request.query()).await })
+    }
+}
+
+impl tftp::Opener for Desk {
+    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<tftp::Opened, tftp::Refused>> {
+        Box::pin(async move {
+            let app = self.app.get().ok_or(tftp::Refused::Silence)?;
+            let fetch = fetch(&request);
+            app.open(&fetch).await.map(carried).map_err(refusal)
+        })
+    }
+
+    fn finished(&self, outcome: TransferOutcome) {
+        let Some(app) = self.app.get() else { return };
+        app.served(Served {
+            path: crate::boot::capability::hide(&outcome.path),
+            label: outcome.label,
+            peer: outcome.peer.ip(),
+            protocol: Protocol::Tftp,
+            about: outcome.about,
+            size: outcome.body_bytes,
+            bytes: outcome.acked_bytes,
+            duration: outcome.duration,
+            complete: matches!(outcome.result, TransferResult::Ended(Ended::Complete)),
+        });
+    }
+}
+
+fn fetch(request: &ReadRequest) -> Fetch {
+    Fetch {
+        path: request.path.clone(),
+        peer: request.peer.ip(),
+        local: IpAddr::V4(request.local),
+        protocol: Protocol::Tftp,
+        hint: Hint::default(),
+    }
+}
+
+fn carried(opened: Opened) -> tftp::Opened {
+    let body = match opened.body {
+        files::Body::Bytes(bytes) => tftp::Body::Bytes(bytes),
+        files::Body::File { file, bytes } => tftp::Body::File { file, bytes },
+    };
+    tftp::Opened { body, label: opened.label, about: opened.about }
+}
+
+/// The same refusals as over HTTP, in TFTP's codes: loaders go on to their next name at "not found".
+fn refusal(refused: Refused) -> tftp::Refused {
+    let (code, message) = match refused {
+        Refused::Absent => (ErrorCode::NOT_FOUND, "file not found".to_owned()),
+        Refused::BadPath(why) => (ErrorCode::ACCESS, why.to_owned()),
+        Refused::Denied(why) => (ErrorCode::ACCESS, why),
+        Refused::Failed(why) => (ErrorCode::OTHER, why),
+    };
+    tftp::Refused::Error { code, message }
+}

@@ -1,0 +1,19 @@
+//! The server's log: text or JSON on stderr, filtered.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// Starts the log. Call once.
+///
+/// # Errors
+/// The filter cannot be read, or a log was started before.
+pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| format!("log.level: {error}"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    }
+    .map_err(|error| error.to_string())
+}
