@@ -133,6 +133,10 @@ fn a_reserved_address_is_never_picked_for_another() {
     assert_eq!(offered(&server.serve(&packet("discover", 7, ""))), Some(Ipv4Addr::new(10, 0, 1, 0)));
 }
 
+fn options() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
+    proptest::collection::vec((any::<u8>(), proptest::collection::vec(any::<u8>(), 0..20)), 0..12)
+}
+
 /// One step of a random story: which client, what it does, how long before.
 fn steps() -> impl Strategy<Value = Vec<(u32, u8, i64)>> {
     proptest::collection::vec((0..6u32, 0..6u8, prop_oneof![Just(0), 1..200i64, 3000..5000i64]), 1..60)
@@ -157,7 +161,8 @@ proptest! {
                 3 => drop(server.serve(&packet("request", client, &format!("ciaddr {own}")))),
                 4 => drop(server.serve(&packet("request", client, &format!("requested_address {own}")))),
                 _ => {
-                    let Some(address) = offered(&server.serve(&packet("discover", client, ""))) else { continue };
+                    let offer = server.serve(&packet("discover", client, ""));
+                    let Some(address) = offered(&offer) else { continue };
                     let more = format!("server_identifier 10.0.0.1\nrequested_address {address}");
                     let outcome = server.serve(&packet("request", client, &more));
                     let reply = outcome.reply.as_ref().map(|reply| reply.packet.message_type());
@@ -175,7 +180,7 @@ proptest! {
     fn no_packet_panics_the_decision(
         mut bytes in proptest::collection::vec(any::<u8>(), 240..700),
         message in 0..9u8,
-        options in proptest::collection::vec((any::<u8>(), proptest::collection::vec(any::<u8>(), 0..20)), 0..12),
+        options in options(),
     ) {
         let mut listed = packet("discover", 1, "");
         listed.options.set(53, [message]);
