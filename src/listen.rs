@@ -103,10 +103,9 @@ mod tests {
 
     #[test]
     fn only_the_lines_of_the_port_count() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
-            \x20 1: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2\n\
-            \x20 2: 0100007F:0044 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2\n";
-        assert_eq!(listeners(table, Protocol::Udp, 67).collect::<Vec<_>>(), ["4711"]);
-        assert_eq!(listeners(table, Protocol::Tcp, 67).count(), 0);
+        let line = |port, inode| format!("1: 0100007F:{port} 0:0 07 0:0 00:0 0 0 0 {inode} 2\n");
+        let table = format!("sl local_address ...\n{}{}", line("0043", "4711"), line("0044", "4712"));
+        assert_eq!(listeners(&table, Protocol::Udp, 67).collect::<Vec<_>>(), ["4711"]);
+        assert_eq!(listeners(&table, Protocol::Tcp, 67).count(), 0);
     }
 }

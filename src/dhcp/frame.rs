@@ -1,6 +1,6 @@
 //! A DHCP reply as an Ethernet frame, for a client that cannot be resolved yet.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use crate::model::Mac;
 
@@ -24,19 +24,18 @@ pub struct FrameEnds {
 pub fn encode_frame(ends: &FrameEnds, payload: &[u8]) -> Option<Vec<u8>> {
     let udp_bytes = u16::try_from(UDP_HEADER_BYTES + payload.len()).ok()?;
     let ip_bytes = u16::try_from(IP_HEADER_BYTES + usize::from(udp_bytes)).ok()?;
-    let (from, to) = (*ends.from.ip(), *ends.to.ip());
-    let ip = ip_header(ip_bytes, from, to);
+    let ip = ip_header(ends, ip_bytes);
     let udp = udp_header(ends, udp_bytes, payload);
     let ethernet = [&ends.to_mac.0[..], &ends.from_mac.0, &ETHERTYPE_IPV4].concat();
     Some([&ethernet[..], &ip, &udp, payload].concat())
 }
 
 /// RFC 791 3.1, without options, not to be fragmented.
-fn ip_header(total_bytes: u16, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
+fn ip_header(ends: &FrameEnds, total_bytes: u16) -> Vec<u8> {
     let [high, low] = total_bytes.to_be_bytes();
     let fixed = |sum: [u8; 2]| {
         let start = [0x45, 0x10, high, low, 0, 0, 0x40, 0, TTL, UDP, sum[0], sum[1]];
-        [&start[..], &from.octets(), &to.octets()].concat()
+        [&start[..], &ends.from.ip().octets(), &ends.to.ip().octets()].concat()
     };
     fixed(checksum(&[&fixed([0, 0])]).to_be_bytes())
 }

@@ -29,3 +29,6 @@ pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifi
 pub use options::{check_options, encode_options};
 pub use outcome::{Change, EventKind, Outcome, Reply};
 pub use pool::{Ledger, NoAddress, Picked, Refusal};
+
+#[cfg(test)]
+mod tests;

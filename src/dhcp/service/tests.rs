@@ -63,7 +63,8 @@ async fn relay() -> UdpSocket {
 
 fn discover(xid: u32) -> Vec<u8> {
     let text = format!(
-        "xid {xid}\nchaddr 02:00:00:00:00:01\ngiaddr 127.0.0.1\nmessage_type discover\nrelay_agent_information 19="
+        "xid {xid}\nchaddr 02:00:00:00:00:01\ngiaddr 127.0.0.1\nmessage_type discover\n\
+         relay_agent_information 19="
     );
     encode_listed(&from_text(&text).unwrap())
 }

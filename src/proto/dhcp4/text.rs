@@ -140,15 +140,13 @@ fn show_option(code: u8, data: &[u8]) -> (String, String) {
     });
     match named {
         // Something that would not come back the same is shown in hex.
-        Some((name, value)) if reads_back(name, &value, data) => (name.into(), value),
+        Some((name, value)) if reads_back(&format!("{name} {value}"), data) => (name.into(), value),
         _ => ("option".into(), format!("{code} {}", hex(data))),
     }
 }
 
-fn reads_back(name: &str, value: &str, data: &[u8]) -> bool {
-    let Ok(words) = words(value) else { return false };
-    let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-    read_option(name, &words).is_ok_and(|(_, read)| read == data)
+fn reads_back(line: &str, data: &[u8]) -> bool {
+    from_text(line).is_ok_and(|packet| packet.options.iter().next().is_some_and(|(_, read)| read == data))
 }
 
 /// `chaddr` bytes to show: those that count, and any stray ones behind them.

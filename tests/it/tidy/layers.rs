@@ -40,7 +40,7 @@ const LAYERS: &[Layer] = &[
     // 2. Decisions see nouns and bytes and are told the time. Rendering has a stopwatch for runaway
     // templates.
     layer("boot", &["model", "proto"], PURE),
-    layer("dhcp", &["model", "proto"], PURE),
+    layer("dhcp", &["model", "proto", "boot"], PURE),
     layer("render", &["model", "proto"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
     layer("workflow", &["model", "proto"], PURE),
     layer("agent::step", &["model", "proto"], PURE),
@@ -55,7 +55,7 @@ const LAYERS: &[Layer] = &[
     layer("api", &["model", "app", "events"], &[SOCKETS, SQL, TEMPLATES]),
     layer("api::boot_http", &["model", "proto", "boot", "app"], &[SQL, TEMPLATES]),
     layer("tftp", &["model", "proto", "boot", "app"], &[HTTP, SQL, TEMPLATES]),
-    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app"], &[HTTP, SQL, TEMPLATES]),
+    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen"], &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("cli", &["client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
@@ -63,6 +63,7 @@ const LAYERS: &[Layer] = &[
     layer("simulate", &["client", "model", "proto"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("discovery", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     // 7. These put it together and nobody sees them.
+    layer("listen", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("telemetry", &["model"], &[HTTP, SQL, TEMPLATES]),
     layer("server", &[ALL], &[]),
