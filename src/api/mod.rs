@@ -4,9 +4,11 @@
 //! OpenAPI document are made from it. Start there, then `operation`. The router is [`router`]; TLS and
 //! the listener are the server's.
 
+mod actions;
 mod auth;
 pub mod body;
 pub mod boot_http;
+mod boot_sight;
 pub mod error;
 mod events;
 mod metrics;

@@ -84,6 +84,11 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
     Some(Problem::new(pointer, format!("there is no scope `{scope}`; {hint}")))
 }
 
+/// The scope of one machine's agent.
+pub(super) fn agent_scope(machine: &str) -> String {
+    format!("agent:{machine}")
+}
+
 fn agent_of(scope: &str) -> Option<Uuid> {
     scope.strip_prefix("agent:")?.parse().ok()
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::App;
 use crate::boot::decide::{Asked, Decision, Facts, decide};
 use crate::model::settings::UnknownMachine;
 use crate::model::{
@@ -130,13 +129,5 @@ pub(super) fn artifact_fault(world: &World, name: &str) -> Option<String> {
             let state = state.as_str().unwrap_or("not ready").to_owned();
             Some(format!("artifact {name} is {state}: {}", artifact.status.reason))
         }
-    }
-}
-
-impl App {
-    /// What a machine would be answered, with the rules that led there.
-    pub fn explain(&self, machine: Option<&Arc<Stored<Machine>>>, asked: &Asked) -> Decision {
-        let gathered = Gathered::of(&self.world(), machine);
-        gathered.decide(asked, self.now())
     }
 }

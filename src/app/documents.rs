@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::App;
 use super::boot::Gathered;
-use super::{App, params};
+use super::params::{self, Of, Sealed};
 use crate::boot::capability;
 use crate::boot::namespace::ScriptKind;
 use crate::model::{BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
-use crate::render::{
-    Callbacks, Input, Limits, Params, ProblemKind, RenderProblem, Rendered, Repository, SecretAccess,
-};
+use crate::render::{Callbacks, Input, Limits, Params, ProblemKind, RenderProblem, Rendered, Repository};
 
 /// The param that lists package repositories.
 const REPOSITORIES: &str = "repositories";
@@ -33,6 +32,8 @@ pub(super) struct Boot {
     pub stage: Option<Arc<Stored<Stage>>>,
     pub attempt: Option<BootAttempt>,
     pub facing: Facing,
+    /// For a document that hands the machine's agent its token.
+    pub agent_token: Option<String>,
 }
 
 /// What is rendered.
@@ -60,6 +61,7 @@ impl Boot {
             stage: gathered.stage.clone(),
             attempt,
             facing,
+            agent_token: None,
         }
     }
 
@@ -93,10 +95,10 @@ impl App {
         &self,
         boot: &Boot,
         document: &Document,
-        access: SecretAccess,
+        sealed: Sealed,
     ) -> Result<Rendered, RenderProblem> {
         let engine = self.engine();
-        let mut input = self.input(boot, access)?;
+        let mut input = self.input(boot, sealed)?;
         let name = match document {
             Document::BootScript(kind) => {
                 let cmdline = self.command_line(boot, &input)?;
@@ -128,7 +130,7 @@ impl App {
     pub(super) fn rehearse_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
         let Some(bootenv) = &boot.bootenv else { return Ok(()) };
         for file in &bootenv.spec.templates {
-            self.render_document(boot, &Document::File(file.clone()), SecretAccess::Open)?;
+            self.render_document(boot, &Document::File(file.clone()), Sealed::Open)?;
         }
         Ok(())
     }
@@ -141,14 +143,10 @@ impl App {
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    fn input(&self, boot: &Boot, access: SecretAccess) -> Result<Input, RenderProblem> {
-        let (layers, secrets) = {
-            let world = self.world();
-            let machine = boot.machine.as_ref().map(|machine| &machine.spec);
-            let stage = boot.stage.as_ref().map(|stage| &stage.spec);
-            (params::layers(&world, machine, stage), params::secrets(&world))
-        };
-        let params = Params::new(layers, secrets, access);
+    fn input(&self, boot: &Boot, sealed: Sealed) -> Result<Input, RenderProblem> {
+        let of = Of { machine: boot.machine.as_deref(), stage: boot.stage.as_ref().map(|stage| &stage.spec) };
+        let params = params::resolve(&self.world(), of, &self.secrets, sealed);
+        let params = params.map_err(|message| problem("params", message))?;
         let repositories = repositories(&params)?;
         let callbacks = boot.attempt.as_ref().map(|attempt| Callbacks { base: self.base_url(boot, attempt) });
         let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
@@ -157,7 +155,7 @@ impl App {
             params,
             callbacks,
             repositories,
-            agent_token: None,
+            agent_token: boot.agent_token.clone(),
             salt_seed,
         })
     }

@@ -17,12 +17,13 @@ use uuid::Uuid;
 
 use super::boot::Gathered;
 use super::documents::{Boot, Document, base_name};
+use super::params::Sealed;
 use super::{App, Error, artifacts};
 use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile, Verdict};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
 use crate::model::{Arch, BootProgress, Machine, NewEvent, Stored, World};
-use crate::render::{RenderProblem, Rendered, SecretAccess};
+use crate::render::{RenderProblem, Rendered};
 
 /// Which protocol a file is asked for over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -388,15 +389,20 @@ impl App {
         gathered: &Gathered,
         document: Document,
     ) -> Result<Opened, Refused> {
-        let boot = self.boot_of(fetch, gathered);
+        let mut boot = self.boot_of(fetch, gathered);
         let label = label(&document);
         // Only a file of the machine's own attempt may hold what is secret.
-        let access = match &document {
-            Document::File(_) => SecretAccess::Open,
-            _ => SecretAccess::Sealed,
+        let sealed = match &document {
+            Document::File(_) => Sealed::Open,
+            _ => Sealed::Closed,
         };
+        if let (Document::File(file), Some(machine)) = (&document, &gathered.machine)
+            && self.hands_out_token(file)
+        {
+            boot.agent_token = Some(self.agent_token(machine).await.map_err(failed)?);
+        }
         let (app, what) = (Arc::clone(self), document);
-        let rendered = tokio::task::spawn_blocking(move || app.render_document(&boot, &what, access)).await;
+        let rendered = tokio::task::spawn_blocking(move || app.render_document(&boot, &what, sealed)).await;
         let about = about(gathered.machine.as_deref());
         match rendered {
             Ok(Ok(rendered)) => {

@@ -5,6 +5,7 @@
 //! builds a deed and commits it. `boot` and `files` are what machines ask for, `attempts` and `reports`
 //! what comes of it.
 
+mod agent_tokens;
 pub mod artifacts;
 mod attempts;
 pub mod auth;
@@ -34,6 +35,7 @@ pub mod rules;
 mod run_tests;
 pub mod runs;
 pub mod secrets;
+pub mod sight;
 mod start;
 #[cfg(test)]
 pub mod testing;
@@ -53,7 +55,7 @@ use tokio::sync::mpsc;
 use crate::app::secrets::Secrets;
 use crate::dhcp::Holds;
 use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
-use crate::render::{Engine, Pool, RenderProblem};
+use crate::render::{Engine, Pool};
 use crate::store::{self, Deed, SharedStore};
 use crate::workflow::Flow;
 use loaders::Loaders;
@@ -125,7 +127,6 @@ impl std::fmt::Debug for App {
 struct Content {
     generation: u64,
     engine: Engine,
-    broken: Arc<Vec<(String, RenderProblem)>>,
 }
 
 impl App {
@@ -169,28 +170,21 @@ impl App {
 
     /// The compiled templates of the present content.
     pub(crate) fn engine(&self) -> Engine {
-        self.compiled().0
-    }
-
-    /// The templates that cannot be used, with what is wrong with each.
-    pub(crate) fn broken_templates(&self) -> Arc<Vec<(String, RenderProblem)>> {
-        self.compiled().1
-    }
-
-    fn compiled(&self) -> (Engine, Arc<Vec<(String, RenderProblem)>>) {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         let world = self.world();
         let generation = world.templates.generation();
         if let Some(content) = content.as_ref().filter(|content| content.generation == generation) {
-            return (content.engine.clone(), Arc::clone(&content.broken));
+            return content.engine.clone();
         }
         let bodies: Vec<(String, String)> =
             world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone())).collect();
         drop(world);
         let (engine, broken) = Engine::compile(&self.pool, bodies);
-        let broken = Arc::new(broken);
-        *content = Some(Content { generation, engine: engine.clone(), broken: Arc::clone(&broken) });
-        (engine, broken)
+        for (name, problem) in &broken {
+            tracing::warn!(template = name, %problem, "a template cannot be used");
+        }
+        *content = Some(Content { generation, engine: engine.clone() });
+        engine
     }
 
     /// One object by its key or by `index:value`.

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::model::{GLOBAL_PROFILE, Machine, Profile, Stage, World};
-use crate::render::{Layer, Level, ParamValues};
+use super::secrets::{Place, Secrets, is_sealed};
+use crate::model::{GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, World};
+use crate::render::{Layer, Level, ParamValues, Params, SecretAccess};
 
 /// Most profiles that are gone through for one machine.
 const PROFILES_MAX: usize = 1024;
@@ -29,6 +30,69 @@ pub(super) fn layers(world: &World, machine: Option<&Machine>, stage: Option<&St
     });
     layers.push(Layer::new(Level::Default, defaults.collect::<ParamValues>()));
     layers
+}
+
+/// What becomes of the sealed values of secret params.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sealed {
+    /// They are opened: the machine is armed for the document, or the job runs.
+    Open,
+    /// They stay sealed, and reading one is refused.
+    Closed,
+    /// Each stands as `(sealed)`: for previews.
+    Covered,
+}
+
+/// The params of a machine, with sealed values opened or not.
+///
+/// # Errors
+/// A value that cannot be opened: the level and the name.
+pub(super) fn resolve(
+    world: &World,
+    of: Of<'_>,
+    secrets: &Secrets,
+    sealed: Sealed,
+) -> Result<Params, String> {
+    let mut layers = layers(world, of.machine.map(|machine| &machine.spec), of.stage);
+    for layer in &mut layers {
+        if layer.values.values().any(is_sealed) {
+            let values = layer.values.iter().map(|(name, value)| {
+                let value = match sealed {
+                    _ if !is_sealed(value) => value.clone(),
+                    Sealed::Open => open(&layer.level, (name, value), (of, secrets))?,
+                    Sealed::Closed | Sealed::Covered => Value::from("(sealed)"),
+                };
+                Ok((name.clone(), value))
+            });
+            let values: ParamValues = values.collect::<Result<_, String>>()?;
+            *layer = Layer::new(layer.level.clone(), values);
+        }
+    }
+    let access = if sealed == Sealed::Closed { SecretAccess::Sealed } else { SecretAccess::Open };
+    Ok(Params::new(layers, self::secrets(world), access))
+}
+
+/// Whose params are resolved.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Of<'a> {
+    pub machine: Option<&'a Stored<Machine>>,
+    pub stage: Option<&'a Stage>,
+}
+
+fn open(
+    level: &Level,
+    (param, value): (&str, &Value),
+    (of, secrets): (Of<'_>, &Secrets),
+) -> Result<Value, String> {
+    let (kind, key) = match level {
+        Level::Machine => (Kind::Machine, of.machine.map_or("", |machine| machine.key.as_str())),
+        Level::Profile(name) | Level::StageProfile(name) => (Kind::Profile, name.as_str()),
+        Level::Stage(name) => (Kind::Stage, name.as_str()),
+        Level::Global => (Kind::Profile, GLOBAL_PROFILE),
+        Level::Default => (Kind::Param, param),
+    };
+    let opened = secrets.open(Place { kind, key, param }, value);
+    opened.map_err(|why| format!("the param `{param}` of {level} cannot be read: {why}"))
 }
 
 /// The names of all params that are secret.

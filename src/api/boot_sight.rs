@@ -1,0 +1,115 @@
+//! What can be seen of a boot beforehand: explain, files, render.
+
+use std::net::IpAddr;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::body;
+use super::error::ApiError;
+use super::operation::{Operation, number, text};
+use super::query::Query;
+use super::resources::ROOT;
+use super::schema;
+use crate::app::Error;
+use crate::app::auth::Need;
+use crate::app::sight::{FileRow, Preview, Previewed, Question, Who};
+use crate::boot::Decision;
+use crate::model::Mac;
+
+/// The files of a machine.
+#[derive(Serialize, JsonSchema)]
+struct Files {
+    items: Vec<FileRow>,
+}
+
+pub fn operations() -> Vec<Operation> {
+    let of_machine = Operation::get(format!("{ROOT}/machines/{{ref}}/explain"), "explain_machine")
+        .summary("What the machine would be answered now, and why")
+        .refuses(&[400, 404])
+        .runs(explain_machine);
+    let anybody = Operation::get(format!("{ROOT}/explain"), "explain")
+        .summary("What somebody would be answered now, and why")
+        .query("mac", text(), "A MAC address.")
+        .query("machine", text(), "A machine's id, or `name:web1`.")
+        .query("address", text(), "An IP address.")
+        .refuses(&[400, 404])
+        .runs(explain);
+    let files = Operation::get(format!("{ROOT}/machines/{{ref}}/files"), "files_of_machine")
+        .summary("Every path the machine may fetch under its capability, and whether it may now")
+        .answers(200, "The paths.", schema::of::<Files>)
+        .refuses(&[404])
+        .runs(files);
+    let render = Operation::post(format!("{ROOT}/render"), "render")
+        .summary("Render a document as a machine would get it; secret params stay sealed")
+        .takes(schema::of::<Preview>)
+        .answers(200, "The document, and what it was made from.", schema::of::<Previewed>)
+        .refuses(&[400, 404, 413, 415, 422])
+        .runs(render);
+    let explained = [of_machine, anybody].map(|operation| {
+        operation
+            .query("stage", stages(), "Who asks: `firmware` when not given.")
+            .query("arch", number(0, u64::from(u16::MAX)), "The architecture code it sends (DHCP option 93).")
+            .answers(200, "The verdict, the answer, and the rules in their order.", schema::of::<Decision>)
+    });
+    let all = explained.into_iter().chain([files, render]);
+    all.map(|operation| operation.tag("machines").needs(Need::Read("machines"))).collect()
+}
+
+fn stages() -> Value {
+    json!({"enum": ["firmware", "http_firmware", "ipxe", "script"]})
+}
+
+async fn explain_machine(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    Extension(query): Extension<Query>,
+) -> Result<Response, ApiError> {
+    decision(&state, &Who::Machine(reference), &query)
+}
+
+async fn explain(
+    State(state): State<ApiState>,
+    Extension(query): Extension<Query>,
+) -> Result<Response, ApiError> {
+    let mac = query.get_as::<Mac>("mac", "a MAC address")?.map(Who::Mac);
+    let machine = query.get("machine").map(|reference| Who::Machine(reference.to_owned()));
+    let address = query.get_as::<IpAddr>("address", "an IP address")?.map(Who::Address);
+    let who = mac.or(machine).or(address);
+    let who =
+        who.ok_or_else(|| Error::BadRequest("say who: one of `mac`, `machine`, `address`".to_owned()))?;
+    decision(&state, &who, &query)
+}
+
+fn decision(state: &ApiState, who: &Who, query: &Query) -> Result<Response, ApiError> {
+    let question = match query.get("stage") {
+        None => Question::default(),
+        Some(stage) => serde_json::from_value(Value::from(stage)).map_err(|_| {
+            let known = "firmware, http_firmware, ipxe or script";
+            Error::BadRequest(format!("`stage` is one of {known}, not `{stage}`"))
+        })?,
+    };
+    let arch = query.get_as::<u16>("arch", "an architecture code")?;
+    answer(&state.app.explain(who, question, arch)?)
+}
+
+async fn files(State(state): State<ApiState>, Path(reference): Path<String>) -> Result<Response, ApiError> {
+    answer(&Files { items: state.app.files(&reference)? })
+}
+
+async fn render(State(state): State<ApiState>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+    let preview: Preview = body::read_as(&headers, body).await?;
+    answer(&state.app.preview(preview).await?)
+}
+
+fn answer(value: &impl Serialize) -> Result<Response, ApiError> {
+    let value = serde_json::to_value(value).map_err(|error| Error::Failed(error.to_string()))?;
+    Ok(body::json(StatusCode::OK, &value))
+}

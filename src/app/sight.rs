@@ -1,0 +1,237 @@
+//! What operators can see of a boot beforehand: what would be answered and why, which files a machine may
+//! fetch now, and what they would render to.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::boot::Gathered;
+use super::documents::{Boot, Document, base_name};
+use super::files::machine_at;
+use super::params::Sealed;
+use super::{App, Error};
+use crate::boot::client::{Client, Features, Stage};
+use crate::boot::decide::{Answer, Asked, Decision, MachineFile, arch_of};
+use crate::boot::namespace::ScriptKind;
+use crate::model::{BootTemplate, Machine, Stored};
+use crate::render::Provenance;
+
+/// Who is asked about.
+#[derive(Clone, Debug)]
+pub enum Who {
+    Machine(String),
+    Mac(crate::model::Mac),
+    Address(IpAddr),
+}
+
+/// What it would ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Firmware that asks for an address and a loader.
+    #[default]
+    Firmware,
+    /// UEFI firmware that boots over HTTP.
+    HttpFirmware,
+    /// iPXE that asks for an address and a script.
+    Ipxe,
+    /// The script itself.
+    Script,
+}
+
+/// A path that a machine may fetch, or may not, and why.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct FileRow {
+    /// The path, with the capability left out: `m/…/preseed.cfg`.
+    pub path: String,
+    /// `script`, `kernel`, `initrd` or `rendered`.
+    pub what: &'static str,
+    /// Whether it is served now.
+    pub allowed: bool,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// What to render, and for whom.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Preview {
+    /// The machine, by id or `name:web1`.
+    pub machine: String,
+    /// Path of one of its bootenv's files: `preseed.cfg`; or a loader's script: `boot.ipxe`, `grub.cfg`.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Name of a template to render instead.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// A text to render instead, which need not be saved.
+    #[serde(default)]
+    pub inline: Option<String>,
+    /// The bootenv to render for, where the machine is not in it now.
+    #[serde(default)]
+    pub bootenv: Option<String>,
+}
+
+/// A rendered document. Secret params stand as `(sealed)`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Previewed {
+    pub text: String,
+    /// SHA-256 of the text, in hex.
+    pub sha256: String,
+    pub provenance: Provenance,
+}
+
+impl App {
+    /// What would be answered now, with the rules that led there.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a machine that does not exist; unknown MACs and addresses are unknown machines.
+    pub fn explain(&self, who: &Who, question: Question, arch: Option<u16>) -> Result<Decision, Error> {
+        let machine = match who {
+            Who::Machine(reference) => Some(self.find::<Machine>(reference)?),
+            Who::Mac(mac) => self.world().machines.find("mac", &mac.to_string()).cloned(),
+            Who::Address(address) => machine_at(&self.world(), *address),
+        };
+        let mut gathered = Gathered::of(&self.world(), machine.as_ref());
+        gathered.loaders = Some(Arc::clone(&self.loaders.names));
+        let asked = asked(question, arch);
+        if let Asked::BootData(client) = &asked {
+            gathered.client_arch = arch.and_then(|_| arch_of(client));
+        }
+        Ok(gathered.decide(&asked, self.now()))
+    }
+
+    /// Every path a machine may fetch under its capability, and whether it may now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn files(&self, reference: &str) -> Result<Vec<FileRow>, Error> {
+        let machine = self.find::<Machine>(reference)?;
+        let gathered = Gathered::of(&self.world(), Some(&machine));
+        let boot = self.preview_boot(&gathered);
+        let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
+        let row = |path: &str, what, file| {
+            let decision = gathered.decide(&Asked::MachineFile { attempt, file }, self.now());
+            let allowed = !matches!(decision.answer, Answer::Deny);
+            let reason = match decision.verdict.reason() {
+                "" => "no boot attempt is under way",
+                reason => reason,
+            };
+            let reason = if allowed { "" } else { reason };
+            FileRow { path: format!("m/…/{path}"), what, allowed, reason: reason.to_owned() }
+        };
+        let mut rows = vec![row("boot.ipxe", "script", MachineFile::Script)];
+        if let Some(files) = boot.files() {
+            rows.push(row(base_name(&files.kernel), "kernel", MachineFile::Kernel));
+            let initrds = files.initrds.iter();
+            rows.extend(initrds.map(|path| row(base_name(path), "initrd", MachineFile::Kernel)));
+        }
+        let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
+        rows.extend(templates.map(|template| row(&template.path, "rendered", MachineFile::Answer)));
+        Ok(rows)
+    }
+
+    /// Renders a document as the machine would get it, without giving it to anybody.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render.
+    pub async fn preview(self: &Arc<Self>, preview: Preview) -> Result<Previewed, Error> {
+        let machine = self.find::<Machine>(&preview.machine)?;
+        let mut gathered = Gathered::of(&self.world(), Some(&machine));
+        if let Some(name) = &preview.bootenv {
+            gathered.bootenv = Some(self.find(name)?);
+        } else if gathered.bootenv.is_none() {
+            gathered.bootenv = self.first_bootenv(&machine);
+        }
+        let boot = self.preview_boot(&gathered);
+        let document = document(&boot, &preview)?;
+        let app = Arc::clone(self);
+        let rendered =
+            tokio::task::spawn_blocking(move || app.render_document(&boot, &document, Sealed::Covered)).await;
+        let rendered = rendered.map_err(|error| Error::Failed(error.to_string()))?;
+        let rendered = rendered.map_err(|problem| Error::Invalid(vec![(&problem).into()]))?;
+        Ok(Previewed { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
+    }
+
+    /// The facts of a boot that nobody makes: the present attempt, or none, seen from our own address.
+    fn preview_boot(&self, gathered: &Gathered) -> Boot {
+        let attempt = gathered.attempt().cloned();
+        let server = attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST);
+        Boot::new(gathered, Some(attempt.unwrap_or_else(no_attempt)), self.facing(server.into()))
+    }
+
+    /// The first bootenv of the machine's workflow that is not the local disk.
+    fn first_bootenv(&self, machine: &Stored<Machine>) -> Option<Arc<Stored<crate::model::Bootenv>>> {
+        let world = self.world();
+        let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
+        let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
+        let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));
+        bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
+    }
+}
+
+fn no_attempt() -> crate::model::BootAttempt {
+    crate::model::BootAttempt {
+        id: Uuid::nil(),
+        number: 0,
+        started_at: jiff::Timestamp::UNIX_EPOCH,
+        seen_at: jiff::Timestamp::UNIX_EPOCH,
+        progress: crate::model::BootProgress::Firmware,
+        mac: None,
+        client_arch: None,
+        server: None,
+        bootenv: None,
+        step: None,
+        kernel_fetched_at: None,
+        deadline: None,
+        result: None,
+    }
+}
+
+fn asked(question: Question, arch: Option<u16>) -> Asked {
+    let (stage, default_arch) = match question {
+        Question::Script => return Asked::Script,
+        Question::Firmware => (Stage::Firmware, 7),
+        Question::HttpFirmware => (Stage::HttpFirmware, 16),
+        Question::Ipxe => (Stage::Ipxe(Features { http: true, ..Features::default() }), 7),
+    };
+    let arches = vec![arch.unwrap_or(default_arch)];
+    Asked::BootData(Client { stage, arches, uuid: None, vendor: None, raspberry_pi: false })
+}
+
+fn document(boot: &Boot, preview: &Preview) -> Result<Document, Error> {
+    let whole = |template: Option<String>, inline: Option<String>| {
+        let name = template.clone().unwrap_or_else(|| "preview".to_owned());
+        Document::File(BootTemplate { path: name.clone(), name, template, inline })
+    };
+    match (&preview.file, &preview.template, &preview.inline) {
+        (None, Some(template), None) => Ok(whole(Some(template.clone()), None)),
+        (None, None, Some(inline)) => Ok(whole(None, Some(inline.clone()))),
+        (Some(file), None, None) => match file.as_str() {
+            "boot.ipxe" => Ok(Document::BootScript(ScriptKind::Ipxe)),
+            "grub.cfg" => Ok(Document::BootScript(ScriptKind::Grub)),
+            "pxelinux.cfg" => Ok(Document::BootScript(ScriptKind::Pxelinux)),
+            path => file_of(boot, path),
+        },
+        _ => Err(Error::invalid("", "say what to render: one of `file`, `template` or `inline`")),
+    }
+}
+
+fn file_of(boot: &Boot, path: &str) -> Result<Document, Error> {
+    let templates: Vec<&BootTemplate> =
+        boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates).collect();
+    if let Some(template) = templates.iter().find(|template| template.path == path) {
+        return Ok(Document::File((*template).clone()));
+    }
+    let paths: Vec<&str> = templates.iter().map(|template| template.path.as_str()).collect();
+    let known = format!(
+        "boot.ipxe, grub.cfg, pxelinux.cfg{}{}",
+        if paths.is_empty() { "" } else { ", " },
+        paths.join(", ")
+    );
+    Err(Error::invalid("/file", format!("there is no file `{path}`; there are: {known}")))
+}
