@@ -59,8 +59,9 @@ fn document() -> Value {
 
 const ABOUT: &str = "Boot provisioner: machines, what they boot and install, and what happened. \
     `{ref}` is an object's key, or `index:value` such as `name:web1` or `mac:52:54:00:aa:00:01`. \
-    Lists take any field as a filter, with an operator in brackets: `?name=web*`, `?status.state[ne]=failed`, \
-    `?param.rack=a1`, `?label.role=db`; the operators are eq, ne, in, nin, gt, gte, lt, lte, like and exists. \
+    Lists take any field as a filter, with an operator in brackets: `?name=web*`, \
+    `?status.state[ne]=failed`, `?param.rack=a1`, `?label.role=db`; the operators are eq, ne, in, nin, \
+    gt, gte, lt, lte, like and exists. \
     A write may carry `If-Match` with the revision that it means to change.";
 
 const ABOUT_TOKENS: &str = "A token with the scope that the operation names, as `x-scope`.";
@@ -156,7 +157,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "ref" => "The object's key, or `index:value`.",
             _ => "",
         };
-        json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": "string"}})
+        let schema = json!({"type": "string"});
+        json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema})
     });
     let query = operation.query.iter().map(|parameter| {
         let (name, about) = (parameter.name, parameter.about);

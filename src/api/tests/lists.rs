@@ -6,7 +6,8 @@ async fn machines(client: &Client) {
     for (name, rack, serial) in
         [("web1", "a1", "3"), ("web2", "a2", "1"), ("db1", "a1", "2"), ("db2", "b1", "")]
     {
-        let mut body = json!({"name": name, "params": {"rack": rack}, "labels": {"role": name.trim_end_matches(['1', '2'])}});
+        let role = name.trim_end_matches(['1', '2']);
+        let mut body = json!({"name": name, "params": {"rack": rack}, "labels": {"role": role}});
         if !serial.is_empty() {
             body["serial"] = json!(serial);
         }

@@ -185,7 +185,8 @@ async fn a_reservation_is_inside_its_subnet_and_one_for_each_client() {
 #[tokio::test]
 async fn a_bootenv_without_its_artifact_says_how_to_add_it() {
     let client = Client::new().await;
-    let body = json!({"name": "debian", "kind": "install", "arches": {"amd64": {"artifact": "debian-12", "kernel": "linux"}}});
+    let files = json!({"artifact": "debian-12", "kernel": "linux"});
+    let body = json!({"name": "debian", "kind": "install", "arches": {"amd64": files}});
     let got = client.post("bootenvs", body).await.ok();
     let problems = got["problems"].to_string();
     assert!(
