@@ -4,8 +4,8 @@
 //! request's id, and does the same for refusals that come from the router itself.
 
 use axum::body::{Body, to_bytes};
-use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,7 @@ const FOREIGN_TEXT_MAX: usize = 4096;
 
 /// A refusal as clients get it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Problem")]
-pub struct Details {
+pub struct ProblemDetails {
     /// What kind of refusal it is: `urn:metalwright:problem:conflict`.
     #[serde(rename = "type")]
     pub kind: String,
@@ -43,23 +42,23 @@ pub struct ApiError {
     status: StatusCode,
     detail: String,
     problems: Vec<Problem>,
-    headers: HeaderMap,
+    /// Name and value.
+    header: Option<(&'static str, &'static str)>,
 }
 
 impl ApiError {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        ApiError { status, detail: detail.into(), problems: Vec::new(), headers: HeaderMap::new() }
+        ApiError { status, detail: detail.into(), problems: Vec::new(), header: None }
     }
 
-    pub fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.headers.insert(name, HeaderValue::from_static(value));
-        self
+    pub fn with_header(self, name: &'static str, value: &'static str) -> Self {
+        ApiError { header: Some((name, value)), ..self }
     }
 
     /// 401, with how to sign in.
     pub fn unauthorized(detail: impl Into<String>) -> Self {
         ApiError::new(StatusCode::UNAUTHORIZED, detail)
-            .with_header(WWW_AUTHENTICATE, "Bearer realm=\"metalwright\"")
+            .with_header("www-authenticate", "Bearer realm=\"metalwright\"")
     }
 }
 
@@ -77,7 +76,7 @@ impl From<Error> for ApiError {
             Error::Unauthorized(_) => ApiError::unauthorized(detail),
             Error::Forbidden(_) => ApiError::new(StatusCode::FORBIDDEN, detail),
             Error::Busy(_) => {
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(RETRY_AFTER, "1")
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header("retry-after", "1")
             }
             Error::Failed(_) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
         }
@@ -86,7 +85,10 @@ impl From<Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, self.headers.clone()).into_response();
+        let mut response = self.status.into_response();
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
         response.extensions_mut().insert(self);
         response
     }
@@ -115,7 +117,7 @@ pub async fn finish(response: Response, request_id: &str) -> Response {
     if status.is_server_error() {
         tracing::error!(%status, request_id, detail = error.detail, "request failed");
     }
-    let details = Details {
+    let details = ProblemDetails {
         kind: format!("urn:metalwright:problem:{}", slug(status)),
         title: status.canonical_reason().unwrap_or("Refused").to_owned(),
         status: status.as_u16(),

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
-use super::operation::{Content, Operation, number, text};
+use super::operation::{Content, Operation, event_number, text};
 use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
@@ -35,7 +35,7 @@ const KEEP_ALIVE_SECONDS: u64 = 15;
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EventPage {
     pub items: Vec<Event>,
-    /// The `after` of the next page; null when this is the last there is now.
+    /// The `after` of the next page, or its `before` where the newest are first; null on the last page.
     pub next: Option<u64>,
 }
 
@@ -55,15 +55,15 @@ pub fn operations() -> Vec<Operation> {
     let order = json!({"enum": ["oldest", "newest"], "default": "oldest"});
     let history = Operation::get(format!("{ROOT}/events"), "list_events")
         .summary("What happened, by number")
-        .query("after", number(0, u64::MAX), "Only events after this number.")
-        .query("before", number(0, u64::MAX), "Only events before this number.")
+        .query("after", event_number(), "Only events after this number.")
+        .query("before", event_number(), "Only events before this number.")
         .query("limit", limit(LIMIT_MAX), "Events on a page; 100 when not given.")
-        .query("order", order, "`newest` gives the last ones first, and has no next page.")
+        .query("order", order, "`newest` gives the last ones first.")
         .answers(200, "A page.", schema::of::<EventPage>)
         .runs(list);
     let stream = Operation::get(format!("{ROOT}/events/stream"), "stream_events")
         .summary("What happens, as Server-Sent Events; resumes after `Last-Event-ID`")
-        .query("after", number(0, u64::MAX), "Begin after this number instead of now.")
+        .query("after", event_number(), "Begin after this number instead of now.")
         .answers_media(
             200,
             "One message an event: its number as `id`, the event as JSON in `data`.",
@@ -120,12 +120,8 @@ async fn list(
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
     let query = event_query(&state, &query)?;
-    let (limit, newest_first) = (query.limit, query.newest_first);
-    let mut page = EventPage::of(state.app.events(query).await?, limit);
-    if newest_first {
-        page.next = None;
-    }
-    Ok(page.response())
+    let limit = query.limit;
+    Ok(EventPage::of(state.app.events(query).await?, limit).response())
 }
 
 async fn stream(

@@ -2,29 +2,36 @@
 
 use serde_json::{Map, Value, json};
 
-use super::error::{Details, PROBLEM_JSON};
+use super::error::{PROBLEM_JSON, ProblemDetails};
 use super::operation::{Content, Operation, Reply};
 use super::resources::operations;
 use super::schema;
 use crate::app::auth::Need;
 
+/// The parts of the document in the order of its text.
+const PARTS: [&str; 6] = ["openapi", "info", "servers", "tags", "paths", "components"];
+
 /// The document as YAML, as it is served and as it stands in the repository.
 pub fn openapi() -> String {
     let document = sorted(document());
-    serde_saphyr::to_string(&document).unwrap_or_default()
+    let part = |name: &str| {
+        let value = document.get(name).cloned().unwrap_or_default();
+        serde_saphyr::to_string(&json!({name: value})).unwrap_or_default()
+    };
+    PARTS.map(part).concat()
 }
 
 /// The document as a value.
 fn document() -> Value {
     let mut generator = schema::generator();
-    let problem = schema::of::<Details>(&mut generator);
+    let refusals = refusal_bodies(&mut generator);
     let mut paths: Map<String, Value> = Map::new();
     let mut tags: Vec<&str> = Vec::new();
     for operation in operations() {
         if !tags.contains(&operation.tag) {
             tags.push(operation.tag);
         }
-        let entry = describe(&operation, &mut generator, &problem);
+        let entry = describe(&operation, &mut generator);
         let path = paths.entry(operation.path.clone()).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {
             methods.insert(operation.method.as_str().to_ascii_lowercase(), entry);
@@ -44,6 +51,7 @@ fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "responses": refusals,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": ABOUT_TOKENS}},
         },
     })
@@ -51,8 +59,9 @@ fn document() -> Value {
 
 const ABOUT: &str = "Boot provisioner: machines, what they boot and install, and what happened. \
     `{ref}` is an object's key, or `index:value` such as `name:web1` or `mac:52:54:00:aa:00:01`. \
-    Lists take any field as a filter, with an operator in brackets: `?name=web*`, `?status.state[ne]=failed`, \
-    `?param.rack=a1`, `?label.role=db`; the operators are eq, ne, in, nin, gt, gte, lt, lte, like and exists. \
+    Lists take any field as a filter, with an operator in brackets: `?name=web*`, \
+    `?status.state[ne]=failed`, `?param.rack=a1`, `?label.role=db`; the operators are eq, ne, in, nin, \
+    gt, gte, lt, lte, like and exists. \
     A write may carry `If-Match` with the revision that it means to change.";
 
 const ABOUT_TOKENS: &str = "A token with the scope that the operation names, as `x-scope`.";
@@ -60,15 +69,44 @@ const ABOUT_TOKENS: &str = "A token with the scope that the operation names, as 
 /// Statuses that any operation may refuse with.
 const COMMON: [u16; 2] = [500, 503];
 
-fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator, problem: &Value) -> Value {
+/// Statuses of refusals, each with its response among the components.
+const REFUSALS: [(u16, &str, &str); 12] = [
+    (400, "BadRequest", "The request cannot be understood."),
+    (401, "Unauthorized", "No valid token."),
+    (403, "Forbidden", "The token lacks the scope."),
+    (404, "NotFound", "There is no such object."),
+    (408, "TooSlow", "The body did not arrive in time."),
+    (409, "Conflict", "It cannot be done as things are: taken, in use, locked."),
+    (412, "Stale", "The object has another revision than `If-Match` says."),
+    (413, "TooLarge", "The body is too large."),
+    (415, "WrongType", "The body has a type that is not taken here."),
+    (422, "Invalid", "What was sent is at fault; every fault is listed."),
+    (500, "Failed", "Something of ours failed."),
+    (503, "Busy", "Not now; try again."),
+];
+
+fn refusal_bodies(generator: &mut schemars::SchemaGenerator) -> Map<String, Value> {
+    let problem = schema::of::<ProblemDetails>(generator);
+    let body = |(_, name, about): &(u16, &str, &str)| {
+        let body = json!({"description": about, "content": {PROBLEM_JSON: {"schema": problem}}});
+        ((*name).to_owned(), body)
+    };
+    REFUSALS.iter().map(body).collect()
+}
+
+fn refusal(status: u16) -> Value {
+    let known = REFUSALS.iter().find(|(known, ..)| *known == status);
+    let name = known.map_or("Failed", |(_, name, _)| name);
+    json!({"$ref": format!("#/components/responses/{name}")})
+}
+
+fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) -> Value {
     let mut responses = Map::new();
     for reply in &operation.replies {
         responses.insert(reply.status.to_string(), describe_reply(reply, generator));
     }
     for status in refusals(operation) {
-        responses.entry(status.to_string()).or_insert_with(
-            || json!({"description": reason(status), "content": {PROBLEM_JSON: {"schema": problem}}}),
-        );
+        responses.entry(status.to_string()).or_insert_with(|| refusal(status));
     }
     let mut entry = json!({
         "operationId": operation.id,
@@ -92,24 +130,9 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator, pr
 fn refusals(operation: &Operation) -> Vec<u16> {
     let signed_in = [(operation.need != Need::Nothing).then_some(401), operation.need.scope().map(|_| 403)];
     let asked = (operation.need != Need::Nothing).then_some(400);
-    let own = operation.refusals.iter().copied();
+    let body = (!operation.takes.is_empty()).then_some(408);
+    let own = operation.refusals.iter().copied().chain(body);
     own.chain(signed_in.into_iter().flatten()).chain(asked).chain(COMMON).collect()
-}
-
-fn reason(status: u16) -> &'static str {
-    match status {
-        400 => "The request cannot be understood.",
-        401 => "No valid token.",
-        403 => "The token lacks the scope.",
-        404 => "There is no such object.",
-        409 => "It cannot be done as things are: taken, in use, locked.",
-        412 => "The object has another revision than `If-Match` says.",
-        413 => "The body is too large.",
-        415 => "The body has a type that is not taken here.",
-        422 => "What was sent is at fault; every fault is listed.",
-        503 => "Not now; try again.",
-        _ => "Something of ours failed.",
-    }
 }
 
 fn describe_reply(reply: &Reply, generator: &mut schemars::SchemaGenerator) -> Value {
@@ -134,7 +157,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
             "ref" => "The object's key, or `index:value`.",
             _ => "",
         };
-        json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": "string"}})
+        let schema = json!({"type": "string"});
+        json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema})
     });
     let query = operation.query.iter().map(|parameter| {
         let (name, about) = (parameter.name, parameter.about);

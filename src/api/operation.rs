@@ -160,6 +160,11 @@ pub fn number(least: u64, most: u64) -> Value {
     json!({"type": "integer", "minimum": least, "maximum": most})
 }
 
+/// The schema of an event's number in a query.
+pub fn event_number() -> Value {
+    json!({"type": "integer", "minimum": 0})
+}
+
 /// The schema of text in a query.
 pub fn text() -> Value {
     json!({"type": "string"})

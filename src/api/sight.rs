@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::ApiState;
 use super::error::ApiError;
 use super::events::{EventPage, read_limit};
-use super::operation::{Operation, number};
+use super::operation::{Operation, event_number};
 use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
@@ -21,7 +21,7 @@ pub fn operations() -> Vec<Operation> {
         .tag("machines")
         .summary("What happened to a machine and in its boot attempts, oldest first")
         .needs(Need::Read("machines"))
-        .query("after", number(0, u64::MAX), "Only events after this number.")
+        .query("after", event_number(), "Only events after this number.")
         .query("attempt", json!({"type": "string", "format": "uuid"}), "Only this boot attempt.")
         .query("limit", limit(LIMIT_MAX), "Events on a page; 100 when not given.")
         .answers(200, "A page.", schema::of::<EventPage>)

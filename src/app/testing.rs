@@ -141,6 +141,7 @@ impl Store for Memory {
                 None => event.kind == kind,
             });
             kind && event.seq > query.after
+                && query.before.is_none_or(|before| event.seq < before)
                 && query.subject.as_ref().is_none_or(|subject| *subject == event.subject)
                 && query.attempt.is_none_or(|attempt| event.attempt == Some(attempt))
         };

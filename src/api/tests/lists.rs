@@ -1,0 +1,136 @@
+//! Filters, order, paging and trimming.
+
+use super::*;
+
+async fn machines(client: &Client) {
+    for (name, rack, serial) in
+        [("web1", "a1", "3"), ("web2", "a2", "1"), ("db1", "a1", "2"), ("db2", "b1", "")]
+    {
+        let role = name.trim_end_matches(['1', '2']);
+        let mut body = json!({"name": name, "params": {"rack": rack}, "labels": {"role": role}});
+        if !serial.is_empty() {
+            body["serial"] = json!(serial);
+        }
+        client.post("machines", body).await.ok();
+    }
+}
+
+async fn names(client: &Client, query: &str) -> Vec<String> {
+    let page = client.get(&format!("machines?{query}")).await.ok();
+    let items = page["items"].as_array().unwrap();
+    assert!(page["total"].as_u64().unwrap() as usize >= items.len());
+    items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn filters_narrow_a_list_and_all_of_them_hold() {
+    let client = Client::new().await;
+    machines(&client).await;
+    for (query, expected) in [
+        ("name=web*", vec!["web1", "web2"]),
+        ("param.rack=a1&label.role=db", vec!["db1"]),
+        ("name[in]=web1,db2", vec!["web1", "db2"]),
+        ("name[nin]=web1,db2", vec!["web2", "db1"]),
+        ("name[ne]=web*", vec!["db1", "db2"]),
+        ("serial[exists]=false", vec!["db2"]),
+        ("serial[gte]=2", vec![]),
+        ("status.state=registered&name[like]=*2", vec!["web2", "db2"]),
+        ("revision[lt]=2&name=db1", vec!["db1"]),
+        ("updated_at[gt]=2099-01-01T00:00:00Z", vec![]),
+        ("locked=false&arch=amd64", vec!["web1", "web2", "db1", "db2"]),
+    ] {
+        assert_eq!(names(&client, query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_field_or_operator_is_told_the_ones_there_are() {
+    let client = Client::new().await;
+    let text = client.get("machines?nmae=x").await.refused(400);
+    assert!(text.contains("did you mean `name`") && text.contains("status.state"), "{text}");
+    assert!(client.get("machines?name[is]=x").await.refused(400).contains("exists"));
+    assert!(client.get("machines?sort=nothing").await.refused(400).contains("smbios_uuid"));
+    assert!(client.get("machines?fields=nothing").await.refused(400).contains("smbios_uuid"));
+    assert!(client.get("machines?limit=1001").await.refused(400).contains("1 to 1000"));
+    assert!(client.get("machines?cursor=xyz").await.refused(400).contains("cursor"));
+    assert!(client.get("events?knd=x").await.refused(400).contains("did you mean `kind`"));
+    assert!(client.get("machines/x?verbose=1").await.refused(400).contains("`verbose`"));
+}
+
+#[tokio::test]
+async fn a_list_is_sorted_both_ways_and_what_has_no_value_is_last() {
+    let client = Client::new().await;
+    machines(&client).await;
+    assert_eq!(names(&client, "sort=serial").await, ["web2", "db1", "web1", "db2"]);
+    assert_eq!(names(&client, "sort=-serial").await, ["web1", "db1", "web2", "db2"]);
+    assert_eq!(names(&client, "sort=param.rack,-name").await, ["web1", "db1", "web2", "db2"]);
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_while_objects_come_and_go() {
+    let client = Client::new().await;
+    machines(&client).await;
+    for query in ["", "sort=-name", "name=*&sort=serial"] {
+        let all = names(&client, query).await;
+        let first = client.get(&format!("machines?{query}&limit=2")).await.ok();
+        let cursor = first["next"].as_str().unwrap();
+        let new = client.post("machines", json!({"name": "aaa", "serial": "0"})).await.ok();
+        let gone = first["items"][1]["id"].as_str().unwrap();
+        let kept = client.get(&format!("machines/{gone}")).await.ok();
+        client.delete(&format!("machines/{gone}")).await;
+        let rest = client.get(&format!("machines?{query}&limit=10&cursor={cursor}")).await.ok();
+        let rest: Vec<&str> =
+            rest["items"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+        assert_eq!(
+            rest.iter().filter(|name| **name != "aaa").copied().collect::<Vec<_>>(),
+            all[2..],
+            "{query}"
+        );
+        client.delete(&format!("machines/{}", new["id"].as_str().unwrap())).await;
+        client
+            .post(
+                "machines",
+                json!({"name": kept["name"], "serial": kept.get("serial"), "params": kept["params"]}),
+            )
+            .await
+            .ok();
+        // The object that came back has a new id: put the others in the same order again.
+        for name in &all {
+            let body = client.get(&format!("machines/name:{name}")).await.ok();
+            client.delete(&format!("machines/name:{name}")).await;
+            client.post("machines", body).await.ok();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_page_has_no_next_and_the_total_is_of_all_that_fit() {
+    let client = Client::new().await;
+    machines(&client).await;
+    let page = client.get("machines?limit=4").await.ok();
+    assert_eq!((&page["next"], &page["total"]), (&Value::Null, &json!(4)));
+    let page = client.get("machines?limit=1&name=web*").await.ok();
+    assert_eq!((page["next"].is_string(), &page["total"]), (true, &json!(2)));
+    client.get(&format!("machines?sort=name&cursor={}", page["next"].as_str().unwrap())).await.refused(400);
+}
+
+#[tokio::test]
+async fn a_list_is_trimmed_to_the_fields_that_are_named() {
+    let client = Client::new().await;
+    machines(&client).await;
+    let page = client.get("machines?fields=name,status.state,param.rack&name=db2").await.ok();
+    let expected = json!({"name": "db2", "status": {"state": "registered"}, "params": {"rack": "b1"}});
+    assert_eq!(page["items"], json!([expected]));
+    let page = client.get("machines?fields=problems&name=db2").await.ok();
+    assert!(page["items"][0]["problems"].to_string().contains("there is no param `rack`"), "{page}");
+}
+
+#[tokio::test]
+async fn a_secret_cannot_be_found_by_its_value() {
+    let client = Client::new().await;
+    client.post("params", json!({"name": "pw", "secret": true})).await.ok();
+    client.post("machines", json!({"name": "web1", "params": {"pw": "hunter2"}})).await.ok();
+    assert!(names(&client, "param.pw=hunter2").await.is_empty());
+    assert!(names(&client, "param.pw=*").await.is_empty());
+    assert_eq!(names(&client, "param.pw[exists]=true").await, ["web1"]);
+}

@@ -1,0 +1,196 @@
+//! What each noun's objects must be.
+
+use super::*;
+use crate::app::secrets::{Place, Secrets};
+use crate::model::{Kind, Machine, Noun, Profile, Stored};
+
+#[tokio::test]
+async fn an_unknown_reference_is_saved_and_shown_as_a_problem() {
+    let client = Client::new().await;
+    let got = client
+        .post("machines", json!({"name": "web1", "workflow": "install", "profiles": ["db"]}))
+        .await
+        .ok();
+    let problems = got["problems"].to_string();
+    assert!(problems.contains("/workflow") && problems.contains("there is no profile `db`"), "{problems}");
+    client.post("profiles", json!({"name": "db"})).await.ok();
+    let got = client.get("machines/name:web1").await.ok();
+    assert!(!got["problems"].to_string().contains("profile"), "{got}");
+}
+
+#[tokio::test]
+async fn a_value_must_fit_the_schema_of_its_param() {
+    let client = Client::new().await;
+    client.post("params", json!({"name": "vlan", "schema": {"type": "integer", "maximum": 4094}})).await.ok();
+    client.post("params", json!({"name": "zone", "schema": {"type": "string"}})).await.ok();
+    for (noun, mut body) in [("machines", json!({})), ("profiles", json!({})), ("stages", json!({}))] {
+        body["name"] = json!("a");
+        body["params"] = json!({"vlan": 5000, "zone": 7});
+        let text = client.post(noun, body).await.refused(422);
+        assert!(text.contains("/params/vlan") && text.contains("/params/zone"), "{noun}: {text}");
+    }
+    let text =
+        client.post("params", json!({"name": "x", "schema": {"type": "integer"}, "default": "1"})).await;
+    assert!(text.refused(422).contains("/default"));
+    let text = client.post("params", json!({"name": "x", "schema": {"type": 5}})).await;
+    assert!(text.refused(422).contains("/schema"));
+}
+
+#[tokio::test]
+async fn an_undeclared_value_is_a_problem_that_names_the_nearest_param() {
+    let client = Client::new().await;
+    client.post("params", json!({"name": "rack"})).await.ok();
+    let got = client.post("machines", json!({"name": "web1", "params": {"rcak": 1}})).await.ok();
+    assert!(got["problems"].to_string().contains("did you mean `rack`"), "{got}");
+}
+
+#[tokio::test]
+async fn a_secret_is_sealed_at_rest_and_in_every_view() {
+    let client = Client::new().await;
+    client
+        .post("params", json!({"name": "pw", "schema": {"type": "string", "minLength": 3}, "secret": true}))
+        .await
+        .ok();
+    let got = client.post("profiles", json!({"name": "a", "params": {"pw": "hunter2"}})).await.ok();
+    assert_eq!(got["params"]["pw"], json!({"sealed": true}));
+    let stored = client.app.find::<Profile>("a").unwrap();
+    assert!(!format!("{stored:?}").contains("hunter2"));
+    let place = Place { kind: Kind::Profile, key: "a", param: "pw" };
+    assert_eq!(Secrets::from_key([1; 32]).open(place, &stored.spec.params["pw"]), Ok(json!("hunter2")));
+
+    let kept = client.put("profiles/a", got.clone()).await;
+    assert_eq!(kept.header("etag"), "\"1\"", "writing the sealed form back keeps the value");
+    client.merge("profiles/a", json!({"description": "x"})).await.ok();
+    assert_eq!(client.app.find::<Profile>("a").unwrap().spec.params, stored.spec.params);
+    client.merge("profiles/a", json!({"params": {"pw": "correct horse"}})).await.ok();
+    let events = client.get("events?kind=profile.*").await.ok().to_string();
+    assert!(!events.contains("hunter2") && !events.contains("horse"), "{events}");
+    assert!(events.contains(r#""secrets":["pw"]"#), "{events}");
+
+    client.merge("profiles/a", json!({"params": {"pw": "no"}})).await.refused(422);
+    let made_up = client.post("profiles", json!({"name": "b", "params": {"pw": {"sealed": true}}})).await;
+    assert!(made_up.refused(422).contains("give the value itself"));
+    let forged = client.post("profiles", json!({"name": "b", "params": {"free": {"sealed": "AAAA"}}})).await;
+    forged.refused(422);
+}
+
+#[tokio::test]
+async fn a_param_becomes_secret_only_while_it_has_no_values() {
+    let client = Client::new().await;
+    client.post("params", json!({"name": "pw"})).await.ok();
+    client.post("profiles", json!({"name": "a", "params": {"pw": "x"}})).await.ok();
+    let text = client.merge("params/pw", json!({"secret": true})).await.refused(409);
+    assert!(text.contains("profile a"), "{text}");
+    client.merge("profiles/a", json!({"params": null})).await.ok();
+    client.merge("params/pw", json!({"secret": true})).await.ok();
+    assert!(client.merge("params/pw", json!({"default": "x"})).await.refused(422).contains("/default"));
+}
+
+#[tokio::test]
+async fn deleting_what_is_referred_to_names_the_referrers() {
+    let client = Client::new().await;
+    client.post("profiles", json!({"name": "db"})).await.ok();
+    client.post("machines", json!({"name": "web1", "profiles": ["db"]})).await.ok();
+    let text = client.delete("profiles/db").await.refused(409);
+    assert!(text.contains("profile `db` is in use by machine web1"), "{text}");
+    client.post("reservations", json!({"address": "10.0.0.5", "machine": "web1"})).await.ok();
+    assert!(client.delete("machines/name:web1").await.refused(409).contains("reservation 10.0.0.5"));
+    let renamed = client.merge("machines/name:web1", json!({"name": "web2"})).await;
+    assert!(renamed.refused(409).contains("reservation 10.0.0.5"));
+    client.post("params", json!({"name": "rack"})).await.ok();
+    client.post("tasks", json!({"name": "t", "required_params": ["rack"]})).await.ok();
+    assert!(client.delete("params/rack").await.refused(409).contains("task t"));
+}
+
+#[tokio::test]
+async fn content_of_a_run_under_way_is_in_use() {
+    let client = Client::new().await;
+    client.post("bootenvs", json!({"name": "local", "kind": "local"})).await.ok();
+    let id = client.machine("web1").await["id"].as_str().unwrap().to_owned();
+    let now = testing::ctx().now;
+    let run = json!({"id": uuid::Uuid::now_v7(), "workflow": "w", "started_at": now});
+    let begin = |machine: &mut Stored<Machine>| {
+        machine.status.run = Some(serde_json::from_value(run.clone()).unwrap());
+        machine.status.bootenv = Some("local".to_owned());
+        Ok(Vec::new())
+    };
+    client.app.change::<Machine>(&id, now, begin).await.unwrap();
+    let text = client.delete("bootenvs/local").await.refused(409);
+    assert!(text.contains("machine web1 (its run is under way)"), "{text}");
+}
+
+#[tokio::test]
+async fn a_locked_machine_can_be_unlocked_and_nothing_else() {
+    let client = Client::new().await;
+    client.post("machines", json!({"name": "web1", "locked": true})).await.ok();
+    client.merge("machines/name:web1", json!({"serial": "S"})).await.refused(409);
+    client.merge("machines/name:web1", json!({"serial": "S", "locked": false})).await.refused(409);
+    assert!(client.delete("machines/name:web1").await.refused(409).contains("locked"));
+    client.merge("machines/name:web1", json!({"locked": false})).await.ok();
+    client.merge("machines/name:web1", json!({"serial": "S"})).await.ok();
+}
+
+#[tokio::test]
+async fn content_of_a_pack_is_read_only() {
+    let client = Client::new().await;
+    let spec =
+        Profile { name: "base".into(), params: [].into(), profiles: vec![], description: String::new() };
+    let mut stored = Stored::new("base".into(), spec, testing::ctx().now);
+    stored.source = "pack core@1.0.0".into();
+    testing::put(&client.app, Profile::object(Arc::new(stored))).await;
+    let text = client.merge("profiles/base", json!({"description": "mine"})).await.refused(409);
+    assert!(text.contains("pack core@1.0.0") && text.contains("copy it under another name"), "{text}");
+    client.delete("profiles/base").await.refused(409);
+}
+
+#[tokio::test]
+async fn profiles_and_tasks_cannot_go_round_in_circles() {
+    let client = Client::new().await;
+    client.post("profiles", json!({"name": "a", "profiles": ["b"]})).await.ok();
+    let text = client.post("profiles", json!({"name": "b", "profiles": ["a"]})).await.refused(422);
+    assert!(text.contains("b -> a -> b"), "{text}");
+    client.post("tasks", json!({"name": "a", "prerequisites": ["b"]})).await.ok();
+    let text = client.post("tasks", json!({"name": "b", "prerequisites": ["a"]})).await.refused(422);
+    assert!(text.contains("b -> a -> b"), "{text}");
+}
+
+#[tokio::test]
+async fn subnets_that_overlap_are_refused_both_ways_naming_the_other() {
+    let client = Client::new().await;
+    client.post("subnets", json!({"name": "lan", "cidr": "10.0.0.0/16"})).await.ok();
+    for cidr in ["10.0.3.0/24", "10.0.0.0/8", "10.0.0.0/16"] {
+        let text = client.post("subnets", json!({"name": "new", "cidr": cidr})).await.refused(409);
+        assert!(text.contains("`lan`"), "{text}");
+    }
+    client.post("subnets", json!({"name": "new", "cidr": "10.1.0.0/16"})).await.ok();
+    client.merge("subnets/new", json!({"cidr": "10.0.0.0/24"})).await.refused(409);
+}
+
+#[tokio::test]
+async fn a_reservation_is_inside_its_subnet_and_one_for_each_client() {
+    let client = Client::new().await;
+    client.post("subnets", json!({"name": "lan", "cidr": "10.0.0.0/24"})).await.ok();
+    let mac = "52:54:00:aa:00:01";
+    let reserve =
+        |address: &str| client.post("reservations", json!({"address": address, "mac": mac, "subnet": "lan"}));
+    assert!(reserve("10.0.1.5").await.refused(422).contains("10.0.0.0/24"));
+    assert!(reserve("10.0.0.255").await.refused(422).contains("/address"));
+    reserve("10.0.0.5").await.ok();
+    assert!(reserve("10.0.0.6").await.refused(409).contains("10.0.0.5"));
+    client.merge("reservations/10.0.0.5", json!({"address": "10.0.0.7"})).await.refused(422);
+    let elsewhere = client.post("reservations", json!({"address": "10.9.0.5", "mac": mac})).await.ok();
+    assert!(elsewhere["problems"].to_string().contains("in no subnet"), "{elsewhere}");
+}
+
+#[tokio::test]
+async fn a_bootenv_without_its_artifact_says_how_to_add_it() {
+    let client = Client::new().await;
+    let files = json!({"artifact": "debian-12", "kernel": "linux"});
+    let body = json!({"name": "debian", "kind": "install", "arches": {"amd64": files}});
+    let got = client.post("bootenvs", body).await.ok();
+    let problems = got["problems"].to_string();
+    assert!(
+        problems.contains("metalwright artifacts add debian-12")
+            && problems.contains("/arches/amd64/artifact")
+    );
+}
