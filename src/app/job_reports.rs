@@ -8,9 +8,10 @@ use uuid::Uuid;
 use crate::app::jobs::{acts_for, deadline, seen, timeout_seconds};
 use crate::app::moves::Moving;
 use crate::app::{App, Ctx, Error};
-use crate::model::{Job, JobReport, JobState, Machine, Noun, Problem, Stored, World};
+use crate::model::{
+    Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
+};
 use crate::store::Deed;
-use crate::workflow::{Ended, ended_by_exit};
 
 /// Most bytes of a log in one call.
 pub const LOG_PIECE_BYTES_MAX: usize = 1 << 20;
@@ -64,13 +65,13 @@ impl App {
         }
     }
 
-    /// Writes a piece of a job's log at `offset` and returns the length of the log. Bytes that are
-    /// there already are passed over; an empty piece says that the agent is alive.
+    /// Writes a piece of a job's log at `offset`; says how long the log is then and how the job stands.
+    /// Bytes that are there already are passed over; an empty piece says that the agent is alive.
     ///
     /// # Errors
     /// [`Error::Conflict`] when `offset` is beyond the end or the log is full, [`Error::BadRequest`]
     /// for a piece that is too large.
-    pub async fn write_job_log(&self, ctx: &Ctx, job: &str, piece: (u64, Vec<u8>)) -> Result<u64, Error> {
+    pub async fn write_job_log(&self, ctx: &Ctx, job: &str, piece: (u64, Vec<u8>)) -> Result<LogEnd, Error> {
         let (offset, bytes) = piece;
         if bytes.len() > LOG_PIECE_BYTES_MAX {
             return Err(Error::BadRequest(format!("at most {LOG_PIECE_BYTES_MAX} bytes at once")));
@@ -78,7 +79,7 @@ impl App {
         let stored = self.find::<Job>(job)?;
         let machine = stored.spec.machine.to_string();
         acts_for(ctx, &machine)?;
-        let end = self.store.write_log(id_of(&stored)?, offset, bytes).await?;
+        let bytes = self.store.write_log(id_of(&stored)?, offset, bytes).await?;
         if stored.spec.state.is_open() {
             let heard = self.move_machine(ctx, &machine, |_, moving| {
                 seen(moving, ctx.now);
@@ -86,7 +87,7 @@ impl App {
             });
             heard.await?;
         }
-        Ok(end)
+        Ok(LogEnd { bytes, state: self.find::<Job>(&stored.key)?.spec.state })
     }
 
     /// Up to `bytes_max` of a job's log from `offset`.

@@ -239,9 +239,9 @@ async fn a_job_goes_from_created_to_finished_and_the_run_on() {
     assert_eq!(work.files[0].body, "echo quick");
     site.report(work.id, running()).await.unwrap();
     let end = site.app.write_job_log(&site.ctx, &work.id.to_string(), (0, b"hello".to_vec())).await.unwrap();
-    assert_eq!(end, 5);
+    assert_eq!((end.bytes, end.state), (5, JobState::Running));
     let again = site.app.write_job_log(&site.ctx, &work.id.to_string(), (3, b"lo!".to_vec())).await.unwrap();
-    assert_eq!(again, 6);
+    assert_eq!(again.bytes, 6);
     let gap = site.app.write_job_log(&site.ctx, &work.id.to_string(), (9, b"x".to_vec())).await;
     assert!(matches!(gap, Err(Error::Conflict(_))), "{gap:?}");
     site.report(work.id, exit(0)).await.unwrap();

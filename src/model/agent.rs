@@ -94,6 +94,15 @@ pub struct JobReport {
     pub reason: Option<String>,
 }
 
+/// How far a job's log is written, and how the job stands: the answer to each piece of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogEnd {
+    /// Bytes that the server has: where the next piece begins.
+    pub bytes: u64,
+    /// A job that is not open any more was ended by the server: its script is not wanted any longer.
+    pub state: JobState,
+}
+
 /// A fresh token for the agent that asked with one about to expire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenGrant {

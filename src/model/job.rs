@@ -40,6 +40,29 @@ pub enum AfterJob {
     Reboot,
 }
 
+/// How a job ended, by the exit code of its script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub state: JobState,
+    pub after: Option<AfterJob>,
+}
+
+/// The meaning of exit codes. They are values, not bits.
+pub fn ended_by_exit(exit: i32) -> Ended {
+    let (state, after) = match exit {
+        0 => (JobState::Finished, None),
+        16 => (JobState::Finished, Some(AfterJob::Stop)),
+        32 => (JobState::Finished, Some(AfterJob::PowerOff)),
+        64 => (JobState::Finished, Some(AfterJob::Reboot)),
+        128 => (JobState::Incomplete, None),
+        144 => (JobState::Incomplete, Some(AfterJob::Stop)),
+        160 => (JobState::Incomplete, Some(AfterJob::PowerOff)),
+        192 => (JobState::Incomplete, Some(AfterJob::Reboot)),
+        _ => (JobState::Failed, None),
+    };
+    Ended { state, after }
+}
+
 /// One run of one task on one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -21,7 +21,7 @@ pub mod settings;
 mod token;
 mod world;
 
-pub use agent::{AgentReport, Environment, JobFile, JobOffer, JobReport, JobWork, TokenGrant};
+pub use agent::{AgentReport, Environment, JobFile, JobOffer, JobReport, JobWork, LogEnd, TokenGrant};
 pub use arch::Arch;
 pub use artifact::{Artifact, ArtifactKind, ArtifactState, ArtifactStatus};
 pub use content::{
@@ -29,7 +29,7 @@ pub use content::{
     TaskTemplate, Template, Workflow,
 };
 pub use event::{Event, NewEvent};
-pub use job::{AfterJob, Job, JobState};
+pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
 pub use kind::Kind;
 pub use mac::{Mac, MacError};
 pub use machine::{

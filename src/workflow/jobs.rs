@@ -8,29 +8,6 @@ use crate::model::{AfterJob, Job, JobState, StepState};
 use super::rules::Flow;
 use super::{BACK_OFF_SECONDS_MAX, JOBS_PER_STEP_MAX};
 
-/// How a job ended, by the exit code of its script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    pub state: JobState,
-    pub after: Option<AfterJob>,
-}
-
-/// The meaning of exit codes. They are values, not bits.
-pub fn ended_by_exit(exit: i32) -> Ended {
-    let (state, after) = match exit {
-        0 => (JobState::Finished, None),
-        16 => (JobState::Finished, Some(AfterJob::Stop)),
-        32 => (JobState::Finished, Some(AfterJob::PowerOff)),
-        64 => (JobState::Finished, Some(AfterJob::Reboot)),
-        128 => (JobState::Incomplete, None),
-        144 => (JobState::Incomplete, Some(AfterJob::Stop)),
-        160 => (JobState::Incomplete, Some(AfterJob::PowerOff)),
-        192 => (JobState::Incomplete, Some(AfterJob::Reboot)),
-        _ => (JobState::Failed, None),
-    };
-    Ended { state, after }
-}
-
 /// How long to wait before a task that failed `failures` times is run again, in seconds: 2, doubling.
 fn back_off_seconds(failures: u32) -> i64 {
     1i64.checked_shl(failures).unwrap_or(BACK_OFF_SECONDS_MAX).clamp(2, BACK_OFF_SECONDS_MAX)

@@ -14,7 +14,6 @@ pub mod step;
 mod tests;
 
 pub use expand::expand;
-pub use jobs::{Ended, ended_by_exit};
 pub use rules::{Flow, Happened};
 pub use step::{Next, next_step};
 

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::step::{Answer, answer};
-use super::{Flow, Happened, ended_by_exit, expand};
+use super::{Flow, Happened, expand};
 use crate::model::{
     BootProgress, Bootenv, Environment, Job, JobState, Machine, MachineStatus, Noun, Run, Stage, Stored,
-    Task, Template, Workflow, World, parse_input,
+    Task, Template, Workflow, World, ended_by_exit, parse_input,
 };
 
 pub fn put<T: Noun>(world: &mut World, body: Value) {

@@ -1,0 +1,115 @@
+//! Sends what a job prints.
+//!
+//! The log is a file that the script writes; what the server has of it is a number. What was not sent is
+//! therefore kept on disk while the server is away, and a piece that is sent twice is harmless.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use uuid::Uuid;
+
+use crate::agent::run::Server;
+use crate::agent::step::{Trouble, back_off};
+
+/// Most bytes in one piece.
+const PIECE_BYTES_MAX: u64 = 256 << 10;
+/// How often the file is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// A sign of life is sent when nothing else was for so long.
+const LIFE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The log of one job.
+#[derive(Debug)]
+pub(super) struct Log {
+    job: Uuid,
+    path: PathBuf,
+    /// Bytes that the server has.
+    sent: u64,
+    /// The server takes no more.
+    full: bool,
+    said_at: Instant,
+}
+
+/// Why sending ended.
+#[derive(Debug, PartialEq)]
+pub(super) enum Sent {
+    /// All there is.
+    All,
+    /// The server has ended the job.
+    NotWanted,
+}
+
+impl Log {
+    pub fn new(job: Uuid, path: PathBuf, sent: u64) -> Self {
+        Log { job, path, sent, full: false, said_at: Instant::now() }
+    }
+
+    /// Sends what comes until the server does not want the job any more.
+    pub async fn follow(&mut self, server: &impl Server) {
+        let mut looks = interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failures = 0;
+        loop {
+            looks.tick().await;
+            match self.send(server).await {
+                Ok(Sent::NotWanted) => return,
+                Ok(Sent::All) => failures = 0,
+                Err(why) => {
+                    failures += 1;
+                    tracing::debug!(job = %self.job, %why, "the log waits on disk");
+                    sleep(back_off(failures)).await;
+                }
+            }
+        }
+    }
+
+    /// Sends what there is, and a sign of life when there has been nothing for long.
+    ///
+    /// # Errors
+    /// The server is away or refuses; what was sent is remembered.
+    pub async fn send(&mut self, server: &impl Server) -> Result<Sent, Trouble> {
+        // Each turn sends a piece of a file that has an end.
+        loop {
+            let piece = match self.full {
+                true => Vec::new(),
+                false => self.piece().map_err(|error| Trouble::Refused(error.to_string()))?,
+            };
+            if piece.is_empty() && self.said_at.elapsed() < LIFE_INTERVAL {
+                return Ok(Sent::All);
+            }
+            let empty = piece.is_empty();
+            let offset = if self.full { 0 } else { self.sent };
+            match server.put_log(self.job, offset, piece).await {
+                Ok(end) if !end.state.is_open() => return Ok(Sent::NotWanted),
+                Ok(end) => {
+                    self.said_at = Instant::now();
+                    self.sent = end.bytes;
+                }
+                Err(Trouble::Conflict(_)) => self.agree(server).await?,
+                Err(other) => return Err(other),
+            }
+            if empty {
+                return Ok(Sent::All);
+            }
+        }
+    }
+
+    /// Asks how much the server has. When that is what was thought, it takes no more.
+    async fn agree(&mut self, server: &impl Server) -> Result<(), Trouble> {
+        let end = server.put_log(self.job, 0, Vec::new()).await?;
+        self.full = end.bytes == self.sent;
+        self.sent = end.bytes;
+        Ok(())
+    }
+
+    fn piece(&self) -> io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.sent))?;
+        let mut piece = Vec::new();
+        file.take(PIECE_BYTES_MAX).read_to_end(&mut piece)?;
+        Ok(piece)
+    }
+}
