@@ -1,7 +1,7 @@
 //! Metalwright: one server that takes a machine from power-on to a finished installation.
 
-pub mod api;
 pub mod agent;
+pub mod api;
 pub mod app;
 pub mod boot;
 pub mod config;

@@ -11,6 +11,7 @@ pub mod boot_http;
 mod boot_sight;
 pub mod error;
 mod events;
+mod jobs;
 mod metrics;
 pub mod nouns;
 mod openapi;

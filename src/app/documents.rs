@@ -143,7 +143,7 @@ impl App {
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    fn input(&self, boot: &Boot, sealed: Sealed) -> Result<Input, RenderProblem> {
+    pub(super) fn input(&self, boot: &Boot, sealed: Sealed) -> Result<Input, RenderProblem> {
         let of = Of { machine: boot.machine.as_deref(), stage: boot.stage.as_ref().map(|stage| &stage.spec) };
         let params = params::resolve(&self.world(), of, &self.secrets, sealed);
         let params = params.map_err(|message| problem("params", message))?;

@@ -37,6 +37,7 @@ pub mod runs;
 pub mod secrets;
 pub mod sight;
 mod start;
+mod task_files;
 #[cfg(test)]
 pub mod testing;
 pub mod usable;

@@ -277,7 +277,12 @@ async fn reports_that_do_not_fit_are_refused() {
     site.report(id, exit(7)).await.unwrap();
     let late = site.report(id, exit(0)).await.unwrap_err();
     assert!(matches!(late, Error::Conflict(_)), "{late:?}");
-    let other = Ctx { actor: Actor::Machine(Uuid::now_v7()), ..site.ctx.clone() };
+    let stranger = Uuid::now_v7();
+    let other = Ctx {
+        actor: Actor::Machine(stranger),
+        scopes: vec![format!("agent:{stranger}")],
+        ..site.ctx.clone()
+    };
     let foreign = site.app.report_job(&other, &id.to_string(), &exit(0)).await;
     assert!(matches!(foreign, Err(Error::Forbidden(_))), "{foreign:?}");
 }
@@ -398,6 +403,47 @@ async fn a_waiting_agent_is_answered_when_work_appears() {
     site.start("work").await.unwrap();
     let offer = waiting.await.unwrap().unwrap();
     assert!(matches!(offer, Some(JobOffer::Run(work)) if work.task == "quick"));
+}
+
+#[tokio::test]
+async fn an_agents_token_is_renewed_and_the_old_ones_do_not_pile_up() {
+    let site = Site::new(json!({"name": "web1"})).await;
+    let machine = site.app.find::<Machine>(&site.key()).unwrap();
+    let first = site.app.agent_token(&machine).await.unwrap();
+    let ctx = site.app.sign_in(&first, site.ctx.now).unwrap();
+    assert_eq!(ctx.actor, Actor::Machine(site.machine));
+    let mut tokens = vec![first];
+    for _ in 0..5 {
+        tokens.push(site.app.renew_agent_token(&ctx, &site.key()).await.unwrap().token);
+    }
+    let good = tokens.iter().map(|token| site.app.sign_in(token, site.ctx.now).is_ok());
+    assert_eq!(good.collect::<Vec<_>>(), [true, false, false, true, true, true]);
+    let stranger = Uuid::now_v7();
+    let other = Ctx { scopes: vec![format!("agent:{stranger}")], ..ctx };
+    let refused = site.app.renew_agent_token(&other, &site.key()).await;
+    assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_task_is_rendered_with_machine_params_and_job() {
+    let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda"}})).await;
+    let body = "{{ machine.name }} {{ param(name='disk') }} {{ task.name }} {{ stage.name }}";
+    let templates =
+        json!([{"name": "conf", "path": "x.conf", "inline": body}, {"name": "run", "inline": "true"}]);
+    let task = stored::<Task>(json!({"name": "write", "templates": templates}), site.ctx.now);
+    let stage = stored::<Stage>(json!({"name": "writing", "tasks": ["write"]}), site.ctx.now);
+    let flow = stored::<Workflow>(json!({"name": "writing", "stages": ["writing"]}), site.ctx.now);
+    let deed = Deed::default().create(Task::object(Arc::new(task))).create(Stage::object(Arc::new(stage)));
+    site.app.commit(deed.create(Workflow::object(Arc::new(flow)))).await.unwrap();
+    site.start("writing").await.unwrap();
+    let report =
+        AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };
+    let asking = Asking { machine: &site.key(), report: &report, renderer: &site.app };
+    let Some(JobOffer::Run(work)) = site.app.jobs_next(&site.ctx, &asking).await.unwrap() else {
+        panic!("no work");
+    };
+    assert_eq!(work.files[0].body, "web1 /dev/sda write writing");
+    assert_eq!((work.files[0].path.as_deref(), work.files[1].path.as_deref()), (Some("x.conf"), None));
 }
 
 #[tokio::test]

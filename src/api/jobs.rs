@@ -1,0 +1,162 @@
+//! The agent's side of the API: asking for a job, reporting it, writing its log, a fresh token.
+//!
+//! Each call is written so that a shell with `curl` can make it; see `docs/operating/agent.md`.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use schemars::SchemaGenerator;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::body;
+use super::error::ApiError;
+use super::operation::{Content, Operation, number};
+use super::query::Query;
+use super::resources::ROOT;
+use super::schema;
+use crate::app::auth::Need;
+use crate::app::job_reports::LOG_PIECE_BYTES_MAX;
+use crate::app::jobs::Asking;
+use crate::app::{Ctx, Error};
+use crate::model::{AgentReport, Job, JobOffer, JobReport, LogEnd, TokenGrant};
+
+/// When an agent that got nothing may ask again, in seconds.
+const ASK_AGAIN_SECONDS: &str = "5";
+const OCTETS: &str = "application/octet-stream";
+
+pub fn operations() -> Vec<Operation> {
+    let job = format!("{ROOT}/jobs/{{ref}}");
+    let log = format!("{job}/log");
+    vec![
+        Operation::post(format!("{ROOT}/machines/{{ref}}/jobs/next"), "next_job")
+            .tag("jobs")
+            .summary(
+                "Ask for work: a job, or the word to reboot; the answer is held back while there is none",
+            )
+            .needs(Need::Agent)
+            .takes(schema::of::<AgentReport>)
+            .answers(200, "What to do.", schema::of::<JobOffer>)
+            .answers_empty(204, "Nothing now; `Retry-After` says when to ask again.")
+            .refuses(&[400, 404, 413, 415, 422, 503])
+            .runs(next),
+        Operation::new(Method::PATCH, job, "report_job")
+            .tag("jobs")
+            .summary("Say that a job runs, or how it ended; a report that comes twice changes nothing")
+            .needs(Need::Agent)
+            .takes(schema::of::<JobReport>)
+            .answers(200, "The job as it is now.", schema::view::<Job>)
+            .refuses(&[400, 404, 409, 413, 415, 422, 503])
+            .runs(report),
+        Operation::new(Method::PUT, log.clone(), "write_job_log")
+            .tag("jobs")
+            .summary("Write a piece of a job's log; bytes that are there already are passed over")
+            .needs(Need::Agent)
+            .query("offset", number(0, i64::MAX.unsigned_abs()), "Where the piece begins, in bytes.")
+            .takes_media(OCTETS, octets)
+            .answers(200, "How long the log is now.", schema::of::<LogEnd>)
+            .refuses(&[400, 404, 409, 413, 503])
+            .runs(write_log),
+        Operation::get(log, "read_job_log")
+            .tag("jobs")
+            .summary("Read a job's log; nothing when there is nothing yet beyond the offset")
+            .needs(Need::Read("jobs"))
+            .query(
+                "offset",
+                number(0, i64::MAX.unsigned_abs()),
+                "Where to begin, in bytes; 0 when not given.",
+            )
+            .query("limit", number(1, LOG_PIECE_BYTES_MAX as u64), "Most bytes to read.")
+            .answers_media(200, "The bytes.", Content { media: OCTETS, schema: octets })
+            .refuses(&[400, 404])
+            .runs(read_log),
+        Operation::post(format!("{ROOT}/machines/{{ref}}/token"), "renew_agent_token")
+            .tag("jobs")
+            .summary("Exchange an agent's token for a fresh one")
+            .needs(Need::Agent)
+            .answers(200, "The new token; the old one is good until its own end.", schema::of::<TokenGrant>)
+            .refuses(&[400, 404, 409, 503])
+            .runs(renew),
+    ]
+}
+
+fn octets(_: &mut SchemaGenerator) -> Value {
+    json!({"type": "string", "format": "binary"})
+}
+
+fn answer(body: &impl Serialize) -> Result<Response, ApiError> {
+    let value = serde_json::to_value(body).map_err(|error| Error::Failed(error.to_string()))?;
+    Ok(body::json(StatusCode::OK, &value))
+}
+
+async fn next(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    Extension(ctx): Extension<Ctx>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let report: AgentReport = body::read_as(&headers, body).await?;
+    let asking = Asking { machine: &reference, report: &report, renderer: &state.app };
+    let offer = tokio::select! {
+        offer = state.app.await_job(&ctx, &asking) => offer?,
+        () = state.shutdown.cancelled() => None,
+    };
+    match offer {
+        Some(offer) => answer(&offer),
+        None => Ok((StatusCode::NO_CONTENT, [(RETRY_AFTER, ASK_AGAIN_SECONDS)]).into_response()),
+    }
+}
+
+async fn report(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    Extension(ctx): Extension<Ctx>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let report: JobReport = body::read_as(&headers, body).await?;
+    let job = state.app.report_job(&ctx, &reference, &report).await?;
+    let view = state.app.get::<Job>(&job.key)?;
+    Ok(body::object(StatusCode::OK, &view))
+}
+
+async fn write_log(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    Extension(ctx): Extension<Ctx>,
+    Extension(query): Extension<Query>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let offset = query.get_as::<u64>("offset", "a number of bytes")?;
+    let offset =
+        offset.ok_or_else(|| Error::BadRequest("give `offset`, where the piece begins".to_owned()))?;
+    let piece = body::read_bytes(&headers, body, LOG_PIECE_BYTES_MAX).await?;
+    let end = state.app.write_job_log(&ctx, &reference, (offset, piece)).await?;
+    answer(&end)
+}
+
+async fn read_log(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    Extension(query): Extension<Query>,
+) -> Result<Response, ApiError> {
+    let offset = query.get_as::<u64>("offset", "a number of bytes")?.unwrap_or(0);
+    let limit = query.get_as::<u32>("limit", "a number of bytes")?;
+    let most = limit.unwrap_or(u32::MAX).min(LOG_PIECE_BYTES_MAX as u32);
+    let bytes = state.app.read_job_log(&reference, offset, most).await?;
+    Ok(([(CONTENT_TYPE, OCTETS)], bytes).into_response())
+}
+
+async fn renew(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    Extension(ctx): Extension<Ctx>,
+) -> Result<Response, ApiError> {
+    answer(&state.app.renew_agent_token(&ctx, &reference).await?)
+}
