@@ -9,3 +9,4 @@ mod qemu;
 mod render;
 mod tidy;
 mod world;
+mod render;
