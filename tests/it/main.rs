@@ -9,4 +9,3 @@ mod qemu;
 mod render;
 mod tidy;
 mod world;
-mod render;
