@@ -154,27 +154,27 @@ impl Machine {
         let first = firmware.first();
         let mut lease = self.lease(network, first).await?;
         if lease.as_ref().is_some_and(|lease| !lease.boots(first)) {
-            return Ok(self.to_disk("the firmware has nothing to boot").await);
+            return Ok(self.go_to_disk("the firmware has nothing to boot").await);
         }
         if firmware != Firmware::Ipxe {
             self.load(network, lease.as_ref()).await?;
             let ipxe = Speaker::Ipxe(firmware);
             lease = self.lease(network, ipxe).await?;
             if lease.as_ref().is_some_and(|lease| !lease.boots(ipxe)) {
-                return Ok(self.to_disk("iPXE has nothing to boot").await);
+                return Ok(self.go_to_disk("iPXE has nothing to boot").await);
             }
         }
         let url = match &lease {
             Some(lease) => lease.boot_file.clone(),
             None => {
                 let Identity { mac, uuid } = self.identity;
-                format!("http://{}/boot.ipxe?mac={mac}&uuid={uuid}", self.options.boot_http)
+                format!("http://{}/boot.ipxe?mac={mac}&uuid={uuid}", self.options.boot_http())
             }
         };
         self.run_scripts(network, (url, lease.as_ref())).await
     }
 
-    async fn to_disk(&mut self, why: &str) -> Booted {
+    async fn go_to_disk(&mut self, why: &str) -> Booted {
         self.console.say("disk", format!("{why}: on to the disk")).await;
         Booted::Disk
     }
@@ -183,7 +183,7 @@ impl Machine {
     async fn load(&mut self, network: &Network, lease: Option<&Lease>) -> Result<(), Failure> {
         let firmware = self.options.firmware;
         if firmware == Firmware::Http {
-            let named = || format!("http://{}/{}", self.options.boot_http, firmware.loader());
+            let named = || format!("http://{}/{}", self.options.boot_http(), firmware.loader());
             let url = lease.map_or_else(named, |lease| lease.boot_file.clone());
             return self.load_over_http(network, &url).await;
         }
@@ -263,10 +263,10 @@ impl Machine {
                     }
                 }
                 Effect::Boot(boot) => return Ok(Booted::Kernel(boot)),
-                Effect::Disk => return Ok(self.to_disk("the script starts the disk").await),
+                Effect::Disk => return Ok(self.go_to_disk("the script starts the disk").await),
                 Effect::Exit { code } => {
                     let why = format!("the script leaves to the firmware with {code}");
-                    return Ok(self.to_disk(&why).await);
+                    return Ok(self.go_to_disk(&why).await);
                 }
                 Effect::Reboot => return Ok(Booted::Reboot),
                 Effect::PowerOff => return Ok(Booted::Off),

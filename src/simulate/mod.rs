@@ -69,19 +69,20 @@ impl Summary {
 /// Plays the machines, prints their steps to `out`, and then the summary.
 ///
 /// # Errors
-/// `out` cannot be written to. Machines that fail are in the summary.
-pub async fn run(options: Options, out: &mut (dyn Write + Send)) -> std::io::Result<Summary> {
+/// The data directory says nothing of a server, or `out` cannot be written to. Machines that fail are in the
+/// summary.
+pub async fn run(options: Options, out: &mut (dyn Write + Send)) -> anyhow::Result<Summary> {
     // A second caller in this process finds it installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let began = Instant::now();
-    let options = Arc::new(options);
+    let options = Arc::new(options.with_data().map_err(anyhow::Error::msg)?);
     let (sender, mut lines) = mpsc::channel(LINES_WAITING_MAX);
     let players = tokio::spawn(play(Arc::clone(&options), sender));
     let mut printer = Printer { options: &options, out };
     while let Some(line) = lines.recv().await {
         printer.line(&line)?;
     }
-    let (mut machines, durations) = players.await.map_err(std::io::Error::other)?;
+    let (mut machines, durations) = players.await?;
     machines.sort_by_key(|fate| fate.mac);
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let summary = Summary { machines, steps: durations.percentiles(), ms };

@@ -1,8 +1,11 @@
 //! What the user asks for on the command line, and what was checked of it.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+
+use serde::Deserialize;
 
 use crate::model::Mac;
 use crate::simulate::dhcp::Reach;
@@ -16,6 +19,7 @@ pub const AT_ONCE_MAX: u32 = 4096;
 const FIRST_MAC: Mac = Mac([0x52, 0x54, 0x00, 0x5e, 0x00, 0x01]);
 const TFTP_PORT: u16 = 69;
 const DHCP_PORT: u16 = 67;
+const BOOT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// A machine made of packets: boots from a server as real firmware does, plays the installer and the agent,
 /// and prints each step.
@@ -40,9 +44,12 @@ pub struct Options {
     /// The address of the relay agent that is played; a subnet of the server has to list it.
     #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
     pub relay: Ipv4Addr,
-    /// The server's boot files over HTTP, where DHCP does not say.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
-    pub boot_http: SocketAddr,
+    /// The data directory of a server on this host, which says there where it listens.
+    #[arg(long, env = "METALWRIGHT_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The server's boot files over HTTP, where DHCP does not say [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub boot_http: Option<SocketAddr>,
     /// The server's TFTP: its port, and its address where DHCP does not say. Without it and without DHCP no
     /// loader is read over TFTP.
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -115,6 +122,24 @@ impl Timing {
 }
 
 impl Options {
+    /// Fills in what the data directory says and the line did not.
+    ///
+    /// # Errors
+    /// The directory is not that of a server that has listened.
+    pub fn with_data(mut self) -> Result<Self, String> {
+        if let Some(data) = &self.data {
+            let told = Told::read(data)?;
+            self.boot_http = self.boot_http.or(told.boot_http()?);
+            self.tftp = self.tftp.or(told.tftp()?);
+        }
+        Ok(self)
+    }
+
+    /// Where boot files are, where DHCP does not say.
+    pub fn boot_http(&self) -> SocketAddr {
+        self.boot_http.unwrap_or(BOOT_HTTP)
+    }
+
     /// The MAC of one of the machines, counted from 0.
     pub fn mac_of(&self, index: u32) -> Mac {
         let first = self.mac.unwrap_or(FIRST_MAC);
@@ -127,7 +152,7 @@ impl Options {
     /// The address of one of the machines where no DHCP gives one: each has its own on loopback, where
     /// the server is there too.
     pub fn address_of(&self, index: u32) -> Ipv4Addr {
-        if !self.boot_http.ip().is_loopback() {
+        if !self.boot_http().ip().is_loopback() {
             return Ipv4Addr::UNSPECIFIED;
         }
         let [_, b, c, d] = (index + 1).to_be_bytes();
@@ -147,6 +172,41 @@ impl Options {
     pub fn tftp_at(&self, next_server: Ipv4Addr) -> SocketAddr {
         SocketAddr::from((next_server, self.tftp.map_or(TFTP_PORT, |address| address.port())))
     }
+}
+
+/// What a server says in its data directory of where it listens.
+#[derive(Debug, Default, Deserialize)]
+struct Told {
+    boot_http: Option<String>,
+    tftp: Option<String>,
+}
+
+impl Told {
+    fn read(data: &Path) -> Result<Self, String> {
+        let path = data.join("endpoint.json");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| format!("{}: {error}; a server writes it when it listens", path.display()))?;
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn boot_http(&self) -> Result<Option<SocketAddr>, String> {
+        let address = self.boot_http.as_deref().map(|url| url.strip_prefix("http://").unwrap_or(url));
+        address.map(reachable).transpose()
+    }
+
+    fn tftp(&self) -> Result<Option<SocketAddr>, String> {
+        self.tftp.as_deref().map(reachable).transpose()
+    }
+}
+
+/// A listener's address as one to talk to: one for all addresses is there on loopback.
+fn reachable(text: &str) -> Result<SocketAddr, String> {
+    let mut address: SocketAddr =
+        text.parse().map_err(|_| format!("endpoint.json: `{text}` is not ADDRESS:PORT"))?;
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    Ok(address)
 }
 
 #[cfg(test)]
@@ -187,5 +247,18 @@ mod tests {
             options("--tftp 127.0.0.1:6969").tftp_at(Ipv4Addr::new(10, 0, 0, 1)).to_string(),
             "10.0.0.1:6969"
         );
+    }
+    #[test]
+    fn a_data_directory_says_where_its_server_listens_and_the_line_counts_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = format!("--tftp 127.0.0.1:1 --data {}", folder.path().display());
+        let missing = options(&line).with_data().unwrap_err();
+        assert!(missing.contains("endpoint.json") && missing.contains("when it listens"), "{missing}");
+        let told =
+            r#"{"api": null, "boot_http": "http://0.0.0.0:81", "tftp": "0.0.0.0:69", "dhcp_port": null}"#;
+        std::fs::write(folder.path().join("endpoint.json"), told).unwrap();
+        let filled = options(&line).with_data().unwrap();
+        assert_eq!(filled.boot_http().to_string(), "127.0.0.1:81");
+        assert_eq!(filled.tftp.unwrap().to_string(), "127.0.0.1:1");
     }
 }
