@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use metalwright::config::{Config, Flags};
+use metalwright::simulate;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -16,6 +17,8 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve(Flags),
+    /// Play machines against a server, without any metal.
+    Simulate(Box<simulate::Options>),
     /// Print the API's description.
     Openapi,
 }
@@ -38,6 +41,13 @@ fn run(command: Command) -> anyhow::Result<()> {
             metalwright::telemetry::start(&config.log_level, config.log_format)
                 .map_err(anyhow::Error::msg)?;
             tokio::runtime::Runtime::new()?.block_on(metalwright::server::run(config))
+        }
+        Command::Simulate(options) => {
+            let mut out = std::io::stdout();
+            let played = simulate::run(*options, &mut out);
+            let summary = tokio::runtime::Runtime::new()?.block_on(played)?;
+            anyhow::ensure!(summary.failed() == 0, "{} machines failed", summary.failed());
+            Ok(())
         }
         Command::Openapi => {
             print!("{}", metalwright::api::openapi());
