@@ -19,7 +19,9 @@ impl Opener for Shelf {
     fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<Opened, Refused>> {
         let refused = Refused::Error { code: ErrorCode::NOT_FOUND, message: "not found".into() };
         let body = request.path.parse().map(|length| Body::Bytes(Bytes::from(vec![7; length])));
-        let opened = body.map(|body| Opened { body, label: "shelf".into() }).map_err(|_| refused);
+        let opened = body
+            .map(|body| Opened { body, label: "shelf".into(), about: Default::default() })
+            .map_err(|_| refused);
         Box::pin(std::future::ready(opened))
     }
 
