@@ -1,13 +1,15 @@
-//! The program: one subcommand, one call.
+//! The program: what can be typed, one call an arm.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use metalwright::cli::{self, ClientCommand};
 use metalwright::config::{Config, Flags};
 use metalwright::simulate;
 
+/// From power-on to an installed machine: DHCP, TFTP, HTTP boot, rendered answer files, workflows.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "metalwright", version, max_term_width = 110)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -19,18 +21,16 @@ enum Command {
     Serve(Flags),
     /// Play machines against a server, without any metal.
     Simulate(Box<simulate::Options>),
-    /// Print the API's description.
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Print the API's description (OpenAPI 3.1).
     Openapi,
+    /// Print a script that teaches your shell these commands.
+    Completions { shell: clap_complete::Shell },
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("metalwright: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::finish(run(Arguments::parse().command))
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
@@ -49,9 +49,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             anyhow::ensure!(summary.failed() == 0, "{} machines failed", summary.failed());
             Ok(())
         }
-        Command::Openapi => {
-            print!("{}", metalwright::api::openapi());
-            Ok(())
-        }
+        Command::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
+        Command::Openapi => cli::print(&metalwright::api::openapi()),
+        Command::Completions { shell } => cli::print_completions(shell, Arguments::command()),
     }
 }

@@ -45,9 +45,7 @@ pub async fn apply(client: &Client, noun: Option<Kind>, args: &ApplyArgs) -> Res
             Ok((Plan::Create, note)) => output::print(&format!("{what} created{note}\n"))?,
             Ok((Plan::Update(diff), note)) => output::print(&format!("{what} updated{note}\n{diff}"))?,
             Ok((Plan::Nothing, _)) => output::print(&format!("{what} unchanged\n"))?,
-            Err(error) => {
-                failed.add(&document.origin, error.context(format!("{}: {what}", document.origin)))?
-            }
+            Err(error) => failed.add(&document.origin, error.context(what))?,
         }
     }
     failed.finish()

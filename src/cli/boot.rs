@@ -5,21 +5,21 @@ use serde_json::{Value, json};
 
 use crate::cli::columns::text;
 use crate::cli::command::ActionVerb;
-use crate::cli::nouns::{name_of, object_path};
+use crate::cli::nouns::{name_of, object_path, reference};
 use crate::cli::objects::Noun;
 use crate::cli::output::{self, Format, plain};
 use crate::cli::sets::value_at;
 use crate::cli::summary::verdict;
 use crate::client::{Client, ExplainOf, Explanation};
-use crate::model::{Kind, Mac};
+use crate::model::Kind;
 
 /// `machines start`, `pause`, …: does it and says how the machine is then.
 ///
 /// # Errors
 /// What the server or the network says.
 pub async fn act(noun: &Noun, verb: ActionVerb) -> Result<()> {
-    let (action, reference, details) = verb.parts();
-    let view = noun.client.act(&object_path(noun.kind, &reference)?, action, &details).await?;
+    let (action, machine, details) = verb.parts();
+    let view = noun.client.act(&object_path(noun.kind, &machine)?, action, &details).await?;
     let field = |path: &str| value_at(&view, path).map(text).unwrap_or_default();
     let (state, reason) = (field("status.state"), field("status.reason"));
     let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
@@ -32,8 +32,8 @@ pub async fn act(noun: &Noun, verb: ActionVerb) -> Result<()> {
 /// What the server or the network says.
 pub async fn explain(client: &Client, of: ExplainOf, (what, format): (&str, Option<Format>)) -> Result<()> {
     let what = match of {
-        ExplainOf::Mac => what.parse::<Mac>().map_or_else(|_| what.to_owned(), |mac| mac.to_string()),
-        _ => what.to_owned(),
+        ExplainOf::Machine => reference(Kind::Machine, what),
+        ExplainOf::Mac | ExplainOf::Address => what.to_owned(),
     };
     let answer = client.explain(of, &what).await?;
     if let Some(format @ (Format::Json | Format::Yaml)) = format {
@@ -45,14 +45,9 @@ pub async fn explain(client: &Client, of: ExplainOf, (what, format): (&str, Opti
 }
 
 fn explained(explanation: &Explanation) -> String {
-    let verdict = match &explanation.verdict {
-        Value::String(word) => verdict(&json!({"verdict": word, "reason": explanation.reason})),
-        other => verdict(other),
-    };
-    let answer = match &explanation.answer {
-        Value::String(word) => word.replace('_', " "),
-        other => value_at(other, "answer").map(text).unwrap_or_else(|| text(other)).replace('_', " "),
-    };
+    let Explanation { verdict: word, bootenv, reason, .. } = explanation;
+    let verdict = verdict(&json!({"verdict": word, "bootenv": bootenv, "reason": reason}));
+    let answer = explanation.answer.replace('_', " ");
     let rows: Vec<Vec<String>> = explanation
         .trace
         .iter()
@@ -69,13 +64,10 @@ fn explained(explanation: &Explanation) -> String {
 ///
 /// # Errors
 /// What the server or the network says; a failed render with template, line and column.
-pub async fn render(client: &Client, reference: &str, file: String) -> Result<()> {
-    let machine = client.get(&object_path(Kind::Machine, reference)?).await?;
-    let id = machine.get("id").and_then(Value::as_str).unwrap_or(reference);
-    let rendered = client.render(id, file).await?;
-    let body = ["text", "body"].iter().find_map(|name| rendered.get(name).and_then(Value::as_str));
-    match body {
-        Some(body) => output::print_foreign(body.as_bytes()),
+pub async fn render(client: &Client, machine: &str, file: String) -> Result<()> {
+    let rendered = client.render(&reference(Kind::Machine, machine), file).await?;
+    match rendered.get("text").and_then(Value::as_str) {
+        Some(text) => output::print_foreign(text.as_bytes()),
         None => output::print_value(&rendered, Format::Yaml),
     }
 }
@@ -84,8 +76,8 @@ pub async fn render(client: &Client, reference: &str, file: String) -> Result<()
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn params(client: &Client, reference: &str, format: Option<Format>) -> Result<()> {
-    let answer = client.params(&object_path(Kind::Machine, reference)?).await?;
+pub async fn params(client: &Client, machine: &str, format: Option<Format>) -> Result<()> {
+    let answer = client.params(&object_path(Kind::Machine, machine)?).await?;
     match format.unwrap_or(Format::Table) {
         Format::Table => print_items(&answer),
         Format::Name => print_first(&answer),
@@ -97,8 +89,8 @@ pub async fn params(client: &Client, reference: &str, format: Option<Format>) ->
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn files(client: &Client, reference: &str, format: Option<Format>) -> Result<()> {
-    let answer = client.files(&object_path(Kind::Machine, reference)?).await?;
+pub async fn files(client: &Client, machine: &str, format: Option<Format>) -> Result<()> {
+    let answer = client.files(&object_path(Kind::Machine, machine)?).await?;
     match format.unwrap_or(Format::Table) {
         Format::Table => print_items(&answer),
         Format::Name => print_first(&answer),
@@ -157,8 +149,7 @@ mod tests {
     #[test]
     fn an_explanation_marks_the_rule_that_settled_it() {
         let explanation = json!({
-            "verdict": {"verdict": "local_disk", "reason": "the machine is not armed"},
-            "answer": {"answer": "local_script"},
+            "verdict": "local_disk", "reason": "the machine is not armed", "answer": "local_script",
             "trace": [{"rule": "known_machine", "matched": false, "detail": "it is web1"},
                       {"rule": "armed", "matched": true, "detail": "it is not armed"}],
         });

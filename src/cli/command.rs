@@ -406,6 +406,12 @@ fn noun_verb(matches: &ArgMatches) -> Result<Verb, ClapError> {
     MachineVerb::from_arg_matches(matches).map(Verb::Machine)
 }
 
+/// Adds how to reach the server. Adding flags must not change what the command says of itself.
+fn connected(command: Command) -> Command {
+    let about = command.get_about().cloned().unwrap_or_default();
+    Connection::augment_args(command).about(about)
+}
+
 fn kind_of(noun: &str) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| kind.plural() == noun)
 }
@@ -437,8 +443,10 @@ impl Subcommand for ClientCommand {
     fn augment_subcommands(command: Command) -> Command {
         let others = Other::augment_subcommands(Command::new(""));
         let nouns = Kind::ALL.map(noun_command);
-        let all = nouns.into_iter().chain(others.get_subcommands().cloned());
-        command.subcommands(all.map(Connection::augment_args))
+        // What people do stands before the nouns.
+        let all = others.get_subcommands().cloned().chain(nouns);
+        let all = all.zip(1..).map(|(one, place)| connected(one).display_order(place));
+        command.subcommands(all)
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {

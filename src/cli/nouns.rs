@@ -58,21 +58,24 @@ pub fn is_writable(kind: Kind) -> bool {
 /// # Errors
 /// Text that no reference can be.
 pub fn object_path(kind: Kind, text: &str) -> Result<ObjectPath, Error> {
-    if !with_noun!(kind, T => T::HAS_ID) || kind == Kind::Job {
-        return ObjectPath::new(kind, text);
+    match text {
+        "" => ObjectPath::new(kind, text),
+        text => ObjectPath::new(kind, &reference(kind, text)),
     }
+}
+
+/// What a person wrote, as the API takes it.
+pub fn reference(kind: Kind, text: &str) -> String {
     let index = text.split_once(':').map(|(index, _)| index);
     let names_an_index = index.is_some_and(|index| with_noun!(kind, T => T::INDEXES.contains(&index)));
-    if names_an_index || text.parse::<Uuid>().is_ok() {
-        ObjectPath::new(kind, text)
+    if kind != Kind::Machine || names_an_index || text.parse::<Uuid>().is_ok() {
+        text.to_owned()
     } else if let Ok(mac) = text.parse::<Mac>() {
-        ObjectPath::new(kind, &format!("mac:{mac}"))
+        format!("mac:{mac}")
     } else if let Ok(address) = text.parse::<Ipv4Addr>() {
-        ObjectPath::new(kind, &format!("address:{address}"))
-    } else if text.is_empty() {
-        ObjectPath::new(kind, text)
+        format!("address:{address}")
     } else {
-        ObjectPath::new(kind, &format!("name:{text}"))
+        format!("name:{text}")
     }
 }
 

@@ -1,5 +1,7 @@
 //! One line of words for each kind of event.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::cli::columns::{bytes, text};
@@ -32,7 +34,16 @@ pub fn summary(event: &Event) -> String {
             let rehearse = data.get("rehearse") == Some(&Value::Bool(true));
             format!("{}{}", field(data, "workflow"), if rehearse { ", a rehearsal" } else { "" })
         }
-        "machine.armed" => format!("for {} until {}", field(data, "bootenv"), field(data, "until")),
+        "run.step_done" => {
+            let (step, note) =
+                (["kind", "name", "state"].map(|name| field(data, name)), after(": ", data, "note"));
+            step.join(" ") + &note
+        }
+        "run.failed" | "run.held" => format!("{}{}", field(data, "name"), after(" ", data, "reason")),
+        "run.paused" | "run.cancelled" => after("by ", data, "by"),
+        "machine.armed" => format!("for {} until {}", field(data, "bootenv"), clock(data, "until")),
+        kind if kind.ends_with(".state_changed") => field(data, "state") + &after(": ", data, "reason"),
+        kind if kind.ends_with("armed") || kind.ends_with("_reboot") => field(data, "reason"),
         kind if kind.starts_with("dhcp.") => dhcp(data),
         kind if kind.starts_with("job.") && data.get("task").is_some() => job(data),
         kind if kind.ends_with(".updated") => updated(data),
@@ -60,6 +71,13 @@ fn after(words: &'static str, data: &Value, path: &str) -> String {
 
 fn size(data: &Value, path: &str) -> String {
     value_at(data, path).and_then(Value::as_u64).map(bytes).unwrap_or_default()
+}
+
+/// A time of day here.
+fn clock(data: &Value, path: &str) -> String {
+    let time = value_at(data, path).and_then(Value::as_str).and_then(|time| time.parse::<Timestamp>().ok());
+    let here = time.map(|time| time.to_zoned(TimeZone::system()));
+    here.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
 }
 
 fn file_served(data: &Value) -> String {
@@ -123,8 +141,9 @@ fn updated(data: &Value) -> String {
 
 fn fields(data: &Value) -> String {
     let Some(fields) = data.as_object() else { return text(data) };
-    let shown = fields.iter().filter(|(_, value)| !value.is_null() && !value.is_object());
-    let shown = shown.take(FIELDS_MAX).map(|(name, value)| format!("{name}={}", text(value)));
+    let shown = fields.iter().map(|(name, value)| (name, text(value)));
+    let shown = shown.filter(|(_, text)| !text.is_empty() && !text.starts_with('{'));
+    let shown = shown.take(FIELDS_MAX).map(|(name, text)| format!("{name}={text}"));
     shown.collect::<Vec<_>>().join(" ")
 }
 
@@ -156,7 +175,10 @@ mod tests {
         let updated =
             json!({"name": "web1", "diff": [{"op": "replace", "path": "/params/rack", "value": "a1"}]});
         assert_eq!(said("machine.updated", updated), "web1: params.rack");
-        assert_eq!(said("run.step_done", json!({"step": 1, "name": "install"})), "name=install step=1");
+        let done =
+            json!({"step": 1, "kind": "stage", "name": "install", "state": "skipped", "note": "no disk"});
+        assert_eq!(said("run.step_done", done), "stage install skipped: no disk");
+        assert_eq!(said("pack.installed", json!({"a": 1, "b": null, "c": {}})), "a=1");
         let render = json!({"label": "preseed.cfg",
                             "problem": {"template": "a.cfg", "line": 3, "column": 7, "message": "unknown"}});
         assert_eq!(said("boot.render_failed", render), "preseed.cfg: a.cfg:3:7 unknown");

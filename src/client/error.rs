@@ -64,12 +64,15 @@ pub struct Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let title = if self.title.is_empty() { "the server refused" } else { &self.title };
-        match self.detail.as_str() {
-            "" => write!(f, "{title}")?,
-            detail => write!(f, "{title}: {detail}")?,
+        let problems: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
+        // The detail often has the problems in it; several are easier to read on lines of their own.
+        let is_said = problems.iter().all(|problem| self.detail.contains(problem));
+        match (self.detail.as_str(), problems.len()) {
+            ("", _) => write!(f, "{title}")?,
+            (_, 2..) if is_said => write!(f, "{title}")?,
+            (detail, _) => write!(f, "{title}: {detail}")?,
         }
-        // The detail of a refusal with one fault is often that fault.
-        for problem in self.problems.iter().filter(|problem| problem.to_string() != self.detail) {
+        for problem in problems.iter().filter(|_| !is_said || problems.len() > 1) {
             write!(f, "\n  {problem}")?;
         }
         match (self.status, self.request_id.as_str()) {
@@ -107,5 +110,9 @@ mod tests {
         let said = "Unprocessable Content: the machine is not valid\n  /macs/0: not a MAC address\n  \
                     `name` is missing";
         assert_eq!(refusal.to_string(), said);
+        let again =
+            Refusal { detail: format!("2 at fault: {}; `name` is missing", refusal.problems[0]), ..refusal };
+        let said = "Unprocessable Content\n  /macs/0: not a MAC address\n  `name` is missing";
+        assert_eq!(again.to_string(), said);
     }
 }

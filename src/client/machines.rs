@@ -54,10 +54,14 @@ impl ExplainOf {
 /// What a machine would boot now, and the rules that were looked at.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Explanation {
-    pub verdict: Value,
+    /// `local_disk`, `netboot`, `screen`, `ignore`.
+    pub verdict: String,
+    #[serde(default)]
+    pub bootenv: Option<String>,
     #[serde(default)]
     pub reason: Option<String>,
-    pub answer: Value,
+    /// What the one thing that was asked for gets: `loader`, `local_script`, `deny` …
+    pub answer: String,
     pub trace: Vec<RuleLine>,
 }
 
