@@ -89,6 +89,8 @@ pub struct AgentConfig {
     pub machine: Uuid,
     /// The newest token that is known: the one an earlier life was given, or the one that was written.
     pub token: String,
+    /// The token that was written; the newest one is kept beside it.
+    pub written: String,
     pub environment: Environment,
     pub state_dir: PathBuf,
     pub manner: Manner,
@@ -116,7 +118,8 @@ impl AgentConfig {
         let needs = |what, how| move || ConfigError::Missing(what, how);
         let state_dir = args.state_dir.or(file.state_dir).unwrap_or_else(|| STATE_DIR.into());
         let written = args.token.or(file.token);
-        let token = kept_token(&state_dir, written.as_deref()).or(written);
+        let token = kept_token(&state_dir, written.as_deref()).or_else(|| written.clone());
+        let token = token.ok_or_else(needs("a token", "`token` in the file, or METALWRIGHT_TOKEN"))?;
         let allowed = args.allow_power || file.allow_power;
         Ok(AgentConfig {
             server: args
@@ -128,7 +131,8 @@ impl AgentConfig {
                 .or(file.fingerprint)
                 .ok_or_else(needs("the server's fingerprint", "--fingerprint HEX"))?,
             machine: args.machine.or(file.machine).ok_or_else(needs("its machine", "--machine ID"))?,
-            token: token.ok_or_else(needs("a token", "`token` in the file, or METALWRIGHT_TOKEN"))?,
+            written: written.unwrap_or_else(|| token.clone()),
+            token,
             environment: args.environment.or(file.environment).unwrap_or(Place::Installed).into(),
             state_dir,
             manner: Manner {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::client::{Client, Error};
-use crate::model::{AgentReport, JobOffer, JobReport, TokenGrant};
+use crate::model::{AgentReport, JobOffer, JobReport, LogEnd, TokenGrant};
 
 /// When to ask again if the server does not say.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -53,14 +53,15 @@ impl Client {
         self.fetch(self.request(Method::PATCH, &format!("/jobs/{job}")).json(report)).await
     }
 
-    /// Sends a piece of a job's log. Sending the same piece at the same offset again changes nothing.
+    /// Sends a piece of a job's log, and returns where the next one begins. Sending the same piece at the
+    /// same offset again changes nothing.
     ///
     /// # Errors
     /// What the server or the network says; 409 for an offset beyond what the server has.
-    pub async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<(), Error> {
+    pub async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, Error> {
         let request = self.request(Method::PUT, &format!("/jobs/{job}/log")).query(&[("offset", offset)]);
         let request = request.header(CONTENT_TYPE, "application/octet-stream").body(piece);
-        self.send(request).await.map(|_| ())
+        self.fetch(request).await
     }
 
     /// A fresh token for the machine's agent, in exchange for one that still holds.

@@ -11,6 +11,8 @@ use crate::model::Mac;
 
 /// Lines that may wait to be printed; machines wait when the printer is slower.
 pub const LINES_WAITING_MAX: usize = 1024;
+/// What is shorter is the name of a folder.
+const CAPABILITY_CHARS_MIN: usize = 16;
 
 /// One printed step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -99,7 +101,8 @@ impl Console {
     /// Says a step that has no duration of its own.
     pub async fn say(&mut self, step: &'static str, text: impl Into<String>) {
         let ms = u64::try_from(self.powered_on.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let line = Line { mac: self.mac, power_on: self.power_on, ms, step, text: text.into() };
+        let text = without_capability(&text.into());
+        let line = Line { mac: self.mac, power_on: self.power_on, ms, step, text };
         // Nobody prints any more once the whole run has been given up.
         let _ = self.lines.send(line).await;
     }
@@ -117,6 +120,21 @@ impl Console {
     pub fn into_durations(self) -> Durations {
         self.durations
     }
+}
+
+/// A text without the part of URLs that belongs to one boot: it is long, and whoever has it can report for
+/// the machine.
+fn without_capability(text: &str) -> String {
+    let mut parts = text.split("/m/");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+        let (capability, rest) = part.split_at(end.unwrap_or(part.len()));
+        shown.push_str("/m/");
+        shown.push_str(if capability.len() < CAPABILITY_CHARS_MIN { capability } else { "…" });
+        shown.push_str(rest);
+    }
+    shown
 }
 
 fn ordinal(number: u32) -> String {
@@ -140,6 +158,12 @@ mod tests {
         let rows = durations.percentiles();
         assert_eq!((rows[0].step, rows[0].p50, rows[0].p99, rows[0].max), ("kernel", 7.0, 7.0, 7.0));
         assert_eq!((rows[1].count, rows[1].p50, rows[1].p95, rows[1].max), (100, 50.0, 95.0, 100.0));
+    }
+
+    #[test]
+    fn capabilities_are_not_shown() {
+        let text = "url=http://h:8080/m/3q2-7wAAAAAAAAAAAAAAAA/preseed.cfg x=/m/short/y";
+        assert_eq!(without_capability(text), "url=http://h:8080/m/…/preseed.cfg x=/m/short/y");
     }
 
     #[test]

@@ -382,14 +382,16 @@ impl Machine {
     async fn run_disk(&mut self, network: &Network) -> Result<Option<String>, Failure> {
         let agent = self.installed.as_ref().and_then(|installed| installed.agent.clone());
         let Some(configuration) = agent else {
-            let what =
-                if self.installed.is_some() { "no agent is installed" } else { "nothing was installed" };
+            let what = match self.ended() {
+                Ended::Installed => "no agent is installed",
+                _ => "nothing was installed",
+            };
             self.console.say("disk", format!("{what}; this machine is done")).await;
             return Ok(None);
         };
         let mut network = Network { dhcp: None, http: network.http.clone(), address: network.address };
         self.renew(&mut network, Speaker::NetworkManager).await?;
-        agent::work(&configuration, &self.options, &mut self.console).await
+        agent::work(&configuration, (&self.options, self.identity.mac), &mut self.console).await
     }
 }
 

@@ -1,0 +1,82 @@
+//! The server as the agent reaches it: through the API, with a token that is renewed on the way.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use crate::agent::config::{AgentConfig, keep_token};
+use crate::agent::run::{Asked, Server};
+use crate::agent::step::Trouble;
+use crate::client::{self, Client, Fingerprint, Target, Token, Work};
+use crate::model::{AgentReport, JobReport, LogEnd, TokenGrant};
+
+/// A server and the machine that talks to it.
+#[derive(Debug)]
+pub struct Remote {
+    machine: Uuid,
+    client: Mutex<Client>,
+    /// Where the renewed token is kept, and the one that it goes back to.
+    kept: PathBuf,
+    written: String,
+}
+
+impl Remote {
+    /// Makes the client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// An address, fingerprint or token that cannot be one.
+    pub fn new(config: &AgentConfig) -> Result<Self, client::Error> {
+        let invalid = client::Error::Invalid;
+        let fingerprint: Fingerprint = config.fingerprint.parse().map_err(invalid)?;
+        let token: Token = config.token.parse().map_err(invalid)?;
+        let target = Target { url: config.server.clone(), fingerprint, token: Some(token) };
+        Ok(Remote {
+            machine: config.machine,
+            client: Mutex::new(Client::new(&target)?),
+            kept: config.state_dir.clone(),
+            written: config.written.clone(),
+        })
+    }
+
+    fn client(&self) -> Client {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Server for Remote {
+    async fn next_job(&self, report: &AgentReport) -> Result<Asked, Trouble> {
+        match self.client().next_job(self.machine, report).await.map_err(trouble)? {
+            Work::Offer(offer) => Ok(Asked::Offer(offer)),
+            Work::Nothing { ask_again_after } => Ok(Asked::Nothing { ask_again_after }),
+        }
+    }
+
+    async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<(), Trouble> {
+        self.client().report_job(job, report).await.map(drop).map_err(trouble)
+    }
+
+    async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, Trouble> {
+        self.client().put_log(job, offset, piece).await.map_err(trouble)
+    }
+
+    async fn renew_token(&self) -> Result<TokenGrant, Trouble> {
+        let client = self.client();
+        let grant = client.renew_token(self.machine).await.map_err(trouble)?;
+        let token: Token = grant.token.parse().map_err(Trouble::Refused)?;
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client.with_token(token.clone());
+        if let Err(error) = keep_token(&self.kept, &self.written, token.reveal()) {
+            tracing::warn!(%error, "the renewed token cannot be kept");
+        }
+        Ok(grant)
+    }
+}
+
+fn trouble(error: client::Error) -> Trouble {
+    let said = error.to_string();
+    match error.status() {
+        Some(409) => Trouble::Conflict(said),
+        _ if error.is_passing() => Trouble::Passing(said),
+        _ => Trouble::Refused(said),
+    }
+}
