@@ -80,17 +80,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tell_what_is_off(&config, &app);
     let ready = serde_json::to_string(&ready)?;
 
+    let queue_end = queue_end(&app, queue);
     let mut services = Services::new();
     services.start(&app, sockets, certificate.tls().await?)?;
     println!("{ready}");
     services.ready.store(true, Ordering::Release);
     let ended = services.wait().await;
-    services.stop(queue_end(&app, queue)).await;
+    services.stop(queue_end).await;
     store.close().await;
     ended
 }
 
-/// The queue of notes is written until everything that may add to it has ended.
+/// The queue of notes is written from the start until everything that may add to it has ended.
 struct QueueEnd {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
