@@ -7,5 +7,6 @@ mod net;
 mod program;
 mod qemu;
 mod render;
+mod scene;
 mod tidy;
 mod world;
