@@ -82,10 +82,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let mut services = Services::new();
     services.start(&app, sockets, certificate.tls().await?)?;
+    let queue = queue_end(&app, queue);
     println!("{ready}");
     services.ready.store(true, Ordering::Release);
     let ended = services.wait().await;
-    services.stop(queue_end(&app, queue)).await;
+    services.stop(queue).await;
     store.close().await;
     ended
 }

@@ -7,5 +7,6 @@ mod net;
 mod program;
 mod qemu;
 mod render;
+mod simulate;
 mod tidy;
 mod world;
