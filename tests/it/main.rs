@@ -8,5 +8,6 @@ mod program;
 mod qemu;
 mod render;
 mod scene;
+mod simulate;
 mod tidy;
 mod world;
