@@ -4,6 +4,8 @@ pub mod agent;
 pub mod api;
 pub mod app;
 pub mod boot;
+pub mod cli;
+pub mod client;
 pub mod config;
 pub mod content;
 pub mod dhcp;

@@ -1,12 +1,15 @@
-//! The program: one subcommand, one call.
+//! The program: what can be typed, one call an arm.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use metalwright::config::{Config, Flags};
+use clap::{CommandFactory, Parser, Subcommand};
+use metalwright::agent::{self, AgentArgs};
+use metalwright::cli::{self, ClientCommand};
+use metalwright::config::{Config, Flags, LogFormat};
 
+/// From power-on to an installed machine: DHCP, TFTP, HTTP boot, rendered answer files, workflows.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "metalwright", version, max_term_width = 110)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -16,18 +19,18 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve(Flags),
-    /// Print the API's description.
+    /// Run jobs on this machine.
+    Agent(AgentArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Print the API's description (OpenAPI 3.1).
     Openapi,
+    /// Print a script that teaches your shell these commands.
+    Completions { shell: clap_complete::Shell },
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("metalwright: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::finish(run(Arguments::parse().command))
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
@@ -39,9 +42,12 @@ fn run(command: Command) -> anyhow::Result<()> {
                 .map_err(anyhow::Error::msg)?;
             tokio::runtime::Runtime::new()?.block_on(metalwright::server::run(config))
         }
-        Command::Openapi => {
-            print!("{}", metalwright::api::openapi());
-            Ok(())
+        Command::Agent(args) => {
+            metalwright::telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;
+            tokio::runtime::Runtime::new()?.block_on(agent::start(args))
         }
+        Command::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
+        Command::Openapi => cli::print(&metalwright::api::openapi()),
+        Command::Completions { shell } => cli::print_completions(shell, Arguments::command()),
     }
 }

@@ -1,5 +1,6 @@
 //! What can be seen of a boot beforehand: explain, files, render.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use axum::Extension;
@@ -20,7 +21,7 @@ use super::resources::ROOT;
 use super::schema;
 use crate::app::Error;
 use crate::app::auth::Need;
-use crate::app::sight::{FileRow, Preview, Previewed, Question, Who};
+use crate::app::sight::{FileRow, ParamRow, ParamScope, Preview, Previewed, Question, Who};
 use crate::boot::Decision;
 use crate::model::Mac;
 
@@ -28,6 +29,12 @@ use crate::model::Mac;
 #[derive(Serialize, JsonSchema)]
 struct Files {
     items: Vec<FileRow>,
+}
+
+/// The params of a machine.
+#[derive(Serialize, JsonSchema)]
+struct Params {
+    params: BTreeMap<String, ParamRow>,
 }
 
 pub fn operations() -> Vec<Operation> {
@@ -53,13 +60,19 @@ pub fn operations() -> Vec<Operation> {
         .answers(200, "The document, and what it was made from.", schema::of::<Previewed>)
         .refuses(&[400, 404, 413, 415, 422])
         .runs(render);
+    let params = Operation::get(format!("{ROOT}/machines/{{ref}}/params"), "params_of_machine")
+        .summary("The params of a machine, with the level each value comes from")
+        .query("aggregate", json!({"type": "boolean"}), "Those of all levels, not only the machine's own.")
+        .answers(200, "The params by name.", schema::of::<Params>)
+        .refuses(&[400, 404])
+        .runs(params);
     let explained = [of_machine, anybody].map(|operation| {
         operation
             .query("stage", stages(), "Who asks: `firmware` when not given.")
             .query("arch", number(0, u64::from(u16::MAX)), "The architecture code it sends (DHCP option 93).")
             .answers(200, "The verdict, the answer, and the rules in their order.", schema::of::<Decision>)
     });
-    let all = explained.into_iter().chain([files, render]);
+    let all = explained.into_iter().chain([files, params, render]);
     all.map(|operation| operation.tag("machines").needs(Need::Read("machines"))).collect()
 }
 
@@ -102,6 +115,18 @@ fn decision(state: &ApiState, who: &Who, query: &Query) -> Result<Response, ApiE
 
 async fn files(State(state): State<ApiState>, Path(reference): Path<String>) -> Result<Response, ApiError> {
     answer(&Files { items: state.app.files(&reference)? })
+}
+
+async fn params(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    Extension(query): Extension<Query>,
+) -> Result<Response, ApiError> {
+    let scope = match query.get_as::<bool>("aggregate", "`true` or `false`")? {
+        Some(true) => ParamScope::AllLevels,
+        _ => ParamScope::Machine,
+    };
+    answer(&Params { params: state.app.params(&reference, scope)? })
 }
 
 async fn render(State(state): State<ApiState>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {

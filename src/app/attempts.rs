@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::boot::Gathered;
-use super::files::{Fetch, verdict_data};
+use super::files::Fetch;
 use super::{App, Ctx, Error};
 use crate::boot::attempt;
 use crate::boot::decide::{Asked, Decision, Verdict};
@@ -53,7 +53,7 @@ impl App {
         gathered = self.again(&gathered);
         let decision = gathered.decide(asked, now);
         if is_new {
-            let (id, verdict) = (Uuid::now_v7(), verdict_data(&decision.verdict));
+            let (id, verdict) = (Uuid::now_v7(), json!(decision.verdict));
             self.flow(&ctx, &machine.key, |flow| {
                 flow.attempt_started(id, decision.verdict.bootenv().map(str::to_owned));
                 if let Some(attempt) = flow.attempt() {
@@ -109,7 +109,7 @@ impl App {
     async fn redirect(&self, gathered: &Gathered, verdict: &Verdict) -> Result<(), Error> {
         let Some(machine) = &gathered.machine else { return Ok(()) };
         let (step, bootenv) = (gathered.step(), verdict.bootenv().map(str::to_owned));
-        let data = verdict_data(verdict);
+        let data = json!(verdict);
         self.flow(&Ctx::machine(machine, self.now()), &machine.key, |flow| {
             if let Some(attempt) = flow.attempt() {
                 attempt.bootenv.clone_from(&bootenv);

@@ -16,13 +16,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::boot::Gathered;
+use super::callers::about;
 use super::documents::{Boot, Document, base_name};
 use super::params::Sealed;
 use super::{App, Error, artifacts};
 use crate::boot::capability;
-use crate::boot::decide::{Answer, Asked, Decision, MachineFile, Verdict};
+use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
-use crate::model::{Arch, BootProgress, Machine, NewEvent, Stored, World};
+use crate::model::{Arch, BootProgress, NewEvent, Stored};
 use crate::render::{RenderProblem, Rendered};
 
 /// Which protocol a file is asked for over.
@@ -331,46 +332,6 @@ impl App {
         Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
     }
 
-    /// Who asks: by the lease of the address it asks from, else by what the URL says.
-    fn who(&self, fetch: &Fetch, hint: &Hint) -> Result<Gathered, Refused> {
-        let world = self.world();
-        let by_address = machine_at(&world, fetch.peer);
-        let by_name = hint.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
-        let machine = match (&by_address, by_name) {
-            (Some(here), Some(named)) if here.key != named.key => {
-                let why = format!(
-                    "{} is the address of {}, not of {}",
-                    fetch.peer, here.spec.name, named.spec.name
-                );
-                return Err(Refused::Denied(why));
-            }
-            // A machine with an address of ours speaks from it. Where another server gives the addresses
-            // there is nothing to compare.
-            (None, Some(named))
-                if named.status.address.is_some_and(|held| fetch.peer != IpAddr::V4(held)) =>
-            {
-                let why = format!("{} does not have the address {}", named.spec.name, fetch.peer);
-                return Err(Refused::Denied(why));
-            }
-            (by_address, by_name) => by_address.as_ref().or(by_name),
-        };
-        Ok(Gathered::of(&world, machine))
-    }
-
-    /// Whether nothing at all is known of who asks, so that it has to be asked.
-    fn is_stranger(&self, fetch: &Fetch, hint: &Hint) -> bool {
-        let world = self.world();
-        hint.mac.is_none() && world.leases.get(&fetch.peer.to_string()).is_none()
-    }
-
-    /// The attempt a capability stands for, and the facts of its machine.
-    pub(super) fn holder(&self, capability: &str) -> Option<(Uuid, Gathered)> {
-        let attempt = capability::open(&self.boot_key, capability)?;
-        let world = self.world();
-        let machine = world.machines.find("attempt", &attempt.to_string())?;
-        Some((attempt, Gathered::of(&world, Some(machine))))
-    }
-
     fn boot_of(&self, fetch: &Fetch, gathered: &Gathered) -> Boot {
         let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.clone());
         Boot::new(gathered, attempt, self.facing(fetch.local))
@@ -496,21 +457,6 @@ fn label(document: &Document) -> String {
     }
 }
 
-pub(super) fn about(machine: Option<&Stored<Machine>>) -> About {
-    let attempt = machine.and_then(|machine| machine.status.boot_attempt.as_ref());
-    About { machine: machine.map(|machine| machine.key.clone()), attempt: attempt.map(|attempt| attempt.id) }
-}
-
-/// The machine that holds a lease on an address, or whose recorded address it is.
-pub(super) fn machine_at(world: &World, address: IpAddr) -> Option<Arc<Stored<Machine>>> {
-    let address = address.to_string();
-    let by_lease = world.leases.get(&address).and_then(|lease| {
-        let mac = lease.spec.mac?;
-        world.machines.find("mac", &mac.to_string())
-    });
-    by_lease.or_else(|| world.machines.find("address", &address)).cloned()
-}
-
 fn static_file(file: File, label: String, content_type: &'static str) -> io::Result<Opened> {
     let metadata = file.metadata()?;
     let tag = format!(
@@ -550,9 +496,4 @@ fn failed(error: Error) -> Refused {
 
 fn host_arch() -> Arch {
     if cfg!(target_arch = "aarch64") { Arch::Arm64 } else { Arch::Amd64 }
-}
-
-/// The verdict in a few words, for events.
-pub(super) fn verdict_data(verdict: &Verdict) -> serde_json::Value {
-    serde_json::to_value(verdict).unwrap_or_default()
 }

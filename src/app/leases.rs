@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::boot::Gathered;
-use super::files::about;
+use super::callers::about;
 use super::{App, Ctx, Error, attempts::PowerOn};
 use crate::boot::client::{Client, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, arch_of};

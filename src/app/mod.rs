@@ -10,6 +10,7 @@ pub mod artifacts;
 mod attempts;
 pub mod auth;
 mod boot;
+mod callers;
 mod ctx;
 pub mod deadlines;
 mod documents;

@@ -1,23 +1,25 @@
 //! What operators can see of a boot beforehand: what would be answered and why, which files a machine may
 //! fetch now, and what they would render to.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::boot::Gathered;
+use super::callers::machine_at;
 use super::documents::{Boot, Document, base_name};
-use super::files::machine_at;
-use super::params::Sealed;
+use super::params::{self, Of, Sealed};
 use super::{App, Error};
 use crate::boot::client::{Client, Features, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile, arch_of};
 use crate::boot::namespace::ScriptKind;
 use crate::model::{BootTemplate, Machine, Stored};
-use crate::render::Provenance;
+use crate::render::{Level, Provenance, Resolved};
 
 /// Who is asked about.
 #[derive(Clone, Debug)]
@@ -42,6 +44,13 @@ pub enum Question {
     Script,
 }
 
+/// Which levels of params are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamScope {
+    Machine,
+    AllLevels,
+}
+
 /// A path that a machine may fetch, or may not, and why.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FileRow {
@@ -54,6 +63,16 @@ pub struct FileRow {
     /// Why it is not.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+}
+
+/// The value of a param for a machine, and where it comes from.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ParamRow {
+    /// `{"sealed": true}` where it is secret.
+    pub value: Value,
+    /// `machine`, `profile `base``, `defaults` …
+    pub level: String,
+    pub secret: bool,
 }
 
 /// What to render, and for whom.
@@ -94,7 +113,7 @@ impl App {
         let machine = match who {
             Who::Machine(reference) => Some(self.find::<Machine>(reference)?),
             Who::Mac(mac) => self.world().machines.find("mac", &mac.to_string()).cloned(),
-            Who::Address(address) => machine_at(&self.world(), *address),
+            Who::Address(address) => machine_at(&self.world(), *address, self.now()),
         };
         let mut gathered = Gathered::of(&self.world(), machine.as_ref());
         gathered.loaders = Some(Arc::clone(&self.loaders.names));
@@ -103,6 +122,25 @@ impl App {
             gathered.client_arch = arch.and_then(|_| arch_of(client));
         }
         Ok(gathered.decide(&asked, self.now()))
+    }
+
+    /// The params of a machine by name: its own, or those of all levels.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or a sealed value that is damaged.
+    pub fn params(&self, reference: &str, scope: ParamScope) -> Result<BTreeMap<String, ParamRow>, Error> {
+        let machine = self.find::<Machine>(reference)?;
+        let world = self.world();
+        let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
+        let of = Of { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
+        let params = params::resolve(&world, of, &self.secrets, Sealed::Covered).map_err(Error::Failed)?;
+        let wanted = |level: &Level| scope == ParamScope::AllLevels || *level == Level::Machine;
+        let rows = params.aggregate().into_iter().filter(|(_, resolved)| wanted(resolved.level));
+        let row = |(name, resolved): (&str, Resolved<'_>)| {
+            let value = if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
+            (name.to_owned(), ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret })
+        };
+        Ok(rows.map(row).collect())
     }
 
     /// Every path a machine may fetch under its capability, and whether it may now.

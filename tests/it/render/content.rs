@@ -41,7 +41,8 @@ pub struct Case {
     params: Value,
 }
 
-/// Every bootenv under both kinds of firmware, as it comes and in rehearsal, and once with every param a site may set.
+/// Every bootenv under both kinds of firmware, as it comes and in rehearsal, and once with every param a
+/// site may set.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for bootenv in WORLD.bootenvs.iter() {
@@ -78,7 +79,8 @@ fn site() -> Value {
         "dns_search": ["example.org"],
         "proxy": "http://10.0.0.4:3128/",
         "users": [
-            {"name": "ada", "full_name": "Ada's account", "sudo": true, "groups": ["adm"], "ssh_keys": ["ssh-ed25519 AAAAada ada's key"]},
+            {"name": "ada", "full_name": "Ada's account", "sudo": true, "groups": ["adm"],
+             "ssh_keys": ["ssh-ed25519 AAAAada ada's key"]},
             {"name": "guest"}
         ],
         "user_passwords": {"ada": "ada's secret"},
@@ -216,7 +218,8 @@ impl Case {
         };
         let file = |path: &String| {
             let name = path.rsplit('/').next().unwrap();
-            json!({"name": name, "url": format!("{CAPABILITY}/{name}"), "path": format!("m/3q2-7wAAAAAAAAAAAAAAAA/{name}")})
+            let path = format!("m/3q2-7wAAAAAAAAAAAAAAAA/{name}");
+            json!({"name": name, "url": format!("{CAPABILITY}/{name}"), "path": path})
         };
         json!({
             "cmdline": self.cmdline(), "kernel": file(&files.kernel),

@@ -1,5 +1,5 @@
-//! What ships, rendered: every bootenv for both kinds of firmware and all three loaders, compared with what is
-//! recorded under `tests/vectors/render`, and given to the installers' own checkers.
+//! What ships, rendered: every bootenv for both kinds of firmware and all three loaders, compared with what
+//! is recorded under `tests/vectors/render`, and given to the installers' own checkers.
 //!
 //! `METALWRIGHT_BLESS=1` records what is rendered now; read the difference before committing it.
 

@@ -30,6 +30,8 @@ prepare() {
 
 # A step that fails leaves the installer at its menu for ever; the server is told which it was.
 watch_installer() {
+	# What runs on must let go of the installer's pipes, which are waited for, and of its dialogue on 3.
+	exec </dev/null >/dev/null 2>&1 3>&-
 	while sleep 10; do
 		line=$(grep 'main-menu.*failed with error code' /var/log/syslog | head -n 1) || true
 		if [ -n "$line" ]; then
@@ -45,5 +47,4 @@ else
 	report failed 'the installer could not fetch its scripts' || true
 	exit 1
 fi
-# Descriptor 3 belongs to the installer's dialogue.
-watch_installer </dev/null >/dev/null 2>&1 3>&- &
+watch_installer &

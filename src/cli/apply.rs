@@ -1,0 +1,109 @@
+//! `apply -f DIR`: brings objects in line with files, and says what changed.
+//!
+//! Everything is read before anything is written. What is referred to is written first.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::cli::command::ApplyArgs;
+use crate::cli::diff::{changes, show};
+use crate::cli::documents::{Document, rank, read_all};
+use crate::cli::nouns::{key_field, name_of, normalize, object_path, written_fields};
+use crate::cli::objects::Failures;
+use crate::cli::output;
+use crate::client::{Client, ListQuery, ObjectPath};
+use crate::model::Kind;
+
+/// What is to be done with one document.
+#[derive(Debug)]
+enum Plan {
+    Create,
+    /// The differences as people read them.
+    Update(String),
+    Nothing,
+}
+
+/// Creates and updates what the files say; with `--dry-run` only says what it would do.
+///
+/// # Errors
+/// Files that cannot be read, and then nothing was written; or some objects that the server refused.
+pub async fn apply(client: &Client, noun: Option<Kind>, args: &ApplyArgs) -> Result<()> {
+    let mut documents = read_all(&args.file, noun)?;
+    documents.sort_by_key(|document| rank(document.kind));
+    let secrets = secret_params(client, &documents).await?;
+    let mut failed = Failures::of(documents.len());
+    for document in &documents {
+        let name = name_of(document.kind, &document.body);
+        let what = format!("{} {name}", document.kind);
+        let done = match args.dry_run {
+            true => try_out(client, document, &secrets).await.map(|plan| (plan, " (dry run)")),
+            false => write(client, document, &secrets).await.map(|plan| (plan, "")),
+        };
+        match done {
+            Ok((Plan::Create, note)) => output::print(&format!("{what} created{note}\n"))?,
+            Ok((Plan::Update(diff), note)) => output::print(&format!("{what} updated{note}\n{diff}"))?,
+            Ok((Plan::Nothing, _)) => output::print(&format!("{what} unchanged\n"))?,
+            Err(error) => failed.add(&document.origin, error.context(what))?,
+        }
+    }
+    failed.finish()
+}
+
+/// What would be done, and what can be seen to be wrong without the server.
+async fn try_out(client: &Client, document: &Document, secrets: &BTreeSet<String>) -> Result<Plan> {
+    normalize(document.kind, &document.body).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", lines.join("\n  "))
+    })?;
+    Ok(plan(client, document, secrets).await?.0)
+}
+
+async fn write(client: &Client, document: &Document, secrets: &BTreeSet<String>) -> Result<Plan> {
+    let (plan, present) = plan(client, document, secrets).await?;
+    match (&plan, present) {
+        (Plan::Update(_), Some((path, revision))) => {
+            client.replace(&path, &document.body, revision).await?;
+        }
+        (Plan::Create, _) => drop(client.create(document.kind, &document.body).await?),
+        _ => {}
+    }
+    Ok(plan)
+}
+
+type Present = (ObjectPath, Option<u64>);
+
+async fn plan(
+    client: &Client,
+    document: &Document,
+    secrets: &BTreeSet<String>,
+) -> Result<(Plan, Option<Present>)> {
+    let (kind, body) = (document.kind, &document.body);
+    // Without its key it cannot be there; the server says what is missing.
+    let Some(key) = body.get(key_field(kind)).and_then(Value::as_str) else {
+        return Ok((Plan::Create, None));
+    };
+    let path = match kind {
+        Kind::Machine => object_path(kind, &format!("name:{key}"))?,
+        _ => object_path(kind, key)?,
+    };
+    let Some(view) = client.find(&path).await? else { return Ok((Plan::Create, None)) };
+    // A document this version cannot read is the server's to judge.
+    let wanted = normalize(kind, body).unwrap_or_else(|_| body.clone());
+    let found = changes(&written_fields(&view), &wanted);
+    let diff: String = found.iter().map(|change| show(kind, change, secrets)).collect();
+    let revision = view.get("revision").and_then(Value::as_u64);
+    let plan = if found.is_empty() { Plan::Nothing } else { Plan::Update(diff) };
+    Ok((plan, Some((path, revision))))
+}
+
+/// The names of params whose values must not be shown: those on the server, and those that are about to be.
+async fn secret_params(client: &Client, documents: &[Document]) -> Result<BTreeSet<String>> {
+    let terms = vec![("secret".to_owned(), "true".to_owned()), ("fields".to_owned(), "name".to_owned())];
+    let stored = client.list(Kind::Param, &ListQuery { terms, limit: None }).await?.items;
+    let is_secret = |param: &&Value| param.get("secret") == Some(&Value::Bool(true));
+    let own = documents.iter().filter(|document| document.kind == Kind::Param).map(|document| &document.body);
+    let names = stored.iter().chain(own.filter(is_secret));
+    Ok(names.map(|param| name_of(Kind::Param, param).to_owned()).collect())
+}

@@ -1,0 +1,533 @@
+//! What can be typed. The nouns are made from [`Kind`]; each gets the verbs that make sense for it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::{Error as ClapError, ErrorKind};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::cli::connection::Connection;
+use crate::cli::nouns::{about, is_writable};
+use crate::cli::output::Format;
+use crate::cli::sets::parse_term;
+use crate::cli::waiting::Goal;
+use crate::client::{Action, ExplainOf};
+use crate::model::Kind;
+
+/// A command that needs a server, and how to reach it.
+#[derive(Clone, Debug)]
+pub struct ClientCommand {
+    pub(super) connection: Connection,
+    pub(super) deed: Deed,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Deed {
+    Noun(Kind, Verb),
+    Other(Other),
+}
+
+/// The verbs of nouns.
+#[derive(Clone, Debug)]
+pub(super) enum Verb {
+    Read(ReadVerb),
+    Write(WriteVerb),
+    Delete(DeleteVerb),
+    Machine(MachineVerb),
+    Artifact(ArtifactVerb),
+    /// `params web1`: the values for a machine.
+    ParamsOf {
+        machine: String,
+        output: Output,
+    },
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct Output {
+    /// How to print: table, json, yaml, name.
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ListArgs {
+    /// Only objects where a field has a value: name=web*, status.state=failed, updated_at[gt]=…; repeat for more.
+    #[arg(long = "filter", value_name = "FIELD=VALUE", value_parser = parse_term)]
+    pub filters: Vec<(String, String)>,
+    /// The order, by field: name, -updated_at.
+    #[arg(long, value_name = "FIELDS", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// The fields to show: name,status.state.
+    #[arg(long, value_name = "FIELDS")]
+    pub fields: Option<String>,
+    /// Most objects to show [default: all].
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct WaitArgs {
+    /// Which one.
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// What to wait for: a field and its value, status.state=complete.
+    #[arg(long = "for", value_name = "FIELD=VALUE")]
+    pub goal: Goal,
+    /// How long to wait: 90s, 30m, 2h.
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum ReadVerb {
+    /// List them.
+    List(ListArgs),
+    /// Show one, with everything that is known of it.
+    Show {
+        #[arg(value_name = "REF")]
+        reference: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Wait until a field has a value.
+    Wait(WaitArgs),
+    /// Print what happens, to one or to all.
+    Watch {
+        #[arg(value_name = "REF")]
+        reference: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct CreateArgs {
+    /// A file of YAML or JSON, one or several documents; - is standard input.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "sets")]
+    pub file: Option<PathBuf>,
+    /// Fields, instead of a file: name=web1 params.rack=a1 macs='["52:54:00:aa:00:01"]'.
+    #[arg(value_name = "FIELD=VALUE", conflicts_with = "file")]
+    pub sets: Vec<String>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ApplyArgs {
+    /// A file, or a folder that is read with everything in it; - is standard input.
+    #[arg(short, long, value_name = "PATH", required = true)]
+    pub file: Vec<PathBuf>,
+    /// Say what would change, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum WriteVerb {
+    /// Create one or several.
+    Create(CreateArgs),
+    /// Set fields: set web1 params.rack=a1 profiles='["db"]' serial=null.
+    Set {
+        /// Which one, then what to set. Values are JSON where they read as JSON, else text; null takes away.
+        #[arg(value_name = "REF FIELD=VALUE", required = true)]
+        words: Vec<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Change one in your editor ($VISUAL, $EDITOR).
+    Edit {
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Create or update from files, and say what changed.
+    Apply(ApplyArgs),
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum DeleteVerb {
+    /// Delete one or several.
+    Delete {
+        #[arg(value_name = "REF", required = true)]
+        references: Vec<String>,
+    },
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum MachineVerb {
+    #[command(flatten)]
+    Act(ActionVerb),
+    /// The values of params, and where each comes from.
+    Params {
+        #[arg(value_name = "REF")]
+        reference: String,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum ActionVerb {
+    /// Start a workflow, and arm the machine where that is destructive.
+    Start {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// [default: the machine's own]
+        workflow: Option<String>,
+    },
+    /// Hand out no further job.
+    Pause(Whose),
+    /// Go on after a pause.
+    Resume(Whose),
+    /// Go on at the step that failed or is held.
+    Retry(Whose),
+    /// End the run and disarm.
+    Cancel(Whose),
+    /// Allow one boot of a destructive bootenv.
+    Arm(Whose),
+    /// Take that back.
+    Disarm(Whose),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Whose {
+    #[arg(value_name = "REF")]
+    pub reference: String,
+}
+
+impl ActionVerb {
+    /// The action, on which machine, with which details.
+    pub(super) fn parts(self) -> (Action, String, Value) {
+        let (action, whose) = match self {
+            ActionVerb::Start { reference, workflow } => {
+                let details = workflow.map_or_else(|| json!({}), |workflow| json!({"workflow": workflow}));
+                return (Action::Start, reference, details);
+            }
+            ActionVerb::Pause(whose) => (Action::Pause, whose),
+            ActionVerb::Resume(whose) => (Action::Resume, whose),
+            ActionVerb::Retry(whose) => (Action::Retry, whose),
+            ActionVerb::Cancel(whose) => (Action::Cancel, whose),
+            ActionVerb::Arm(whose) => (Action::Arm, whose),
+            ActionVerb::Disarm(whose) => (Action::Disarm, whose),
+        };
+        (action, whose.reference, json!({}))
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct AddArgs {
+    pub name: String,
+    /// A folder of boot files, or an install tree.
+    #[arg(long, value_name = "DIR", required_unless_present = "file", conflicts_with = "file")]
+    pub dir: Option<PathBuf>,
+    /// A single file.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// How long the server may take to read it.
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
+    pub timeout: Duration,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum ArtifactVerb {
+    /// Register files of the server's host, and wait until they are ready to be served.
+    Add(AddArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct EventArgs {
+    /// Only these: machine.updated, or dhcp.* for all that begin so.
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only about this: machine:web1, subnet:lan.
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// Begin after the event with this number.
+    #[arg(long, value_name = "SEQ")]
+    pub after: Option<u64>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct EventListArgs {
+    #[command(flatten)]
+    pub which: EventArgs,
+    /// Most events to show.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: u32,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum EventVerb {
+    /// Show what happened.
+    List(EventListArgs),
+    /// Print events as they happen.
+    Watch(EventArgs),
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum ContextVerb {
+    /// List the servers that have a name, and show which one is used.
+    List,
+    /// Use the server of this name from now on.
+    Use { name: String },
+    /// Give a server a name: --server and --token, or --data, say which one.
+    Set { name: String },
+}
+
+/// By what a boot is looked up.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(super) enum Explained {
+    Mac,
+    Machine,
+    Address,
+}
+
+impl From<Explained> for ExplainOf {
+    fn from(of: Explained) -> Self {
+        match of {
+            Explained::Mac => ExplainOf::Mac,
+            Explained::Machine => ExplainOf::Machine,
+            Explained::Address => ExplainOf::Address,
+        }
+    }
+}
+
+/// What people do that is not a verb of a noun.
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum Other {
+    /// Everything that happened to a machine: packets, files, renders, callbacks, jobs.
+    Timeline {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Go on as things happen.
+        #[arg(short, long)]
+        follow: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What a machine would boot now, and the rules that say so.
+    Explain {
+        of: Explained,
+        /// The MAC, machine or address.
+        what: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print a file as the machine would get it; secrets are left out.
+    Render {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// preseed.cfg, boot.ipxe …; `metalwright files` lists them.
+        file: String,
+    },
+    /// Every path that a machine may fetch now.
+    Files {
+        #[arg(value_name = "REF")]
+        reference: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// The log of a machine's latest job, or of a job by its id.
+    Logs {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Go on until the job ends.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// What happened, on the whole server.
+    Events {
+        #[command(subcommand)]
+        verb: EventVerb,
+    },
+    /// Create or update everything in a folder of YAML files, and say what changed.
+    Apply(ApplyArgs),
+    /// Names for servers.
+    Context {
+        #[command(subcommand)]
+        verb: ContextVerb,
+    },
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time: write it like 90s, 30m or 2h");
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    parsed.try_into().map_err(|_| wrong())
+}
+
+/// Adds the verbs of one noun.
+fn noun_command(kind: Kind) -> Command {
+    let command = Command::new(kind.plural()).about(about(kind));
+    let mut command = ReadVerb::augment_subcommands(command);
+    if is_writable(kind) {
+        command = WriteVerb::augment_subcommands(command);
+    }
+    if is_writable(kind) || kind == Kind::Lease {
+        command = DeleteVerb::augment_subcommands(command);
+    }
+    match kind {
+        Kind::Machine => MachineVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Artifact => ArtifactVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Param => {
+            let machine = clap::Arg::new("machine").value_name("MACHINE");
+            let machine = machine.help("A machine: the values of its params, and where each comes from");
+            Output::augment_args(command.arg(machine))
+                .args_conflicts_with_subcommands(true)
+                .arg_required_else_help(true)
+        }
+        _ => command.subcommand_required(true),
+    }
+}
+
+fn noun_verb(matches: &ArgMatches) -> Result<Verb, ClapError> {
+    let Some((name, _)) = matches.subcommand() else {
+        let machine = matches.get_one::<String>("machine").cloned();
+        let machine = machine.ok_or_else(|| ClapError::new(ErrorKind::MissingSubcommand))?;
+        return Ok(Verb::ParamsOf { machine, output: Output::from_arg_matches(matches)? });
+    };
+    if ReadVerb::has_subcommand(name) {
+        return ReadVerb::from_arg_matches(matches).map(Verb::Read);
+    }
+    if WriteVerb::has_subcommand(name) {
+        return WriteVerb::from_arg_matches(matches).map(Verb::Write);
+    }
+    if DeleteVerb::has_subcommand(name) {
+        return DeleteVerb::from_arg_matches(matches).map(Verb::Delete);
+    }
+    if ArtifactVerb::has_subcommand(name) {
+        return ArtifactVerb::from_arg_matches(matches).map(Verb::Artifact);
+    }
+    MachineVerb::from_arg_matches(matches).map(Verb::Machine)
+}
+
+/// Adds how to reach the server. Adding flags must not change what the command says of itself.
+fn connected(command: Command) -> Command {
+    let about = command.get_about().cloned().unwrap_or_default();
+    Connection::augment_args(command).about(about)
+}
+
+fn kind_of(noun: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| kind.plural() == noun)
+}
+
+impl FromArgMatches for ClientCommand {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, ClapError> {
+        let Some((name, inner)) = matches.subcommand() else {
+            return Err(ClapError::new(ErrorKind::MissingSubcommand));
+        };
+        let deed = match kind_of(name) {
+            Some(kind) => Deed::Noun(kind, noun_verb(inner)?),
+            None => Deed::Other(Other::from_arg_matches(matches)?),
+        };
+        // Flags that stand at the end of the line belong to the innermost command.
+        let mut last = inner;
+        while let Some((_, deeper)) = last.subcommand() {
+            last = deeper;
+        }
+        Ok(ClientCommand { connection: Connection::from_arg_matches(last)?.ranked(last), deed })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), ClapError> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Subcommand for ClientCommand {
+    fn augment_subcommands(command: Command) -> Command {
+        let others = Other::augment_subcommands(Command::new(""));
+        let nouns = Kind::ALL.map(noun_command);
+        // What people do stands before the nouns.
+        let all = others.get_subcommands().cloned().chain(nouns);
+        let all = all.zip(1..).map(|(one, place)| connected(one).display_order(place));
+        command.subcommands(all)
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        kind_of(name).is_some() || Other::has_subcommand(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    #[command(name = "metalwright")]
+    struct Line {
+        #[command(subcommand)]
+        command: ClientCommand,
+    }
+
+    fn parse(line: &str) -> Result<Deed, String> {
+        let parsed = Line::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
+        Ok(parsed.command.deed)
+    }
+
+    #[test]
+    fn the_commands_are_consistent() {
+        use clap::CommandFactory;
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn every_noun_has_the_verbs_that_make_sense_for_it() {
+        for kind in Kind::ALL {
+            let list = parse(&format!("metalwright {kind}s list --filter name=web* --limit 3 -o json"));
+            assert!(matches!(list, Ok(Deed::Noun(of, Verb::Read(_))) if of == kind), "{list:?}");
+        }
+        assert!(parse("metalwright jobs delete x").is_err());
+        assert!(parse("metalwright leases create -f x").is_err());
+        assert!(parse("metalwright leases delete 10.0.0.5").is_ok());
+        assert!(parse("metalwright stages start x").is_err());
+    }
+
+    #[test]
+    fn params_are_a_noun_and_a_question_about_a_machine() {
+        assert!(matches!(parse("metalwright params list"), Ok(Deed::Noun(Kind::Param, Verb::Read(_)))));
+        let of = parse("metalwright params web1 -o json");
+        assert!(
+            matches!(&of, Ok(Deed::Noun(_, Verb::ParamsOf { machine, .. })) if machine == "web1"),
+            "{of:?}"
+        );
+        assert!(parse("metalwright params").is_err());
+    }
+
+    #[test]
+    fn where_the_server_is_may_stand_at_the_end_of_the_line() {
+        let line = "metalwright machines wait web1 --for status.state=complete --timeout 4m --data /d";
+        let parsed = Line::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!(parsed.command.connection.data.as_deref(), Some(std::path::Path::new("/d")));
+        let Deed::Noun(_, Verb::Read(ReadVerb::Wait(args))) = parsed.command.deed else { panic!() };
+        assert_eq!(args.timeout, Duration::from_secs(240));
+        assert!(parse("metalwright machines wait web1 --for status.state").is_err());
+        assert!(parse("metalwright machines wait web1 --for a=b --timeout soon").is_err());
+    }
+
+    #[test]
+    fn what_is_created_comes_from_a_file_or_from_the_line() {
+        assert!(parse("metalwright machines create -f - -o name").is_ok());
+        assert!(parse("metalwright machines create name=web1 params.rack=a1").is_ok());
+        assert!(parse("metalwright machines create -f - name=web1").is_err());
+        assert!(parse("metalwright machines create -o json").is_err());
+    }
+
+    #[test]
+    fn an_artifact_is_a_folder_or_a_file() {
+        assert!(parse("metalwright artifacts add a --dir /x").is_ok());
+        assert!(parse("metalwright artifacts add a --dir /x --file /y").is_err());
+        assert!(parse("metalwright artifacts add a").is_err());
+    }
+}

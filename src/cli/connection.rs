@@ -1,0 +1,280 @@
+//! Which server to talk to, with which token, and whether its certificate is the trusted one.
+//!
+//! What the line says comes before the environment, and that before the context in use. `--data` is the directory of
+//! a server on this host, which says there where it listens and what its certificate is.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use serde::Deserialize;
+
+use crate::cli::config::{Context, Folder};
+use crate::cli::output::{self, Usage};
+use crate::client::{Client, Error, Fingerprint, Target, Token, learn};
+
+/// Where a server listens if nobody says anything else.
+const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
+
+/// How to reach the server.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Server")]
+pub struct Connection {
+    /// The server: https://HOST:PORT [default: https://127.0.0.1:8443].
+    #[arg(long, global = true, env = "METALWRIGHT_SERVER", value_name = "URL", hide_env_values = true)]
+    pub server: Option<String>,
+    /// The token to show it.
+    #[arg(long, global = true, env = "METALWRIGHT_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<Token>,
+    /// The data directory of a server on this host, instead of --server and --token.
+    #[arg(long, global = true, env = "METALWRIGHT_DATA", value_name = "DIR", hide_env_values = true)]
+    pub data: Option<PathBuf>,
+    /// The SHA-256 of its certificate, instead of the one that was pinned at first use.
+    #[arg(long, global = true, value_name = "SHA256")]
+    pub fingerprint: Option<Fingerprint>,
+    /// The server of this name (`metalwright context list`).
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Of `server`, `data` and `context` the one that counts, where several are given.
+    #[arg(skip)]
+    chosen: Option<Chosen>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chosen {
+    Server,
+    Data,
+    Context,
+}
+
+/// What a server writes into its data directory when it listens.
+#[derive(Debug, Deserialize)]
+struct LocalEndpoint {
+    api: String,
+    fingerprint: Fingerprint,
+}
+
+/// What is known of the server before it is asked.
+struct Found {
+    url: String,
+    token: Option<Token>,
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Connection {
+    /// Sees what was typed and what is from the environment: what was typed counts.
+    pub(super) fn ranked(mut self, matches: &ArgMatches) -> Self {
+        let given = |(id, chosen): &(&str, Chosen)| {
+            let source = matches.value_source(id)?;
+            Some((source == ValueSource::CommandLine, *chosen))
+        };
+        let order = [("data", Chosen::Data), ("server", Chosen::Server), ("context", Chosen::Context)];
+        let mut all: Vec<(bool, Chosen)> = order.iter().filter_map(given).collect();
+        all.sort_by_key(|(typed, _)| !typed);
+        self.chosen = all.first().map(|(_, chosen)| *chosen);
+        self
+    }
+
+    /// A client of the server that is meant. A server that was never seen is asked for its certificate,
+    /// which is then trusted; that is said on stderr.
+    ///
+    /// # Errors
+    /// Nothing that says where the server is, or no token, or no certificate to be had.
+    pub async fn client(&self) -> Result<Client> {
+        let found = self.find()?;
+        if found.token.is_none() {
+            return Err(Usage(
+                "no token: give --token (METALWRIGHT_TOKEN), or --data DIR on the server's own host"
+                    .to_owned(),
+            )
+            .into());
+        }
+        let fingerprint = match found.fingerprint {
+            Some(known) => known,
+            None => trusted(&found.url).await.map_err(|error| self.advise(error))?,
+        };
+        let Found { url, token, .. } = found;
+        Ok(Client::new(&Target { url, fingerprint, token })?)
+    }
+
+    fn find(&self) -> Result<Found> {
+        let found = match self.chosen {
+            Some(Chosen::Data) => self.data.as_deref().map(local).transpose()?,
+            Some(Chosen::Server) => None,
+            Some(Chosen::Context) | None => self.from_context()?,
+        };
+        let server = || self.server.clone().unwrap_or_else(|| DEFAULT_SERVER.to_owned());
+        let mut found = found.unwrap_or_else(|| Found { url: server(), token: None, fingerprint: None });
+        found.url = found.url.trim_end_matches('/').to_owned();
+        found.token = self.token.clone().or(found.token);
+        found.fingerprint = self.fingerprint.or(found.fingerprint);
+        Ok(found)
+    }
+
+    fn from_context(&self) -> Result<Option<Found>> {
+        let folder = match Folder::of_user() {
+            Ok(folder) => folder,
+            Err(_) if self.context.is_none() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match folder.context(self.context.as_deref())? {
+            Some(Context { data: Some(data), .. }) => local(&data).map(Some),
+            Some(Context { server: Some(url), token, .. }) => {
+                let token = token.map(|token| token.parse().map_err(|why: String| anyhow!(why)));
+                Ok(Some(Found { url, token: token.transpose()?, fingerprint: None }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What `context set` keeps.
+    ///
+    /// # Errors
+    /// Nothing was given that could be kept.
+    pub fn as_context(&self) -> Result<Context> {
+        let token = self.token.as_ref().map(|token| token.reveal().to_owned());
+        match self.chosen {
+            Some(Chosen::Data) => {
+                let data = self.data.as_ref().map(std::path::absolute).transpose()?;
+                Ok(Context { data, ..Context::default() })
+            }
+            Some(Chosen::Server) => Ok(Context { server: self.server.clone(), token, ..Context::default() }),
+            _ => {
+                Err(Usage("say which server: --server URL and --token TOKEN, or --data DIR".to_owned())
+                    .into())
+            }
+        }
+    }
+
+    /// Adds to an error of the network what to do about it.
+    pub fn advise(&self, error: anyhow::Error) -> anyhow::Error {
+        let advice = match error.downcast_ref::<Error>() {
+            Some(Error::Unreachable { .. }) => self.advise_unreachable(),
+            Some(Error::TimedOut { .. }) => "it is reachable and silent: see its log".to_owned(),
+            Some(Error::OtherCertificate { .. }) => self.advise_certificate(),
+            Some(refused) if refused.status() == Some(401) => {
+                "the token is not one of this server's, or it has expired: --token (METALWRIGHT_TOKEN), or --data DIR \
+                 on its own host"
+                    .to_owned()
+            }
+            _ => return error,
+        };
+        anyhow!("{error:#}\n  {advice}")
+    }
+
+    fn advise_unreachable(&self) -> String {
+        match (self.chosen, &self.data) {
+            (Some(Chosen::Data), Some(data)) => {
+                let data = data.display();
+                format!("the server of {data} does not run: start it with `metalwright serve --data {data}`")
+            }
+            _ => "is it running, and is a firewall in between? Another server is named with --server URL \
+                  (METALWRIGHT_SERVER), one on this host with --data DIR"
+                .to_owned(),
+        }
+    }
+
+    fn advise_certificate(&self) -> String {
+        if self.fingerprint.is_some() || self.chosen == Some(Chosen::Data) {
+            return "something else answers at this address; nothing was sent to it".to_owned();
+        }
+        let file = Folder::of_user().map(|folder| folder.known_servers().display().to_string());
+        format!(
+            "the server was set up anew, or somebody is in between; nothing was sent. Ask its operator for the \
+             fingerprint\n  (it is in endpoint.json of its data directory). If it is the one shown, take the \
+             server's line out of\n  {}",
+            file.unwrap_or_default()
+        )
+    }
+}
+
+/// The server of a data directory on this host.
+fn local(data: &Path) -> Result<Found> {
+    let (endpoint, token) = (data.join("endpoint.json"), data.join("admin.token"));
+    let text = fs::read_to_string(&endpoint).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!(
+            "no server has run with {} as its data directory ({} is not there); start one with \
+             `metalwright serve --data {}`",
+            data.display(),
+            endpoint.display(),
+            data.display()
+        ),
+        ErrorKind::PermissionDenied => {
+            anyhow!("{}: only the user that the server runs as may read it", endpoint.display())
+        }
+        _ => anyhow!("{}: {error}", endpoint.display()),
+    })?;
+    let found: LocalEndpoint =
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", endpoint.display()))?;
+    let token = match fs::read_to_string(&token) {
+        Ok(text) => Some(text.parse().map_err(|why: String| anyhow!("{}: {why}", token.display()))?),
+        // Operators may take the file away once they have kept the token elsewhere.
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(anyhow!("{}: {error}", token.display())),
+    };
+    Ok(Found { url: found.api, token, fingerprint: Some(found.fingerprint) })
+}
+
+/// The pinned certificate of a server, pinned now where there is none.
+async fn trusted(url: &str) -> Result<Fingerprint> {
+    let folder = Folder::of_user().context("give --fingerprint")?;
+    if let Some(pinned) = folder.pinned(url)? {
+        return Ok(pinned);
+    }
+    let shown = learn(url).await?;
+    folder.pin(url, shown)?;
+    output::note(&format!("{url} is new here: its certificate {shown} is trusted from now on"));
+    Ok(shown)
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data() -> tempfile::TempDir {
+        let data = tempfile::tempdir().unwrap();
+        let endpoint = serde_json::json!({
+            "api": "https://127.0.0.1:9", "fingerprint": Fingerprint::of(b"x").to_string()
+        });
+        fs::write(data.path().join("endpoint.json"), endpoint.to_string()).unwrap();
+        fs::write(data.path().join("admin.token"), "secret\n").unwrap();
+        data
+    }
+
+    #[test]
+    fn a_data_directory_says_where_its_server_is_and_brings_its_token() {
+        let data = data();
+        let found = local(data.path()).unwrap();
+        assert_eq!(
+            (found.url.as_str(), found.fingerprint),
+            ("https://127.0.0.1:9", Some(Fingerprint::of(b"x")))
+        );
+        assert_eq!(found.token.unwrap().reveal(), "secret");
+        let error = local(Path::new("/nowhere")).err().unwrap().to_string();
+        assert!(error.contains("metalwright serve --data /nowhere"), "{error}");
+    }
+
+    #[test]
+    fn a_refused_connection_says_what_to_start() {
+        let connection =
+            Connection { data: Some("/d".into()), chosen: Some(Chosen::Data), ..Connection::default() };
+        let unreachable = Error::Unreachable {
+            url: "https://127.0.0.1:9".into(),
+            request: "GET /api/v1/machines".into(),
+            reason: "Connection refused (os error 111)".into(),
+        };
+        let said = connection.advise(unreachable.into()).to_string();
+        for part in ["https://127.0.0.1:9", "Connection refused", "GET /api/v1/machines", "serve --data /d"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}

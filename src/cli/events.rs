@@ -1,0 +1,101 @@
+//! Events as lines: history and what happens now.
+
+use anyhow::Result;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use crate::cli::command::{EventArgs, EventListArgs};
+use crate::cli::nouns::{object_path, subject_of};
+use crate::cli::objects::Noun;
+use crate::cli::output::{self, Format, plain};
+use crate::cli::summary::summary;
+use crate::client::{Client, EventFilter, PageOf, Signal};
+use crate::model::Event;
+
+/// Most events the server puts on a page.
+const PAGE_MAX: u32 = 1000;
+
+impl EventArgs {
+    fn filter(&self) -> EventFilter {
+        EventFilter { kind: self.kind.clone(), subject: self.subject.clone() }
+    }
+}
+
+/// `events list`: the last ones, or those after a number.
+///
+/// # Errors
+/// What the server or the network says.
+pub async fn list(client: &Client, args: EventListArgs) -> Result<()> {
+    let format = args.which.output.output.unwrap_or(Format::Table);
+    let (filter, mut after, mut left) = (args.which.filter(), args.which.after, args.limit);
+    let mut events = Vec::new();
+    while left > 0 {
+        let page = client.events(&filter, PageOf { after, limit: Some(left.min(PAGE_MAX)) }).await?;
+        left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
+        events.extend(page.items);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    match format {
+        Format::Table => events.iter().try_for_each(|event| output::print(&line(event))),
+        Format::Name => events.iter().try_for_each(|event| output::print(&format!("{}\n", event.seq))),
+        _ => output::print_value(&json!(events), format),
+    }
+}
+
+/// `events watch`: until somebody ends it.
+///
+/// # Errors
+/// What the server or the network says.
+pub async fn watch(client: &Client, args: EventArgs) -> Result<()> {
+    follow(client, args.filter(), (args.after, args.output.output)).await
+}
+
+/// `<noun> watch [REF]`.
+///
+/// # Errors
+/// What the server or the network says.
+pub async fn watch_noun(noun: &Noun, reference: Option<&str>, format: Option<Format>) -> Result<()> {
+    let filter = match reference {
+        Some(reference) => {
+            let view = noun.client.get(&object_path(noun.kind, reference)?).await?;
+            EventFilter::subject(subject_of(noun.kind, &view))
+        }
+        None => EventFilter::kind(format!("{}.*", noun.kind)),
+    };
+    follow(&noun.client, filter, (None, format)).await
+}
+
+async fn follow(
+    client: &Client,
+    filter: EventFilter,
+    (after, format): (Option<u64>, Option<Format>),
+) -> Result<()> {
+    let mut stream = client.follow(filter, after).await?;
+    loop {
+        if let Signal::Event(event) = stream.next().await? {
+            print_one(&event, format.unwrap_or(Format::Table))?;
+        }
+    }
+}
+
+/// One event, whole: JSON on one line, YAML as a document.
+///
+/// # Errors
+/// Nobody reads on.
+pub fn print_one(event: &Event, format: Format) -> Result<()> {
+    match format {
+        Format::Table => output::print(&line(event)),
+        Format::Json => output::print(&format!("{}\n", json!(event))),
+        Format::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(&json!(event))?)),
+        Format::Name => output::print(&format!("{}\n", event.seq)),
+    }
+}
+
+fn line(event: &Event) -> String {
+    let time = event.time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
+    let subject = plain(&event.subject);
+    format!("{:>7}  {time}  {:<22} {subject}  {}\n", event.seq, plain(&event.kind), summary(event))
+}

@@ -1,0 +1,162 @@
+//! What has to be known of each kind of object: what it is called, what is its key, which fields a writer has.
+
+use std::net::Ipv4Addr;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::client::{Error, ObjectPath};
+use crate::model::{
+    Artifact, Bootenv, Job, Kind, Lease, Mac, Machine, Noun, Param, Problem, Profile, READ_ONLY_FIELDS,
+    Reservation, Setting, Stage, Subnet, Task, Template, Token, Workflow, parse_input,
+};
+
+/// Gives the type of a kind to an expression.
+macro_rules! with_noun {
+    ($kind:expr, $noun:ident => $body:expr) => {
+        with_noun!(@ $kind, $noun => $body, Machine Bootenv Template Param Profile Stage Task Workflow Job
+            Subnet Reservation Lease Artifact Setting Token)
+    };
+    (@ $kind:expr, $noun:ident => $body:expr, $($variant:ident)*) => {
+        match $kind {
+            $(Kind::$variant => {
+                type $noun = $variant;
+                $body
+            })*
+        }
+    };
+}
+
+/// One line on what the noun is.
+pub fn about(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Machine => "Computers, metal or virtual",
+        Kind::Bootenv => "Ways to boot: kernel, initrds, command line, files to render",
+        Kind::Template => "Tera snippets and documents",
+        Kind::Param => "Declarations of values; with a machine's name, its values",
+        Kind::Profile => "Named sets of param values",
+        Kind::Stage => "Steps of workflows",
+        Kind::Task => "Scripts and files that run on machines",
+        Kind::Workflow => "Ordered lists of stages",
+        Kind::Job => "Runs of tasks on machines",
+        Kind::Subnet => "IPv4 networks that are served",
+        Kind::Reservation => "Fixed addresses",
+        Kind::Lease => "Addresses in use",
+        Kind::Artifact => "Kernels, initrds and trees that machines fetch",
+        Kind::Setting => "Preferences of the server",
+        Kind::Token => "Bearer tokens, and what their holders may do",
+    }
+}
+
+pub fn is_writable(kind: Kind) -> bool {
+    with_noun!(kind, T => T::WRITABLE)
+}
+
+/// The object that a person means: a key; `name:web1`, `mac:52:54:…`, `address:10.0.0.5`; for machines also a
+/// bare name, MAC or address.
+///
+/// # Errors
+/// Text that no reference can be.
+pub fn object_path(kind: Kind, text: &str) -> Result<ObjectPath, Error> {
+    match text {
+        "" => ObjectPath::new(kind, text),
+        text => ObjectPath::new(kind, &reference(kind, text)),
+    }
+}
+
+/// What a person wrote, as the API takes it.
+pub fn reference(kind: Kind, text: &str) -> String {
+    let index = text.split_once(':').map(|(index, _)| index);
+    let names_an_index = index.is_some_and(|index| with_noun!(kind, T => T::INDEXES.contains(&index)));
+    if kind != Kind::Machine || names_an_index || text.parse::<Uuid>().is_ok() {
+        text.to_owned()
+    } else if let Ok(mac) = text.parse::<Mac>() {
+        format!("mac:{mac}")
+    } else if let Ok(address) = text.parse::<Ipv4Addr>() {
+        format!("address:{address}")
+    } else {
+        format!("name:{text}")
+    }
+}
+
+/// The field that a noun is known by.
+pub fn key_field(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Reservation | Kind::Lease => "address",
+        Kind::Job => "id",
+        _ => "name",
+    }
+}
+
+/// What people call an object that was read or is to be written; `?` where it does not say.
+pub fn name_of(kind: Kind, body: &Value) -> &str {
+    let field = |name: &str| body.get(name).and_then(Value::as_str);
+    field(key_field(kind)).or_else(|| field("id")).unwrap_or("?")
+}
+
+/// How events name an object that was read: `machine:0192…`.
+pub fn subject_of(kind: Kind, view: &Value) -> String {
+    let id = view.get("id").and_then(Value::as_str);
+    format!("{kind}:{}", id.unwrap_or_else(|| name_of(kind, view)))
+}
+
+/// The fields a writer has, of an object that was read.
+pub fn written_fields(view: &Value) -> Value {
+    let mut fields = view.as_object().cloned().unwrap_or_default();
+    for field in READ_ONLY_FIELDS {
+        fields.remove(field);
+    }
+    Value::Object(fields)
+}
+
+/// A document with the defaults filled in, as the server will show it.
+///
+/// # Errors
+/// What is wrong with it, as far as it can be seen without the server.
+pub fn normalize(kind: Kind, body: &Value) -> Result<Value, Vec<Problem>> {
+    with_noun!(kind, T => {
+        let input = parse_input::<T>(body.clone())?;
+        let fields = serde_json::to_value(&input.spec).map_err(|error| vec![Problem::new("", error.to_string())])?;
+        let mut fields = match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        fields.insert("labels".to_owned(), serde_json::json!(input.labels));
+        Ok(Value::Object(fields))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_bare_reference_to_a_machine_is_what_it_looks_like() {
+        let same = |text: &str, full: &str| {
+            assert_eq!(
+                object_path(Kind::Machine, text).unwrap(),
+                ObjectPath::new(Kind::Machine, full).unwrap()
+            );
+        };
+        same("web1", "name:web1");
+        same("name:web1", "name:web1");
+        same("52:54:00:AA:00:01", "mac:52:54:00:aa:00:01");
+        same("10.0.0.5", "address:10.0.0.5");
+        same("0192d4a0-0000-7000-8000-000000000001", "0192d4a0-0000-7000-8000-000000000001");
+        assert!(object_path(Kind::Machine, "").is_err());
+        let subnet = object_path(Kind::Subnet, "lan").unwrap();
+        assert_eq!(subnet, ObjectPath::new(Kind::Subnet, "lan").unwrap());
+    }
+
+    #[test]
+    fn a_document_gets_the_defaults_that_the_server_gives_it() {
+        let normal =
+            normalize(Kind::Machine, &json!({"name": "web1", "macs": ["52-54-00-AA-00-01"]})).unwrap();
+        assert_eq!(normal["macs"], json!(["52:54:00:aa:00:01"]));
+        assert_eq!(normal["arch"], "amd64");
+        assert_eq!(normal["labels"], json!({}));
+        assert!(normalize(Kind::Machine, &json!({"nmae": "web1"})).is_err());
+    }
+}

@@ -1,0 +1,195 @@
+//! The verbs that every noun has: list, show, create, set, delete.
+
+use anyhow::{Result, anyhow};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cli::columns::{columns, row};
+use crate::cli::command::{CreateArgs, ListArgs};
+use crate::cli::documents;
+use crate::cli::nouns::{name_of, object_path};
+use crate::cli::output::{self, Format, Usage};
+use crate::cli::sets::{merge_patch, value_at};
+use crate::client::{Client, ListQuery};
+use crate::model::Kind;
+
+/// One noun of one server.
+#[derive(Clone, Debug)]
+pub struct Noun {
+    pub client: Client,
+    pub kind: Kind,
+}
+
+impl Noun {
+    pub async fn list(&self, args: ListArgs) -> Result<()> {
+        let given = [("sort", args.sort), ("fields", args.fields.clone())];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let terms = args.filters.into_iter().chain(given).collect();
+        let format = args.output.output.unwrap_or(Format::Table);
+        let list = self.client.list(self.kind, &ListQuery { terms, limit: args.limit }).await?;
+        match (format, args.fields) {
+            (Format::Table, Some(fields)) => print_fields(&fields, &list.items)?,
+            (Format::Table, None) => self.print_rows(&list.items)?,
+            (Format::Name, _) => self.print_names(&list.items)?,
+            _ => output::print_value(&Value::Array(list.items.clone()), format)?,
+        }
+        let shown = list.items.len() as u64;
+        if format == Format::Table && shown < list.total {
+            output::note(&format!("{shown} of {}", list.total));
+        }
+        Ok(())
+    }
+
+    pub async fn show(&self, reference: &str, format: Option<Format>) -> Result<()> {
+        let view = self.client.get(&object_path(self.kind, reference)?).await?;
+        self.print_one(&view, format.unwrap_or(Format::Yaml))
+    }
+
+    pub async fn create(&self, args: CreateArgs) -> Result<()> {
+        let bodies = match args.file {
+            Some(file) => {
+                let documents = documents::read_all(&[file], Some(self.kind))?;
+                documents.into_iter().map(|document| document.body).collect()
+            }
+            None => vec![merge_patch(&args.sets)?],
+        };
+        let mut failed = Failures::of(bodies.len());
+        for body in bodies {
+            match self.client.create(self.kind, &body).await {
+                Ok(view) => self.print_created(&view, args.output.output)?,
+                Err(error) => {
+                    failed.add(&format!("{} {}", self.kind, name_of(self.kind, &body)), error.into())?
+                }
+            }
+        }
+        failed.finish()
+    }
+
+    /// A new token is shown this once; nothing else can show it again.
+    fn print_created(&self, view: &Value, format: Option<Format>) -> Result<()> {
+        if let Some(format) = format {
+            return self.print_one(view, format);
+        }
+        output::print(&format!("{} {} created\n", self.kind, name_of(self.kind, view)))?;
+        match view.get("token").and_then(Value::as_str) {
+            Some(token) if self.kind == Kind::Token => {
+                output::note("its token, which cannot be shown again:");
+                output::print(&format!("{token}\n"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub async fn set(&self, words: &[String], format: Option<Format>) -> Result<()> {
+        let (reference, sets) = match words {
+            [setting, rest @ ..] if self.kind == Kind::Setting && setting.contains('=') => {
+                return self.set_settings(setting, rest).await;
+            }
+            [reference, sets @ ..] if !sets.is_empty() => (reference, sets),
+            _ => return Err(Usage("say which one and what to set: set REF FIELD=VALUE …".to_owned()).into()),
+        };
+        let patch = merge_patch(sets)?;
+        let view = self.client.patch(&object_path(self.kind, reference)?, &patch, None).await?;
+        match format {
+            Some(format) => self.print_one(&view, format),
+            None => output::print(&format!("{} {} changed\n", self.kind, name_of(self.kind, &view))),
+        }
+    }
+
+    /// `settings set unknown_machine=local`.
+    async fn set_settings(&self, first: &String, rest: &[String]) -> Result<()> {
+        let sets: Vec<String> = std::iter::once(first).chain(rest).cloned().collect();
+        let Value::Object(values) = merge_patch(&sets)? else { return Ok(()) };
+        for (name, value) in values {
+            // A merge patch would take `null` for "away with it", so the whole is put.
+            let body = json!({"name": name, "value": value});
+            let path = object_path(self.kind, &name)?;
+            match self.client.find(&path).await? {
+                Some(_) => self.client.replace(&path, &body, None).await?,
+                None => self.client.create(self.kind, &body).await?,
+            };
+            output::print(&format!("setting {name} is {value}\n"))?;
+        }
+        Ok(())
+    }
+
+    pub async fn delete(&self, references: &[String]) -> Result<()> {
+        let mut failed = Failures::of(references.len());
+        for reference in references {
+            let deleted = match object_path(self.kind, reference) {
+                Ok(path) => self.client.delete(&path).await,
+                Err(error) => Err(error),
+            };
+            match deleted {
+                Ok(()) => output::print(&format!("{} {reference} deleted\n", self.kind))?,
+                Err(error) => failed.add(&format!("{} {reference}", self.kind), error.into())?,
+            }
+        }
+        failed.finish()
+    }
+
+    pub fn print_one(&self, view: &Value, format: Format) -> Result<()> {
+        match format {
+            Format::Table => self.print_rows(std::slice::from_ref(view)),
+            Format::Name => self.print_names(std::slice::from_ref(view)),
+            _ => output::print_value(view, format),
+        }
+    }
+
+    fn print_rows(&self, items: &[Value]) -> Result<()> {
+        let (columns, now) = (columns(self.kind), Timestamp::now());
+        let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
+        let rows: Vec<Vec<String>> = items.iter().map(|item| row(columns, item, now)).collect();
+        output::print(&output::table(&header, &rows))
+    }
+
+    fn print_names(&self, items: &[Value]) -> Result<()> {
+        let names = items.iter().map(|item| output::plain(name_of(self.kind, item)) + "\n");
+        output::print(&names.collect::<String>())
+    }
+}
+
+fn print_fields(fields: &str, items: &[Value]) -> Result<()> {
+    let fields: Vec<&str> = fields.split(',').map(str::trim).filter(|field| !field.is_empty()).collect();
+    let cell =
+        |item: &Value, field: &str| value_at(item, field).map(crate::cli::columns::text).unwrap_or_default();
+    let rows: Vec<Vec<String>> =
+        items.iter().map(|item| fields.iter().map(|field| cell(item, field)).collect()).collect();
+    let header: Vec<String> = fields.iter().map(|field| field.to_uppercase()).collect();
+    output::print(&output::table(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows))
+}
+
+/// Of several things to do those that failed. One alone is the error itself.
+#[derive(Debug)]
+pub struct Failures {
+    all: usize,
+    failed: usize,
+}
+
+impl Failures {
+    pub fn of(all: usize) -> Self {
+        Failures { all, failed: 0 }
+    }
+
+    /// Says what failed and lets the others go on; where there are no others it is the error.
+    ///
+    /// # Errors
+    /// The error that was given.
+    pub fn add(&mut self, what: &str, error: anyhow::Error) -> Result<()> {
+        if self.all == 1 {
+            return Err(error);
+        }
+        self.failed += 1;
+        output::note(&format!("{what}: {error:#}"));
+        Ok(())
+    }
+
+    /// # Errors
+    /// Something failed.
+    pub fn finish(self) -> Result<()> {
+        match self.failed {
+            0 => Ok(()),
+            failed => Err(anyhow!("{failed} of {} failed", self.all)),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What is printed, and where: tables for people, JSON and YAML for programs, errors on stderr.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use serde_json::Value;
+
+use crate::cli::yaml;
+
+/// How to print.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    Json,
+    Yaml,
+    /// Only what each is called, one a line.
+    Name,
+}
+
+/// A command that was typed in a way that cannot be meant: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Says what went wrong and gives the exit code: 0 done, 1 the server or the operation said no, 2 usage.
+pub fn finish(done: Result<()>) -> ExitCode {
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    if reader_is_gone(&error) {
+        return ExitCode::SUCCESS;
+    }
+    note(&format!("error: {error:#}"));
+    ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+}
+
+/// `metalwright machines list | head -1`: nobody reads on, and that is fine.
+fn reader_is_gone(error: &anyhow::Error) -> bool {
+    let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(broken))
+}
+
+/// Prints to stdout at once, so that what follows a stream sees each line when it comes. What came from a
+/// machine goes through [`plain`] or [`print_foreign`].
+///
+/// # Errors
+/// Nobody reads on.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// The completion script of a shell for all commands.
+///
+/// # Errors
+/// Nobody reads on.
+pub fn print_completions(shell: clap_complete::Shell, mut command: clap::Command) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "metalwright", &mut script);
+    print(&String::from_utf8_lossy(&script))
+}
+
+/// Prints what a machine or a template wrote, byte for byte; on a terminal without what would drive it.
+///
+/// # Errors
+/// Nobody reads on.
+pub fn print_foreign(bytes: &[u8]) -> Result<()> {
+    if io::stdout().is_terminal() {
+        return print(&harmless(&String::from_utf8_lossy(bytes)));
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    Ok(out.flush()?)
+}
+
+/// A line on stderr. When even that cannot be written there is nobody to tell.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
+}
+
+fn harmless(text: &str) -> String {
+    let is_safe = |c: char| !c.is_control() || matches!(c, '\n' | '\t' | '\r');
+    text.chars().filter(|c| is_safe(*c)).collect()
+}
+
+/// One line of text that came from elsewhere, without what would break a line or a terminal.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Whether stdout wants colours: a terminal, and `NO_COLOR` unset (<https://no-color.org>).
+pub fn has_colors() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A JSON document as programs read it.
+///
+/// # Errors
+/// Nobody reads on.
+pub fn print_value(value: &Value, format: Format) -> Result<()> {
+    match format {
+        Format::Json => print(&format!("{value:#}\n")),
+        Format::Yaml | Format::Table | Format::Name => print(&yaml::write(value)?),
+    }
+}
+
+/// A table without rules, wrapped to the terminal where there is one.
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let colors = has_colors();
+    let arrangement =
+        if io::stdout().is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+    table.set_content_arrangement(arrangement);
+    table.set_header(header.iter().copied());
+    for row in rows {
+        table.add_row(row.iter().map(|text| cell(&plain(text), colors)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt() + "\n"
+}
+
+fn cell(text: &str, colors: bool) -> Cell {
+    let color = match text {
+        "complete" | "ready" | "finished" | "bound" => Color::Green,
+        "failed" | "held" | "lost" | "missing" | "declined" => Color::Red,
+        "waiting" | "booting" | "running" | "extracting" | "fetching" => Color::Yellow,
+        _ => Color::Reset,
+    };
+    match colors && color != Color::Reset {
+        true => Cell::new(text).fg(color),
+        false => Cell::new(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_table_has_aligned_columns_and_no_blanks_at_the_end() {
+        let rows = [vec!["web1".to_owned(), "complete".to_owned()], vec!["db".to_owned(), String::new()]];
+        assert_eq!(table(&["NAME", "STATE"], &rows), "NAME  STATE\nweb1  complete\ndb\n");
+    }
+
+    #[test]
+    fn exit_codes_tell_a_refusal_from_a_slip() {
+        assert_eq!(finish(Ok(())), ExitCode::SUCCESS);
+        assert_eq!(finish(Err(anyhow!("no"))), ExitCode::from(1));
+        assert_eq!(finish(Err(Usage("what".into()).into())), ExitCode::from(2));
+        let gone = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("printing");
+        assert_eq!(finish(Err(gone)), ExitCode::SUCCESS);
+    }
+
+    #[test]
+    fn text_of_a_machine_cannot_break_a_line() {
+        assert_eq!(plain("a\nb\u{1b}[2Jc"), "a b [2Jc");
+    }
+}

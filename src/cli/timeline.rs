@@ -1,0 +1,178 @@
+//! `timeline REF`: everything that happened to a machine, one line each, with the time since its power-on.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::cli::events::print_one;
+use crate::cli::nouns::{object_path, subject_of};
+use crate::cli::output::{self, Format, plain};
+use crate::cli::summary::summary;
+use crate::client::{Client, EventFilter, ObjectPath, PageOf, Signal};
+use crate::model::{Event, Kind};
+
+/// Events that are asked for at a time.
+const PAGE: u32 = 1000;
+
+/// Prints a machine's timeline; with `follow` it goes on until somebody ends it.
+///
+/// # Errors
+/// What the server or the network says.
+pub async fn show(client: &Client, reference: &str, (follow, format): (bool, Option<Format>)) -> Result<()> {
+    let machine = object_path(Kind::Machine, reference)?;
+    let format = format.unwrap_or(Format::Table);
+    if !follow {
+        let (events, _) = after(client, &machine, 0).await?;
+        return match format {
+            Format::Table => {
+                let mut lines = Lines::new(TimeZone::system());
+                events.iter().try_for_each(|event| output::print(&lines.line(event)))
+            }
+            _ => output::print_value(&json!(events), format),
+        };
+    }
+    let subject = subject_of(Kind::Machine, &client.get(&machine).await?);
+    let mut printer = Printer { lines: Lines::new(TimeZone::system()), format, attempts: BTreeSet::new() };
+    // The stream says when there is something new, the timeline says what: it also has what happened in a boot
+    // without being about the machine.
+    let mut stream = client.follow(EventFilter::default(), None).await?;
+    let mut reached = 0;
+    loop {
+        let (events, end) = after(client, &machine, reached).await?;
+        reached = end;
+        events.iter().try_for_each(|event| printer.print(event))?;
+        loop {
+            match stream.next().await? {
+                Signal::Event(event) if event.seq > reached && printer.concerns(&event, &subject) => break,
+                Signal::Reconnected => break,
+                Signal::Event(_) => {}
+            }
+        }
+    }
+}
+
+/// Everything after an event's number, and the number of the last.
+async fn after(client: &Client, machine: &ObjectPath, seq: u64) -> Result<(Vec<Event>, u64)> {
+    let (mut events, mut reached) = (Vec::new(), seq);
+    loop {
+        let page = client.timeline(machine, PageOf { after: Some(reached), limit: Some(PAGE) }).await?;
+        let end = page.items.last().map_or(reached, |last| last.seq);
+        events.extend(page.items);
+        match page.next {
+            Some(next) if next > reached => reached = next,
+            _ => return Ok((events, end)),
+        }
+    }
+}
+
+struct Printer {
+    lines: Lines,
+    format: Format,
+    attempts: BTreeSet<Uuid>,
+}
+
+impl Printer {
+    fn print(&mut self, event: &Event) -> Result<()> {
+        self.attempts.extend(event.attempt);
+        match self.format {
+            Format::Table => output::print(&self.lines.line(event)),
+            format => print_one(event, format),
+        }
+    }
+
+    fn concerns(&self, event: &Event, subject: &str) -> bool {
+        event.subject == subject || event.attempt.is_some_and(|attempt| self.attempts.contains(&attempt))
+    }
+}
+
+/// Turns events into lines; remembers when the power-on began.
+struct Lines {
+    zone: TimeZone,
+    attempt: Option<(Uuid, Timestamp)>,
+}
+
+impl Lines {
+    fn new(zone: TimeZone) -> Self {
+        Lines { zone, attempt: None }
+    }
+
+    fn line(&mut self, event: &Event) -> String {
+        let present = self.attempt.map(|(attempt, _)| attempt);
+        let begins = event.attempt.filter(|attempt| present != Some(*attempt));
+        // A late event of an earlier power-on does not begin it again.
+        let heading = match begins {
+            Some(attempt) if present.is_none_or(|present| attempt > present) => {
+                self.attempt = Some((attempt, event.time));
+                let day = event.time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d");
+                format!("-- {day}, boot attempt {attempt}\n")
+            }
+            _ => String::new(),
+        };
+        let delta = self.attempt.map(|(_, start)| delta(event.time.duration_since(start).as_millis()));
+        let time = event.time.to_zoned(self.zone.clone()).strftime("%H:%M:%S");
+        let (delta, kind) = (delta.unwrap_or_default(), plain(&event.kind));
+        format!("{heading}{time}  {delta:>9}  {kind:<22} {}", summary(event)).trim_end().to_owned() + "\n"
+    }
+}
+
+/// `+0.052s`, `+74.3s`, `+12m05s`.
+fn delta(milliseconds: i128) -> String {
+    let (sign, ms) = (if milliseconds < 0 { '-' } else { '+' }, milliseconds.unsigned_abs());
+    match ms {
+        ..10_000 => format!("{sign}{}.{:03}s", ms / 1000, ms % 1000),
+        ..600_000 => format!("{sign}{}.{}s", ms / 1000, ms % 1000 / 100),
+        _ => format!("{sign}{}m{:02}s", ms / 60_000, ms % 60_000 / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(time: &str, attempt: Option<u128>, kind: &str) -> Event {
+        Event {
+            seq: 1,
+            time: time.parse().unwrap(),
+            kind: kind.to_owned(),
+            subject: "machine:x".to_owned(),
+            actor: "server".to_owned(),
+            attempt: attempt.map(Uuid::from_u128),
+            data: json!({"reason": "r"}),
+        }
+    }
+
+    #[test]
+    fn lines_count_from_the_beginning_of_the_power_on() {
+        let mut lines = Lines::new(TimeZone::UTC);
+        let shown: Vec<String> = [
+            event("2026-01-02T03:04:00Z", None, "run.started"),
+            event("2026-01-02T03:04:05Z", Some(1), "dhcp.offered"),
+            event("2026-01-02T03:04:05.052Z", Some(1), "dhcp.leased"),
+            event("2026-01-02T03:05:19.3Z", None, "run.x"),
+            event("2026-01-02T04:00:00Z", Some(2), "dhcp.offered"),
+            event("2026-01-02T04:00:01Z", Some(1), "boot.late"),
+        ]
+        .iter()
+        .map(|event| lines.line(event))
+        .collect();
+        assert_eq!(shown[0], "03:04:00             run.started\n");
+        assert!(shown[1].starts_with("-- 2026-01-02, boot attempt 00000000-0000"), "{}", shown[1]);
+        assert!(shown[1].ends_with("03:04:05    +0.000s  dhcp.offered           r\n"), "{}", shown[1]);
+        assert_eq!(shown[2], "03:04:05    +0.052s  dhcp.leased            r\n");
+        assert!(shown[3].contains("+74.3s"), "{}", shown[3]);
+        assert!(shown[4].contains("boot attempt") && shown[4].contains("+0.000s"), "{}", shown[4]);
+        assert!(!shown[5].contains("boot attempt"), "{}", shown[5]);
+    }
+
+    #[test]
+    fn times_are_as_exact_as_they_are_useful() {
+        assert_eq!(delta(52), "+0.052s");
+        assert_eq!(delta(74_300), "+74.3s");
+        assert_eq!(delta(725_000), "+12m05s");
+        assert_eq!(delta(-1500), "-1.500s");
+    }
+}

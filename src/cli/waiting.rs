@@ -1,0 +1,181 @@
+//! `wait REF --for status.state=complete`: until a field has a value, or cannot get it any more.
+//!
+//! The event stream says when to look; nothing is polled.
+
+use std::str::FromStr;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::cli::columns::text;
+use crate::cli::command::WaitArgs;
+use crate::cli::nouns::{name_of, object_path, subject_of};
+use crate::cli::objects::Noun;
+use crate::cli::sets::value_at;
+use crate::client::{EventFilter, ObjectPath};
+use crate::model::Kind;
+
+/// A field, and the value that is waited for (or that is to go).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    field: String,
+    value: String,
+    wanted: Wanted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Equal,
+    Other,
+}
+
+impl FromStr for Goal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (field, value) = text.split_once('=').ok_or("write it like status.state=complete")?;
+        let (field, wanted) = match field.strip_suffix('!') {
+            Some(field) => (field, Wanted::Other),
+            None => (field, Wanted::Equal),
+        };
+        if field.is_empty() {
+            return Err("a field stands before the `=`".to_owned());
+        }
+        Ok(Goal { field: field.to_owned(), value: value.to_owned(), wanted })
+    }
+}
+
+/// How it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Standing {
+    Reached,
+    /// Without somebody's help it will not come to that, and this is why.
+    Stuck(String),
+    Open,
+}
+
+impl Goal {
+    /// A field that is not there counts as empty.
+    fn standing(&self, kind: Kind, view: &Value) -> Standing {
+        if kind == Kind::Artifact && self.field.starts_with("status.") && is_of_another_path(view) {
+            return Standing::Open;
+        }
+        let present = value_at(view, &self.field).map(text).unwrap_or_default();
+        if (present == self.value) == (self.wanted == Wanted::Equal) {
+            return Standing::Reached;
+        }
+        stuck(kind, view).map_or(Standing::Open, Standing::Stuck)
+    }
+}
+
+/// The server has not looked yet at what the artifact now names.
+fn is_of_another_path(artifact: &Value) -> bool {
+    value_at(artifact, "status.read_path") != artifact.get("path")
+}
+
+/// States that an object does not leave by itself, with the reason.
+fn stuck(kind: Kind, view: &Value) -> Option<String> {
+    let (state, states): (_, &[&str]) = match kind {
+        Kind::Machine => ("status.state", &["failed", "held"]),
+        Kind::Artifact => ("status.state", &["failed", "missing"]),
+        Kind::Job => ("state", &["finished", "failed", "cancelled", "lost", "incomplete"]),
+        _ => return None,
+    };
+    let state = value_at(view, state).and_then(Value::as_str).filter(|state| states.contains(state))?;
+    let reason = ["status.reason", "reason"].iter().find_map(|path| value_at(view, path));
+    let reason = reason.map(text).filter(|reason| !reason.is_empty());
+    Some(format!("it is {state}: {}", reason.as_deref().unwrap_or("the reason is not known")))
+}
+
+/// Waits as told and prints the object if asked to.
+///
+/// # Errors
+/// The time is up, or the object is in a state that it does not leave by itself.
+pub async fn wait(noun: &Noun, args: WaitArgs) -> Result<()> {
+    let path = object_path(noun.kind, &args.reference)?;
+    let view = until(noun, &path, &args).await?;
+    args.output.output.map_or(Ok(()), |format| noun.print_one(&view, format))
+}
+
+/// As [`wait`]; the object when it was so.
+///
+/// # Errors
+/// As [`wait`].
+pub async fn until(noun: &Noun, path: &ObjectPath, args: &WaitArgs) -> Result<Value> {
+    let mut last = Value::Null;
+    let reached = timeout(args.timeout, watch(noun, (path, &args.goal), &mut last)).await;
+    reached.unwrap_or_else(|_| {
+        let (name, goal) = (name_of(noun.kind, &last), &args.goal);
+        let present = value_at(&last, &goal.field).map(text).unwrap_or_default();
+        let reason = value_at(&last, "status.reason").map(text).filter(|reason| !reason.is_empty());
+        let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+        let word = if goal.wanted == Wanted::Equal { "not " } else { "still " };
+        Err(anyhow!(
+            "{} {name}: the time is up and {} is {word}{}: it is {present}{reason}",
+            noun.kind,
+            goal.field,
+            goal.value
+        ))
+    })
+}
+
+async fn watch(noun: &Noun, (path, goal): (&ObjectPath, &Goal), last: &mut Value) -> Result<Value> {
+    *last = noun.client.get(path).await?;
+    let subject = EventFilter::subject(subject_of(noun.kind, last));
+    let mut stream = noun.client.follow(subject, None).await?;
+    loop {
+        // Looked at after the stream is open, so that no change falls in between.
+        *last = noun.client.get(path).await.with_context(|| format!("looking at the {}", noun.kind))?;
+        match goal.standing(noun.kind, last) {
+            Standing::Reached => return Ok(last.take()),
+            Standing::Stuck(why) => bail!("{} {}: {why}", noun.kind, name_of(noun.kind, last)),
+            Standing::Open => stream.next().await?,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn standing(goal: &str, state: &str) -> Standing {
+        let view = json!({"name": "web1", "status": {"state": state, "reason": "no disk"}});
+        goal.parse::<Goal>().unwrap().standing(Kind::Machine, &view)
+    }
+
+    #[test]
+    fn a_goal_is_reached_open_or_out_of_reach() {
+        assert_eq!(standing("status.state=complete", "complete"), Standing::Reached);
+        assert_eq!(standing("status.state=complete", "running"), Standing::Open);
+        let stuck = Standing::Stuck("it is failed: no disk".to_owned());
+        assert_eq!(standing("status.state=complete", "failed"), stuck);
+        assert_eq!(standing("status.state=failed", "failed"), Standing::Reached);
+        assert_eq!(standing("status.state!=running", "running"), Standing::Open);
+        assert_eq!(standing("status.state!=running", "complete"), Standing::Reached);
+        assert_eq!(standing("status.stage=", "running"), Standing::Reached);
+    }
+
+    #[test]
+    fn an_artifact_is_ready_only_for_the_path_that_was_read() {
+        let goal: Goal = "status.state=ready".parse().unwrap();
+        let view = |state: &str, read: &str| {
+            json!({"name": "a", "path": "/new", "status": {
+            "state": state, "read_path": read, "reason": "gone"}})
+        };
+        assert_eq!(goal.standing(Kind::Artifact, &view("ready", "/old")), Standing::Open);
+        assert_eq!(goal.standing(Kind::Artifact, &view("missing", "")), Standing::Open);
+        assert_eq!(goal.standing(Kind::Artifact, &view("ready", "/new")), Standing::Reached);
+        let stuck = Standing::Stuck("it is missing: gone".to_owned());
+        assert_eq!(goal.standing(Kind::Artifact, &view("missing", "/new")), stuck);
+    }
+
+    #[test]
+    fn a_goal_is_a_field_and_a_value() {
+        assert!("status.state".parse::<Goal>().is_err());
+        assert!("=complete".parse::<Goal>().is_err());
+        assert!("!=complete".parse::<Goal>().is_err());
+    }
+}

@@ -1,0 +1,73 @@
+//! The calls of an agent: ask for work, say how it goes, send the log.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::client::{Client, Error};
+use crate::model::{AgentReport, JobOffer, JobReport, LogEnd, TokenGrant};
+
+/// When to ask again if the server does not say.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Longest pause a server can ask for.
+const ASK_AGAIN_MAX: Duration = Duration::from_secs(3600);
+/// How much longer than the wait it asked for a long poll may take.
+const POLL_MARGIN: Duration = Duration::from_secs(30);
+
+/// What there is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    Offer(JobOffer),
+    /// Nothing now.
+    Nothing {
+        ask_again_after: Duration,
+    },
+}
+
+impl Client {
+    /// Asks for work; the server may hold the answer back for as long as the report says.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn next_job(&self, machine: Uuid, report: &AgentReport) -> Result<Work, Error> {
+        let request = self.request(Method::POST, &format!("/machines/{machine}/jobs/next")).json(report);
+        let within = Duration::from_secs(report.wait_seconds.into()) + POLL_MARGIN;
+        let answer = self.send(request.timeout(within)).await?;
+        if answer.response.status() != StatusCode::NO_CONTENT {
+            return answer.json().await.map(Work::Offer);
+        }
+        let seconds =
+            answer.response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let ask_again_after = seconds.map_or(ASK_AGAIN_AFTER, Duration::from_secs).min(ASK_AGAIN_MAX);
+        Ok(Work::Nothing { ask_again_after })
+    }
+
+    /// Says that a job runs, or how it ended. The job as it is then.
+    ///
+    /// # Errors
+    /// What the server or the network says; 409 for a job that is in another state than expected.
+    pub async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<Value, Error> {
+        self.fetch(self.request(Method::PATCH, &format!("/jobs/{job}")).json(report)).await
+    }
+
+    /// Sends a piece of a job's log. Sending the same piece at the same offset again changes nothing. How long
+    /// the log is then, and how the job stands.
+    ///
+    /// # Errors
+    /// What the server or the network says; 409 for an offset beyond what the server has.
+    pub async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, Error> {
+        let request = self.request(Method::PUT, &format!("/jobs/{job}/log")).query(&[("offset", offset)]);
+        self.fetch(request.header(CONTENT_TYPE, "application/octet-stream").body(piece)).await
+    }
+
+    /// A fresh token for the machine's agent, in exchange for one that still holds.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn renew_token(&self, machine: Uuid) -> Result<TokenGrant, Error> {
+        self.fetch(self.request(Method::POST, &format!("/machines/{machine}/token"))).await
+    }
+}

@@ -1,0 +1,118 @@
+//! What can go wrong between a client and its server, said so that a person knows what was tried.
+
+use serde::Deserialize;
+
+use crate::client::Fingerprint;
+use crate::model::Problem;
+
+/// Why a call did not succeed. What to do about it depends on who called: a person, an agent, a test.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection, or it broke.
+    #[error("cannot reach {url}: {reason} (tried {request})")]
+    Unreachable { url: String, request: String, reason: String },
+    /// The server was reached and did not answer in time.
+    #[error("{url} did not answer in time (tried {request})")]
+    TimedOut { url: String, request: String },
+    /// The server has another certificate than the one that is trusted.
+    #[error(
+        "the certificate of {url} is not the one that is trusted\n  trusted: {expected}\n  shown:   {seen}"
+    )]
+    OtherCertificate { url: String, expected: Fingerprint, seen: Fingerprint },
+    /// The server said no.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// An answer that is not one of this API's.
+    #[error("{request}: {what}")]
+    Unexpected { request: String, what: String },
+    /// What was to be sent cannot be.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Error {
+    /// The HTTP status of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Error::Refused(refusal) => Some(refusal.status),
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may go well a little later: the network, or a server that is busy or restarts.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } | Error::TimedOut { .. } => true,
+            Error::Refused(refusal) => matches!(refusal.status, 429 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
+}
+
+/// A refusal as the server explains it (problem details, RFC 9457).
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Refusal {
+    pub status: u16,
+    pub title: String,
+    pub detail: String,
+    /// Every fault, with a JSON pointer into what was sent.
+    pub problems: Vec<Problem>,
+    pub request_id: String,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let title = if self.title.is_empty() { "the server refused" } else { &self.title };
+        let problems: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
+        // The detail often has the problems in it; several are easier to read on lines of their own.
+        let is_said = problems.iter().all(|problem| self.detail.contains(problem));
+        match (self.detail.as_str(), problems.len()) {
+            ("", _) => write!(f, "{title}")?,
+            (_, 2..) if is_said => write!(f, "{title}")?,
+            (detail, _) => write!(f, "{title}: {detail}")?,
+        }
+        for problem in problems.iter().filter(|_| !is_said || problems.len() > 1) {
+            write!(f, "\n  {problem}")?;
+        }
+        match (self.status, self.request_id.as_str()) {
+            // What only the server's log explains.
+            (500.., id) if !id.is_empty() => write!(f, "\n  the server's log has more at request {id}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The innermost cause of a transport error: the part that a person can act on.
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_shows_every_problem_with_its_pointer() {
+        let body = json!({
+            "type": "urn:x", "title": "Unprocessable Content", "status": 422, "request_id": "r1",
+            "detail": "the machine is not valid",
+            "problems": [{"pointer": "/macs/0", "message": "not a MAC address"},
+                         {"pointer": "", "message": "`name` is missing"}],
+        });
+        let refusal: Refusal = serde_json::from_value(body).unwrap();
+        let said = "Unprocessable Content: the machine is not valid\n  /macs/0: not a MAC address\n  \
+                    `name` is missing";
+        assert_eq!(refusal.to_string(), said);
+        let again =
+            Refusal { detail: format!("2 at fault: {}; `name` is missing", refusal.problems[0]), ..refusal };
+        let said = "Unprocessable Content\n  /macs/0: not a MAC address\n  `name` is missing";
+        assert_eq!(again.to_string(), said);
+    }
+}

@@ -1,0 +1,247 @@
+//! One server over HTTPS: requests, answers, refusals. What is asked for is in the modules beside it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder, Response, Url};
+use serde::de::DeserializeOwned;
+
+use crate::client::error::innermost;
+use crate::client::pin::Pin;
+use crate::client::{Error, Fingerprint, Refusal};
+
+/// Largest answer that is read whole, in bytes.
+const BODY_BYTES_MAX: usize = 64 << 20;
+/// Longest part of a foreign error page that is shown, in characters.
+const FOREIGN_TEXT_MAX: usize = 300;
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long an ordinary call may take. Streams and long polls have times of their own.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const IDLE_CONNECTIONS_MAX: usize = 8;
+
+/// A bearer token. It is never shown, not even for debugging.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The token itself, for a header or a file that only its owner can read.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl FromStr for Token {
+    type Err = String;
+
+    /// White space around it (the end of a line in a file) does not belong to it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(Token(text.to_owned())),
+            false => Err("a token is printable ASCII without blanks".to_owned()),
+        }
+    }
+}
+
+/// Which server to talk to, and as whom.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `https://HOST:PORT`.
+    pub url: String,
+    /// The certificate that is trusted.
+    pub fingerprint: Fingerprint,
+    pub token: Option<Token>,
+}
+
+/// The address of a server: `https://HOST:PORT` and nothing after it.
+#[derive(Clone, Debug)]
+pub(crate) struct Base(String);
+
+impl Base {
+    pub(crate) fn root(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+}
+
+impl FromStr for Base {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong = |why: &str| Error::Invalid(format!("`{text}` is not a server's URL: {why}"));
+        let url: Url = text.parse().map_err(|_| wrong("write it like https://10.0.0.1:8443"))?;
+        if url.scheme() != "https" || !url.has_host() {
+            return Err(wrong("it begins with https://, the API is never without TLS"));
+        }
+        let rest = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
+        if rest || !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("nothing but host and port stands in it"));
+        }
+        Ok(Base(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+/// A caller of one server. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Base,
+    token: Option<Token>,
+    pin: Arc<Pin>,
+}
+
+impl Client {
+    /// Makes a client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a URL that is not `https://HOST:PORT`.
+    pub fn new(target: &Target) -> Result<Self, Error> {
+        let base: Base = target.url.parse()?;
+        let pin = Pin::new(Some(target.fingerprint));
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(pin.tls()?)
+            .connect_timeout(CONNECT_WITHIN)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("metalwright/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Error::Invalid(format!("no HTTP client: {}", innermost(&error))))?;
+        Ok(Client { http, base, token: target.token.clone(), pin })
+    }
+
+    /// The same server with another token: an agent's, when it was renewed.
+    pub fn with_token(&self, token: Token) -> Self {
+        Client { token: Some(token), ..self.clone() }
+    }
+
+    /// A request below `/api/v1`; `path` begins with a slash and is encoded already.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = self.base.root(&format!("/api/v1{path}"));
+        let request = self.http.request(method, url).timeout(ANSWER_WITHIN);
+        match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        }
+    }
+
+    /// Sends a request and turns everything but success into an error.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
+        let unsendable = |error: reqwest::Error| Error::Invalid(innermost(&error));
+        let request = request.build().map_err(unsendable)?;
+        let about = format!("{} {}", request.method(), request.url().path());
+        let sent = self.http.execute(request).await;
+        let response = sent.map_err(|error| self.failure(&about, &error))?;
+        let answer = Answer { response, about, base: self.base.clone() };
+        if answer.response.status().is_success() { Ok(answer) } else { Err(answer.refusal().await) }
+    }
+
+    /// Sends a request and reads the answer as JSON.
+    pub(crate) async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+        self.send(request).await?.json().await
+    }
+
+    fn failure(&self, about: &str, error: &reqwest::Error) -> Error {
+        match self.pin.mismatch() {
+            Some((expected, seen)) => Error::OtherCertificate { url: self.base.0.clone(), expected, seen },
+            None => transport_error(&self.base, about, error),
+        }
+    }
+}
+
+/// An answer of the server, its body still to be read.
+pub(crate) struct Answer {
+    pub(crate) response: Response,
+    about: String,
+    base: Base,
+}
+
+impl Answer {
+    /// The whole body.
+    pub(crate) async fn bytes(self) -> Result<Vec<u8>, Error> {
+        let (base, about) = (self.base, self.about);
+        let mut chunks = self.response.bytes_stream();
+        let mut body = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk: Bytes = chunk.map_err(|error| transport_error(&base, &about, &error))?;
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                let what = format!("the answer is longer than {BODY_BYTES_MAX} bytes");
+                return Err(Error::Unexpected { request: about, what });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
+        let request = self.about.clone();
+        let body = self.bytes().await?;
+        serde_json::from_slice(&body).map_err(|error| Error::Unexpected {
+            request,
+            what: format!("the answer does not read as what this version expects: {error}"),
+        })
+    }
+
+    /// What an answer that is no success says.
+    async fn refusal(self) -> Error {
+        let (status, request) = (self.response.status(), self.about.clone());
+        let kind = self.response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let is_problem = kind.is_some_and(|kind| kind.contains("json"));
+        let body = match self.bytes().await {
+            Ok(body) => body,
+            Err(error) => return error,
+        };
+        match serde_json::from_slice::<Refusal>(&body) {
+            Ok(refusal) if is_problem => {
+                Error::Refused(Box::new(Refusal { status: status.as_u16(), ..refusal }))
+            }
+            _ => {
+                let text: String = String::from_utf8_lossy(&body).chars().take(FOREIGN_TEXT_MAX).collect();
+                let what = format!("{status}, and not from a Metalwright server: {}", text.trim());
+                Error::Unexpected { request, what }
+            }
+        }
+    }
+}
+
+pub(crate) fn transport_error(base: &Base, about: &str, error: &reqwest::Error) -> Error {
+    let (url, request) = (base.0.clone(), about.to_owned());
+    match error.is_timeout() && !error.is_connect() {
+        true => Error::TimedOut { url, request },
+        false => Error::Unreachable { url, request, reason: innermost(error) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_https_with_host_and_port_and_nothing_else() {
+        for good in ["https://10.0.0.1:8443", "https://boot.example/", "https://[::1]:8443"] {
+            assert!(good.parse::<Base>().is_ok(), "{good}");
+        }
+        for wrong in ["http://10.0.0.1", "10.0.0.1:8443", "https://u:p@h", "https://h/api/v1", "https://h?x"]
+        {
+            let error = wrong.parse::<Base>().unwrap_err().to_string();
+            assert!(error.contains("is not a server's URL"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_shown_by_debugging() {
+        let token: Token = " secret\n".parse().unwrap();
+        assert_eq!(token.reveal(), "secret");
+        assert!(!format!("{token:?}").contains("secret"));
+        assert!("two words".parse::<Token>().is_err());
+    }
+}

@@ -1,0 +1,148 @@
+//! What can be done with a machine, and what can be seen of it.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::client::{Client, Error, EventPage, ObjectPath, PageOf};
+
+/// The verbs of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Start,
+    Pause,
+    Resume,
+    Retry,
+    Cancel,
+    Arm,
+    Disarm,
+}
+
+impl Action {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Start => "start",
+            Action::Pause => "pause",
+            Action::Resume => "resume",
+            Action::Retry => "retry",
+            Action::Cancel => "cancel",
+            Action::Arm => "arm",
+            Action::Disarm => "disarm",
+        }
+    }
+}
+
+/// Whose boot is to be explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExplainOf {
+    Mac,
+    Machine,
+    Address,
+}
+
+impl ExplainOf {
+    fn as_str(self) -> &'static str {
+        match self {
+            ExplainOf::Mac => "mac",
+            ExplainOf::Machine => "machine",
+            ExplainOf::Address => "address",
+        }
+    }
+}
+
+/// What a machine would boot now, and the rules that were looked at.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Explanation {
+    /// `local_disk`, `netboot`, `screen`, `ignore`.
+    pub verdict: String,
+    #[serde(default)]
+    pub bootenv: Option<String>,
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// What the one thing that was asked for gets: `loader`, `local_script`, `deny` …
+    pub answer: String,
+    pub trace: Vec<RuleLine>,
+}
+
+/// One rule, in the order they were looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RuleLine {
+    pub rule: String,
+    /// Whether it settled the matter.
+    pub matched: bool,
+    pub detail: String,
+}
+
+/// A piece of a job's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogPiece {
+    pub bytes: Vec<u8>,
+    /// Where the next piece begins.
+    pub end: u64,
+}
+
+impl Client {
+    /// Does `action`; `details` is its body: `{"workflow": "install-debian-12"}` or `{}`. The machine as it is then.
+    ///
+    /// # Errors
+    /// What the server or the network says; 409 with the reason when it cannot be done now.
+    pub async fn act(&self, machine: &ObjectPath, action: Action, details: &Value) -> Result<Value, Error> {
+        let path = machine.with(&format!("/actions/{}", action.as_str()));
+        self.fetch(self.request(Method::POST, &path).json(details)).await
+    }
+
+    /// One page of a machine's timeline, oldest first.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn timeline(&self, machine: &ObjectPath, page: PageOf) -> Result<EventPage, Error> {
+        self.fetch(self.request(Method::GET, &machine.with("/timeline")).query(&page.terms())).await
+    }
+
+    /// What a machine would boot now, and why.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn explain(&self, of: ExplainOf, what: &str) -> Result<Value, Error> {
+        self.fetch(self.request(Method::GET, "/explain").query(&[(of.as_str(), what)])).await
+    }
+
+    /// Every path that a machine may fetch now.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn files(&self, machine: &ObjectPath) -> Result<Value, Error> {
+        self.fetch(self.request(Method::GET, &machine.with("/files"))).await
+    }
+
+    /// The values of all params of a machine, with the level that each comes from.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn params(&self, machine: &ObjectPath) -> Result<Value, Error> {
+        let request = self.request(Method::GET, &machine.with("/params")).query(&[("aggregate", "true")]);
+        self.fetch(request).await
+    }
+
+    /// A document as the machine would get it; secrets are not in it.
+    ///
+    /// # Errors
+    /// What the server or the network says; 422 with template, line and column.
+    pub async fn render(&self, machine: &str, file: String) -> Result<Value, Error> {
+        let body = json!({"machine": machine, "file": file});
+        self.fetch(self.request(Method::POST, "/render").json(&body)).await
+    }
+
+    /// A job's log from a byte on; empty at its end.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn log(&self, job: Uuid, offset: u64) -> Result<LogPiece, Error> {
+        let request = self.request(Method::GET, &format!("/jobs/{job}/log"));
+        let request = request.query(&[("offset", offset)]);
+        let bytes = self.send(request).await?.bytes().await?;
+        let end = offset.saturating_add(bytes.len() as u64);
+        Ok(LogPiece { bytes, end })
+    }
+}

@@ -1,0 +1,183 @@
+//! The calls that every noun has: list, get, create, replace, patch, delete.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{CONTENT_TYPE, IF_MATCH};
+use reqwest::{Method, RequestBuilder};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::client::{Client, Error};
+use crate::model::Kind;
+
+/// What stands in one part of a path as it is.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+/// Objects the server puts on one page at most.
+const PAGE_ITEMS_MAX: usize = 1000;
+/// Most pages of one list.
+const PAGES_MAX: usize = 10_000;
+
+/// One object of one kind, as a URL names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectPath {
+    pub kind: Kind,
+    path: String,
+}
+
+impl ObjectPath {
+    /// `reference` is a key (an id, a name, an address) or `index:value` (`name:web1`, `mac:52:54:…`).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a reference that no URL can carry.
+    pub fn new(kind: Kind, reference: &str) -> Result<Self, Error> {
+        if matches!(reference, "" | "." | "..") {
+            return Err(Error::Invalid(format!("`{reference}` names no {kind}")));
+        }
+        let path = format!("/{}/{}", kind.plural(), utf8_percent_encode(reference, SEGMENT));
+        Ok(ObjectPath { kind, path })
+    }
+
+    /// Its path below `/api/v1`, with what hangs on it: `/actions/start`.
+    pub(crate) fn with(&self, rest: &str) -> String {
+        format!("{}{rest}", self.path)
+    }
+}
+
+/// What to ask of a list.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    /// Filters, `sort`, `fields`, as the API has them: `("status.state[ne]", "failed")`.
+    pub terms: Vec<(String, String)>,
+    /// Most objects to bring; none brings all.
+    pub limit: Option<usize>,
+}
+
+/// A list, whole or up to the limit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct List {
+    pub items: Vec<Value>,
+    /// How many there are on the server.
+    pub total: u64,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Value>,
+    #[serde(default)]
+    next: Option<String>,
+    #[serde(default)]
+    total: u64,
+}
+
+impl Client {
+    /// A list; pages are followed to the end or to the limit.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn list(&self, kind: Kind, query: &ListQuery) -> Result<List, Error> {
+        let mut list = List::default();
+        let mut cursor: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let wanted = query.limit.map_or(PAGE_ITEMS_MAX, |limit| limit.saturating_sub(list.items.len()));
+            let request = self.request(Method::GET, &format!("/{}", kind.plural())).query(&query.terms);
+            let request = request.query(&[("limit", wanted.clamp(1, PAGE_ITEMS_MAX).to_string())]);
+            let request = request.query(&cursor.iter().map(|cursor| ("cursor", cursor)).collect::<Vec<_>>());
+            let page: Page = self.fetch(request).await?;
+            list.total = page.total;
+            list.items.extend(page.items);
+            let full = query.limit.is_some_and(|limit| list.items.len() >= limit);
+            match page.next {
+                Some(next) if !full && cursor.as_ref() != Some(&next) => cursor = Some(next),
+                _ => break,
+            }
+        }
+        list.items.truncate(query.limit.unwrap_or(usize::MAX));
+        Ok(list)
+    }
+
+    /// One object as readers see it.
+    ///
+    /// # Errors
+    /// What the server or the network says; 404 where it is not.
+    pub async fn get(&self, object: &ObjectPath) -> Result<Value, Error> {
+        self.fetch(self.request(Method::GET, &object.path)).await
+    }
+
+    /// One object, or nothing where there is none.
+    ///
+    /// # Errors
+    /// As [`Client::get`], without the 404.
+    pub async fn find(&self, object: &ObjectPath) -> Result<Option<Value>, Error> {
+        match self.get(object).await {
+            Err(error) if error.status() == Some(404) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Creates an object and returns it as it was stored.
+    ///
+    /// # Errors
+    /// What the server or the network says; 422 with every problem, 409 naming who has what is taken.
+    pub async fn create(&self, kind: Kind, body: &Value) -> Result<Value, Error> {
+        self.fetch(self.request(Method::POST, &format!("/{}", kind.plural())).json(body)).await
+    }
+
+    /// Replaces an object; with a revision only if that is still the present one (else 412).
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn replace(
+        &self,
+        object: &ObjectPath,
+        body: &Value,
+        revision: Option<u64>,
+    ) -> Result<Value, Error> {
+        let request = self.request(Method::PUT, &object.path).json(body);
+        self.fetch(if_match(request, revision)).await
+    }
+
+    /// Changes an object by a JSON Merge Patch (RFC 7396).
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn patch(
+        &self,
+        object: &ObjectPath,
+        merge: &Value,
+        revision: Option<u64>,
+    ) -> Result<Value, Error> {
+        let request = self.request(Method::PATCH, &object.path).body(merge.to_string());
+        let request = request.header(CONTENT_TYPE, "application/merge-patch+json");
+        self.fetch(if_match(request, revision)).await
+    }
+
+    /// Deletes an object.
+    ///
+    /// # Errors
+    /// What the server or the network says; 409 naming who refers to it.
+    pub async fn delete(&self, object: &ObjectPath) -> Result<(), Error> {
+        self.send(self.request(Method::DELETE, &object.path)).await.map(|_| ())
+    }
+}
+
+fn if_match(request: RequestBuilder, revision: Option<u64>) -> RequestBuilder {
+    match revision {
+        Some(revision) => request.header(IF_MATCH, format!("\"{revision}\"")),
+        None => request,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_one_part_of_the_path() {
+        let path = |reference: &str| ObjectPath::new(Kind::Template, reference).unwrap().path;
+        assert_eq!(path("kickstart/base.ks"), "/templates/kickstart%2Fbase.ks");
+        assert_eq!(path("mac:52:54:00:aa:00:01"), "/templates/mac:52:54:00:aa:00:01");
+        assert_eq!(path("a?b#c%20"), "/templates/a%3Fb%23c%2520");
+        for none in ["", ".", ".."] {
+            assert!(ObjectPath::new(Kind::Machine, none).is_err());
+        }
+    }
+}
