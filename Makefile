@@ -7,7 +7,7 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check
+.PHONY: run build test deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -45,6 +45,9 @@ net: ## the real program and the system's own clients in network namespaces (roo
 
 qemu: ## real firmware and the real Debian installer under QEMU (root)
 	$(CARGO) test --locked --test it qemu:: -- --nocapture
+
+bench: ## the performance table of the README, from the release build (minutes; not a test)
+	$(CARGO) bench --locked --bench machines
 
 openapi: build ## write openapi.yaml from the code
 	$(PROGRAM) openapi > openapi.yaml

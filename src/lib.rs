@@ -15,6 +15,7 @@ pub mod model;
 pub mod proto;
 pub mod render;
 pub mod server;
+pub mod simulate;
 pub mod store;
 pub mod telemetry;
 pub mod tftp;

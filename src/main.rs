@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use metalwright::agent::{self, AgentArgs};
 use metalwright::cli::{self, ClientCommand};
 use metalwright::config::{Config, Flags, LogFormat};
+use metalwright::simulate;
 
 /// From power-on to an installed machine: DHCP, TFTP, HTTP boot, rendered answer files, workflows.
 #[derive(Parser)]
@@ -21,6 +22,8 @@ enum Command {
     Serve(Flags),
     /// Run jobs on this machine.
     Agent(AgentArgs),
+    /// Play machines against a server, without any metal.
+    Simulate(Box<simulate::Options>),
     #[command(flatten)]
     Client(ClientCommand),
     /// Print the API's description (OpenAPI 3.1).
@@ -45,6 +48,13 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Agent(args) => {
             metalwright::telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;
             tokio::runtime::Runtime::new()?.block_on(agent::start(args))
+        }
+        Command::Simulate(options) => {
+            let mut out = std::io::stdout();
+            let played = simulate::run(*options, &mut out);
+            let summary = tokio::runtime::Runtime::new()?.block_on(played)?;
+            anyhow::ensure!(summary.failed() == 0, "{} machines failed", summary.failed());
+            Ok(())
         }
         Command::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
         Command::Openapi => cli::print(&metalwright::api::openapi()),

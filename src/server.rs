@@ -75,10 +75,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     });
     desk.open(Arc::clone(&app));
     fill(&app, &data).await?;
-    data.write_endpoint(&endpoints)?;
+    let ready = ready(&config, &sockets, &endpoints, &data)?;
+    data.write_endpoint(&endpoints, &ready)?;
     tell_what_is_off(&config, &app);
+    let ready = serde_json::to_string(&ready)?;
 
-    let ready = ready_line(&config, &sockets, &endpoints, &data)?;
     let mut services = Services::new();
     services.start(&app, sockets, certificate.tls().await?)?;
     println!("{ready}");
@@ -192,25 +193,28 @@ struct Ready<'a> {
     boot_http: Option<String>,
     tftp: Option<String>,
     dhcp: &'a [String],
+    dhcp_port: Option<u16>,
     data: &'a std::path::Path,
 }
 
-fn ready_line(
-    config: &Config,
+fn ready<'a>(
+    config: &'a Config,
     sockets: &Sockets,
     endpoints: &Endpoints,
-    data: &DataDir,
-) -> anyhow::Result<String> {
+    data: &'a DataDir,
+) -> anyhow::Result<Ready<'a>> {
+    let dhcp_port = sockets.dhcp.as_ref().map(dhcp::service::Service::local_port).transpose()?;
     let tftp = sockets.tftp.as_ref().map(tftp::Service::local_addr).transpose()?;
     let http = sockets.boot_http.as_ref().map(TcpListener::local_addr).transpose()?;
-    Ok(serde_json::to_string(&Ready {
+    Ok(Ready {
         event: "ready",
         api: endpoints.api.map(|address| format!("https://{address}")),
         boot_http: http.map(|address| format!("http://{address}")),
         tftp: tftp.map(|address| address.to_string()),
         dhcp: &config.dhcp_interfaces,
+        dhcp_port,
         data: data.path(),
-    })?)
+    })
 }
 
 /// Everything that runs until the server stops.

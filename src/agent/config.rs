@@ -89,8 +89,8 @@ pub struct AgentConfig {
     pub machine: Uuid,
     /// The newest token that is known: the one an earlier life was given, or the one that was written.
     pub token: String,
-    /// The one that was written by hand or by an installer.
-    pub written_token: String,
+    /// The token that was written; the newest one is kept beside it.
+    pub written: String,
     pub environment: Environment,
     pub state_dir: PathBuf,
     pub manner: Manner,
@@ -119,6 +119,7 @@ impl AgentConfig {
         let state_dir = args.state_dir.or(file.state_dir).unwrap_or_else(|| STATE_DIR.into());
         let written = args.token.or(file.token);
         let token = kept_token(&state_dir, written.as_deref()).or_else(|| written.clone());
+        let token = token.ok_or_else(needs("a token", "`token` in the file, or METALWRIGHT_TOKEN"))?;
         let allowed = args.allow_power || file.allow_power;
         Ok(AgentConfig {
             server: args
@@ -130,8 +131,8 @@ impl AgentConfig {
                 .or(file.fingerprint)
                 .ok_or_else(needs("the server's fingerprint", "--fingerprint HEX"))?,
             machine: args.machine.or(file.machine).ok_or_else(needs("its machine", "--machine ID"))?,
-            written_token: written.clone().unwrap_or_default(),
-            token: token.ok_or_else(needs("a token", "`token` in the file, or METALWRIGHT_TOKEN"))?,
+            written: written.unwrap_or_else(|| token.clone()),
+            token,
             environment: args.environment.or(file.environment).unwrap_or(Place::Installed).into(),
             state_dir,
             manner: Manner {
@@ -157,7 +158,7 @@ fn read(path: &Path) -> std::io::Result<String> {
 /// A renewed token, with the one it came from: when another one was written since, that counts.
 fn kept_token(state_dir: &Path, written: Option<&str>) -> Option<String> {
     let kept = read(&state_dir.join("token")).ok()?;
-    let (from, token) = kept.trim_end().split_once('\n')?;
+    let (from, token) = kept.trim().split_once('\n')?;
     (written.is_none() || written == Some(from)).then(|| token.to_owned())
 }
 

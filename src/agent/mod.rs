@@ -32,7 +32,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// What keeps it from starting, or why the server does not want it.
 pub async fn start(args: AgentArgs) -> anyhow::Result<()> {
     let config = AgentConfig::load(args)?;
-    let server = Remote::new(&config).map_err(anyhow::Error::msg)?;
+    let server = Remote::new(&config)?;
     let boot = std::fs::read_to_string(BOOT_ID)?.trim().to_owned();
     let AgentConfig { environment, state_dir, manner, .. } = config;
     let agent = Agent { environment, boot, state_dir, manner };

@@ -1,65 +1,52 @@
-//! The server as the client sees it: calls, with troubles sorted by what an agent can do about them.
+//! The server as the agent reaches it: through the API, with a token that is renewed on the way.
 
-use std::sync::{PoisonError, RwLock};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
 use crate::agent::config::{AgentConfig, keep_token};
 use crate::agent::run::{Asked, Server};
 use crate::agent::step::Trouble;
-use crate::client::{Client, Error, Target, Work};
+use crate::client::{self, Client, Fingerprint, Target, Token, Work};
 use crate::model::{AgentReport, JobReport, LogEnd, TokenGrant};
 
-/// The agent's own server.
+/// A server and the machine that talks to it.
+#[derive(Debug)]
 pub struct Remote {
-    client: RwLock<Client>,
-    config: AgentConfig,
+    machine: Uuid,
+    client: Mutex<Client>,
+    /// Where the renewed token is kept, and the one that it goes back to.
+    kept: PathBuf,
+    written: String,
 }
 
 impl Remote {
-    /// Nothing is sent yet.
+    /// Makes the client; nothing is sent yet.
     ///
     /// # Errors
-    /// A URL, fingerprint or token that is none.
-    pub fn new(config: &AgentConfig) -> Result<Self, String> {
-        let target = Target {
-            url: config.server.clone(),
-            fingerprint: config.fingerprint.parse()?,
-            token: Some(config.token.parse()?),
-        };
-        let client = Client::new(&target).map_err(|error| error.to_string())?;
-        Ok(Remote { client: RwLock::new(client), config: config.clone() })
+    /// An address, fingerprint or token that cannot be one.
+    pub fn new(config: &AgentConfig) -> Result<Self, client::Error> {
+        let invalid = client::Error::Invalid;
+        let fingerprint: Fingerprint = config.fingerprint.parse().map_err(invalid)?;
+        let token: Token = config.token.parse().map_err(invalid)?;
+        let target = Target { url: config.server.clone(), fingerprint, token: Some(token) };
+        Ok(Remote {
+            machine: config.machine,
+            client: Mutex::new(Client::new(&target)?),
+            kept: config.state_dir.clone(),
+            written: config.written.clone(),
+        })
     }
 
     fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Goes on with a new token, and keeps it for the next start.
-    fn take(&self, grant: &TokenGrant) -> Result<(), Trouble> {
-        let token = grant.token.parse().map_err(Trouble::Refused)?;
-        let renewed = self.client().with_token(token);
-        *self.client.write().unwrap_or_else(PoisonError::into_inner) = renewed;
-        if let Err(error) = keep_token(&self.config.state_dir, &self.config.written_token, &grant.token) {
-            tracing::warn!(%error, "the renewed token cannot be kept for the next start");
-        }
-        Ok(())
-    }
-}
-
-/// A server that failed may do better later; one that refuses will not.
-fn trouble(error: Error) -> Trouble {
-    match error.status() {
-        Some(409) => Trouble::Conflict(error.to_string()),
-        Some(500..) => Trouble::Passing(error.to_string()),
-        _ if error.is_passing() => Trouble::Passing(error.to_string()),
-        _ => Trouble::Refused(error.to_string()),
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Server for Remote {
     async fn next_job(&self, report: &AgentReport) -> Result<Asked, Trouble> {
-        match self.client().next_job(self.config.machine, report).await.map_err(trouble)? {
+        match self.client().next_job(self.machine, report).await.map_err(trouble)? {
             Work::Offer(offer) => Ok(Asked::Offer(offer)),
             Work::Nothing { ask_again_after } => Ok(Asked::Nothing { ask_again_after }),
         }
@@ -74,8 +61,24 @@ impl Server for Remote {
     }
 
     async fn renew_token(&self) -> Result<TokenGrant, Trouble> {
-        let grant = self.client().renew_token(self.config.machine).await.map_err(trouble)?;
-        self.take(&grant)?;
+        let client = self.client();
+        let grant = client.renew_token(self.machine).await.map_err(trouble)?;
+        let token: Token = grant.token.parse().map_err(Trouble::Refused)?;
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client.with_token(token.clone());
+        if let Err(error) = keep_token(&self.kept, &self.written, token.reveal()) {
+            tracing::warn!(%error, "the renewed token cannot be kept");
+        }
         Ok(grant)
+    }
+}
+
+/// A server that fails may do better later; one that refuses will not.
+fn trouble(error: client::Error) -> Trouble {
+    let said = error.to_string();
+    match error.status() {
+        Some(409) => Trouble::Conflict(said),
+        Some(500..) => Trouble::Passing(said),
+        _ if error.is_passing() => Trouble::Passing(said),
+        _ => Trouble::Refused(said),
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::App;
 use super::boot::Gathered;
 use super::params::{self, Of, Sealed};
+use super::{App, artifacts};
 use crate::boot::capability;
 use crate::boot::namespace::ScriptKind;
 use crate::model::{BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
@@ -126,9 +126,20 @@ impl App {
         engine.render(&name, input, Limits::default())
     }
 
-    /// Renders every file of the bootenv, so that a fault is seen on the console before the kernel runs.
+    /// Opens the kernel and its initrds and renders every file of the bootenv, so that a fault is seen on the
+    /// console before the kernel runs.
     pub(super) fn rehearse_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
         let Some(bootenv) = &boot.bootenv else { return Ok(()) };
+        if let Some(files) = boot.files() {
+            let artifact = self.world().artifacts.get(&files.artifact).cloned();
+            let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
+                artifact.as_ref().is_none_or(|artifact| artifacts::open_file(&artifact.spec, path).is_err())
+            });
+            if let Some(path) = missing {
+                let message = format!("the artifact {} has no file {path} that can be read", files.artifact);
+                return Err(problem(&bootenv.spec.name, message));
+            }
+        }
         for file in &bootenv.spec.templates {
             self.render_document(boot, &Document::File(file.clone()), Sealed::Open)?;
         }

@@ -53,14 +53,15 @@ impl Client {
         self.fetch(self.request(Method::PATCH, &format!("/jobs/{job}")).json(report)).await
     }
 
-    /// Sends a piece of a job's log. Sending the same piece at the same offset again changes nothing. How long
-    /// the log is then, and how the job stands.
+    /// Sends a piece of a job's log, and returns where the next one begins. Sending the same piece at the
+    /// same offset again changes nothing.
     ///
     /// # Errors
     /// What the server or the network says; 409 for an offset beyond what the server has.
     pub async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, Error> {
         let request = self.request(Method::PUT, &format!("/jobs/{job}/log")).query(&[("offset", offset)]);
-        self.fetch(request.header(CONTENT_TYPE, "application/octet-stream").body(piece)).await
+        let request = request.header(CONTENT_TYPE, "application/octet-stream").body(piece);
+        self.fetch(request).await
     }
 
     /// A fresh token for the machine's agent, in exchange for one that still holds.

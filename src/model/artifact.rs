@@ -37,11 +37,15 @@ pub struct Artifact {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ArtifactState {
+    /// There is nothing at its path.
     #[default]
     Missing,
     Fetching,
+    /// Its files are being read.
     Extracting,
+    /// Its files are served.
     Ready,
+    /// Its files cannot be read.
     Failed,
 }
 

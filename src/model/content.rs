@@ -78,7 +78,8 @@ pub struct Stage {
     pub profiles: Vec<String>,
     #[serde(default)]
     pub required_params: Vec<String>,
-    /// How long the stage's boot may take before it has failed, in seconds.
+    /// How long its boot may take from the kernel on, and how long a task waits for an agent, before they
+    /// have failed, in seconds; an hour where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u32>,

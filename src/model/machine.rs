@@ -41,7 +41,7 @@ pub struct Machine {
     /// Values of params for this machine alone.
     #[serde(default)]
     pub params: BTreeMap<String, Value>,
-    /// A locked machine is not started, armed, changed or deleted until it is unlocked.
+    /// A locked machine is not started, resumed, retried, armed, changed or deleted until it is unlocked.
     #[serde(default)]
     pub locked: bool,
 }
@@ -54,7 +54,7 @@ fn default_arch() -> Arch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MachineState {
-    /// Known, and no workflow has been started.
+    /// Known; no workflow was started, or the last one was cancelled.
     #[default]
     Registered,
     /// Something outside has to happen next: a power-on, an agent that asks.
@@ -82,7 +82,7 @@ pub struct MachineStatus {
     pub since: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
-    /// The bootenv it boots now; none means its local disk.
+    /// The bootenv its workflow is at; without one it boots the setting `default_bootenv`, the local disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootenv: Option<String>,
     /// Its address, from its lease.
@@ -160,7 +160,7 @@ pub struct Run {
     pub started_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// No further job is handed out.
+    /// No further job is handed out and no further boot begun.
     #[serde(default)]
     pub paused: bool,
     /// A rehearsal: the installer is run up to its answer file and no disk is touched.
@@ -231,7 +231,7 @@ pub enum BootProgress {
     Kernel,
     /// The answer file was fetched, or an agent called.
     System,
-    /// Done, failed or timed out; `result` says which.
+    /// Done, failed, timed out or superseded; `result` says which.
     Ended,
 }
 
@@ -246,7 +246,7 @@ pub enum BootResult {
     Superseded,
 }
 
-/// One power-on, from its first DISCOVER to its end.
+/// One power-on, from its first DISCOVER, or its first fetch of a script, to its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BootAttempt {
     pub id: Uuid,
@@ -271,7 +271,7 @@ pub struct BootAttempt {
     /// The step of the run it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,
-    /// When the kernel of a destructive bootenv was first fetched: that used up the arming.
+    /// When the kernel was first fetched; for a destructive bootenv that used up the arming.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_fetched_at: Option<Timestamp>,
     /// When an attempt that has not ended by then ends as timed out.

@@ -122,13 +122,13 @@ pub enum SubnetMode {
     /// Addresses and boot data.
     #[default]
     Managed,
-    /// Boot data beside another DHCP server.
+    /// Boot data beside another DHCP server. This version refuses it.
     Proxy,
     /// Addresses, never boot data.
     AddressOnly,
 }
 
-/// How a fresh address is checked for being in use.
+/// How a fresh address is checked for being in use. This version takes `none` only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {

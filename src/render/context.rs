@@ -45,6 +45,9 @@ pub struct Repository {
     pub distribution: String,
     #[serde(default)]
     pub components: Vec<String>,
+    /// URL of the key it is signed with; empty where the system knows the key already.
+    #[serde(default)]
+    pub key_url: String,
     /// Whether the operating system is installed from it.
     #[serde(default)]
     pub install_source: bool,

@@ -12,6 +12,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::app::Endpoints;
+use crate::server::Ready;
 
 /// The server's directory, open to its owner only.
 pub struct DataDir {
@@ -89,17 +90,23 @@ impl DataDir {
         Ok(path)
     }
 
-    /// Tells the command line on this machine where the API is.
+    /// Tells the command line and the simulator on this machine where the server listens.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write_endpoint(&self, endpoints: &Endpoints) -> anyhow::Result<()> {
+    pub fn write_endpoint(&self, endpoints: &Endpoints, ready: &Ready<'_>) -> anyhow::Result<()> {
         let loopback = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
         let api = match endpoints.api_url(loopback) {
             url if url.is_empty() => endpoints.api.map(|address| format!("https://{address}")),
             url => Some(url),
         };
-        let endpoint = json!({"api": api, "fingerprint": endpoints.api_fingerprint});
+        let endpoint = json!({
+            "api": api,
+            "fingerprint": endpoints.api_fingerprint,
+            "boot_http": ready.boot_http,
+            "tftp": ready.tftp,
+            "dhcp_port": ready.dhcp_port,
+        });
         write_private(&self.path.join("endpoint.json"), &format!("{endpoint}\n"))
     }
 }

@@ -1,11 +1,20 @@
 //! Subnets: no two share an address, and their DHCP options are ones we can send.
 
 use super::{Change, Managed};
-use crate::model::{Problem, Subnet};
+use crate::model::{Probe, Problem, Subnet, SubnetMode};
 
 impl Managed for Subnet {
     fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
-        crate::dhcp::check_options(&self.options)
+        let mut problems = crate::dhcp::check_options(&self.options);
+        if self.mode == SubnetMode::Proxy {
+            let what = "ProxyDHCP is not there yet: use `managed` or `address_only`";
+            problems.push(Problem::new("/mode", what));
+        }
+        if self.probe != Probe::None {
+            let what = "addresses are not probed yet: use `none`";
+            problems.push(Problem::new("/probe", what));
+        }
+        problems
     }
 
     fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {

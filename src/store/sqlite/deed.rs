@@ -83,7 +83,7 @@ pub(super) fn encode(deed: Deed, damaged: &HashSet<Id>) -> Result<Encoded, Error
 /// Does a deed, or nothing of it.
 ///
 /// One write that claims nothing, a renewed lease for example, can only be refused by its first statement,
-/// which then has changed nothing: it goes without a savepoint, in half the time.
+/// which then has changed nothing: it goes without a savepoint, with half the statements.
 pub(super) async fn run(
     connection: &mut SqliteConnection,
     deed: &Encoded,

@@ -138,6 +138,7 @@ fn repositories() -> Vec<Repository> {
         url: format!("http://10.0.0.4/{tag}"),
         package_type: package_type.to_owned(),
         components: vec!["main".to_owned()],
+        key_url: format!("http://10.0.0.4/{tag}.asc"),
         ..Repository::default()
     };
     vec![repository("tools-deb", "apt"), repository("tools-rpm", "yum")]

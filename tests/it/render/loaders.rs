@@ -14,6 +14,12 @@ fn variables(message: &str) -> Value {
     })
 }
 
+/// What each loader shows, with a reason that has several lines and all kinds of signs.
+pub fn screens() -> Vec<(String, String)> {
+    let reason = "the render of preseed.cfg failed:\n  it's \"${net0/mac}\" || $(x) && `y` ; #z \\ {";
+    LOADERS.iter().map(|name| ((*name).to_owned(), render(name, &variables(reason)))).collect()
+}
+
 #[test]
 fn a_screen_says_what_is_wrong_and_where_to_look_and_tries_again() {
     for template in LOADERS {

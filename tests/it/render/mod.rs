@@ -43,6 +43,7 @@ fn rendered() -> BTreeMap<String, String> {
             all.insert(format!("{}/{}/{name}", case.bootenv, case.variant), text);
         }
     }
+    all.extend(loaders::screens().into_iter().map(|(name, text)| (format!("screens/{name}"), text)));
     all
 }
 

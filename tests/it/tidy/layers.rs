@@ -60,7 +60,7 @@ const LAYERS: &[Layer] = &[
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("cli", &["client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("agent", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
-    layer("simulate", &["client", "model", "proto"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("simulate", &["client", "model", "proto", "agent"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("discovery", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     // 7. These put it together and nobody sees them.
     layer("listen", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),

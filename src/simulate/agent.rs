@@ -1,0 +1,198 @@
+//! The agent of the installed system: the real one, with its server seen through [`Played`].
+//!
+//! Jobs are handed to it without their files, so that nothing runs on this host: it reports them begun and
+//! ended as always. With `--run-jobs` the files stay, and their scripts run here.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::agent::{self, Agent, AgentArgs, AgentConfig, Asked, End, Remote, Server, Trouble};
+use crate::model::{AgentReport, JobOffer, JobReport, JobState, LogEnd, Mac, TokenGrant};
+use crate::simulate::console::Console;
+use crate::simulate::failure::Failure;
+use crate::simulate::options::Options;
+
+/// How long a server may hold back its answer when there is nothing to do, in seconds.
+const IDLE_SECONDS: u32 = 1;
+
+/// Works until there is nothing left to do; returns why the machine has to be switched on again, if so.
+///
+/// # Errors
+/// A configuration the agent does not take, a server that refuses it, or a job that failed.
+pub async fn work(
+    configuration: &str,
+    (options, mac): (&Options, Mac),
+    console: &mut Console,
+) -> Result<Option<String>, Failure> {
+    let broken = |what: &str, came: String| Failure::new("agent", what, came);
+    let folder = Folder::make(mac).map_err(|error| broken("a folder for its jobs", error.to_string()))?;
+    let config = folder.configure(configuration);
+    let config = config.map_err(|came| broken("a configuration that it can use", came))?;
+    let remote = Remote::new(&config).map_err(|error| broken("a server to talk to", error.to_string()))?;
+    console.say("agent", format!("asks {} for jobs", config.server)).await;
+    let played = Played {
+        remote,
+        runs: options.run_jobs,
+        seen: Mutex::new(Seen { console, jobs: BTreeMap::new(), reboot: None }),
+    };
+    let agent = Agent {
+        environment: config.environment,
+        boot: Uuid::new_v4().to_string(),
+        state_dir: config.state_dir.clone(),
+        manner: config.manner,
+    };
+    let ended = agent::run(&agent, &played).await;
+    let seen = played.seen.into_inner();
+    match ended {
+        Err(error) => Err(broken("its folder to stay", error.to_string())),
+        Ok(End::Failed(why)) => Err(broken("jobs, or the word that there are none", why)),
+        Ok(_) => match seen.jobs.into_values().find_map(|job| job.failed.map(|why| (job.task, why))) {
+            Some((task, why)) => Err(Failure::new("job", format!("the task {task} to end well"), why)),
+            None => Ok(seen.reboot),
+        },
+    }
+}
+
+/// The server, with everything that passes between it and the agent shown on the machine's console.
+struct Played<'a> {
+    remote: Remote,
+    runs: bool,
+    seen: Mutex<Seen<'a>>,
+}
+
+/// What passed so far.
+struct Seen<'a> {
+    console: &'a mut Console,
+    jobs: BTreeMap<Uuid, Job>,
+    /// Why the server wants the machine to boot anew.
+    reboot: Option<String>,
+}
+
+struct Job {
+    task: String,
+    began: Instant,
+    log_bytes: u64,
+    failed: Option<String>,
+}
+
+impl Server for Played<'_> {
+    async fn next_job(&self, report: &AgentReport) -> Result<Asked, Trouble> {
+        let wait_seconds = report.wait_seconds.min(IDLE_SECONDS);
+        let asked = self.remote.next_job(&AgentReport { wait_seconds, ..report.clone() }).await?;
+        let Asked::Offer(offer) = asked else { return Ok(asked) };
+        let mut seen = self.seen.lock().await;
+        match offer {
+            JobOffer::Reboot { reason } => {
+                seen.console.say("agent", format!("is told to reboot: {reason}")).await;
+                seen.reboot = Some(reason.clone());
+                Ok(Asked::Offer(JobOffer::Reboot { reason }))
+            }
+            JobOffer::Run(mut work) => {
+                // A task that is tried again is judged by its last try.
+                seen.jobs.retain(|_, job| job.task != work.task);
+                let (task, log_bytes) = (work.task.clone(), work.log_bytes);
+                seen.jobs.insert(work.id, Job { task, began: Instant::now(), log_bytes, failed: None });
+                let (files, stage) = (work.files.len(), &work.stage);
+                let text = format!("{} of {stage}, try {}, {files} files", work.task, work.attempt);
+                seen.console.say("job", text).await;
+                if !self.runs {
+                    work.files.clear();
+                }
+                Ok(Asked::Offer(JobOffer::Run(work)))
+            }
+        }
+    }
+
+    async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<(), Trouble> {
+        let ends = report.exit.is_some() || report.state == Some(JobState::Failed);
+        if ends && !self.runs {
+            self.pretend(job).await?;
+        }
+        self.remote.report_job(job, report).await?;
+        if ends {
+            self.ended(job, report).await;
+        }
+        Ok(())
+    }
+
+    async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, Trouble> {
+        self.remote.put_log(job, offset, piece).await
+    }
+
+    async fn renew_token(&self) -> Result<TokenGrant, Trouble> {
+        self.remote.renew_token().await
+    }
+}
+
+impl Played<'_> {
+    /// Says in a job's log that nothing was run.
+    async fn pretend(&self, job: Uuid) -> Result<(), Trouble> {
+        let offset = self.seen.lock().await.jobs.get(&job).map_or(0, |job| job.log_bytes);
+        let line = b"simulated: the scripts of this job were not run\n";
+        self.remote.put_log(job, offset, line.to_vec()).await.map(drop)
+    }
+
+    async fn ended(&self, id: Uuid, report: &JobReport) {
+        let mut seen = self.seen.lock().await;
+        let Seen { console, jobs, .. } = &mut *seen;
+        let Some(job) = jobs.get_mut(&id) else { return };
+        let how = match (report.exit, &report.reason) {
+            (Some(exit), _) => format!("exit {exit}"),
+            (None, reason) => reason.clone().unwrap_or_else(|| "failed".to_owned()),
+        };
+        let failed = match report.exit {
+            Some(exit) => crate::model::ended_by_exit(exit).state == JobState::Failed,
+            None => true,
+        };
+        job.failed = failed.then(|| how.clone());
+        let manner = if self.runs { "" } else { ", pretended" };
+        console.step("job", job.began, format!("{}: {how}{manner}", job.task)).await;
+    }
+}
+
+/// A folder of one machine's agent, for its owner only. Dropping it removes it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make(mac: Mac) -> io::Result<Self> {
+        let name = format!("metalwright-simulate-{}-{}", mac.dashed(), Uuid::new_v4().simple());
+        let path = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Folder(path))
+    }
+
+    /// Writes the configuration as the installer did, and reads it as the agent does.
+    fn configure(&self, text: &str) -> Result<AgentConfig, String> {
+        let path = self.0.join("agent.toml");
+        write_private(&path, text).map_err(|error| error.to_string())?;
+        let args = AgentArgs {
+            config: Some(path),
+            state_dir: Some(self.0.clone()),
+            once: true,
+            ..AgentArgs::default()
+        };
+        let config = AgentConfig::load(args).map_err(|error| error.to_string())?;
+        // A machine that is played must not switch off the one it is played on.
+        let manner = agent::Manner { power: agent::Power::Forbidden, until: agent::Until::Idle };
+        Ok(AgentConfig { manner, ..config })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left over lies in the folder for temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}

@@ -1,0 +1,17 @@
+//! Why a simulated machine stopped: what it expected, and what came.
+
+/// A step that did not go as firmware or an installer needs it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{step}: expected {expected}; {came}")]
+pub struct Failure {
+    /// The step, as it is printed: `dhcp`, `tftp`, `http`, `script`, …
+    pub step: &'static str,
+    pub expected: String,
+    pub came: String,
+}
+
+impl Failure {
+    pub fn new(step: &'static str, expected: impl Into<String>, came: impl Into<String>) -> Self {
+        Failure { step, expected: expected.into(), came: came.into() }
+    }
+}

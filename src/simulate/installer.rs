@@ -1,0 +1,243 @@
+//! The operating system that was booted, as far as the server sees it: an installer that finds its answer
+//! file on the kernel command line, fetches what that names, and reports.
+//!
+//! Nothing is installed and no script is run: files are read for the URLs in them. Start reading at
+//! [`install`].
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::simulate::console::Console;
+use crate::simulate::failure::Failure;
+use crate::simulate::firmware::Speaker;
+use crate::simulate::http::{Agent, Http};
+
+/// Largest answer file or script, in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
+/// Most files that an answer file and its scripts may name.
+const FILES_MAX: usize = 32;
+/// The agent's configuration, by the name our bootenvs give it.
+const AGENT_FILE: &str = "agent.toml";
+/// What installers report with.
+const REPORTS: [&str; 3] = ["done", "failed", "log"];
+
+/// An answer file on a kernel command line, and the installer that reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub url: String,
+    pub speaker: Speaker,
+}
+
+/// What the installation left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Installed {
+    /// It was a rehearsal: there is nothing on the disk.
+    pub rehearsed: bool,
+    /// The configuration of the agent in the installed system.
+    pub agent: Option<String>,
+}
+
+/// The answer file that a kernel command line names.
+pub fn answer_of(command_line: &str) -> Option<Answer> {
+    let named = |keys: &[&str], speaker| {
+        let words = command_line.split_whitespace().filter_map(|word| word.split_once('='));
+        let url = words.filter(|(key, _)| keys.contains(key)).map(|(_, url)| url.trim_matches('"'));
+        let mut url = url.filter(|url| url.starts_with("http://"));
+        url.next().map(|url| Answer { url: url.to_owned(), speaker })
+    };
+    named(&["url", "preseed/url"], Speaker::Udhcpc)
+        .or_else(|| named(&["inst.ks", "ks"], Speaker::NetworkManager))
+}
+
+/// Plays the installer from its answer file to its report.
+///
+/// # Errors
+/// A file that cannot be fetched, an answer file that never reports, or a report that is not taken.
+pub async fn install(http: &Http, answer: &Answer, console: &mut Console) -> Result<Installed, Failure> {
+    let began = Instant::now();
+    let text = http.text(Agent::Installer, &answer.url, DOCUMENT_BYTES_MAX).await?;
+    console.step("answer", began, format!("{}, {} bytes", answer.url, text.len())).await;
+    let Some((folder, _)) = answer.url.rsplit_once('/') else {
+        return Err(Failure::new("answer", "an answer file below a folder", answer.url.clone()));
+    };
+    let folder = Folder { url: folder, own: &answer.url };
+    if is_rehearsal(folder, &text) {
+        report(http, &format!("{}/done", folder.url), ("rehearsal: read by a simulated installer", console))
+            .await?;
+        return Ok(Installed { rehearsed: true, agent: None });
+    }
+    let read = fetch_files(http, folder, (text, console)).await?;
+    if !read.reports.contains("done") {
+        let expected = "an answer file, or a script that it names, to report `done`";
+        return Err(Failure::new("answer", expected, "none has a callback URL for it"));
+    }
+    if read.reports.contains("log") {
+        report(http, &format!("{}/log", folder.url), ("a simulated installer has read its files", console))
+            .await?;
+    }
+    report(http, &format!("{}/done", folder.url), ("the simulated installation is complete", console))
+        .await?;
+    Ok(Installed { rehearsed: false, agent: read.agent })
+}
+
+/// Where one boot's files are.
+#[derive(Debug, Clone, Copy)]
+struct Folder<'a> {
+    url: &'a str,
+    /// The answer file, which is not fetched twice.
+    own: &'a str,
+}
+
+/// What was found in the answer file and everything it leads to.
+#[derive(Debug, Default)]
+struct Read {
+    reports: BTreeSet<String>,
+    agent: Option<String>,
+}
+
+/// Fetches every file that the answer file names, and those that they name.
+async fn fetch_files(
+    http: &Http,
+    folder: Folder<'_>,
+    (answer, console): (String, &mut Console),
+) -> Result<Read, Failure> {
+    let mut read = Read::default();
+    let mut seen = BTreeSet::from([folder.own.to_owned()]);
+    let mut texts = vec![answer];
+    while let Some(text) = texts.pop() {
+        fetch_programs(http, folder, (&text, &mut seen, console)).await?;
+        for name in names_in(folder, &text) {
+            if REPORTS.contains(&name.as_str()) {
+                read.reports.insert(name);
+                continue;
+            }
+            let url = format!("{}/{name}", folder.url);
+            if !seen.insert(url.clone()) {
+                continue;
+            }
+            if seen.len() > FILES_MAX {
+                return Err(Failure::new(
+                    "file",
+                    format!("at most {FILES_MAX} files"),
+                    format!("{url} is one more"),
+                ));
+            }
+            let began = Instant::now();
+            let body = http.text(Agent::Installer, &url, DOCUMENT_BYTES_MAX).await?;
+            console.step("file", began, format!("{name}, {} bytes", body.len())).await;
+            match name.as_str() {
+                AGENT_FILE => read.agent = Some(body),
+                _ => texts.push(body),
+            }
+        }
+    }
+    Ok(read)
+}
+
+/// The agent program that a script installs. It is large and the same for all, so only its size is asked.
+async fn fetch_programs(
+    http: &Http,
+    folder: Folder<'_>,
+    (text, seen, console): (&str, &mut BTreeSet<String>, &mut Console),
+) -> Result<(), Failure> {
+    let Some(origin) = origin(folder.url) else { return Ok(()) };
+    let base = format!("{origin}/agent");
+    for name in names_in(Folder { url: &base, own: "" }, text) {
+        let url = format!("{base}/{name}");
+        if seen.len() >= FILES_MAX || !seen.insert(url.clone()) {
+            continue;
+        }
+        let began = Instant::now();
+        let head = http.head(Agent::Installer, &url).await?;
+        console
+            .step("file", began, format!("the agent for {name}, {} bytes (its size only)", head.bytes))
+            .await;
+    }
+    Ok(())
+}
+
+/// `http://host:port` of a URL.
+fn origin(url: &str) -> Option<&str> {
+    let host = url.strip_prefix("http://")?;
+    let end = host.find('/').unwrap_or(host.len());
+    url.get(.."http://".len() + end)
+}
+
+/// The names that follow the folder's URL in a text, each once, in order of the alphabet.
+fn names_in(folder: Folder<'_>, text: &str) -> BTreeSet<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/%".contains(c);
+    let behind = text.split(folder.url).skip(1).filter_map(|rest| rest.strip_prefix('/'));
+    let names = behind.map(|rest| rest.split(|c| !allowed(c)).next().unwrap_or_default());
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether the answer file reports and powers off before anything else. Comments do not count.
+fn is_rehearsal(folder: Folder<'_>, text: &str) -> bool {
+    let mut commands = String::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        commands.push_str(line);
+        commands.push('\n');
+    }
+    commands.contains("poweroff -f") && names_in(folder, &commands).contains("done")
+}
+
+async fn report(http: &Http, url: &str, (text, console): (&str, &mut Console)) -> Result<(), Failure> {
+    let began = Instant::now();
+    let answer = http.report(url, text).await?;
+    let kind = url.rsplit('/').next().unwrap_or_default();
+    console.step("report", began, format!("{kind}; the server says: {}", answer.trim())).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    const FOLDER: &str = "http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA";
+
+    fn rendered(path: &str) -> String {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/render");
+        fs::read_to_string(folder.join(path)).unwrap()
+    }
+
+    fn folder() -> Folder<'static> {
+        Folder { url: FOLDER, own: "" }
+    }
+
+    #[test]
+    fn the_answer_file_is_found_on_every_rendered_command_line() {
+        for case in ["bios", "uefi", "uefi-site", "bios-rehearsal"] {
+            let debian = answer_of(&rendered(&format!("debian-12-install/{case}/cmdline"))).unwrap();
+            assert_eq!(debian.url, format!("{FOLDER}/preseed.cfg"));
+            assert_eq!(debian.speaker, Speaker::Udhcpc);
+            let rocky = answer_of(&rendered(&format!("rocky-9-install/{case}/cmdline"))).unwrap();
+            assert_eq!(rocky.url, format!("{FOLDER}/rocky.ks"));
+            assert_eq!(rocky.speaker, Speaker::NetworkManager);
+        }
+        assert_eq!(answer_of("quiet url=file:///preseed.cfg curl=http://h/x"), None);
+    }
+
+    #[test]
+    fn a_rehearsal_is_told_from_an_installation() {
+        for (file, bootenv) in [("preseed.cfg", "debian-12-install"), ("rocky.ks", "rocky-9-install")] {
+            for (case, expected) in [("bios", false), ("uefi-site", false), ("bios-rehearsal", true)] {
+                let text = rendered(&format!("{bootenv}/{case}/{file}"));
+                assert_eq!(is_rehearsal(folder(), &text), expected, "{bootenv} {case}");
+            }
+        }
+    }
+
+    #[test]
+    fn files_and_reports_are_found_where_scripts_name_them() {
+        let names = |path: &str| names_in(folder(), &rendered(path)).into_iter().collect::<Vec<_>>();
+        assert_eq!(names("debian-12-install/bios/preseed.cfg"), ["early.sh"]);
+        let early = names("debian-12-install/bios/early.sh");
+        assert_eq!(early, ["disk.sh", "done", "failed", "late.sh", "log"]);
+        assert!(names("debian-12-install/bios/late.sh").contains(&"agent.toml".to_owned()));
+        assert!(names("rocky-9-install/bios/rocky.ks").contains(&"done".to_owned()));
+        assert_eq!(origin(FOLDER), Some("http://10.0.0.1:8080"));
+    }
+}

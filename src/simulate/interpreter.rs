@@ -1,0 +1,388 @@
+//! Runs iPXE scripts, without I/O: what a script wants from outside is an [`Effect`], and the caller says
+//! whether it went well.
+//!
+//! Knows the commands that boot scripts of ours and of most sites use. Any other is a [`Fault`] that names
+//! its line, never a guess. Start reading at [`Interpreter::next`].
+
+use crate::simulate::script::{Command, Fault, LINE_BYTES_MAX, Script, Settings, When, expand};
+
+/// Commands one power-on may run; a script that goes on for longer is in a loop.
+pub const COMMANDS_MAX: usize = 5_000;
+/// Scripts that may run inside each other.
+const DEPTH_MAX: usize = 8;
+/// Kernel, initrds and other images held at one time.
+const IMAGES_MAX: usize = 32;
+/// Settings that scripts may set.
+const SETTINGS_MAX: usize = 256;
+
+/// What a script wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    Say(String),
+    Sleep {
+        seconds: u32,
+    },
+    /// Fetch a file that becomes the kernel or another image.
+    Fetch {
+        url: String,
+        name: String,
+        selects: Selects,
+    },
+    /// Fetch a script; [`Interpreter::enter`] it where it comes.
+    Chain {
+        url: String,
+        replace: bool,
+    },
+    /// Start the kernel. The end.
+    Boot(Boot),
+    /// Start the first disk. The end.
+    Disk,
+    /// Leave to the firmware, which goes to its next boot entry. The end.
+    Exit {
+        code: u32,
+    },
+    /// Start again. The end.
+    Reboot,
+    /// The end.
+    PowerOff,
+}
+
+/// A kernel that is started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Boot {
+    pub kernel: String,
+    pub command_line: String,
+    /// By name, in order.
+    pub initrds: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Image {
+    name: String,
+    arguments: String,
+}
+
+/// A script and the place it is at.
+#[derive(Debug, Clone)]
+struct Frame {
+    script: Script,
+    line: usize,
+    command: usize,
+}
+
+/// Scripts that run.
+#[derive(Debug, Clone)]
+pub struct Interpreter {
+    frames: Vec<Frame>,
+    settings: Settings,
+    images: Vec<Image>,
+    /// The image that `boot` starts.
+    kernel: Option<String>,
+    /// An image under way, kept when it was fetched.
+    fetching: Option<(Image, Selects)>,
+    succeeded: bool,
+    commands: usize,
+}
+
+/// Whether an image that is fetched becomes the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selects {
+    Kernel,
+    Nothing,
+}
+
+/// What a command came to.
+enum Flow {
+    Done,
+    Failed,
+    /// On with this line.
+    Goto(usize),
+    Effect(Effect),
+}
+
+impl Interpreter {
+    /// Starts `script` with the settings of the machine.
+    pub fn new(script: Script, settings: Settings) -> Self {
+        Interpreter {
+            frames: vec![Frame { script, line: 0, command: 0 }],
+            settings,
+            images: Vec::new(),
+            kernel: None,
+            fetching: None,
+            succeeded: true,
+            commands: 0,
+        }
+    }
+
+    /// Runs on from the last effect, which `succeeded` or did not, to the next one.
+    ///
+    /// # Errors
+    /// A command that is not known, one that failed without `||`, or a script without an end.
+    pub fn next(&mut self, succeeded: bool) -> Result<Effect, Fault> {
+        self.succeeded = succeeded;
+        if let Some((image, selects)) = self.fetching.take()
+            && succeeded
+        {
+            self.keep(image, selects)?;
+        }
+        loop {
+            let Some((number, command)) = self.take_command()? else { continue };
+            if !applies(command.when, self.succeeded) {
+                continue;
+            }
+            self.commands += 1;
+            let fault = |reason: String| Fault { line: number, reason };
+            if self.commands > COMMANDS_MAX {
+                return Err(fault(format!("{COMMANDS_MAX} commands have run, and the script does not end")));
+            }
+            match self.execute(&command).map_err(fault)? {
+                Flow::Done => self.succeeded = true,
+                Flow::Failed => self.succeeded = false,
+                Flow::Goto(line) => {
+                    self.succeeded = true;
+                    if let Some(frame) = self.frames.last_mut() {
+                        (frame.line, frame.command) = (line, 0);
+                    }
+                }
+                Flow::Effect(effect) => return Ok(effect),
+            }
+        }
+    }
+
+    /// Runs a script that was fetched, in place of the present one or inside it.
+    ///
+    /// # Errors
+    /// Too many scripts run inside each other.
+    pub fn enter(&mut self, script: Script, replace: bool) -> Result<(), Fault> {
+        if replace {
+            self.frames.pop();
+        }
+        if self.frames.len() >= DEPTH_MAX {
+            let line = self.line_number();
+            return Err(Fault { line, reason: format!("more than {DEPTH_MAX} scripts inside each other") });
+        }
+        self.frames.push(Frame { script, line: 0, command: 0 });
+        Ok(())
+    }
+
+    /// The line that is run, counted from 1.
+    pub fn line_number(&self) -> usize {
+        let frame = self.frames.last();
+        frame.and_then(|frame| frame.script.lines.get(frame.line)).map_or(0, |line| line.number)
+    }
+
+    /// The next command and its line; none where a line or a script ended.
+    fn take_command(&mut self) -> Result<Option<(usize, Command)>, Fault> {
+        let Some(frame) = self.frames.last_mut() else {
+            // The last script ended, as if by `exit`.
+            return Ok(Some((0, Command { when: When::Always, words: vec!["exit".to_owned()] })));
+        };
+        let Some(line) = frame.script.lines.get(frame.line) else {
+            self.frames.pop();
+            return Ok(None);
+        };
+        if let Some(command) = line.commands.get(frame.command) {
+            frame.command += 1;
+            return Ok(Some((line.number, command.clone())));
+        }
+        if !self.succeeded {
+            let words: Vec<String> = line.commands.iter().map(|command| command.words.join(" ")).collect();
+            let reason = format!("`{}` failed, and there is no `||` behind it", words.join(" … "));
+            return Err(Fault { line: line.number, reason });
+        }
+        (frame.line, frame.command) = (frame.line + 1, 0);
+        Ok(None)
+    }
+
+    fn execute(&mut self, command: &Command) -> Result<Flow, String> {
+        let mut words = Vec::with_capacity(command.words.len());
+        let mut bytes = 0;
+        for word in &command.words {
+            let word = expand(word, &self.settings)?;
+            bytes += word.len() + 1;
+            words.push(word);
+        }
+        if bytes > LINE_BYTES_MAX {
+            return Err(format!("the line has more than {LINE_BYTES_MAX} bytes"));
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let Some((name, arguments)) = words.split_first() else { return Ok(Flow::Done) };
+        self.dispatch(name, arguments)
+    }
+
+    fn dispatch(&mut self, name: &str, arguments: &[&str]) -> Result<Flow, String> {
+        let holds = |holds: bool| Ok(if holds { Flow::Done } else { Flow::Failed });
+        match (name, arguments) {
+            ("echo", ["-n", text @ ..] | text) => Ok(Flow::Effect(Effect::Say(text.join(" ")))),
+            ("set", [name, value @ ..]) => self.set(name, value),
+            ("clear", [name]) => self.set(name, &[]),
+            ("isset", [value]) => holds(!value.is_empty()),
+            ("isset", []) => holds(false),
+            ("iseq", [left, right]) => holds(left == right),
+            ("goto", [label]) => {
+                let line = self.frames.last().and_then(|frame| frame.script.label(label));
+                line.map(Flow::Goto).ok_or_else(|| format!("there is no label `:{label}` to go to"))
+            }
+            ("kernel" | "imgselect" | "initrd" | "imgfetch" | "module", arguments) => {
+                self.fetch(name, arguments)
+            }
+            ("imgargs", [image, arguments @ ..]) => self.set_arguments(image, arguments),
+            ("imgfree", names) => {
+                self.images.retain(|image| !names.is_empty() && !names.contains(&image.name.as_str()));
+                Ok(Flow::Done)
+            }
+            ("imgstat" | "ifopen" | "dhcp" | "ifconf" | "console" | "cpuid", _) => Ok(Flow::Done),
+            ("chain", arguments) => {
+                let (options, rest) = options(name, arguments)?;
+                let url = rest.first().ok_or("`chain` needs a URL")?;
+                let replace = options.replace;
+                Ok(Flow::Effect(Effect::Chain { url: (*url).to_owned(), replace }))
+            }
+            ("boot" | "imgexec", arguments) => self.boot(arguments),
+            ("sanboot", _) => Ok(Flow::Effect(Effect::Disk)),
+            ("sleep", [seconds]) => {
+                let seconds = seconds.parse().map_err(|_| format!("`sleep {seconds}` is not a number"))?;
+                Ok(Flow::Effect(Effect::Sleep { seconds }))
+            }
+            ("exit", []) => Ok(self.exit(0)),
+            ("exit", [code]) => {
+                let code = code.parse().map_err(|_| format!("`exit {code}` is not a number"))?;
+                Ok(self.exit(code))
+            }
+            ("reboot", _) => Ok(Flow::Effect(Effect::Reboot)),
+            ("poweroff", _) => Ok(Flow::Effect(Effect::PowerOff)),
+            (name, arguments) => Err(format!(
+                "the simulator does not know `{name}` with {} arguments; write the script without it, or try \
+                 it on a virtual machine",
+                arguments.len()
+            )),
+        }
+    }
+
+    /// Ends the script; one inside another goes back to it.
+    fn exit(&mut self, code: u32) -> Flow {
+        if self.frames.len() <= 1 {
+            return Flow::Effect(Effect::Exit { code });
+        }
+        self.frames.pop();
+        if code == 0 { Flow::Done } else { Flow::Failed }
+    }
+
+    fn set(&mut self, name: &str, value: &[&str]) -> Result<Flow, String> {
+        if self.settings.len() >= SETTINGS_MAX && !self.settings.contains_key(name) {
+            return Err(format!("more than {SETTINGS_MAX} settings"));
+        }
+        match value {
+            [] => drop(self.settings.remove(name)),
+            value => drop(self.settings.insert(name.to_owned(), value.join(" "))),
+        }
+        Ok(Flow::Done)
+    }
+
+    /// A file that becomes an image: its first argument is a URL, the others are its command line.
+    fn fetch(&mut self, command: &str, arguments: &[&str]) -> Result<Flow, String> {
+        let (options, rest) = options(command, arguments)?;
+        let (url, arguments) = rest.split_first().ok_or_else(|| format!("`{command}` needs a URL"))?;
+        let selects = match command {
+            "kernel" | "imgselect" => Selects::Kernel,
+            _ => Selects::Nothing,
+        };
+        if self.images.iter().any(|image| image.name == *url) {
+            if selects == Selects::Kernel {
+                self.kernel = Some((*url).to_owned());
+            }
+            return self.set_arguments(url, arguments);
+        }
+        let path = url.split(['?', '#']).next().unwrap_or(url);
+        let last = path.rsplit('/').next().unwrap_or(path);
+        let name = options.name.unwrap_or_else(|| last.to_owned());
+        let image = Image { name: name.clone(), arguments: arguments.join(" ") };
+        self.fetching = Some((image, selects));
+        Ok(Flow::Effect(Effect::Fetch { url: (*url).to_owned(), name, selects }))
+    }
+
+    fn keep(&mut self, image: Image, selects: Selects) -> Result<(), Fault> {
+        if self.images.len() >= IMAGES_MAX {
+            let line = self.line_number();
+            return Err(Fault { line, reason: format!("more than {IMAGES_MAX} images are held") });
+        }
+        if selects == Selects::Kernel {
+            self.kernel = Some(image.name.clone());
+        }
+        self.images.push(image);
+        Ok(())
+    }
+
+    fn set_arguments(&mut self, name: &str, arguments: &[&str]) -> Result<Flow, String> {
+        match self.images.iter_mut().find(|image| image.name == name) {
+            Some(image) => {
+                image.arguments = arguments.join(" ");
+                Ok(Flow::Done)
+            }
+            None => Ok(Flow::Failed),
+        }
+    }
+
+    fn boot(&mut self, arguments: &[&str]) -> Result<Flow, String> {
+        let (_, rest) = options("boot", arguments)?;
+        let named = rest.first().map(|name| (*name).to_owned()).or_else(|| self.kernel.clone());
+        let kernel = named.and_then(|name| self.images.iter().find(|image| image.name == name));
+        let Some(kernel) = kernel else { return Ok(Flow::Failed) };
+        let initrds = self.images.iter().filter(|image| image.name != kernel.name);
+        Ok(Flow::Effect(Effect::Boot(Boot {
+            kernel: kernel.name.clone(),
+            command_line: match rest.get(1..) {
+                Some([]) | None => kernel.arguments.clone(),
+                Some(arguments) => arguments.join(" "),
+            },
+            initrds: initrds.map(|image| image.name.clone()).collect(),
+        })))
+    }
+}
+
+fn applies(when: When, succeeded: bool) -> bool {
+    match when {
+        When::Always => true,
+        When::Succeeded => succeeded,
+        When::Failed => !succeeded,
+    }
+}
+
+/// The options of the commands that take an image.
+#[derive(Debug, Default)]
+struct ImageOptions {
+    name: Option<String>,
+    replace: bool,
+}
+
+fn options<'a>(command: &str, arguments: &'a [&'a str]) -> Result<(ImageOptions, &'a [&'a str]), String> {
+    let mut found = ImageOptions::default();
+    let mut rest = arguments;
+    while let Some((option, after)) = rest.split_first().filter(|(option, _)| option.starts_with('-')) {
+        rest = after;
+        let (option, value) =
+            option.split_once('=').map_or((*option, None), |(name, value)| (name, Some(value)));
+        match option {
+            "--replace" | "-r" => found.replace = true,
+            "--autofree" | "-a" => {}
+            "--name" | "-n" | "--timeout" | "-t" => {
+                let value = match (value, rest.split_first()) {
+                    (Some(value), _) => value,
+                    (None, Some((value, after))) => {
+                        rest = after;
+                        value
+                    }
+                    (None, None) => return Err(format!("`{command} {option}` needs a value")),
+                };
+                if matches!(option, "--name" | "-n") {
+                    found.name = Some(value.to_owned());
+                }
+            }
+            other => return Err(format!("the simulator does not know `{command} {other}`")),
+        }
+    }
+    Ok((found, rest))
+}
+
+#[cfg(test)]
+mod tests;

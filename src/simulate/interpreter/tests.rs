@@ -1,0 +1,146 @@
+//! The scripts that our templates render to, followed to their ends, and iPXE's rules of what runs when.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+/// Runs a script to its end. Fetches of what contains `fails` fail; whatever is chained ends the run.
+fn run(text: &str, platform: &str, fails: &str) -> Result<Vec<Effect>, Fault> {
+    let settings = Settings::from([
+        ("platform".to_owned(), platform.to_owned()),
+        ("netX/mac".to_owned(), "52:54:00:aa:00:01".to_owned()),
+        ("uuid".to_owned(), "00112233-4455-6677-8899-aabbccddeeff".to_owned()),
+    ]);
+    let mut interpreter = Interpreter::new(Script::parse(text)?, settings);
+    let mut effects = Vec::new();
+    let mut succeeded = true;
+    loop {
+        let effect = interpreter.next(succeeded)?;
+        succeeded = match &effect {
+            Effect::Fetch { url, .. } | Effect::Chain { url, .. } => fails.is_empty() || !url.contains(fails),
+            _ => true,
+        };
+        let ends = match &effect {
+            Effect::Say(_) | Effect::Sleep { .. } | Effect::Fetch { .. } => false,
+            Effect::Chain { .. } => succeeded,
+            Effect::Disk => platform != "no disk",
+            _ => true,
+        };
+        effects.push(effect);
+        if ends {
+            return Ok(effects);
+        }
+        succeeded &= !(platform == "no disk" && effects.last() == Some(&Effect::Disk));
+    }
+}
+
+fn last(text: &str, platform: &str) -> Effect {
+    run(&format!("#!ipxe\n{text}\n"), platform, "").unwrap().pop().unwrap()
+}
+
+fn rendered(path: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/render");
+    fs::read_to_string(folder.join(path)).unwrap()
+}
+
+#[test]
+fn every_rendered_install_script_starts_its_kernel_with_the_rendered_command_line() {
+    for bootenv in ["debian-12-install", "rocky-9-install"] {
+        for case in ["bios", "uefi", "bios-rehearsal", "uefi-rehearsal", "uefi-site"] {
+            let script = rendered(&format!("{bootenv}/{case}/ipxe/boot.ipxe"));
+            let effects = run(&script, "efi", "").unwrap();
+            let Some(Effect::Boot(boot)) = effects.last() else { panic!("{case}: {effects:?}") };
+            let line = rendered(&format!("{bootenv}/{case}/cmdline"));
+            let initrd = format!("initrd={} ", boot.initrds.concat());
+            assert_eq!(boot.command_line.strip_prefix(&initrd).map(str::trim), Some(line.trim()), "{case}");
+            assert_eq!(boot.initrds.len(), 1, "{case}");
+        }
+    }
+}
+
+#[test]
+fn an_install_script_whose_kernel_does_not_come_asks_the_server_again() {
+    let script = rendered("debian-12-install/bios/ipxe/boot.ipxe");
+    let effects = run(&script, "pcbios", "/linux").unwrap();
+    assert!(effects.contains(&Effect::Sleep { seconds: 30 }));
+    let url =
+        "http://10.0.0.1:8080/boot.ipxe?mac=52:54:00:aa:00:01&uuid=00112233-4455-6677-8899-aabbccddeeff";
+    assert_eq!(effects.last(), Some(&Effect::Chain { url: url.to_owned(), replace: true }));
+    let dead = run(&script, "pcbios", "http").unwrap();
+    assert_eq!(dead.last(), Some(&Effect::Reboot), "{dead:?}");
+}
+
+#[test]
+fn the_local_script_leaves_to_the_disk_as_each_firmware_can() {
+    let local = "echo booting\niseq ${platform} efi && goto efi ||\nsanboot --no-describe --drive 0x80 || exit\n\
+                 :efi\nexit 1";
+    assert_eq!(last(local, "pcbios"), Effect::Disk);
+    assert_eq!(last(local, "efi"), Effect::Exit { code: 1 });
+    assert_eq!(last(local, "no disk"), Effect::Exit { code: 0 });
+}
+
+#[test]
+fn conditions_work_as_in_ipxe() {
+    let says = |line: &str| {
+        let effects = run(&format!("#!ipxe\nset a 1\n{line}\nexit\n"), "efi", "").unwrap();
+        effects
+            .into_iter()
+            .filter_map(|effect| match effect {
+                Effect::Say(text) => Some(text),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    assert_eq!(says("isset ${a} && echo set || echo unset"), "set");
+    assert_eq!(says("isset ${b} && echo set || echo unset"), "unset");
+    assert_eq!(says("iseq ${a} 2 || iseq ${a} 1 && echo one"), "one");
+    assert_eq!(says("isset ${b} ; echo on"), "on");
+    assert_eq!(says("isset ${b} ||\necho on # off"), "on");
+    assert_eq!(says("set b ${a}${a}\necho ${b}\nclear b\nisset ${b} || echo gone"), "11,gone");
+}
+
+#[test]
+fn images_take_their_name_from_the_url_and_their_arguments_late() {
+    let Effect::Boot(boot) = last(
+        "kernel http://h/a/vmlinuz?x=1 one\ninitrd http://h/i.img\nimgargs vmlinuz two three\nboot",
+        "efi",
+    ) else {
+        panic!("it boots")
+    };
+    assert_eq!((boot.kernel.as_str(), boot.command_line.as_str()), ("vmlinuz", "two three"));
+    assert_eq!(boot.initrds, ["i.img"]);
+    assert!(run("#!ipxe\nboot\n", "efi", "").unwrap_err().reason.contains("`boot` failed"));
+}
+
+#[test]
+fn what_is_not_known_or_does_not_end_names_its_line() {
+    let fault = |text: &str| run(&format!("#!ipxe\n{text}\n"), "efi", "").unwrap_err();
+    assert_eq!(fault("echo a\nmenu Choose").line, 3);
+    assert!(fault("menu Choose").reason.contains("does not know `menu`"));
+    assert!(fault("kernel --fast http://h/k").reason.contains("--fast"));
+    assert!(fault("goto nowhere").reason.contains(":nowhere"));
+    assert!(fault("sleep long").reason.contains("long"));
+    assert!(fault(":a\ngoto a").reason.contains("does not end"));
+    assert_eq!(fault("isset ${nothing}").line, 2);
+}
+
+#[test]
+fn a_chained_script_returns_to_the_one_before_it_unless_it_replaces_it() {
+    for (chain, said) in [("chain http://h/s", "outer"), ("chain --replace http://h/s", "inner")] {
+        let script = Script::parse(&format!("#!ipxe\n{chain} && echo outer\nexit 7\n")).unwrap();
+        let mut interpreter = Interpreter::new(script, Settings::new());
+        let Effect::Chain { replace, .. } = interpreter.next(true).unwrap() else { panic!("it chains") };
+        let inner = Script::parse("#!ipxe\necho inner\nexit\n").unwrap();
+        interpreter.enter(inner, replace).unwrap();
+        let mut last = String::new();
+        while let Effect::Say(text) = interpreter.next(true).unwrap() {
+            last = text;
+        }
+        assert_eq!(last, said);
+    }
+    let deep = Script::parse("#!ipxe\necho\n").unwrap();
+    let mut interpreter = Interpreter::new(deep.clone(), Settings::new());
+    assert!((0..100).any(|_| interpreter.enter(deep.clone(), false).is_err()));
+}

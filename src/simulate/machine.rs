@@ -1,0 +1,402 @@
+//! The life of one machine: switched on, booted through firmware, loader and script, installed, switched on
+//! again. Start reading at [`Machine::live`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::simulate::address::Held;
+use crate::simulate::agent;
+use crate::simulate::console::Console;
+use crate::simulate::dhcp::{Dhcp, Lease, Reach};
+use crate::simulate::failure::Failure;
+use crate::simulate::firmware::{Firmware, Identity, Speaker};
+use crate::simulate::http::{Agent, Http};
+use crate::simulate::installer::{self, Installed};
+use crate::simulate::interpreter::{Boot, Effect, Interpreter, Selects};
+use crate::simulate::options::{Options, Timing};
+use crate::simulate::script::{SCRIPT_BYTES_MAX, Script, Settings};
+use crate::simulate::tftp;
+
+/// How often a machine may be switched on in one run.
+pub const POWER_ONS_MAX: u32 = 8;
+/// Scripts one power-on may fetch. The server's screens ask again and again; this is where it ends.
+const SCRIPTS_MAX: u32 = 4;
+
+/// How a machine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// It booted its disk, and nothing was installed.
+    Disk,
+    Installed,
+    Rehearsed,
+    /// A script switched it off.
+    Off,
+}
+
+/// A simulated machine.
+pub struct Machine {
+    pub options: Arc<Options>,
+    pub identity: Identity,
+    /// Its address where no DHCP gives one.
+    pub fallback: std::net::Ipv4Addr,
+    pub console: Console,
+    pub installed: Option<Installed>,
+    held: Option<Held>,
+}
+
+/// What a power-on led to.
+enum Booted {
+    Kernel(Boot),
+    Disk,
+    Reboot,
+    Off,
+}
+
+/// The network as the present program of the machine has it.
+struct Network {
+    dhcp: Option<(Dhcp, Reach)>,
+    http: Http,
+    address: std::net::Ipv4Addr,
+}
+
+impl Machine {
+    pub fn new(options: Arc<Options>, index: u32, console: Console) -> Self {
+        let identity = Identity::of(options.mac_of(index));
+        let fallback = options.address_of(index);
+        Machine { options, identity, fallback, console, installed: None, held: None }
+    }
+
+    /// The last address it had.
+    pub fn address(&self) -> Option<std::net::Ipv4Addr> {
+        self.held.as_ref().map(|held| held.address)
+    }
+
+    /// Lives until there is nothing left to boot.
+    ///
+    /// # Errors
+    /// The first step that did not go as it has to.
+    pub async fn live(&mut self) -> Result<Ended, Failure> {
+        let mut why = "the first boot".to_owned();
+        while self.console.power_ons() < POWER_ONS_MAX {
+            self.console.power_on(&why).await;
+            let mut network = self.connect().await?;
+            why = match self.boot(&mut network).await? {
+                Booted::Kernel(boot) => self.run_kernel(&network, &boot).await?,
+                Booted::Reboot => "the script said so".to_owned(),
+                Booted::Off => return Ok(Ended::Off),
+                Booted::Disk => match self.run_disk(&network).await? {
+                    Some(why) => why,
+                    None => return Ok(self.ended()),
+                },
+            };
+        }
+        let came = format!("it was switched on {POWER_ONS_MAX} times");
+        Err(Failure::new("power", "an end of the workflow", came))
+    }
+
+    /// Gives back what it holds.
+    pub async fn switch_off(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.release().await;
+        }
+    }
+
+    fn ended(&self) -> Ended {
+        match &self.installed {
+            None => Ended::Disk,
+            Some(installed) if installed.rehearsed => Ended::Rehearsed,
+            Some(_) => Ended::Installed,
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Network, Failure> {
+        let dhcp = match self.options.reach() {
+            Some(reach) => Some((Dhcp::open(&reach, self.options.timing.dhcp_wait()).await?, reach)),
+            None => {
+                self.held = Some(Held::existing(self.fallback));
+                None
+            }
+        };
+        Ok(Network { dhcp, http: Http::new(self.fallback)?, address: self.fallback })
+    }
+
+    /// Gets an address for a program of the machine; none where addresses come from elsewhere.
+    async fn lease(&mut self, network: &mut Network, speaker: Speaker) -> Result<Option<Lease>, Failure> {
+        let Some((dhcp, reach)) = &network.dhcp else { return Ok(None) };
+        let lease = dhcp.lease(&self.identity, speaker, &mut self.console).await?;
+        match self.address().filter(|address| *address != lease.address) {
+            Some(held) => {
+                let expected = format!("the address {held}, which the machine has already");
+                Err(Failure::new(
+                    "dhcp",
+                    expected,
+                    format!("{} came for another client of it", lease.address),
+                ))
+            }
+            None => {
+                if self.held.is_none() {
+                    self.held = Some(Held::take(lease.address, lease.prefix, reach).await?);
+                }
+                if network.address != lease.address {
+                    (network.address, network.http) = (lease.address, Http::new(lease.address)?);
+                }
+                Ok(Some(lease))
+            }
+        }
+    }
+
+    /// Firmware, loader and script.
+    async fn boot(&mut self, network: &mut Network) -> Result<Booted, Failure> {
+        let firmware = self.options.firmware;
+        let first = firmware.first();
+        let mut lease = self.lease(network, first).await?;
+        if lease.as_ref().is_some_and(|lease| !lease.boots(first)) {
+            return Ok(self.go_to_disk("the firmware has nothing to boot").await);
+        }
+        if firmware != Firmware::Ipxe {
+            self.load(network, lease.as_ref()).await?;
+            let ipxe = Speaker::Ipxe(firmware);
+            lease = self.lease(network, ipxe).await?;
+            if lease.as_ref().is_some_and(|lease| !lease.boots(ipxe)) {
+                return Ok(self.go_to_disk("iPXE has nothing to boot").await);
+            }
+        }
+        let url = match &lease {
+            Some(lease) => lease.boot_file.clone(),
+            None => {
+                let Identity { mac, uuid } = self.identity;
+                format!("http://{}/boot.ipxe?mac={mac}&uuid={uuid}", self.options.boot_http())
+            }
+        };
+        self.run_scripts(network, (url, lease.as_ref())).await
+    }
+
+    async fn go_to_disk(&mut self, why: &str) -> Booted {
+        self.console.say("disk", format!("{why}: on to the disk")).await;
+        Booted::Disk
+    }
+
+    /// The firmware loads iPXE.
+    async fn load(&mut self, network: &Network, lease: Option<&Lease>) -> Result<(), Failure> {
+        let firmware = self.options.firmware;
+        if firmware == Firmware::Http {
+            let named = || format!("http://{}/{}", self.options.boot_http(), firmware.loader());
+            let url = lease.map_or_else(named, |lease| lease.boot_file.clone());
+            return self.load_over_http(network, &url).await;
+        }
+        let (server, path) = match (lease, self.options.tftp) {
+            (Some(lease), _) => (self.options.tftp_at(lease.next_server), lease.boot_file.clone()),
+            (None, Some(server)) => (server, firmware.loader().to_owned()),
+            (None, None) => return Ok(()),
+        };
+        let source = tftp::Source {
+            server,
+            path,
+            from: network.address,
+            firmware,
+            first_wait: self.options.timing.tftp_wait(),
+        };
+        tftp::load(&source, &mut self.console).await.map(drop)
+    }
+
+    async fn load_over_http(&mut self, network: &Network, url: &str) -> Result<(), Failure> {
+        let began = Instant::now();
+        let head = network.http.head(Agent::Uefi, url).await?;
+        let path = url.split(['?', '#']).next().unwrap_or(url);
+        if head.content_type != "application/efi" && !path.ends_with(".efi") {
+            let expected = format!("{url} to be of the type application/efi, or to end in .efi");
+            return Err(Failure::new("http", expected, format!("its type is `{}`", head.content_type)));
+        }
+        self.console.step("http.head", began, format!("{url} has {} bytes", head.bytes)).await;
+        let began = Instant::now();
+        let bytes = network.http.count(Agent::Uefi, url).await?;
+        if bytes != head.bytes {
+            let expected = format!("the {} bytes of {url} that HEAD announced", head.bytes);
+            return Err(Failure::new("http", expected, format!("{bytes} bytes came")));
+        }
+        self.console.step("http.get", began, format!("{url}, {bytes} bytes")).await;
+        Ok(())
+    }
+
+    /// Runs scripts until one leaves them.
+    async fn run_scripts(
+        &mut self,
+        network: &Network,
+        (mut url, lease): (String, Option<&Lease>),
+    ) -> Result<Booted, Failure> {
+        let script = self.fetch_script(network, &url).await?;
+        let mut interpreter = Interpreter::new(script, self.settings(network, lease));
+        let (mut scripts, mut said) = (1, String::new());
+        let mut succeeded = true;
+        loop {
+            let effect = interpreter.next(succeeded);
+            let effect =
+                effect.map_err(|fault| Failure::new("script", format!("{url} to run"), fault.to_string()))?;
+            succeeded = match effect {
+                Effect::Say(text) => {
+                    self.console.say("ipxe", text.clone()).await;
+                    said = text;
+                    true
+                }
+                Effect::Sleep { seconds } => self.sleep(seconds).await,
+                Effect::Fetch { url: file, selects, .. } => {
+                    self.fetch_image(network, (&url, &file), selects).await
+                }
+                Effect::Chain { url: next, replace } => {
+                    scripts += 1;
+                    if scripts > SCRIPTS_MAX {
+                        let came =
+                            format!("{SCRIPTS_MAX} scripts only asked again; the last one said: {said}");
+                        return Err(Failure::new("script", "a script that boots", came));
+                    }
+                    url = resolve(&url, &next);
+                    match self.fetch_script(network, &url).await {
+                        Ok(script) => {
+                            let entered = interpreter.enter(script, replace);
+                            entered.map_err(|fault| Failure::new("script", "to chain", fault.to_string()))?;
+                            true
+                        }
+                        Err(failure) => self.unsuccessful(&failure).await,
+                    }
+                }
+                Effect::Boot(boot) => return Ok(Booted::Kernel(boot)),
+                Effect::Disk => return Ok(self.go_to_disk("the script starts the disk").await),
+                Effect::Exit { code } => {
+                    let why = format!("the script leaves to the firmware with {code}");
+                    return Ok(self.go_to_disk(&why).await);
+                }
+                Effect::Reboot => return Ok(Booted::Reboot),
+                Effect::PowerOff => return Ok(Booted::Off),
+            };
+        }
+    }
+
+    /// The settings that scripts can ask for.
+    fn settings(&self, network: &Network, lease: Option<&Lease>) -> Settings {
+        let Identity { mac, uuid } = self.identity;
+        let next_server = lease.map(|lease| lease.next_server.to_string()).unwrap_or_default();
+        let filename = lease.map(|lease| lease.boot_file.clone()).unwrap_or_default();
+        let pairs = [
+            ("netX", "net0".to_owned()),
+            ("mac", mac.to_string()),
+            ("net0/mac", mac.to_string()),
+            ("netX/mac", mac.to_string()),
+            ("ip", network.address.to_string()),
+            ("net0/ip", network.address.to_string()),
+            ("netX/ip", network.address.to_string()),
+            ("uuid", uuid.to_string()),
+            ("platform", self.options.firmware.platform().to_owned()),
+            ("buildarch", "x86_64".to_owned()),
+            ("manufacturer", "Metalwright".to_owned()),
+            ("product", "Simulated machine".to_owned()),
+            ("next-server", next_server),
+            ("filename", filename),
+        ];
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    async fn fetch_script(&mut self, network: &Network, url: &str) -> Result<Script, Failure> {
+        let began = Instant::now();
+        let text = network.http.text(Agent::Ipxe, url, SCRIPT_BYTES_MAX).await?;
+        let script = Script::parse(&text);
+        let script = script
+            .map_err(|fault| Failure::new("script", format!("an iPXE script at {url}"), fault.to_string()))?;
+        self.console.step("script", began, format!("{url}, {} bytes", text.len())).await;
+        Ok(script)
+    }
+
+    async fn fetch_image(
+        &mut self,
+        network: &Network,
+        (script, file): (&str, &str),
+        selects: Selects,
+    ) -> bool {
+        let step = if selects == Selects::Kernel { "kernel" } else { "initrd" };
+        let url = resolve(script, file);
+        let began = Instant::now();
+        match network.http.count(Agent::Ipxe, &url).await {
+            Ok(bytes) => {
+                self.console.step(step, began, format!("{url}, {bytes} bytes")).await;
+                true
+            }
+            Err(failure) => self.unsuccessful(&failure).await,
+        }
+    }
+
+    /// Says a failure that the script may have an answer to.
+    async fn unsuccessful(&mut self, failure: &Failure) -> bool {
+        self.console.say("ipxe", failure.to_string()).await;
+        false
+    }
+
+    async fn sleep(&mut self, seconds: u32) -> bool {
+        match self.options.timing {
+            Timing::Fast => {
+                self.console.say("ipxe", format!("sleeps {seconds} s, which are passed over")).await
+            }
+            Timing::Real => tokio::time::sleep(Duration::from_secs(seconds.into())).await,
+        }
+        true
+    }
+
+    /// What was booted from the network runs; returns why the machine is switched on next.
+    async fn run_kernel(&mut self, network: &Network, boot: &Boot) -> Result<String, Failure> {
+        let initrds = boot.initrds.join(" ");
+        self.console.say("boot", format!("{} with {initrds}; {}", boot.kernel, boot.command_line)).await;
+        let Some(answer) = installer::answer_of(&boot.command_line) else {
+            return Err(Failure::new(
+                "boot",
+                "a kernel command line that names an answer file (url=, preseed/url=, inst.ks=)",
+                boot.command_line.clone(),
+            ));
+        };
+        if self.installed.is_some() {
+            let came = format!("the installer was booted again, with {}", answer.url);
+            return Err(Failure::new(
+                "boot",
+                "the disk, after the installer reported that it was done",
+                came,
+            ));
+        }
+        let mut network = Network { dhcp: None, http: network.http.clone(), address: network.address };
+        self.renew(&mut network, answer.speaker).await?;
+        let installed = installer::install(&network.http, &answer, &mut self.console).await?;
+        let why = if installed.rehearsed { "the rehearsal switched it off" } else { "the installer reboots" };
+        self.installed = Some(installed);
+        Ok(why.to_owned())
+    }
+
+    /// The operating system asks for an address of its own.
+    async fn renew(&mut self, network: &mut Network, speaker: Speaker) -> Result<(), Failure> {
+        if let Some(reach) = self.options.reach() {
+            network.dhcp = Some((Dhcp::open(&reach, self.options.timing.dhcp_wait()).await?, reach));
+            self.lease(network, speaker).await?;
+        }
+        Ok(())
+    }
+
+    /// The system on the disk runs; returns why the machine is switched on again, if it is.
+    async fn run_disk(&mut self, network: &Network) -> Result<Option<String>, Failure> {
+        let agent = self.installed.as_ref().and_then(|installed| installed.agent.clone());
+        let Some(configuration) = agent else {
+            let what = match self.ended() {
+                Ended::Installed => "no agent is installed",
+                _ => "nothing was installed",
+            };
+            self.console.say("disk", format!("{what}; this machine is done")).await;
+            return Ok(None);
+        };
+        let mut network = Network { dhcp: None, http: network.http.clone(), address: network.address };
+        self.renew(&mut network, Speaker::NetworkManager).await?;
+        agent::work(&configuration, (&self.options, self.identity.mac), &mut self.console).await
+    }
+}
+
+/// A URL as a script of `base` names it.
+fn resolve(base: &str, url: &str) -> String {
+    let joined = reqwest::Url::parse(base).and_then(|base| base.join(url));
+    joined.map_or_else(|_| url.to_owned(), |url| url.to_string())
+}

@@ -1,0 +1,190 @@
+//! A machine made of packets: `metalwright simulate`.
+//!
+//! For trying a server, its content and its network without metal: DHCP, TFTP and HTTP as real firmware
+//! speaks them, iPXE scripts as iPXE runs them, an installer that reads its answer file and reports, an
+//! agent that takes its jobs. Nothing is installed, and no script runs unless it is asked for.
+//!
+//! Leaves to others: what a machine should boot (the server), packets (`proto`), the API (`client`), the
+//! running of jobs (`agent`). Start reading at [`run`], then [`machine::Machine::live`].
+
+mod address;
+mod agent;
+mod console;
+mod dhcp;
+mod failure;
+mod firmware;
+mod http;
+mod installer;
+mod interpreter;
+mod machine;
+mod options;
+mod script;
+mod tftp;
+
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::model::Mac;
+use console::{Console, Durations, LINES_WAITING_MAX, Line, Percentiles};
+use machine::Machine;
+
+pub use failure::Failure;
+pub use firmware::Firmware;
+pub use machine::Ended;
+pub use options::{DhcpTarget, Options, Timing};
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    pub machines: Vec<Fate>,
+    /// Durations of each kind of step, in milliseconds.
+    pub steps: Vec<Percentiles>,
+    pub ms: u64,
+}
+
+/// What came of one machine.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fate {
+    pub mac: Mac,
+    pub address: Option<Ipv4Addr>,
+    pub power_ons: u32,
+    /// None where it failed.
+    pub ended: Option<Ended>,
+    pub failure: Option<String>,
+}
+
+impl Summary {
+    /// How many machines failed.
+    pub fn failed(&self) -> usize {
+        self.machines.iter().filter(|fate| fate.failure.is_some()).count()
+    }
+}
+
+/// Plays the machines, prints their steps to `out`, and then the summary.
+///
+/// # Errors
+/// The data directory says nothing of a server, or `out` cannot be written to. Machines that fail are in the
+/// summary.
+pub async fn run(options: Options, out: &mut (dyn Write + Send)) -> anyhow::Result<Summary> {
+    // A second caller in this process finds it installed, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let began = Instant::now();
+    let options = Arc::new(options.with_data().map_err(anyhow::Error::msg)?);
+    let (sender, mut lines) = mpsc::channel(LINES_WAITING_MAX);
+    let players = tokio::spawn(play(Arc::clone(&options), sender));
+    let mut printer = Printer { options: &options, out };
+    while let Some(line) = lines.recv().await {
+        printer.line(&line)?;
+    }
+    let (mut machines, durations) = players.await?;
+    machines.sort_by_key(|fate| fate.mac);
+    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let summary = Summary { machines, steps: durations.percentiles(), ms };
+    printer.summary(&summary)?;
+    Ok(summary)
+}
+
+/// Plays all machines, a bounded number at one time.
+async fn play(options: Arc<Options>, lines: mpsc::Sender<Line>) -> (Vec<Fate>, Durations) {
+    let mut playing = JoinSet::new();
+    let mut waiting = 0..options.count;
+    let (mut fates, mut durations) = (Vec::new(), Durations::default());
+    loop {
+        while playing.len() < options.at_once as usize
+            && let Some(index) = waiting.next()
+        {
+            playing.spawn(play_one(Arc::clone(&options), index, lines.clone()));
+        }
+        match playing.join_next().await {
+            Some(Ok((fate, took))) => {
+                fates.push(fate);
+                durations.merge(took);
+            }
+            // A task that panicked has said so; the machine is missing from the summary.
+            Some(Err(_)) => {}
+            None => return (fates, durations),
+        }
+    }
+}
+
+async fn play_one(options: Arc<Options>, index: u32, lines: mpsc::Sender<Line>) -> (Fate, Durations) {
+    let mac = options.mac_of(index);
+    let mut machine = Machine::new(options, index, Console::new(mac, lines));
+    let lived = machine.live().await;
+    let address = machine.address();
+    machine.switch_off().await;
+    let mut console = machine.console;
+    match &lived {
+        Ok(ended) => console.say("end", format!("{ended:?}").to_lowercase()).await,
+        Err(failure) => console.say(FAILED, failure.to_string()).await,
+    }
+    let fate = Fate {
+        mac,
+        address,
+        power_ons: console.power_ons(),
+        ended: lived.as_ref().ok().copied(),
+        failure: lived.err().map(|failure| failure.to_string()),
+    };
+    (fate, console.into_durations())
+}
+
+/// The step that says why a machine stopped.
+const FAILED: &str = "failed";
+/// Rows of the summary's list of failures.
+const FAILURES_SHOWN_MAX: usize = 20;
+
+/// Writes lines for people or for programs.
+struct Printer<'a> {
+    options: &'a Options,
+    out: &'a mut (dyn Write + Send),
+}
+
+impl Printer<'_> {
+    fn line(&mut self, line: &Line) -> std::io::Result<()> {
+        if self.options.quiet && line.step != FAILED {
+            return Ok(());
+        }
+        if self.options.json {
+            return writeln!(self.out, "{}", serde_json::to_string(line)?);
+        }
+        match self.options.count {
+            1 => writeln!(self.out, "{}", line.to_text()),
+            _ => writeln!(self.out, "{} {}", line.mac, line.to_text()),
+        }
+    }
+
+    fn summary(&mut self, summary: &Summary) -> std::io::Result<()> {
+        if self.options.json {
+            let line = serde_json::json!({"step": "summary", "summary": summary});
+            return writeln!(self.out, "{line}");
+        }
+        if self.options.count == 1 {
+            return Ok(());
+        }
+        let total = summary.machines.len();
+        let count = |wanted| summary.machines.iter().filter(|fate| fate.ended == Some(wanted)).count();
+        let ended = [Ended::Installed, Ended::Rehearsed, Ended::Disk, Ended::Off];
+        let ended = ended.map(|ended| format!("{} {}", count(ended), format!("{ended:?}").to_lowercase()));
+        let (failed, ms) = (summary.failed(), summary.ms);
+        writeln!(self.out, "{total} machines in {ms} ms: {}, {failed} failed", ended.join(", "))?;
+        writeln!(
+            self.out,
+            "{:<12} {:>7} {:>9} {:>9} {:>9} {:>9}",
+            "step", "count", "p50 ms", "p95", "p99", "max"
+        )?;
+        for Percentiles { step, count, p50, p95, p99, max } in &summary.steps {
+            writeln!(self.out, "{step:<12} {count:>7} {p50:>9.1} {p95:>9.1} {p99:>9.1} {max:>9.1}")?;
+        }
+        let failures = summary.machines.iter().filter_map(|fate| Some((fate.mac, fate.failure.as_ref()?)));
+        for (mac, failure) in failures.take(FAILURES_SHOWN_MAX) {
+            writeln!(self.out, "{mac} failed: {failure}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! What the user asks for on the command line, and what was checked of it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::model::Mac;
+use crate::simulate::dhcp::Reach;
+use crate::simulate::firmware::Firmware;
+
+/// Most machines in one run.
+pub const MACHINES_MAX: u32 = 100_000;
+/// Most machines that are switched on at one time.
+pub const AT_ONCE_MAX: u32 = 4096;
+/// The first machine's MAC where none is given; locally administered.
+const FIRST_MAC: Mac = Mac([0x52, 0x54, 0x00, 0x5e, 0x00, 0x01]);
+const TFTP_PORT: u16 = 69;
+const DHCP_PORT: u16 = 67;
+const BOOT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// A machine made of packets: boots from a server as real firmware does, plays the installer and the agent,
+/// and prints each step.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// The firmware to play.
+    #[arg(long, value_enum, default_value = "bios")]
+    pub firmware: Firmware,
+    /// The machine's MAC; further machines count up from it.
+    #[arg(long, value_name = "MAC")]
+    pub mac: Option<Mac>,
+    /// How many machines to play.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MACHINES_MAX)))]
+    pub count: u32,
+    /// How many of them are switched on at one time.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=i64::from(AT_ONCE_MAX)))]
+    pub at_once: u32,
+    /// How addresses are got: a DHCP server's ADDRESS[:PORT], asked as a relay agent; an interface's name,
+    /// for broadcasts from port 68; or off, for addresses from elsewhere.
+    #[arg(long, value_name = "WHERE", default_value = "off")]
+    pub dhcp: DhcpTarget,
+    /// The address of the relay agent that is played; a subnet of the server has to list it.
+    #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
+    pub relay: Ipv4Addr,
+    /// The data directory of a server on this host, which says there where it listens.
+    #[arg(long, env = "METALWRIGHT_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The server's boot files over HTTP, where DHCP does not say [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub boot_http: Option<SocketAddr>,
+    /// The server's TFTP: its port, and its address where DHCP does not say. Without it and without DHCP no
+    /// loader is read over TFTP.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub tftp: Option<SocketAddr>,
+    /// How long the firmware waits: short times for a server that is near, or those of real firmware.
+    #[arg(long, value_enum, default_value = "fast")]
+    pub timing: Timing,
+    /// Run the scripts of jobs on this very host, instead of only reporting that they ran.
+    #[arg(long)]
+    pub run_jobs: bool,
+    /// Print steps as lines of JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Print no steps, only failures and the summary.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Where addresses come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DhcpTarget {
+    Server(SocketAddrV4),
+    Interface(String),
+    Off,
+}
+
+impl FromStr for DhcpTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(DhcpTarget::Off);
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(DhcpTarget::Server(address));
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(DhcpTarget::Server(SocketAddrV4::new(address, DHCP_PORT)));
+        }
+        let is_name = !text.is_empty() && text.len() < 16 && !text.contains(['/', ':', ' ']);
+        is_name.then(|| DhcpTarget::Interface(text.to_owned())).ok_or_else(|| {
+            format!("`{text}` is neither ADDRESS:PORT, nor the name of an interface, nor `off`")
+        })
+    }
+}
+
+/// How patient the firmware is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Timing {
+    Fast,
+    Real,
+}
+
+impl Timing {
+    /// The wait for the first DHCP answer. EDK2 and PXE ROMs wait four seconds, and twice that each time.
+    pub fn dhcp_wait(self) -> Duration {
+        match self {
+            Timing::Fast => Duration::from_millis(500),
+            Timing::Real => Duration::from_secs(4),
+        }
+    }
+
+    /// The wait for the first TFTP answer.
+    pub fn tftp_wait(self) -> Duration {
+        match self {
+            Timing::Fast => Duration::from_millis(500),
+            Timing::Real => Duration::from_secs(1),
+        }
+    }
+}
+
+impl Options {
+    /// Fills in what the data directory says and the line did not.
+    ///
+    /// # Errors
+    /// The directory is not that of a server that has listened.
+    pub fn with_data(mut self) -> Result<Self, String> {
+        if let Some(data) = &self.data {
+            let told = Told::read(data)?;
+            self.boot_http = self.boot_http.or(told.boot_http()?);
+            self.tftp = self.tftp.or(told.tftp()?);
+        }
+        Ok(self)
+    }
+
+    /// Where boot files are, where DHCP does not say.
+    pub fn boot_http(&self) -> SocketAddr {
+        self.boot_http.unwrap_or(BOOT_HTTP)
+    }
+
+    /// The MAC of one of the machines, counted from 0.
+    pub fn mac_of(&self, index: u32) -> Mac {
+        let first = self.mac.unwrap_or(FIRST_MAC);
+        let [a, b, c, d, e, g] = first.0;
+        let number = u64::from_be_bytes([0, 0, a, b, c, d, e, g]).wrapping_add(u64::from(index));
+        let [_, _, mac @ ..] = number.to_be_bytes();
+        Mac(mac)
+    }
+
+    /// The address of one of the machines where no DHCP gives one: each has its own on loopback, where
+    /// the server is there too.
+    pub fn address_of(&self, index: u32) -> Ipv4Addr {
+        if !self.boot_http().ip().is_loopback() {
+            return Ipv4Addr::UNSPECIFIED;
+        }
+        let [_, b, c, d] = (index + 1).to_be_bytes();
+        Ipv4Addr::new(127, 100 + (b & 0x3f), c, d)
+    }
+
+    /// How DHCP is reached; none where addresses come from elsewhere.
+    pub fn reach(&self) -> Option<Reach> {
+        match &self.dhcp {
+            DhcpTarget::Off => None,
+            DhcpTarget::Server(server) => Some(Reach::Relay { server: *server, relay: self.relay }),
+            DhcpTarget::Interface(name) => Some(Reach::Interface(name.clone())),
+        }
+    }
+
+    /// Where a loader is read from, when a lease says `next_server`.
+    pub fn tftp_at(&self, next_server: Ipv4Addr) -> SocketAddr {
+        SocketAddr::from((next_server, self.tftp.map_or(TFTP_PORT, |address| address.port())))
+    }
+}
+
+/// What a server says in its data directory of where it listens.
+#[derive(Debug, Default, Deserialize)]
+struct Told {
+    boot_http: Option<String>,
+    tftp: Option<String>,
+}
+
+impl Told {
+    fn read(data: &Path) -> Result<Self, String> {
+        let path = data.join("endpoint.json");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| format!("{}: {error}; a server writes it when it listens", path.display()))?;
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn boot_http(&self) -> Result<Option<SocketAddr>, String> {
+        let address = self.boot_http.as_deref().map(|url| url.strip_prefix("http://").unwrap_or(url));
+        address.map(reachable).transpose()
+    }
+
+    fn tftp(&self) -> Result<Option<SocketAddr>, String> {
+        self.tftp.as_deref().map(reachable).transpose()
+    }
+}
+
+/// A listener's address as one to talk to: one for all addresses is there on loopback.
+fn reachable(text: &str) -> Result<SocketAddr, String> {
+    let mut address: SocketAddr =
+        text.parse().map_err(|_| format!("endpoint.json: `{text}` is not ADDRESS:PORT"))?;
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    Ok(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn options(words: &str) -> Options {
+        let words = std::iter::once("simulate").chain(words.split_whitespace());
+        Line::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).options
+    }
+
+    #[test]
+    fn machines_count_up_from_the_first() {
+        let machines = options("--mac 52:54:00:00:00:ff --count 3");
+        assert_eq!(machines.mac_of(0).to_string(), "52:54:00:00:00:ff");
+        assert_eq!(machines.mac_of(2).to_string(), "52:54:00:00:01:01");
+        assert_eq!(machines.address_of(0), Ipv4Addr::new(127, 100, 0, 1));
+        assert_eq!(machines.address_of(65_535), Ipv4Addr::new(127, 101, 0, 0));
+    }
+
+    #[test]
+    fn dhcp_is_a_server_an_interface_or_off() {
+        let server = DhcpTarget::Server("127.0.0.1:6767".parse().unwrap());
+        assert_eq!(options("--dhcp 127.0.0.1:6767").dhcp, server);
+        assert_eq!(options("--dhcp 10.0.0.1").dhcp, DhcpTarget::Server("10.0.0.1:67".parse().unwrap()));
+        assert_eq!(options("--dhcp eth0").dhcp, DhcpTarget::Interface("eth0".into()));
+        assert_eq!(options("").reach(), None);
+        assert!("a/b".parse::<DhcpTarget>().is_err());
+        assert_eq!(
+            options("--tftp 127.0.0.1:6969").tftp_at(Ipv4Addr::new(10, 0, 0, 1)).to_string(),
+            "10.0.0.1:6969"
+        );
+    }
+    #[test]
+    fn a_data_directory_says_where_its_server_listens_and_the_line_counts_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = format!("--tftp 127.0.0.1:1 --data {}", folder.path().display());
+        let missing = options(&line).with_data().unwrap_err();
+        assert!(missing.contains("endpoint.json") && missing.contains("when it listens"), "{missing}");
+        let told =
+            r#"{"api": null, "boot_http": "http://0.0.0.0:81", "tftp": "0.0.0.0:69", "dhcp_port": null}"#;
+        std::fs::write(folder.path().join("endpoint.json"), told).unwrap();
+        let filled = options(&line).with_data().unwrap();
+        assert_eq!(filled.boot_http().to_string(), "127.0.0.1:81");
+        assert_eq!(filled.tftp.unwrap().to_string(), "127.0.0.1:1");
+    }
+}
