@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use metalwright::agent::{self, AgentArgs};
 use metalwright::cli::{self, ClientCommand};
-use metalwright::config::{Config, Flags};
+use metalwright::config::{Config, Flags, LogFormat};
 use metalwright::simulate;
 
 /// From power-on to an installed machine: DHCP, TFTP, HTTP boot, rendered answer files, workflows.
@@ -19,6 +20,8 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve(Flags),
+    /// Run jobs on this machine.
+    Agent(AgentArgs),
     /// Play machines against a server, without any metal.
     Simulate(Box<simulate::Options>),
     #[command(flatten)]
@@ -41,6 +44,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             metalwright::telemetry::start(&config.log_level, config.log_format)
                 .map_err(anyhow::Error::msg)?;
             tokio::runtime::Runtime::new()?.block_on(metalwright::server::run(config))
+        }
+        Command::Agent(args) => {
+            metalwright::telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;
+            tokio::runtime::Runtime::new()?.block_on(agent::start(args))
         }
         Command::Simulate(options) => {
             let mut out = std::io::stdout();

@@ -72,10 +72,12 @@ impl Server for Remote {
     }
 }
 
+/// A server that fails may do better later; one that refuses will not.
 fn trouble(error: client::Error) -> Trouble {
     let said = error.to_string();
     match error.status() {
         Some(409) => Trouble::Conflict(said),
+        Some(500..) => Trouble::Passing(said),
         _ if error.is_passing() => Trouble::Passing(said),
         _ => Trouble::Refused(said),
     }

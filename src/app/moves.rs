@@ -70,15 +70,14 @@ impl Moving {
         self.deed = std::mem::take(&mut self.deed).update(Job::object(Arc::new(job.clone())));
     }
 
+    /// What happens to jobs is part of their machine's timeline.
     fn job_event(&mut self, ctx: &Ctx, job: &Stored<Job>) {
         let spec = &job.spec;
         let data = json!({
-            "machine": self.machine.spec.name, "task": spec.task, "stage": spec.stage,
+            "job": job.key, "task": spec.task, "stage": spec.stage,
             "attempt": spec.attempt, "exit": spec.exit, "reason": spec.reason,
         });
-        let mut event = ctx.event(job, job_word(spec.state), data);
-        event.attempt = self.attempt();
-        self.deed.events.push(event);
+        self.event(ctx, job_event_kind(spec.state), data);
     }
 
     /// The deed. A job that the machine was taken from ends with it.
@@ -114,16 +113,15 @@ impl Moving {
     }
 }
 
-/// The last word of the event that a job came to a state.
-fn job_word(state: JobState) -> &'static str {
+fn job_event_kind(state: JobState) -> &'static str {
     match state {
-        JobState::Created => "created",
-        JobState::Running => "started",
-        JobState::Finished => "finished",
-        JobState::Failed => "failed",
-        JobState::Incomplete => "incomplete",
-        JobState::Cancelled => "cancelled",
-        JobState::Lost => "lost",
+        JobState::Created => "job.created",
+        JobState::Running => "job.started",
+        JobState::Finished => "job.finished",
+        JobState::Failed => "job.failed",
+        JobState::Incomplete => "job.incomplete",
+        JobState::Cancelled => "job.cancelled",
+        JobState::Lost => "job.lost",
     }
 }
 

@@ -1,5 +1,6 @@
 //! Everything that is tested through the real program, and the rules that hold for the source itself.
 
+mod agent;
 mod api;
 mod contract;
 mod dhcp_vectors;

@@ -58,6 +58,11 @@ impl World {
         world
     }
 
+    /// Other listeners, from the next start on.
+    pub fn listen(&mut self, listeners: &[&str]) {
+        self.listeners = listeners.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     /// Starts the server on the data that is there, and waits until it says that it is ready.
     pub fn start(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log");
