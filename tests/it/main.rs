@@ -1,6 +1,7 @@
 //! Everything that is tested through the real program, and the rules that hold for the source itself.
 
 mod api;
+mod cli;
 mod contract;
 mod dhcp_vectors;
 mod net;
