@@ -83,7 +83,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let queue = QueueEnd::start(&app, queue);
     let mut services = Services::new();
     services.start(&app, sockets, certificate.tls().await?)?;
-    let queue = queue_end(&app, queue);
     println!("{ready}");
     services.ready.store(true, Ordering::Release);
     let ended = services.wait().await;
