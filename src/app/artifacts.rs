@@ -33,12 +33,19 @@ pub async fn reconcile(app: &Arc<App>) -> Result<(), Error> {
         world.artifacts.iter().filter(|artifact| needs_reading(artifact)).cloned().collect()
     };
     for artifact in pending {
-        set_status(app, &artifact, reading(&artifact.spec)).await?;
+        // One that failed on this path is tried again quietly, until it comes to something else.
+        let again =
+            artifact.status.state == ArtifactState::Failed && artifact.status.read_path == artifact.spec.path;
+        if !again {
+            set_status(app, &artifact, reading(&artifact.spec)).await?;
+        }
         let spec = artifact.spec.clone();
         let status = tokio::task::spawn_blocking(move || read(&spec))
             .await
             .map_err(|error| Error::Failed(format!("reading artifact {}: {error}", artifact.key)))?;
-        set_status(app, &artifact, status).await?;
+        if !(again && status == artifact.status) {
+            set_status(app, &artifact, status).await?;
+        }
     }
     Ok(())
 }
@@ -51,7 +58,7 @@ fn needs_reading(artifact: &Stored<Artifact>) -> bool {
             ArtifactState::Fetching | ArtifactState::Extracting => true,
             ArtifactState::Ready => !there(),
             ArtifactState::Missing => there(),
-            ArtifactState::Failed => false,
+            ArtifactState::Failed => true,
         }
 }
 

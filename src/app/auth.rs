@@ -70,12 +70,12 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
     if scope == "*" || agent_of(scope).is_some() {
         return None;
     }
-    let areas: Vec<String> = Kind::ALL.map(Kind::plural).into_iter().chain(AREAS.map(String::from)).collect();
-    let known = |area: &str| area == "*" || areas.iter().any(|known| known == area);
+    let areas: Vec<&str> = Kind::ALL.map(Kind::plural).into_iter().chain(AREAS).collect();
+    let known = |area: &str| area == "*" || areas.contains(&area);
     let hint = match scope.split_once(':') {
         Some((area, "read" | "write")) if known(area) => return None,
         Some(("agent", _)) => "`agent:` is followed by the id of a machine".to_owned(),
-        Some((area, "read" | "write")) => match nearest(area, areas.iter().map(String::as_str)) {
+        Some((area, "read" | "write")) => match nearest(area, areas.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are: {}", areas.join(", ")),
         },

@@ -165,7 +165,6 @@ pub fn decide(asked: &Asked, facts: &Facts<'_>, now: Timestamp) -> Decision {
         Asked::BootData(client) => trace.boot_data(client, &verdict, facts),
         other => file_answer(other, &verdict, facts),
     };
-    trace.rules.push(Rule { rule: "answer", matched: true, detail: answer.to_string() });
     Decision { verdict, answer, trace: trace.rules }
 }
 

@@ -108,8 +108,10 @@ fn read(file: &File, stamp: &Stamp) -> Result<Vec<Object>, Vec<Problem>> {
     if !file.path.ends_with(".yaml") {
         return Err(fault("not a `.yaml` file"));
     }
-    let value: Value =
-        serde_saphyr::from_str(text).map_err(|error| fault(format!("not readable as YAML: {error}")))?;
+    // `on` and `yes` are words, as in what the command line reads.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let value: Value = serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| fault(format!("not readable as YAML: {error}")))?;
     match value {
         Value::Array(items) => list(items, *reader, stamp),
         item => reader(item, stamp).map(|object| vec![object]),

@@ -66,9 +66,25 @@ impl Kind {
         }
     }
 
-    /// `machines`: the URL segment and the CLI noun. No kind has an irregular plural.
-    pub fn plural(self) -> String {
-        format!("{}s", self.as_str())
+    /// `machines`: the URL segment and the CLI noun.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Kind::Machine => "machines",
+            Kind::Bootenv => "bootenvs",
+            Kind::Template => "templates",
+            Kind::Param => "params",
+            Kind::Profile => "profiles",
+            Kind::Stage => "stages",
+            Kind::Task => "tasks",
+            Kind::Workflow => "workflows",
+            Kind::Job => "jobs",
+            Kind::Subnet => "subnets",
+            Kind::Reservation => "reservations",
+            Kind::Lease => "leases",
+            Kind::Artifact => "artifacts",
+            Kind::Setting => "settings",
+            Kind::Token => "tokens",
+        }
     }
 }
 
