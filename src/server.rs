@@ -80,12 +80,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tell_what_is_off(&config, &app);
     let ready = serde_json::to_string(&ready)?;
 
+    let queue = QueueEnd::start(&app, queue);
     let mut services = Services::new();
     services.start(&app, sockets, certificate.tls().await?)?;
     println!("{ready}");
     services.ready.store(true, Ordering::Release);
     let ended = services.wait().await;
-    services.stop(queue_end(&app, queue)).await;
+    services.stop(queue).await;
     store.close().await;
     ended
 }
@@ -96,9 +97,11 @@ struct QueueEnd {
     task: tokio::task::JoinHandle<()>,
 }
 
-fn queue_end(app: &Arc<App>, queue: notes::Notes) -> QueueEnd {
-    let stop = CancellationToken::new();
-    QueueEnd { task: tokio::spawn(notes::run(Arc::clone(app), queue, stop.clone())), stop }
+impl QueueEnd {
+    fn start(app: &Arc<App>, queue: notes::Notes) -> Self {
+        let stop = CancellationToken::new();
+        QueueEnd { task: tokio::spawn(notes::run(Arc::clone(app), queue, stop.clone())), stop }
+    }
 }
 
 fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {

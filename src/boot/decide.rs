@@ -102,6 +102,24 @@ pub enum Answer {
     Deny,
 }
 
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Answer::NoBootData => f.write_str("an address without boot data"),
+            Answer::Loader { name } => write!(f, "the loader {name} over TFTP"),
+            Answer::LoaderUrl { name, http: true } => write!(f, "the loader {name} over HTTP"),
+            Answer::LoaderUrl { name, http: false } => write!(f, "the loader {name} by a TFTP URL"),
+            Answer::RaspberryPi => f.write_str("a Raspberry Pi's boot menu"),
+            Answer::ScriptUrl => f.write_str("the URL of the boot script"),
+            Answer::BootScript => f.write_str("the script that boots the bootenv"),
+            Answer::LocalScript => f.write_str("the script that leaves to the disk"),
+            Answer::ScreenScript => f.write_str("a screen that says why it does not go on"),
+            Answer::Serve => f.write_str("the file"),
+            Answer::Deny => f.write_str("nothing: it is not for this machine now"),
+        }
+    }
+}
+
 /// One rule that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rule {
@@ -147,7 +165,7 @@ pub fn decide(asked: &Asked, facts: &Facts<'_>, now: Timestamp) -> Decision {
         Asked::BootData(client) => trace.boot_data(client, &verdict, facts),
         other => file_answer(other, &verdict, facts),
     };
-    trace.rules.push(Rule { rule: "answer", matched: true, detail: format!("{answer:?}") });
+    trace.rules.push(Rule { rule: "answer", matched: true, detail: answer.to_string() });
     Decision { verdict, answer, trace: trace.rules }
 }
 
@@ -324,7 +342,7 @@ impl Trace {
             self.rules.push(Rule { rule: "loader", matched: true, detail });
             return Answer::NoBootData;
         }
-        self.passed("loader", format!("{answer:?}"));
+        self.passed("loader", answer.to_string());
         answer
     }
 

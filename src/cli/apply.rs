@@ -91,7 +91,7 @@ async fn plan(
     let Some(view) = client.find(&path).await? else { return Ok((Plan::Create, None)) };
     // A document this version cannot read is the server's to judge.
     let wanted = normalize(kind, body).unwrap_or_else(|_| body.clone());
-    let found = changes(&written_fields(&view), &wanted);
+    let found = changes((&written_fields(&view), &wanted));
     let diff: String = found.iter().map(|change| show(kind, change, secrets)).collect();
     let revision = view.get("revision").and_then(Value::as_u64);
     let plan = if found.is_empty() { Plan::Nothing } else { Plan::Update(diff) };

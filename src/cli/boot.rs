@@ -1,9 +1,10 @@
 //! What a machine is to do, what it would boot, what it may fetch, with which values.
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::columns::text;
+use crate::cli::columns::{Column, Show, row, text};
 use crate::cli::command::ActionVerb;
 use crate::cli::nouns::{name_of, object_path, reference};
 use crate::cli::objects::Noun;
@@ -72,17 +73,29 @@ pub async fn render(client: &Client, machine: &str, file: String) -> Result<()> 
     }
 }
 
+const PARAM_COLUMNS: [Column; 3] =
+    [("NAME", "name", Show::Text), ("VALUE", "value", Show::Text), ("FROM", "level", Show::Text)];
+const FILE_COLUMNS: [Column; 4] = [
+    ("PATH", "path", Show::Text),
+    ("WHAT", "what", Show::Text),
+    ("SERVED", "allowed", Show::Flag),
+    ("WHY NOT", "reason", Show::Text),
+];
+
 /// `params REF`: the values, and where each comes from.
 ///
 /// # Errors
 /// What the server or the network says.
 pub async fn params(client: &Client, machine: &str, format: Option<Format>) -> Result<()> {
     let answer = client.params(&object_path(Kind::Machine, machine)?).await?;
-    match format.unwrap_or(Format::Table) {
-        Format::Table => print_items(&answer),
-        Format::Name => print_first(&answer),
-        format => output::print_value(&answer, format),
-    }
+    let params = answer.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
+    let named = params.into_iter().map(|(name, mut param)| {
+        if let Some(fields) = param.as_object_mut() {
+            fields.insert("name".to_owned(), json!(name));
+        }
+        param
+    });
+    print_all(&named.collect::<Vec<_>>(), &PARAM_COLUMNS, format)
 }
 
 /// `files REF`: every path it may fetch now.
@@ -91,55 +104,24 @@ pub async fn params(client: &Client, machine: &str, format: Option<Format>) -> R
 /// What the server or the network says.
 pub async fn files(client: &Client, machine: &str, format: Option<Format>) -> Result<()> {
     let answer = client.files(&object_path(Kind::Machine, machine)?).await?;
+    let files = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    print_all(&files, &FILE_COLUMNS, format)
+}
+
+fn print_all(items: &[Value], columns: &[Column], format: Option<Format>) -> Result<()> {
+    let now = Timestamp::now();
+    let rows = |columns: &[Column]| items.iter().map(|item| row(columns, item, now)).collect::<Vec<_>>();
     match format.unwrap_or(Format::Table) {
-        Format::Table => print_items(&answer),
-        Format::Name => print_first(&answer),
-        format => output::print_value(&answer, format),
-    }
-}
-
-/// The things that an answer is about: a list in `items` or under another name, or a map from name to thing.
-fn items(answer: &Value) -> Vec<Value> {
-    if let Value::Array(items) = answer {
-        return items.clone();
-    }
-    let Some(fields) = answer.as_object() else { return Vec::new() };
-    let list = fields.get("items").into_iter().chain(fields.values());
-    if let Some(items) = list.filter_map(Value::as_array).next() {
-        return items.clone();
-    }
-    let inner = fields.values().find_map(Value::as_object).filter(|_| fields.len() == 1).unwrap_or(fields);
-    let named = inner.iter().map(|(name, thing)| match thing {
-        Value::Object(thing) => {
-            let name = [("name".to_owned(), json!(name))];
-            Value::Object(name.into_iter().chain(thing.clone()).collect())
+        Format::Table => {
+            let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
+            output::print(&output::table(&header, &rows(columns)))
         }
-        value => json!({"name": name, "value": value}),
-    });
-    named.collect()
-}
-
-fn print_items(answer: &Value) -> Result<()> {
-    let items = items(answer);
-    let mut names: Vec<&String> = Vec::new();
-    for name in items.iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys) {
-        if !names.contains(&name) {
-            names.push(name);
+        Format::Name => {
+            let first = rows(columns.get(..1).unwrap_or_default());
+            output::print(&first.concat().iter().map(|name| plain(name) + "\n").collect::<String>())
         }
+        format => output::print_value(&json!(items), format),
     }
-    // What it is called stands first, whatever order the fields came in.
-    names.sort_by_key(|name| !matches!(name.as_str(), "name" | "path"));
-    let cell = |item: &Value, name: &str| item.get(name).map(text).unwrap_or_default();
-    let row = |item: &Value| names.iter().map(|name| cell(item, name)).collect();
-    let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-    let header: Vec<String> = names.iter().map(|name| name.to_uppercase()).collect();
-    output::print(&output::table(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows))
-}
-
-fn print_first(answer: &Value) -> Result<()> {
-    let first = |item: &Value| ["name", "path"].iter().find_map(|name| item.get(name).map(text));
-    let names = items(answer).iter().filter_map(first).map(|name| plain(&name) + "\n").collect::<String>();
-    output::print(&names)
 }
 
 #[cfg(test)]
@@ -154,17 +136,9 @@ mod tests {
                       {"rule": "armed", "matched": true, "detail": "it is not armed"}],
         });
         let said = explained(&serde_json::from_value(explanation).unwrap());
-        let expected = "verdict: local disk: the machine is not armed\nanswer:  local script\n\n    RULE           \
+        let expected = "verdict: local disk: the machine is not armed\nanswer:  local script\n\n\
+                        \u{20}   RULE           \
                         WHAT IT SAW\n    known_machine  it is web1\n=>  armed          it is not armed\n";
         assert_eq!(said, expected);
-    }
-
-    #[test]
-    fn lists_and_maps_of_things_are_both_rows() {
-        let one = json!([{"name": "rack", "value": "a1", "level": "machine"}]);
-        assert_eq!(items(&json!({"items": one, "total": 1})), one.as_array().unwrap().clone());
-        let map = json!({"params": {"rack": {"value": "a1", "level": "machine"}}});
-        assert_eq!(items(&map), one.as_array().unwrap().clone());
-        assert_eq!(items(&json!({"rack": "a1"})), [json!({"name": "rack", "value": "a1"})]);
     }
 }

@@ -28,10 +28,11 @@ const UPDATED: Column = ("UPDATED", "updated_at", Age);
 const PROBLEMS: Column = ("PROBLEMS", "problems", Count);
 const DESCRIPTION: Column = ("DESCRIPTION", "description", Text);
 
-/// The columns of a noun's table.
-pub fn columns(kind: Kind) -> &'static [Column] {
-    match kind {
-        Kind::Machine => &[
+/// The columns of every noun, in the order of `Kind`.
+const TABLE: [(Kind, &[Column]); 15] = [
+    (
+        Kind::Machine,
+        &[
             ("NAME", "name", Text),
             ("STATE", "status.state", Text),
             ("STAGE", "status.stage", Text),
@@ -41,7 +42,10 @@ pub fn columns(kind: Kind) -> &'static [Column] {
             ("REASON", "status.reason", Text),
             PROBLEMS,
         ],
-        Kind::Bootenv => &[
+    ),
+    (
+        Kind::Bootenv,
+        &[
             ("NAME", "name", Text),
             ("KIND", "kind", Text),
             ("DESTRUCTIVE", "destructive", Flag),
@@ -50,31 +54,41 @@ pub fn columns(kind: Kind) -> &'static [Column] {
             ("SOURCE", "source", Text),
             PROBLEMS,
         ],
-        Kind::Template => {
-            &[("NAME", "name", Text), ("SOURCE", "source", Text), UPDATED, PROBLEMS, DESCRIPTION]
-        }
-        Kind::Param => &[
+    ),
+    (Kind::Template, &[("NAME", "name", Text), ("SOURCE", "source", Text), UPDATED, PROBLEMS, DESCRIPTION]),
+    (
+        Kind::Param,
+        &[
             ("NAME", "name", Text),
             ("TYPE", "schema.type", Text),
             ("DEFAULT", "default", Text),
             ("SECRET", "secret", Flag),
             DESCRIPTION,
         ],
-        Kind::Profile => &[
+    ),
+    (
+        Kind::Profile,
+        &[
             ("NAME", "name", Text),
             ("PARAMS", "params", Count),
             ("PROFILES", "profiles", Text),
             PROBLEMS,
             DESCRIPTION,
         ],
-        Kind::Stage => &[
+    ),
+    (
+        Kind::Stage,
+        &[
             ("NAME", "name", Text),
             ("BOOTENV", "bootenv", Text),
             ("TASKS", "tasks", Text),
             PROBLEMS,
             DESCRIPTION,
         ],
-        Kind::Task => &[
+    ),
+    (
+        Kind::Task,
+        &[
             ("NAME", "name", Text),
             ("INTERPRETER", "interpreter", Text),
             ("TIMEOUT", "timeout_seconds", Text),
@@ -82,8 +96,11 @@ pub fn columns(kind: Kind) -> &'static [Column] {
             PROBLEMS,
             DESCRIPTION,
         ],
-        Kind::Workflow => &[("NAME", "name", Text), ("STAGES", "stages", Text), PROBLEMS, DESCRIPTION],
-        Kind::Job => &[
+    ),
+    (Kind::Workflow, &[("NAME", "name", Text), ("STAGES", "stages", Text), PROBLEMS, DESCRIPTION]),
+    (
+        Kind::Job,
+        &[
             ("ID", "id", Text),
             ("MACHINE", "machine", Text),
             ("STAGE", "stage", Text),
@@ -93,7 +110,10 @@ pub fn columns(kind: Kind) -> &'static [Column] {
             ("STARTED", "started_at", Age),
             ("REASON", "reason", Text),
         ],
-        Kind::Subnet => &[
+    ),
+    (
+        Kind::Subnet,
+        &[
             ("NAME", "name", Text),
             ("CIDR", "cidr", Text),
             ("MODE", "mode", Text),
@@ -102,14 +122,20 @@ pub fn columns(kind: Kind) -> &'static [Column] {
             ("ENABLED", "enabled", Flag),
             PROBLEMS,
         ],
-        Kind::Reservation => &[
+    ),
+    (
+        Kind::Reservation,
+        &[
             ("ADDRESS", "address", Text),
             ("MAC", "mac", Text),
             ("MACHINE", "machine", Text),
             ("SUBNET", "subnet", Text),
             PROBLEMS,
         ],
-        Kind::Lease => &[
+    ),
+    (
+        Kind::Lease,
+        &[
             ("ADDRESS", "address", Text),
             ("MAC", "mac", Text),
             ("STATE", "state", Text),
@@ -117,7 +143,10 @@ pub fn columns(kind: Kind) -> &'static [Column] {
             ("EXPIRES", "expires_at", Age),
             ("HOSTNAME", "hostname", Text),
         ],
-        Kind::Artifact => &[
+    ),
+    (
+        Kind::Artifact,
+        &[
             ("NAME", "name", Text),
             ("STATE", "status.state", Text),
             ("FILES", "status.files", Text),
@@ -125,11 +154,17 @@ pub fn columns(kind: Kind) -> &'static [Column] {
             ("PATH", "path", Text),
             ("REASON", "status.reason", Text),
         ],
-        Kind::Setting => &[("NAME", "name", Text), ("VALUE", "value", Text), UPDATED],
-        Kind::Token => {
-            &[("NAME", "name", Text), ("SCOPES", "scopes", Text), ("EXPIRES", "expires_at", Age), UPDATED]
-        }
-    }
+    ),
+    (Kind::Setting, &[("NAME", "name", Text), ("VALUE", "value", Text), UPDATED]),
+    (
+        Kind::Token,
+        &[("NAME", "name", Text), ("SCOPES", "scopes", Text), ("EXPIRES", "expires_at", Age), UPDATED],
+    ),
+];
+
+/// The columns of a noun's table.
+pub fn columns(kind: Kind) -> &'static [Column] {
+    TABLE.iter().find(|(known, _)| *known == kind).map_or(&[], |(_, columns)| columns)
 }
 
 /// The cells of one object.
@@ -141,17 +176,21 @@ fn cell((heading, path, show): &Column, object: &Value, now: Timestamp) -> Strin
     let Some(value) = value_at(object, path) else { return String::new() };
     match show {
         Text => text(value),
-        Age => {
-            value.as_str().and_then(|time| time.parse().ok()).map(|time| age(time, now)).unwrap_or_default()
-        }
+        Age => value
+            .as_str()
+            .and_then(|time| time.parse().ok())
+            .map(|time: Timestamp| age(now.duration_since(time)))
+            .unwrap_or_default(),
         Count => match value {
             Value::Array(items) if !items.is_empty() => items.len().to_string(),
             Value::Object(items) if !items.is_empty() => items.len().to_string(),
             _ => String::new(),
         },
         Bytes => value.as_u64().map(bytes).unwrap_or_default(),
-        Flag if value.as_bool() == Some(true) => heading.to_lowercase(),
-        Flag => String::new(),
+        Flag => match value.as_bool() {
+            Some(true) => heading.to_lowercase(),
+            _ => String::new(),
+        },
     }
 }
 
@@ -174,8 +213,7 @@ pub fn is_sealed(value: &Value) -> bool {
 }
 
 /// `3m ago`, `in 2h`, `now`: one unit is enough.
-pub fn age(time: Timestamp, now: Timestamp) -> String {
-    let passed = now.duration_since(time);
+pub fn age(passed: SignedDuration) -> String {
     let span = passed.abs();
     let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
     let unit = units.iter().find(|(seconds, _)| span >= SignedDuration::from_secs(*seconds));
@@ -204,8 +242,10 @@ mod tests {
     #[test]
     fn a_machine_is_one_row_with_what_an_operator_looks_for() {
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        let machine = json!({"name": "web1", "macs": ["52:54:00:aa:00:01"], "problems": [{}, {}], "status": {
-            "state": "failed", "stage": "install", "last_seen": "2026-01-02T03:01:00Z", "reason": "no disk"}});
+        let seen = "2026-01-02T03:01:00Z";
+        let status = json!({"state": "failed", "stage": "install", "last_seen": seen, "reason": "no disk"});
+        let machine =
+            json!({"name": "web1", "macs": ["52:54:00:aa:00:01"], "problems": [{}, {}], "status": status});
         let row = row(columns(Kind::Machine), &machine, now);
         assert_eq!(row, ["web1", "failed", "install", "", "52:54:00:aa:00:01", "3m ago", "no disk", "2"]);
     }
@@ -216,9 +256,9 @@ mod tests {
         assert_eq!(text(&json!({"sealed": true})), "(sealed)");
         assert_eq!(text(&json!({"a": [1]})), r#"{"a":[1]}"#);
         assert_eq!(bytes(3_250_586), "3.1 MiB");
-        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        assert_eq!(age("2026-01-02T05:04:06Z".parse().unwrap(), now), "in 2h");
-        assert_eq!(age(now, now), "now");
+        assert_eq!(age(SignedDuration::from_secs(-7201)), "in 2h");
+        assert_eq!(age(SignedDuration::from_secs(200)), "3m ago");
+        assert_eq!(age(SignedDuration::ZERO), "now");
     }
 
     #[test]

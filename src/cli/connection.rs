@@ -1,7 +1,7 @@
 //! Which server to talk to, with which token, and whether its certificate is the trusted one.
 //!
-//! What the line says comes before the environment, and that before the context in use. `--data` is the directory of
-//! a server on this host, which says there where it listens and what its certificate is.
+//! What the line says comes before the environment, and that before the context in use. `--data` is the
+//! directory of a server on this host, which says there where it listens and what its certificate is.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -104,7 +104,7 @@ impl Connection {
         let found = match self.chosen {
             Some(Chosen::Data) => self.data.as_deref().map(local).transpose()?,
             Some(Chosen::Server) => None,
-            Some(Chosen::Context) | None => self.from_context()?,
+            Some(Chosen::Context) | None => self.named()?,
         };
         let server = || self.server.clone().unwrap_or_else(|| DEFAULT_SERVER.to_owned());
         let mut found = found.unwrap_or_else(|| Found { url: server(), token: None, fingerprint: None });
@@ -114,7 +114,7 @@ impl Connection {
         Ok(found)
     }
 
-    fn from_context(&self) -> Result<Option<Found>> {
+    fn named(&self) -> Result<Option<Found>> {
         let folder = match Folder::of_user() {
             Ok(folder) => folder,
             Err(_) if self.context.is_none() => return Ok(None),
@@ -156,8 +156,8 @@ impl Connection {
             Some(Error::TimedOut { .. }) => "it is reachable and silent: see its log".to_owned(),
             Some(Error::OtherCertificate { .. }) => self.advise_certificate(),
             Some(refused) if refused.status() == Some(401) => {
-                "the token is not one of this server's, or it has expired: --token (METALWRIGHT_TOKEN), or --data DIR \
-                 on its own host"
+                "the token is not one of this server's, or it has expired: --token (METALWRIGHT_TOKEN), or \
+                 --data DIR on its own host"
                     .to_owned()
             }
             _ => return error,
@@ -169,7 +169,7 @@ impl Connection {
         match (self.chosen, &self.data) {
             (Some(Chosen::Data), Some(data)) => {
                 let data = data.display();
-                format!("the server of {data} does not run: start it with `metalwright serve --data {data}`")
+                format!("its server does not run: start it with `metalwright serve --data {data}`")
             }
             _ => "is it running, and is a firewall in between? Another server is named with --server URL \
                   (METALWRIGHT_SERVER), one on this host with --data DIR"
@@ -183,9 +183,9 @@ impl Connection {
         }
         let file = Folder::of_user().map(|folder| folder.known_servers().display().to_string());
         format!(
-            "the server was set up anew, or somebody is in between; nothing was sent. Ask its operator for the \
-             fingerprint\n  (it is in endpoint.json of its data directory). If it is the one shown, take the \
-             server's line out of\n  {}",
+            "the server was set up anew, or somebody is in between; nothing was sent. Ask its operator for \
+             the fingerprint\n  (it is in endpoint.json of its data directory). If it is the one shown, take \
+             the server's line out of\n  {}",
             file.unwrap_or_default()
         )
     }

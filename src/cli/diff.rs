@@ -21,10 +21,11 @@ pub struct Change {
     pub after: Option<Value>,
 }
 
-/// Every field that differs, deepest first in the order of names. Lists are compared as a whole.
-pub fn changes(before: &Value, after: &Value) -> Vec<Change> {
+/// Every field that differs between the first and the second, in the order of names. Lists are compared as
+/// a whole.
+pub fn changes(versions: (&Value, &Value)) -> Vec<Change> {
     let mut found = Vec::new();
-    compare(&mut Vec::new(), (before, after), &mut found);
+    compare(&mut Vec::new(), versions, &mut found);
     found
 }
 
@@ -140,14 +141,15 @@ mod tests {
 
     fn shown(before: &Value, after: &Value) -> String {
         let secrets = BTreeSet::from(["root_password".to_owned()]);
-        changes(before, after).iter().map(|change| show(Kind::Machine, change, &secrets)).collect()
+        changes((before, after)).iter().map(|change| show(Kind::Machine, change, &secrets)).collect()
     }
 
     #[test]
     fn a_diff_names_each_field_that_changes() {
         let before = json!({"name": "web1", "params": {"rack": "a1", "old": 1}, "macs": ["a"]});
         let after = json!({"name": "web1", "params": {"rack": "a2", "new": true}, "macs": ["a", "b"]});
-        let expected = "  - macs: [\"a\"]\n  + macs: [\"a\",\"b\"]\n  + params.new: true\n  - params.old: 1\n  \
+        let expected = "  - macs: [\"a\"]\n  + macs: [\"a\",\"b\"]\n  + params.new: true\n  - params.old: 1\n\
+                        \u{20} \
                         - params.rack: \"a1\"\n  + params.rack: \"a2\"\n";
         assert_eq!(shown(&before, &after), expected);
         assert_eq!(shown(&after, &after), "");

@@ -1,8 +1,8 @@
 //! Objects in files: which files are read, and which noun each document is.
 //!
-//! The noun of a document comes from its own `noun:`, else from the command, else from the nearest folder that
-//! is named like a noun (`machines/web1.yaml`). Below a folder `templates` a file that is not a document is itself a
-//! template, named by its path there. Start with [`read_all`].
+//! The noun of a document comes from its own `noun:`, else from the command, else from the nearest folder
+//! that is named like a noun (`machines/web1.yaml`). Below a folder `templates` a file that is not a
+//! document is itself a template, named by its path there. Start with [`read_all`].
 
 use std::ffi::OsStr;
 use std::fs;
@@ -58,19 +58,19 @@ fn list(paths: &[PathBuf]) -> String {
 fn read(path: &Path, noun: Option<Kind>) -> Result<Vec<Document>> {
     if path == Path::new("-") {
         let text = bounded(std::io::stdin().lock(), "standard input")?;
-        return documents(&text, "standard input", noun);
+        return documents((&text, "standard input"), noun);
     }
     // The folder's own name may say what is in it.
     let root = path.canonicalize().with_context(|| path.display().to_string())?;
     if !root.is_dir() {
-        return read_file(&root, path, noun);
+        return read_file((&root, path), noun);
     }
     let mut files = Vec::new();
     collect(&root, &mut files)?;
     let (mut found, mut faults) = (Vec::new(), Vec::new());
     for file in files {
         let shown = path.join(file.strip_prefix(&root).unwrap_or(&file));
-        match read_file(&file, &shown, noun) {
+        match read_file((&file, &shown), noun) {
             Ok(documents) => found.extend(documents),
             Err(error) => faults.push(format!("{error:#}")),
         }
@@ -110,16 +110,15 @@ fn is_document(path: &Path) -> bool {
     path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
 }
 
-fn read_file(path: &Path, shown: &Path, noun: Option<Kind>) -> Result<Vec<Document>> {
+/// Reads a file that messages call `shown`.
+fn read_file((path, shown): (&Path, &Path), noun: Option<Kind>) -> Result<Vec<Document>> {
     let origin = shown.display().to_string();
     let file = fs::File::open(path).with_context(|| origin.clone())?;
     let text = bounded(file, &origin)?;
-    if noun.is_none() {
-        if let Some(name) = template_name(path) {
-            return Ok(vec![template(&name, (&text, &origin))]);
-        }
+    if let (None, Some(name)) = (noun, template_name(path)) {
+        return Ok(vec![template(&name, (&text, &origin))]);
     }
-    documents(&text, &origin, noun.or_else(|| noun_of_folder(path)))
+    documents((&text, &origin), noun.or_else(|| noun_of_folder(path)))
 }
 
 /// A document that says it is a template, or the file as a template's body.
@@ -154,7 +153,7 @@ fn noun_of_folder(path: &Path) -> Option<Kind> {
     folders.into_iter().find_map(|name| Kind::ALL.into_iter().find(|kind| kind.plural() == name))
 }
 
-fn documents(text: &str, origin: &str, noun: Option<Kind>) -> Result<Vec<Document>> {
+fn documents((text, origin): (&str, &str), noun: Option<Kind>) -> Result<Vec<Document>> {
     let bodies = yaml::read(text).with_context(|| origin.to_owned())?;
     if bodies.len() > FILES_MAX {
         bail!("{origin} has more than {FILES_MAX} documents in it");

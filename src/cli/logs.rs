@@ -14,11 +14,19 @@ use crate::model::Kind;
 /// How often a log that is still written is looked at: its pieces are no events.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Prints the log; with `follow` until the job has ended.
+/// How far to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// What there is now.
+    Now,
+    JobEnds,
+}
+
+/// Prints the log, what there is of it or until the job has ended.
 ///
 /// # Errors
 /// What the server or the network says, or a machine that has had no job.
-pub async fn show(client: &Client, reference: &str, follow: bool) -> Result<()> {
+pub async fn show(client: &Client, reference: &str, until: Until) -> Result<()> {
     let job = find(client, reference).await?;
     let path = ObjectPath::new(Kind::Job, &job.to_string())?;
     let mut every = tokio::time::interval(LOOK_EVERY);
@@ -26,7 +34,7 @@ pub async fn show(client: &Client, reference: &str, follow: bool) -> Result<()> 
     let mut offset = 0;
     loop {
         // Asked before the log is read: what was written until then is read below.
-        let open = follow && is_open(&client.get(&path).await?);
+        let open = until == Until::JobEnds && is_open(&client.get(&path).await?);
         offset = print_rest(client, job, offset).await?;
         if !open {
             return Ok(());
@@ -51,10 +59,10 @@ fn is_open(job: &Value) -> bool {
 }
 
 async fn find(client: &Client, reference: &str) -> Result<Uuid> {
-    if let Ok(id) = reference.parse::<Uuid>() {
-        if client.find(&ObjectPath::new(Kind::Job, reference)?).await?.is_some() {
-            return Ok(id);
-        }
+    if let Ok(id) = reference.parse::<Uuid>()
+        && client.find(&ObjectPath::new(Kind::Job, reference)?).await?.is_some()
+    {
+        return Ok(id);
     }
     let machine = client.get(&object_path(Kind::Machine, reference)?).await?;
     let id = machine.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();

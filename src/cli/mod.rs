@@ -1,8 +1,8 @@
 //! The command line: `metalwright <noun> <verb> [ref]`, and what people do with machines.
 //!
 //! It talks to a server through `client` and knows nothing else of it. `command` is what can be typed,
-//! [`run`] carries it out, [`finish`] makes exit codes of what comes of it: 0 done, 1 the server or the operation
-//! said no, 2 usage.
+//! [`run`] carries it out, [`finish`] makes exit codes of what comes of it: 0 done, 1 the server or the
+//! operation said no, 2 usage.
 
 mod apply;
 mod artifacts;
@@ -19,6 +19,7 @@ mod logs;
 mod nouns;
 mod objects;
 mod output;
+mod parse;
 mod sets;
 mod summary;
 mod timeline;
@@ -80,7 +81,10 @@ async fn run_other(client: &crate::client::Client, other: Other) -> Result<()> {
         Other::Explain { of, what, output } => boot::explain(client, of.into(), (&what, output.output)).await,
         Other::Render { reference, file } => boot::render(client, &reference, file).await,
         Other::Files { reference, output } => boot::files(client, &reference, output.output).await,
-        Other::Logs { reference, follow } => logs::show(client, &reference, follow).await,
+        Other::Logs { reference, follow } => {
+            let until = if follow { logs::Until::JobEnds } else { logs::Until::Now };
+            logs::show(client, &reference, until).await
+        }
         Other::Events { verb: EventVerb::List(args) } => events::list(client, args).await,
         Other::Events { verb: EventVerb::Watch(args) } => events::watch(client, args).await,
         Other::Apply(args) => apply::apply(client, None, &args).await,

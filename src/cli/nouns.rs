@@ -1,4 +1,5 @@
-//! What has to be known of each kind of object: what it is called, what is its key, which fields a writer has.
+//! What has to be known of each kind of object: what it is called, what is its key, which fields a writer
+//! has.
 
 use std::net::Ipv4Addr;
 
@@ -116,7 +117,8 @@ pub fn written_fields(view: &Value) -> Value {
 pub fn normalize(kind: Kind, body: &Value) -> Result<Value, Vec<Problem>> {
     with_noun!(kind, T => {
         let input = parse_input::<T>(body.clone())?;
-        let fields = serde_json::to_value(&input.spec).map_err(|error| vec![Problem::new("", error.to_string())])?;
+        let fields = serde_json::to_value(&input.spec);
+        let fields = fields.map_err(|error| vec![Problem::new("", error.to_string())])?;
         let mut fields = match fields {
             Value::Object(fields) => fields,
             _ => Map::new(),

@@ -15,8 +15,8 @@ pub fn parse_term(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A JSON Merge Patch (RFC 7396) of several sets: `params.rack=a1` is `{"params": {"rack": "a1"}}`. A value that
-/// reads as JSON is that JSON, any other is text. `\.` is a dot that belongs to the name.
+/// A JSON Merge Patch (RFC 7396) of several sets: `params.rack=a1` is `{"params": {"rack": "a1"}}`. A value
+/// that reads as JSON is that JSON, any other is text. `\.` is a dot that belongs to the name.
 ///
 /// # Errors
 /// Something that is not `field=value`, or two sets that cannot both be.

@@ -37,8 +37,8 @@ pub async fn show(client: &Client, reference: &str, (follow, format): (bool, Opt
     }
     let subject = subject_of(Kind::Machine, &client.get(&machine).await?);
     let mut printer = Printer { lines: Lines::new(TimeZone::system()), format, attempts: BTreeSet::new() };
-    // The stream says when there is something new, the timeline says what: it also has what happened in a boot
-    // without being about the machine.
+    // The stream says when there is something new, the timeline says what: it also has what happened in a
+    // boot without being about the machine.
     let mut stream = client.follow(EventFilter::default(), None).await?;
     let mut reached = 0;
     loop {
@@ -123,8 +123,8 @@ impl Lines {
 fn delta(milliseconds: i128) -> String {
     let (sign, ms) = (if milliseconds < 0 { '-' } else { '+' }, milliseconds.unsigned_abs());
     match ms {
-        ..10_000 => format!("{sign}{}.{:03}s", ms / 1000, ms % 1000),
-        ..600_000 => format!("{sign}{}.{}s", ms / 1000, ms % 1000 / 100),
+        0..10_000 => format!("{sign}{}.{:03}s", ms / 1000, ms % 1000),
+        10_000..600_000 => format!("{sign}{}.{}s", ms / 1000, ms % 1000 / 100),
         _ => format!("{sign}{}m{:02}s", ms / 60_000, ms % 60_000 / 1000),
     }
 }

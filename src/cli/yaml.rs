@@ -15,7 +15,8 @@ pub fn write(value: &Value) -> Result<String> {
     serde_saphyr::to_string(value).map_err(|error| anyhow!("not writable as YAML: {error}"))
 }
 
-/// All documents of a text of YAML or JSON. A document that is a list is its items; empty ones are passed over.
+/// All documents of a text of YAML or JSON. A document that is a list is its items; empty ones are passed
+/// over.
 ///
 /// # Errors
 /// Text that is neither, with line and column.
@@ -66,7 +67,7 @@ mod tests {
         );
         assert_eq!(read("{\"a\": 1}\n{\"b\": 2}"), [json!({"a": 1}), json!({"b": 2})]);
         assert_eq!(read("{a: 1}"), [json!({"a": 1})]);
-        assert_eq!(read(""), [json!(0); 0]);
+        assert!(read("").is_empty());
     }
 
     #[test]
@@ -82,7 +83,8 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let value = json!({"name": "web1", "version": "12", "on": "yes", "body": "a\n  b: {{ c }}\n", "n": null,
+        let value = json!({"name": "web1", "version": "12", "on": "yes", "body": "a\n  b: {{ c }}\n",
+                           "n": null,
                            "list": [{"x": 1.5}], "none": [], "empty": {}, "text": "null", "tab": "a\tb"});
         assert_eq!(read(&write(&value).unwrap()).unwrap(), [value]);
     }

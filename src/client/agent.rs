@@ -53,8 +53,8 @@ impl Client {
         self.fetch(self.request(Method::PATCH, &format!("/jobs/{job}")).json(report)).await
     }
 
-    /// Sends a piece of a job's log, and returns where the next one begins. Sending the same piece at the
-    /// same offset again changes nothing.
+    /// Sends a piece of a job's log; how long the log is then, and how the job stands. Sending the same piece
+    /// at the same offset again changes nothing.
     ///
     /// # Errors
     /// What the server or the network says; 409 for an offset beyond what the server has.

@@ -83,7 +83,8 @@ pub struct LogPiece {
 }
 
 impl Client {
-    /// Does `action`; `details` is its body: `{"workflow": "install-debian-12"}` or `{}`. The machine as it is then.
+    /// Does `action`; `details` is its body: `{"workflow": "install-debian-12"}` or `{}`. The machine as it
+    /// is then.
     ///
     /// # Errors
     /// What the server or the network says; 409 with the reason when it cannot be done now.

@@ -1,7 +1,7 @@
 //! A client of the REST API: what the command line, the agent and tests see of a server.
 //!
-//! It knows URLs, certificates, retries of the event stream and what refusals look like; what to do about them
-//! it leaves to its callers. Start with [`Client::new`] and [`ObjectPath`], then read `objects`.
+//! It knows URLs, certificates, retries of the event stream and what refusals look like; what to do about
+//! them it leaves to its callers. Start with [`Client::new`] and [`ObjectPath`], then read `objects`.
 
 mod agent;
 mod error;

@@ -1,8 +1,8 @@
 //! Trust in a server by the SHA-256 of its certificate.
 //!
 //! Servers have certificates they made themselves, so no authority can vouch for them. Whoever calls brings
-//! the fingerprint to trust; [`learn`] fetches the one of a server that was never seen before. Names, dates and
-//! issuers are not looked at: the fingerprint says it all. That the server holds the key is checked.
+//! the fingerprint to trust; [`learn`] fetches the one of a server that was never seen before. Names, dates
+//! and issuers are not looked at: the fingerprint says it all. That the server holds the key is checked.
 
 use std::fmt;
 use std::str::FromStr;

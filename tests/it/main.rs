@@ -2,11 +2,14 @@
 
 mod agent;
 mod api;
+mod cli;
 mod contract;
 mod dhcp_vectors;
 mod net;
 mod program;
 mod qemu;
 mod render;
+mod scene;
+mod simulate;
 mod tidy;
 mod world;

@@ -75,6 +75,12 @@ impl World {
         self.server = Some(server);
     }
 
+    /// Where the API is to listen when the server starts the next time.
+    pub fn listen_at(&mut self, api: &str) {
+        let flag = self.listeners.iter().position(|word| word == "--api-listen").expect("an API");
+        self.listeners[flag + 1] = api.to_owned();
+    }
+
     /// Ends the server as an operator does, and returns how it ended.
     pub fn stop(&mut self) -> ExitStatus {
         let mut server = self.server.take().expect("a running server");

@@ -62,6 +62,8 @@ fn no_reason_can_become_a_command() {
     }
     let screen = render("ipxe/screen.ipxe", &variables(reason));
     for line in screen.lines().filter(|line| line.starts_with("echo ")) {
+        let text = line.strip_prefix("echo ").unwrap();
+        assert!(text.starts_with("-- ") || !text.starts_with('-'), "iPXE takes it for an option: {line}");
         for word in ["${", " || ", " && ", " ; "] {
             assert!(!line.contains(word), "iPXE acts on {word} in: {line}");
         }

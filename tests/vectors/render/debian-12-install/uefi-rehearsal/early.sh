@@ -28,12 +28,13 @@ prepare() {
 		chmod 755 "$late"
 }
 
-# A step that fails leaves the installer at its menu for ever; the server is told which it was.
+# A step that fails leaves the installer at its menu, or at a question, for ever; the server is told which.
+stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support'
 watch_installer() {
 	# What runs on must let go of the installer's pipes, which are waited for, and of its dialogue on 3.
 	exec </dev/null >/dev/null 2>&1 3>&-
 	while sleep 10; do
-		line=$(grep 'main-menu.*failed with error code' /var/log/syslog | head -n 1) || true
+		line=$(grep -E "$stopped" /var/log/syslog | head -n 1) || true
 		if [ -n "$line" ]; then
 			report failed "the installer stopped: $line" || true
 			return

@@ -1,0 +1,185 @@
+//! From the line that was typed to a command. The nouns are made from [`Kind`]; each gets the verbs that make
+//! sense for it.
+
+use clap::error::{Error as ClapError, ErrorKind};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+
+use crate::cli::command::{
+    ArtifactVerb, ClientCommand, Deed, DeleteVerb, MachineVerb, Other, Output, ReadVerb, Verb, WriteVerb,
+};
+use crate::cli::connection::Connection;
+use crate::cli::nouns::{about, is_writable};
+use crate::model::Kind;
+
+/// Adds the verbs of one noun.
+fn noun_command(kind: Kind) -> Command {
+    let command = Command::new(kind.plural()).about(about(kind));
+    let mut command = ReadVerb::augment_subcommands(command);
+    if is_writable(kind) {
+        command = WriteVerb::augment_subcommands(command);
+    }
+    if is_writable(kind) || kind == Kind::Lease {
+        command = DeleteVerb::augment_subcommands(command);
+    }
+    match kind {
+        Kind::Machine => MachineVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Artifact => ArtifactVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Param => {
+            let machine = clap::Arg::new("machine").value_name("MACHINE");
+            let machine = machine.help("A machine: the values of its params, and where each comes from");
+            Output::augment_args(command.arg(machine))
+                .args_conflicts_with_subcommands(true)
+                .arg_required_else_help(true)
+        }
+        _ => command.subcommand_required(true),
+    }
+}
+
+fn noun_verb(matches: &ArgMatches) -> Result<Verb, ClapError> {
+    let Some((name, _)) = matches.subcommand() else {
+        let machine = matches.get_one::<String>("machine").cloned();
+        let machine = machine.ok_or_else(|| ClapError::new(ErrorKind::MissingSubcommand))?;
+        return Ok(Verb::ParamsOf { machine, output: Output::from_arg_matches(matches)? });
+    };
+    if ReadVerb::has_subcommand(name) {
+        return ReadVerb::from_arg_matches(matches).map(Verb::Read);
+    }
+    if WriteVerb::has_subcommand(name) {
+        return WriteVerb::from_arg_matches(matches).map(Verb::Write);
+    }
+    if DeleteVerb::has_subcommand(name) {
+        return DeleteVerb::from_arg_matches(matches).map(Verb::Delete);
+    }
+    if ArtifactVerb::has_subcommand(name) {
+        return ArtifactVerb::from_arg_matches(matches).map(Verb::Artifact);
+    }
+    MachineVerb::from_arg_matches(matches).map(Verb::Machine)
+}
+
+/// Adds how to reach the server. Adding flags must not change what the command says of itself.
+fn connected(command: Command) -> Command {
+    let about = command.get_about().cloned().unwrap_or_default();
+    Connection::augment_args(command).about(about)
+}
+
+fn kind_of(noun: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| kind.plural() == noun)
+}
+
+impl FromArgMatches for ClientCommand {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, ClapError> {
+        let Some((name, inner)) = matches.subcommand() else {
+            return Err(ClapError::new(ErrorKind::MissingSubcommand));
+        };
+        let deed = match kind_of(name) {
+            Some(kind) => Deed::Noun(kind, noun_verb(inner)?),
+            None => Deed::Other(Other::from_arg_matches(matches)?),
+        };
+        // Flags that stand at the end of the line belong to the innermost command.
+        let mut last = inner;
+        while let Some((_, deeper)) = last.subcommand() {
+            last = deeper;
+        }
+        Ok(ClientCommand { connection: Connection::from_arg_matches(last)?.ranked(last), deed })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), ClapError> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Subcommand for ClientCommand {
+    fn augment_subcommands(command: Command) -> Command {
+        let others = Other::augment_subcommands(Command::new(""));
+        let nouns = Kind::ALL.map(noun_command);
+        // What people do stands before the nouns.
+        let all = others.get_subcommands().cloned().chain(nouns);
+        let all = all.zip(1..).map(|(one, place)| connected(one).display_order(place));
+        command.subcommands(all)
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        kind_of(name).is_some() || Other::has_subcommand(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    #[command(name = "metalwright")]
+    struct Line {
+        #[command(subcommand)]
+        command: ClientCommand,
+    }
+
+    fn parse(line: &str) -> Result<Deed, String> {
+        let parsed = Line::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
+        Ok(parsed.command.deed)
+    }
+
+    #[test]
+    fn the_commands_are_consistent() {
+        use clap::CommandFactory;
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn every_noun_has_the_verbs_that_make_sense_for_it() {
+        for kind in Kind::ALL {
+            let list = parse(&format!("metalwright {kind}s list --filter name=web* --limit 3 -o json"));
+            assert!(matches!(list, Ok(Deed::Noun(of, Verb::Read(_))) if of == kind), "{list:?}");
+        }
+        assert!(parse("metalwright jobs delete x").is_err());
+        assert!(parse("metalwright leases create -f x").is_err());
+        assert!(parse("metalwright leases delete 10.0.0.5").is_ok());
+        assert!(parse("metalwright stages start x").is_err());
+    }
+
+    #[test]
+    fn params_are_a_noun_and_a_question_about_a_machine() {
+        assert!(matches!(parse("metalwright params list"), Ok(Deed::Noun(Kind::Param, Verb::Read(_)))));
+        let of = parse("metalwright params web1 -o json");
+        assert!(
+            matches!(&of, Ok(Deed::Noun(_, Verb::ParamsOf { machine, .. })) if machine == "web1"),
+            "{of:?}"
+        );
+        assert!(parse("metalwright params").is_err());
+    }
+
+    #[test]
+    fn where_the_server_is_may_stand_at_the_end_of_the_line() {
+        let line = "metalwright machines wait web1 --for status.state=complete --timeout 4m --data /d";
+        let parsed = Line::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!(parsed.command.connection.data.as_deref(), Some(std::path::Path::new("/d")));
+        let Deed::Noun(_, Verb::Read(ReadVerb::Wait(args))) = parsed.command.deed else { panic!() };
+        assert_eq!(args.timeout, Duration::from_secs(240));
+        assert!(parse("metalwright machines wait web1 --for status.state").is_err());
+        assert!(parse("metalwright machines wait web1 --for a=b --timeout soon").is_err());
+    }
+
+    #[test]
+    fn what_is_created_comes_from_a_file_or_from_the_line() {
+        assert!(parse("metalwright machines create -f - -o name").is_ok());
+        assert!(parse("metalwright machines create name=web1 params.rack=a1").is_ok());
+        assert!(parse("metalwright machines create -f - name=web1").is_err());
+        assert!(parse("metalwright machines create -o json").is_err());
+    }
+
+    #[test]
+    fn an_artifact_is_a_folder_or_a_file() {
+        assert!(parse("metalwright artifacts add a --dir /x").is_ok());
+        assert!(parse("metalwright artifacts add a --dir /x --file /y").is_err());
+        assert!(parse("metalwright artifacts add a").is_err());
+    }
+}
