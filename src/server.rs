@@ -3,6 +3,7 @@
 
 mod data;
 mod desk;
+mod upkeep;
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, TcpListener};
@@ -13,16 +14,14 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
-use jiff::Timestamp;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, ApiState, boot_http};
-use crate::app::deadlines::{Watch, next_deadline};
 use crate::app::loaders::Loaders;
 use crate::app::secrets::Secrets;
-use crate::app::{App, Ctx, Endpoints, Setup, artifacts, notes};
+use crate::app::{App, Ctx, Endpoints, Setup, notes};
 use crate::config::{Config, Listen};
 use crate::content;
 use crate::dhcp;
@@ -37,8 +36,6 @@ use desk::Desk;
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// How long API requests may take to end after a signal.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How often deadlines are looked at.
-const TICK: Duration = Duration::from_secs(1);
 
 /// The sockets, bound before privileges are dropped.
 struct Sockets {
@@ -53,6 +50,7 @@ struct Sockets {
 /// # Errors
 /// What keeps it from starting, or what made it stop by itself.
 pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::heed()?;
     let data = DataDir::open(&config.data)?;
     let desk = Arc::new(Desk::default());
     let sockets = bind(&config, &desk)?;
@@ -82,13 +80,28 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let queue = QueueEnd::start(&app, queue);
     let mut services = Services::new();
-    services.start(&app, sockets, certificate.tls().await?)?;
+    services.start((&app, &store), sockets, certificate.tls().await?)?;
     println!("{ready}");
     services.ready.store(true, Ordering::Release);
-    let ended = services.wait().await;
+    let ended = services.wait(&mut signals).await;
     services.stop(queue).await;
     store.close().await;
     ended
+}
+
+/// What tells the server to stop. Heeded from the very start, so that no signal is lost.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn heed() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
 }
 
 /// The queue of notes is written until everything that may add to it has ended.
@@ -232,7 +245,12 @@ impl Services {
         Services { tasks: JoinSet::new(), shutdown: CancellationToken::new(), ready: Arc::default() }
     }
 
-    fn start(&mut self, app: &Arc<App>, sockets: Sockets, tls: RustlsConfig) -> anyhow::Result<()> {
+    fn start(
+        &mut self,
+        (app, store): (&Arc<App>, &Arc<SqliteStore>),
+        sockets: Sockets,
+        tls: RustlsConfig,
+    ) -> anyhow::Result<()> {
         if let Some(listener) = sockets.api {
             let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready));
             self.tasks.spawn(serve_api(listener, tls, (state, self.shutdown.clone())));
@@ -250,18 +268,17 @@ impl Services {
             let shutdown = self.shutdown.clone();
             self.tasks.spawn(async { service.run(shutdown).await.context("DHCP") });
         }
-        self.tasks.spawn(keep_artifacts(Arc::clone(app), self.shutdown.clone()));
-        self.tasks.spawn(keep_deadlines(Arc::clone(app), self.shutdown.clone()));
+        self.tasks.spawn(upkeep::artifacts(Arc::clone(app), self.shutdown.clone()));
+        self.tasks.spawn(upkeep::deadlines(Arc::clone(app), self.shutdown.clone()));
+        self.tasks.spawn(upkeep::history(Arc::clone(app), Arc::clone(store), self.shutdown.clone()));
         Ok(())
     }
 
     /// Until a signal, or until a service ends by itself, which is an error.
-    async fn wait(&mut self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    async fn wait(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
         tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
+            _ = signals.terminate.recv() => Ok(()),
+            _ = signals.interrupt.recv() => Ok(()),
             ended = self.tasks.join_next() => match ended {
                 Some(Ok(Ok(()))) | None => Err(anyhow!("a service ended by itself")),
                 Some(Ok(Err(error))) => Err(error),
@@ -298,48 +315,4 @@ async fn serve_api(
         () = shutdown.cancelled() => handle.graceful_shutdown(Some(DRAIN)),
     }
     serve.await.context("API")
-}
-
-/// Reads the files of artifacts whenever artifacts change.
-async fn keep_artifacts(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut committed = app.committed();
-    let mut seen = None;
-    loop {
-        let generation = app.world().artifacts.generation();
-        if seen != Some(generation) {
-            if let Err(error) = artifacts::reconcile(&app).await {
-                tracing::warn!(%error, "artifacts could not be read; they are tried again");
-            }
-            seen = Some(generation);
-            continue;
-        }
-        tokio::select! {
-            changed = committed.changed() => changed?,
-            () = shutdown.cancelled() => return Ok(()),
-        }
-    }
-}
-
-/// Ends what is overdue.
-async fn keep_deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let up_since = app.now();
-    let mut committed = app.committed();
-    let mut next: Option<Timestamp> = Some(up_since);
-    let mut tick = tokio::time::interval(TICK);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = shutdown.cancelled() => return Ok(()),
-        }
-        let watch = Watch { now: app.now(), up_since };
-        if next.is_some_and(|at| at <= watch.now)
-            && let Err(error) = app.expire(watch).await
-        {
-            tracing::warn!(%error, "what is overdue could not be ended; it is tried again");
-        }
-        if committed.has_changed()? || next.is_some_and(|at| at <= watch.now) {
-            committed.borrow_and_update();
-            next = next_deadline(&app.world(), watch);
-        }
-    }
 }

@@ -39,6 +39,7 @@ pub fn summary(event: &Event) -> String {
                 (["kind", "name", "state"].map(|name| field(data, name)), after(": ", data, "note"));
             step.join(" ") + &note
         }
+        "run.completed" => field(data, "workflow"),
         "run.failed" | "run.held" => format!("{}{}", field(data, "name"), after(" ", data, "reason")),
         "run.paused" | "run.cancelled" => after("by ", data, "by"),
         "machine.armed" => format!("for {} until {}", field(data, "bootenv"), clock(data, "until")),

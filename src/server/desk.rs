@@ -44,6 +44,12 @@ impl tftp::Opener for Desk {
 
     fn finished(&self, outcome: TransferOutcome) {
         let Some(app) = self.app.get() else { return };
+        // UEFI asks for the size, says ERROR 8, and comes back for the file.
+        if outcome.acked_bytes == 0 && matches!(outcome.result, TransferResult::Ended(Ended::Aborted { .. }))
+        {
+            tracing::debug!(path = outcome.path, "a size probe over TFTP");
+            return;
+        }
         app.served(Served {
             path: crate::boot::capability::hide(&outcome.path),
             label: outcome.label,

@@ -323,7 +323,7 @@ impl<'a> Flow<'a> {
         let progress = attempt.map_or(BootProgress::Firmware, |attempt| attempt.progress);
         let deadline = attempt.and_then(|attempt| attempt.deadline);
         let armed = self.status.armed_until.unwrap_or_else(|| self.later(POWER_ON_SECONDS));
-        let next = if installs { "boot.system_seen" } else { "job.created" };
+        let next = if installs { "boot.answer_fetched" } else { "job.created" };
         let (state, reason, expected, overdue_at) = match progress {
             _ if attempt.is_none() => {
                 let reason = format!("power the machine on: it boots `{bootenv}` from the network");

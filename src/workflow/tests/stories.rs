@@ -10,7 +10,7 @@ fn an_install_goes_from_start_to_complete() {
     let story = Story::of("deploy").tells(
         "power   => waiting 1 debian boot.kernel_fetched
          loader  => waiting 1 debian boot.kernel_fetched
-         kernel  => booting 1 debian boot.system_seen
+         kernel  => booting 1 debian boot.answer_fetched
          system  => running 1 debian boot.done
          done    => complete 4 - -
          power   => complete 4 - -",
@@ -28,7 +28,7 @@ fn arming_is_set_by_start_and_used_up_by_the_kernel() {
     let mut story = Story::of("deploy").tells("power => waiting 1 debian boot.kernel_fetched");
     assert!(story.status.armed_until.is_some());
     assert_eq!(story.status.boot_attempt.as_ref().unwrap().bootenv.as_deref(), Some("debian"));
-    story = story.tells("kernel => booting 1 debian boot.system_seen");
+    story = story.tells("kernel => booting 1 debian boot.answer_fetched");
     assert!(story.status.armed_until.is_none());
     assert_eq!(story.boots(), None);
 }
@@ -37,7 +37,7 @@ fn arming_is_set_by_start_and_used_up_by_the_kernel() {
 fn a_power_on_in_the_middle_of_an_install_fails_the_run_and_goes_to_the_disk() {
     let story = Story::of("deploy").tells(
         "power  => waiting 1 debian boot.kernel_fetched
-         kernel => booting 1 debian boot.system_seen
+         kernel => booting 1 debian boot.answer_fetched
          power  => failed 1 - run.retried
          kernel => failed 1 - run.retried
          done   => failed 1 - run.retried
@@ -71,7 +71,7 @@ fn three_power_ons_that_fetch_no_kernel_hold_the_machine() {
 fn an_installer_that_reports_a_failure_or_nothing_fails_at_its_boot() {
     let story = Story::of("deploy").tells(
         "power  => waiting 1 debian boot.kernel_fetched
-         kernel => booting 1 debian boot.system_seen
+         kernel => booting 1 debian boot.answer_fetched
          system => running 1 debian boot.done
          failed => failed 1 - run.retried",
     );
@@ -79,8 +79,8 @@ fn an_installer_that_reports_a_failure_or_nothing_fails_at_its_boot() {
     assert_eq!(story.status.steps[1].state, StepState::Failed);
     let story = Story::of("deploy").tells(
         "power     => waiting 1 debian boot.kernel_fetched
-         kernel    => booting 1 debian boot.system_seen
-         wait 1799 => booting 1 debian boot.system_seen
+         kernel    => booting 1 debian boot.answer_fetched
+         wait 1799 => booting 1 debian boot.answer_fetched
          wait 1    => failed 1 - run.retried
          system    => failed 1 - run.retried",
     );
@@ -106,7 +106,7 @@ fn arming_that_runs_out_holds_the_machine_until_it_is_armed_again() {
 fn a_rehearsal_passes_over_what_would_follow_an_installation() {
     let story = Story::rehearsal("full").tells(
         "power  => waiting 1 debian boot.kernel_fetched
-         kernel => booting 1 debian boot.system_seen
+         kernel => booting 1 debian boot.answer_fetched
          system => running 1 debian boot.done
          done   => complete 6 - -",
     );
@@ -124,7 +124,7 @@ fn tasks_after_an_install_wait_for_the_installed_system() {
     Story::of("full").tells(
         "power       => waiting 1 debian boot.kernel_fetched
          installed a => reboot; waiting 1 debian boot.kernel_fetched
-         kernel      => booting 1 debian boot.system_seen
+         kernel      => booting 1 debian boot.answer_fetched
          installer b => wait; running 1 debian boot.done
          done        => waiting 4 - job.created
          installer b => wait; waiting 4 - job.created
@@ -140,8 +140,8 @@ fn tasks_after_an_install_wait_for_the_installed_system() {
 fn tasks_of_an_installer_run_in_it_before_it_is_done() {
     Story::of("inside").tells(
         "power       => waiting 1 debian boot.kernel_fetched
-         kernel      => booting 1 debian boot.system_seen
-         installed a => wait; booting 1 debian boot.system_seen
+         kernel      => booting 1 debian boot.answer_fetched
+         installed a => wait; booting 1 debian boot.answer_fetched
          installer b => run base; running 3 debian job.finished
          exit 0      => waiting 4 debian job.created
          installer b => run users; running 4 debian job.finished
@@ -151,7 +151,7 @@ fn tasks_of_an_installer_run_in_it_before_it_is_done() {
     );
     let story = Story::of("inside").tells(
         "power       => waiting 1 debian boot.kernel_fetched
-         kernel      => booting 1 debian boot.system_seen
+         kernel      => booting 1 debian boot.answer_fetched
          installer b => run base; running 3 debian job.finished
          failed      => failed 1 - run.retried",
     );
@@ -159,7 +159,7 @@ fn tasks_of_an_installer_run_in_it_before_it_is_done() {
     assert_eq!(story.status.job, None);
     Story::of("inside").tells(
         "power       => waiting 1 debian boot.kernel_fetched
-         kernel      => booting 1 debian boot.system_seen
+         kernel      => booting 1 debian boot.answer_fetched
          done        => waiting 3 - job.created
          installed c => run base; running 3 - job.finished",
     );
@@ -259,8 +259,8 @@ fn stop_and_pause_let_the_job_end_and_hand_out_no_other() {
     story.tells(
         "resume => waiting 1 debian boot.kernel_fetched
          power  => waiting 1 debian boot.kernel_fetched
-         kernel => booting 1 debian boot.system_seen
-         pause  => booting 1 debian boot.system_seen
+         kernel => booting 1 debian boot.answer_fetched
+         pause  => booting 1 debian boot.answer_fetched
          done   => held 2 - run.resumed
          resume => complete 4 - -",
     );

@@ -1,0 +1,94 @@
+//! What the server does by itself: reads artifacts, ends what is overdue, deletes old history.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::deadlines::{Watch, next_deadline};
+use crate::app::{self, App, Ctx};
+use crate::store::SqliteStore;
+
+/// How often deadlines are looked at.
+const DEADLINES_EVERY: Duration = Duration::from_secs(1);
+/// How often directories that have gone or come are looked for.
+const ARTIFACTS_EVERY: Duration = Duration::from_secs(10);
+/// How often old history is deleted.
+const HISTORY_EVERY: Duration = Duration::from_secs(600);
+/// Events that are kept.
+const EVENTS_KEPT: u64 = 2_000_000;
+/// Jobs that are kept, with their logs.
+const JOBS_KEPT: usize = 50_000;
+
+/// Reads the files of artifacts when artifacts change, and when their directories go or come.
+pub async fn artifacts(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut committed = app.committed();
+    let mut tick = tokio::time::interval(ARTIFACTS_EVERY);
+    let mut seen = None;
+    loop {
+        let generation = app.world().artifacts.generation();
+        if seen != Some(generation) {
+            reconcile(&app).await;
+            seen = Some(generation);
+            continue;
+        }
+        tokio::select! {
+            changed = committed.changed() => changed?,
+            _ = tick.tick() => reconcile(&app).await,
+            () = shutdown.cancelled() => return Ok(()),
+        }
+    }
+}
+
+async fn reconcile(app: &Arc<App>) {
+    if let Err(error) = app::artifacts::reconcile(app).await {
+        tracing::warn!(%error, "artifacts could not be read; they are tried again");
+    }
+}
+
+/// Ends what is overdue.
+pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let up_since = app.now();
+    let mut committed = app.committed();
+    let mut next: Option<Timestamp> = Some(up_since);
+    let mut tick = tokio::time::interval(DEADLINES_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        let watch = Watch { now: app.now(), up_since };
+        if next.is_some_and(|at| at <= watch.now)
+            && let Err(error) = app.expire(watch).await
+        {
+            tracing::warn!(%error, "what is overdue could not be ended; it is tried again");
+        }
+        if committed.has_changed()? || next.is_some_and(|at| at <= watch.now) {
+            committed.borrow_and_update();
+            next = next_deadline(&app.world(), watch);
+        }
+    }
+}
+
+/// Deletes the oldest events and jobs beyond those that are kept.
+pub async fn history(
+    app: Arc<App>,
+    store: Arc<SqliteStore>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut tick = tokio::time::interval(HISTORY_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        let jobs = app.prune_jobs(&Ctx::server(app.now()), JOBS_KEPT).await;
+        if let Err(error) = jobs {
+            tracing::warn!(%error, "old jobs could not be deleted");
+        }
+        if let Err(error) = store.prune_events(EVENTS_KEPT).await {
+            tracing::warn!(%error, "old events could not be deleted");
+        }
+    }
+}
