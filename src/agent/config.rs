@@ -119,7 +119,6 @@ impl AgentConfig {
         let state_dir = args.state_dir.or(file.state_dir).unwrap_or_else(|| STATE_DIR.into());
         let written = args.token.or(file.token);
         let token = kept_token(&state_dir, written.as_deref()).or_else(|| written.clone());
-        let token = token.ok_or_else(needs("a token", "`token` in the file, or METALWRIGHT_TOKEN"))?;
         let allowed = args.allow_power || file.allow_power;
         Ok(AgentConfig {
             server: args
@@ -131,8 +130,8 @@ impl AgentConfig {
                 .or(file.fingerprint)
                 .ok_or_else(needs("the server's fingerprint", "--fingerprint HEX"))?,
             machine: args.machine.or(file.machine).ok_or_else(needs("its machine", "--machine ID"))?,
-            written: written.unwrap_or_else(|| token.clone()),
-            token,
+            token: token.ok_or_else(needs("a token", "`token` in the file, or METALWRIGHT_TOKEN"))?,
+            written: written.unwrap_or_default(),
             environment: args.environment.or(file.environment).unwrap_or(Place::Installed).into(),
             state_dir,
             manner: Manner {

@@ -38,22 +38,8 @@ pub fn expand(workflow: &str, world: &World) -> Result<Vec<Step>, Vec<Problem>> 
     expansion.finish()
 }
 
-/// The faults of a task's prerequisites: a circle, or a chain that is too deep. To be asked before
-/// the task is saved; `task` stands in for the stored one of its name.
-pub fn check_prerequisites(task: &Task, world: &World) -> Vec<Problem> {
-    let mut expansion = Expansion::new(world);
-    expansion.candidate = Some(task);
-    expansion.task(&task.name, &mut Vec::new());
-    let circular = |problem: &Problem| problem.message.contains(CIRCLE) || problem.message.contains(DEEP);
-    expansion.problems.into_iter().filter(circular).collect()
-}
-
-const CIRCLE: &str = "goes in a circle";
-const DEEP: &str = "goes deeper than";
-
 struct Expansion<'a> {
     world: &'a World,
-    candidate: Option<&'a Task>,
     steps: Vec<Step>,
     problems: Vec<Problem>,
     bootenv: Option<&'a str>,
@@ -66,7 +52,6 @@ impl<'a> Expansion<'a> {
     fn new(world: &'a World) -> Self {
         Expansion {
             world,
-            candidate: None,
             steps: Vec::new(),
             problems: Vec::new(),
             bootenv: None,
@@ -125,22 +110,20 @@ impl<'a> Expansion<'a> {
 
     /// A task after its prerequisites; `path` is the chain of tasks that asked for it.
     fn task(&mut self, name: &'a str, path: &mut Vec<&'a str>) {
-        let candidate = self.candidate.filter(|task| task.name == name);
-        let stored = self.world.tasks.get(name).map(|task| &task.spec);
-        let Some(task) = candidate.or(stored) else {
+        let Some(task) = self.world.tasks.get(name).map(|task| &task.spec) else {
             let asker =
                 path.last().map_or(format!("stage `{}`", self.stage), |task| format!("task `{task}`"));
             return self.fault("/tasks", format!("{asker} names the task `{name}`, which does not exist"));
         };
         if path.len() >= PREREQUISITE_DEPTH_MAX {
-            let message = format!("`{name}`: the chain of prerequisites {DEEP} {PREREQUISITE_DEPTH_MAX}");
+            let message = format!("the prerequisites of `{name}` go deeper than {PREREQUISITE_DEPTH_MAX}");
             return self.fault("/prerequisites", message);
         }
         path.push(name);
         for needed in &task.prerequisites {
             if path.contains(&needed.as_str()) {
                 let circle = path.join(" → ");
-                let message = format!("the prerequisite {circle} → {needed} {CIRCLE}");
+                let message = format!("the prerequisite {circle} → {needed} goes in a circle");
                 self.fault("/prerequisites", message);
             } else if !self.in_this_boot.contains(needed.as_str()) {
                 self.task(needed, path);

@@ -230,7 +230,7 @@ fn an_incomplete_task_runs_again_and_not_for_ever() {
          installed b => run flaky; running 1 - job.finished",
     );
     assert_eq!(story.status.tries.failures, 0);
-    for _ in 3..super::super::JOBS_PER_STEP_MAX {
+    for _ in 3..crate::workflow::JOBS_PER_STEP_MAX {
         story.happen("exit 128");
         assert_eq!(story.happen("installed b").unwrap(), "run flaky");
     }

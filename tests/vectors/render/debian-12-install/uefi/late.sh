@@ -78,7 +78,8 @@ Wants=network-online.target
 After=network-online.target
 
 [Service]
-ExecStart=/usr/local/bin/metalwright agent --config /etc/metalwright/agent.toml
+ExecStart=/usr/local/bin/metalwright agent --config /etc/metalwright/agent.toml --allow-power
+KillMode=process
 Restart=always
 RestartSec=10
 
