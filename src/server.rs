@@ -1,6 +1,7 @@
 //! Puts the server together: data directory, sockets, store, application, services. The only module that sees
 //! them all. Start at [`run`].
 
+mod counters;
 mod data;
 mod desk;
 mod upkeep;
@@ -18,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::metrics::Counters;
 use crate::api::{self, ApiState, boot_http};
 use crate::app::loaders::Loaders;
 use crate::app::secrets::Secrets;
@@ -251,8 +253,10 @@ impl Services {
         sockets: Sockets,
         tls: RustlsConfig,
     ) -> anyhow::Result<()> {
+        let counters = Counters::new(counters::rows(&sockets, app));
         if let Some(listener) = sockets.api {
-            let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready));
+            let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready))
+                .with_counters(counters);
             self.tasks.spawn(serve_api(listener, tls, (state, self.shutdown.clone())));
         }
         if let Some(listener) = sockets.boot_http {

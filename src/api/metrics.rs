@@ -1,6 +1,7 @@
 //! Counters in the text format of Prometheus.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::StatusCode;
@@ -22,6 +23,29 @@ impl Requests {
     }
 }
 
+/// A number that a service counts.
+pub struct Counter {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub read: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+/// What the services beside the API count.
+#[derive(Clone, Default)]
+pub struct Counters(Arc<Vec<Counter>>);
+
+impl Counters {
+    pub fn new(counters: Vec<Counter>) -> Self {
+        Counters(Arc::new(counters))
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|counter| counter.name)).finish()
+    }
+}
+
 /// All metrics.
 pub fn text(state: &ApiState) -> String {
     let mut text = String::new();
@@ -36,6 +60,10 @@ pub fn text(state: &ApiState) -> String {
     }
     head(&mut text, "metalwright_events_total", "counter Events since the database was made.");
     let _ = writeln!(text, "metalwright_events_total {}", state.app.last_event());
+    for counter in state.counters.0.iter() {
+        head(&mut text, counter.name, &format!("counter {}", counter.about));
+        let _ = writeln!(text, "{} {}", counter.name, (counter.read)());
+    }
     text
 }
 

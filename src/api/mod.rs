@@ -12,7 +12,7 @@ mod boot_sight;
 pub mod error;
 mod events;
 mod jobs;
-mod metrics;
+pub mod metrics;
 pub mod nouns;
 mod openapi;
 pub mod operation;
@@ -64,13 +64,20 @@ pub struct ApiState {
     /// Set once all listeners are bound.
     pub ready: Arc<AtomicBool>,
     requests: Arc<metrics::Requests>,
+    counters: metrics::Counters,
     streams: Arc<Semaphore>,
 }
 
 impl ApiState {
     pub fn new(app: Arc<App>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        ApiState { app, shutdown, ready, requests: Arc::default(), streams }
+        let counters = metrics::Counters::default();
+        ApiState { app, shutdown, ready, requests: Arc::default(), counters, streams }
+    }
+
+    /// With counters for the metrics page.
+    pub fn with_counters(self, counters: metrics::Counters) -> Self {
+        ApiState { counters, ..self }
     }
 }
 

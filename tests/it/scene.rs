@@ -1,6 +1,7 @@
 //! What a boot needs, made through the API: the Debian installer, and a machine whose run has begun.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,13 +13,14 @@ pub const INSTALLER: &str = "/usr/lib/debian-installer/images/12/amd64/text/debi
 /// The machine `web1`.
 pub const MAC: &str = "52:54:00:aa:00:01";
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a small thing may take to happen on a busy host.
+pub const EVENT_WITHIN: Duration = Duration::from_secs(60);
 
 /// `folder` as the artifact `debian-12-amd64`, read by the server when this returns.
 pub fn add_installer(api: &Api, folder: &Path) {
     let mut events = api.events_after(0);
     api.post("/artifacts", json!({"name": "debian-12-amd64", "path": folder})).expect(201);
-    events.wait_for(READY_WITHIN, |event| {
+    events.wait_for(EVENT_WITHIN, |event| {
         event["kind"] == "artifact.state_changed" && event["data"]["state"] == "ready"
     });
 }
@@ -34,4 +36,19 @@ pub fn start_web1(api: &Api) {
 pub fn timeline(api: &Api) -> Vec<Value> {
     let mut body = api.get("/machines/name:web1/timeline?limit=1000").expect(200);
     serde_json::from_value(body["items"].take()).expect("the events of a timeline")
+}
+
+/// A folder with a kernel and an initrd of a few bytes.
+pub fn small_installer(scratch: &Path) -> PathBuf {
+    let folder = scratch.join("installer");
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("linux"), "a kernel").expect("a kernel");
+    fs::write(folder.join("initrd.gz"), "an initrd").expect("an initrd");
+    folder
+}
+
+/// The unguessable part of the URLs in a boot script.
+pub fn capability(script: &str) -> &str {
+    let after = script.split_once("/m/").expect("a machine's URL in the script").1;
+    after.split_once('/').expect("a file below it").0
 }

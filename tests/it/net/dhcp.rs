@@ -27,7 +27,7 @@ pub fn subnet() -> Value {
     })
 }
 
-/// `dhclient` on a host. Its script does nothing but write down what it was told.
+/// `dhclient` on a host. Its script takes the address, writes down what it was told, and says that it has.
 struct Client {
     folder: PathBuf,
 }
@@ -37,7 +37,11 @@ impl Client {
         let folder = scratch.join("dhclient");
         fs::create_dir_all(&folder).expect("a folder for the client");
         let script = folder.join("script");
-        let lines = format!("#!/bin/sh\nenv > {}/told.$reason\n", folder.display());
+        let lines = format!(
+            "#!/bin/sh\n[ -z \"$new_ip_address\" ] || ip address replace \"$new_ip_address/24\" dev eth0\n\
+             env > {}/told.$reason\necho \"told $reason\"\n",
+            folder.display()
+        );
         fs::write(&script, lines).expect("the client's script");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a script that runs");
         let settings = "timeout 50; retry 1; select-timeout 0; initial-interval 1; backoff-cutoff 2;\n";
@@ -67,7 +71,7 @@ impl Client {
 #[test]
 fn dhclient_gets_an_address_and_the_options_of_the_subnet() {
     on_a_lan(|lan| {
-        let world = World::on_the_lan();
+        let world = World::on_the_lan(&[]);
         let api = world.api();
         api.post("/subnets", subnet()).expect(201);
         let host = lan.plug_host("h1", MAC);
@@ -80,9 +84,7 @@ fn dhclient_gets_an_address_and_the_options_of_the_subnet() {
         assert_eq!(told("new_domain_name_servers"), "10.77.0.2 10.77.0.3");
         assert_eq!(told("new_dhcp_server_identifier"), SERVER_ADDRESS);
         assert_eq!(told("new_dhcp_lease_time"), "3600");
-        let leases = api.get("/leases").expect(200);
-        assert_eq!(leases["total"], 1, "{leases:#}");
-        let lease = &leases["items"][0];
+        let lease = lease(&world);
         assert_eq!((&lease["address"], &lease["mac"]), (&json!("10.77.0.100"), &json!(MAC)), "{lease:#}");
     });
 }
@@ -90,7 +92,7 @@ fn dhclient_gets_an_address_and_the_options_of_the_subnet() {
 #[test]
 fn a_lease_outlives_a_server_that_is_killed() {
     on_a_lan(|lan| {
-        let mut world = World::on_the_lan();
+        let mut world = World::on_the_lan(&[]);
         world.api().post("/subnets", subnet()).expect(201);
         let host = lan.plug_host("h1", MAC);
         let client = Client::new(world.scratch());
@@ -105,4 +107,70 @@ fn a_lease_outlives_a_server_that_is_killed() {
         let client = Client::new(&world.scratch().join("other"));
         client.start(&other).wait_for_line("bound to 10.77.0.101", LEASE_WITHIN);
     });
+}
+
+#[test]
+fn a_client_renews_with_a_server_that_was_killed_right_behind_the_ack() {
+    on_a_lan(|lan| {
+        let mut world = World::on_the_lan(&[]);
+        let mut lan_of_a_minute = subnet();
+        lan_of_a_minute["lease_seconds"] = json!(60);
+        world.api().post("/subnets", lan_of_a_minute).expect(201);
+        let host = lan.plug_host("h1", MAC);
+        let client = Client::new(world.scratch());
+        let mut running = client.start(&host);
+        running.wait_for_line("DHCPACK of 10.77.0.100", LEASE_WITHIN);
+        world.kill();
+        world.start();
+        let before = lease(&world);
+        // Half the lease later the client asks the address it knows the server by (RENEWING).
+        running.wait_for_line("told RENEW", LEASE_WITHIN);
+        let after = lease(&world);
+        assert_eq!(after["address"], before["address"]);
+        assert!(after["expires_at"].as_str() > before["expires_at"].as_str(), "{before:#} {after:#}");
+        let renewed = world.api().get("/events?kind=dhcp.renewed").expect(200);
+        assert_eq!(renewed["items"][0]["data"]["address"], "10.77.0.100", "{renewed:#}");
+    });
+}
+
+#[test]
+fn a_packet_that_is_cut_short_is_counted_and_logged_and_harms_nobody() {
+    on_a_lan(|lan| {
+        let world = World::on_the_lan(&["--log-level", "info,metalwright::dhcp=debug"]);
+        world.api().post("/subnets", subnet()).expect(201);
+        let host = lan.plug_host("h1", MAC);
+        host.run(|| {
+            super::lan::ip("address add 10.77.0.9/24 dev eth0");
+            let socket = std::net::UdpSocket::bind("0.0.0.0:68").expect("the client's port");
+            for length in [0, 1, 43, 235, 239] {
+                socket.send_to(&discover()[..length], (SERVER_ADDRESS, 67)).expect("a packet");
+            }
+            super::lan::ip("address del 10.77.0.9/24 dev eth0");
+        });
+        // Packets of one host stay in order: what comes of this one shows that the others were looked at.
+        let client = Client::new(world.scratch());
+        client.start(&host).wait_for_line("bound to 10.77.0.100", LEASE_WITHIN);
+        let metrics = world.api().get("//metrics").expect(200);
+        let metrics = metrics.as_str().expect("text");
+        assert!(metrics.contains("\nmetalwright_dhcp_malformed_total 5\n"), "{metrics}");
+        let log = world.log();
+        assert!(log.contains("239 bytes are fewer than the 240 of the smallest DHCP message"), "{log}");
+        assert!(log.contains("source=10.77.0.9:68") && log.contains("interface=\"lan0\""), "{log}");
+    });
+}
+
+/// The smallest DHCPDISCOVER (RFC 2131 section 2).
+fn discover() -> Vec<u8> {
+    let mut packet = vec![0; 236];
+    packet[..3].copy_from_slice(&[1, 1, 6]);
+    packet[28..34].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
+    packet.extend([0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255]);
+    packet
+}
+
+/// The one lease there is.
+fn lease(world: &World) -> Value {
+    let mut leases = world.api().get("/leases").expect(200);
+    assert_eq!(leases["total"], 1, "{leases:#}");
+    leases["items"][0].take()
 }

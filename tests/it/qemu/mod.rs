@@ -4,5 +4,6 @@
 mod disk;
 mod machine;
 mod rehearsal;
+mod timeline;
 
 pub use machine::{Firmware, Vm};

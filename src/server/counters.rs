@@ -1,0 +1,52 @@
+//! What the services count, for the metrics page. Start reading at [`rows`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Sockets;
+use crate::api::metrics::Counter;
+use crate::app::App;
+use crate::{dhcp, tftp};
+
+/// A metric's name, its help text, and where its number is.
+type Row<C> = (&'static str, &'static str, fn(&C) -> &AtomicU64);
+
+const DHCP: &[Row<dhcp::service::Counters>] = &[
+    ("metalwright_dhcp_received_total", "Datagrams that came to the DHCP port.", |c| &c.received),
+    ("metalwright_dhcp_sent_total", "DHCP replies sent.", |c| &c.sent),
+    ("metalwright_dhcp_malformed_total", "Datagrams that were no DHCP message.", |c| &c.malformed),
+    ("metalwright_dhcp_elsewhere_total", "Packets of interfaces that are not served.", |c| &c.elsewhere),
+    ("metalwright_dhcp_repeated_total", "Repeats of a question that was being answered.", |c| &c.repeated),
+    ("metalwright_dhcp_dropped_total", "Packets dropped because too much was asked.", |c| &c.dropped),
+    ("metalwright_dhcp_send_failures_total", "DHCP replies that could not be sent.", |c| &c.send_failures),
+];
+
+const TFTP: &[Row<tftp::Counters>] = &[
+    ("metalwright_tftp_requests_total", "TFTP requests, repeated ones included.", |c| &c.requests),
+    ("metalwright_tftp_refused_total", "TFTP requests that were refused.", |c| &c.refused),
+    ("metalwright_tftp_malformed_total", "Datagrams that were no TFTP packet.", |c| &c.malformed),
+    ("metalwright_tftp_strays_total", "TFTP packets that belong to no read.", |c| &c.strays),
+    ("metalwright_tftp_started_total", "TFTP reads begun.", |c| &c.started),
+    ("metalwright_tftp_finished_total", "TFTP reads ended.", |c| &c.finished),
+];
+
+const APP: &[Row<App>] =
+    &[("metalwright_events_dropped_total", "Events not written because too many were waiting.", |app| {
+        &app.counters.notes_dropped
+    })];
+
+/// The counters of every service that is on.
+pub(super) fn rows(sockets: &Sockets, app: &Arc<App>) -> Vec<Counter> {
+    let dhcp = sockets.dhcp.as_ref().map(|service| table(DHCP, &service.counters()));
+    let tftp = sockets.tftp.as_ref().map(|service| table(TFTP, &service.counters()));
+    [dhcp, tftp, Some(table(APP, app))].into_iter().flatten().flatten().collect()
+}
+
+fn table<C: Send + Sync + 'static>(rows: &[Row<C>], counters: &Arc<C>) -> Vec<Counter> {
+    let row = |(name, about, pick): &Row<C>| {
+        let (counters, pick) = (Arc::clone(counters), *pick);
+        let read = move || pick(&counters).load(Ordering::Relaxed);
+        Counter { name, about, read: Box::new(read) }
+    };
+    rows.iter().map(row).collect()
+}

@@ -1,0 +1,43 @@
+//! A machine's timeline as a test expects it.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// One step: the kind of event, and `field=value` for what its data must have.
+pub type Step = (&'static str, &'static [&'static str]);
+
+/// Every step is in the timeline, each after the one before; other events may stand between. What was only
+/// seen is written behind what was decided, so the order is that of the times.
+pub fn assert_in_order(timeline: &[Value], steps: &[Step]) {
+    let mut events: Vec<&Value> = timeline.iter().collect();
+    events.sort_by_key(|event| event["time"].as_str().and_then(|time| time.parse::<Timestamp>().ok()));
+    let mut rest = events.iter();
+    for (kind, fields) in steps {
+        let is_it =
+            |event: &&Value| event["kind"] == *kind && fields.iter().all(|field| has(&event["data"], field));
+        assert!(rest.any(|event| is_it(event)), "no {kind} with {fields:?} where it should be");
+    }
+}
+
+fn has(data: &Value, field: &str) -> bool {
+    let (name, wanted) = field.split_once('=').expect("field=value");
+    match &data[name] {
+        Value::String(text) => text == wanted,
+        other => other.to_string() == wanted,
+    }
+}
+
+/// Prints the events, one a line, for whoever reads the test's output.
+pub fn print(title: &str, timeline: &[Value]) {
+    let mut text = format!("== {title}\n");
+    for event in timeline {
+        let mut data = event["data"].clone();
+        // What a render was made of, and what an object was made with, is long and asserted elsewhere.
+        for long in ["provenance", "object"] {
+            data.as_object_mut().and_then(|fields| fields.remove(long));
+        }
+        let (time, kind) = (&event["time"], &event["kind"]);
+        text.push_str(&format!("{} {} {data}\n", time.as_str().unwrap_or(""), kind.as_str().unwrap_or("")));
+    }
+    println!("{text}");
+}
