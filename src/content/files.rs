@@ -99,7 +99,8 @@ fn read(file: &File, stamp: &Stamp) -> Result<Vec<Object>, Vec<Problem>> {
         return Err(fault("not UTF-8 text"));
     };
     if let Some(name) = file.path.strip_prefix(TEMPLATES) {
-        return object::<Template>(template(name, text), stamp).map(|object| vec![object]);
+        let template = json!({"name": name, "body": text, "description": first_comment(text)});
+        return object::<Template>(template, stamp).map(|object| vec![object]);
     }
     let Some((_, reader)) = FOLDERS.iter().find(|(folder, _)| file.path.starts_with(folder)) else {
         let known: Vec<&str> = FOLDERS.iter().map(|(folder, _)| *folder).chain([TEMPLATES]).collect();
@@ -144,10 +145,6 @@ fn object<T: Noun>(body: Value, stamp: &Stamp) -> Result<Object, Vec<Problem>> {
 
 fn fault(what: impl Into<String>) -> Vec<Problem> {
     vec![Problem::new("", what)]
-}
-
-fn template(name: &str, body: &str) -> Value {
-    json!({"name": name, "body": body, "description": first_comment(body)})
 }
 
 /// The text of the comment that a template begins with.
