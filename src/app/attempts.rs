@@ -11,7 +11,7 @@ use super::files::Fetch;
 use super::{App, Ctx, Error};
 use crate::boot::attempt;
 use crate::boot::decide::{Asked, Decision, Verdict};
-use crate::model::{BootProgress, Mac, Machine, Problem, Stored};
+use crate::model::{BootProgress, Mac, Machine, Problem};
 use crate::render::RenderProblem;
 
 /// Most faults of failed renders that one machine keeps.
@@ -169,15 +169,19 @@ impl App {
         }
     }
 
-    /// A document renders again: its fault goes.
-    pub(super) async fn mended(&self, gathered: &Gathered, label: &str) {
+    /// A document renders again, or all files of the bootenv do: their faults go.
+    pub(super) async fn mended(&self, gathered: &Gathered, label: Option<&str>) {
         let Some(machine) = &gathered.machine else { return };
-        let pointer = fault_pointer(label);
-        if !has_fault(machine, &pointer) {
+        let pointer = label.map_or_else(|| DOCUMENTS.to_owned(), fault_pointer);
+        let goes = |held: &Problem| match label {
+            Some(_) => held.pointer == pointer,
+            None => held.pointer.starts_with(&pointer),
+        };
+        if !machine.faults.iter().any(goes) {
             return;
         }
         let changed = self.change::<Machine>(&machine.key, self.now(), |next| {
-            next.faults.retain(|held| held.pointer != pointer);
+            next.faults.retain(|held| !goes(held));
             Ok(Vec::new())
         });
         if let Err(error) = changed.await {
@@ -186,10 +190,9 @@ impl App {
     }
 }
 
-fn fault_pointer(label: &str) -> String {
-    format!("/documents/{}", label.replace('~', "~0").replace('/', "~1"))
-}
+/// Where the faults of documents are among a machine's problems.
+const DOCUMENTS: &str = "/documents/";
 
-fn has_fault(machine: &Stored<Machine>, pointer: &str) -> bool {
-    machine.faults.iter().any(|held| held.pointer == pointer)
+fn fault_pointer(label: &str) -> String {
+    format!("{DOCUMENTS}{}", label.replace('~', "~0").replace('/', "~1"))
 }

@@ -116,7 +116,10 @@ impl App {
             Document::Identify => "ipxe/identify.ipxe".to_owned(),
             Document::File(file) => match (&file.template, &file.inline) {
                 (Some(name), _) => name.clone(),
-                (None, Some(body)) => return engine.render_inline(body, input, Limits::default()),
+                (None, Some(body)) => {
+                    let rendered = engine.render_inline(body, input, Limits::default());
+                    return rendered.map_err(|problem| problem.of_inline(&place(boot, &file.path)));
+                }
                 (None, None) => {
                     let message = format!("the file {} has neither `template` nor `inline`", file.path);
                     return Err(problem(&file.name, message));
@@ -150,7 +153,8 @@ impl App {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
-        let rendered = self.engine().render_inline(body, input, Limits::default())?;
+        let rendered = self.engine().render_inline(body, input, Limits::default());
+        let rendered = rendered.map_err(|problem| problem.of_inline(&place(boot, "boot_params")))?;
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
@@ -266,6 +270,11 @@ fn repositories(params: &Params) -> Result<Vec<Repository>, RenderProblem> {
     let Some(composed) = composed else { return Ok(Vec::new()) };
     serde_json::from_value(composed.value)
         .map_err(|error| problem(REPOSITORIES, format!("the param `{REPOSITORIES}` does not fit: {error}")))
+}
+
+/// Where a text that is no template of its own stands: `debian-12-install/boot_params`.
+fn place(boot: &Boot, name: &str) -> String {
+    format!("{}/{name}", boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.name.as_str()))
 }
 
 pub(super) fn problem(template: &str, message: String) -> RenderProblem {

@@ -230,6 +230,7 @@ impl App {
                 if let Err(problem) = self.check_files(&boot).await {
                     return self.show_problem(fetch, &gathered, kind, &problem).await;
                 }
+                self.mended(&gathered, None).await;
                 match self.send_document(fetch, &gathered, Document::BootScript(kind)).await {
                     Err(Refused::Failed(message)) => self.show(fetch, &gathered, kind, message).await,
                     other => other,
@@ -367,7 +368,7 @@ impl App {
         match rendered {
             Ok(Ok(rendered)) => {
                 self.note_render(&about, &label, &rendered);
-                self.mended(gathered, &label).await;
+                self.mended(gathered, Some(&label)).await;
                 Ok(Opened {
                     body: Body::Bytes(Bytes::from(rendered.text)),
                     label,

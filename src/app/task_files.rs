@@ -53,7 +53,10 @@ impl App {
     fn render_task_file(&self, template: &TaskTemplate, input: Input) -> Result<String, RenderProblem> {
         let rendered = match (&template.template, &template.inline) {
             (Some(name), _) => self.engine().render(name, input, Limits::default()),
-            (None, Some(body)) => self.engine().render_inline(body, input, Limits::default()),
+            (None, Some(body)) => {
+                let rendered = self.engine().render_inline(body, input, Limits::default());
+                rendered.map_err(|problem| problem.of_inline(&template.name))
+            }
             (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),
         };
         rendered.map(|rendered| rendered.text)

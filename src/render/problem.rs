@@ -82,15 +82,18 @@ impl RenderProblem {
             }
             _ => from_report(&error.to_string(), template),
         };
-        problem.with_own_name().with_available()
+        problem.renamed(ENGINE_INLINE, INLINE.to_owned()).with_available()
     }
 
-    fn with_own_name(mut self) -> Self {
+    /// Says where a text that is no template of its own stands, in place of `inline`.
+    pub fn of_inline(self, place: &str) -> Self {
+        self.renamed(INLINE, place.to_owned())
+    }
+
+    fn renamed(mut self, old: &str, new: String) -> Self {
         let callers = self.included_from.iter_mut().map(|(name, _)| name);
-        for name in std::iter::once(&mut self.template).chain(callers) {
-            if name == ENGINE_INLINE {
-                *name = INLINE.to_owned();
-            }
+        for name in std::iter::once(&mut self.template).chain(callers).filter(|name| *name == old) {
+            name.clone_from(&new);
         }
         self
     }

@@ -39,7 +39,7 @@ fn a_template_that_cannot_be_rendered_is_on_the_machines_screen_and_timeline() {
     let problem = &failed["data"]["problem"];
     assert_eq!(
         (&problem["template"], &problem["line"]),
-        (&json!("site-live/answers"), &json!(1)),
+        (&json!("site-live/answers.cfg"), &json!(1)),
         "{failed:#}"
     );
     let machine = scene.api.get("/machines/name:web1").expect(200);
@@ -110,7 +110,7 @@ fn a_path_that_leaves_the_tree_is_refused_over_http_and_tftp_alike() {
     let link = "artifacts/debian-12-amd64/out";
     assert_eq!(scene.boot.get(&format!("/{link}")).0, 404);
     assert_eq!(scene.boot.read(link), Err((1, "file not found".to_owned())));
-    assert_eq!(scene.boot.read("artifacts/debian-12-amd64/linux"), Ok(b"a kernel".to_vec()));
+    assert_eq!(scene.boot.read("artifacts/debian-12-amd64/README"), Ok(b"read me".to_vec()));
 }
 
 #[test]
@@ -164,6 +164,7 @@ impl Scene {
         let world = World::on_loopback();
         let (api, boot) = (world.api(), BootSide::of(world.ready()));
         let folder = scene::small_installer(world.scratch());
+        std::fs::write(folder.join("README"), "read me").expect("a file");
         std::os::unix::fs::symlink("/etc/passwd", folder.join("out")).expect("a link");
         scene::add_installer(&api, &folder);
         let files = json!({"artifact": "debian-12-amd64", "kernel": "linux", "initrds": ["initrd.gz"]});

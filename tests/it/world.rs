@@ -42,8 +42,13 @@ impl World {
         ])
     }
 
-    /// A server on the bridge of a [`crate::net::Lan`], on the ports that firmware knows, with further flags.
-    pub fn on_the_lan(flags: &[&str]) -> World {
+    /// A server on the bridge of a [`crate::net::Lan`], on the ports that firmware knows.
+    pub fn on_the_lan() -> World {
+        World::on_the_lan_with(&[])
+    }
+
+    /// As [`World::on_the_lan`], with further flags.
+    pub fn on_the_lan_with(flags: &[&str]) -> World {
         let api = ["--api-listen", "127.0.0.1:0"];
         let boot = ["--boot-http", "0.0.0.0:8080", "--tftp-listen", "0.0.0.0:69", "--dhcp-interface", BRIDGE];
         World::with(&[&api[..], &boot[..], flags].concat())

@@ -71,7 +71,7 @@ impl Client {
 #[test]
 fn dhclient_gets_an_address_and_the_options_of_the_subnet() {
     on_a_lan(|lan| {
-        let world = World::on_the_lan(&[]);
+        let world = World::on_the_lan();
         let api = world.api();
         api.post("/subnets", subnet()).expect(201);
         let host = lan.plug_host("h1", MAC);
@@ -92,7 +92,7 @@ fn dhclient_gets_an_address_and_the_options_of_the_subnet() {
 #[test]
 fn a_lease_outlives_a_server_that_is_killed() {
     on_a_lan(|lan| {
-        let mut world = World::on_the_lan(&[]);
+        let mut world = World::on_the_lan();
         world.api().post("/subnets", subnet()).expect(201);
         let host = lan.plug_host("h1", MAC);
         let client = Client::new(world.scratch());
@@ -112,7 +112,7 @@ fn a_lease_outlives_a_server_that_is_killed() {
 #[test]
 fn a_client_renews_with_a_server_that_was_killed_right_behind_the_ack() {
     on_a_lan(|lan| {
-        let mut world = World::on_the_lan(&[]);
+        let mut world = World::on_the_lan();
         let mut lan_of_a_minute = subnet();
         lan_of_a_minute["lease_seconds"] = json!(60);
         world.api().post("/subnets", lan_of_a_minute).expect(201);
@@ -136,7 +136,7 @@ fn a_client_renews_with_a_server_that_was_killed_right_behind_the_ack() {
 #[test]
 fn a_packet_that_is_cut_short_is_counted_and_logged_and_harms_nobody() {
     on_a_lan(|lan| {
-        let world = World::on_the_lan(&["--log-level", "info,metalwright::dhcp=debug"]);
+        let world = World::on_the_lan_with(&["--log-level", "info,metalwright::dhcp=debug"]);
         world.api().post("/subnets", subnet()).expect(201);
         let host = lan.plug_host("h1", MAC);
         host.run(|| {

@@ -24,7 +24,7 @@ fn fetch(path: &str, to: &Path) -> Result<Vec<u8>, String> {
 #[test]
 fn the_systems_tftp_client_fetches_a_loader() {
     on_a_lan(|lan| {
-        let world = World::on_the_lan(&[]);
+        let world = World::on_the_lan();
         world.api().post("/subnets", dhcp::subnet()).expect(201);
         let host = lan.plug_host("h1", "02:00:00:00:00:01");
         let folder = world.scratch().to_owned();

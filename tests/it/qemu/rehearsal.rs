@@ -87,7 +87,7 @@ fn ovmf_over_http_rehearses_and_then_boots_its_disk() {
 }
 
 fn rehearse(lan: &Lan, firmware: Firmware, loader: &[Step]) {
-    let world = World::on_the_lan(&[]);
+    let world = World::on_the_lan();
     let api = world.api();
     api.post("/subnets", net::subnet()).expect(201);
     scene::add_installer(&api, Path::new(scene::INSTALLER));
