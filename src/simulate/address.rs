@@ -46,8 +46,8 @@ impl Held {
                 Reach::Relay { .. } => Err(Failure::new(
                     "address",
                     expected,
-                    "it is not an address of this host: give the subnet a pool inside 127.0.0.0/8, or simulate on \
-                     an interface of the subnet",
+                    "it is not an address of this host: give the subnet a pool inside 127.0.0.0/8, or \
+                     simulate on an interface of the subnet",
                 )),
             },
         }

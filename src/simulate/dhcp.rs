@@ -15,7 +15,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, MessageType, Packet, codes, encode_listed, parse};
 use crate::simulate::console::Console;
 use crate::simulate::failure::Failure;
-use crate::simulate::firmware::{Identity, Speaker};
+use crate::simulate::firmware::{Identity, Offered, Speaker};
 
 /// How often a message is sent before the client gives up.
 const TRIES: u32 = 4;
@@ -102,20 +102,20 @@ impl Dhcp {
         }
         let began = Instant::now();
         let offer = self.exchange(&discover, &[MessageType::Offer]).await?;
-        let offered = read_reply(speaker, &discover, &offer)?;
+        let offered = read_reply(speaker, (&discover, &offer))?;
         console.step("dhcp.offer", began, format!("OFFER {}", offered.describe())).await;
         let Some(server) = offer.server_identifier() else {
             return Err(Failure::new("dhcp", "option 54 in the OFFER", "there is none"));
         };
         let began = Instant::now();
-        let request = speaker.request(&discover, offered.address, server);
+        let request = Speaker::request(&discover, Offered { address: offered.address, server });
         let ack = self.exchange(&request, &[MessageType::Ack, MessageType::Nak]).await?;
         if ack.message_type() == Some(MessageType::Nak) {
             let why = ack.options.get(codes::MESSAGE).unwrap_or_default();
             let came = format!("a NAK came: {}", String::from_utf8_lossy(why));
             return Err(Failure::new("dhcp", format!("an ACK for {}", offered.address), came));
         }
-        let lease = read_reply(speaker, &request, &ack)?;
+        let lease = read_reply(speaker, (&request, &ack))?;
         if (lease.address, &lease.boot_file) != (offered.address, &offered.boot_file) {
             let (expected, came) = (offered.describe(), lease.describe());
             return Err(Failure::new("dhcp", format!("an ACK like the OFFER, {expected}"), came));
@@ -206,7 +206,7 @@ impl Lease {
 }
 
 /// Checks a reply as clients and relays do, and takes from it what they take.
-fn read_reply(speaker: Speaker, request: &Packet, reply: &Packet) -> Result<Lease, Failure> {
+fn read_reply(speaker: Speaker, (request, reply): (&Packet, &Packet)) -> Result<Lease, Failure> {
     let wrong = |expected: &str, came: String| Err(Failure::new("dhcp", expected, came));
     for code in [codes::RELAY_AGENT, codes::CLIENT_IDENTIFIER] {
         let (sent, came) = (request.options.get(code), reply.options.get(code));

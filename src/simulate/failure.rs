@@ -1,5 +1,7 @@
 //! Why a simulated machine stopped: what it expected, and what came.
 
+use std::fmt::Display;
+
 /// A step that did not go as firmware or an installer needs it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{step}: expected {expected}; {came}")]
@@ -11,7 +13,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub fn new(step: &'static str, expected: impl Into<String>, came: impl Into<String>) -> Self {
-        Failure { step, expected: expected.into(), came: came.into() }
+    pub fn new(step: &'static str, expected: impl Into<String>, came: impl Display) -> Self {
+        Failure { step, expected: expected.into(), came: came.to_string() }
     }
 }

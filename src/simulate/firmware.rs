@@ -62,6 +62,14 @@ pub enum Speaker {
     NetworkManager,
 }
 
+/// What a server offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offered {
+    pub address: Ipv4Addr,
+    /// Option 54.
+    pub server: Ipv4Addr,
+}
+
 /// Who the machine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
@@ -98,11 +106,11 @@ impl Speaker {
     }
 
     /// The REQUEST for what a server offered.
-    pub fn request(self, discover: &Packet, offered: Ipv4Addr, server: Ipv4Addr) -> Packet {
+    pub fn request(discover: &Packet, offered: Offered) -> Packet {
         let mut packet = discover.clone();
         packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Request)]);
-        packet.options.set(codes::REQUESTED_ADDRESS, offered.octets());
-        packet.options.set(codes::SERVER_IDENTIFIER, server.octets());
+        packet.options.set(codes::REQUESTED_ADDRESS, offered.address.octets());
+        packet.options.set(codes::SERVER_IDENTIFIER, offered.server.octets());
         packet
     }
 
@@ -203,7 +211,7 @@ mod tests {
     fn the_request_names_the_server_and_the_address_and_keeps_the_rest() {
         let (discover, _) = read(Speaker::Edk2);
         let (address, server) = (Ipv4Addr::new(10, 0, 0, 100), Ipv4Addr::new(10, 0, 0, 1));
-        let request = Speaker::Edk2.request(&discover, address, server);
+        let request = Speaker::request(&discover, Offered { address, server });
         assert_eq!(request.message_type(), Some(MessageType::Request));
         assert_eq!(request.requested_address(), Some(address));
         assert_eq!(request.server_identifier(), Some(server));

@@ -112,7 +112,7 @@ impl Http {
     ///
     /// # Errors
     /// The server did not take it.
-    pub async fn report(&self, url: &str, text: &str) -> Result<String, Failure> {
+    pub async fn report(&self, (url, text): (&str, &str)) -> Result<String, Failure> {
         let response = self.send(Method::POST, Agent::Installer, (url, Some(text))).await?;
         read_text(response, url, REFUSAL_CHARS_MAX * 4).await
     }

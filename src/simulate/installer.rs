@@ -183,7 +183,7 @@ fn is_rehearsal(folder: Folder<'_>, text: &str) -> bool {
 
 async fn report(http: &Http, url: &str, (text, console): (&str, &mut Console)) -> Result<(), Failure> {
     let began = Instant::now();
-    let answer = http.report(url, text).await?;
+    let answer = http.report((url, text)).await?;
     let kind = url.rsplit('/').next().unwrap_or_default();
     console.step("report", began, format!("{kind}; the server says: {}", answer.trim())).await;
     Ok(())

@@ -31,7 +31,7 @@ pub enum Effect {
     /// Fetch a script; [`Interpreter::enter`] it where it comes.
     Chain {
         url: String,
-        replace: bool,
+        place: Place,
     },
     /// Start the kernel. The end.
     Boot(Boot),
@@ -80,8 +80,24 @@ pub struct Interpreter {
     kernel: Option<String>,
     /// An image under way, kept when it was fetched.
     fetching: Option<(Image, Selects)>,
-    succeeded: bool,
+    last: Outcome,
     commands: usize,
+}
+
+/// What became of an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Succeeded,
+    Failed,
+}
+
+/// Where a chained script runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Inside the present script, which goes on after it.
+    Inside,
+    /// In place of the present script.
+    Instead,
 }
 
 /// Whether an image that is fetched becomes the kernel.
@@ -109,25 +125,25 @@ impl Interpreter {
             images: Vec::new(),
             kernel: None,
             fetching: None,
-            succeeded: true,
+            last: Outcome::Succeeded,
             commands: 0,
         }
     }
 
-    /// Runs on from the last effect, which `succeeded` or did not, to the next one.
+    /// Runs on from the last effect, of which this was the outcome, to the next one.
     ///
     /// # Errors
     /// A command that is not known, one that failed without `||`, or a script without an end.
-    pub fn next(&mut self, succeeded: bool) -> Result<Effect, Fault> {
-        self.succeeded = succeeded;
+    pub fn next(&mut self, outcome: Outcome) -> Result<Effect, Fault> {
+        self.last = outcome;
         if let Some((image, selects)) = self.fetching.take()
-            && succeeded
+            && outcome == Outcome::Succeeded
         {
             self.keep(image, selects)?;
         }
         loop {
             let Some((number, command)) = self.take_command()? else { continue };
-            if !applies(command.when, self.succeeded) {
+            if !applies(command.when, self.last) {
                 continue;
             }
             self.commands += 1;
@@ -136,10 +152,10 @@ impl Interpreter {
                 return Err(fault(format!("{COMMANDS_MAX} commands have run, and the script does not end")));
             }
             match self.execute(&command).map_err(fault)? {
-                Flow::Done => self.succeeded = true,
-                Flow::Failed => self.succeeded = false,
+                Flow::Done => self.last = Outcome::Succeeded,
+                Flow::Failed => self.last = Outcome::Failed,
                 Flow::Goto(line) => {
-                    self.succeeded = true;
+                    self.last = Outcome::Succeeded;
                     if let Some(frame) = self.frames.last_mut() {
                         (frame.line, frame.command) = (line, 0);
                     }
@@ -153,8 +169,8 @@ impl Interpreter {
     ///
     /// # Errors
     /// Too many scripts run inside each other.
-    pub fn enter(&mut self, script: Script, replace: bool) -> Result<(), Fault> {
-        if replace {
+    pub fn enter(&mut self, script: Script, place: Place) -> Result<(), Fault> {
+        if place == Place::Instead {
             self.frames.pop();
         }
         if self.frames.len() >= DEPTH_MAX {
@@ -185,7 +201,7 @@ impl Interpreter {
             frame.command += 1;
             return Ok(Some((line.number, command.clone())));
         }
-        if !self.succeeded {
+        if self.last == Outcome::Failed {
             let words: Vec<String> = line.commands.iter().map(|command| command.words.join(" ")).collect();
             let reason = format!("`{}` failed, and there is no `||` behind it", words.join(" … "));
             return Err(Fault { line: line.number, reason });
@@ -235,8 +251,7 @@ impl Interpreter {
             ("chain", arguments) => {
                 let (options, rest) = options(name, arguments)?;
                 let url = rest.first().ok_or("`chain` needs a URL")?;
-                let replace = options.replace;
-                Ok(Flow::Effect(Effect::Chain { url: (*url).to_owned(), replace }))
+                Ok(Flow::Effect(Effect::Chain { url: (*url).to_owned(), place: options.place }))
             }
             ("boot" | "imgexec", arguments) => self.boot(arguments),
             ("sanboot", _) => Ok(Flow::Effect(Effect::Disk)),
@@ -340,30 +355,30 @@ impl Interpreter {
     }
 }
 
-fn applies(when: When, succeeded: bool) -> bool {
+fn applies(when: When, last: Outcome) -> bool {
     match when {
         When::Always => true,
-        When::Succeeded => succeeded,
-        When::Failed => !succeeded,
+        When::Succeeded => last == Outcome::Succeeded,
+        When::Failed => last == Outcome::Failed,
     }
 }
 
 /// The options of the commands that take an image.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct ImageOptions {
     name: Option<String>,
-    replace: bool,
+    place: Place,
 }
 
 fn options<'a>(command: &str, arguments: &'a [&'a str]) -> Result<(ImageOptions, &'a [&'a str]), String> {
-    let mut found = ImageOptions::default();
+    let mut found = ImageOptions { name: None, place: Place::Inside };
     let mut rest = arguments;
     while let Some((option, after)) = rest.split_first().filter(|(option, _)| option.starts_with('-')) {
         rest = after;
         let (option, value) =
             option.split_once('=').map_or((*option, None), |(name, value)| (name, Some(value)));
         match option {
-            "--replace" | "-r" => found.replace = true,
+            "--replace" | "-r" => found.place = Place::Instead,
             "--autofree" | "-a" => {}
             "--name" | "-n" | "--timeout" | "-t" => {
                 let value = match (value, rest.split_first()) {

@@ -14,7 +14,7 @@ use crate::simulate::failure::Failure;
 use crate::simulate::firmware::{Firmware, Identity, Speaker};
 use crate::simulate::http::{Agent, Http};
 use crate::simulate::installer::{self, Installed};
-use crate::simulate::interpreter::{Boot, Effect, Interpreter, Selects};
+use crate::simulate::interpreter::{Boot, Effect, Interpreter, Outcome, Selects};
 use crate::simulate::options::{Options, Timing};
 use crate::simulate::script::{SCRIPT_BYTES_MAX, Script, Settings};
 use crate::simulate::tftp;
@@ -230,34 +230,34 @@ impl Machine {
         let script = self.fetch_script(network, &url).await?;
         let mut interpreter = Interpreter::new(script, self.settings(network, lease));
         let (mut scripts, mut said) = (1, String::new());
-        let mut succeeded = true;
+        let mut outcome = Outcome::Succeeded;
         loop {
-            let effect = interpreter.next(succeeded);
+            let effect = interpreter.next(outcome);
             let effect =
                 effect.map_err(|fault| Failure::new("script", format!("{url} to run"), fault.to_string()))?;
-            succeeded = match effect {
+            outcome = match effect {
                 Effect::Say(text) => {
                     self.console.say("ipxe", text.clone()).await;
                     said = text;
-                    true
+                    Outcome::Succeeded
                 }
                 Effect::Sleep { seconds } => self.sleep(seconds).await,
                 Effect::Fetch { url: file, selects, .. } => {
                     self.fetch_image(network, (&url, &file), selects).await
                 }
-                Effect::Chain { url: next, replace } => {
+                Effect::Chain { url: next, place } => {
                     scripts += 1;
                     if scripts > SCRIPTS_MAX {
                         let came =
                             format!("{SCRIPTS_MAX} scripts only asked again; the last one said: {said}");
                         return Err(Failure::new("script", "a script that boots", came));
                     }
-                    url = resolve(&url, &next);
+                    url = resolve((&url, &next));
                     match self.fetch_script(network, &url).await {
                         Ok(script) => {
-                            let entered = interpreter.enter(script, replace);
+                            let entered = interpreter.enter(script, place);
                             entered.map_err(|fault| Failure::new("script", "to chain", fault.to_string()))?;
-                            true
+                            Outcome::Succeeded
                         }
                         Err(failure) => self.unsuccessful(&failure).await,
                     }
@@ -313,33 +313,33 @@ impl Machine {
         network: &Network,
         (script, file): (&str, &str),
         selects: Selects,
-    ) -> bool {
+    ) -> Outcome {
         let step = if selects == Selects::Kernel { "kernel" } else { "initrd" };
-        let url = resolve(script, file);
+        let url = resolve((script, file));
         let began = Instant::now();
         match network.http.count(Agent::Ipxe, &url).await {
             Ok(bytes) => {
                 self.console.step(step, began, format!("{url}, {bytes} bytes")).await;
-                true
+                Outcome::Succeeded
             }
             Err(failure) => self.unsuccessful(&failure).await,
         }
     }
 
     /// Says a failure that the script may have an answer to.
-    async fn unsuccessful(&mut self, failure: &Failure) -> bool {
+    async fn unsuccessful(&mut self, failure: &Failure) -> Outcome {
         self.console.say("ipxe", failure.to_string()).await;
-        false
+        Outcome::Failed
     }
 
-    async fn sleep(&mut self, seconds: u32) -> bool {
+    async fn sleep(&mut self, seconds: u32) -> Outcome {
         match self.options.timing {
             Timing::Fast => {
                 self.console.say("ipxe", format!("sleeps {seconds} s, which are passed over")).await
             }
             Timing::Real => tokio::time::sleep(Duration::from_secs(seconds.into())).await,
         }
-        true
+        Outcome::Succeeded
     }
 
     /// What was booted from the network runs; returns why the machine is switched on next.
@@ -396,7 +396,7 @@ impl Machine {
 }
 
 /// A URL as a script of `base` names it.
-fn resolve(base: &str, url: &str) -> String {
+fn resolve((base, url): (&str, &str)) -> String {
     let joined = reqwest::Url::parse(base).and_then(|base| base.join(url));
     joined.map_or_else(|_| url.to_owned(), |url| url.to_string())
 }

@@ -32,10 +32,10 @@ pub struct Options {
     #[arg(long, value_name = "MAC")]
     pub mac: Option<Mac>,
     /// How many machines to play.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MACHINES_MAX)))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to(MACHINES_MAX))]
     pub count: u32,
     /// How many of them are switched on at one time.
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=i64::from(AT_ONCE_MAX)))]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = up_to(AT_ONCE_MAX))]
     pub at_once: u32,
     /// How addresses are got: a DHCP server's ADDRESS[:PORT], asked as a relay agent; an interface's name,
     /// for broadcasts from port 68; or off, for addresses from elsewhere.
@@ -66,6 +66,10 @@ pub struct Options {
     /// Print no steps, only failures and the summary.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+fn up_to(most: u32) -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(most))
 }
 
 /// Where addresses come from.

@@ -93,7 +93,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    fn failure(&self, expected: &str, came: impl Into<String>) -> Failure {
+    fn failure(&self, expected: &str, came: impl std::fmt::Display) -> Failure {
         Failure::new("tftp", format!("{expected} of {} from {}", self.source.path, self.source.server), came)
     }
 

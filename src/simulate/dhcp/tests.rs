@@ -29,7 +29,7 @@ fn refused(speaker: Speaker, change: impl FnOnce(&mut Packet)) -> String {
     let request = speaker.discover(&Identity::of(MAC), 1);
     let mut reply = reply_to(&request);
     change(&mut reply);
-    read_reply(speaker, &request, &reply).unwrap_err().to_string()
+    read_reply(speaker, (&request, &reply)).unwrap_err().to_string()
 }
 
 #[test]
@@ -58,11 +58,11 @@ fn http_firmware_boots_only_an_offer_of_its_class() {
     let speaker = Speaker::Edk2Http;
     let request = speaker.discover(&Identity::of(MAC), 1);
     let mut reply = reply_to(&request);
-    assert!(!read_reply(speaker, &request, &reply).unwrap().boots(speaker), "an address only");
+    assert!(!read_reply(speaker, (&request, &reply)).unwrap().boots(speaker), "an address only");
     reply.options.set(codes::BOOTFILE_NAME, *b"http://10.0.0.1/snponly.efi");
-    assert!(!read_reply(speaker, &request, &reply).unwrap().boots(speaker), "not of its class");
+    assert!(!read_reply(speaker, (&request, &reply)).unwrap().boots(speaker), "not of its class");
     reply.options.set(codes::VENDOR_CLASS, *b"HTTPClient");
-    assert!(read_reply(speaker, &request, &reply).unwrap().boots(speaker));
+    assert!(read_reply(speaker, (&request, &reply)).unwrap().boots(speaker));
 }
 
 fn console() -> (Console, tokio::sync::mpsc::Receiver<crate::simulate::console::Line>) {

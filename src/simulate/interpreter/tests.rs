@@ -16,7 +16,7 @@ fn run(text: &str, platform: &str, fails: &str) -> Result<Vec<Effect>, Fault> {
     let mut effects = Vec::new();
     let mut succeeded = true;
     loop {
-        let effect = interpreter.next(succeeded)?;
+        let effect = interpreter.next(if succeeded { Outcome::Succeeded } else { Outcome::Failed })?;
         succeeded = match &effect {
             Effect::Fetch { url, .. } | Effect::Chain { url, .. } => fails.is_empty() || !url.contains(fails),
             _ => true,
@@ -64,17 +64,19 @@ fn an_install_script_whose_kernel_does_not_come_asks_the_server_again() {
     let script = rendered("debian-12-install/bios/ipxe/boot.ipxe");
     let effects = run(&script, "pcbios", "/linux").unwrap();
     assert!(effects.contains(&Effect::Sleep { seconds: 30 }));
-    let url =
-        "http://10.0.0.1:8080/boot.ipxe?mac=52:54:00:aa:00:01&uuid=00112233-4455-6677-8899-aabbccddeeff";
-    assert_eq!(effects.last(), Some(&Effect::Chain { url: url.to_owned(), replace: true }));
+    let who = "mac=52:54:00:aa:00:01&uuid=00112233-4455-6677-8899-aabbccddeeff";
+    let url = format!("http://10.0.0.1:8080/boot.ipxe?{who}");
+    assert_eq!(effects.last(), Some(&Effect::Chain { url, place: Place::Instead }));
     let dead = run(&script, "pcbios", "http").unwrap();
     assert_eq!(dead.last(), Some(&Effect::Reboot), "{dead:?}");
 }
 
 #[test]
 fn the_local_script_leaves_to_the_disk_as_each_firmware_can() {
-    let local = "echo booting\niseq ${platform} efi && goto efi ||\nsanboot --no-describe --drive 0x80 || exit\n\
-                 :efi\nexit 1";
+    let local = "iseq ${platform} efi && goto efi ||\n\
+                 sanboot --no-describe --drive 0x80 || exit\n\
+                 :efi\n\
+                 exit 1";
     assert_eq!(last(local, "pcbios"), Effect::Disk);
     assert_eq!(last(local, "efi"), Effect::Exit { code: 1 });
     assert_eq!(last(local, "no disk"), Effect::Exit { code: 0 });
@@ -131,16 +133,18 @@ fn a_chained_script_returns_to_the_one_before_it_unless_it_replaces_it() {
     for (chain, said) in [("chain http://h/s", "outer"), ("chain --replace http://h/s", "inner")] {
         let script = Script::parse(&format!("#!ipxe\n{chain} && echo outer\nexit 7\n")).unwrap();
         let mut interpreter = Interpreter::new(script, Settings::new());
-        let Effect::Chain { replace, .. } = interpreter.next(true).unwrap() else { panic!("it chains") };
+        let Effect::Chain { place, .. } = interpreter.next(Outcome::Succeeded).unwrap() else {
+            panic!("it chains")
+        };
         let inner = Script::parse("#!ipxe\necho inner\nexit\n").unwrap();
-        interpreter.enter(inner, replace).unwrap();
+        interpreter.enter(inner, place).unwrap();
         let mut last = String::new();
-        while let Effect::Say(text) = interpreter.next(true).unwrap() {
+        while let Effect::Say(text) = interpreter.next(Outcome::Succeeded).unwrap() {
             last = text;
         }
         assert_eq!(last, said);
     }
     let deep = Script::parse("#!ipxe\necho\n").unwrap();
     let mut interpreter = Interpreter::new(deep.clone(), Settings::new());
-    assert!((0..100).any(|_| interpreter.enter(deep.clone(), false).is_err()));
+    assert!((0..100).any(|_| interpreter.enter(deep.clone(), Place::Inside).is_err()));
 }
