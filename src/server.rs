@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -311,7 +312,9 @@ async fn serve_api(
     (state, shutdown): (ApiState, CancellationToken),
 ) -> anyhow::Result<()> {
     let handle = Handle::new();
-    let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
+    // The last piece of an answer does not wait until the client has acknowledged the others.
+    let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor);
+    let server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle.clone());
     let serve = server.serve(api::router(state).into_make_service());
     tokio::pin!(serve);
     tokio::select! {

@@ -145,11 +145,9 @@ where
 {
     let query = ListQuery::parse::<T>(&query.0)?;
     // Filters and sorting read every object: not on a thread that packets wait for.
-    let listing = tokio::task::spawn_blocking(move || {
-        let page = state.app.list::<T>(&query);
-        json!({"items": page.items, "next": page.next, "total": page.total}).to_string()
-    });
-    let text = listing.await.map_err(|error| Error::Failed(format!("the list failed: {error}")))?;
+    let listing = tokio::task::spawn_blocking(move || serde_json::to_vec(&state.app.list::<T>(&query)));
+    let failed = |error: &dyn std::fmt::Display| Error::Failed(format!("the list failed: {error}"));
+    let text = listing.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
     Ok(([(axum::http::header::CONTENT_TYPE, body::JSON)], text).into_response())
 }
 

@@ -49,8 +49,8 @@ struct Cursor {
     key: String,
 }
 
-/// One page of a list.
-#[derive(Debug, Clone, PartialEq)]
+/// One page of a list, as it is sent.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Page {
     pub items: Vec<Value>,
     pub next: Option<String>,

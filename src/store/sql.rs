@@ -23,9 +23,17 @@ pub(super) fn load(kind: Kind) -> String {
     format!("SELECT key, revision, document FROM {kind}")
 }
 
-/// Binds kind, name, value, owner; returns the owner, who is another when the value is taken.
-pub(super) const CLAIM: &str = "INSERT INTO unique_value (kind, name, value, owner) VALUES ($1, $2, $3, $4) \
-    ON CONFLICT (kind, name, value) DO UPDATE SET owner = unique_value.owner RETURNING owner";
+/// Claims some values at once. Binds kind, name, value, owner of each; returns the same, the owner as it is
+/// now: another one where the value is taken.
+pub(super) fn claim(values: usize) -> String {
+    let row = |first: usize| format!("(${first}, ${}, ${}, ${})", first + 1, first + 2, first + 3);
+    let rows: Vec<String> = (0..values).map(|value| row(value * 4 + 1)).collect();
+    format!(
+        "INSERT INTO unique_value (kind, name, value, owner) VALUES {} ON CONFLICT (kind, name, value) \
+         DO UPDATE SET owner = unique_value.owner RETURNING kind, name, value, owner",
+        rows.join(", ")
+    )
+}
 
 /// Binds kind, name, value, owner.
 pub(super) const RELEASE: &str =

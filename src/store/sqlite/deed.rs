@@ -9,6 +9,9 @@ use super::{events, execute, integer};
 use crate::model::{Event, Kind, World};
 use crate::store::{Deed, Error, Write, sql};
 
+/// Unique values that are claimed in one statement.
+const CLAIMS_MAX: usize = 8;
+
 /// A deed as the writer gets it; what takes time was done before it was queued.
 pub(super) struct Encoded {
     pub(super) writes: Vec<EncodedWrite>,
@@ -80,7 +83,15 @@ pub(super) fn encode(deed: Deed, damaged: &HashSet<Id>) -> Result<Encoded, Error
     Ok(Encoded { writes, events: deed.events.into_iter().map(events::Encoded::new).collect() })
 }
 
-/// Does a deed, or nothing of it.
+/// Whose a transaction is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transaction {
+    /// One piece of work has it for itself: when that is refused, all is rolled back.
+    Own,
+    Shared,
+}
+
+/// Does a deed, or nothing of it; in a transaction of its own, the caller rolls back what is refused.
 ///
 /// One write that claims nothing, a renewed lease for example, can only be refused by its first statement,
 /// which then has changed nothing: it goes without a savepoint, with half the statements.
@@ -88,11 +99,13 @@ pub(super) async fn run(
     connection: &mut SqliteConnection,
     deed: &Encoded,
     holdings: &mut Holdings<'_>,
+    transaction: Transaction,
 ) -> Result<Vec<Event>, Undone> {
     let after: BTreeMap<Id, Vec<Unique>> =
         deed.writes.iter().map(|write| (id(&write.write), unique(&write.write))).collect();
     let moves = Moves::new(&after, holdings);
-    let done = if deed.writes.len() <= 1 && moves.claims.is_empty() {
+    let refused_by_first = deed.writes.len() <= 1 && moves.claims.is_empty();
+    let done = if refused_by_first || transaction == Transaction::Own {
         write_all(connection, deed, &moves).await?
     } else {
         execute(connection, "SAVEPOINT deed").await?;
@@ -142,8 +155,8 @@ async fn write_all(
         let release = sqlx::query(sql::RELEASE).bind(kind.as_str()).bind(*name).bind(value).bind(key);
         release.execute(&mut *connection).await?;
     }
-    for (id, unique) in &moves.claims {
-        claim(connection, id, unique).await?;
+    for claims in moves.claims.chunks(CLAIMS_MAX) {
+        claim(connection, claims).await?;
     }
     let mut done = Vec::with_capacity(deed.events.len());
     for event in &deed.events {
@@ -152,15 +165,22 @@ async fn write_all(
     Ok(done)
 }
 
-async fn claim(connection: &mut SqliteConnection, id: &Id, unique: &Unique) -> Result<(), Undone> {
-    let ((kind, key), (name, value)) = (id, unique);
-    let claim = sqlx::query_scalar(sql::CLAIM).bind(kind.as_str()).bind(*name).bind(value).bind(key);
-    let holder: String = claim.fetch_one(connection).await?;
-    if holder == *key {
-        return Ok(());
+async fn claim(connection: &mut SqliteConnection, claims: &[(Id, Unique)]) -> Result<(), Undone> {
+    let mut query = sqlx::query_as(AssertSqlSafe(sql::claim(claims.len())));
+    for ((kind, key), (name, value)) in claims {
+        query = query.bind(kind.as_str()).bind(*name).bind(value).bind(key);
     }
-    let (index, value) = ((*name).to_owned(), value.clone());
-    Err(Undone::Refused(Error::Taken { kind: *kind, index, value, holder }))
+    let held: Vec<(String, String, String, String)> = query.fetch_all(connection).await?;
+    for ((kind, key), (index, wanted)) in claims {
+        let taken = held.iter().find(|(of, name, value, holder)| {
+            (of.as_str(), name.as_str(), value) == (kind.as_str(), *index, wanted) && holder != key
+        });
+        if let Some((.., holder)) = taken {
+            let (index, value, holder) = ((*index).to_owned(), wanted.clone(), holder.clone());
+            return Err(Undone::Refused(Error::Taken { kind: *kind, index, value, holder }));
+        }
+    }
+    Ok(())
 }
 
 async fn write_row(connection: &mut SqliteConnection, write: &EncodedWrite) -> Result<(), Undone> {

@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::deed::{self, Encoded, Holdings, Undone};
+use super::deed::{self, Encoded, Holdings, Transaction, Undone};
 use super::open::WriterConnection;
 use super::{execute, integer, log};
 use crate::model::{Event, World};
@@ -92,11 +92,13 @@ impl Writer {
         let connection = self.connection.get().await?;
         let mut holdings = Holdings::new(&self.world);
         let mut outcomes = Vec::with_capacity(group.len());
+        let transaction = if group.len() == 1 { Transaction::Own } else { Transaction::Shared };
         execute(connection, "BEGIN IMMEDIATE").await?;
         for job in group {
-            outcomes.push(run(connection, &job.work, &mut holdings).await?);
+            outcomes.push(run(connection, &job.work, (&mut holdings, transaction)).await?);
         }
-        execute(connection, "COMMIT").await?;
+        let is_refused = transaction == Transaction::Own && outcomes.iter().all(Result::is_err);
+        execute(connection, if is_refused { "ROLLBACK" } else { "COMMIT" }).await?;
         Ok(outcomes)
     }
 
@@ -132,12 +134,12 @@ async fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected:
 async fn run(
     connection: &mut SqliteConnection,
     work: &Work,
-    holdings: &mut Holdings<'_>,
+    (holdings, transaction): (&mut Holdings<'_>, Transaction),
 ) -> sqlx::Result<Result<Outcome, Error>> {
     let outcome = match work {
-        Work::Deed(deed) => {
-            deed::run(connection, deed, holdings).await.map(|events| Outcome { events, count: 0 })
-        }
+        Work::Deed(deed) => deed::run(connection, deed, holdings, transaction)
+            .await
+            .map(|events| Outcome { events, count: 0 }),
         Work::Log(piece) => log::write(connection, piece).await.map(count),
         Work::Prune { keep } => prune(connection, *keep).await.map(count),
     };
