@@ -165,7 +165,7 @@ fn kept_token(state_dir: &Path, written: Option<&str>) -> Option<String> {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn keep_token(state_dir: &Path, written: &str, renewed: &str) -> std::io::Result<()> {
+pub fn keep_token(state_dir: &Path, (written, renewed): (&str, &str)) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let new = state_dir.join("token.new");
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_renewed_token_counts_until_another_one_is_written() {
         let (dir, args) = file(WHOLE);
-        keep_token(dir.path(), "mw_first", "mw_second").unwrap();
+        keep_token(dir.path(), ("mw_first", "mw_second")).unwrap();
         let config = AgentConfig::load(args.clone()).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(config.token, "mw_second");
         let args = AgentArgs { token: Some("mw_other".into()), ..args };

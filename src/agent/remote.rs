@@ -65,7 +65,7 @@ impl Server for Remote {
         let grant = client.renew_token(self.machine).await.map_err(trouble)?;
         let token: Token = grant.token.parse().map_err(Trouble::Refused)?;
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client.with_token(token.clone());
-        if let Err(error) = keep_token(&self.kept, &self.written, token.reveal()) {
+        if let Err(error) = keep_token(&self.kept, (&self.written, token.reveal())) {
             tracing::warn!(%error, "the renewed token cannot be kept");
         }
         Ok(grant)
