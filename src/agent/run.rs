@@ -78,8 +78,8 @@ pub async fn run(agent: &Agent, server: &impl Server) -> std::io::Result<End> {
                     Err(trouble) => Heard::Trouble(trouble),
                 }
             }
-            Do::Reboot { reason } => return Ok(leave("reboot", &reason).await),
-            Do::PowerOff => return Ok(leave("poweroff", "the task asked for it").await),
+            Do::Reboot { reason } => return Ok(leave(("reboot", &reason)).await),
+            Do::PowerOff => return Ok(leave(("poweroff", "the task asked for it")).await),
             Do::End(end) => return Ok(end),
         };
         if matches!(heard, Heard::Nothing { .. })
@@ -141,7 +141,8 @@ async fn give_up(dir: JobDir) -> std::io::Result<()> {
     dir.remove()
 }
 
-async fn leave(command: &str, reason: &str) -> End {
+/// Runs the command that takes the machine down.
+async fn leave((command, reason): (&str, &str)) -> End {
     tracing::info!(reason, "{command}");
     match Command::new(command).status().await {
         Ok(status) if status.success() => End::Leaving,

@@ -97,8 +97,7 @@ async fn next(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
     Extension(ctx): Extension<Ctx>,
-    headers: HeaderMap,
-    body: Body,
+    (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: AgentReport = body::read_as(&headers, body).await?;
     let asking = Asking { machine: &reference, report: &report, renderer: &state.app };
@@ -116,8 +115,7 @@ async fn report(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
     Extension(ctx): Extension<Ctx>,
-    headers: HeaderMap,
-    body: Body,
+    (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: JobReport = body::read_as(&headers, body).await?;
     let job = state.app.report_job(&ctx, &reference, &report).await?;
@@ -128,10 +126,8 @@ async fn report(
 async fn write_log(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
-    Extension(ctx): Extension<Ctx>,
-    Extension(query): Extension<Query>,
-    headers: HeaderMap,
-    body: Body,
+    (Extension(ctx), Extension(query)): (Extension<Ctx>, Extension<Query>),
+    (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let offset = query.get_as::<u64>("offset", "a number of bytes")?;
     let offset =

@@ -328,7 +328,7 @@ fn a_rehearsal_without_dhcp_reports_once_and_leaves_the_disk_alone() {
 #[test]
 fn machines_on_an_interface_broadcast_and_take_their_addresses() {
     net::on_a_lan(|lan| {
-        let site = Site::on(World::on_the_lan(&[]), net::subnet());
+        let site = Site::on(World::on_the_lan(), net::subnet());
         let macs = ["02:00:00:00:00:01", "02:00:00:00:00:02"];
         for (index, mac) in macs.into_iter().enumerate() {
             let machine = json!({"name": format!("web{index}"), "macs": [mac], "params": {"rehearse": true}});

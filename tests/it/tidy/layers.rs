@@ -59,7 +59,7 @@ const LAYERS: &[Layer] = &[
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("cli", &["client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
-    layer("agent", &["client", "model", "agent::step"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("agent", &["agent::step", "client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("simulate", &["client", "model", "proto", "agent"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("discovery", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     // 7. These put it together and nobody sees them.
