@@ -63,7 +63,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     let store = SqliteStore::open(data.path()).await.context("the database does not open")?;
     for damaged in store.damaged() {
-        tracing::error!(kind = %damaged.kind, key = damaged.key, why = damaged.why, "a damaged row is left out");
+        let (kind, key, why) = (damaged.kind, &damaged.key, &damaged.why);
+        tracing::error!(%kind, key, why, "a damaged row is left out");
     }
     let certificate = data.certificate()?;
     let endpoints = endpoints(&sockets, &certificate.fingerprint)?;
@@ -184,7 +185,8 @@ async fn fill(app: &Arc<App>, data: &DataDir) -> anyhow::Result<()> {
     }
     if let Some(token) = app.start(&ctx).await.context("the administrator's token")? {
         let path = data.write_admin_token(&token.secret)?;
-        tracing::info!(file = %path.display(), "first start: this is the administrator's token, kept in the file");
+        let file = path.display();
+        tracing::info!(%file, "first start: this is the administrator's token, kept in the file");
         eprintln!("administrator's token: {}", token.secret);
     }
     Ok(())

@@ -165,7 +165,8 @@ impl App {
             Ok(vec![event])
         });
         if let Err(error) = changed.await {
-            tracing::warn!(machine = machine.spec.name, label, %problem, %error, "render failed, and is not recorded");
+            let machine = &machine.spec.name;
+            tracing::warn!(machine, label, %problem, %error, "render failed, and is not recorded");
         }
     }
 

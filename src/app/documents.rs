@@ -195,7 +195,8 @@ impl App {
             });
             let spec = &bootenv.spec;
             let os = spec.os.as_ref().map(|os| {
-                json!({"family": os.family, "version": os.version, "codename": os.codename.clone().unwrap_or_default()})
+                let codename = os.codename.clone().unwrap_or_default();
+                json!({"family": os.family, "version": os.version, "codename": codename})
             });
             let bootenv = json!({"name": spec.name, "kind": spec.kind, "os": os, "artifact_url": artifact});
             variables.insert("bootenv".into(), bootenv);

@@ -181,7 +181,8 @@ impl App {
         let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
         if let Some(machine) = &gathered.machine {
             let about = about(Some(machine));
-            let data = json!({"path": capability::hide(&fetch.path), "peer": fetch.peer, "protocol": fetch.protocol, "reason": reason});
+            let (path, protocol) = (capability::hide(&fetch.path), fetch.protocol);
+            let data = json!({"path": path, "peer": fetch.peer, "protocol": protocol, "reason": reason});
             self.note(self.boot_event("boot.denied", &about, data));
         }
         Refused::Denied(reason.to_owned())

@@ -112,7 +112,8 @@ fn profile_layers(world: &World, names: &[String], level: impl Fn(String) -> Lev
     profiles.into_iter().map(|profile| layer(level(profile.name.clone()), &profile.params)).collect()
 }
 
-/// Profiles with their nested ones after each, every one once. A cycle cannot be saved; the bound holds anyway.
+/// Profiles with their nested ones after each, every one once. A cycle cannot be saved; the bound holds
+/// anyway.
 fn expand<'a>(world: &'a World, names: &[String]) -> Vec<&'a Profile> {
     let mut found: Vec<&Profile> = Vec::new();
     let mut open: Vec<&str> = names.iter().rev().map(String::as_str).collect();

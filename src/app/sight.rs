@@ -108,7 +108,8 @@ impl App {
     /// What would be answered now, with the rules that led there.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a machine that does not exist; unknown MACs and addresses are unknown machines.
+    /// [`Error::NotFound`] for a machine that does not exist; a MAC or address nobody has is an unknown
+    /// machine's.
     pub fn explain(&self, who: &Who, question: Question, arch: Option<u16>) -> Result<Decision, Error> {
         let machine = match who {
             Who::Machine(reference) => Some(self.find::<Machine>(reference)?),

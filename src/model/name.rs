@@ -18,7 +18,8 @@ pub fn check_name(name: &str, pointer: &str) -> Vec<Problem> {
     vec![Problem::new(
         pointer,
         format!(
-            "`{name}` cannot be a name: use letters, digits, `.`, `_`, `-` and single `/`, begin with a letter \
+            "`{name}` cannot be a name: use letters, digits, `.`, `_`, `-` and single `/`, begin with a \
+             letter \
              or digit, at most {NAME_BYTES_MAX} bytes"
         ),
     )]

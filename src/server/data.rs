@@ -41,7 +41,8 @@ impl DataDir {
         let mode = fs::metadata(&path).with_context(context)?.permissions().mode();
         if mode & 0o077 != 0 {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).with_context(context)?;
-            tracing::warn!(directory = %path.display(), "others could read the data directory; now they cannot");
+            let directory = path.display();
+            tracing::warn!(%directory, "others could read the data directory; now they cannot");
         }
         Ok(DataDir { path })
     }

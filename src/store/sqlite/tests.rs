@@ -1,3 +1,5 @@
+//! What is SQLite's own: files and their modes, migrations, damaged rows, failed commits and recovery.
+
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 

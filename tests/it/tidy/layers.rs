@@ -53,6 +53,8 @@ const LAYERS: &[Layer] = &[
     layer("content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
     // 5. The edges translate and call the use cases, never the store.
     layer("api", &["model", "app", "events"], &[SOCKETS, SQL, TEMPLATES]),
+    // Shows the boot decision as it is.
+    layer("api::boot_sight", &["model", "app", "boot"], &[SOCKETS, SQL, TEMPLATES]),
     layer("api::boot_http", &["model", "proto", "boot", "app"], &[SQL, TEMPLATES]),
     layer("tftp", &["model", "proto", "boot", "app"], &[HTTP, SQL, TEMPLATES]),
     layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen"], &[HTTP, SQL, TEMPLATES]),
@@ -65,7 +67,7 @@ const LAYERS: &[Layer] = &[
     // 7. These put it together and nobody sees them.
     layer("listen", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
-    layer("telemetry", &["model"], &[HTTP, SQL, TEMPLATES]),
+    layer("telemetry", &["model", "config"], &[HTTP, SQL, TEMPLATES]),
     layer("server", &[ALL], &[]),
     layer("main", &[ALL], &[]),
     layer("lib", &[], PURE),
