@@ -45,16 +45,18 @@ impl App {
         let ctx = Ctx::machine(&machine, now);
         let last = machine.status.boot_attempt.as_ref();
         let is_new = attempt::is_new(last, power_on.progress, now);
-        if !is_new {
-            self.progress(&gathered, power_on.progress).await?;
-        } else if last.is_some_and(|last| last.progress != BootProgress::Ended) {
+        if is_new && last.is_some_and(|last| last.progress != BootProgress::Ended) {
             self.flow(&ctx, &machine.key, |flow| flow.attempt_superseded()).await?;
+            gathered = self.again(&gathered);
         }
-        gathered = self.again(&gathered);
         let decision = gathered.decide(asked, now);
         if is_new {
             let (id, verdict) = (Uuid::now_v7(), json!(decision.verdict));
             self.flow(&ctx, &machine.key, |flow| {
+                if flow.attempt().is_some() {
+                    // Its other network interface was quicker.
+                    return;
+                }
                 flow.attempt_started(id, decision.verdict.bootenv().map(str::to_owned));
                 if let Some(attempt) = flow.attempt() {
                     attempt.progress = power_on.progress;
@@ -65,13 +67,14 @@ impl App {
                 flow.say("boot.decided", verdict.clone());
             })
             .await?;
-            gathered = self.again(&gathered);
-        } else if self.is_redirected(&gathered, &decision.verdict) {
+            return Ok((self.again(&gathered), decision));
+        }
+        if self.is_redirected(&gathered, &decision.verdict) {
             // An attempt that began before the machine was armed learns here what it boots.
             self.redirect(&gathered, &decision.verdict).await?;
-            gathered = self.again(&gathered);
         }
-        Ok((gathered, decision))
+        self.progress(&gathered, power_on.progress).await?;
+        Ok((self.again(&gathered), decision))
     }
 
     fn is_redirected(&self, gathered: &Gathered, verdict: &Verdict) -> bool {

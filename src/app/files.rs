@@ -23,7 +23,7 @@ use super::{App, Error, artifacts};
 use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
-use crate::model::{Arch, BootProgress, NewEvent, Stored};
+use crate::model::{Arch, BootProgress, Bootenv, NewEvent, Stored};
 use crate::render::{RenderProblem, Rendered};
 
 /// Which protocol a file is asked for over.
@@ -139,7 +139,7 @@ impl App {
             Entry::Loader(name) => self.open_loader(fetch, &name).await,
             Entry::Script(kind, hint) => self.open_script(fetch, kind, &hint).await,
             Entry::Machine { capability, file } => self.open_machine_file(fetch, &capability, &file).await,
-            Entry::Artifact { name, file } => self.open_artifact(fetch, &name, &file).await,
+            Entry::Artifact { name, file } => self.open_artifact(fetch, (&name, &file)).await,
             Entry::Agent(arch) => self.open_agent(fetch, &arch),
         }
     }
@@ -278,7 +278,7 @@ impl App {
         }
         if let (Some(path), Some(files)) = (kernel, boot.files()) {
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
-            return self.static_artifact(&files.artifact, &path, &gathered);
+            return self.static_artifact((&files.artifact, &path), &gathered);
         }
         let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
         let template = templates.into_iter().find(|template| template.path == file).cloned();
@@ -287,33 +287,37 @@ impl App {
         self.send_document(fetch, &gathered, document).await
     }
 
-    async fn open_artifact(&self, fetch: &Fetch, name: &str, file: &str) -> Result<Opened, Refused> {
-        let gathered = self.who(fetch, &Hint::default())?;
-        // A kernel that installs is for the machine that is to be installed, by whatever path it asks.
-        if let Some(bootenv) = self.install_kernel(name, file) {
-            let decision = gathered.decide(&Asked::InstallKernel { bootenv }, self.now());
+    async fn open_artifact(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        (name, file): (&str, &str),
+    ) -> Result<Opened, Refused> {
+        let mut gathered = self.who(fetch, &Hint::default())?;
+        // A kernel that installs is for the machine that is to be installed, by whatever path it asks, and
+        // uses up the arming as it does below the capability.
+        if let Some(bootenv) = self.install_kernel((name, file)) {
+            let asked = Asked::InstallKernel { bootenv };
+            let (found, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
             if decision.answer != Answer::Serve {
-                return Err(self.deny(fetch, &gathered, &decision));
+                return Err(self.deny(fetch, &found, &decision));
             }
-            self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
+            self.progress(&found, BootProgress::Kernel).await.map_err(failed)?;
+            gathered = found;
         }
-        self.static_artifact(name, file, &gathered)
+        self.static_artifact((name, file), &gathered)
     }
 
-    /// The destructive bootenv whose kernel or initrd this file is.
-    fn install_kernel(&self, artifact: &str, file: &str) -> Option<String> {
+    /// The destructive bootenv whose kernel this file is.
+    fn install_kernel(&self, (artifact, file): (&str, &str)) -> Option<String> {
         let world = self.world();
-        let boots = |bootenv: &&Arc<Stored<crate::model::Bootenv>>| {
-            bootenv.spec.destructive
-                && bootenv.spec.arches.values().any(|files| {
-                    files.artifact == artifact
-                        && (files.kernel == file || files.initrds.iter().any(|path| path == file))
-                })
+        let boots = |bootenv: &&Arc<Stored<Bootenv>>| {
+            let mut files = bootenv.spec.arches.values();
+            bootenv.spec.destructive && files.any(|files| files.artifact == artifact && files.kernel == file)
         };
         world.bootenvs.iter().find(boots).map(|bootenv| bootenv.spec.name.clone())
     }
 
-    fn static_artifact(&self, name: &str, file: &str, gathered: &Gathered) -> Result<Opened, Refused> {
+    fn static_artifact(&self, (name, file): (&str, &str), gathered: &Gathered) -> Result<Opened, Refused> {
         let artifact = self.world().artifacts.get(name).cloned().ok_or(Refused::Absent)?;
         let opened = artifacts::open_file(&artifact.spec, file)
             .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));

@@ -19,6 +19,9 @@ use crate::model::{BootProgress, Lease, Machine, NewEvent, Noun, Object, Stored,
 use crate::proto::dhcp4::{MessageType, codes};
 use crate::store::Deed;
 
+/// How often one packet is decided on anew because its lease changed meanwhile.
+const DECISIONS_MAX: usize = 3;
+
 impl App {
     /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
     pub async fn answer_dhcp(&self, query: &Query<'_>) -> Option<Reply> {
@@ -32,17 +35,23 @@ impl App {
             }
         };
         let boot = self.boot_data(query, &gathered, &decision);
-        let now = self.now();
-        let outcome = self.decide_reply(query, &gathered, &boot, now);
-        let seen = Seen { client: &client, gathered: &gathered, outcome: &outcome, decision: &decision, now };
-        match self.carry_out(&seen).await {
-            Ok(()) => outcome.reply,
-            // RFC 2131 4.3: what cannot be promised is not said. The client asks again.
-            Err(error) => {
-                tracing::warn!(%error, reason = outcome.reason, "a lease was not written: no answer");
-                None
+        for _ in 0..DECISIONS_MAX {
+            let now = self.now();
+            let outcome = self.decide_reply(query, &gathered, &boot, now);
+            let seen =
+                Seen { client: &client, gathered: &gathered, outcome: &outcome, decision: &decision, now };
+            match self.carry_out(&seen).await {
+                Ok(()) => return outcome.reply,
+                // Another packet of the client was quicker: what it left behind decides now.
+                Err(Error::Conflict(_)) => continue,
+                // RFC 2131 4.3: what cannot be promised is not said. The client asks again.
+                Err(error) => {
+                    tracing::warn!(%error, reason = outcome.reason, "a lease was not written: no answer");
+                    return None;
+                }
             }
         }
+        None
     }
 
     /// Who asks: by its hardware address, else by its SMBIOS UUID in either byte order.
@@ -135,11 +144,9 @@ impl App {
         let facts = Facts { world: &world, holds: &holds, machine: gathered.machine.as_deref(), boot };
         let outcome = dhcp::answer(query, &facts, now);
         match &outcome.change {
-            Change::Hold { address, hold } => {
-                if !holds.hold(*address, hold.clone(), now) {
-                    let why = "too many offers are open; the client will ask again";
-                    return Outcome::silence(EventKind::PoolEmpty, why);
-                }
+            Change::Hold { address, hold } if !holds.hold(*address, hold.clone(), now) => {
+                let why = "too many offers are open; the client will ask again";
+                return Outcome::silence(EventKind::PoolEmpty, why);
             }
             Change::Forget { network, client } => holds.release(network, client),
             _ => {}

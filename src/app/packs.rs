@@ -56,11 +56,12 @@ fn plan(world: &World, ctx: &Ctx, pack: &Pack) -> (Deed, Installed) {
         };
         if present.source() == SITE {
             installed.shadowed += 1;
-        } else if present.source() != object.source() || !present.has_spec_of(object) {
-            if let Some(next) = succeed(&present, object, ctx) {
-                deed = deed.update(next);
-                installed.updated += 1;
-            }
+            continue;
+        }
+        let same = present.source() == object.source() && present.has_spec_of(object);
+        if let Some(next) = succeed(&present, object, ctx).filter(|_| !same) {
+            deed = deed.update(next);
+            installed.updated += 1;
         }
     }
     let ours = format!("pack {}@", pack.name);

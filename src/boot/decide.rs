@@ -367,11 +367,18 @@ fn fits(client: Arch, machine: Arch) -> bool {
     client == machine || (client == Arch::I386 && machine == Arch::Amd64)
 }
 
-/// The attempt that asks, where it is the machine's present one, has its kernel and has not ended.
+/// The attempt that asks, where it is the machine's present one, has its kernel and has not ended. A loader
+/// whose download broke off asks for its script once more: until the installer has read its answer file
+/// nothing is lost by that.
 fn under_way<'a>(asked: &Asked, machine: &'a Stored<Machine>) -> Option<&'a BootAttempt> {
-    let Asked::MachineFile { attempt, .. } = asked else { return None };
     let current = machine.status.boot_attempt.as_ref()?;
-    let fits = current.id == *attempt && current.progress != BootProgress::Ended;
+    let fits = match asked {
+        Asked::MachineFile { attempt, .. } => {
+            current.id == *attempt && current.progress != BootProgress::Ended
+        }
+        Asked::Script => current.progress == BootProgress::Kernel,
+        _ => false,
+    };
     (fits && current.kernel_fetched_at.is_some()).then_some(current)
 }
 

@@ -273,7 +273,7 @@ fn assert_nothing_installs(site: &Site, address: Ipv4Addr, what: &str) {
 }
 
 #[test]
-fn an_armed_machine_may_fetch_what_an_unarmed_one_may_not() {
+fn the_kernel_by_its_plain_path_uses_up_the_arming_too() {
     let site = Site::new();
     let mac = "52:54:00:aa:00:01";
     site.add_machine("web1", mac);
@@ -284,7 +284,9 @@ fn an_armed_machine_may_fetch_what_an_unarmed_one_may_not() {
     assert_eq!(tftp(before.address(), boot_tftp, &path), Fetched::Refused);
     site.act("web1", "start");
     assert!(matches!(tftp(before.address(), boot_tftp, &path), Fetched::Text(_)));
-    assert!(matches!(http(before.address(), boot_http, &format!("/{path}")), Fetched::Text(_)));
+    assert_eq!(http(before.address(), boot_http, &format!("/{path}")), Fetched::Refused);
+    let machine = site.api.get("/machines/name:web1").expect(200);
+    assert_eq!(machine["status"]["armed_until"], Value::Null, "{machine:#}");
 }
 
 #[test]

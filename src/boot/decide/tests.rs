@@ -176,6 +176,15 @@ fn the_attempt_that_used_the_arming_keeps_its_files_and_a_new_power_on_gets_the_
 }
 
 #[test]
+fn a_loader_whose_download_broke_off_may_ask_again_until_the_answer_file_was_read() {
+    let (mut machine, bootenv) = (running(), install());
+    machine.status.boot_attempt = Some(attempt(BootProgress::Kernel, Some(NOW)));
+    assert_eq!(decide(&Asked::Script, &facts(&machine, &bootenv), NOW).answer, Answer::BootScript);
+    machine.status.boot_attempt = Some(attempt(BootProgress::System, Some(NOW)));
+    assert_eq!(decide(&Asked::Script, &facts(&machine, &bootenv), NOW).answer, Answer::LocalScript);
+}
+
+#[test]
 fn held_failed_and_paused_machines_boot_their_disk() {
     let bootenv = install();
     let mut held = armed();

@@ -15,7 +15,7 @@ pub fn assert_in_order(timeline: &[Value], steps: &[Step]) {
     for (kind, fields) in steps {
         let is_it =
             |event: &&Value| event["kind"] == *kind && fields.iter().all(|field| has(&event["data"], field));
-        assert!(rest.any(|event| is_it(event)), "no {kind} with {fields:?} where it should be");
+        assert!(rest.any(is_it), "no {kind} with {fields:?} where it should be");
     }
 }
 
@@ -23,7 +23,10 @@ fn has(data: &Value, field: &str) -> bool {
     let (name, wanted) = field.split_once('=').expect("field=value");
     match &data[name] {
         Value::String(text) => text == wanted,
-        other => other.to_string() == wanted,
+        other => {
+            let shown = other.to_string();
+            shown == wanted
+        }
     }
 }
 
