@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +18,12 @@ use super::boot::Gathered;
 use super::callers::about;
 use super::documents::{Boot, Document, base_name};
 use super::params::Sealed;
+use super::statics::{content_type, static_file, unreadable};
 use super::{App, Error, artifacts};
 use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
-use crate::model::{Arch, BootProgress, Bootenv, NewEvent, Stored};
+use crate::model::{Arch, BootProgress, NewEvent};
 use crate::render::{RenderProblem, Rendered};
 
 /// Which protocol a file is asked for over.
@@ -293,28 +293,34 @@ impl App {
         (name, file): (&str, &str),
     ) -> Result<Opened, Refused> {
         let mut gathered = self.who(fetch, &Hint::default())?;
-        // A kernel that installs is for the machine that is to be installed, by whatever path it asks, and
+        // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
         // uses up the arming as it does below the capability.
-        if let Some(bootenv) = self.install_kernel((name, file)) {
-            let asked = Asked::InstallKernel { bootenv };
+        if let Some(asked) = self.install_file((name, file)) {
             let (found, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
             if decision.answer != Answer::Serve {
                 return Err(self.deny(fetch, &found, &decision));
             }
-            self.progress(&found, BootProgress::Kernel).await.map_err(failed)?;
+            if matches!(asked, Asked::InstallKernel { .. }) {
+                self.progress(&found, BootProgress::Kernel).await.map_err(failed)?;
+            }
             gathered = found;
         }
         self.static_artifact((name, file), &gathered)
     }
 
-    /// The destructive bootenv whose kernel this file is.
-    fn install_kernel(&self, (artifact, file): (&str, &str)) -> Option<String> {
+    /// What is asked for by the path of a destructive bootenv's kernel or initrd.
+    fn install_file(&self, (artifact, file): (&str, &str)) -> Option<Asked> {
         let world = self.world();
-        let boots = |bootenv: &&Arc<Stored<Bootenv>>| {
-            let mut files = bootenv.spec.arches.values();
-            bootenv.spec.destructive && files.any(|files| files.artifact == artifact && files.kernel == file)
-        };
-        world.bootenvs.iter().find(boots).map(|bootenv| bootenv.spec.name.clone())
+        let destructive = world.bootenvs.iter().filter(|bootenv| bootenv.spec.destructive);
+        let mut asked = destructive.flat_map(|bootenv| {
+            let name = &bootenv.spec.name;
+            bootenv.spec.arches.values().filter(|files| files.artifact == artifact).filter_map(move |files| {
+                let is_initrd = files.initrds.iter().any(|path| path == file);
+                let kernel = (files.kernel == file).then(|| Asked::InstallKernel { bootenv: name.clone() });
+                kernel.or_else(|| is_initrd.then(|| Asked::InstallInitrd { bootenv: name.clone() }))
+            })
+        });
+        asked.next()
     }
 
     fn static_artifact(&self, (name, file): (&str, &str), gathered: &Gathered) -> Result<Opened, Refused> {
@@ -459,39 +465,6 @@ fn label(document: &Document) -> String {
         Document::Screen { kind, .. } => format!("rendered:{}", kind.template("screen")),
         Document::Identify => "rendered:ipxe/identify.ipxe".to_owned(),
         Document::File(file) => format!("rendered:{}", file.path),
-    }
-}
-
-fn static_file(file: File, label: String, content_type: &'static str) -> io::Result<Opened> {
-    let metadata = file.metadata()?;
-    let tag = format!(
-        "\"{:x}-{:x}-{:x}.{:x}\"",
-        metadata.ino(),
-        metadata.len(),
-        metadata.mtime(),
-        metadata.mtime_nsec()
-    );
-    let body = Body::File { file, bytes: metadata.len() };
-    Ok(Opened { body, label, content_type, tag: Some(tag), about: About::default() })
-}
-
-/// UEFI decides by the exact type, without parameters (EDK2 HttpBootDxe).
-fn content_type(path: &str) -> &'static str {
-    match path.rsplit('.').next() {
-        Some("efi") => "application/efi",
-        Some("iso") => "application/vnd.efi-iso",
-        Some("img") if path.ends_with("efi.img") => "application/vnd.efi-img",
-        Some("cfg" | "ipxe" | "txt" | "ks") => "text/plain",
-        _ => "application/octet-stream",
-    }
-}
-
-fn unreadable(what: &str, error: &io::Error) -> Refused {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::CrossesDevices => {
-            Refused::Absent
-        }
-        _ => Refused::Failed(format!("{what} cannot be read: {error}")),
     }
 }
 

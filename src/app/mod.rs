@@ -38,6 +38,7 @@ pub mod runs;
 pub mod secrets;
 pub mod sight;
 mod start;
+mod statics;
 mod task_files;
 #[cfg(test)]
 pub mod testing;

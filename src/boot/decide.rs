@@ -29,8 +29,10 @@ pub enum Asked {
     Script,
     /// A file under a capability of this attempt.
     MachineFile { attempt: Uuid, file: MachineFile },
-    /// The kernel or an initrd of a destructive bootenv, by its artifact path.
+    /// The kernel of a destructive bootenv, by its artifact path.
     InstallKernel { bootenv: String },
+    /// An initrd of a destructive bootenv, by its artifact path.
+    InstallInitrd { bootenv: String },
 }
 
 /// The files of one machine, as far as the decision tells them apart.
@@ -376,7 +378,7 @@ fn under_way<'a>(asked: &Asked, machine: &'a Stored<Machine>) -> Option<&'a Boot
         Asked::MachineFile { attempt, .. } => {
             current.id == *attempt && current.progress != BootProgress::Ended
         }
-        Asked::Script => current.progress == BootProgress::Kernel,
+        Asked::Script | Asked::InstallInitrd { .. } => current.progress == BootProgress::Kernel,
         _ => false,
     };
     (fits && current.kernel_fetched_at.is_some()).then_some(current)
@@ -408,10 +410,11 @@ fn file_answer(asked: &Asked, verdict: &Verdict, facts: &Facts<'_>) -> Answer {
         (Asked::MachineFile { attempt, file }, verdict) => {
             machine_file(*file, verdict, current_attempt(facts, *attempt))
         }
-        (Asked::InstallKernel { bootenv }, Verdict::Netboot { bootenv: allowed }) if allowed == bootenv => {
-            Answer::Serve
-        }
-        (Asked::InstallKernel { .. }, _) => Answer::Deny,
+        (
+            Asked::InstallKernel { bootenv } | Asked::InstallInitrd { bootenv },
+            Verdict::Netboot { bootenv: allowed },
+        ) if allowed == bootenv => Answer::Serve,
+        (Asked::InstallKernel { .. } | Asked::InstallInitrd { .. }, _) => Answer::Deny,
     }
 }
 
