@@ -2,6 +2,7 @@
 //! inside, and the kernel removes the namespace and its links when the last of them ends, so nothing is
 //! left behind by a test that is killed.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
@@ -44,6 +45,8 @@ impl Lan {
         host.run(move || {
             ip(&format!("link set {far} name eth0"));
             ip("link set eth0 up");
+            // As systemd has it on every host: an address that goes does not take the others with it.
+            fs::write("/proc/sys/net/ipv4/conf/eth0/promote_secondaries", "1").expect("a setting of eth0");
         });
         host
     }
