@@ -47,6 +47,7 @@ fn measure(machines: usize) -> Result<Table> {
     table.flush(folder.path())?;
     let mut server = Server::start(folder.path())?;
     table.add("start until ready, empty", server.started_in.into(), "0.33 s");
+    table.add("RSS, empty", Figures::bytes(server.resident_bytes()?), "76 MiB");
     let caller = server.caller()?;
 
     create_all(&mut table, &caller, machines)?;

@@ -109,12 +109,24 @@ impl<'a, T: Managed> Reader<'a, T> {
                 None if stored.labels.is_empty() => {}
                 None => found.push(json!(stored.labels)),
             },
-            Place::Spec => collect(self.spec.get_or_init(|| as_json(&stored.spec)), &field.rest, &mut found),
+            Place::Spec => self.spec_values(&field.rest, &mut found),
             Place::Status => {
                 collect(self.status.get_or_init(|| as_json(&stored.status)), &field.rest, &mut found)
             }
         }
         found
+    }
+
+    /// Names and params, which most lists are filtered by, are read without making JSON of the rest.
+    fn spec_values(&self, path: &[String], found: &mut Vec<Value>) {
+        let spec = &self.stored.spec;
+        match (path, spec.params()) {
+            ([field], _) if field == T::KEY_FIELD => found.push(T::label(self.stored).into()),
+            ([field, param], Some(params)) if field == "params" => {
+                params.get(param).into_iter().for_each(|value| collect(value, &[], found));
+            }
+            _ => collect(self.spec.get_or_init(|| as_json(spec)), path, found),
+        }
     }
 }
 
@@ -224,6 +236,27 @@ mod tests {
         assert!(Field::parse::<Subnet>("pools.start").is_ok());
         assert!(Field::parse::<Reservation>("param.x").is_err());
         assert!(Field::parse::<Token>("sha256").is_err());
+    }
+
+    #[test]
+    fn names_and_params_read_as_they_do_in_the_whole() {
+        let spec = json!({"name": "web1", "params": {"a.b": ["x", null, {"y": 1}], "gone": null, "s": "t"}});
+        let spec: Machine = serde_json::from_value(spec).unwrap();
+        let stored = Stored::new("id".into(), spec, jiff::Timestamp::UNIX_EPOCH);
+        let whole = stored.view(&[]);
+        for (field, path) in [
+            ("name", &["name"][..]),
+            ("param.a.b", &["params", "a.b"]),
+            ("param.gone", &["params", "gone"]),
+            ("param.none", &["params", "none"]),
+            ("params.s", &["params", "s"]),
+        ] {
+            let mut expected = Vec::new();
+            let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+            collect(&whole, &path, &mut expected);
+            let field = Field::parse::<Machine>(field).unwrap();
+            assert_eq!(Reader::new(&stored).values(&field), expected, "{}", field.text);
+        }
     }
 
     #[test]

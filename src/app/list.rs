@@ -20,6 +20,8 @@ use crate::model::{HasTable, Stored, Table, World};
 /// Objects on a page when the client does not say, and at most.
 pub const LIMIT_DEFAULT: usize = 100;
 pub const LIMIT_MAX: usize = 1000;
+/// Objects that are shown under one hold of the world.
+const SHOWN_AT_ONCE: usize = 64;
 /// Most filters, sort keys or fields in one query.
 const TERMS_MAX: usize = 32;
 
@@ -156,9 +158,8 @@ impl App {
         let more = rows.len() > query.limit;
         rows.truncate(query.limit);
         let next = rows.last().filter(|_| more).map(|last| last.cursor(query));
-        let world = self.world();
-        let items = rows.iter().filter_map(|row| Some(shown(&world, row.stored?, query))).collect();
-        Page { items, next, total }
+        let page: Vec<&Stored<T>> = rows.iter().filter_map(|row| row.stored).collect();
+        Page { items: self.shown_all(&page, query), next, total }
     }
 
     /// Without filter or order a page is found by its first key, and nothing but the page is read.
@@ -166,18 +167,33 @@ impl App {
     where
         World: HasTable<T>,
     {
-        let world = self.world();
-        let table: &Table<T> = world.table();
-        let from = query.after.as_ref().map_or("", |cursor| cursor.key.as_str());
-        let mut rows = table.after(from);
-        let page: Vec<&Arc<Stored<T>>> = rows.by_ref().take(query.limit).collect();
-        let more = rows.next().is_some();
+        let (page, more, total) = {
+            let world = self.world();
+            let table: &Table<T> = world.table();
+            let from = query.after.as_ref().map_or("", |cursor| cursor.key.as_str());
+            let mut rows = table.after(from);
+            let page: Vec<Arc<Stored<T>>> = rows.by_ref().take(query.limit).map(Arc::clone).collect();
+            (page, rows.next().is_some(), table.len())
+        };
         let next = page
             .last()
             .filter(|_| more)
             .map(|last| Cursor { sort: String::new(), values: Vec::new(), key: last.key.clone() }.encode());
-        let items = page.into_iter().map(|row| shown(&world, row, query)).collect();
-        Page { items, next, total: table.len() }
+        let page: Vec<&Stored<T>> = page.iter().map(Arc::as_ref).collect();
+        Page { items: self.shown_all(&page, query), next, total }
+    }
+
+    /// The world is let go now and then: commits and packets wait for it.
+    fn shown_all<T: Managed>(&self, rows: &[&Stored<T>], query: &ListQuery) -> Vec<Value>
+    where
+        World: HasTable<T>,
+    {
+        let mut items = Vec::with_capacity(rows.len());
+        for rows in rows.chunks(SHOWN_AT_ONCE) {
+            let world = self.world();
+            items.extend(rows.iter().map(|row| shown(&world, row, query)));
+        }
+        items
     }
 }
 
