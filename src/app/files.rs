@@ -5,7 +5,6 @@
 //! disk before the first byte leaves.
 
 use std::fs::File;
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
