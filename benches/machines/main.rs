@@ -82,7 +82,7 @@ fn machine(number: usize) -> Value {
         "macs": [format!("52:54:00:00:{high:02x}:{low:02x}")],
         "serial": format!("SN{number:08}"),
         "params": {"rack": format!("a{}", number % 100)},
-        "labels": {"role": if number % 10 == 0 { "db" } else { "web" }},
+        "labels": {"role": if number.is_multiple_of(10) { "db" } else { "web" }},
     })
 }
 

@@ -1,6 +1,6 @@
 //! The boot decision: what a machine that asks gets, and why.
 //!
-//! [`decide`] is the only place that decides. DHCP, TFTP, HTTP, `explain` and `files` ask it and nothing
+//! [`decide()`] is the only place that decides. DHCP, TFTP, HTTP, `explain` and `files` ask it and nothing
 //! else. [`namespace`] says what a path means, [`attempt`] when a power-on is a new one, [`client`] who a
 //! packet says it is, [`loader`] which loader fits that client, [`data`] how the decision looks to DHCP.
 //! All of it is pure: the facts and the time are arguments.

@@ -1,7 +1,7 @@
 //! What a path means: one namespace for TFTP and HTTP.
 //!
 //! Static are loaders and artifacts; rendered are the loaders' scripts and everything below a machine's
-//! capability. Whether the one who asks may have it is for [`super::decide`].
+//! capability. Whether the one who asks may have it is for [`super::decide()`].
 
 use std::net::Ipv4Addr;
 

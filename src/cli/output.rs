@@ -43,7 +43,7 @@ fn reader_is_gone(error: &anyhow::Error) -> bool {
 }
 
 /// Prints to stdout at once, so that what follows a stream sees each line when it comes. What came from a
-/// machine goes through [`plain`] or [`print_foreign`].
+/// machine goes through `plain` or `print_foreign`.
 ///
 /// # Errors
 /// Nobody reads on.

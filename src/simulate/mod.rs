@@ -5,7 +5,7 @@
 //! agent that takes its jobs. Nothing is installed, and no script runs unless it is asked for.
 //!
 //! Leaves to others: what a machine should boot (the server), packets (`proto`), the API (`client`), the
-//! running of jobs (`agent`). Start reading at [`run`], then [`machine::Machine::live`].
+//! running of jobs (`agent`). Start reading at [`run`], then `machine::Machine::live`.
 
 mod address;
 mod agent;

@@ -37,7 +37,7 @@ pub struct Options {
     /// How many of them are switched on at one time.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = up_to(AT_ONCE_MAX))]
     pub at_once: u32,
-    /// How addresses are got: a DHCP server's ADDRESS[:PORT], asked as a relay agent; an interface's name,
+    /// How addresses are got: a DHCP server's `ADDRESS[:PORT]`, asked as a relay agent; an interface's name,
     /// for broadcasts from port 68; or off, for addresses from elsewhere.
     #[arg(long, value_name = "WHERE", default_value = "off")]
     pub dhcp: DhcpTarget,
