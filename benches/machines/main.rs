@@ -94,7 +94,7 @@ fn create_all(table: &mut Table, caller: &Caller, machines: usize) -> Result<()>
     let mut thousands: Vec<Sample> = Vec::new();
     let begun = Instant::now();
     for number in 0..machines {
-        if number % PAGE == 0 {
+        if number.is_multiple_of(PAGE) {
             thousands.push(Sample::default());
         }
         let body = machine(number);
