@@ -45,6 +45,8 @@ pub struct Ends {
 
 impl Connected<IncomingStream<'_, TcpListener>> for Ends {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        // Scripts are small and wait for nothing; a socket that cannot be set so still serves.
+        drop(stream.io().set_nodelay(true));
         let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
         let local = TcpStream::local_addr(stream.io()).unwrap_or(unspecified);
         Ends { peer: *stream.remote_addr(), local }
