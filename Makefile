@@ -17,7 +17,14 @@ run: ## build (dev profile) and boot one machine through a whole workflow
 build:
 	$(CARGO) build --locked
 
-test: deps fmt-check clippy doc unit it net qemu openapi-check ## everything that CI runs
+TEST_PARTS := deps fmt-check clippy doc unit it net qemu openapi-check
+
+test: ## everything that CI runs, and how long each part took
+	@took=; for part in $(TEST_PARTS); do \
+		echo "== $$part"; start=$$(date +%s); \
+		$(MAKE) --no-print-directory $$part || exit 1; \
+		took="$$took$$(printf '%6d s  %s' $$(($$(date +%s) - start)) $$part)\n"; \
+	done; printf "$$took"
 
 deps: ## install the packages that the tests need (as root), or say which are missing
 	scripts/deps test
