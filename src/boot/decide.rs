@@ -257,18 +257,12 @@ impl Trace {
             self.passed("armed", format!("armed until {until}"));
             return None;
         }
-        let attempt = machine.status.boot_attempt.as_ref();
-        if let (Asked::MachineFile { attempt: id, .. }, Some(current)) = (asked, attempt)
-            && current.id == *id
-            && current.kernel_fetched_at.is_some()
-            && current.progress != BootProgress::Ended
-        {
-            self.passed(
-                "armed",
-                format!("attempt {} used the arming and is still under way", current.number),
-            );
+        if let Some(current) = under_way(asked, machine) {
+            let number = current.number;
+            self.passed("armed", format!("attempt {number} used the arming and is still under way"));
             return None;
         }
+        let attempt = machine.status.boot_attempt.as_ref();
         Some(match attempt.and_then(|attempt| attempt.kernel_fetched_at.map(|at| (attempt.number, at))) {
             Some((number, at)) => {
                 format!(
@@ -381,7 +375,8 @@ fn under_way<'a>(asked: &Asked, machine: &'a Stored<Machine>) -> Option<&'a Boot
         Asked::Script | Asked::InstallInitrd { .. } => current.progress == BootProgress::Kernel,
         _ => false,
     };
-    (fits && current.kernel_fetched_at.is_some()).then_some(current)
+    let same = current.bootenv.is_some() && current.bootenv == machine.status.bootenv;
+    (fits && same && current.kernel_fetched_at.is_some()).then_some(current)
 }
 
 /// Why a machine with a run does not go on with it. A pause lets the boot that is under way go on.

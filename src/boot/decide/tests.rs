@@ -36,6 +36,7 @@ fn running() -> Stored<Machine> {
         rehearse: false,
     });
     machine.status.state = MachineState::Waiting;
+    machine.status.bootenv = Some("debian-12-install".into());
     machine
 }
 
