@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Change, Managed};
-use crate::model::{Kind, Machine, Reference, StepKind, Stored, World};
+use crate::app::usable;
+use crate::model::{Kind, Machine, Problem, Reference, StepKind, Stored, World};
 
 impl Managed for Machine {
     fn label(stored: &Stored<Self>) -> String {
@@ -37,6 +38,13 @@ impl Managed for Machine {
 
     fn refuse_delete(stored: &Stored<Self>) -> Option<String> {
         stored.spec.locked.then(|| locked(stored))
+    }
+
+    /// What keeps it from booting the bootenv it is to boot.
+    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        let bootenv = stored.status.bootenv.as_ref().and_then(|name| world.bootenvs.get(name));
+        let found = bootenv.map(|bootenv| usable::bootenv_problems(&stored.spec, bootenv, world));
+        found.unwrap_or_default().into_iter().map(|what| Problem::new("/status/bootenv", what)).collect()
     }
 
     fn names(stored: &Stored<Self>) -> Vec<Reference> {
