@@ -16,7 +16,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{App, Ctx, Error};
-use crate::model::{Artifact, ArtifactKind, ArtifactState, ArtifactStatus, Stored};
+use crate::model::{Artifact, ArtifactKind, ArtifactState, ArtifactStatus, Stored, hex};
 
 /// Most files one artifact may have.
 const FILES_MAX: usize = 1_000_000;
@@ -198,10 +198,6 @@ fn hash(mut file: File) -> io::Result<(String, u64)> {
         sha256.update(chunk);
         bytes += chunk.len() as u64;
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Opens a file of an artifact by its path within it.

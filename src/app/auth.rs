@@ -7,13 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::app::view::View;
 use crate::app::{Actor, App, Ctx, Error};
-use crate::model::{Input, Kind, Problem, Token, nearest, parse_input};
+use crate::model::{Input, Kind, Problem, Token, nearest, parse_input, sha256_hex};
 
 /// What every token begins with, so that one is recognised where it does not belong.
 const TOKEN_PREFIX: &str = "mw_";
@@ -125,7 +124,7 @@ impl App {
         if secret.len() > TOKEN_TEXT_MAX {
             return Err(unknown());
         }
-        let digest = digest(secret);
+        let digest = sha256_hex(secret);
         let world = self.world();
         let token = world.tokens.find("sha256", &digest).ok_or_else(unknown)?;
         if !bool::from(token.spec.sha256.as_bytes().ct_eq(digest.as_bytes())) {
@@ -176,7 +175,7 @@ impl App {
             return Err(Error::Forbidden(format!("you cannot give the scope `{scope}`, which you have not")));
         }
         let secret = new_secret()?;
-        input.spec.sha256 = digest(&secret);
+        input.spec.sha256 = sha256_hex(&secret);
         let view = self.create_from(ctx, input).await?;
         Ok(NewToken { view, secret })
     }
@@ -211,10 +210,6 @@ fn new_secret() -> Result<String, Error> {
     let mut bytes = [0u8; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| Error::Failed(format!("no random numbers: {error}")))?;
     Ok(format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
-}
-
-fn digest(secret: &str) -> String {
-    Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

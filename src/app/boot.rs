@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use crate::boot::decide::{Asked, Decision, Facts, decide};
 use crate::model::settings::UnknownMachine;
 use crate::model::{
-    Arch, ArtifactState, BootAttempt, Bootenv, BootenvKind, Machine, Stage, StepKind, Stored, SubnetMode,
-    World,
+    Arch, ArtifactState, BootAttempt, Bootenv, BootenvKind, Machine, Stage, Stored, SubnetMode, World,
 };
 use crate::render::{Params, SecretAccess};
+use crate::workflow::step::boot_step;
 
 /// The bootenv of unknown machines where `unknown_machine` is `discover`.
 const DISCOVERY: &str = "discovery";
@@ -80,11 +80,7 @@ impl Gathered {
 
     /// The step of the run that the boot is for.
     pub fn step(&self) -> Option<u32> {
-        let status = &self.machine.as_ref()?.status;
-        let cursor = usize::try_from(status.cursor).ok()?;
-        let before = status.steps.get(..=cursor)?;
-        let index = before.iter().rposition(|step| step.kind == StepKind::Bootenv)?;
-        u32::try_from(index).ok()
+        boot_step(&self.machine.as_ref()?.status)
     }
 
     fn why_unusable(&self, world: &World) -> Option<String> {

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
 use tokio::time::{Duration, Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::app::moves::{Moving, job_key};
 use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX};
 use crate::model::{
-    AgentReport, Job, JobFile, JobOffer, JobState, JobWork, Machine, Problem, Stored, Task, World,
+    AgentReport, Job, JobFile, JobOffer, JobState, JobWork, Machine, Problem, Stored, Task, World, sha256_hex,
 };
 use crate::workflow::expand::task_digest;
 use crate::workflow::step::{Answer, answer};
@@ -325,7 +324,7 @@ fn work(world: &World, (id, job): (Uuid, &Job), files: Vec<JobFile>) -> JobWork 
 
 fn digest(files: &[JobFile]) -> String {
     let text = serde_json::to_string(files).unwrap_or_default();
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256_hex(text)
 }
 
 fn render_failed(

@@ -2,11 +2,10 @@
 //! Events carry the same, and never the whole of a large text.
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::app::rules::{self, Managed};
 use crate::app::secrets;
-use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, Stored, World};
+use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, Stored, World, sha256_hex};
 
 /// Longest text that an event carries in full, in bytes.
 const EVENT_TEXT_BYTES_MAX: usize = 4096;
@@ -95,8 +94,7 @@ fn written<T: Managed>(stored: &Stored<T>) -> Value {
 fn abridged(value: Value) -> Value {
     match value {
         Value::String(text) if text.len() > EVENT_TEXT_BYTES_MAX => {
-            let digest: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-            json!({"sha256": digest, "bytes": text.len()})
+            json!({"sha256": sha256_hex(&text), "bytes": text.len()})
         }
         Value::Array(items) => items.into_iter().map(abridged).collect(),
         Value::Object(fields) => {

@@ -8,14 +8,14 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use crate::model::hex;
+
 /// Bytes of the keyed hash that go into a capability.
 const TAG_BYTES: usize = 16;
 
 /// The capability of an attempt: 32 hex digits of its id, a dash, 32 hex digits of proof.
 pub fn issue(key: &[u8; 32], attempt: Uuid) -> String {
-    let tag = tag(key, attempt);
-    let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{hex}", attempt.simple())
+    format!("{}-{}", attempt.simple(), hex(&tag(key, attempt)))
 }
 
 /// The attempt a capability was issued for, if it was issued with this key.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::model::{Lease, Mac};
-use crate::proto::dhcp4::{Packet, hex};
+use crate::model::{Lease, Mac, hex};
+use crate::proto::dhcp4::Packet;
 
 /// A client within its network. ROM, iPXE, installer and system send different client identifiers
 /// from one interface, so the hardware address is the identity; the client identifier counts only

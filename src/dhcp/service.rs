@@ -234,7 +234,7 @@ impl Service {
 
 /// The hardware address for the span, in hex.
 fn field_of(packet: &Packet) -> String {
-    crate::proto::dhcp4::hex(packet.hardware_address())
+    crate::model::hex(packet.hardware_address())
 }
 
 impl Outlet {

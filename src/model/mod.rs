@@ -7,6 +7,7 @@ mod agent;
 mod arch;
 mod artifact;
 mod content;
+mod digest;
 mod event;
 mod job;
 mod kind;
@@ -28,6 +29,7 @@ pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
     TaskTemplate, Template, Workflow,
 };
+pub use digest::{hex, sha256_hex};
 pub use event::{Event, NewEvent};
 pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
 pub use kind::Kind;

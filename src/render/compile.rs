@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sha2::{Digest, Sha256};
 use tera::Tera;
 
-use crate::model::nearest;
+use crate::model::{nearest, sha256_hex};
 use crate::render::engine::{INLINE, TemplateUse};
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::references::{Reference, References, scan};
@@ -318,7 +317,7 @@ fn known_templates(
 ) -> HashMap<String, Known> {
     let usable = || sources.iter().filter(|(name, _)| !broken.contains_key(*name));
     let digests: HashMap<&str, String> =
-        usable().map(|(name, source)| (name.as_str(), hex_sha256(source.body.as_bytes()))).collect();
+        usable().map(|(name, source)| (name.as_str(), sha256_hex(&source.body))).collect();
     let closure = |name: &str, source: &Source| {
         let mut seen = BTreeSet::from([name.to_owned()]);
         let mut waiting = vec![source];
@@ -340,7 +339,7 @@ fn known_templates(
 impl TemplateSet {
     /// What a body that has no name of its own is made from: itself and its includes.
     pub fn uses_of_inline(&self, body: &str) -> Vec<TemplateUse> {
-        let own = TemplateUse { name: INLINE.to_owned(), sha256: hex_sha256(body.as_bytes()) };
+        let own = TemplateUse { name: INLINE.to_owned(), sha256: sha256_hex(body) };
         let references = scan(body);
         let definers =
             references.uses.iter().filter_map(|component| self.definers.get(component).map(String::as_str));
@@ -349,11 +348,4 @@ impl TemplateSet {
         let below: BTreeSet<&TemplateUse> = known.flat_map(|known| known.uses.iter()).collect();
         std::iter::once(own).chain(below.into_iter().cloned()).collect()
     }
-}
-
-pub(super) fn hex_sha256(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digest = Sha256::digest(bytes);
-    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?'));
-    digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -19,8 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tera::Context;
 
-use crate::model::nearest;
-use crate::render::compile::{self, TemplateSet, hex_sha256};
+use crate::model::{nearest, sha256_hex};
+use crate::render::compile::{self, TemplateSet};
 use crate::render::context::Input;
 use crate::render::params::ParamRead;
 use crate::render::pool::Pool;
@@ -220,7 +220,7 @@ fn draw(
         Source::Inline(body) => set.uses_of_inline(body),
     };
     let provenance = Provenance { templates, params: scope.reads(), secret: scope.secret_read() };
-    Ok(Rendered { sha256: hex_sha256(text.as_bytes()), text, provenance })
+    Ok(Rendered { sha256: sha256_hex(&text), text, provenance })
 }
 
 /// What the template engine says, with what our own functions know beside it, without secrets.

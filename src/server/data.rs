@@ -9,9 +9,9 @@ use anyhow::{Context, anyhow};
 use axum_server::tls_rustls::RustlsConfig;
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::app::Endpoints;
+use crate::model::sha256_hex;
 use crate::server::Ready;
 
 /// The server's directory, open to its owner only.
@@ -176,5 +176,5 @@ fn fingerprint(pem: &str) -> anyhow::Result<String> {
     use rustls::pki_types::pem::PemObject;
     let der =
         CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| anyhow!("tls/cert.pem: {error}"))?;
-    Ok(Sha256::digest(der.as_ref()).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256_hex(der))
 }

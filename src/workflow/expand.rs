@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
-use crate::model::{Problem, Stage, Step, StepKind, StepState, Task, World};
+use crate::model::{Problem, Stage, Step, StepKind, StepState, Task, World, sha256_hex};
 
 use super::STEPS_MAX;
 
@@ -190,8 +189,7 @@ fn digest<'a>(spec: &impl Serialize, templates: impl IntoIterator<Item = (&'a st
     let templates: Map<String, Value> =
         templates.into_iter().map(|(name, body)| (name.to_owned(), body.into())).collect();
     let document = serde_json::json!({ "object": spec, "templates": templates });
-    let hash = Sha256::digest(canonical(document).to_string().as_bytes());
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256_hex(canonical(document).to_string())
 }
 
 /// The same value with the keys of all its objects in order.

@@ -3,7 +3,7 @@
 //! One codec serves the options of subnets (JSON becomes words in `dhcp::options`) and the text
 //! form of packets. A list is several words, a text is one.
 
-use std::fmt::Write as _;
+use crate::model::hex;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
@@ -148,15 +148,6 @@ impl Kind {
             _ => self.decode(bytes).is_some(),
         }
     }
-}
-
-/// `bytes` as lower-case hex without separators.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The bytes of a hex text; colons, dashes and spaces between bytes are allowed.
