@@ -40,7 +40,7 @@ fuzz_target!(|datagram: &[u8]| {
     let address = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
     let interface = Interface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 };
     let source = SocketAddrV4::new(packet.ciaddr, 68);
-    let query = Query { packet: &packet, interface: &interface, source, local: None };
+    let query = Query { packet: &packet, interface: &interface, source, local: None, port: 67 };
     let boot = BootData::Tftp { next_server: address.address, file: "snponly.efi".into() };
     let facts = Facts { world: &WORLD, holds: &Holds::default(), machine: None, boot: &boot };
     if let Some(reply) = answer(&query, &facts, NOW).reply {

@@ -65,6 +65,7 @@ pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
         world: facts.world,
         holds: facts.holds,
         client: &client,
+        packet: query.packet,
         machine: facts.machine,
         taken: &taken,
         now,

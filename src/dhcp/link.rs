@@ -45,6 +45,8 @@ pub struct Query<'a> {
     pub source: SocketAddrV4,
     /// The address of ours it was sent to; `None` when it was broadcast.
     pub local: Option<Ipv4Addr>,
+    /// The port of ours it was sent to: 67, or 4011 for the boot server's part of PXE. Replies leave from it.
+    pub port: u16,
 }
 
 impl Query<'_> {

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::model::{Problem, nearest};
+use crate::model::{Problem, nearest, parse_hex};
+use crate::proto::dhcp4::Kind;
 use crate::proto::dhcp4::codes::{self, OPTION_TYPES, OptionType};
-use crate::proto::dhcp4::{Kind, parse_hex};
 
 /// Longest value of one option; a whole reply rarely has more room.
 const OPTION_BYTES_MAX: usize = 1024;

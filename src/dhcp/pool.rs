@@ -10,7 +10,10 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 
 use crate::dhcp::{ClientKey, Holds, Link};
-use crate::model::{Lease, LeaseState, Machine, Pool, Reservation, Stored, Subnet, SubnetMode, World};
+use crate::model::{
+    Lease, LeaseState, Machine, Octets, Pool, Reservation, Stored, Subnet, SubnetMode, World,
+};
+use crate::proto::dhcp4::Packet;
 
 /// All that decides about the addresses of one link for one client.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +22,8 @@ pub struct Ledger<'a> {
     pub world: &'a World,
     pub holds: &'a Holds,
     pub client: &'a ClientKey,
+    /// The request, for what reservations may go by besides the client's address.
+    pub packet: &'a Packet,
     pub machine: Option<&'a Stored<Machine>>,
     /// Addresses of our own interface and of the relay.
     pub taken: &'a [Ipv4Addr],
@@ -118,7 +123,8 @@ impl<'a> Ledger<'a> {
         if held.is_some_and(|hold| !hold.is_of(self.link.network(), self.client)) {
             return Some(Refusal::Held(address));
         }
-        let in_pool = || self.pools().any(|pool| pool.contains(address));
+        let excluded = || subnet.excluded.iter().any(|range| range.contains(address));
+        let in_pool = || self.pools().any(|pool| pool.contains(address)) && !excluded();
         (!reserved && !in_pool()).then_some(Refusal::NotInPool(address))
     }
 
@@ -136,11 +142,15 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// The reservation that holds for this client here: by its MAC before by its machine.
+    /// The reservation that holds for this client here: by its MAC, before by its identifier, before by its
+    /// machine, before by its place in the network.
     pub fn reservation(&self) -> Option<&'a Reservation> {
-        let fits = |reservation: &&Reservation| self.is_for_us(reservation);
-        let all = || self.world.reservations.iter().map(|row| &row.spec).filter(fits);
-        all().find(|reservation| reservation.mac.is_some()).or_else(|| all().next())
+        let all = self.world.reservations.iter().map(|row| &row.spec);
+        all.filter(|reservation| self.is_for_us(reservation)).min_by_key(|reservation| {
+            let ways =
+                [reservation.mac.is_some(), reservation.client_id.is_some(), reservation.machine.is_some()];
+            ways.iter().position(|given| *given).unwrap_or(ways.len())
+        })
     }
 
     /// What is on record for this client on this link, be it active or not.
@@ -163,16 +173,28 @@ impl<'a> Ledger<'a> {
     }
 
     fn is_for_us(&self, reservation: &Reservation) -> bool {
-        let by_mac = reservation.mac.is_some() && reservation.mac == self.client.mac();
-        let by_machine = || {
-            let name = self.machine.map(|machine| machine.spec.name.as_str());
-            name.is_some() && reservation.machine.as_deref() == name
-        };
         let here = self
             .link
             .subnet_of(reservation.address)
             .is_some_and(|subnet| reservation.subnet.as_deref().is_none_or(|name| name == subnet.name));
-        here && (by_mac || by_machine())
+        here && self.is_client_of(reservation)
+    }
+
+    fn is_client_of(&self, reservation: &Reservation) -> bool {
+        let name = self.machine.map(|machine| machine.spec.name.as_str());
+        let relay = self.packet.relay_agent().filter(|_| self.packet.is_relayed());
+        let is = |wanted: &Option<Octets>, got: Option<&[u8]>| {
+            wanted.as_ref().is_none_or(|wanted| got == Some(wanted.as_bytes()))
+        };
+        if reservation.circuit_id.is_some() || reservation.remote_id.is_some() {
+            return is(&reservation.circuit_id, relay.and_then(|agent| agent.circuit_id()))
+                && is(&reservation.remote_id, relay.and_then(|agent| agent.remote_id()));
+        }
+        if reservation.client_id.is_some() {
+            return is(&reservation.client_id, self.packet.client_identifier());
+        }
+        let by_mac = reservation.mac.is_some() && reservation.mac == self.client.mac();
+        by_mac || (name.is_some() && reservation.machine.as_deref() == name)
     }
 
     fn is_of_our_machine(&self, lease: &Lease) -> bool {

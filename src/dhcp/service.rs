@@ -31,6 +31,8 @@ use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, Packet, parse};
 
 /// Packets that are being answered at one time. More are dropped: clients ask again.
 pub const IN_FLIGHT_MAX: usize = 1024;
+/// The port of DHCP servers (RFC 2131 4.1).
+const SERVER_PORT: u16 = 67;
 /// How often the interfaces are read.
 const REFRESH: Duration = Duration::from_secs(3);
 /// Failures of the socket in a row after which the service ends.
@@ -53,12 +55,20 @@ pub struct Request {
     pub source: SocketAddrV4,
     /// The address of ours it was sent to; `None` when it was broadcast.
     pub local: Option<Ipv4Addr>,
+    /// The port of ours it was sent to.
+    pub port: u16,
 }
 
 impl Request {
     /// As the decisions take it.
     pub fn query(&self) -> Query<'_> {
-        Query { packet: &self.packet, interface: &self.interface, source: self.source, local: self.local }
+        Query {
+            packet: &self.packet,
+            interface: &self.interface,
+            source: self.source,
+            local: self.local,
+            port: self.port,
+        }
     }
 }
 
@@ -198,8 +208,13 @@ impl Service {
             Intake::Repeated => drop(counters.repeated.fetch_add(1, Relaxed)),
             Intake::Flood => drop(counters.dropped.fetch_add(1, Relaxed)),
             Intake::Take => {
-                let request =
-                    Request { packet, interface: port.facts, source: arrival.source, local: arrival.local };
+                let request = Request {
+                    packet,
+                    interface: port.facts,
+                    source: arrival.source,
+                    local: arrival.local,
+                    port: SERVER_PORT,
+                };
                 self.start(question, request);
             }
         }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::boot::BootData;
 use crate::dhcp::{Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Outcome, Query, answer};
-use crate::model::{Kind, Lease, LeaseState, Object, Pool, Reservation, Stored, Subnet, World};
+use crate::model::{Kind, Lease, LeaseState, Object, Reservation, Stored, Subnet, World};
 use crate::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -21,7 +21,7 @@ fn interface() -> Interface {
 fn world(last: Ipv4Addr) -> World {
     let subnet: Subnet = serde_json::from_value(serde_json::json!({
         "name": "a", "cidr": "10.0.0.0/16",
-        "pools": [Pool { start: Ipv4Addr::new(10, 0, 1, 0), end: last }],
+        "pools": [{ "start": "10.0.1.0", "end": last }],
     }))
     .unwrap();
     let mut world = World::default();
@@ -44,7 +44,7 @@ impl Server {
     fn serve(&mut self, packet: &Packet) -> Outcome {
         let interface = interface();
         let source = SocketAddrV4::new(packet.ciaddr, 68);
-        let query = Query { packet, interface: &interface, source, local: None };
+        let query = Query { packet, interface: &interface, source, local: None, port: 67 };
         let boot = BootData::Tftp { next_server: Ipv4Addr::new(10, 0, 0, 1), file: "snponly.efi".into() };
         let facts = Facts { world: &self.world, holds: &self.holds, machine: None, boot: &boot };
         let outcome = answer(&query, &facts, self.now);

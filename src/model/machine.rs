@@ -41,6 +41,9 @@ pub struct Machine {
     /// Values of params for this machine alone.
     #[serde(default)]
     pub params: BTreeMap<String, Value>,
+    /// DHCP options for this machine on every network; they win over its reservation's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, Value>,
     /// A locked machine is not started, resumed, retried, armed, changed or deleted until it is unlocked.
     #[serde(default)]
     pub locked: bool,

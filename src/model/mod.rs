@@ -11,12 +11,15 @@ mod digest;
 mod event;
 mod job;
 mod kind;
+mod lease;
 mod mac;
 mod machine;
 mod name;
 mod network;
 mod object;
+mod octets;
 mod problem;
+mod reservation;
 mod schema;
 pub mod settings;
 mod token;
@@ -29,19 +32,22 @@ pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
     TaskTemplate, Template, Workflow,
 };
-pub use digest::{hex, sha256_hex};
+pub use digest::{hex, parse_hex, sha256_hex};
 pub use event::{Event, NewEvent};
 pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
 pub use kind::Kind;
+pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
     AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, Run, Step,
     StepKind, StepState, Tries, Waiting,
 };
 pub use name::{check_file_path, check_name};
-pub use network::{Cidr, Lease, LeaseState, Pool, Probe, Reservation, Subnet, SubnetMode};
+pub use network::{Cidr, Excluded, Pool, Probe, Subnet, SubnetMode};
 pub use object::{NoStatus, Noun, READ_ONLY_FIELDS, Reference, SITE, Stored};
+pub use octets::Octets;
 pub use problem::{Problem, nearest};
+pub use reservation::Reservation;
 pub use schema::{Input, check_schema, parse_input, schema_fault};
 pub use token::Token;
 pub use world::{HasTable, Object, Row, Table, World};

@@ -1,4 +1,4 @@
-//! Subnets, reservations and leases.
+//! Subnets: the IPv4 networks that are served.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,14 +6,12 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::name::check_name;
-use super::{Kind, Mac, NoStatus, Noun, Object, Problem, Reference, Stored};
+use super::{Kind, NoStatus, Noun, Object, Problem, Stored};
 
 /// An IPv4 network: address and prefix length, host bits zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,12 +99,29 @@ impl JsonSchema for Cidr {
     }
 }
 
-/// A range of addresses, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A range of addresses that are given out, both ends included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     pub start: Ipv4Addr,
     pub end: Ipv4Addr,
+    /// DHCP options for its clients; they win over the subnet's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, Value>,
+}
+
+/// Addresses that are not given out, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Excluded {
+    pub start: Ipv4Addr,
+    pub end: Ipv4Addr,
+}
+
+impl Excluded {
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        (self.start..=self.end).contains(&address)
+    }
 }
 
 impl Pool {
@@ -122,13 +137,13 @@ pub enum SubnetMode {
     /// Addresses and boot data.
     #[default]
     Managed,
-    /// Boot data beside another DHCP server. This version refuses it.
+    /// Boot data beside another DHCP server (ProxyDHCP, PXE 2.1).
     Proxy,
     /// Addresses, never boot data.
     AddressOnly,
 }
 
-/// How a fresh address is checked for being in use. This version takes `none` only.
+/// How a fresh address is checked for being in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
@@ -147,6 +162,9 @@ pub struct Subnet {
     /// The addresses that are given out.
     #[serde(default)]
     pub pools: Vec<Pool>,
+    /// Ranges inside the pools that are not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<Excluded>,
     #[serde(default)]
     pub mode: SubnetMode,
     /// Whether clients we do not know are told NAK, instead of silence.
@@ -155,6 +173,15 @@ pub struct Subnet {
     /// Only reservations are answered.
     #[serde(default)]
     pub reservations_only: bool,
+    /// Replies are broadcast even to clients that take unicast: for interfaces and bridges that lose it.
+    #[serde(default)]
+    pub always_broadcast: bool,
+    /// Relays that name another link (option 82.5, RFC 3527; option 118) are not heeded: their own address decides.
+    #[serde(default)]
+    pub ignore_link_selection: bool,
+    /// BOOTP clients with a reservation are answered (RFC 951, RFC 1534).
+    #[serde(default)]
+    pub bootp: bool,
     #[serde(default)]
     pub probe: Probe,
     #[serde(default = "default_lease_seconds")]
@@ -191,61 +218,6 @@ impl Subnet {
     }
 }
 
-/// A fixed address for one client.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Reservation {
-    pub address: Ipv4Addr,
-    /// The client, by MAC; or by `machine`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mac: Option<Mac>,
-    /// Name of the machine that gets the address through whichever of its MACs asks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub machine: Option<String>,
-    /// The subnet it holds in; without it, wherever the address fits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subnet: Option<String>,
-    /// DHCP options that win over the subnet's.
-    #[serde(default)]
-    pub options: BTreeMap<String, Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_server: Option<Ipv4Addr>,
-}
-
-/// How a lease stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LeaseState {
-    Offered,
-    Bound,
-    Released,
-    Expired,
-    /// Somebody else was found on the address: it is not given out until `expires_at`.
-    Declined,
-}
-
-/// An address in use, or last used. `expires_at` decides; a bound lease past it is as good as expired.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Lease {
-    pub address: Ipv4Addr,
-    /// The client: `1/52:54:00:aa:00:01` (hardware type and address), or `id/…` (client identifier in hex)
-    /// where it has no hardware address.
-    pub client: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mac: Option<Mac>,
-    pub state: LeaseState,
-    pub subnet: String,
-    /// The wire the lease is unique in: the subnet's shared network, or its name.
-    pub network: String,
-    pub bound_at: Timestamp,
-    pub expires_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub machine: Option<Uuid>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hostname: Option<String>,
-}
-
 impl Noun for Subnet {
     const KIND: Kind = Kind::Subnet;
     const INDEXES: &'static [&'static str] = &["cidr"];
@@ -261,6 +233,13 @@ impl Noun for Subnet {
 
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
+        problems.extend(
+            self.excluded
+                .iter()
+                .enumerate()
+                .filter(|(_, range)| range.start > range.end)
+                .map(|(i, _)| Problem::new(format!("/excluded/{i}"), "`start` is after `end`")),
+        );
         for (i, pool) in self.pools.iter().enumerate() {
             let pointer = format!("/pools/{i}");
             for end in [pool.start, pool.end] {
@@ -285,55 +264,6 @@ impl Noun for Subnet {
 
     fn object(stored: Arc<Stored<Self>>) -> Object {
         Object::Subnet(stored)
-    }
-}
-
-impl Noun for Reservation {
-    const KIND: Kind = Kind::Reservation;
-    type Status = NoStatus;
-
-    fn key(&self) -> Option<String> {
-        Some(self.address.to_string())
-    }
-
-    fn references(&self) -> Vec<Reference> {
-        let subnet = self.subnet.iter().map(|name| Reference::new(Kind::Subnet, name, "/subnet"));
-        let machine = self
-            .machine
-            .iter()
-            .map(|name| Reference::new(Kind::Machine, &format!("name:{name}"), "/machine"));
-        subnet.chain(machine).collect()
-    }
-
-    fn check(&self) -> Vec<Problem> {
-        match (&self.mac, &self.machine) {
-            (None, None) => vec![Problem::new("", "say for whom: `mac` or `machine`")],
-            (Some(_), Some(_)) => vec![Problem::new("", "give `mac` or `machine`, not both")],
-            _ => Vec::new(),
-        }
-    }
-
-    fn object(stored: Arc<Stored<Self>>) -> Object {
-        Object::Reservation(stored)
-    }
-}
-
-impl Noun for Lease {
-    const KIND: Kind = Kind::Lease;
-    const INDEXES: &'static [&'static str] = &["client"];
-    const WRITABLE: bool = false;
-    type Status = NoStatus;
-
-    fn key(&self) -> Option<String> {
-        Some(self.address.to_string())
-    }
-
-    fn unique(&self, _: &NoStatus) -> Vec<(&'static str, String)> {
-        vec![("client", format!("{} {}", self.network, self.client))]
-    }
-
-    fn object(stored: Arc<Stored<Self>>) -> Object {
-        Object::Lease(stored)
     }
 }
 

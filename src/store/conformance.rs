@@ -42,6 +42,7 @@ pub(super) fn machine(name: &str, macs: &[&str]) -> Stored<Machine> {
         workflow: None,
         profiles: Vec::new(),
         params: Default::default(),
+        options: Default::default(),
         locked: false,
     };
     Stored::new(Uuid::now_v7().to_string(), spec, now())

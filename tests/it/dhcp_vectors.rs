@@ -17,11 +17,9 @@ use metalwright::dhcp::{
     quarantine,
 };
 use metalwright::model::{
-    Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Stored, Subnet, World,
+    Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Stored, Subnet, World, parse_hex,
 };
-use metalwright::proto::dhcp4::{
-    Packet, encode_listed, from_text, parse, parse_hex, payload_bytes_max, to_text, words,
-};
+use metalwright::proto::dhcp4::{Packet, encode_listed, from_text, parse, payload_bytes_max, to_text, words};
 use serde::Deserialize;
 
 /// Probes of one DISCOVER.
@@ -242,7 +240,7 @@ impl Case {
         }
         .clone();
         let (source, local) = self.addresses(packet, arrival, &interface);
-        let query = Query { packet, interface: &interface, source, local };
+        let query = Query { packet, interface: &interface, source, local, port: 67 };
         for _ in 0..PROBES_MAX {
             let outcome = self.ask(&query);
             let probed = outcome.address.filter(|_| outcome.probe != Probe::None);

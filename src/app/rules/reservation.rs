@@ -16,15 +16,11 @@ impl Managed for Reservation {
 
     fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
         let here = subnet(self, change.world);
-        let same_client = |other: &Reservation| {
-            (self.mac.is_some() && other.mac == self.mac)
-                || (self.machine.is_some() && other.machine == self.machine)
-        };
+        let same_client = |other: &Reservation| who(other) == who(self);
         let others = change.world.reservations.iter().filter(|other| other.key != change.key);
         let mut others = others.filter(|other| same_client(&other.spec));
         let other = others.find(|other| subnet(&other.spec, change.world) == here)?;
-        let client = self.mac.map(|mac| mac.to_string()).or_else(|| self.machine.clone()).unwrap_or_default();
-        Some(format!("{client} has the reservation {} in this subnet already", other.key))
+        Some(format!("{} has the reservation {} in this subnet already", who(self), other.key))
     }
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
@@ -33,6 +29,17 @@ impl Managed for Reservation {
         let nowhere = nowhere.then(|| Problem::new("/address", format!("{} is in no subnet", spec.address)));
         nowhere.into_iter().chain(outside(spec, world)).collect()
     }
+}
+
+/// The client it is for, as a person would say it.
+fn who(spec: &Reservation) -> String {
+    let mut words = Vec::new();
+    words.extend(spec.mac.map(|mac| mac.to_string()));
+    words.extend(spec.machine.as_ref().map(|name| format!("machine `{name}`")));
+    words.extend(spec.client_id.as_ref().map(|id| format!("client `{id}`")));
+    words.extend(spec.circuit_id.as_ref().map(|id| format!("circuit `{id}`")));
+    words.extend(spec.remote_id.as_ref().map(|id| format!("remote `{id}`")));
+    words.join(", ")
 }
 
 fn outside(spec: &Reservation, world: &World) -> Option<Problem> {

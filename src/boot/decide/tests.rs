@@ -20,6 +20,7 @@ fn machine() -> Stored<Machine> {
         workflow: None,
         profiles: vec![],
         params: BTreeMap::new(),
+        options: Default::default(),
         locked: false,
     };
     Stored::new("id".into(), spec, NOW)

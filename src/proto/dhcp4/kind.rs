@@ -3,10 +3,10 @@
 //! One codec serves the options of subnets (JSON becomes words in `dhcp::options`) and the text
 //! form of packets. A list is several words, a text is one.
 
-use crate::model::hex;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use crate::model::{hex, parse_hex};
 use crate::proto::dhcp4::MessageType;
 
 /// The type of an option's value.
@@ -148,17 +148,6 @@ impl Kind {
             _ => self.decode(bytes).is_some(),
         }
     }
-}
-
-/// The bytes of a hex text; colons, dashes and spaces between bytes are allowed.
-pub fn parse_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .filter(|c| !matches!(c, ':' | '-' | ' '))
-        .map(|c| c.to_digit(16).map(|digit| digit as u8))
-        .collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    Some(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
 const MESSAGE_TYPES: [(&str, MessageType); 9] = [

@@ -18,7 +18,7 @@ mod text;
 
 pub use dhcproto::v4::MessageType;
 pub use encode::{Encoded, REPLY_BYTES_MIN, encode_listed, encode_reply, payload_bytes_max};
-pub use kind::{Kind, parse_hex};
+pub use kind::Kind;
 pub use packet::{Fault, Options, Packet};
 pub use parse::{DATAGRAM_BYTES_MAX, Malformed, parse};
 pub use relay::RelayAgent;

@@ -7,7 +7,8 @@ use std::fmt::{Display, Write as _};
 use std::net::Ipv4Addr;
 
 use crate::model::hex;
-use crate::proto::dhcp4::{Kind, Packet, codes, parse_hex};
+use crate::model::parse_hex;
+use crate::proto::dhcp4::{Kind, Packet, codes};
 
 /// The line that could not be understood, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,64 @@
+//! Leases: who has, or last had, an address.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Kind, Mac, NoStatus, Noun, Object, Stored};
+
+/// How a lease stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseState {
+    Offered,
+    Bound,
+    Released,
+    Expired,
+    /// Somebody else was found on the address: it is not given out until `expires_at`.
+    Declined,
+}
+
+/// An address in use, or last used. `expires_at` decides; a bound lease past it is as good as expired.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    pub address: Ipv4Addr,
+    /// The client: `1/52:54:00:aa:00:01` (hardware type and address), or `id/…` (client identifier in hex)
+    /// where it has no hardware address.
+    pub client: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    pub state: LeaseState,
+    pub subnet: String,
+    /// The wire the lease is unique in: the subnet's shared network, or its name.
+    pub network: String,
+    pub bound_at: Timestamp,
+    pub expires_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+}
+
+impl Noun for Lease {
+    const KIND: Kind = Kind::Lease;
+    const INDEXES: &'static [&'static str] = &["client"];
+    const WRITABLE: bool = false;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.address.to_string())
+    }
+
+    fn unique(&self, _: &NoStatus) -> Vec<(&'static str, String)> {
+        vec![("client", format!("{} {}", self.network, self.client))]
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Lease(stored)
+    }
+}

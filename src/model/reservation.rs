@@ -1,0 +1,79 @@
+//! Reservations: addresses that are kept for one client.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Kind, Mac, NoStatus, Noun, Object, Octets, Problem, Reference, Stored};
+
+/// A fixed address for one client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reservation {
+    pub address: Ipv4Addr,
+    /// The client, by MAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// The client by its identifier (option 61): all its bytes, the type first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<Octets>,
+    /// Whoever is on this port of a relay or switch (option 82.1); with `remote_id` both must fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_id: Option<Octets>,
+    /// Whoever is behind this relay or switch (option 82.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_id: Option<Octets>,
+    /// Name of the machine that gets the address through whichever of its MACs asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// The subnet it holds in; without it, wherever the address fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<String>,
+    /// DHCP options that win over the subnet's.
+    #[serde(default)]
+    pub options: BTreeMap<String, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_server: Option<Ipv4Addr>,
+}
+
+impl Noun for Reservation {
+    const KIND: Kind = Kind::Reservation;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.address.to_string())
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let subnet = self.subnet.iter().map(|name| Reference::new(Kind::Subnet, name, "/subnet"));
+        let machine = self
+            .machine
+            .iter()
+            .map(|name| Reference::new(Kind::Machine, &format!("name:{name}"), "/machine"));
+        subnet.chain(machine).collect()
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let relay = self.circuit_id.is_some() || self.remote_id.is_some();
+        let ways = [self.mac.is_some(), self.machine.is_some(), self.client_id.is_some(), relay];
+        match ways.into_iter().filter(|given| *given).count() {
+            1 => Vec::new(),
+            0 => vec![Problem::new(
+                "",
+                "say for whom: `mac`, `machine`, `client_id`, or `circuit_id` and `remote_id`",
+            )],
+            _ => vec![Problem::new(
+                "",
+                "say for whom in one way only: `mac`, `machine`, `client_id`, or the relay's ids",
+            )],
+        }
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Reservation(stored)
+    }
+}
