@@ -3,9 +3,12 @@
 //! `make bench` starts the real program, as it ships, on a directory of its own and talks to it over one TLS
 //! connection, and prints Markdown. Start at [`measure`]; `server` is the program, `caller` the connection,
 //! `table` what is printed. Every loop has a bound in time, so a server that became slow ends the benchmark.
-//! `METALWRIGHT_BENCH_MACHINES` makes the crowd smaller for a quick look.
+//! `METALWRIGHT_BENCH_MACHINES` makes the crowd smaller for a quick look; `METALWRIGHT_BENCH_ONLY` is `machines`
+//! or `leases` for one of the two stories.
 
 mod caller;
+mod crowd;
+mod leases;
 mod server;
 mod table;
 
@@ -30,6 +33,13 @@ const MEASURE_MAX: Duration = Duration::from_secs(120);
 
 fn main() -> Result<()> {
     // Cargo's own arguments (`--bench`) mean nothing here.
+    let only = std::env::var("METALWRIGHT_BENCH_ONLY").unwrap_or_default();
+    if only != "machines" {
+        leases::measure()?;
+    }
+    if only == "leases" {
+        return Ok(());
+    }
     let machines = match std::env::var("METALWRIGHT_BENCH_MACHINES") {
         Ok(text) => text.parse().context("METALWRIGHT_BENCH_MACHINES is a number")?,
         Err(_) => MACHINES,

@@ -9,14 +9,15 @@ use super::*;
 /// All objects of one kind, by key, with their unique values as an index.
 #[derive(Debug, Clone)]
 pub struct Table<T: Noun> {
-    rows: BTreeMap<String, Arc<Stored<T>>>,
-    unique: HashMap<(&'static str, String), String>,
+    rows: BTreeMap<Arc<str>, Arc<Stored<T>>>,
+    /// The holders of the values of each index.
+    unique: BTreeMap<&'static str, HashMap<Box<str>, Arc<str>>>,
     generation: u64,
 }
 
 impl<T: Noun> Default for Table<T> {
     fn default() -> Self {
-        Table { rows: BTreeMap::new(), unique: HashMap::new(), generation: 0 }
+        Table { rows: BTreeMap::new(), unique: BTreeMap::new(), generation: 0 }
     }
 }
 
@@ -27,7 +28,12 @@ impl<T: Noun> Table<T> {
 
     /// The object whose unique value `index` (`mac`, `name`, `address`) is `value`.
     pub fn find(&self, index: &'static str, value: &str) -> Option<&Arc<Stored<T>>> {
-        self.get(self.unique.get(&(index, value.to_owned()))?)
+        self.get(self.holder(index, value)?)
+    }
+
+    /// The key of the object whose unique value `index` is `value`.
+    pub fn holder(&self, index: &str, value: &str) -> Option<&str> {
+        self.unique.get(index)?.get(value).map(|key| &**key)
     }
 
     /// Resolves what a URL or a person wrote: a key, or `index:value`.
@@ -41,8 +47,7 @@ impl<T: Noun> Table<T> {
             _ => value.to_owned(),
         };
         let index = T::INDEXES.iter().find(|known| **known == index)?;
-        let owner = self.unique.get(&(*index, value));
-        self.get(owner?)
+        self.find(index, &value)
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Stored<T>>> {
@@ -69,13 +74,20 @@ impl<T: Noun> Table<T> {
 
     fn put(&mut self, row: Arc<Stored<T>>) {
         self.generation += 1;
-        if let Some(old) = self.rows.get(&row.key).cloned() {
-            self.release(&old);
+        let unique = row.spec.unique(&row.status);
+        let before = self.rows.get_mut(&*row.key).map(|held| std::mem::replace(held, Arc::clone(&row)));
+        match before {
+            // Most writes leave these alone.
+            Some(old) if old.spec.unique(&old.status) == unique => return,
+            Some(old) => self.release(&old),
+            None => {
+                self.rows.insert(row.key.as_str().into(), Arc::clone(&row));
+            }
         }
-        for unique in row.spec.unique(&row.status) {
-            self.unique.insert(unique, row.key.clone());
+        let Some((key, _)) = self.rows.get_key_value(&*row.key) else { return };
+        for (index, value) in unique {
+            self.unique.entry(index).or_default().insert(value.into(), Arc::clone(key));
         }
-        self.rows.insert(row.key.clone(), row);
     }
 
     fn remove(&mut self, key: &str) {
@@ -87,9 +99,10 @@ impl<T: Noun> Table<T> {
 
     /// Values that another object has taken over in the meantime stay with it.
     fn release(&mut self, old: &Stored<T>) {
-        for unique in old.spec.unique(&old.status) {
-            if self.unique.get(&unique) == Some(&old.key) {
-                self.unique.remove(&unique);
+        for (index, value) in old.spec.unique(&old.status) {
+            let Some(holders) = self.unique.get_mut(index) else { continue };
+            if holders.get(&*value).is_some_and(|holder| **holder == *old.key) {
+                holders.remove(&*value);
             }
         }
     }
@@ -139,6 +152,20 @@ macro_rules! world {
             pub fn contains(&self, kind: Kind, key: &str) -> bool {
                 match kind {
                     $(Kind::$noun => self.$table.get(key).is_some(),)*
+                }
+            }
+
+            /// The revision of the object with this key.
+            pub fn revision(&self, kind: Kind, key: &str) -> Option<u64> {
+                match kind {
+                    $(Kind::$noun => self.$table.get(key).map(|row| row.revision),)*
+                }
+            }
+
+            /// The key of the object of a kind whose unique value `index` is `value`.
+            pub fn holder(&self, kind: Kind, index: &str, value: &str) -> Option<&str> {
+                match kind {
+                    $(Kind::$noun => self.$table.holder(index, value),)*
                 }
             }
 

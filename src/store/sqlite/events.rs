@@ -1,67 +1,119 @@
 //! The table of events: adding one, and reading them back.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
+use super::batch::Statement;
 use super::integer;
 use crate::model::{Event, NewEvent};
-use crate::store::{EVENTS_MAX, EventQuery, sql};
+use crate::store::{EVENTS_MAX, EventQuery};
 
 /// An event that is ready to be added.
 pub(super) struct Encoded {
     event: NewEvent,
-    data: String,
+    data: Arc<str>,
 }
 
 impl Encoded {
     /// The time is kept to the microsecond, so that the event reads the same now and later.
     pub(super) fn new(mut event: NewEvent) -> Self {
         event.time = Timestamp::from_microsecond(event.time.as_microsecond()).unwrap_or(event.time);
-        let data = event.data.to_string();
+        let data = event.data.to_string().into();
         Encoded { event, data }
+    }
+
+    /// Binds number, time, kind, subject, actor, attempt, data.
+    pub(super) fn bind(&self, statement: Statement, seq: u64) -> Statement {
+        let event = &self.event;
+        statement
+            .bind(integer(seq))
+            .bind(event.time.as_microsecond())
+            .bind(event.kind.clone())
+            .bind(event.subject.clone())
+            .bind(event.actor.clone())
+            .bind(event.attempt.map(|attempt| attempt.to_string()))
+            .bind(Arc::clone(&self.data))
+    }
+
+    /// The event with the number it got.
+    pub(super) fn numbered(self, seq: u64) -> Event {
+        let NewEvent { time, kind, subject, actor, attempt, data } = self.event;
+        Event { seq, time, kind, subject, actor, attempt, data }
     }
 }
 
-pub(super) async fn add(connection: &mut SqliteConnection, encoded: &Encoded) -> sqlx::Result<Event> {
-    let event = &encoded.event;
-    let seq: i64 = sqlx::query_scalar(sql::ADD_EVENT)
-        .bind(event.time.as_microsecond())
-        .bind(&event.kind)
-        .bind(&event.subject)
-        .bind(&event.actor)
-        .bind(event.attempt.map(|attempt| attempt.to_string()))
-        .bind(&encoded.data)
-        .fetch_one(connection)
-        .await?;
-    let NewEvent { time, kind, subject, actor, attempt, data } = event.clone();
-    Ok(Event { seq: seq.unsigned_abs(), time, kind, subject, actor, attempt, data })
-}
+/// How many events have a part of the index of subjects for themselves: as the migration has it.
+const PART_EVENTS: u64 = 512;
+/// Parts of that index that one statement looks into.
+const PARTS_MAX: u64 = 256;
 
 pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Result<Vec<Event>> {
-    let rows = statement(query).build().fetch_all(readers).await?;
-    Ok(rows.iter().filter_map(readable).collect())
+    let limit = if query.limit == 0 { EVENTS_MAX } else { query.limit.min(EVENTS_MAX) };
+    let Some(subject) = &query.subject else {
+        let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE true"));
+        filter(&mut sql, query, limit);
+        return Ok(sql.build().fetch_all(readers).await?.iter().filter_map(readable).collect());
+    };
+    let mut found = Vec::new();
+    for parts in parts(query, stored(readers).await?) {
+        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            break;
+        }
+        let mut sql = about(subject, parts);
+        filter(&mut sql, query, left);
+        found.extend(sql.build().fetch_all(readers).await?);
+    }
+    Ok(found.iter().filter_map(readable).collect())
 }
 
-fn statement(query: &EventQuery) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new("SELECT seq, time, kind, subject, actor, attempt, data FROM event");
-    sql.push(" WHERE seq > ").push_bind(integer(query.after));
+const COLUMNS: &str = "seq, time, kind, subject, actor, attempt, data";
+
+/// The first and the last number there is.
+async fn stored(readers: &SqlitePool) -> sqlx::Result<(u64, u64)> {
+    let ends = "SELECT (SELECT min(seq) FROM event), (SELECT max(seq) FROM event)";
+    let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(ends).fetch_one(readers).await?;
+    Ok((first.unwrap_or(0).unsigned_abs(), last.unwrap_or(0).unsigned_abs()))
+}
+
+/// The parts of the index that can have what is asked for, some at a time, in the order of the answer.
+fn parts(query: &EventQuery, (first, last): (u64, u64)) -> Vec<(u64, u64)> {
+    let from = first.max(query.after.saturating_add(1)) / PART_EVENTS;
+    let to = last.min(query.before.unwrap_or(u64::MAX)) / PART_EVENTS;
+    let count = (to + 1).saturating_sub(from);
+    let pieces = (0..count).step_by(PARTS_MAX as usize);
+    if query.newest_first {
+        pieces.map(|piece| ((to - piece).saturating_sub(PARTS_MAX - 1).max(from), to - piece)).collect()
+    } else {
+        pieces.map(|piece| (from + piece, (from + piece + PARTS_MAX - 1).min(to))).collect()
+    }
+}
+
+/// CROSS JOIN, so that the index is asked for each part and not once for all events.
+fn about(subject: &str, (from, to): (u64, u64)) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("WITH RECURSIVE part (n) AS (SELECT ");
+    sql.push_bind(integer(from)).push(" UNION ALL SELECT n + 1 FROM part WHERE n < ").push_bind(integer(to));
+    sql.push(format!(") SELECT {COLUMNS} FROM part CROSS JOIN event ON seq >> 9 = n WHERE subject = "));
+    sql.push_bind(subject.to_owned());
+    sql
+}
+
+fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
+    sql.push(" AND seq > ").push_bind(integer(query.after));
     if let Some(before) = query.before {
         sql.push(" AND seq < ").push_bind(integer(before));
     }
     if let Some(kind) = &query.kind {
-        filter_kind(&mut sql, kind);
-    }
-    if let Some(subject) = &query.subject {
-        sql.push(" AND subject = ").push_bind(subject.clone());
+        filter_kind(sql, kind);
     }
     if let Some(attempt) = query.attempt {
         sql.push(" AND attempt = ").push_bind(attempt.to_string());
     }
     sql.push(if query.newest_first { " ORDER BY seq DESC" } else { " ORDER BY seq" });
-    let limit = if query.limit == 0 { EVENTS_MAX } else { query.limit.min(EVENTS_MAX) };
     sql.push(" LIMIT ").push_bind(i64::from(limit));
-    sql
 }
 
 /// `machine.*` compares the beginning, not a range of kinds: with a range the database would sort all events

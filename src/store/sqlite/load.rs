@@ -4,6 +4,7 @@ use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
+use super::group::DamagedHolders;
 use crate::model::{Kind, Object, Row, World};
 use crate::store::sql;
 
@@ -18,11 +19,13 @@ pub struct Damaged {
 pub(super) struct Loaded {
     pub(super) world: World,
     pub(super) damaged: Vec<Damaged>,
+    pub(super) damaged_holders: DamagedHolders,
 }
 
 /// Reads every object. One that cannot be read is passed over: the others are needed all the same.
 pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<Loaded> {
-    let mut loaded = Loaded { world: World::default(), damaged: Vec::new() };
+    let mut loaded =
+        Loaded { world: World::default(), damaged: Vec::new(), damaged_holders: DamagedHolders::new() };
     for kind in Kind::ALL {
         let mut rows = sqlx::query(AssertSqlSafe(sql::load(kind))).fetch(readers);
         while let Some(row) = rows.try_next().await? {
@@ -32,7 +35,20 @@ pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<Loaded> {
             }
         }
     }
+    for row in &loaded.damaged {
+        for (index, value) in held(readers, row).await? {
+            loaded.damaged_holders.insert((row.kind, index, value), row.key.clone());
+        }
+    }
     Ok(loaded)
+}
+
+/// What a damaged row holds, as far as that can be read.
+async fn held(readers: &SqlitePool, row: &Damaged) -> sqlx::Result<Vec<(String, String)>> {
+    let held = sqlx::query(AssertSqlSafe(sql::load_held(row.kind))).bind(&row.key);
+    let held = held.fetch_optional(readers).await?;
+    let held = held.and_then(|held| serde_json::from_str(held.try_get("held").ok()?).ok());
+    Ok(held.unwrap_or_default())
 }
 
 fn object(kind: Kind, row: &SqliteRow) -> Result<Object, String> {

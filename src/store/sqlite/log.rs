@@ -4,8 +4,8 @@ use futures_util::TryStreamExt;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use super::deed::Undone;
 use super::integer;
+use super::writer::Undone;
 use crate::model::Kind;
 use crate::store::{Error, LOG_BYTES_MAX, LOG_READ_BYTES_MAX, sql};
 

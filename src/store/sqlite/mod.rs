@@ -1,10 +1,13 @@
 //! The store in one SQLite file, in the server's own process.
 //!
-//! `open` finds the file and brings it up to date, `load` reads the world, `writer` groups deeds into
-//! transactions, `deed` does one of them; `events` and `log` are what is read from the database afterwards.
+//! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes deeds into groups,
+//! `deed` is one of them, `group` decides what is done and `batch` writes it; `events` and `log` are what is
+//! read from the database afterwards.
 
+mod batch;
 mod deed;
 mod events;
+mod group;
 mod load;
 mod log;
 mod open;
@@ -65,7 +68,13 @@ impl SqliteStore {
         let world = Arc::new(RwLock::new(opened.loaded.world));
         let (committed_tx, committed) = watch::channel(opened.last_seq);
         let (queue, jobs) = mpsc::channel(writer::QUEUE_MAX);
-        let writer = writer::Writer::new(opened.writer, Arc::clone(&world), committed_tx);
+        let damaged_holders = opened.loaded.damaged_holders;
+        let writer = writer::Writer {
+            connection: opened.writer,
+            world: Arc::clone(&world),
+            damaged_holders,
+            committed: committed_tx,
+        };
         let task = tokio::spawn(writer.run(jobs));
         let damaged = opened.loaded.damaged;
         Ok(Arc::new(SqliteStore {

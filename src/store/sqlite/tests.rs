@@ -122,7 +122,7 @@ async fn a_damaged_row_is_reported_and_never_written_over() {
     store.close().await;
     drop(store);
     tamper(&data, "UPDATE machine SET document = '{' WHERE document LIKE '%\"bad\"%'").await;
-    let unreadable = "INSERT INTO profile VALUES ('odd', 1, CAST(x'ff' AS TEXT)), ('old', -1, '{}')";
+    let unreadable = "INSERT INTO profile (key, revision, document) VALUES ('odd', 1, CAST(x'ff' AS TEXT)), ('old', -1, '{}')";
     tamper(&data, unreadable).await;
 
     let store = open(&data).await;
@@ -251,7 +251,7 @@ async fn a_log_ends_at_its_bound() {
     let almost = "INSERT INTO job_log VALUES ($1, 0, zeroblob($2))";
     let length = i64::try_from(LOG_BYTES_MAX).unwrap() - 1;
     sqlx::query(almost).bind(job.to_string()).bind(length).execute(&mut connection).await.unwrap();
-    sqlx::query("INSERT INTO job VALUES ($1, 1, '{')")
+    sqlx::query("INSERT INTO job (key, revision, document) VALUES ($1, 1, '{')")
         .bind(job.to_string())
         .execute(&mut connection)
         .await

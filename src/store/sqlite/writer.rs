@@ -8,7 +8,9 @@ use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::deed::{self, Encoded, Holdings, Transaction, Undone};
+use super::batch::Statement;
+use super::deed::Encoded;
+use super::group::{DamagedHolders, Group};
 use super::open::WriterConnection;
 use super::{execute, integer, log};
 use crate::model::{Event, World};
@@ -43,20 +45,42 @@ pub(super) struct Outcome {
 }
 
 pub(super) struct Writer {
-    connection: WriterConnection,
-    world: Arc<RwLock<World>>,
-    committed: watch::Sender<u64>,
+    pub(super) connection: WriterConnection,
+    pub(super) world: Arc<RwLock<World>>,
+    pub(super) damaged_holders: DamagedHolders,
+    /// The number of the last event on disk.
+    pub(super) committed: watch::Sender<u64>,
+}
+
+/// What came of a job that was not refused: the number of the deed's first event; the length of a log, or how
+/// many events were pruned.
+enum Done {
+    Deed { first_seq: u64 },
+    Count(u64),
+}
+
+/// What a group comes to before the database is asked.
+struct Plan {
+    statements: Vec<Statement>,
+    /// One for each job; none for those that the database decides.
+    outcomes: Vec<Option<Result<Done, Error>>>,
+    last_seq: u64,
+}
+
+/// Why a piece of work was not done. A refusal concerns it alone, and nothing of it is left in the
+/// transaction; a failure concerns the whole transaction.
+pub(super) enum Undone {
+    Refused(Error),
+    Failed(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Undone {
+    fn from(error: sqlx::Error) -> Self {
+        Undone::Failed(error)
+    }
 }
 
 impl Writer {
-    pub(super) fn new(
-        connection: WriterConnection,
-        world: Arc<RwLock<World>>,
-        committed: watch::Sender<u64>,
-    ) -> Self {
-        Writer { connection, world, committed }
-    }
-
     /// Works until nobody can send any more and the queue is empty.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut group = Vec::with_capacity(GROUP_MAX);
@@ -70,13 +94,12 @@ impl Writer {
     }
 
     async fn commit(&mut self, group: &mut Vec<Job>) {
-        match self.transact(group).await {
+        let plan = self.plan(group);
+        let last_seq = plan.last_seq;
+        match self.transact(group, plan).await {
             Ok(outcomes) => {
-                self.publish(group, &outcomes);
-                for (job, outcome) in group.drain(..).zip(outcomes) {
-                    // Whoever stopped waiting does not want to know.
-                    let _ = job.reply.send(outcome);
-                }
+                self.publish(group, &outcomes, last_seq);
+                group.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
             }
             Err(error) => {
                 tracing::error!(%error, jobs = group.len(), "the database failed; nothing was written");
@@ -88,34 +111,71 @@ impl Writer {
         }
     }
 
-    async fn transact(&mut self, group: &[Job]) -> sqlx::Result<Vec<Result<Outcome, Error>>> {
-        let connection = self.connection.get().await?;
-        let mut holdings = Holdings::new(&self.world);
-        let mut outcomes = Vec::with_capacity(group.len());
-        let transaction = if group.len() == 1 { Transaction::Own } else { Transaction::Shared };
-        execute(connection, "BEGIN IMMEDIATE").await?;
-        for job in group {
-            outcomes.push(run(connection, &job.work, (&mut holdings, transaction)).await?);
+    /// Decides on the deeds. What one group has of other work comes after them: who sent it at the same time
+    /// cannot tell.
+    fn plan(&self, jobs: &[Job]) -> Plan {
+        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+        let mut group = Group::new(&world, &self.damaged_holders);
+        let first_seq = self.committed.borrow().saturating_add(1);
+        let mut next_seq = first_seq;
+        let outcomes = jobs.iter().map(|job| {
+            let Work::Deed(deed) = &job.work else { return None };
+            let done = group.add(deed).map(|()| Done::Deed { first_seq: next_seq });
+            if done.is_ok() {
+                next_seq = next_seq.saturating_add(deed.events.len() as u64);
+            }
+            Some(done)
+        });
+        let outcomes = outcomes.collect();
+        Plan { outcomes, statements: group.statements(first_seq), last_seq: next_seq.saturating_sub(1) }
+    }
+
+    /// Has it all on disk, or none of it. Where every deed was refused the database is left in peace.
+    async fn transact(&mut self, jobs: &[Job], plan: Plan) -> sqlx::Result<Vec<Result<Done, Error>>> {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        if plan.statements.is_empty() && plan.outcomes.iter().all(|outcome| matches!(outcome, Some(Err(_)))) {
+            outcomes.extend(plan.outcomes.into_iter().flatten());
+            return Ok(outcomes);
         }
-        let is_refused = transaction == Transaction::Own && outcomes.iter().all(Result::is_err);
-        execute(connection, if is_refused { "ROLLBACK" } else { "COMMIT" }).await?;
+        let connection = self.connection.get().await?;
+        execute(connection, "BEGIN IMMEDIATE").await?;
+        for statement in plan.statements {
+            statement.execute(&mut *connection).await?;
+        }
+        for (job, outcome) in jobs.iter().zip(plan.outcomes) {
+            outcomes.push(match outcome {
+                Some(outcome) => outcome,
+                None => run(connection, &job.work).await?,
+            });
+        }
+        execute(connection, "COMMIT").await?;
         Ok(outcomes)
     }
 
     /// Shows what is on disk: first in the world, then by the number of its last event.
-    fn publish(&self, group: &[Job], outcomes: &[Result<Outcome, Error>]) {
-        let done = || group.iter().zip(outcomes).filter_map(|(job, done)| Some((job, done.as_ref().ok()?)));
+    fn publish(&self, group: &[Job], outcomes: &[Result<Done, Error>], last_seq: u64) {
         let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
-        for (job, _) in done() {
+        for (job, _) in group.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
             if let Work::Deed(deed) = &job.work {
                 deed.writes.iter().for_each(|write| apply(&mut world, &write.write));
             }
         }
         drop(world);
-        if let Some(last) = done().filter_map(|(_, outcome)| outcome.events.last()).next_back() {
-            self.committed.send_replace(last.seq);
-        }
+        self.committed.send_if_modified(|committed| std::mem::replace(committed, last_seq) != last_seq);
     }
+}
+
+/// Whoever stopped waiting does not want to know.
+fn answer(job: Job, outcome: Result<Done, Error>) {
+    let outcome = outcome.map(|done| match (done, job.work) {
+        (Done::Deed { first_seq }, Work::Deed(deed)) => {
+            let numbered = (first_seq..).zip(deed.events).map(|(seq, event)| event.numbered(seq));
+            Outcome { events: numbered.collect(), count: 0 }
+        }
+        (Done::Count(count), _) => Outcome { events: Vec::new(), count },
+        (Done::Deed { .. }, _) => Outcome::default(),
+    });
+    let _ = job.reply.send(outcome);
 }
 
 /// Under load the others of the last group are about to send again: waiting a moment for them saves a flush.
@@ -130,28 +190,18 @@ async fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected:
     }
 }
 
-/// Does one piece of work, or nothing of it.
-async fn run(
-    connection: &mut SqliteConnection,
-    work: &Work,
-    (holdings, transaction): (&mut Holdings<'_>, Transaction),
-) -> sqlx::Result<Result<Outcome, Error>> {
-    let outcome = match work {
-        Work::Deed(deed) => deed::run(connection, deed, holdings, transaction)
-            .await
-            .map(|events| Outcome { events, count: 0 }),
-        Work::Log(piece) => log::write(connection, piece).await.map(count),
-        Work::Prune { keep } => prune(connection, *keep).await.map(count),
+/// Does what is not a deed, or nothing of it.
+async fn run(connection: &mut SqliteConnection, work: &Work) -> sqlx::Result<Result<Done, Error>> {
+    let count = match work {
+        Work::Deed(_) => Ok(0),
+        Work::Log(piece) => log::write(connection, piece).await,
+        Work::Prune { keep } => prune(connection, *keep).await,
     };
-    match outcome {
-        Ok(outcome) => Ok(Ok(outcome)),
+    match count {
+        Ok(count) => Ok(Ok(Done::Count(count))),
         Err(Undone::Refused(error)) => Ok(Err(error)),
         Err(Undone::Failed(error)) => Err(error),
     }
-}
-
-fn count(count: u64) -> Outcome {
-    Outcome { events: Vec::new(), count }
 }
 
 async fn prune(connection: &mut SqliteConnection, keep: u64) -> Result<u64, Undone> {

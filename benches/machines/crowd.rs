@@ -1,0 +1,87 @@
+//! Clients and machines with the names and addresses of a real site, and the deeds of the DHCP server.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use metalwright::model::{Arch, Lease, LeaseState, Mac, Machine, NewEvent, Object, Stored};
+use metalwright::store::{Deed, SqliteStore, Store};
+use serde_json::json;
+use uuid::Uuid;
+
+const LEASE_SECONDS: i64 = 3600;
+/// Mixed into the number of a client, so that the MACs of neighbours are no neighbours.
+const SCATTER: u32 = 0x9e37_79b1;
+
+/// A client is given its address.
+pub fn created(_: &SqliteStore, number: usize) -> Deed {
+    let now = Timestamp::now();
+    let lease = lease(number, now);
+    let event = event(&lease, now);
+    let stored = Stored::new(lease.address.to_string(), lease, now);
+    Deed::default().create(Object::Lease(Arc::new(stored))).event(event)
+}
+
+/// It asks for it again.
+pub fn renewed(store: &SqliteStore, number: usize) -> Deed {
+    let now = Timestamp::now();
+    let spec = lease(number, now);
+    let present = store.world().leases.get(&spec.address.to_string()).cloned();
+    let Some(present) = present else { return created(store, number) };
+    let event = event(&spec, now);
+    let mut next = present.next(now);
+    next.spec = spec;
+    Deed::default().update(Object::Lease(Arc::new(next))).event(event)
+}
+
+fn lease(number: usize, now: Timestamp) -> Lease {
+    let mac = mac(number);
+    Lease {
+        address: Ipv4Addr::from_bits(0x0a00_000a + number as u32),
+        client: format!("1/{mac}"),
+        mac: Some(mac),
+        state: LeaseState::Bound,
+        subnet: "lan".into(),
+        network: "lan".into(),
+        bound_at: now,
+        expires_at: now + SignedDuration::from_secs(LEASE_SECONDS),
+        machine: None,
+        hostname: Some(format!("host-{number}")),
+    }
+}
+
+/// What the DHCP server says of a lease.
+fn event(lease: &Lease, now: Timestamp) -> NewEvent {
+    let subject = format!("lease:{}", lease.address);
+    let data = json!({
+        "reason": "the address is free",
+        "address": lease.address,
+        "stage": "system",
+        "arch": null,
+        "vendor": "android-dhcp-13",
+        "boot_file": null,
+        "verdict": {"ignore": {"reason": "no machine has this MAC address"}},
+        "loader": null,
+    });
+    NewEvent { time: now, kind: "dhcp.acked".into(), actor: subject.clone(), subject, attempt: None, data }
+}
+
+pub fn machine(number: usize) -> Object {
+    let machine = Machine {
+        name: format!("node-{number:05}"),
+        macs: vec![mac(number)],
+        smbios_uuid: Some(Uuid::new_v4()),
+        serial: Some(format!("SN{number:08}")),
+        arch: Arch::Amd64,
+        workflow: None,
+        profiles: Vec::new(),
+        params: Default::default(),
+        locked: false,
+    };
+    Object::Machine(Arc::new(Stored::new(Uuid::now_v7().to_string(), machine, Timestamp::now())))
+}
+
+fn mac(number: usize) -> Mac {
+    let [a, b, c, d] = (number as u32).wrapping_mul(SCATTER).to_be_bytes();
+    Mac([0x52, 0x54, a, b, c, d])
+}

@@ -1,0 +1,177 @@
+//! What a group of deeds comes to, found out in memory: the writer is the only one who writes, so the world and
+//! the deeds before it in the group tell all that a deed can be refused for. What is left for the database are
+//! few statements, and a deed that is refused has touched nothing.
+//!
+//! Start at [`Group::add`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::batch::{self, Statement};
+use super::deed::{Encoded, EncodedWrite, Unique};
+use super::events;
+use crate::model::{Kind, World};
+use crate::store::{Error, Write};
+
+/// Whose the unique values are that damaged rows hold: by kind, index and value.
+pub(super) type DamagedHolders = HashMap<(Kind, String, String), String>;
+
+/// The deeds of one transaction that were not refused.
+pub(super) struct Group<'g> {
+    world: &'g World,
+    damaged: &'g DamagedHolders,
+    rows: Layer<(Kind, &'g str), Row<'g>>,
+    /// Who holds a value, where that is not as in the world.
+    holders: Layer<(Kind, &'static str, String), Option<&'g str>>,
+    events: Vec<&'g events::Encoded>,
+}
+
+/// What becomes of a stored object.
+#[derive(Clone, Copy)]
+struct Row<'g> {
+    last: &'g EncodedWrite,
+    /// Whether the row that is in the database has to go, even where another takes its place: what hangs on
+    /// it goes with it.
+    clear: bool,
+}
+
+impl<'g> Group<'g> {
+    pub(super) fn new(world: &'g World, damaged: &'g DamagedHolders) -> Self {
+        Group { world, damaged, rows: Layer::default(), holders: Layer::default(), events: Vec::new() }
+    }
+
+    /// Adds a deed, or nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::Stale`], [`Error::Taken`].
+    pub(super) fn add(&mut self, deed: &'g Encoded) -> Result<(), Error> {
+        let done = self.write_all(deed).and_then(|moved| self.claim_all(&moved));
+        if done.is_ok() {
+            self.rows.keep();
+            self.holders.keep();
+            self.events.extend(&deed.events);
+        } else {
+            self.rows.take_back();
+            self.holders.take_back();
+        }
+        done
+    }
+
+    /// The statements that write it all; the first event gets the number `first_seq`.
+    pub(super) fn statements(&self, first_seq: u64) -> Vec<Statement> {
+        let mut statements = Vec::new();
+        let rows: Vec<_> = self.rows.map.iter().collect();
+        for rows in rows.chunk_by(|(before, _), (row, _)| before.0 == row.0) {
+            let Some(((kind, _), _)) = rows.first() else { continue };
+            let gone: Vec<&str> = rows.iter().filter(|(_, row)| row.clear).map(|((_, key), _)| *key).collect();
+            let put = rows.iter().map(|(_, row)| row.last).filter(|write| write.revision().is_some());
+            batch::delete(&mut statements, *kind, &gone);
+            batch::put(&mut statements, *kind, &put.collect::<Vec<_>>());
+        }
+        batch::add_events(&mut statements, &self.events, first_seq);
+        statements
+    }
+
+    /// Checks revisions and gives up values; returns what is to be looked at for values to be claimed.
+    fn write_all(&mut self, deed: &'g Encoded) -> Result<Vec<(Kind, &'g str)>, Error> {
+        let mut moved = Vec::new();
+        for write in &deed.writes {
+            let id @ (kind, key) = write.id();
+            let present = self.rows.map.get(&id).copied();
+            let revision = match present {
+                Some(row) => row.last.revision(),
+                None => self.world.revision(kind, key),
+            };
+            if revision != write.expected() {
+                return Err(Error::Stale { kind, key: key.to_owned() });
+            }
+            let is_stored = present.is_none() && matches!(write.write, Write::Delete { .. });
+            let clear = is_stored || present.is_some_and(|row| row.clear);
+            if self.give_up(write, present) {
+                moved.push(id);
+            }
+            self.rows.set(id, Row { last: write, clear });
+        }
+        Ok(moved)
+    }
+
+    /// Frees what the object held before, unless that stays as it is; returns whether it does not.
+    fn give_up(&mut self, write: &'g EncodedWrite, present: Option<Row<'g>>) -> bool {
+        let (kind, key) = write.id();
+        let stored;
+        let before: &[Unique] = match present {
+            Some(row) => &row.last.unique,
+            None => {
+                stored = self.world.object(kind, key).map(|object| object.unique()).unwrap_or_default();
+                &stored
+            }
+        };
+        if *before == write.unique {
+            return false;
+        }
+        for (index, value) in before {
+            if self.holder(kind, index, value) == Some(key) {
+                self.holders.set((kind, *index, value.clone()), None);
+            }
+        }
+        true
+    }
+
+    /// What the objects hold in the end must be free by now, or theirs.
+    fn claim_all(&mut self, moved: &[(Kind, &'g str)]) -> Result<(), Error> {
+        for id @ (kind, key) in moved {
+            let Some(row) = self.rows.map.get(id).copied() else { continue };
+            for (index, value) in &row.last.unique {
+                match self.holder(*kind, index, value) {
+                    Some(holder) if holder == *key => {}
+                    Some(holder) => {
+                        let (index, value, holder) = ((*index).to_owned(), value.clone(), holder.to_owned());
+                        return Err(Error::Taken { kind: *kind, index, value, holder });
+                    }
+                    None => self.holders.set((*kind, *index, value.clone()), Some(*key)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn holder(&self, kind: Kind, index: &'static str, value: &str) -> Option<&str> {
+        if let Some(holder) = self.holders.map.get(&(kind, index, value.to_owned())) {
+            return *holder;
+        }
+        let damaged = || self.damaged.get(&(kind, index.to_owned(), value.to_owned())).map(String::as_str);
+        self.world.holder(kind, index, value).or_else(damaged)
+    }
+}
+
+/// A map whose last changes can be taken back.
+struct Layer<K, V> {
+    map: BTreeMap<K, V>,
+    /// What the changes since the last `keep` replaced.
+    before: Vec<(K, Option<V>)>,
+}
+
+impl<K, V> Default for Layer<K, V> {
+    fn default() -> Self {
+        Layer { map: BTreeMap::new(), before: Vec::new() }
+    }
+}
+
+impl<K: Ord + Clone, V> Layer<K, V> {
+    fn set(&mut self, key: K, value: V) {
+        let before = self.map.insert(key.clone(), value);
+        self.before.push((key, before));
+    }
+
+    fn keep(&mut self) {
+        self.before.clear();
+    }
+
+    fn take_back(&mut self) {
+        while let Some((key, before)) = self.before.pop() {
+            match before {
+                Some(value) => self.map.insert(key, value),
+                None => self.map.remove(&key),
+            };
+        }
+    }
+}
