@@ -76,6 +76,7 @@ pub fn machine(number: usize) -> Object {
         workflow: None,
         profiles: Vec::new(),
         params: Default::default(),
+        options: Default::default(),
         locked: false,
     };
     Object::Machine(Arc::new(Stored::new(Uuid::now_v7().to_string(), machine, Timestamp::now())))
