@@ -1,6 +1,6 @@
 //! Who a lease belongs to.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::model::{Lease, Mac, hex};
 use crate::proto::dhcp4::Packet;
@@ -22,9 +22,13 @@ impl ClientKey {
             let identifier = packet.client_identifier().filter(|bytes| !bytes.is_empty())?;
             return Some(ClientKey { key: format!("id/{}", hex(identifier)), mac: None });
         }
-        let bytes: Vec<String> = address.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mac = <[u8; 6]>::try_from(address).ok().map(Mac);
-        Some(ClientKey { key: format!("{}/{}", packet.htype, bytes.join(":")), mac })
+        let mut key = String::with_capacity(4 + 3 * address.len());
+        let _ = write!(key, "{}", packet.htype);
+        for (at, byte) in address.iter().enumerate() {
+            let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or_default();
+            key.extend([if at == 0 { '/' } else { ':' }, digit(byte >> 4), digit(byte & 15)]);
+        }
+        Some(ClientKey { key, mac: <[u8; 6]>::try_from(address).ok().map(Mac) })
     }
 
     /// As `model::Lease::client` has it: `1/52:54:00:aa:00:01`, or `id/` and hex.

@@ -2,12 +2,15 @@
 //!
 //! A restart forgets them, which is harmless: a REQUEST for a free address is answered all the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::dhcp::ClientKey;
+use crate::dhcp::index::Index;
+use crate::model::World;
 
 /// How long an offered address is kept for its client.
 pub const HOLD_SECONDS: i64 = 90;
@@ -28,36 +31,68 @@ impl Hold {
     }
 }
 
-/// All offers that are open. Choosing an address and holding it must be one step under one lock,
-/// or two clients are offered the same.
-#[derive(Debug, Clone, Default)]
+/// All offers that are open, and where to find an address for the next. Choosing an address and holding it
+/// must be one step under one lock, or two clients are offered the same.
+#[derive(Debug, Default)]
 pub struct Holds {
     by_address: HashMap<Ipv4Addr, Hold>,
-    by_client: HashMap<(String, ClientKey), Ipv4Addr>,
+    /// What a client holds: one address of each network.
+    by_client: HashMap<ClientKey, Vec<Ipv4Addr>>,
+    /// In the order they end.
+    ending: BTreeSet<(Timestamp, Ipv4Addr)>,
+    /// A view of the world and of the fields above, so it can be brought up to date while it is looked at.
+    free: Mutex<Free>,
+}
+
+#[derive(Debug, Default)]
+struct Free {
+    index: Index,
+    /// Addresses whose offers changed since the index was brought up to date.
+    changed: Vec<Ipv4Addr>,
+    /// Offers that ended until then are in the index as ended.
+    seen: Option<Timestamp>,
+}
+
+/// The index, up to date as long as this is held.
+pub(super) struct UpToDate<'a>(MutexGuard<'a, Free>);
+
+impl std::ops::Deref for UpToDate<'_> {
+    type Target = Index;
+
+    fn deref(&self) -> &Index {
+        &self.0.index
+    }
 }
 
 impl Holds {
     /// Keeps `address` for a client in place of any other; `false` when the table is full.
     pub fn hold(&mut self, address: Ipv4Addr, hold: Hold, now: Timestamp) -> bool {
         if self.by_address.len() >= HOLDS_MAX {
-            self.forget_expired(now);
+            self.forget_ended(now);
         }
         self.release(&hold.network, &hold.client);
         if self.by_address.len() >= HOLDS_MAX {
             return false;
         }
-        self.by_client.insert((hold.network.clone(), hold.client.clone()), address);
-        if let Some(old) = self.by_address.insert(address, hold) {
-            self.by_client.remove(&(old.network, old.client));
-        }
+        self.drop_at(address);
+        self.by_client.entry(hold.client.clone()).or_default().push(address);
+        self.ending.insert((hold.until, address));
+        self.by_address.insert(address, hold);
+        self.change(address);
         true
     }
 
     /// Gives back what a client was offered.
     pub fn release(&mut self, network: &str, client: &ClientKey) {
-        if let Some(address) = self.by_client.remove(&(network.to_owned(), client.clone())) {
-            self.by_address.remove(&address);
+        if let Some(address) = self.address_of(network, client) {
+            self.drop_at(address);
         }
+    }
+
+    /// Gives back everything: the clock that offers end by has changed.
+    pub fn clear(&mut self) {
+        let all: Vec<Ipv4Addr> = self.by_address.keys().copied().collect();
+        all.into_iter().for_each(|address| self.drop_at(address));
     }
 
     /// The client `address` is kept for.
@@ -67,8 +102,7 @@ impl Holds {
 
     /// The address kept for a client.
     pub fn of(&self, network: &str, client: &ClientKey, now: Timestamp) -> Option<Ipv4Addr> {
-        let address = *self.by_client.get(&(network.to_owned(), client.clone()))?;
-        self.at(address, now).map(|_| address)
+        self.address_of(network, client).filter(|address| self.at(*address, now).is_some())
     }
 
     pub fn len(&self) -> usize {
@@ -79,10 +113,44 @@ impl Holds {
         self.by_address.is_empty()
     }
 
-    fn forget_expired(&mut self, now: Timestamp) {
-        self.by_address.retain(|_, hold| hold.until > now);
-        let by_address = &self.by_address;
-        self.by_client.retain(|_, address| by_address.contains_key(address));
+    /// The index of what can be had now.
+    pub(super) fn free(&self, world: &World, now: Timestamp) -> UpToDate<'_> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let Free { index, changed, seen } = &mut *free;
+        let since = seen.unwrap_or(Timestamp::MIN).min(now);
+        let ended = self.ending.range((since, Ipv4Addr::UNSPECIFIED)..=(now, Ipv4Addr::BROADCAST));
+        changed.extend(ended.map(|(_, address)| *address));
+        index.catch_up(world, changed, &|address| self.at(address, now).is_some());
+        changed.clear();
+        *seen = Some(now);
+        UpToDate(free)
+    }
+
+    fn address_of(&self, network: &str, client: &ClientKey) -> Option<Ipv4Addr> {
+        let here = |address: &&Ipv4Addr| self.by_address.get(address).is_some_and(|at| at.network == network);
+        self.by_client.get(client)?.iter().find(here).copied()
+    }
+
+    fn drop_at(&mut self, address: Ipv4Addr) {
+        let Some(hold) = self.by_address.remove(&address) else { return };
+        self.ending.remove(&(hold.until, address));
+        if let Some(held) = self.by_client.get_mut(&hold.client) {
+            held.retain(|other| *other != address);
+            if held.is_empty() {
+                self.by_client.remove(&hold.client);
+            }
+        }
+        self.change(address);
+    }
+
+    fn change(&mut self, address: Ipv4Addr) {
+        self.free.get_mut().unwrap_or_else(PoisonError::into_inner).changed.push(address);
+    }
+
+    fn forget_ended(&mut self, now: Timestamp) {
+        let ended: Vec<Ipv4Addr> =
+            self.ending.range(..=(now, Ipv4Addr::BROADCAST)).map(|(_, address)| *address).collect();
+        ended.into_iter().for_each(|address| self.drop_at(address));
     }
 }
 

@@ -13,6 +13,7 @@ mod client_key;
 mod destination;
 mod frame;
 mod holds;
+mod index;
 mod link;
 mod options;
 mod outcome;

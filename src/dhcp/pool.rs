@@ -4,11 +4,11 @@
 //! The rules of [`Ledger::refuse`] hold for offers, requests and renewals alike, so an address that
 //! was offered is not refused a moment later.
 
-use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 
+use crate::dhcp::index::For;
 use crate::dhcp::{ClientKey, Holds, Link};
 use crate::model::{
     Lease, LeaseState, Machine, Octets, Pool, Reservation, Stored, Subnet, SubnetMode, World,
@@ -145,12 +145,18 @@ impl<'a> Ledger<'a> {
     /// The reservation that holds for this client here: by its MAC, before by its identifier, before by its
     /// machine, before by its place in the network.
     pub fn reservation(&self) -> Option<&'a Reservation> {
-        let all = self.world.reservations.iter().map(|row| &row.spec);
-        all.filter(|reservation| self.is_for_us(reservation)).min_by_key(|reservation| {
-            let ways =
-                [reservation.mac.is_some(), reservation.client_id.is_some(), reservation.machine.is_some()];
-            ways.iter().position(|given| *given).unwrap_or(ways.len())
-        })
+        let index = self.holds.free(self.world, self.now);
+        let agent = self.packet.relay_agent().filter(|_| self.packet.is_relayed());
+        let ways = [
+            self.client.mac().map(For::Mac),
+            self.packet.client_identifier().map(For::ClientId),
+            self.machine.map(|machine| For::Machine(&machine.spec.name)),
+            agent.as_ref().and_then(|agent| agent.circuit_id()).map(For::Circuit),
+            agent.as_ref().and_then(|agent| agent.remote_id()).map(For::Remote),
+        ];
+        let found = ways.iter().flatten().flat_map(|way| index.reserved(way));
+        let mut found = found.filter_map(|address| self.world.reservations.get(&address.to_string()));
+        found.find(|row| self.is_for_us(&row.spec)).map(|row| &row.spec)
     }
 
     /// What is on record for this client on this link, be it active or not.
@@ -208,24 +214,12 @@ impl<'a> Ledger<'a> {
     }
 
     fn never_used(&self) -> Option<Ipv4Addr> {
-        let used: HashSet<Ipv4Addr> = self.leases().map(|lease| lease.address).collect();
-        let addresses = self.pools().flat_map(|pool| pool.start.to_bits()..=pool.end.to_bits());
-        addresses
-            .map(Ipv4Addr::from_bits)
-            .find(|address| !used.contains(address) && self.refuse(*address).is_none())
+        let index = self.holds.free(self.world, self.now);
+        index.never_used(self.link.network()).find(|address| self.refuse(*address).is_none())
     }
 
     fn longest_free(&self) -> Option<Ipv4Addr> {
-        let ended = |lease: &&Lease| match lease.state {
-            LeaseState::Released | LeaseState::Expired => true,
-            _ => lease.expires_at <= self.now,
-        };
-        let free = self.leases().filter(ended).filter(|lease| self.refuse(lease.address).is_none());
-        free.min_by_key(|lease| (lease.expires_at, lease.address)).map(|lease| lease.address)
-    }
-
-    fn leases(&self) -> impl Iterator<Item = &'a Lease> {
-        let network = self.link.network();
-        self.world.leases.iter().map(|row| &row.spec).filter(move |lease| lease.network == network)
+        let index = self.holds.free(self.world, self.now);
+        index.ended(self.link.network(), self.now).find(|address| self.refuse(*address).is_none())
     }
 }

@@ -11,6 +11,8 @@ use crate::dhcp::{Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, 
 use crate::model::{Kind, Lease, LeaseState, Object, Reservation, Stored, Subnet, World};
 use crate::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
 
+mod allocation;
+
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn interface() -> Interface {

@@ -1,10 +1,13 @@
 //! All stored objects in memory: what every read, decision and render looks at.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::*;
+
+/// Writes to a table that are remembered; views that are further behind are made anew.
+const RECENT_MAX: usize = 4096;
 
 /// All objects of one kind, by key, with their unique values as an index.
 #[derive(Debug, Clone)]
@@ -13,11 +16,13 @@ pub struct Table<T: Noun> {
     /// The holders of the values of each index.
     unique: BTreeMap<&'static str, HashMap<Box<str>, Arc<str>>>,
     generation: u64,
+    /// Keys of the newest writes, oldest first: the last of them made the present generation.
+    recent: VecDeque<Box<str>>,
 }
 
 impl<T: Noun> Default for Table<T> {
     fn default() -> Self {
-        Table { rows: BTreeMap::new(), unique: BTreeMap::new(), generation: 0 }
+        Table { rows: BTreeMap::new(), unique: BTreeMap::new(), generation: 0, recent: VecDeque::new() }
     }
 }
 
@@ -72,8 +77,24 @@ impl<T: Noun> Table<T> {
         self.generation
     }
 
-    fn put(&mut self, row: Arc<Stored<T>>) {
+    /// Keys written since the table had this generation, each as often as it was: what a view of the table
+    /// must look at again. `None` when that is too long ago.
+    pub fn written_since(&self, generation: u64) -> Option<impl Iterator<Item = &str>> {
+        let writes = usize::try_from(self.generation.checked_sub(generation)?).ok()?;
+        let before = self.recent.len().checked_sub(writes)?;
+        Some(self.recent.iter().skip(before).map(|key| &**key))
+    }
+
+    fn note_write(&mut self, key: &str) {
         self.generation += 1;
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(key.into());
+    }
+
+    fn put(&mut self, row: Arc<Stored<T>>) {
+        self.note_write(&row.key);
         let unique = row.spec.unique(&row.status);
         let before = self.rows.get_mut(&*row.key).map(|held| std::mem::replace(held, Arc::clone(&row)));
         match before {
@@ -91,7 +112,7 @@ impl<T: Noun> Table<T> {
     }
 
     fn remove(&mut self, key: &str) {
-        self.generation += 1;
+        self.note_write(key);
         if let Some(old) = self.rows.remove(key) {
             self.release(&old);
         }
