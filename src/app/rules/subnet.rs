@@ -1,5 +1,5 @@
-//! Subnets: no two share an address, their DHCP options are ones we can send, and a subnet whose addresses are
-//! another server's asks for nothing that takes addresses.
+//! Subnets: no two share an address, their DHCP options are ones we can send, and a subnet whose addresses
+//! are another server's asks for nothing that takes addresses.
 
 use super::{Change, Managed};
 use crate::model::{Probe, Problem, Subnet, SubnetMode};
@@ -28,7 +28,7 @@ impl Managed for Subnet {
             other.spec.shared_network.as_deref() == Some(wire) && is_proxy(&other.spec) != is_proxy(self)
         })?;
         Some(format!(
-            "subnet `{}` is on the shared network {wire} too: either all of its subnets are `proxy` or none is",
+            "subnet `{}` is on the shared network {wire} too: all of its subnets are `proxy`, or none is",
             other.key
         ))
     }
