@@ -10,16 +10,27 @@ use uuid::Uuid;
 
 use crate::boot::BootData;
 use crate::dhcp::holds::{hold_until, later};
+use crate::dhcp::proxy::BootServer;
 use crate::dhcp::reply::{self, Content};
 use crate::dhcp::{
-    Change, ClientKey, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, Query, Refusal,
-    Unanswerable, classify, server_identifier,
+    BOOT_SERVER_PORT, Change, ClientKey, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome,
+    Query, Refusal, Reply, Unanswerable, classify, classify_at_boot_server, server_identifier,
 };
-use crate::model::{Lease, LeaseState, Machine, Probe, Stored, Subnet, SubnetMode, World};
-use crate::proto::dhcp4::{Kind, MessageType, Packet};
+use crate::model::{Lease, LeaseState, Machine, Probe, Reservation, Stored, Subnet, SubnetMode, World};
+use crate::proto::dhcp4::{Kind, MessageType, Packet, codes};
 
 /// How long an address that a client found in use is kept back.
 const QUARANTINE_SECONDS: i64 = 1800;
+/// How long the record of a BOOTP client lasts: its address is its own for ever (RFC 1534 2).
+const BOOTP_LEASE_SECONDS: i64 = u32::MAX as i64;
+/// Options that mean nothing to BOOTP clients.
+const DHCP_ONLY_CODES: [u8; 5] = [
+    codes::MESSAGE_TYPE,
+    codes::SERVER_IDENTIFIER,
+    codes::LEASE_TIME,
+    codes::RENEWAL_TIME,
+    codes::REBINDING_TIME,
+];
 const NO_RECORD: &str = "there is no record of it, and the subnet is authoritative";
 
 /// What an answer is decided from, besides the packet.
@@ -33,9 +44,12 @@ pub struct Facts<'a> {
     pub boot: &'a BootData,
 }
 
-/// Decides what to do with a packet that came to port 67.
+/// Decides what to do with a packet that came to port 67, or to the boot server's.
 pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
-    let message = match classify(query.packet) {
+    let at_boot_server = query.port == BOOT_SERVER_PORT;
+    let classified =
+        if at_boot_server { classify_at_boot_server(query.packet) } else { classify(query.packet) };
+    let message = match classified {
         Ok(message) => message,
         Err(why @ (Unanswerable::BadOption(_) | Unanswerable::NoAddress)) => {
             return Outcome::silence(EventKind::Malformed, why.to_string());
@@ -46,14 +60,13 @@ pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
         Ok(link) => link,
         Err(why) => return Outcome::silence(EventKind::NoSubnet, why.to_string()),
     };
-    if link.selected.mode == SubnetMode::Proxy {
-        let why = format!("subnet {} has its addresses from another server", link.selected.name);
-        return Outcome::silence(EventKind::Ignored, why);
-    }
     let Some((source, server)) = query.source_address(&link).zip(server_identifier(query, &link)) else {
         let why = format!("interface {} has no IPv4 address to answer from", query.interface.name);
         return Outcome::silence(EventKind::NoSubnet, why);
     };
+    if message == Message::BootRequest || link.selected.mode == SubnetMode::Proxy {
+        return BootServer { query, boot: facts.boot, link: &link, source, server }.answer(message);
+    }
     let Some(client) = ClientKey::of(query.packet) else {
         let why = "the client has neither a hardware address nor a client identifier";
         return Outcome::silence(EventKind::Malformed, why);
@@ -112,7 +125,40 @@ impl Desk<'_> {
             Message::Decline { server, address } => self.decline(server, address),
             Message::Release { server, address } => self.release(server, address),
             Message::Inform => self.inform(),
+            Message::Bootp => self.bootp(),
+            Message::BootRequest => self.ignored("it is for the boot server".into()),
         }
+    }
+
+    /// Only a reserved address is for a client that says neither whether it took it nor when it goes.
+    fn bootp(&self) -> Outcome {
+        let is_served = |reserved: &&Reservation| self.subnet_of(reserved.address).bootp;
+        let Some(reserved) = self.ledger.reservation().filter(is_served) else {
+            return self.ignored("it is BOOTP: `bootp` is off here, or nothing is reserved for it".into());
+        };
+        let address = reserved.address;
+        if let Some(refusal) = self.ledger.refuse(address) {
+            return self.ignored(format!("it is BOOTP, and {refusal}"));
+        }
+        let mut packet = self.reply_with(MessageType::Ack, address);
+        DHCP_ONLY_CODES.iter().for_each(|code| packet.options.remove(*code));
+        let lease = Lease { expires_at: later(self.now, BOOTP_LEASE_SECONDS), ..self.new_lease(address) };
+        Outcome {
+            reply: Some(self.finish(packet)),
+            change: Change::Claim(lease),
+            event: EventKind::Leased,
+            reason: format!("asked over BOOTP for what is reserved for it: {address}"),
+            address: Some(address),
+            probe: Probe::None,
+        }
+    }
+
+    /// The reply in bytes, and its way. Where the subnet wants broadcasts, a relay is told so as well.
+    fn finish(&self, mut packet: Packet) -> Reply {
+        if self.link.selected.always_broadcast {
+            packet.set_broadcast();
+        }
+        reply::finish(self.query, self.source, packet)
     }
 
     fn discover(&self) -> Outcome {
@@ -129,7 +175,7 @@ impl Desk<'_> {
         let subnet = self.subnet_of(picked.address);
         let offer = self.reply_with(MessageType::Offer, picked.address);
         Outcome {
-            reply: Some(reply::finish(self.query, self.source, offer)),
+            reply: Some(self.finish(offer)),
             change: Change::Hold { address: picked.address, hold },
             event: EventKind::Offered,
             reason: format!("offered {}: {}", picked.address, picked.why),
@@ -233,7 +279,7 @@ impl Desk<'_> {
         let subnet = self.subnet_of(self.packet().ciaddr);
         let packet = reply::informed(self.query, &self.content(subnet));
         Outcome {
-            reply: Some(reply::finish(self.query, self.source, packet)),
+            reply: Some(self.finish(packet)),
             reason: "told the options of its network".into(),
             event: EventKind::Informed,
             ..self.ignored(String::new())
@@ -243,7 +289,7 @@ impl Desk<'_> {
     fn ack(&self, address: Ipv4Addr, event: EventKind, what: &str) -> Outcome {
         let packet = self.reply_with(MessageType::Ack, address);
         Outcome {
-            reply: Some(reply::finish(self.query, self.source, packet)),
+            reply: Some(self.finish(packet)),
             change: Change::Claim(self.new_lease(address)),
             event,
             reason: format!("{what}: {address}"),
@@ -255,7 +301,7 @@ impl Desk<'_> {
     fn nak(&self, address: Ipv4Addr, why: &str) -> Outcome {
         let packet = reply::nak(self.packet(), self.server, why);
         Outcome {
-            reply: Some(reply::finish(self.query, self.source, packet)),
+            reply: Some(self.finish(packet)),
             reason: why.to_owned(),
             event: EventKind::Refused,
             address: Some(address),
@@ -317,7 +363,7 @@ impl Desk<'_> {
     }
 
     fn is_us(&self, server: Ipv4Addr) -> bool {
-        server == self.server || server == self.source || self.query.interface.has_address(server)
+        self.query.is_to(self.link, server)
     }
 
     fn may_be_for_us(&self, server: Option<Ipv4Addr>) -> bool {

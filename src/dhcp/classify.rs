@@ -32,6 +32,10 @@ pub enum Message {
         address: Ipv4Addr,
     },
     Inform,
+    /// No message type at all: BOOTP (RFC 951, RFC 1534).
+    Bootp,
+    /// Boot data, asked for at the boot server's port.
+    BootRequest,
 }
 
 /// Why a packet gets no answer whatever is configured.
@@ -41,8 +45,6 @@ pub enum Unanswerable {
     NotARequest,
     #[error("option {0} cannot be read")]
     BadOption(u8),
-    #[error("it is BOOTP: there is no message type")]
-    Bootp,
     #[error("message type {0} is not for a server")]
     Type(u8),
     #[error("it names no address to take or give back")]
@@ -63,7 +65,8 @@ pub fn classify(packet: &Packet) -> Result<Message, Unanswerable> {
     let server = packet.server_identifier();
     let in_use = Some(packet.ciaddr).filter(|address| !address.is_unspecified());
     let requested = packet.requested_address().ok_or(Unanswerable::NoAddress);
-    match packet.message_type().ok_or(Unanswerable::Bootp)? {
+    let Some(message) = packet.message_type() else { return Ok(Message::Bootp) };
+    match message {
         MessageType::Discover => Ok(Message::Discover),
         MessageType::Request => match (server, in_use) {
             (Some(server), in_use) => {
@@ -78,6 +81,18 @@ pub fn classify(packet: &Packet) -> Result<Message, Unanswerable> {
             Ok(Message::Release { server, address: in_use.ok_or(Unanswerable::NoAddress)? })
         }
         MessageType::Inform => Ok(Message::Inform),
+        other => Err(Unanswerable::Type(u8::from(other))),
+    }
+}
+
+/// Reads a message that came to the boot server's port. There the port says what is wanted: clients send a
+/// REQUEST with or without 54, and some a DISCOVER or INFORM (PXE 2.1, 2.2.6).
+pub fn classify_at_boot_server(packet: &Packet) -> Result<Message, Unanswerable> {
+    if packet.op != 1 {
+        return Err(Unanswerable::NotARequest);
+    }
+    match packet.message_type().ok_or(Unanswerable::BadOption(codes::MESSAGE_TYPE))? {
+        MessageType::Discover | MessageType::Request | MessageType::Inform => Ok(Message::BootRequest),
         other => Err(Unanswerable::Type(u8::from(other))),
     }
 }
@@ -104,11 +119,15 @@ mod tests {
     }
 
     #[test]
+    fn a_message_without_a_type_is_bootp() {
+        assert_eq!(of("xid 1"), Ok(Message::Bootp));
+    }
+
+    #[test]
     fn what_cannot_be_answered_says_why() {
         assert_eq!(of("op reply\nmessage_type offer"), Err(Unanswerable::NotARequest));
         assert_eq!(of("message_type request\noption 54 0a0000"), Err(Unanswerable::BadOption(54)));
         assert_eq!(of("option 53"), Err(Unanswerable::BadOption(53)));
-        assert_eq!(of("xid 1"), Err(Unanswerable::Bootp));
         assert_eq!(of("message_type ack"), Err(Unanswerable::Type(5)));
         assert_eq!(of("message_type decline"), Err(Unanswerable::NoAddress));
     }

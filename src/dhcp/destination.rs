@@ -8,6 +8,8 @@ use crate::model::Mac;
 use crate::proto::dhcp4::{MessageType, Packet};
 
 const SERVER_PORT: u16 = 67;
+/// Where boot servers are asked for boot data by clients that have an address (PXE 2.1, 2.2.6).
+pub const BOOT_SERVER_PORT: u16 = 4011;
 const CLIENT_PORT: u16 = 68;
 /// Hardware type of Ethernet.
 const ETHERNET: u8 = 1;
@@ -47,6 +49,9 @@ impl fmt::Display for Destination {
 /// Where `reply` to `query` goes.
 pub fn destination(query: &Query<'_>, reply: &Packet) -> Destination {
     let request = query.packet;
+    if query.port == BOOT_SERVER_PORT {
+        return to_sender(query);
+    }
     let in_use = !request.ciaddr.is_unspecified();
     let at_ciaddr = Destination::Unicast(SocketAddrV4::new(request.ciaddr, CLIENT_PORT));
     let informed = request.message_type() == Some(MessageType::Inform);
@@ -68,8 +73,20 @@ pub fn destination(query: &Query<'_>, reply: &Packet) -> Destination {
     if in_use {
         return at_ciaddr;
     }
-    match frame_mac(request).filter(|_| !request.wants_broadcast()) {
+    // A reply without an address (ProxyDHCP) has none that a frame could be sent to.
+    let by_broadcast = reply.wants_broadcast() || reply.yiaddr.is_unspecified();
+    match frame_mac(request).filter(|_| !by_broadcast) {
         Some(mac) => Destination::Frame { mac, to: SocketAddrV4::new(reply.yiaddr, CLIENT_PORT) },
+        None => Destination::Broadcast,
+    }
+}
+
+/// A boot server answers whoever asked, at the port it asked from: 4011 or 68 (PXE 2.1, 2.2.6).
+fn to_sender(query: &Query<'_>) -> Destination {
+    let source = query.source;
+    let address = Some(*source.ip()).filter(|address| !address.is_unspecified());
+    match address.or(Some(query.packet.ciaddr).filter(|address| !address.is_unspecified())) {
+        Some(address) => Destination::Unicast(SocketAddrV4::new(address, source.port())),
         None => Destination::Broadcast,
     }
 }

@@ -57,6 +57,12 @@ impl Query<'_> {
         let own = || in_link().or(self.interface.addresses.first()).map(|own| own.address);
         self.local.filter(|local| !local.is_broadcast()).or_else(own)
     }
+
+    /// Whether `server` is a name of ours: what we call ourselves in `link`, or an address of the interface.
+    pub fn is_to(&self, link: &Link<'_>, server: Ipv4Addr) -> bool {
+        let ours = [server_identifier(self, link), self.source_address(link)];
+        ours.contains(&Some(server)) || self.interface.has_address(server)
+    }
 }
 
 /// The server identifier (option 54) of replies: what the relay asks for (RFC 5107), else the
@@ -86,24 +92,38 @@ pub enum NoLink {
 
 impl<'a> Link<'a> {
     /// First hit wins: link selection of the relay (RFC 3527), subnet selection (RFC 3011), the
-    /// relay's address, the address in use, an address of the interface.
+    /// relay's address, the address in use, an address of the interface. The first two are not
+    /// heeded where the subnet that the others lead to says so.
     pub fn select(query: &Query<'_>, world: &'a World) -> Result<Link<'a>, NoLink> {
         let packet = query.packet;
         let relay = packet.relay_agent().filter(|_| packet.is_relayed());
         let told = [
             (relay.and_then(|agent| agent.link_selection()), "relay's link selection"),
             (packet.subnet_selection(), "client's subnet selection"),
-            (Some(packet.giaddr).filter(|address| !address.is_unspecified()), "relay's address"),
         ];
-        if let Some((address, what)) = told.into_iter().find_map(|(address, what)| Some((address?, what))) {
-            let subnet = containing(world, address).ok_or(NoLink::NoSubnet { address, what })?;
-            return Link::of(subnet, world);
+        let told = told.into_iter().find_map(|(address, what)| Some((address?, what)));
+        let by_place = || Link::by_place(query, world);
+        let subnet = match told {
+            Some((address, what)) => match by_place().ok().filter(|subnet| subnet.ignore_link_selection) {
+                Some(subnet) => subnet,
+                None => containing(world, address).ok_or(NoLink::NoSubnet { address, what })?,
+            },
+            None => by_place()?,
+        };
+        Link::of(subnet, world)
+    }
+
+    /// The subnet by where the packet came from: the relay, the address in use, the interface.
+    fn by_place(query: &Query<'_>, world: &'a World) -> Result<&'a Subnet, NoLink> {
+        let packet = query.packet;
+        if packet.is_relayed() {
+            let no_subnet = NoLink::NoSubnet { address: packet.giaddr, what: "relay's address" };
+            return containing(world, packet.giaddr).ok_or(no_subnet);
         }
         let in_use = Some(packet.ciaddr).filter(|address| !address.is_unspecified());
         let own = query.interface.addresses.iter().map(|own| own.address);
         let subnet = in_use.into_iter().chain(own).find_map(|address| containing(world, address));
-        let subnet = subnet.ok_or_else(|| NoLink::NoInterfaceSubnet(query.interface.name.clone()))?;
-        Link::of(subnet, world)
+        subnet.ok_or_else(|| NoLink::NoInterfaceSubnet(query.interface.name.clone()))
     }
 
     fn of(selected: &'a Subnet, world: &'a World) -> Result<Link<'a>, NoLink> {

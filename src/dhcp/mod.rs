@@ -1,6 +1,7 @@
 //! The DHCP server: which address a client gets, what it is told, and how the answer reaches it.
 //!
-//! For: full DHCP for the subnets that are served (RFC 2131, 2132, 3046, 3527, 5107, 6842). Leaves
+//! For: full DHCP for the subnets that are served (RFC 2131, 2132, 3046, 3527, 5107, 6842), and boot data
+//! beside the DHCP server of others (ProxyDHCP, PXE 2.1). Leaves
 //! to others: bytes (`proto::dhcp4`), what to boot (`boot`), keeping leases (`store`, through
 //! `app`). All is pure except `service`, which owns the sockets.
 //!
@@ -15,18 +16,21 @@ mod frame;
 mod holds;
 mod index;
 mod link;
+mod neighbours;
 mod options;
 mod outcome;
 mod pool;
+mod proxy;
 mod reply;
 pub mod service;
 
 pub use answer::{Facts, answer, quarantine};
-pub use classify::{Message, Unanswerable, classify};
+pub use classify::{Message, Unanswerable, classify, classify_at_boot_server};
 pub use client_key::ClientKey;
-pub use destination::{Destination, destination};
+pub use destination::{BOOT_SERVER_PORT, Destination, destination};
 pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
 pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
+pub use neighbours::{NEIGHBOURS_MAX, Neighbours, address_elsewhere};
 pub use options::{check_options, encode_options};
 pub use outcome::{Change, EventKind, Outcome, Reply};
 pub use pool::{Ledger, NoAddress, Picked, Refusal};

@@ -69,6 +69,8 @@ pub enum EventKind {
     Released,
     Declined,
     Informed,
+    /// Boot data for a client that has its address.
+    BootServed,
     /// Silence that needs no attention.
     Ignored,
     /// Silence because no subnet fits.
@@ -88,6 +90,7 @@ impl EventKind {
             EventKind::Released => "dhcp.released",
             EventKind::Declined => "dhcp.declined",
             EventKind::Informed => "dhcp.informed",
+            EventKind::BootServed => "dhcp.boot_served",
             EventKind::Ignored => "dhcp.ignored",
             EventKind::NoSubnet => "dhcp.no_subnet",
             EventKind::PoolEmpty => "dhcp.pool_empty",

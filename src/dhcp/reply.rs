@@ -7,7 +7,9 @@ use crate::boot::client::{Client, Stage};
 use crate::boot::data::BootData;
 use crate::dhcp::{Query, Reply, destination, encode_options};
 use crate::model::{Machine, Reservation, Stored, Subnet};
-use crate::proto::dhcp4::{Kind, MessageType, Options, Packet, codes, encode_reply, payload_bytes_max};
+use crate::proto::dhcp4::{
+    Kind, MessageType, Options, Packet, REPLY_BYTES_MIN, codes, encode_reply, payload_bytes_max,
+};
 
 /// Shortest lease a network boot client is granted: firmware never renews, and must not lose its
 /// address while it loads.
@@ -52,7 +54,7 @@ pub(super) fn lease_seconds(request: &Packet, subnet: &Subnet) -> u32 {
 }
 
 /// A reply with nothing but what every reply has.
-fn bare(request: &Packet, message: MessageType, server: Ipv4Addr) -> Packet {
+pub(super) fn bare(request: &Packet, message: MessageType, server: Ipv4Addr) -> Packet {
     let mut reply = Packet {
         op: 2,
         htype: request.htype,
@@ -125,7 +127,11 @@ pub(super) fn informed(query: &Query<'_>, content: &Content<'_>) -> Packet {
 
 /// Turns a reply into bytes of the size the client takes, and says where it goes.
 pub(super) fn finish(query: &Query<'_>, source: Ipv4Addr, packet: Packet) -> Reply {
-    let bytes_max = payload_bytes_max(query.packet.max_message_bytes(), query.interface.mtu);
+    let bytes_max = match packet.message_type() {
+        Some(_) => payload_bytes_max(query.packet.max_message_bytes(), query.interface.mtu),
+        // BOOTP clients need not take more (RFC 951 3).
+        None => REPLY_BYTES_MIN,
+    };
     let encoded = encode_reply(&packet, bytes_max);
     Reply {
         destination: destination(query, &packet),
@@ -204,7 +210,7 @@ fn add_default_route(options: &mut Options) {
 
 /// The boot set. `file` and option 67 are the same string: iPXE reads the one and EDK2 the other.
 /// PXE firmware gets neither 60 nor 43, which would send it to port 4011.
-fn set_boot(reply: &mut Packet, client: &Client, content: &Content<'_>) {
+pub(super) fn set_boot(reply: &mut Packet, client: &Client, content: &Content<'_>) {
     let configured = content.reservation.and_then(|reservation| reservation.next_server);
     let next_server = configured.or(content.subnet.next_server).unwrap_or(content.source);
     reply.siaddr = match content.boot {

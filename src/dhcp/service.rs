@@ -24,8 +24,8 @@ use tracing::{Instrument, debug, debug_span, info, warn};
 use crate::dhcp::frame::{FrameEnds, encode_frame};
 use crate::dhcp::service::intake::{Door, Intake, Question};
 use crate::dhcp::service::interfaces::Port;
-use crate::dhcp::service::socket::{Arrival, Departure};
-use crate::dhcp::{Destination, Interface, Query, Reply};
+use crate::dhcp::service::socket::{Arrival, Departure, Sharing};
+use crate::dhcp::{BOOT_SERVER_PORT, Destination, Interface, Query, Reply};
 use crate::listen::{Protocol, explain_bind, port_owner};
 use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, Packet, parse};
 
@@ -101,6 +101,8 @@ pub struct Service {
 /// What is needed to send; shared by all answers.
 struct Outlet {
     udp: UdpSocket,
+    /// The boot server's port, unless another program has it.
+    boot_server: Option<UdpSocket>,
     frames: Option<Socket>,
     ports: RwLock<BTreeMap<u32, Port>>,
     counters: Arc<Counters>,
@@ -119,7 +121,8 @@ impl Service {
                 owner, "another DHCP server has the port as well: each packet goes to one of the two"
             );
         }
-        let udp = socket::listen(port).map_err(|error| explain_bind(error, Protocol::Udp, port))?;
+        let udp = socket::listen(port, Sharing::Shared)
+            .map_err(|error| explain_bind(error, Protocol::Udp, port))?;
         let frames = socket::frames()
             .inspect_err(
                 |error| warn!(%error, "no raw socket: clients without an address are sent broadcasts"),
@@ -130,6 +133,7 @@ impl Service {
         missing.for_each(|name| warn!(interface = name, "there is no such interface yet"));
         let outlet = Outlet {
             udp,
+            boot_server: (port == SERVER_PORT).then(listen_as_boot_server).flatten(),
             told_of_fallback: AtomicBool::new(frames.is_none()),
             frames,
             ports: RwLock::new(ports),
@@ -163,10 +167,10 @@ impl Service {
         let mut failures = 0;
         let result = loop {
             tokio::select! {
-                received = socket::receive(&outlet.udp, &mut buffer) => match received {
-                    Ok(arrival) => {
+                received = outlet.receive(&mut buffer) => match received {
+                    Ok((arrival, port)) => {
                         failures = 0;
-                        self.take(arrival, buffer.get(..arrival.bytes).unwrap_or_default());
+                        self.take((arrival, port), buffer.get(..arrival.bytes).unwrap_or_default());
                     }
                     Err(error) if failures < RECEIVE_FAILURES_MAX => {
                         failures += 1;
@@ -186,7 +190,7 @@ impl Service {
         result
     }
 
-    fn take(&mut self, arrival: Arrival, datagram: &[u8]) {
+    fn take(&mut self, (arrival, addressed): (Arrival, u16), datagram: &[u8]) {
         let counters = &self.outlet.counters;
         counters.received.fetch_add(1, Relaxed);
         let Some(port) = self.outlet.port(arrival.interface) else {
@@ -213,7 +217,7 @@ impl Service {
                     interface: port.facts,
                     source: arrival.source,
                     local: arrival.local,
-                    port: SERVER_PORT,
+                    port: addressed,
                 };
                 self.start(question, request);
             }
@@ -224,9 +228,10 @@ impl Service {
         let (xid, interface) = (request.packet.xid, request.interface.name.clone());
         let span = debug_span!("dhcp", xid, interface, client = field_of(&request.packet));
         let (handler, outlet) = (self.handler.clone(), self.outlet.clone());
+        let addressed = request.port;
         let answer = async move {
             if let Some(reply) = handler.answer(request).await {
-                outlet.send(&reply).await;
+                outlet.send(&reply, addressed).await;
             }
         };
         let task = self.tasks.spawn(answer.instrument(span));
@@ -245,6 +250,14 @@ impl Service {
             self.door.close(&question);
         }
     }
+}
+
+/// The socket that PXE clients ask for boot data when they have an address. Without it the rest is served.
+fn listen_as_boot_server() -> Option<UdpSocket> {
+    socket::listen(BOOT_SERVER_PORT, Sharing::Alone)
+        .map_err(|error| explain_bind(error, Protocol::Udp, BOOT_SERVER_PORT))
+        .inspect_err(|error| warn!(%error, "UEFI firmware in `proxy` subnets cannot be told what to boot"))
+        .ok()
 }
 
 /// The hardware address for the span, in hex.
@@ -270,8 +283,32 @@ impl Outlet {
         }
     }
 
-    async fn send(&self, reply: &Reply) {
-        let counter = match self.try_send(reply).await {
+    /// A datagram, and the port it was sent to in the protocol's terms.
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(Arrival, u16)> {
+        let Some(boot_server) = &self.boot_server else {
+            return Ok((socket::receive(&self.udp, buffer).await?, SERVER_PORT));
+        };
+        loop {
+            tokio::select! {
+                ready = self.udp.readable() => {
+                    ready?;
+                    if let Some(arrival) = socket::receive_ready(&self.udp, buffer)? {
+                        return Ok((arrival, SERVER_PORT));
+                    }
+                }
+                ready = boot_server.readable() => {
+                    ready?;
+                    if let Some(arrival) = socket::receive_ready(boot_server, buffer)? {
+                        return Ok((arrival, BOOT_SERVER_PORT));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a reply to a request that came to port `addressed`, from that port.
+    async fn send(&self, reply: &Reply, addressed: u16) {
+        let counter = match self.try_send(reply, addressed).await {
             Ok(()) => &self.counters.sent,
             Err(error) => {
                 warn!(%error, destination = %reply.destination, "a DHCP reply could not be sent");
@@ -281,7 +318,7 @@ impl Outlet {
         counter.fetch_add(1, Relaxed);
     }
 
-    async fn try_send(&self, reply: &Reply) -> io::Result<()> {
+    async fn try_send(&self, reply: &Reply, addressed: u16) -> io::Result<()> {
         let port = self.port(reply.interface).ok_or_else(|| io::Error::other("its interface is gone"))?;
         if let Destination::Frame { mac, to } = reply.destination {
             let ends = port.mac().map(|from_mac| FrameEnds {
@@ -305,7 +342,9 @@ impl Outlet {
         // What is behind a router is left to routing; a forced interface would look for it on the link.
         let direct = to.ip().is_broadcast() || port.facts.is_on_link(*to.ip());
         let interface = if direct { reply.interface } else { 0 };
-        socket::send(&self.udp, Departure { source: reply.source, interface }, to, &reply.bytes).await
+        let boot_server = self.boot_server.as_ref().filter(|_| addressed == BOOT_SERVER_PORT);
+        let socket = boot_server.unwrap_or(&self.udp);
+        socket::send(socket, Departure { source: reply.source, interface }, to, &reply.bytes).await
     }
 
     fn send_frame(&self, port: &Port, ends: Option<FrameEnds>, payload: &[u8]) -> io::Result<()> {

@@ -176,7 +176,8 @@ pub struct Subnet {
     /// Replies are broadcast even to clients that take unicast: for interfaces and bridges that lose it.
     #[serde(default)]
     pub always_broadcast: bool,
-    /// Relays that name another link (option 82.5, RFC 3527; option 118) are not heeded: their own address decides.
+    /// Relays that name another link (option 82.5, RFC 3527; option 118) are not heeded: their own address
+    /// decides.
     #[serde(default)]
     pub ignore_link_selection: bool,
     /// BOOTP clients with a reservation are answered (RFC 951, RFC 1534).

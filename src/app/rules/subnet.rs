@@ -1,4 +1,5 @@
-//! Subnets: no two share an address, and their DHCP options are ones we can send.
+//! Subnets: no two share an address, their DHCP options are ones we can send, and a subnet whose addresses
+//! are another server's asks for nothing that takes addresses.
 
 use super::{Change, Managed};
 use crate::model::{Probe, Problem, Subnet, SubnetMode};
@@ -7,8 +8,7 @@ impl Managed for Subnet {
     fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
         let mut problems = crate::dhcp::check_options(&self.options);
         if self.mode == SubnetMode::Proxy {
-            let what = "ProxyDHCP is not there yet: use `managed` or `address_only`";
-            problems.push(Problem::new("/mode", what));
+            problems.extend(refused_beside_another_server(self));
         }
         if self.probe != Probe::None {
             let what = "addresses are not probed yet: use `none`";
@@ -18,8 +18,35 @@ impl Managed for Subnet {
     }
 
     fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
-        let mut others = change.world.subnets.iter().filter(|other| other.key != self.name);
-        let other = others.find(|other| other.spec.cidr.overlaps(&self.cidr))?;
-        Some(format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr))
+        let others = || change.world.subnets.iter().filter(|other| other.key != self.name);
+        if let Some(other) = others().find(|other| other.spec.cidr.overlaps(&self.cidr)) {
+            return Some(format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr));
+        }
+        let wire = self.shared_network.as_deref()?;
+        let is_proxy = |subnet: &Subnet| subnet.mode == SubnetMode::Proxy;
+        let other = others().find(|other| {
+            other.spec.shared_network.as_deref() == Some(wire) && is_proxy(&other.spec) != is_proxy(self)
+        })?;
+        Some(format!(
+            "subnet `{}` is on the shared network {wire} too: all of its subnets are `proxy`, or none is",
+            other.key
+        ))
     }
+}
+
+/// What says that we give addresses, where we do not. It would have no effect, and whoever wrote it expects
+/// one.
+fn refused_beside_another_server(subnet: &Subnet) -> Vec<Problem> {
+    let set = [
+        ("/pools", !subnet.pools.is_empty()),
+        ("/excluded", !subnet.excluded.is_empty()),
+        ("/options", !subnet.options.is_empty()),
+        ("/reservations_only", subnet.reservations_only),
+        ("/authoritative", subnet.authoritative),
+        ("/bootp", subnet.bootp),
+        ("/probe", subnet.probe != Probe::None),
+    ];
+    let what = "a `proxy` subnet has its addresses and options from another DHCP server: leave this out, or \
+                use `managed`";
+    set.iter().filter(|(_, is_set)| *is_set).map(|(pointer, _)| Problem::new(*pointer, what)).collect()
 }

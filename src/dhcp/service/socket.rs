@@ -33,10 +33,17 @@ pub(super) struct Departure {
     pub interface: u32,
 }
 
+/// Whether others may have the port as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sharing {
+    Shared,
+    Alone,
+}
+
 /// Binds the wildcard address: a socket bound to one of ours would not see broadcasts.
-pub(super) fn listen(port: u16) -> io::Result<UdpSocket> {
+pub(super) fn listen(port: u16, sharing: Sharing) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    socket.set_reuse_address(true)?;
+    socket.set_reuse_address(sharing == Sharing::Shared)?;
     socket.set_broadcast(true)?;
     socket.set_nonblocking(true)?;
     enlarge(&socket);
@@ -63,6 +70,15 @@ pub(super) fn frames() -> io::Result<Socket> {
 
 pub(super) async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrival> {
     socket.async_io(Interest::READABLE, || receive_now(socket, buffer)).await
+}
+
+/// A datagram of a socket that was said to have one; `None` when it has none after all.
+pub(super) fn receive_ready(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<Arrival>> {
+    match socket.try_io(Interest::READABLE, || receive_now(socket, buffer)) {
+        Ok(arrival) => Ok(Some(arrival)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrival> {
