@@ -11,24 +11,30 @@ mod answer;
 mod classify;
 mod client_key;
 mod destination;
+mod example;
 mod frame;
 mod holds;
 mod link;
 mod options;
 mod outcome;
 mod pool;
+mod probe;
 mod reply;
 pub mod service;
+mod sights;
 
 pub use answer::{Facts, answer, quarantine};
 pub use classify::{Message, Unanswerable, classify};
 pub use client_key::ClientKey;
 pub use destination::{Destination, destination};
+pub use example::{example_discover, example_query};
 pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
 pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
 pub use options::{check_options, encode_options};
 pub use outcome::{Change, EventKind, Outcome, Reply};
 pub use pool::{Ledger, NoAddress, Picked, Refusal};
+pub use probe::{HowToProbe, ProbeTarget, Probed, Prober, how_to_probe};
+pub use sights::{Heard, RelaySeen, Rival, Sights, Unserved, UnservedClient};
 
 #[cfg(test)]
 mod tests;

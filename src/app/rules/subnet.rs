@@ -1,7 +1,7 @@
 //! Subnets: no two share an address, and their DHCP options are ones we can send.
 
 use super::{Change, Managed};
-use crate::model::{Probe, Problem, Subnet, SubnetMode};
+use crate::model::{Problem, Subnet, SubnetMode};
 
 impl Managed for Subnet {
     fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
@@ -9,10 +9,6 @@ impl Managed for Subnet {
         if self.mode == SubnetMode::Proxy {
             let what = "ProxyDHCP is not there yet: use `managed` or `address_only`";
             problems.push(Problem::new("/mode", what));
-        }
-        if self.probe != Probe::None {
-            let what = "addresses are not probed yet: use `none`";
-            problems.push(Problem::new("/probe", what));
         }
         problems
     }
