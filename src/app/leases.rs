@@ -37,7 +37,9 @@ impl App {
         let boot = self.boot_data(query, &gathered, &decision);
         for _ in 0..DECISIONS_MAX {
             let now = self.now();
-            let outcome = self.decide_reply(query, &gathered, &boot, now);
+            let decide = || self.decide_reply(query, &gathered, &boot, self.now());
+            let outcome = self.probed(query, decide).await;
+            self.saw_dhcp(query, &outcome, now);
             let seen =
                 Seen { client: &client, gathered: &gathered, outcome: &outcome, decision: &decision, now };
             match self.carry_out(&seen).await {
@@ -179,7 +181,12 @@ impl App {
     }
 
     /// Writes a lease in place of the record of its address and of any other of its client in the network.
-    async fn write_lease(&self, lease: &Lease, event: NewEvent, now: Timestamp) -> Result<(), Error> {
+    pub(super) async fn write_lease(
+        &self,
+        lease: &Lease,
+        event: NewEvent,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let deed = lease_deed(&self.world(), lease, now).event(event);
         self.commit(deed).await?;
         Ok(())

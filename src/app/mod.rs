@@ -13,6 +13,8 @@ mod boot;
 mod callers;
 mod ctx;
 pub mod deadlines;
+mod dhcp_sights;
+pub mod dhcp_status;
 mod documents;
 mod error;
 mod fields;
@@ -30,6 +32,9 @@ pub mod objects;
 pub mod packs;
 mod params;
 pub mod patch;
+mod probes;
+#[cfg(test)]
+mod probes_tests;
 pub mod reports;
 pub mod rules;
 #[cfg(test)]
@@ -50,13 +55,13 @@ pub use error::Error;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLockReadGuard};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::app::secrets::Secrets;
-use crate::dhcp::Holds;
+use crate::dhcp::{Holds, Sights};
 use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
 use crate::render::{Engine, Pool};
 use crate::store::{self, Deed, SharedStore};
@@ -116,6 +121,10 @@ pub struct App {
     content: Mutex<Option<Content>>,
     /// Addresses on offer.
     holds: Mutex<Holds>,
+    probing: probes::Probing,
+    /// What was seen of the networks that are served.
+    sights: Mutex<Sights>,
+    dhcp_service: OnceLock<dhcp_status::ServiceStatus>,
     notes: mpsc::Sender<NewEvent>,
     pub counters: Counters,
 }
@@ -145,6 +154,9 @@ impl App {
             pool: setup.pool,
             content: Mutex::new(None),
             holds: Mutex::default(),
+            probing: probes::Probing::default(),
+            sights: Mutex::default(),
+            dhcp_service: OnceLock::new(),
             notes: sender,
             counters: Counters::default(),
         };

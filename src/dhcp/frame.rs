@@ -54,7 +54,7 @@ fn udp_header(ends: &FrameEnds, udp_bytes: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 1071 over the parts, each but the last of even length.
-fn checksum(parts: &[&[u8]]) -> u16 {
+pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
     let byte = |at: Option<&u8>| u32::from(at.copied().unwrap_or(0));
     let words = parts.iter().flat_map(|part| part.chunks(2));
     let mut sum = words.map(|word| byte(word.first()) << 8 | byte(word.get(1))).fold(0u32, u32::wrapping_add);

@@ -12,6 +12,7 @@ mod answer;
 mod classify;
 mod client_key;
 mod destination;
+mod example;
 mod frame;
 mod holds;
 mod index;
@@ -21,19 +22,24 @@ mod options;
 mod outcome;
 mod pool;
 mod proxy;
+mod probe;
 mod reply;
 pub mod service;
+mod sights;
 
 pub use answer::{Facts, answer, quarantine};
 pub use classify::{Message, Unanswerable, classify, classify_at_boot_server};
 pub use client_key::ClientKey;
 pub use destination::{BOOT_SERVER_PORT, Destination, destination};
+pub use example::{example_discover, example_query};
 pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
 pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
 pub use neighbours::{NEIGHBOURS_MAX, Neighbours, address_elsewhere};
 pub use options::{check_options, encode_options};
 pub use outcome::{Change, EventKind, Outcome, Reply};
 pub use pool::{Ledger, NoAddress, Picked, Refusal};
+pub use probe::{HowToProbe, ProbeTarget, Probed, Prober, how_to_probe};
+pub use sights::{Heard, RelaySeen, Rival, Sights, Unserved, UnservedClient};
 
 #[cfg(test)]
 mod tests;

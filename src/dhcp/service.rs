@@ -5,7 +5,12 @@
 
 mod intake;
 mod interfaces;
+mod probe;
+mod rivals;
 mod socket;
+
+pub use probe::{PROBE_TIME, ProbeAbility, Probes};
+pub use rivals::{Lookout, Witness};
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;

@@ -1,0 +1,314 @@
+//! How DHCP stands: the interfaces, what a machine there would be told, the pools, and who else was seen.
+//! Start reading at [`App::dhcp_status`].
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::dhcp_sights::{is_proxy, subnet_at};
+use crate::dhcp::{self, Interface, RelaySeen, Rival, Sights, UnservedClient};
+use crate::model::{LeaseState, Mac, Pool, Subnet, SubnetMode, World};
+
+/// DHCP as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DhcpStatus {
+    /// What an operator has to look at, one sentence each; empty when all is well.
+    pub warnings: Vec<String>,
+    /// Whether DHCP is served at all, and with which abilities.
+    pub service: ServiceStatus,
+    pub interfaces: Vec<InterfaceStatus>,
+    pub subnets: Vec<SubnetStatus>,
+    /// Relays whose packets came.
+    pub relays: Vec<RelayStatus>,
+    /// Other DHCP servers that were heard.
+    pub servers: Vec<RivalStatus>,
+    /// Packets that no subnet fits, by reason; the newest last.
+    pub unserved: Vec<UnservedStatus>,
+    /// All packets that no subnet fits, since the start.
+    pub unserved_packets: u64,
+}
+
+/// The sockets that the DHCP service has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceStatus {
+    pub enabled: bool,
+    /// The UDP port.
+    pub port: u16,
+    /// The port of boot files over HTTP.
+    pub boot_http_port: Option<u16>,
+    /// Whether other servers can be heard.
+    pub hears_servers: bool,
+    /// Whether addresses can be probed by ARP.
+    pub probes_arp: bool,
+    /// Whether addresses can be probed by ICMP echo.
+    pub probes_icmp: bool,
+}
+
+/// An interface that is served.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InterfaceStatus {
+    pub name: String,
+    /// IPv4 addresses with the length of their prefix.
+    pub addresses: Vec<String>,
+    pub mtu: u32,
+    /// The subnet of clients on this link.
+    pub subnet: Option<String>,
+    /// What a machine that nobody knows would be told if it asked now.
+    pub example: ExampleAnswer,
+}
+
+/// The answer to a DISCOVER that nobody sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExampleAnswer {
+    /// `dhcp.offered`, `dhcp.no_subnet`, `dhcp.pool_empty`, `dhcp.ignored`.
+    pub event: String,
+    pub reason: String,
+    pub address: Option<Ipv4Addr>,
+}
+
+/// A subnet and how full it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SubnetStatus {
+    pub name: String,
+    pub cidr: String,
+    pub mode: SubnetMode,
+    pub enabled: bool,
+    /// Addresses in its pools that may be given out.
+    pub pool_addresses: u64,
+    /// Of these: leased now.
+    pub leased: u64,
+    /// Of these: found in use by somebody else.
+    pub quarantined: u64,
+    pub free: u64,
+}
+
+/// A relay whose packets came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RelayStatus {
+    pub address: Ipv4Addr,
+    pub interface: String,
+    /// The subnet that fits; none is a fault.
+    pub subnet: Option<String>,
+    pub packets: u64,
+    pub last_seen: Timestamp,
+}
+
+/// Another DHCP server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RivalStatus {
+    /// What it calls itself.
+    pub address: Ipv4Addr,
+    /// Where its packets come from; unknown when only clients named it.
+    pub mac: Option<Mac>,
+    pub interface: String,
+    pub subnet: Option<String>,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    pub packets: u64,
+    /// An address it gave.
+    pub offered: Option<Ipv4Addr>,
+    /// Whether it told what to boot.
+    pub boot_data: bool,
+    /// Whether it should be there: the subnet is in mode `proxy`.
+    pub expected: bool,
+}
+
+/// Clients that were not answered for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnservedStatus {
+    pub reason: String,
+    pub packets: u64,
+    pub last_seen: Timestamp,
+    /// The client seen last.
+    pub mac: Option<Mac>,
+    pub relay: Option<Ipv4Addr>,
+    pub interface: String,
+}
+
+impl App {
+    /// Which sockets the DHCP service got.
+    pub fn set_dhcp_service(&self, service: ServiceStatus) {
+        // Called once, at the start.
+        let _ = self.dhcp_service.set(service);
+    }
+
+    /// How DHCP stands now.
+    pub fn dhcp_status(&self) -> DhcpStatus {
+        let now = self.now();
+        let sights = self.sights().clone();
+        let service = self.dhcp_service.get().copied().unwrap_or_default();
+        let interfaces = sights.interfaces.iter().map(|interface| self.interface_status(interface)).collect();
+        let world = self.world();
+        let mut status = DhcpStatus {
+            warnings: Vec::new(),
+            service,
+            interfaces,
+            subnets: subnets(&world, now),
+            relays: sights.relays().map(relay).collect(),
+            servers: sights.rivals().map(|seen| rival(seen, &world)).collect(),
+            unserved: sights.unserved.recent.iter().map(unserved).collect(),
+            unserved_packets: sights.unserved.packets,
+        };
+        status.warnings = warnings(&status, &sights, now);
+        status
+    }
+
+    /// What an operator has to look at, for the page that says whether the server can do its work.
+    pub fn dhcp_warnings(&self) -> Vec<String> {
+        let now = self.now();
+        let sights = self.sights().clone();
+        let world = self.world();
+        sights
+            .rivals()
+            .filter(|seen| seen.is_present(now))
+            .filter_map(|seen| told(&rival(seen, &world)))
+            .collect()
+    }
+
+    fn interface_status(&self, interface: &Arc<Interface>) -> InterfaceStatus {
+        let addresses = interface.addresses.iter().map(|own| format!("{}/{}", own.address, own.prefix));
+        let world = self.world();
+        let own = interface.addresses.iter().map(|own| own.address);
+        let subnet = { own }.find_map(|address| subnet_at(&world, address));
+        drop(world);
+        InterfaceStatus {
+            name: interface.name.clone(),
+            addresses: addresses.collect(),
+            mtu: interface.mtu,
+            subnet,
+            example: self.example(interface),
+        }
+    }
+
+    /// The answer to a machine that nobody knows. Nothing is held and nothing is written.
+    fn example(&self, interface: &Interface) -> ExampleAnswer {
+        let packet = dhcp::example_discover();
+        let query = dhcp::example_query(&packet, interface);
+        let world = self.world();
+        let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let boot = crate::boot::BootData::None;
+        let facts = dhcp::Facts { world: &world, holds: &holds, machine: None, boot: &boot };
+        let outcome = dhcp::answer(&query, &facts, self.now());
+        ExampleAnswer {
+            event: outcome.event.as_str().to_owned(),
+            reason: outcome.reason,
+            address: outcome.address,
+        }
+    }
+}
+
+fn subnets(world: &World, now: Timestamp) -> Vec<SubnetStatus> {
+    let mut all: Vec<SubnetStatus> = world.subnets.iter().map(|row| empty(&row.spec)).collect();
+    for lease in world.leases.iter().map(|row| &row.spec).filter(|lease| lease.expires_at > now) {
+        let subnet = world.subnets.get(&lease.subnet).map(|row| &row.spec);
+        let in_pool = subnet.is_some_and(|subnet| is_given_out(subnet, lease.address));
+        let Some(status) = all.iter_mut().find(|status| in_pool && status.name == lease.subnet) else {
+            continue;
+        };
+        match lease.state {
+            LeaseState::Bound | LeaseState::Offered => status.leased += 1,
+            LeaseState::Declined => status.quarantined += 1,
+            LeaseState::Released | LeaseState::Expired => {}
+        }
+    }
+    for status in &mut all {
+        status.free = status.pool_addresses.saturating_sub(status.leased + status.quarantined);
+    }
+    all
+}
+
+fn empty(subnet: &Subnet) -> SubnetStatus {
+    let span = |start: Ipv4Addr, end: Ipv4Addr| {
+        u64::from(end.to_bits()).saturating_sub(start.to_bits().into()).saturating_add(1)
+    };
+    let excluded = |pool: &Pool| -> u64 {
+        let cut = subnet.excluded.iter().map(|range| (range.start.max(pool.start), range.end.min(pool.end)));
+        cut.filter(|(start, end)| start <= end).map(|(start, end)| span(start, end)).sum()
+    };
+    let given = |pool: &Pool| span(pool.start, pool.end).saturating_sub(excluded(pool));
+    SubnetStatus {
+        name: subnet.name.clone(),
+        cidr: subnet.cidr.to_string(),
+        mode: subnet.mode,
+        enabled: subnet.enabled,
+        pool_addresses: subnet.pools.iter().map(given).sum(),
+        leased: 0,
+        quarantined: 0,
+        free: 0,
+    }
+}
+
+fn is_given_out(subnet: &Subnet, address: Ipv4Addr) -> bool {
+    let excluded = subnet.excluded.iter().any(|range| range.contains(address));
+    !excluded && subnet.pools.iter().any(|pool| pool.contains(address))
+}
+
+fn relay(seen: &RelaySeen) -> RelayStatus {
+    let RelaySeen { address, packets, last_seen, .. } = *seen;
+    let (interface, subnet) = (seen.interface.clone(), seen.subnet.clone());
+    RelayStatus { address, interface, subnet, packets, last_seen }
+}
+
+fn rival(seen: &Rival, world: &World) -> RivalStatus {
+    RivalStatus {
+        address: seen.heard.server,
+        mac: seen.heard.mac,
+        interface: seen.heard.interface.clone(),
+        subnet: seen.subnet.clone(),
+        first_seen: seen.first_seen,
+        last_seen: seen.last_seen,
+        packets: seen.packets,
+        offered: seen.heard.offered,
+        boot_data: seen.heard.boots,
+        expected: is_proxy(world, seen.subnet.as_deref()),
+    }
+}
+
+fn unserved(seen: &UnservedClient) -> UnservedStatus {
+    let UnservedClient { packets, last_seen, mac, relay, .. } = *seen;
+    let (reason, interface) = (seen.reason.clone(), seen.interface.clone());
+    UnservedStatus { reason, packets, last_seen, mac, relay, interface }
+}
+
+/// The sentence about another server, unless it should be there.
+fn told(server: &RivalStatus) -> Option<String> {
+    let RivalStatus { address, interface, last_seen, .. } = server;
+    let mac = server.mac.map(|mac| format!(" ({mac})")).unwrap_or_default();
+    let boots = if server.boot_data { " and tells machines what to boot" } else { "" };
+    (!server.expected).then(|| {
+        format!("another DHCP server, {address}{mac}, answers on {interface}{boots}; last heard {last_seen}")
+    })
+}
+
+fn warnings(status: &DhcpStatus, sights: &Sights, now: Timestamp) -> Vec<String> {
+    let present = |server: &&RivalStatus| {
+        let seen = sights
+            .rivals()
+            .find(|seen| seen.heard.server == server.address && seen.heard.interface == server.interface);
+        seen.is_some_and(|seen| seen.is_present(now))
+    };
+    let rivals = status.servers.iter().filter(present).filter_map(told);
+    let alone = status.interfaces.iter().filter_map(|interface| {
+        let subnet = status.subnets.iter().find(|subnet| interface.subnet.as_ref() == Some(&subnet.name))?;
+        let others = status.servers.iter().any(|server| server.interface == interface.name);
+        (subnet.mode == SubnetMode::Proxy && !others).then(|| {
+            let (name, interface) = (&subnet.name, &interface.name);
+            format!(
+                "subnet {name} has its addresses from another server, and none was heard on {interface} yet"
+            )
+        })
+    });
+    let relays = status.relays.iter().filter(|relay| relay.subnet.is_none()).map(|relay| {
+        format!("no enabled subnet fits the relay {}: name it in `relays` of a subnet", relay.address)
+    });
+    let full = status
+        .subnets
+        .iter()
+        .filter(|subnet| subnet.enabled && subnet.free == 0 && subnet.pool_addresses > 0);
+    let full = full.map(|subnet| format!("subnet {} has no free address", subnet.name));
+    rivals.chain(alone).chain(relays).chain(full).collect()
+}

@@ -1,0 +1,296 @@
+//! The sockets of probes: one for ARP on all links, one for ICMP echo. [`Probes::run`] is the one task that
+//! reads them, for all probes under way. Opened before privileges are given up.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use nix::libc::{self, in_pktinfo};
+use nix::sys::socket::{ControlMessage, LinkAddr, MsgFlags, SockaddrIn, recvfrom, sendmsg, sendto};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::dhcp::probe::{encode_arp_probe, encode_echo, parse_arp, parse_echo_reply};
+use crate::dhcp::service::interfaces::{self, Port};
+use crate::dhcp::{HowToProbe, Interface, ProbeTarget, Probed, Prober};
+use crate::model::Mac;
+
+/// Probes under way at one time. Beyond that addresses are offered unprobed.
+pub const PROBES_MAX: usize = 1024;
+/// How long an answer is waited for, in two halves: a question is asked twice.
+pub const PROBE_TIME: Duration = Duration::from_millis(240);
+/// Ethernet, in `if_arp.h`. Other links are asked by ICMP.
+const ARPHRD_ETHER: u16 = 1;
+const ETH_P_ARP: u16 = 0x0806;
+/// How long the hardware address of an interface is remembered.
+const LINKS_KEPT: Duration = Duration::from_secs(3);
+/// Failures of a socket in a row after which it is left alone.
+const RECEIVE_FAILURES_MAX: u32 = 16;
+const PACKET_BYTES_MAX: usize = 2048;
+const ETHERNET_HEADER_BYTES: usize = 14;
+
+/// Asks the wire. Where a socket cannot be had, probes say so and addresses are offered all the same.
+pub struct Probes {
+    arp: Option<UdpSocket>,
+    icmp: Option<UdpSocket>,
+    /// What tells our echo requests from those of others.
+    token: [u8; 4],
+    waiting: Mutex<HashMap<Ipv4Addr, Waiting>>,
+    links: Mutex<HashMap<u32, Port>>,
+}
+
+/// A probe under way.
+struct Waiting {
+    /// The interface whose ARP counts.
+    interface: u32,
+    found: oneshot::Sender<Option<Mac>>,
+}
+
+/// Which probes can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeAbility {
+    pub arp: bool,
+    pub icmp: bool,
+}
+
+impl Probes {
+    /// Opens what sockets it may.
+    pub fn open() -> Arc<Self> {
+        let told = |what: &'static str| move |error: &io::Error| debug!(%error, what, "a socket for probes cannot be had");
+        let arp = arp_socket().inspect_err(told("ARP")).ok();
+        let icmp = icmp_socket().inspect_err(told("ICMP")).ok();
+        if arp.is_none() || icmp.is_none() {
+            let (arp, icmp) = (arp.is_some(), icmp.is_some());
+            warn!(
+                arp,
+                icmp, "not all addresses can be probed before they are offered: CAP_NET_RAW is needed"
+            );
+        }
+        let token = u32::to_be_bytes(std::process::id());
+        Arc::new(Probes { arp, icmp, token, waiting: Mutex::default(), links: Mutex::default() })
+    }
+
+    pub fn ability(&self) -> ProbeAbility {
+        ProbeAbility { arp: self.arp.is_some(), icmp: self.icmp.is_some() }
+    }
+
+    /// Hears the answers until `shutdown`.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut forget = tokio::time::interval(LINKS_KEPT);
+        let (mut arp, mut icmp) = (Ear::on(self.arp.as_ref()), Ear::on(self.icmp.as_ref()));
+        loop {
+            tokio::select! {
+                (bytes, interface) = arp.hear_frame() => self.heard_arp(arp.packet(bytes), interface),
+                (bytes, from) = icmp.hear_datagram() => self.heard_echo(icmp.packet(bytes), from),
+                _ = forget.tick() => self.links().clear(),
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    fn heard_arp(&self, packet: &[u8], interface: u32) {
+        let Some((mac, address)) = packet.get(ETHERNET_HEADER_BYTES..).and_then(parse_arp) else { return };
+        let mut waiting = self.waiting();
+        if waiting.get(&address).is_some_and(|probe| probe.interface == interface)
+            && let Some(probe) = waiting.remove(&address)
+        {
+            // Whoever gave up waiting needs no answer.
+            let _ = probe.found.send(Some(mac));
+        }
+    }
+
+    fn heard_echo(&self, datagram: &[u8], from: Ipv4Addr) {
+        let ours = parse_echo_reply(datagram).is_some_and(|token| token == self.echo_token(from));
+        if ours && let Some(probe) = self.waiting().remove(&from) {
+            let _ = probe.found.send(None);
+        }
+    }
+
+    fn echo_token(&self, address: Ipv4Addr) -> [u8; 8] {
+        let (ours, [a, b, c, d]) = (self.token, address.octets());
+        [ours[0], ours[1], ours[2], ours[3], a, b, c, d]
+    }
+
+    async fn ask(&self, target: ProbeTarget) -> Probed {
+        let (address, interface) = (target.address, target.interface.index);
+        let Some((answer, _asked)) = self.register(address, interface) else {
+            return Probed::Unable("too many addresses are being probed".into());
+        };
+        tokio::pin!(answer);
+        for _ in 0..2 {
+            if let Err(why) = self.send(&target) {
+                return Probed::Unable(why.to_string());
+            }
+            if let Ok(found) = tokio::time::timeout(PROBE_TIME / 2, &mut answer).await {
+                return found.map_or_else(|_| Probed::Unable("it was given up".into()), Probed::InUse);
+            }
+        }
+        Probed::Free
+    }
+
+    fn register(
+        &self,
+        address: Ipv4Addr,
+        interface: u32,
+    ) -> Option<(oneshot::Receiver<Option<Mac>>, Asked<'_>)> {
+        let mut waiting = self.waiting();
+        if waiting.len() >= PROBES_MAX || waiting.contains_key(&address) {
+            return None;
+        }
+        let (found, answer) = oneshot::channel();
+        waiting.insert(address, Waiting { interface, found });
+        Some((answer, Asked { probes: self, address }))
+    }
+
+    fn send(&self, target: &ProbeTarget) -> io::Result<()> {
+        match target.how {
+            HowToProbe::Icmp => self.send_echo(target),
+            HowToProbe::Arp => match (self.arp.as_ref(), self.link(&target.interface)?) {
+                (Some(arp), Some((link, mac))) => {
+                    let frame = encode_arp_probe(mac, target.address);
+                    Ok(sendto(arp.as_raw_fd(), &frame, &link, MsgFlags::MSG_DONTWAIT).map(drop)?)
+                }
+                _ => self.send_echo(target),
+            },
+        }
+    }
+
+    fn send_echo(&self, target: &ProbeTarget) -> io::Result<()> {
+        let icmp = self.icmp.as_ref().ok_or_else(|| io::Error::other("there is no socket to probe with"))?;
+        // What is behind a router is left to routing.
+        let direct = target.interface.is_on_link(target.address);
+        let interface = if direct { target.interface.index } else { 0 };
+        let any = libc::in_addr { s_addr: 0 };
+        let info = in_pktinfo {
+            ipi_ifindex: i32::try_from(interface).unwrap_or(0),
+            ipi_spec_dst: any,
+            ipi_addr: any,
+        };
+        let control = [ControlMessage::Ipv4PacketInfo(&info)];
+        let message =
+            encode_echo(u16::from_be_bytes([self.token[2], self.token[3]]), self.echo_token(target.address));
+        let to = SockaddrIn::from(SocketAddrV4::new(target.address, 0));
+        let slices = [io::IoSlice::new(&message)];
+        sendmsg(icmp.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
+        Ok(())
+    }
+
+    /// The link and hardware address of an Ethernet interface; `None` for other links.
+    fn link(&self, interface: &Interface) -> io::Result<Option<(LinkAddr, Mac)>> {
+        let known = self.links().get(&interface.index).cloned();
+        let port = match known {
+            Some(port) => port,
+            None => {
+                let read = interfaces::read(std::slice::from_ref(&interface.name))?.remove(&interface.index);
+                let port = read.ok_or_else(|| io::Error::other("its interface is gone"))?;
+                self.links().insert(interface.index, port.clone());
+                port
+            }
+        };
+        let ethernet = port.link.filter(|link| link.hatype() == ARPHRD_ETHER);
+        Ok(ethernet.zip(port.mac()))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<u32, Port>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Prober for Probes {
+    fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, Probed> {
+        Box::pin(self.ask(target))
+    }
+}
+
+/// Takes a probe off the list when it ends, also when it is given up.
+struct Asked<'a> {
+    probes: &'a Probes,
+    address: Ipv4Addr,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.probes.waiting().remove(&self.address);
+    }
+}
+
+/// A socket that is read, as long as that goes well.
+struct Ear<'a> {
+    socket: Option<&'a UdpSocket>,
+    buffer: Vec<u8>,
+    failures: u32,
+}
+
+impl<'a> Ear<'a> {
+    fn on(socket: Option<&'a UdpSocket>) -> Self {
+        Ear { socket, buffer: vec![0; PACKET_BYTES_MAX], failures: 0 }
+    }
+
+    fn packet(&self, bytes: usize) -> &[u8] {
+        self.buffer.get(..bytes).unwrap_or_default()
+    }
+
+    /// The length of the next frame, and the interface it came in on.
+    async fn hear_frame(&mut self) -> (usize, u32) {
+        self.hear(|from: LinkAddr| u32::try_from(from.ifindex()).unwrap_or(0)).await
+    }
+
+    /// The length of the next datagram, and who sent it.
+    async fn hear_datagram(&mut self) -> (usize, Ipv4Addr) {
+        self.hear(|from: SockaddrIn| from.ip()).await
+    }
+
+    async fn hear<A: nix::sys::socket::SockaddrLike, T>(&mut self, read: impl Fn(A) -> T) -> (usize, T) {
+        loop {
+            let Some(socket) = self.socket else { return std::future::pending().await };
+            let buffer = &mut self.buffer;
+            let received = socket
+                .async_io(tokio::io::Interest::READABLE, || Ok(recvfrom::<A>(socket.as_raw_fd(), buffer)?));
+            match received.await {
+                Ok((bytes, Some(from))) => {
+                    self.failures = 0;
+                    return (bytes, read(from));
+                }
+                Ok((_, None)) => {}
+                Err(error) => self.failed(&error),
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        self.failures += 1;
+        if self.failures >= RECEIVE_FAILURES_MAX {
+            warn!(%error, "answers to probes cannot be read any more");
+            self.socket = None;
+        }
+    }
+}
+
+/// Sends any frame, and receives those of ARP that come in, on every link.
+fn arp_socket() -> io::Result<UdpSocket> {
+    let protocol = Protocol::from(i32::from(ETH_P_ARP.to_be()));
+    let socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    // Only its registration with the runtime is used; what is read and sent is said to the kernel.
+    UdpSocket::from_std(socket.into())
+}
+
+/// A raw socket, or the one that the kernel lets groups have (`net.ipv4.ping_group_range`).
+fn icmp_socket() -> io::Result<UdpSocket> {
+    let open = |kind| Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4));
+    let socket = open(Type::RAW).or_else(|_| open(Type::DGRAM))?;
+    socket.set_nonblocking(true)?;
+    // Only its registration with the runtime is used; what is read and sent is said to the kernel.
+    UdpSocket::from_std(socket.into())
+}
