@@ -12,8 +12,8 @@ use crate::boot::BootData;
 use crate::dhcp::holds::{hold_until, later};
 use crate::dhcp::reply::{self, Content};
 use crate::dhcp::{
-    Change, ClientKey, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, Query, Refusal,
-    Unanswerable, classify, server_identifier,
+    Change, Classes, ClientKey, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, Query,
+    Refusal, Unanswerable, classify, server_identifier,
 };
 use crate::model::{Lease, LeaseState, Machine, Probe, Stored, Subnet, SubnetMode, World};
 use crate::proto::dhcp4::{Kind, MessageType, Packet};
@@ -267,7 +267,7 @@ impl Desk<'_> {
         Outcome::silence(EventKind::Ignored, reason)
     }
 
-    fn reply_with(&self, message: MessageType, address: Ipv4Addr) -> Packet {
+    fn reply_with(&self, message: MessageType, address: Ipv4Addr) -> reply::Draft {
         reply::lease(self.query, &self.content(self.subnet_of(address)), message, address)
     }
 
@@ -277,6 +277,7 @@ impl Desk<'_> {
             subnet,
             reservation: self.ledger.reservation(),
             machine: self.facts.machine,
+            classes: Classes::of(self.facts.world, self.packet(), Some(&self.link.selected.name)),
             boot: if boots { self.facts.boot } else { &BootData::None },
             server: self.server,
             source: self.source,

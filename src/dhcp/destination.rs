@@ -68,7 +68,7 @@ pub fn destination(query: &Query<'_>, reply: &Packet) -> Destination {
     if in_use {
         return at_ciaddr;
     }
-    match frame_mac(request).filter(|_| !request.wants_broadcast()) {
+    match frame_mac(request).filter(|_| !reply.wants_broadcast()) {
         Some(mac) => Destination::Frame { mac, to: SocketAddrV4::new(reply.yiaddr, CLIENT_PORT) },
         None => Destination::Broadcast,
     }

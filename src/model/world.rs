@@ -308,6 +308,7 @@ world! {
     Artifact artifacts,
     Setting settings,
     Token tokens,
+    ClientClass client_classes,
 }
 
 impl World {

@@ -5,7 +5,10 @@ use crate::model::{Probe, Problem, Subnet, SubnetMode};
 
 impl Managed for Subnet {
     fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
-        let mut problems = crate::dhcp::check_options(&self.options);
+        let mut problems = super::options::faults(&self.options, "/options");
+        for (i, pool) in self.pools.iter().enumerate() {
+            problems.extend(super::options::faults(&pool.options, &format!("/pools/{i}/options")));
+        }
         if self.mode == SubnetMode::Proxy {
             let what = "ProxyDHCP is not there yet: use `managed` or `address_only`";
             problems.push(Problem::new("/mode", what));

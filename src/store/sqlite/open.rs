@@ -19,8 +19,10 @@ const READERS_MAX: u32 = 4;
 const STATEMENTS_MAX: usize = 100;
 
 /// Every migration there has been, in order. Nothing in this list is ever changed: only added to.
-pub(super) const MIGRATIONS: [(&str, &str); 1] =
-    [("objects", include_str!("../../../migrations/sqlite/0001_objects.sql"))];
+pub(super) const MIGRATIONS: [(&str, &str); 2] = [
+    ("objects", include_str!("../../../migrations/sqlite/0001_objects.sql")),
+    ("client_classes", include_str!("../../../migrations/sqlite/0002_client_classes.sql")),
+];
 
 /// What tests open otherwise.
 pub(super) struct Setup {
