@@ -13,7 +13,10 @@ use crate::model::Kind;
 
 /// Adds the verbs of one noun.
 fn noun_command(kind: Kind) -> Command {
-    let command = Command::new(kind.plural()).about(about(kind));
+    let mut command = Command::new(kind.plural()).about(about(kind));
+    if kind == Kind::ClientClass {
+        command = command.visible_alias("client-classes").alias("client-class");
+    }
     let mut command = ReadVerb::augment_subcommands(command);
     if is_writable(kind) {
         command = WriteVerb::augment_subcommands(command);

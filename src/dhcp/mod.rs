@@ -9,6 +9,7 @@
 //! reply; [`answer`] is that walk. Start reading there.
 
 mod answer;
+mod class;
 mod classify;
 mod client_key;
 mod destination;
@@ -21,13 +22,15 @@ mod neighbours;
 mod options;
 mod outcome;
 mod pool;
-mod proxy;
 mod probe;
+mod proxy;
 mod reply;
+mod scopes;
 pub mod service;
 mod sights;
 
 pub use answer::{Facts, answer, quarantine};
+pub use class::{ClassLine, Classes, examine};
 pub use classify::{Message, Unanswerable, classify, classify_at_boot_server};
 pub use client_key::ClientKey;
 pub use destination::{BOOT_SERVER_PORT, Destination, destination};
@@ -35,10 +38,11 @@ pub use example::{example_discover, example_query};
 pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
 pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
 pub use neighbours::{NEIGHBOURS_MAX, Neighbours, address_elsewhere};
-pub use options::{check_options, encode_options};
-pub use outcome::{Change, EventKind, Outcome, Reply};
+pub use options::{check_options, encode_text, ready_options};
+pub use outcome::{Change, EventKind, Outcome, Reply, Unfilled};
 pub use pool::{Ledger, NoAddress, Picked, Refusal};
 pub use probe::{HowToProbe, ProbeTarget, Probed, Prober, how_to_probe};
+pub use scopes::{Origin, Scopes};
 pub use sights::{Heard, RelaySeen, Rival, Sights, Unserved, UnservedClient};
 
 #[cfg(test)]

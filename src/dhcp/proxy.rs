@@ -9,8 +9,8 @@ use std::net::Ipv4Addr;
 
 use crate::boot::BootData;
 use crate::boot::client::{Client, Stage};
-use crate::dhcp::reply::{self, Content};
-use crate::dhcp::{EventKind, Link, Message, Outcome, Query};
+use crate::dhcp::reply::{self, Content, Draft};
+use crate::dhcp::{Classes, EventKind, Facts, Link, Message, Outcome, Query};
 use crate::model::SubnetMode;
 use crate::proto::dhcp4::{MessageType, Packet, codes};
 
@@ -26,7 +26,7 @@ const BIOS: u16 = 0;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BootServer<'a> {
     pub query: &'a Query<'a>,
-    pub boot: &'a BootData,
+    pub facts: &'a Facts<'a>,
     pub link: &'a Link<'a>,
     /// Our address that replies leave from.
     pub source: Ipv4Addr,
@@ -61,7 +61,7 @@ impl BootServer<'_> {
         if !client.is_netboot() {
             return self.silence("it does not boot from the network, and addresses are another's".into());
         }
-        if *self.boot == BootData::None || self.link.selected.mode == SubnetMode::AddressOnly {
+        if *self.facts.boot == BootData::None || self.link.selected.mode == SubnetMode::AddressOnly {
             return self.silence("it is not to boot from the network".into());
         }
         let packet = self.boot_reply(message, &client);
@@ -75,7 +75,7 @@ impl BootServer<'_> {
 
     /// `yiaddr` stays 0. UEFI gets no 43: firmware of before 2017 drops an offer without an address that has
     /// it, and asks port 4011 without it.
-    fn boot_reply(&self, message: MessageType, client: &Client) -> Packet {
+    fn boot_reply(&self, message: MessageType, client: &Client) -> Draft {
         let request = self.query.packet;
         let mut reply = reply::bare(request, message, self.server);
         if message == MessageType::Ack {
@@ -84,26 +84,32 @@ impl BootServer<'_> {
             // There is no address that the relay could send it to.
             reply.set_broadcast();
         }
+        let classes = Classes::of(self.facts.world, request, Some(self.name()));
+        let client = classes.apply(client.clone());
+        if classes.always_broadcast() {
+            reply.set_broadcast();
+        }
         let content = Content {
             subnet: self.link.selected,
             reservation: None,
-            machine: None,
-            boot: self.boot,
+            machine: self.facts.machine,
+            classes,
+            boot: self.facts.boot,
             server: self.server,
             source: self.source,
         };
-        reply::set_boot(&mut reply, client, &content);
+        let unfilled = reply::set_boot(&mut reply, &client, &content).into_iter().collect();
         if let Some(identifier) = request.machine_identifier() {
             reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
         }
         if !reply.options.contains(codes::VENDOR_CLASS) {
             reply.options.set(codes::VENDOR_CLASS, "PXEClient");
         }
-        let vendor_options = vendor_options(request, client);
+        let vendor_options = vendor_options(request, &client);
         if vendor_options.len() > 1 && !reply.options.contains(codes::VENDOR_OPTIONS) {
             reply.options.set(codes::VENDOR_OPTIONS, vendor_options);
         }
-        reply
+        Draft { packet: reply, unfilled }
     }
 
     fn silence(&self, reason: String) -> Outcome {
