@@ -277,6 +277,7 @@ impl Services {
         }
         self.tasks.spawn(upkeep::artifacts(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::deadlines(Arc::clone(app), self.shutdown.clone()));
+        self.tasks.spawn(upkeep::leases(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::history(Arc::clone(app), Arc::clone(store), self.shutdown.clone()));
         Ok(())
     }

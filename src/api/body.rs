@@ -60,8 +60,20 @@ pub async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value, ApiErro
 /// # Errors
 /// As [`read_json`], and 422 for JSON of another shape.
 pub async fn read_as<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+    read_as_up_to(headers, body, BODY_BYTES_MAX).await
+}
+
+/// A JSON body of a known shape and of at most so many bytes.
+///
+/// # Errors
+/// As [`read_as`].
+pub async fn read_as_up_to<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<T, ApiError> {
     let bytes = match media_type(headers) {
-        None | Some(JSON) => read_bytes(headers, body, BODY_BYTES_MAX).await?,
+        None | Some(JSON) => read_bytes(headers, body, bytes_max).await?,
         Some(other) => return Err(unsupported(other, &[JSON])),
     };
     let value: Value = if bytes.is_empty() { Value::Object(Default::default()) } else { parse(&bytes)? };

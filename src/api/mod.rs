@@ -12,6 +12,7 @@ mod boot_sight;
 pub mod error;
 mod events;
 mod jobs;
+mod leases;
 pub mod metrics;
 pub mod nouns;
 mod openapi;

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::nouns::{NOUNS, NounRow, Verb};
 use super::operation::{Operation, number, text};
 use super::query::Query;
-use super::{ApiState, actions, boot_sight, events, jobs, schema, service, sight, tokens};
+use super::{ApiState, actions, boot_sight, events, jobs, leases, schema, service, sight, tokens};
 use crate::app::auth::Need;
 use crate::app::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 use crate::app::objects::Target;
@@ -31,6 +31,7 @@ pub fn operations() -> Vec<Operation> {
     let mut operations: Vec<Operation> = NOUNS.iter().flat_map(of_noun).collect();
     operations.extend(tokens::operations());
     operations.extend(actions::operations());
+    operations.extend(leases::operations());
     operations.extend(boot_sight::operations());
     operations.extend(jobs::operations());
     operations.extend(sight::operations());
@@ -61,12 +62,13 @@ fn of_noun(row: &NounRow) -> Vec<Operation> {
 }
 
 /// The operations of one noun that are the same for all. The text of a new token is shown once, so
-/// tokens are made by an operation of their own.
+/// tokens are made by an operation of their own; what has the address of a lease gives it up with it.
 fn crud<T: Managed>(row: &NounRow) -> Vec<Operation>
 where
     World: HasTable<T>,
 {
-    let verbs = row.verbs.iter().filter(|verb| (**verb, T::KIND) != (Verb::Create, Kind::Token));
+    let own = [(Verb::Create, Kind::Token), (Verb::Delete, Kind::Lease)];
+    let verbs = row.verbs.iter().filter(|verb| !own.contains(&(**verb, T::KIND)));
     verbs.map(|verb| operation::<T>(row, *verb)).collect()
 }
 

@@ -10,11 +10,12 @@ use serde_json::json;
 
 use super::boot::Gathered;
 use super::callers::about;
+use super::lease_actions::without_address;
 use super::{App, Ctx, Error, attempts::PowerOn};
 use crate::boot::client::{Client, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, arch_of};
 use crate::boot::{BootData, Verdict, capability};
-use crate::dhcp::{self, Change, EventKind, Facts, Link, Outcome, Query, Reply};
+use crate::dhcp::{self, Change, ClientKey, EventKind, Facts, Link, Outcome, Query, Reply};
 use crate::model::{BootProgress, Lease, Machine, NewEvent, Noun, Object, Stored, World};
 use crate::proto::dhcp4::{MessageType, codes};
 use crate::store::Deed;
@@ -41,8 +42,14 @@ impl App {
             let mut outcome = self.probed(query, decide).await;
             self.fill_options(query, &gathered, &mut outcome).await;
             self.saw_dhcp(query, &outcome, now);
-            let seen =
-                Seen { client: &client, gathered: &gathered, outcome: &outcome, decision: &decision, now };
+            let seen = Seen {
+                client: &client,
+                key: ClientKey::of(query.packet),
+                gathered: &gathered,
+                outcome: &outcome,
+                decision: &decision,
+                now,
+            };
             match self.carry_out(&seen).await {
                 Ok(()) => return outcome.reply,
                 // Another packet of the client was quicker: what it left behind decides now.
@@ -176,7 +183,12 @@ impl App {
                 }
                 Ok(())
             }
-            Change::Release(lease) | Change::Decline(lease) => self.write_lease(lease, event, seen.now).await,
+            Change::Release(lease) | Change::Decline(lease) => {
+                let ctx = Ctx::server(seen.now);
+                let deed = lease_deed(&self.world(), lease, seen.now).event(event);
+                let deed = without_address(deed, &ctx, (&self.world(), lease));
+                self.commit(deed).await.map(drop)
+            }
             Change::None | Change::Hold { .. } | Change::Forget { .. } => {
                 if seen.is_worth_noting() {
                     self.note(event);
@@ -225,6 +237,8 @@ impl App {
 /// What is known after an answer was decided.
 struct Seen<'a> {
     client: &'a Client,
+    /// Who the lease is for.
+    key: Option<ClientKey>,
     gathered: &'a Gathered,
     outcome: &'a Outcome,
     decision: &'a Decision,
@@ -241,11 +255,19 @@ impl Seen<'_> {
             (None, Some(address)) => format!("lease:{address}"),
             (None, None) => "server".to_owned(),
         };
+        let lease = match &outcome.change {
+            Change::Claim(lease) | Change::Release(lease) => Some(lease),
+            _ => None,
+        };
         let reply = outcome.reply.as_ref();
         let boot_file = reply.and_then(|reply| reply.packet.options.get(codes::BOOTFILE_NAME));
         let data = json!({
             "reason": outcome.reason,
             "address": outcome.address,
+            "mac": self.key.as_ref().and_then(ClientKey::mac),
+            "client": self.key.as_ref().map(ClientKey::as_str),
+            "hostname": lease.and_then(|lease| lease.hostname.as_deref()),
+            "expires_at": lease.map(|lease| lease.expires_at),
             "stage": stage_name(self.client.stage),
             "arch": self.client.arches.first(),
             "vendor": self.client.vendor,
@@ -282,7 +304,7 @@ fn stage_name(stage: Stage) -> &'static str {
 
 /// The writes that put a lease in place. Each is checked against what the decision saw: a lease that changed
 /// meanwhile refuses the deed.
-fn lease_deed(world: &World, lease: &Lease, now: Timestamp) -> Deed {
+pub(super) fn lease_deed(world: &World, lease: &Lease, now: Timestamp) -> Deed {
     let address = lease.address.to_string();
     let mut deed = Deed::default();
     for (index, value) in lease.unique(&Default::default()) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::app::fields::{Field, Reader};
@@ -143,7 +144,8 @@ impl App {
         let rows: Vec<Arc<Stored<T>>> = {
             let world = self.world();
             let table: &Table<T> = world.table();
-            table.iter().map(Arc::clone).collect()
+            let now = self.now();
+            table.iter().map(|row| seen(row, now)).collect()
         };
         let mut rows = ranked(query, &rows);
         let total = rows.len();
@@ -172,7 +174,8 @@ impl App {
             let table: &Table<T> = world.table();
             let from = query.after.as_ref().map_or("", |cursor| cursor.key.as_str());
             let mut rows = table.after(from);
-            let page: Vec<Arc<Stored<T>>> = rows.by_ref().take(query.limit).map(Arc::clone).collect();
+            let page: Vec<Arc<Stored<T>>> =
+                rows.by_ref().take(query.limit).map(|row| seen(row, self.now())).collect();
             (page, rows.next().is_some(), table.len())
         };
         let next = page
@@ -195,6 +198,11 @@ impl App {
         }
         items
     }
+}
+
+/// A row as readers see it at a time.
+fn seen<T: Managed>(row: &Arc<Stored<T>>, now: Timestamp) -> Arc<Stored<T>> {
+    T::as_of(row, now).map_or_else(|| Arc::clone(row), Arc::new)
 }
 
 /// An object that passed the filters, with the values it is sorted by.

@@ -43,7 +43,10 @@ impl App {
     {
         let world = self.world();
         let stored = find::<T>(&world, reference)?;
-        Ok(view::of(&world, stored))
+        match T::as_of(stored, self.now()) {
+            Some(seen) => Ok(view::of(&world, &seen)),
+            None => Ok(view::of(&world, stored)),
+        }
     }
 
     /// Makes a new object of what a client sent.
@@ -290,7 +293,7 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn check<T: Managed>(&self, current: &Stored<T>) -> Result<(), Error> {
+    pub(crate) fn check<T: Managed>(&self, current: &Stored<T>) -> Result<(), Error> {
         match &self.expected {
             Expected::OneOf(revisions) if !revisions.contains(&current.revision) => Err(Error::Stale {
                 kind: T::KIND,

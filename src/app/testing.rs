@@ -13,7 +13,7 @@ use crate::app::secrets::Secrets;
 use crate::app::{Actor, App, Ctx, Endpoints, Setup};
 use crate::model::{Event, Kind, Object, World};
 use crate::render::Pool;
-use crate::store::{Deed, Error, EventQuery, Store, Write};
+use crate::store::{Deed, Error, EventQuery, LEASE_KINDS, LeaseOf, Store, Write};
 
 /// An app with nothing in it.
 pub fn app() -> Arc<App> {
@@ -126,6 +126,14 @@ pub async fn put(app: &App, object: Object) {
     app.store.commit(Deed::default().create(object)).await.unwrap();
 }
 
+fn is_of(event: &Event, lease: LeaseOf) -> bool {
+    let same = match lease {
+        LeaseOf::Address(address) => event.data["address"] == address.to_string(),
+        LeaseOf::Mac(mac) => event.data["mac"] == mac.to_string(),
+    };
+    same && LEASE_KINDS.contains(&event.kind.as_str())
+}
+
 impl Store for Memory {
     fn world(&self) -> RwLockReadGuard<'_, World> {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
@@ -145,6 +153,7 @@ impl Store for Memory {
                 && query.before.is_none_or(|before| event.seq < before)
                 && query.subject.as_ref().is_none_or(|subject| *subject == event.subject)
                 && query.attempt.is_none_or(|attempt| event.attempt == Some(attempt))
+                && query.lease.is_none_or(|lease| is_of(event, lease))
         };
         let events = self.events.lock().unwrap();
         let limit = query.limit as usize;

@@ -34,6 +34,7 @@ pub(super) enum Verb {
     Delete(DeleteVerb),
     Machine(MachineVerb),
     Artifact(ArtifactVerb),
+    Lease(LeaseVerb),
     /// `params web1`: the values for a machine.
     ParamsOf {
         machine: String,
@@ -235,6 +236,56 @@ pub(super) struct AddArgs {
 pub(super) enum ArtifactVerb {
     /// Register files of the server's host, and wait until they are ready to be served.
     Add(AddArgs),
+}
+
+/// Which program wrote a file of leases.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeaseFormat {
+    /// dhcpd.leases of ISC dhcpd.
+    Isc,
+    /// The CSV file of Kea's DHCPv4 server.
+    Kea,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ImportArgs {
+    /// What wrote the file.
+    #[arg(long)]
+    pub format: LeaseFormat,
+    /// The file; of Kea those that it is cleaned up from (.1, .2, .completed) are read as well.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Say what would be taken, and take nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Show the leases that are taken as well.
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum LeaseVerb {
+    /// End leases as if their clients had given them back; they get the same address again while it is free.
+    Release {
+        #[arg(value_name = "REF", required = true)]
+        references: Vec<String>,
+    },
+    /// End leases as if their time were up.
+    Expire {
+        #[arg(value_name = "REF", required = true)]
+        references: Vec<String>,
+    },
+    /// Who had an address from when until when, or which addresses a MAC had.
+    History {
+        #[arg(value_name = "ADDRESS|MAC")]
+        of: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Take over the leases of another DHCP server. What is newer here stays.
+    Import(ImportArgs),
 }
 
 #[derive(Args, Clone, Debug)]

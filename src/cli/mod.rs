@@ -15,6 +15,7 @@ mod diff;
 mod documents;
 mod editor;
 mod events;
+mod leases;
 mod logs;
 mod nouns;
 mod objects;
@@ -69,6 +70,7 @@ async fn run_verb(noun: &Noun, verb: Verb) -> Result<()> {
             boot::params(&noun.client, &reference, output.output).await
         }
         Verb::Artifact(ArtifactVerb::Add(args)) => artifacts::add(noun, args).await,
+        Verb::Lease(verb) => leases::run(noun, verb).await,
         Verb::ParamsOf { machine, output } => boot::params(&noun.client, &machine, output.output).await,
     }
 }

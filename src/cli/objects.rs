@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::columns::{columns, row};
 use crate::cli::command::{CreateArgs, ListArgs};
 use crate::cli::documents;
+use crate::cli::leases;
 use crate::cli::nouns::{name_of, object_path};
 use crate::cli::output::{self, Format, Usage};
 use crate::cli::sets::{merge_patch, value_at};
@@ -24,11 +25,17 @@ impl Noun {
     pub async fn list(&self, args: ListArgs) -> Result<()> {
         let given = [("sort", args.sort), ("fields", args.fields.clone())];
         let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        let terms = args.filters.into_iter().chain(given).collect();
+        let mut terms: Vec<_> = args.filters.into_iter().chain(given).collect();
+        if self.kind == Kind::Lease {
+            leases::by_id(&self.client, &mut terms).await?;
+        }
         let format = args.output.output.unwrap_or(Format::Table);
         let list = self.client.list(self.kind, &ListQuery { terms, limit: args.limit }).await?;
         match (format, args.fields) {
             (Format::Table, Some(fields)) => print_fields(&fields, &list.items)?,
+            (Format::Table, None) if self.kind == Kind::Lease => {
+                self.print_rows(&leases::with_names(&self.client, &list.items).await?)?
+            }
             (Format::Table, None) => self.print_rows(&list.items)?,
             (Format::Name, _) => self.print_names(&list.items)?,
             _ => output::print_value(&Value::Array(list.items.clone()), format)?,

@@ -5,7 +5,8 @@ use clap::error::{Error as ClapError, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use crate::cli::command::{
-    ArtifactVerb, ClientCommand, Deed, DeleteVerb, MachineVerb, Other, Output, ReadVerb, Verb, WriteVerb,
+    ArtifactVerb, ClientCommand, Deed, DeleteVerb, LeaseVerb, MachineVerb, Other, Output, ReadVerb, Verb,
+    WriteVerb,
 };
 use crate::cli::connection::Connection;
 use crate::cli::nouns::{about, is_writable};
@@ -26,6 +27,7 @@ fn noun_command(kind: Kind) -> Command {
     }
     match kind {
         Kind::Machine => MachineVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Lease => LeaseVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Artifact => ArtifactVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Param => {
             let machine = clap::Arg::new("machine").value_name("MACHINE");
@@ -55,6 +57,9 @@ fn noun_verb(matches: &ArgMatches) -> Result<Verb, ClapError> {
     }
     if ArtifactVerb::has_subcommand(name) {
         return ArtifactVerb::from_arg_matches(matches).map(Verb::Artifact);
+    }
+    if LeaseVerb::has_subcommand(name) {
+        return LeaseVerb::from_arg_matches(matches).map(Verb::Lease);
     }
     MachineVerb::from_arg_matches(matches).map(Verb::Machine)
 }
@@ -146,6 +151,10 @@ mod tests {
         assert!(parse("metalwright jobs delete x").is_err());
         assert!(parse("metalwright leases create -f x").is_err());
         assert!(parse("metalwright leases delete 10.0.0.5").is_ok());
+        assert!(parse("metalwright leases import --format isc dhcpd.leases --dry-run").is_ok());
+        assert!(parse("metalwright leases import dhcpd.leases").is_err());
+        assert!(parse("metalwright leases release").is_err());
+        assert!(parse("metalwright machines release x").is_err());
         assert!(parse("metalwright stages start x").is_err());
     }
 

@@ -16,6 +16,7 @@ mod destination;
 mod example;
 mod frame;
 mod holds;
+pub mod import;
 mod index;
 mod link;
 mod neighbours;

@@ -47,7 +47,7 @@ pub use machine::{
     AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, Run, Step,
     StepKind, StepState, Tries, Waiting,
 };
-pub use name::{check_file_path, check_name};
+pub use name::{check_file_path, check_host_name, check_name};
 pub use network::{Cidr, Excluded, Pool, Probe, Subnet, SubnetMode};
 pub use object::{NoStatus, Noun, READ_ONLY_FIELDS, Reference, SITE, Stored};
 pub use octets::Octets;

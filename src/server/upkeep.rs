@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::deadlines::{Watch, next_deadline};
+use crate::app::lease_actions::EXPIRED_AT_ONCE_MAX;
 use crate::app::{self, App, Ctx};
 use crate::store::SqliteStore;
 
@@ -14,6 +15,8 @@ use crate::store::SqliteStore;
 const DEADLINES_EVERY: Duration = Duration::from_secs(1);
 /// How often directories that have gone or come are looked for.
 const ARTIFACTS_EVERY: Duration = Duration::from_secs(10);
+/// How often leases that ran out are looked for.
+const LEASES_EVERY: Duration = Duration::from_secs(5);
 /// How often old history is deleted.
 const HISTORY_EVERY: Duration = Duration::from_secs(600);
 /// Events that are kept.
@@ -67,6 +70,26 @@ pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Re
         if committed.has_changed()? || next.is_some_and(|at| at <= watch.now) {
             committed.borrow_and_update();
             next = next_deadline(&app.world(), watch);
+        }
+    }
+}
+
+/// Marks leases that ran out.
+pub async fn leases(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut tick = tokio::time::interval(LEASES_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        // A round that is full is followed by another at once.
+        while !shutdown.is_cancelled() {
+            match app.expire_leases(app.now()).await {
+                Ok(EXPIRED_AT_ONCE_MAX..) => continue,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "leases that ran out could not be marked; next time"),
+            }
+            break;
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `open` gives the same data again each time it is called, as a restarted server finds it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -24,6 +25,7 @@ pub(super) async fn story<S: Store>(open: impl AsyncFn() -> Arc<S>) {
     a_refused_deed_leaves_nothing_and_its_group_alone(&*store).await;
     deeds_of_one_group_see_each_other(&*store).await;
     events_are_found_by_what_they_are(&*store).await;
+    beginnings_and_ends_of_leases_are_found_by_address_and_mac(&*store).await;
     logs_grow_without_gaps_or_repeats(&*store).await;
     restarts_change_nothing(store, open).await;
 }
@@ -189,6 +191,26 @@ async fn events_are_found_by_what_they_are(store: &impl Store) {
     assert_eq!(found(newest.clone()).await, [5, 4]);
     assert_eq!(found(EventQuery { before: Some(after + 4), ..newest }).await, [3, 2]);
     assert_eq!(found(EventQuery { limit: 2, ..all }).await, [1, 2]);
+}
+
+async fn beginnings_and_ends_of_leases_are_found_by_address_and_mac(store: &impl Store) {
+    let after = *store.committed().borrow();
+    let (address, mac) = (Ipv4Addr::new(10, 0, 0, 5), MAC_1.parse().unwrap());
+    let of = |kind: &str, address: Ipv4Addr| NewEvent {
+        data: json!({"address": address, "mac": MAC_1}),
+        ..event(kind, "machine:a")
+    };
+    let other = Ipv4Addr::new(10, 0, 0, 6);
+    let deed = Deed::default().event(of("dhcp.leased", address)).event(of("dhcp.renewed", address));
+    let deed = deed.event(of("dhcp.released", other)).event(of("lease.deleted", address));
+    store.commit(deed).await.unwrap();
+    let found = async |lease: LeaseOf| -> Vec<u64> {
+        let query = EventQuery { after, lease: Some(lease), ..EventQuery::default() };
+        store.events(query).await.unwrap().iter().map(|event| event.seq - after).collect()
+    };
+    assert_eq!(found(LeaseOf::Address(address)).await, [1, 4]);
+    assert_eq!(found(LeaseOf::Mac(mac)).await, [1, 3, 4]);
+    assert_eq!(found(LeaseOf::Mac(Mac([2; 6]))).await, [0; 0]);
 }
 
 fn job(key: Uuid) -> Object {

@@ -9,12 +9,13 @@ mod conformance;
 mod sql;
 mod sqlite;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::model::{Event, Kind, NewEvent, Object, World};
+use crate::model::{Event, Kind, Mac, NewEvent, Object, World};
 pub use sqlite::{Damaged, OpenError, SqliteStore};
 
 /// Most events one query returns.
@@ -99,9 +100,23 @@ pub struct EventQuery {
     pub kind: Option<String>,
     pub subject: Option<String>,
     pub attempt: Option<Uuid>,
+    /// Only the beginnings and ends of leases ([`LEASE_KINDS`]) of an address or of a client.
+    pub lease: Option<LeaseOf>,
     /// At most so many; 0, like everything above it, stands for [`EVENTS_MAX`].
     pub limit: u32,
     pub newest_first: bool,
+}
+
+/// Events with which somebody begins or ceases to have an address. Each has the `address` in its data, and
+/// the `mac` where there is one.
+pub const LEASE_KINDS: [&str; 6] =
+    ["dhcp.leased", "dhcp.released", "dhcp.expired", "dhcp.declined", "lease.imported", "lease.deleted"];
+
+/// Whose leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseOf {
+    Address(Ipv4Addr),
+    Mac(Mac),
 }
 
 /// The database. One server process writes to it.

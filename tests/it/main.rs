@@ -5,6 +5,8 @@ mod api;
 mod cli;
 mod contract;
 mod dhcp_vectors;
+mod killed;
+mod leases;
 mod net;
 mod program;
 mod qemu;

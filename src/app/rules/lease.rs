@@ -1,8 +1,20 @@
-//! Leases are written by the DHCP service; clients read them, and delete them to free an address.
+//! Leases are written by the DHCP service; clients read them, and end or delete them to free an address.
+
+use jiff::Timestamp;
 
 use super::Managed;
-use crate::model::Lease;
+use crate::app::lease_actions::as_of;
+use crate::model::{Lease, Stored};
 
 impl Managed for Lease {
     const KEY_FIELD: &'static str = "address";
+
+    fn as_of(stored: &Stored<Self>, now: Timestamp) -> Option<Stored<Self>> {
+        let state = as_of(&stored.spec, now);
+        (state != stored.spec.state).then(|| {
+            let mut seen = stored.clone();
+            seen.spec.state = state;
+            seen
+        })
+    }
 }

@@ -25,6 +25,7 @@ mod workflow;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::app::Error;
@@ -74,6 +75,11 @@ pub trait Managed: Noun {
     /// Why it cannot be used as things are, besides the unknown objects it names.
     fn problems(_stored: &Stored<Self>, _world: &World) -> Vec<Problem> {
         Vec::new()
+    }
+
+    /// What a reader sees at this time, where that is not what is stored.
+    fn as_of(_stored: &Stored<Self>, _now: Timestamp) -> Option<Stored<Self>> {
+        None
     }
 
     /// The names that others refer to it by.

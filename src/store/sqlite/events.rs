@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 use super::batch::Statement;
 use super::integer;
 use crate::model::{Event, NewEvent};
-use crate::store::{EVENTS_MAX, EventQuery};
+use crate::store::{EVENTS_MAX, EventQuery, LEASE_KINDS, LeaseOf};
 
 /// An event that is ready to be added.
 pub(super) struct Encoded {
@@ -52,7 +52,7 @@ const PARTS_MAX: u64 = 256;
 
 pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Result<Vec<Event>> {
     let limit = if query.limit == 0 { EVENTS_MAX } else { query.limit.min(EVENTS_MAX) };
-    let Some(subject) = &query.subject else {
+    let Some(key) = key(query) else {
         let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE true"));
         filter(&mut sql, query, limit);
         return Ok(sql.build().fetch_all(readers).await?.iter().filter_map(readable).collect());
@@ -63,7 +63,7 @@ pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Resu
         if left == 0 {
             break;
         }
-        let mut sql = about(subject, parts);
+        let mut sql = about(&key, parts);
         filter(&mut sql, query, left);
         found.extend(sql.build().fetch_all(readers).await?);
     }
@@ -93,12 +93,24 @@ fn parts(query: &EventQuery, (first, last): (u64, u64)) -> Vec<(u64, u64)> {
 }
 
 /// CROSS JOIN, so that the index is asked for each part and not once for all events.
-fn about(subject: &str, (from, to): (u64, u64)) -> QueryBuilder<Sqlite> {
+fn about((condition, value): &(String, String), (from, to): (u64, u64)) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("WITH RECURSIVE part (n) AS (SELECT ");
     sql.push_bind(integer(from)).push(" UNION ALL SELECT n + 1 FROM part WHERE n < ").push_bind(integer(to));
-    sql.push(format!(") SELECT {COLUMNS} FROM part CROSS JOIN event ON seq >> 9 = n WHERE subject = "));
-    sql.push_bind(subject.to_owned());
+    sql.push(format!(") SELECT {COLUMNS} FROM part CROSS JOIN event ON seq >> 9 = n WHERE {condition} = "));
+    sql.push_bind(value.clone());
     sql
+}
+
+/// What is looked up in an index that comes in parts, and its value. The conditions are word for word those of
+/// the migrations, or the indexes are not used.
+fn key(query: &EventQuery) -> Option<(String, String)> {
+    let lease = |field: &str| format!("kind IN ('{}') AND data ->> '$.{field}'", LEASE_KINDS.join("', '"));
+    match (&query.lease, &query.subject) {
+        (Some(LeaseOf::Address(address)), _) => Some((lease("address"), address.to_string())),
+        (Some(LeaseOf::Mac(mac)), _) => Some((lease("mac"), mac.to_string())),
+        (None, Some(subject)) => Some(("subject".to_owned(), subject.clone())),
+        (None, None) => None,
+    }
 }
 
 fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
@@ -111,6 +123,9 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
     }
     if let Some(attempt) = query.attempt {
         sql.push(" AND attempt = ").push_bind(attempt.to_string());
+    }
+    if let (Some(_), Some(subject)) = (&query.lease, &query.subject) {
+        sql.push(" AND subject = ").push_bind(subject.clone());
     }
     sql.push(if query.newest_first { " ORDER BY seq DESC" } else { " ORDER BY seq" });
     sql.push(" LIMIT ").push_bind(i64::from(limit));

@@ -1,0 +1,119 @@
+//! What is done with leases besides reading them: ending and deleting them, taking over another server's, and
+//! who had an address when.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::ApiState;
+use super::body;
+use super::error::ApiError;
+use super::operation::{Operation, event_number};
+use super::query::Query;
+use super::resources::ROOT;
+use super::schema;
+use crate::app::auth::Need;
+use crate::app::lease_actions::Ending;
+use crate::app::lease_history::LeaseHistory;
+use crate::app::lease_import::{Import, ImportReport};
+use crate::app::objects::Target;
+use crate::app::{Ctx, Error};
+use crate::model::Lease;
+
+/// Largest body of an import, in bytes: some hundred thousand leases.
+const IMPORT_BYTES_MAX: usize = 64 << 20;
+
+pub fn operations() -> Vec<Operation> {
+    let one = format!("{ROOT}/leases/{{ref}}");
+    let ends = [
+        ("release", "End a lease as if its client had given it back", Ending::Release),
+        ("expire", "End a lease as if its time were up", Ending::Expire),
+    ];
+    let ends = ends.map(|(verb, about, ending)| {
+        Operation::post(format!("{one}/actions/{verb}"), format!("{verb}_lease"))
+            .summary(about)
+            .needs(Need::Write("leases"))
+            .answers(200, "The lease as it is now.", schema::view::<Lease>)
+            .refuses(&[400, 404, 409, 412])
+            .runs(
+                move |State(state): State<ApiState>,
+                      Extension(ctx): Extension<Ctx>,
+                      Path(reference): Path<String>,
+                      headers: HeaderMap| async move {
+                    end(&state, &ctx, (&reference, ending, &headers)).await?;
+                    let view = state.app.get::<Lease>(&reference)?;
+                    Ok::<_, ApiError>(body::object(StatusCode::OK, &view))
+                },
+            )
+    });
+    let delete = Operation::new(Method::DELETE, one.as_str(), "delete_lease")
+        .summary("Delete a lease: its address is free, and its client's claim to it is gone")
+        .needs(Need::Write("leases"))
+        .answers_empty(204, "Gone.")
+        .refuses(&[400, 404, 409, 412])
+        .runs(delete);
+    let history = Operation::get(format!("{one}/history"), "history_of_lease")
+        .summary(
+            "Who had an address, or which addresses a MAC had (`mac:52:54:00:aa:00:01`), the latest first",
+        )
+        .needs(Need::Read("leases"))
+        .query("before", event_number(), "`next` of the page before.")
+        .answers(200, "A page.", schema::of::<LeaseHistory>)
+        .refuses(&[400])
+        .runs(history);
+    let import = Operation::post(format!("{ROOT}/leases/import"), "import_leases")
+        .summary("Take over the leases of ISC dhcpd or Kea; what is newer here stays")
+        .needs(Need::Write("leases"))
+        .takes(schema::of::<Import>)
+        .answers(200, "What became of each.", schema::of::<ImportReport>)
+        .refuses(&[400, 413, 415, 422])
+        .runs(import);
+    let all = ends.into_iter().chain([delete, history, import]);
+    all.map(|operation| operation.tag("leases")).collect()
+}
+
+async fn end(
+    state: &ApiState,
+    ctx: &Ctx,
+    (reference, ending, headers): (&str, Ending, &HeaderMap),
+) -> Result<(), ApiError> {
+    let target = Target { reference, expected: body::expected(headers)? };
+    Ok(state.app.end_lease(ctx, &target, ending).await?)
+}
+
+async fn delete(
+    State(state): State<ApiState>,
+    Extension(ctx): Extension<Ctx>,
+    Path(reference): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    end(&state, &ctx, (&reference, Ending::Delete, &headers)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn history(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    Extension(query): Extension<Query>,
+) -> Result<Response, ApiError> {
+    let before = query.get_as::<u64>("before", "the number of an event")?;
+    let history = state.app.lease_history(&reference, before).await?;
+    Ok(body::json(StatusCode::OK, &json!(history)))
+}
+
+async fn import(
+    State(state): State<ApiState>,
+    Extension(ctx): Extension<Ctx>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let import: Import = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
+    let app = std::sync::Arc::clone(&state.app);
+    // It goes on when the client goes away, so that a file is never taken by half without a word of it.
+    let importing = tokio::spawn(async move { app.import_leases(&ctx, &import).await });
+    let report = importing.await.map_err(|error| Error::Failed(format!("the import failed: {error}")))??;
+    Ok(body::json(StatusCode::OK, &json!(report)))
+}

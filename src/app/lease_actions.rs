@@ -1,0 +1,268 @@
+//! Ends of leases that no packet brings: an operator's, and those that ran out. The machine's address follows
+//! in the same deed.
+//!
+//! What clients do to their leases is in `leases`; who had an address when, in `lease_history`.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::app::objects::Target;
+use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX};
+use crate::model::{Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
+use crate::store::{self, Deed};
+
+/// Most leases that are marked as expired in one go.
+pub const EXPIRED_AT_ONCE_MAX: usize = 1024;
+/// Of those, how many are committed at a time.
+const COMMITS_MAX: usize = 64;
+
+/// How an operator ends a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As if its client had given it back. The record stays, and with it the client's claim to the address.
+    Release,
+    /// As if its time were up.
+    Expire,
+    /// The record goes as well.
+    Delete,
+}
+
+impl App {
+    /// Ends a lease now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] for one that has ended already.
+    pub async fn end_lease(&self, ctx: &Ctx, target: &Target<'_>, ending: Ending) -> Result<(), Error> {
+        for _ in 0..STALE_RETRIES_MAX {
+            let deed = self.prepare_ending(ctx, target, ending)?;
+            match self.store.commit(deed).await {
+                Ok(_) => return Ok(()),
+                Err(store::Error::Stale { .. }) => continue,
+                Err(other) => return Err(self.refusal(other)),
+            }
+        }
+        let what = format!("lease {} is being changed by many at once; try again", target.reference);
+        Err(Error::Busy(what))
+    }
+
+    fn prepare_ending(&self, ctx: &Ctx, target: &Target<'_>, ending: Ending) -> Result<Deed, Error> {
+        let world = self.world();
+        let lease = world.leases.resolve(target.reference);
+        let lease = lease.ok_or_else(|| Error::not_found::<Lease>(target.reference))?;
+        target.check(lease)?;
+        let (kind, state) = match ending {
+            Ending::Delete => {
+                let mut event = lease_event(ctx, ("lease.deleted", "an operator deleted it"), &lease.spec);
+                merge(&mut event.data, crate::app::view::deleted(lease));
+                let deed = Deed::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
+                return Ok(without_address(deed, ctx, (&world, &lease.spec)));
+            }
+            Ending::Release => ("dhcp.released", LeaseState::Released),
+            Ending::Expire => ("dhcp.expired", LeaseState::Expired),
+        };
+        if !is_in_effect(&lease.spec, ctx.now) {
+            let (address, at) = (lease.spec.address, lease.spec.expires_at);
+            return Err(Error::Conflict(format!("the lease of {address} has ended already, at {at}")));
+        }
+        let ended = Lease { state, expires_at: ctx.now, ..lease.spec.clone() };
+        let event = lease_event(ctx, (kind, "an operator ended it"), &ended);
+        Ok(ending_deed(ctx, &world, (lease, ended, event)))
+    }
+
+    /// Marks leases that have run out, a bounded number at a time; returns how many those were. Where it is
+    /// [`EXPIRED_AT_ONCE_MAX`] there may be more.
+    ///
+    /// # Errors
+    /// What the store says; what was done before stays done.
+    pub async fn expire_leases(&self, now: Timestamp) -> Result<usize, Error> {
+        let ran_out = |lease: &&Arc<Stored<Lease>>| as_of(&lease.spec, now) != lease.spec.state;
+        let due: Vec<String> = {
+            let world = self.world();
+            let due = world.leases.iter().filter(ran_out).map(|lease| lease.key.clone());
+            due.take(EXPIRED_AT_ONCE_MAX).collect()
+        };
+        let ctx = Ctx::server(now);
+        for keys in due.chunks(COMMITS_MAX) {
+            let deeds: Vec<Deed> = {
+                let world = self.world();
+                let leases = keys.iter().filter_map(|key| world.leases.get(key)).filter(ran_out);
+                leases.map(|lease| expiry(&ctx, &world, lease)).collect()
+            };
+            for done in join_all(deeds.into_iter().map(|deed| self.store.commit(deed))).await {
+                match done {
+                    // Its client came back at the last moment; or the next round tries again.
+                    Ok(_) | Err(store::Error::Stale { .. }) => {}
+                    Err(other) => return Err(other.into()),
+                }
+            }
+        }
+        Ok(due.len())
+    }
+}
+
+fn expiry(ctx: &Ctx, world: &World, lease: &Arc<Stored<Lease>>) -> Deed {
+    let ended = Lease { state: LeaseState::Expired, ..lease.spec.clone() };
+    let event = lease_event(ctx, ("dhcp.expired", "its client did not renew it"), &ended);
+    ending_deed(ctx, world, (lease, ended, event))
+}
+
+fn ending_deed(
+    ctx: &Ctx,
+    world: &World,
+    (lease, ended, event): (&Arc<Stored<Lease>>, Lease, NewEvent),
+) -> Deed {
+    let mut next = lease.next(ctx.now);
+    next.spec = ended;
+    let deed = Deed::default().update(Object::Lease(Arc::new(next))).event(event);
+    without_address(deed, ctx, (world, &lease.spec))
+}
+
+/// The deed, and with it the machine that has the lease's address gives it up.
+pub(super) fn without_address(deed: Deed, ctx: &Ctx, (world, lease): (&World, &Lease)) -> Deed {
+    let Some(machine) = world.machines.find("address", &lease.address.to_string()) else { return deed };
+    let mut next = machine.next(ctx.now);
+    next.status.address = None;
+    let event = ctx.event(&next, "address_changed", json!({ "address": null, "was": lease.address }));
+    deed.update(Object::Machine(Arc::new(next))).event(event)
+}
+
+/// An event of a lease's life, with what its history is made from.
+pub(super) fn lease_event(ctx: &Ctx, (kind, reason): (&str, &str), lease: &Lease) -> NewEvent {
+    let machine = lease.machine.map(|id| format!("machine:{id}"));
+    NewEvent {
+        time: ctx.now,
+        kind: kind.to_owned(),
+        subject: machine.unwrap_or_else(|| format!("{}:{}", Lease::KIND, lease.address)),
+        actor: ctx.actor.to_string(),
+        attempt: None,
+        data: json!({
+            "reason": reason,
+            "address": lease.address,
+            "mac": lease.mac,
+            "client": lease.client,
+            "subnet": lease.subnet,
+            "hostname": lease.hostname,
+            "machine": lease.machine,
+            "bound_at": lease.bound_at,
+            "expires_at": lease.expires_at,
+        }),
+    }
+}
+
+fn merge(data: &mut Value, more: Value) {
+    if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
+        data.extend(more);
+    }
+}
+
+/// The state of a lease at a time: one that ran out is expired, whether anybody marked it or not.
+pub(crate) fn as_of(lease: &Lease, now: Timestamp) -> LeaseState {
+    match lease.state {
+        LeaseState::Offered | LeaseState::Bound if lease.expires_at <= now => LeaseState::Expired,
+        state => state,
+    }
+}
+
+/// Whether the address is kept from others.
+fn is_in_effect(lease: &Lease, now: Timestamp) -> bool {
+    lease.expires_at > now && !matches!(lease.state, LeaseState::Released | LeaseState::Expired)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::app::objects::Expected;
+    use crate::app::testing;
+    use crate::model::Machine;
+
+    fn lease(ctx: &Ctx, last: u8) -> Lease {
+        let mac = format!("02:00:00:00:00:{last:02x}").parse().unwrap();
+        Lease {
+            address: std::net::Ipv4Addr::new(10, 0, 0, last),
+            client: format!("1/{mac}"),
+            mac: Some(mac),
+            state: LeaseState::Bound,
+            subnet: "lan".into(),
+            network: "lan".into(),
+            bound_at: ctx.now,
+            expires_at: ctx.now + SignedDuration::from_secs(60),
+            machine: None,
+            hostname: None,
+        }
+    }
+
+    async fn put(app: &App, lease: Lease, now: Timestamp) {
+        let stored = Stored::new(lease.address.to_string(), lease, now);
+        testing::put(app, Object::Lease(stored.into())).await;
+    }
+
+    fn target(reference: &str) -> Target<'_> {
+        Target { reference, expected: Expected::Any }
+    }
+
+    async fn machine_at(app: &App, ctx: &Ctx, lease: &Lease) -> String {
+        let made = app.create::<Machine>(ctx, json!({"name": "web1"})).await.unwrap();
+        let changed = app.change::<Machine>(&made.key, ctx.now, |next| {
+            next.status.address = Some(lease.address);
+            Ok(Vec::new())
+        });
+        changed.await.unwrap();
+        made.key
+    }
+
+    #[tokio::test]
+    async fn a_released_lease_keeps_its_record_and_its_machine_has_no_address() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        let mut lease = lease(&ctx, 5);
+        let machine = machine_at(&app, &ctx, &lease).await;
+        lease.machine = machine.parse().ok();
+        put(&app, lease.clone(), ctx.now).await;
+        app.end_lease(&ctx, &target("10.0.0.5"), Ending::Release).await.unwrap();
+        let ended = app.find::<Lease>("10.0.0.5").unwrap();
+        let expected = Lease { state: LeaseState::Released, expires_at: ctx.now, ..lease };
+        assert_eq!(ended.spec, expected);
+        assert_eq!(app.find::<Machine>(&machine).unwrap().status.address, None);
+        let events = app.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        let last: Vec<_> = events.iter().rev().take(2).map(|e| (e.kind.as_str(), e.actor.as_str())).collect();
+        assert_eq!(last, [("machine.address_changed", "token:admin"), ("dhcp.released", "token:admin")]);
+        let again = app.end_lease(&ctx, &target("10.0.0.5"), Ending::Expire).await;
+        assert!(matches!(&again, Err(Error::Conflict(why)) if why.contains("ended already")), "{again:?}");
+    }
+
+    #[tokio::test]
+    async fn a_quarantine_can_be_lifted_and_a_record_deleted() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        let declined = Lease { state: LeaseState::Declined, mac: None, ..lease(&ctx, 5) };
+        put(&app, declined, ctx.now).await;
+        app.end_lease(&ctx, &target("10.0.0.5"), Ending::Expire).await.unwrap();
+        assert_eq!(app.find::<Lease>("10.0.0.5").unwrap().spec.state, LeaseState::Expired);
+        app.end_lease(&ctx, &target("10.0.0.5"), Ending::Delete).await.unwrap();
+        assert!(app.find::<Lease>("10.0.0.5").is_err());
+        let none = app.end_lease(&ctx, &target("10.0.0.5"), Ending::Release).await;
+        assert!(matches!(none, Err(Error::NotFound { .. })));
+    }
+
+    #[tokio::test]
+    async fn leases_that_ran_out_are_marked_once_and_others_left_alone() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        put(&app, lease(&ctx, 5), ctx.now).await;
+        let longer = ctx.now + SignedDuration::from_secs(600);
+        put(&app, Lease { expires_at: longer, ..lease(&ctx, 6) }, ctx.now).await;
+        put(&app, Lease { state: LeaseState::Released, ..lease(&ctx, 7) }, ctx.now).await;
+        let later = ctx.now + SignedDuration::from_secs(60);
+        assert_eq!(app.expire_leases(later).await.unwrap(), 1);
+        assert_eq!(app.expire_leases(later).await.unwrap(), 0);
+        let state = |key: &str| app.find::<Lease>(key).unwrap().spec.state;
+        let states = ["10.0.0.5", "10.0.0.6", "10.0.0.7"].map(state);
+        assert_eq!(states, [LeaseState::Expired, LeaseState::Bound, LeaseState::Released]);
+        assert_eq!(app.find::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
+        let events = app.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        let last = events.last().unwrap();
+        assert_eq!((last.kind.as_str(), last.subject.as_str()), ("dhcp.expired", "lease:10.0.0.5"));
+    }
+}

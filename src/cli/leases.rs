@@ -1,0 +1,208 @@
+//! What operators do with leases: end them, take over another server's, ask who had an address.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::cli::columns::{Column, Show, row};
+use crate::cli::command::{ImportArgs, LeaseFormat, LeaseVerb};
+use crate::cli::nouns::object_path;
+use crate::cli::objects::{Failures, Noun};
+use crate::cli::output::{self, Format};
+use crate::client::{Client, LeaseAction, ListQuery, ObjectPath};
+use crate::model::{Kind, Mac};
+
+/// Most pages of one history.
+const PAGES_MAX: usize = 1000;
+const HISTORY: &[Column] = &[
+    ("ADDRESS", "address", Show::Text),
+    ("MAC", "mac", Show::Text),
+    ("FROM", "from", Show::Text),
+    ("UNTIL", "until", Show::Text),
+    ("ENDED", "ended", Show::Text),
+    ("BY", "ended_by", Show::Text),
+    ("MACHINE", "machine", Show::Text),
+    ("HOSTNAME", "hostname", Show::Text),
+];
+const REPORT: &[Column] = &[
+    ("FILE", "file", Show::Text),
+    ("LINE", "line", Show::Text),
+    ("ADDRESS", "address", Show::Text),
+    ("OUTCOME", "outcome", Show::Text),
+    ("REASON", "reason", Show::Text),
+];
+
+pub async fn run(noun: &Noun, verb: LeaseVerb) -> Result<()> {
+    match verb {
+        LeaseVerb::Release { references } => end(noun, &references, LeaseAction::Release).await,
+        LeaseVerb::Expire { references } => end(noun, &references, LeaseAction::Expire).await,
+        LeaseVerb::History { of, output } => history(&noun.client, &of, output.output).await,
+        LeaseVerb::Import(args) => import(&noun.client, args).await,
+    }
+}
+
+async fn end(noun: &Noun, references: &[String], action: LeaseAction) -> Result<()> {
+    let mut failed = Failures::of(references.len());
+    for reference in references {
+        let ended = match object_path(noun.kind, reference) {
+            Ok(path) => noun.client.end_lease(&path, action).await,
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(lease) => {
+                let state = lease.get("state").and_then(Value::as_str).unwrap_or_default();
+                output::print(&format!("lease {reference} {state}\n"))?;
+            }
+            Err(error) => failed.add(&format!("lease {reference}"), error.into())?,
+        }
+    }
+    failed.finish()
+}
+
+async fn history(client: &Client, of: &str, format: Option<Format>) -> Result<()> {
+    let bare = of.strip_prefix("mac:").unwrap_or(of);
+    let of = bare.parse::<Mac>().map_or_else(|_| of.to_owned(), |mac| format!("mac:{mac}"));
+    let path = ObjectPath::new(Kind::Lease, &of)?;
+    let (mut items, mut before) = (Vec::new(), None);
+    for _ in 0..PAGES_MAX {
+        let mut page = client.lease_history(&path, before).await?;
+        if let Some(Value::Array(page)) = page.get_mut("items").map(Value::take) {
+            items.extend(page);
+        }
+        before = page.get("next").and_then(Value::as_u64);
+        if before.is_none() {
+            break;
+        }
+    }
+    print_table(HISTORY, &items, format)
+}
+
+fn print_table(columns: &[Column], items: &[Value], format: Option<Format>) -> Result<()> {
+    match format.unwrap_or(Format::Table) {
+        Format::Table => {
+            let now = Timestamp::now();
+            let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
+            let rows: Vec<Vec<String>> = items.iter().map(|item| row(columns, item, now)).collect();
+            output::print(&output::table(&header, &rows))
+        }
+        format => output::print_value(&json!(items), format),
+    }
+}
+
+async fn import(client: &Client, args: ImportArgs) -> Result<()> {
+    let paths = match args.format {
+        LeaseFormat::Isc => vec![args.file.clone()],
+        LeaseFormat::Kea => kea_files(&args.file),
+    };
+    let mut files = Vec::new();
+    for path in &paths {
+        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+        // What clients call themselves may be no UTF-8; nothing that matters is.
+        files.push(json!({"name": path.display().to_string(), "text": String::from_utf8_lossy(&bytes)}));
+    }
+    let format = match args.format {
+        LeaseFormat::Isc => "isc",
+        LeaseFormat::Kea => "kea",
+    };
+    let report =
+        client.import_leases(&json!({"format": format, "files": files, "dry_run": args.dry_run})).await?;
+    let count = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or_default();
+    if let Some(format @ (Format::Json | Format::Yaml)) = args.output.output {
+        output::print_value(&report, format)?;
+    } else {
+        let lines = report.get("lines").and_then(Value::as_array).cloned().unwrap_or_default();
+        let shown = |line: &&Value| args.all || line.get("outcome").is_none_or(|outcome| outcome != "taken");
+        let lines: Vec<Value> = lines.iter().filter(shown).cloned().collect();
+        if !lines.is_empty() {
+            print_table(REPORT, &lines, None)?;
+        }
+        let taken = if args.dry_run { "would be taken" } else { "taken" };
+        let (present, skipped) = (count("present"), count("skipped"));
+        output::print(&format!("{} {taken}, {present} here already, {skipped} skipped\n", count("taken")))?;
+    }
+    match count("unread") {
+        0 => Ok(()),
+        unread => bail!("{unread} pieces could not be read"),
+    }
+}
+
+/// Kea's file with those it is being cleaned up from, in the order in which Kea reads them itself.
+fn kea_files(path: &Path) -> Vec<PathBuf> {
+    let beside = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        Some(PathBuf::from(name)).filter(|path| path.exists())
+    };
+    // A clean-up that was completed holds what the files before it held.
+    let older = match beside(".completed") {
+        Some(completed) => vec![completed],
+        None => [beside(".2"), beside(".1")].into_iter().flatten().collect(),
+    };
+    older.into_iter().chain([path.to_owned()]).collect()
+}
+
+/// A filter by machine means its id: `machine=web1` is looked up.
+///
+/// # Errors
+/// There is no such machine, or what the server or the network says.
+pub async fn by_id(client: &Client, terms: &mut [(String, String)]) -> Result<()> {
+    for (field, value) in terms.iter_mut() {
+        if field == "machine" && value.parse::<Uuid>().is_err() && !value.contains('*') {
+            let machine = client.get(&object_path(Kind::Machine, value)?).await?;
+            *value = machine.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        }
+    }
+    Ok(())
+}
+
+/// Leases with the names of their machines, for people.
+///
+/// # Errors
+/// What the server or the network says.
+pub async fn with_names(client: &Client, leases: &[Value]) -> Result<Vec<Value>> {
+    let mut leases = leases.to_vec();
+    if leases.iter().all(|lease| lease.get("machine").is_none()) {
+        return Ok(leases);
+    }
+    let terms = vec![("fields".to_owned(), "id,name".to_owned())];
+    let machines = client.list(Kind::Machine, &ListQuery { terms, limit: None }).await?;
+    let names: HashMap<&str, &Value> = machines
+        .items
+        .iter()
+        .filter_map(|machine| Some((machine.get("id")?.as_str()?, machine.get("name")?)))
+        .collect();
+    for machine in leases.iter_mut().filter_map(|lease| lease.get_mut("machine")) {
+        if let Some(name) = machine.as_str().and_then(|id| names.get(id)) {
+            *machine = (*name).clone();
+        }
+    }
+    Ok(leases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_kea_are_read_in_the_order_in_which_they_were_written() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("kea-leases4.csv");
+        let names = || -> Vec<String> {
+            let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+            kea_files(&path).iter().map(name).collect()
+        };
+        let put = |ending: &str| fs::write(format!("{}{ending}", path.display()), "").unwrap();
+        put("");
+        assert_eq!(names(), ["kea-leases4.csv"]);
+        put(".1");
+        put(".2");
+        assert_eq!(names(), ["kea-leases4.csv.2", "kea-leases4.csv.1", "kea-leases4.csv"]);
+        put(".completed");
+        assert_eq!(names(), ["kea-leases4.csv.completed", "kea-leases4.csv"]);
+    }
+}

@@ -1,0 +1,49 @@
+//! What can be done with leases, and what became of them.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::client::{Client, Error, ObjectPath};
+
+/// How a lease is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseAction {
+    Release,
+    Expire,
+}
+
+impl LeaseAction {
+    fn as_str(self) -> &'static str {
+        match self {
+            LeaseAction::Release => "release",
+            LeaseAction::Expire => "expire",
+        }
+    }
+}
+
+impl Client {
+    /// Ends a lease now; the lease as it is then.
+    ///
+    /// # Errors
+    /// What the server or the network says; 409 for one that has ended already.
+    pub async fn end_lease(&self, lease: &ObjectPath, action: LeaseAction) -> Result<Value, Error> {
+        self.fetch(self.request(Method::POST, &lease.with(&format!("/actions/{}", action.as_str())))).await
+    }
+
+    /// Who had an address, or which addresses a MAC had; one page, the latest first.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn lease_history(&self, of: &ObjectPath, before: Option<u64>) -> Result<Value, Error> {
+        let request = self.request(Method::GET, &of.with("/history"));
+        self.fetch(request.query(&before.map(|seq| ("before", seq)).into_iter().collect::<Vec<_>>())).await
+    }
+
+    /// Hands over the lease files of another server: `{"format": …, "files": [{"name": …, "text": …}]}`.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn import_leases(&self, import: &Value) -> Result<Value, Error> {
+        self.fetch(self.request(Method::POST, "/leases/import").json(import)).await
+    }
+}

@@ -1,0 +1,319 @@
+//! What a server promised is true after it was killed at any moment: each address that was acknowledged is
+//! there and renewable, and none was acknowledged to two clients. Clients behind a relay ask on loopback, so
+//! no root is needed. `METALWRIGHT_ROUNDS` says how often the server is killed, `METALWRIGHT_SEED` repeats a
+//! run. Start reading at [`Load`].
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use metalwright::model::Mac;
+use metalwright::proto::dhcp4::{MessageType, Packet, codes, encode_listed, parse};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+const ROUNDS: u64 = 5;
+const THREADS: u64 = 12;
+const CLIENTS_OF_A_THREAD: u64 = 16;
+/// The server is killed behind so many acknowledgements at most.
+const ACKS_OF_A_ROUND_MAX: u64 = 300;
+/// How long a client waits before it takes a message for lost. The server may be dead.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// How long a lease may take to be renewed when the server is there.
+const RENEWED_WITHIN: Duration = Duration::from_secs(20);
+/// How long a client that gave its address back is off. What it sent before is done by then.
+const OFF_FOR: Duration = Duration::from_secs(2);
+const RELAY: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// Relay sub-option 19: reply to the port this came from (RFC 8357).
+const TO_SOURCE_PORT: [u8; 2] = [19, 0];
+const LISTENERS: [&str; 10] = [
+    "--api-listen",
+    "127.0.0.1:0",
+    "--boot-http",
+    "127.0.0.1:0",
+    "--tftp-listen",
+    "127.0.0.1:0",
+    "--dhcp-interface",
+    "lo",
+    "--dhcp-port",
+    "0",
+];
+
+/// What all clients together know.
+struct Load {
+    server: SocketAddr,
+    /// Who has which address by the server's word, from all rounds.
+    holders: Mutex<HashMap<Ipv4Addr, Mac>>,
+    over: AtomicBool,
+    acks: AtomicU64,
+    renewals: AtomicU64,
+    releases: AtomicU64,
+    /// Messages that nothing came back for.
+    lost: AtomicU64,
+}
+
+/// One client: what it was told it has.
+struct Client {
+    mac: Mac,
+    has: Option<Ipv4Addr>,
+    off_until: Option<Instant>,
+}
+
+/// The clients of one thread, and their way to the server.
+struct Desk<'a> {
+    load: &'a Load,
+    socket: UdpSocket,
+    random: Random,
+    told: Sender<()>,
+}
+
+/// Numbers that look random and are the same for a seed (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % end
+    }
+}
+
+#[test]
+fn no_lease_is_lost_or_given_twice_by_a_server_that_is_killed_under_load() {
+    let rounds = number("METALWRIGHT_ROUNDS").unwrap_or(ROUNDS);
+    let seed = number("METALWRIGHT_SEED").unwrap_or_else(|| u64::from(std::process::id()) * 7919 + 1);
+    println!("METALWRIGHT_SEED={seed} METALWRIGHT_ROUNDS={rounds}");
+    let mut random = Random(seed);
+    let mut world = World::with(&LISTENERS);
+    world.api().post("/subnets", subnet()).expect(201);
+    let mut clients: Vec<Vec<Client>> = (0..THREADS).map(clients_of).collect();
+    let mut holders = HashMap::new();
+    let mut totals = [0; 4];
+    for round in 1..=rounds {
+        let load = Load::new(&world, std::mem::take(&mut holders));
+        let acks = 1 + random.below(ACKS_OF_A_ROUND_MAX);
+        load.run(&mut clients, &mut random, |told| {
+            told.into_iter().take(usize::try_from(acks).expect("a number")).for_each(drop);
+            world.kill();
+        });
+        world.start();
+        let counts = load.counts();
+        holders = load.holders.into_inner().unwrap_or_else(PoisonError::into_inner);
+        println!("round {round}: killed behind {acks} acks; sent {counts:?}; {} leases held", holders.len());
+        totals = std::array::from_fn(|at| totals[at] + counts[at]);
+        check(&world, &holders);
+        renew_all(&world, &mut clients, &holders);
+    }
+    let [acks, renewals, releases, lost] = totals;
+    println!(
+        "{rounds} kills: {acks} acks, {renewals} of renewals; {releases} releases; {lost} messages unanswered; \
+         {} leases held at the end, none lost, none given twice",
+        holders.len()
+    );
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// Fewer addresses than would keep clients from each other's: who gives one back may find it taken.
+fn subnet() -> Value {
+    json!({
+        "name": "load",
+        "cidr": "127.1.0.0/16",
+        "pools": [{"start": "127.1.0.10", "end": "127.1.0.220"}],
+        "relays": [RELAY],
+        "lease_seconds": 86_400,
+    })
+}
+
+fn clients_of(thread: u64) -> Vec<Client> {
+    let one = |client: u64| {
+        let mac = Mac([2, 0, 0, 0, thread as u8, client as u8]);
+        Client { mac, has: None, off_until: None }
+    };
+    (0..CLIENTS_OF_A_THREAD).map(one).collect()
+}
+
+/// Every lease that was acknowledged is on record for its client.
+fn check(world: &World, holders: &HashMap<Ipv4Addr, Mac>) {
+    let leases = world.api().get("/leases?limit=1000").expect(200);
+    let leases: HashMap<&str, &Value> = leases["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|lease| (lease["address"].as_str().expect("an address"), lease))
+        .collect();
+    for (address, mac) in holders {
+        let lease = leases.get(address.to_string().as_str());
+        let lease = lease.unwrap_or_else(|| panic!("the lease of {address} to {mac} is gone"));
+        assert_eq!((&lease["mac"], &lease["state"]), (&json!(mac), &json!("bound")), "{lease:#}");
+    }
+}
+
+/// Every client that has an address can go on with it.
+fn renew_all(world: &World, clients: &mut [Vec<Client>], holders: &HashMap<Ipv4Addr, Mac>) {
+    let load = Load::new(world, holders.clone());
+    let mut desk = load.desk(1, channel().0);
+    for client in clients.iter_mut().flatten().filter(|client| client.has.is_some()) {
+        let deadline = Instant::now() + RENEWED_WITHIN;
+        while !desk.renew(client) {
+            assert!(Instant::now() < deadline, "{:?} of {} is not renewed", client.has, client.mac);
+        }
+    }
+}
+
+impl Load {
+    fn new(world: &World, holders: HashMap<Ipv4Addr, Mac>) -> Load {
+        let port = world.ready()["dhcp_port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        Load {
+            server: (RELAY, port.expect("the DHCP port")).into(),
+            holders: Mutex::new(holders),
+            over: AtomicBool::new(false),
+            acks: AtomicU64::new(0),
+            renewals: AtomicU64::new(0),
+            releases: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    fn counts(&self) -> [u64; 4] {
+        [&self.acks, &self.renewals, &self.releases, &self.lost].map(|count| count.load(SeqCst))
+    }
+
+    fn desk(&self, seed: u64, told: Sender<()>) -> Desk<'_> {
+        let socket = UdpSocket::bind((RELAY, 0)).expect("a port");
+        Desk { load: self, socket, random: Random(seed), told }
+    }
+
+    /// All clients at once ask for what comes to their minds, until `watch` has seen enough.
+    fn run(&self, clients: &mut [Vec<Client>], random: &mut Random, watch: impl FnOnce(Receiver<()>)) {
+        let (told, tells) = channel();
+        std::thread::scope(|scope| {
+            for clients in clients {
+                let mut desk = self.desk(random.below(u64::MAX) | 1, told.clone());
+                scope.spawn(move || {
+                    while !self.over.load(SeqCst) {
+                        let which = desk.random.below(CLIENTS_OF_A_THREAD);
+                        desk.act(&mut clients[usize::try_from(which).expect("an index")]);
+                    }
+                });
+            }
+            drop(told);
+            watch(tells);
+            self.over.store(true, SeqCst);
+        });
+    }
+}
+
+impl Desk<'_> {
+    fn act(&mut self, client: &mut Client) {
+        if client.off_until.is_some_and(|until| Instant::now() < until) {
+            // Others of this thread may be off as well: it is not to spin.
+            std::thread::yield_now();
+            return;
+        }
+        client.off_until = None;
+        match (client.has, self.random.below(10)) {
+            (Some(_), 0) => self.release(client),
+            (Some(_), 1..=7) => drop(self.renew(client)),
+            _ => self.lease(client),
+        }
+    }
+
+    /// DISCOVER, OFFER, REQUEST, ACK; a machine that starts anew does so with a lease too.
+    fn lease(&mut self, client: &mut Client) {
+        let discover = self.message(client.mac, MessageType::Discover);
+        let Some(offer) = self.ask(&discover) else { return };
+        assert_eq!(offer.message_type(), Some(MessageType::Offer), "{offer:?}");
+        let mut request = self.message(client.mac, MessageType::Request);
+        request.options.set(codes::REQUESTED_ADDRESS, offer.yiaddr.octets());
+        let server = offer.server_identifier().expect("a server identifier");
+        request.options.set(codes::SERVER_IDENTIFIER, server.octets());
+        let Some(answer) = self.ask(&request) else { return };
+        match answer.message_type() {
+            Some(MessageType::Ack) => {
+                assert_eq!(answer.yiaddr, offer.yiaddr, "what was offered is what is given");
+                self.acknowledged(client, answer.yiaddr);
+            }
+            // Somebody else got it after the offer was forgotten with the server that made it.
+            _ => assert_eq!(client.has, None, "{} is refused {}", client.mac, offer.yiaddr),
+        }
+    }
+
+    /// Whether the server said yes. It may not say no.
+    fn renew(&mut self, client: &mut Client) -> bool {
+        let Some(address) = client.has else { return false };
+        let mut request = self.message(client.mac, MessageType::Request);
+        request.ciaddr = address;
+        let Some(answer) = self.ask(&request) else { return false };
+        let told = (answer.message_type(), answer.yiaddr);
+        assert_eq!(told, (Some(MessageType::Ack), address), "the renewal of {address} by {}", client.mac);
+        self.load.renewals.fetch_add(1, SeqCst);
+        self.acknowledged(client, address);
+        true
+    }
+
+    /// From the moment it is sent the address may be another's.
+    fn release(&mut self, client: &mut Client) {
+        let Some(address) = client.has.take() else { return };
+        self.holders().remove(&address);
+        let mut release = self.message(client.mac, MessageType::Release);
+        release.ciaddr = address;
+        self.load.releases.fetch_add(1, SeqCst);
+        client.off_until = Some(Instant::now() + OFF_FOR);
+        self.socket.send_to(&encode_listed(&release), self.load.server).expect("a message");
+    }
+
+    fn acknowledged(&self, client: &mut Client, address: Ipv4Addr) {
+        let holder = self.holders().insert(address, client.mac);
+        assert!(holder.is_none_or(|holder| holder == client.mac), "{address}: {holder:?}, {}", client.mac);
+        if let Some(before) = client.has.replace(address).filter(|before| *before != address) {
+            panic!("{} had {before} and was given {address}", client.mac);
+        }
+        self.load.acks.fetch_add(1, SeqCst);
+        // Nobody counts any more when the server is gone.
+        let _ = self.told.send(());
+    }
+
+    fn holders(&self) -> std::sync::MutexGuard<'_, HashMap<Ipv4Addr, Mac>> {
+        self.load.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn message(&mut self, mac: Mac, message: MessageType) -> Packet {
+        let mut packet = Packet { giaddr: RELAY, hops: 1, ..Packet::default() };
+        packet.xid = u32::try_from(self.random.below(1 << 32)).expect("32 bits");
+        packet.chaddr[..6].copy_from_slice(&mac.0);
+        packet.options.set(codes::MESSAGE_TYPE, [u8::from(message)]);
+        packet.options.set(codes::RELAY_AGENT, TO_SOURCE_PORT);
+        packet
+    }
+
+    /// The answer, or nothing when it took too long.
+    fn ask(&self, message: &Packet) -> Option<Packet> {
+        self.socket.send_to(&encode_listed(message), self.load.server).expect("a message");
+        let deadline = Instant::now() + PATIENCE;
+        let mut buffer = [0; 1500];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let answer = (!left.is_zero()).then(|| {
+                self.socket.set_read_timeout(Some(left)).expect("a deadline");
+                self.socket.recv(&mut buffer).ok()
+            });
+            let Some(length) = answer.flatten() else {
+                self.load.lost.fetch_add(1, SeqCst);
+                return None;
+            };
+            // Answers to questions that were given up come late.
+            let answer = parse(&buffer[..length]).expect("a reply that can be read");
+            if answer.xid == message.xid {
+                return Some(answer);
+            }
+        }
+    }
+}

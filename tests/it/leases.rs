@@ -1,0 +1,88 @@
+//! Leases as operators use them, through the command line of the real program.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// Written by ISC dhcpd 4.4.3 and by Kea 2.2: the same three clients of both, the second of which gave its
+/// address back.
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/leases").join(name)
+}
+
+fn world() -> World {
+    let world = World::on_loopback();
+    let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.110"}]);
+    world.api().post("/subnets", json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools})).expect(201);
+    world
+}
+
+fn clients(world: &World) -> Vec<(String, String)> {
+    let leases = world.api().get("/leases").expect(200);
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let leases = leases["items"].as_array().expect("a list").clone();
+    leases.iter().map(|lease| (text(&lease["address"]), text(&lease["client"]))).collect()
+}
+
+#[test]
+fn leases_of_dhcpd_are_imported_from_the_file_as_it_writes_it() {
+    let world = world();
+    let path = file("dhcpd.leases").display().to_string();
+    let said = world.cli(&["leases", "import", "--format", "isc", &path, "--dry-run"]);
+    assert!(said.ends_with("3 would be taken, 0 here already, 0 skipped\n"), "{said}");
+    assert_eq!(clients(&world), []);
+    let said = world.cli(&["leases", "import", "--format", "isc", &path, "--all"]);
+    assert!(said.contains("10.0.0.100") && said.ends_with("3 taken, 0 here already, 0 skipped\n"), "{said}");
+    let client = |last: u8| (format!("10.0.0.10{}", last - 1), format!("1/02:00:00:00:00:0{last}"));
+    assert_eq!(clients(&world), [client(1), client(2), client(3)]);
+    let said = world.cli(&["leases", "import", "--format", "isc", &path]);
+    assert!(said.ends_with("0 taken, 3 here already, 0 skipped\n"), "{said}");
+    let said = world.cli(&["leases", "history", "02:00:00:00:00:02"]);
+    assert!(said.contains("10.0.0.101") && said.contains("2026-11-20T12:51:14Z"), "{said}");
+}
+
+#[test]
+fn leases_of_kea_are_imported_and_those_it_deleted_are_not() {
+    let world = world();
+    let path = file("kea-leases4.csv").display().to_string();
+    let said = world.cli(&["leases", "import", "--format", "kea", &path]);
+    assert!(said.ends_with("2 taken, 0 here already, 0 skipped\n"), "{said}");
+    let wrong = world.try_cli(&["leases", "import", "--format", "isc", &path]);
+    assert!(wrong.status.success(), "a file without leases is no fault");
+    let isc = file("dhcpd.leases").display().to_string();
+    let wrong = world.try_cli(&["leases", "import", "--format", "kea", &isc]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stdout).contains("must name the columns"));
+}
+
+#[test]
+fn an_operator_ends_a_lease_and_finds_who_had_it() {
+    let world = world();
+    let text = "lease 10.0.0.105 { starts epoch 1700000000; ends never; binding state active; \
+                hardware ethernet 52:54:00:aa:00:01; }";
+    let api = world.api();
+    let id = api.post("/machines", json!({"name": "web1", "macs": ["52:54:00:aa:00:01"]})).expect(201)["id"]
+        .take();
+    let files = json!([{"name": "x", "text": text}]);
+    let report = api.post("/leases/import", json!({"format": "isc", "files": files})).expect(200);
+    assert_eq!((&report["taken"], &report["lines"][0]["outcome"]), (&json!(1), &json!("taken")));
+    let listed = world.cli(&["leases", "list", "--filter", "machine=web1", "--filter", "state=bound"]);
+    assert!(listed.contains("10.0.0.105") && listed.contains("web1"), "{listed}");
+    let machine = || api.get(&format!("/machines/{}", id.as_str().expect("an id"))).expect(200);
+    assert_eq!(machine()["status"]["address"], "10.0.0.105");
+    assert_eq!(world.cli(&["leases", "release", "10.0.0.105"]), "lease 10.0.0.105 released\n");
+    assert_eq!(machine()["status"].get("address"), None);
+    let again = api.post("/leases/10.0.0.105/actions/expire", json!({}));
+    assert!(again.expect(409)["detail"].as_str().expect("a reason").contains("ended already"));
+    assert_eq!(world.cli(&["leases", "delete", "10.0.0.105"]), "lease 10.0.0.105 deleted\n");
+    let history = api.get("/leases/10.0.0.105/history").expect(200);
+    let tenure = &history["items"][0];
+    let told =
+        ["from", "machine", "ended", "ended_by"].map(|field| tenure[field].as_str().unwrap_or_default());
+    assert_eq!(told, ["2023-11-14T22:13:20Z", "web1", "released", "token:admin"], "{history:#}");
+    api.get("/leases/web1/history").expect(400);
+    let answer = api.post("/leases/import", json!({"format": "isc", "files": []})).expect(422);
+    assert_eq!(answer["problems"][0]["pointer"], "/files");
+}
