@@ -102,6 +102,7 @@ fn tenures(events: &[Event]) -> Vec<Tenure> {
     let mut all: Vec<Tenure> = Vec::new();
     for event in events {
         let Some(said) = said(event) else { continue };
+        let is_known = all.iter().any(|held| held.is_before(&said));
         let same = |held: &&mut Tenure| held.address == said.address && held.until.is_none();
         let open = all.iter_mut().rev().find(same);
         match (ending(event), open) {
@@ -119,7 +120,7 @@ fn tenures(events: &[Event]) -> Vec<Tenure> {
             }
             (Some(_), Some(_)) => {}
             // The record of a lease that was over: it was deleted, or declined by another.
-            (Some(_), None) if all.iter().any(|held| held.is_before(&said)) => {}
+            (Some(_), None) if is_known => {}
             (Some(how), None) => {
                 let mut tenure = Tenure { from: moment(event, "bound_at"), ..said };
                 close(&mut tenure, event, how);
