@@ -1,8 +1,8 @@
 //! Loaders that are asked for again and again: firmware that gets a loader, runs it, and comes back for the
 //! same one would do so for ever.
 //!
-//! Remembers what each client asked for; `decide` looks at it with [`goes_round`]. A script that is fetched is
-//! progress, and ends the count.
+//! Remembers what each client asked for; `decide` looks at it with [`goes_round`]. A script that is fetched
+//! is progress, and ends the count.
 
 use std::collections::HashMap;
 

@@ -258,8 +258,8 @@ impl Service {
     }
 }
 
-/// What goes out as a frame: on virtual links the kernel leaves the checksum of its own broadcasts undone, and
-/// clients that read frames drop them.
+/// What goes out as a frame: on virtual links the kernel leaves the checksum of its own broadcasts undone,
+/// and clients that read frames drop them.
 fn framed(destination: &Destination) -> Option<(Mac, SocketAddrV4)> {
     match destination {
         Destination::Unicast(_) => None,

@@ -32,7 +32,8 @@ const FROM_IPXE: &[Step] = &[
     ("boot.file_served", &["label=artifact:debian-12-amd64/linux", "complete=true"]),
 ];
 
-/// UEFI firmware is told to ask the boot server's port, and reads a loader from an address that we never gave.
+/// UEFI firmware is told to ask the boot server's port, and reads a loader from an address that we never
+/// gave.
 const UEFI: &[Step] = &[
     ("dhcp.offered", &["stage=firmware", "arch=7", "address=null", "boot_file=snponly.efi"]),
     ("machine.address_changed", &["address=10.77.0.50"]),
