@@ -90,6 +90,7 @@ impl App {
         again.subnet_mode = gathered.subnet_mode;
         again.client_arch = gathered.client_arch;
         again.loaders.clone_from(&gathered.loaders);
+        again.asks.clone_from(&gathered.asks);
         again
     }
 
@@ -100,6 +101,7 @@ impl App {
         gathered: Gathered,
         asked: &Asked,
     ) -> Result<(Gathered, Decision), Error> {
+        self.came_to_script(gathered.machine.as_deref(), fetch.hint.mac);
         let server = match fetch.local {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::boot::chainload::Ask;
 use crate::boot::decide::{Asked, Decision, Facts, decide};
 use crate::model::settings::UnknownMachine;
 use crate::model::{
@@ -28,6 +29,8 @@ pub(super) struct Gathered {
     pub subnet_mode: Option<SubnetMode>,
     pub client_arch: Option<Arch>,
     pub loaders: Option<Arc<BTreeSet<String>>>,
+    /// The loaders it asked for before.
+    pub asks: Vec<Ask>,
     bootenv_name: Option<String>,
     unusable: Option<String>,
     unknown_machine: UnknownMachine,
@@ -69,6 +72,7 @@ impl Gathered {
             subnet_mode: self.subnet_mode,
             client_arch: self.client_arch,
             loaders: self.loaders.as_deref(),
+            asks: &self.asks,
         };
         decide(asked, &facts, now)
     }

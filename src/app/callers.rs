@@ -1,7 +1,6 @@
 //! Who asks: the machine behind an address, a name in a URL, or a capability.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -14,11 +13,11 @@ use crate::boot::namespace::Hint;
 use crate::model::{Lease, LeaseState, Machine, Stored, World};
 
 impl App {
-    /// Who asks: by the lease of the address it asks from, else by what the URL says.
+    /// Who asks: by the address it asks from, else by what the URL says.
     pub(super) fn who(&self, fetch: &Fetch, hint: &Hint) -> Result<Gathered, Refused> {
         let world = self.world();
         let now = self.now();
-        let by_address = machine_at(&world, fetch.peer, now);
+        let by_address = self.machine_at(&world, fetch.peer);
         let by_name = hint.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
         let machine = match (&by_address, by_name) {
             (Some(here), Some(named)) if here.key != named.key => {
@@ -60,22 +59,12 @@ pub(super) fn about(machine: Option<&Stored<Machine>>) -> About {
     About { machine: machine.map(|machine| machine.key.clone()), attempt: attempt.map(|attempt| attempt.id) }
 }
 
-/// The machine that holds a lease on an address, or whose recorded address it is.
-pub(super) fn machine_at(world: &World, address: IpAddr, now: Timestamp) -> Option<Arc<Stored<Machine>>> {
-    let address = address.to_string();
-    let Some(lease) = world.leases.get(&address) else {
-        return world.machines.find("address", &address).cloned();
-    };
-    let mac = lease.spec.mac.filter(|_| is_active(&lease.spec, now))?;
-    world.machines.find("mac", &mac.to_string()).cloned()
-}
-
 /// Whether a machine holds a lease of ours on another address than this one.
 fn has_other_address(world: &World, (machine, peer): (&Stored<Machine>, IpAddr), now: Timestamp) -> bool {
     let Some(held) = machine.status.address.filter(|held| IpAddr::V4(*held) != peer) else { return false };
     world.leases.get(&held.to_string()).is_some_and(|lease| is_active(&lease.spec, now))
 }
 
-fn is_active(lease: &Lease, now: Timestamp) -> bool {
+pub(super) fn is_active(lease: &Lease, now: Timestamp) -> bool {
     lease.state == LeaseState::Bound && lease.expires_at > now
 }

@@ -8,7 +8,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::boot::Gathered;
-use super::callers::machine_at;
 use super::{App, Error};
 use crate::boot::client::Client;
 use crate::boot::decide::{Asked, Decision, arch_of};
@@ -84,7 +83,7 @@ impl App {
         let machine = match who {
             Who::Machine(reference) => Some(self.find::<Machine>(reference)?),
             Who::Mac(mac) => self.world().machines.find("mac", &mac.to_string()).cloned(),
-            Who::Address(address) => machine_at(&self.world(), *address, self.now()),
+            Who::Address(address) => self.machine_at(&self.world(), *address),
         };
         let world = self.world();
         let place = Place::of(&world, who, machine.as_deref());
@@ -94,6 +93,8 @@ impl App {
         let client = classes.apply(Client::read(&packet));
         let mut gathered = Gathered::of(&world, machine.as_ref());
         gathered.loaders = Some(Arc::clone(&self.loaders.names));
+        gathered.subnet_mode = place.subnet.map(|subnet| subnet.mode);
+        gathered.asks = self.asks_of(machine.as_deref(), place.mac);
         gathered.client_arch = asks.arch.and_then(|_| arch_of(&client));
         let asked = match asks.question {
             Question::Script => Asked::Script,

@@ -16,7 +16,7 @@ use crate::boot::client::{Client, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, arch_of};
 use crate::boot::{BootData, Verdict, capability};
 use crate::dhcp::{self, Change, ClientKey, EventKind, Facts, Link, Outcome, Query, Reply};
-use crate::model::{BootProgress, Lease, Machine, NewEvent, Noun, Object, Stored, World};
+use crate::model::{BootProgress, Lease, NewEvent, Noun, Object, Stored, World};
 use crate::proto::dhcp4::{MessageType, codes};
 use crate::store::Deed;
 
@@ -28,6 +28,7 @@ impl App {
     pub async fn answer_dhcp(&self, query: &Query<'_>) -> Option<Reply> {
         let client = self.client_of(query);
         let gathered = self.dhcp_client(query, &client);
+        self.hear(query, &gathered).await;
         let (gathered, decision) = match self.dhcp_boot(query, &client, gathered).await {
             Ok(decided) => decided,
             Err(error) => {
@@ -35,6 +36,7 @@ impl App {
                 return None;
             }
         };
+        self.asked(query, &gathered, &decision);
         let boot = self.boot_data(query, &gathered, &decision);
         for _ in 0..DECISIONS_MAX {
             let now = self.now();
@@ -77,6 +79,7 @@ impl App {
         gathered.subnet_mode = Link::select(query, &world).ok().map(|link| link.selected.mode);
         gathered.client_arch = arch_of(client);
         gathered.loaders = Some(Arc::clone(&self.loaders.names));
+        gathered.asks = self.asks_before(query);
         gathered
     }
 
@@ -176,7 +179,9 @@ impl App {
         match &outcome.change {
             Change::Claim(lease) => {
                 self.write_lease(lease, event, seen.now).await?;
-                self.follow_lease(seen, lease).await;
+                if let Some(machine) = &seen.gathered.machine {
+                    self.follow_address(Some(machine), lease.address, seen.now).await;
+                }
                 let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(hold) = holds.at(lease.address, seen.now).cloned() {
                     holds.release(&hold.network, &hold.client);
@@ -208,29 +213,6 @@ impl App {
         let deed = lease_deed(&self.world(), lease, now).event(event);
         self.commit(deed).await?;
         Ok(())
-    }
-
-    /// The machine's address follows its lease. The lease stands whatever comes of this.
-    async fn follow_lease(&self, seen: &Seen<'_>, lease: &Lease) {
-        let Some(machine) = &seen.gathered.machine else { return };
-        if machine.status.address == Some(lease.address) {
-            return;
-        }
-        let ctx = Ctx::machine(machine, seen.now);
-        let holder = self.world().machines.find("address", &lease.address.to_string()).cloned();
-        let mut moves = Vec::new();
-        moves.extend(holder.map(|holder| (holder.key.clone(), None)));
-        moves.push((machine.key.clone(), Some(lease.address)));
-        for (key, address) in moves {
-            let changed = self.change::<Machine>(&key, ctx.now, |next| {
-                next.status.address = address;
-                next.status.last_seen = Some(ctx.now);
-                Ok(vec![ctx.event(next, "address_changed", json!({ "address": address }))])
-            });
-            if let Err(error) = changed.await {
-                tracing::warn!(machine = key, %error, "its address was not recorded");
-            }
-        }
     }
 }
 

@@ -11,6 +11,7 @@ mod attempts;
 pub mod auth;
 mod boot;
 mod callers;
+mod chainloads;
 mod ctx;
 pub mod deadlines;
 mod dhcp_sights;
@@ -31,6 +32,7 @@ mod leases;
 pub mod list;
 pub mod loaders;
 pub mod moves;
+mod neighbours;
 pub mod notes;
 pub mod objects;
 mod option_values;
@@ -66,7 +68,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::app::secrets::Secrets;
-use crate::dhcp::{Holds, Sights};
+use crate::boot::chainload::Asks;
+use crate::dhcp::{Holds, Neighbours, Sights};
 use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
 use crate::render::{Engine, Pool};
 use crate::store::{self, Deed, SharedStore};
@@ -130,6 +133,10 @@ pub struct App {
     /// What was seen of the networks that are served.
     sights: Mutex<Sights>,
     dhcp_service: OnceLock<dhcp_status::ServiceStatus>,
+    /// Loaders that clients asked for lately.
+    asks: Mutex<Asks>,
+    /// Who has which address, where another server gives it.
+    neighbours: Mutex<Neighbours>,
     notes: mpsc::Sender<NewEvent>,
     pub counters: Counters,
 }
@@ -162,6 +169,8 @@ impl App {
             probing: probes::Probing::default(),
             sights: Mutex::default(),
             dhcp_service: OnceLock::new(),
+            asks: Mutex::default(),
+            neighbours: Mutex::default(),
             notes: sender,
             counters: Counters::default(),
         };

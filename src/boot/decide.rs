@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::boot::chainload::{Ask, ROUNDS_MAX, ROUNDS_WITHIN, goes_round};
 use crate::boot::client::{Client, Stage};
 use crate::boot::loader::{NextStage, NoLoader, Transport, client_arch, next_stage};
 use crate::model::settings::UnknownMachine;
@@ -63,6 +64,8 @@ pub struct Facts<'a> {
     pub client_arch: Option<Arch>,
     /// Names of the loaders that can be served.
     pub loaders: Option<&'a BTreeSet<String>>,
+    /// The loaders that the client asked for before.
+    pub asks: &'a [Ask],
 }
 
 /// What the machine may boot.
@@ -172,7 +175,7 @@ pub fn decide(asked: &Asked, facts: &Facts<'_>, now: Timestamp) -> Decision {
     let mut trace = Trace::default();
     let verdict = trace.verdict(asked, facts, now);
     let answer = match asked {
-        Asked::BootData(client) => trace.boot_data(client, &verdict, facts),
+        Asked::BootData(client) => trace.boot_data(client, (&verdict, facts), now),
         other => file_answer(other, &verdict, facts),
     };
     Decision { verdict, answer, trace: trace.rules }
@@ -312,18 +315,26 @@ impl Trace {
 
 impl Trace {
     /// What the verdict means in a DHCP answer.
-    fn boot_data(&mut self, client: &Client, verdict: &Verdict, facts: &Facts<'_>) -> Answer {
+    fn boot_data(
+        &mut self,
+        client: &Client,
+        (verdict, facts): (&Verdict, &Facts<'_>),
+        now: Timestamp,
+    ) -> Answer {
+        let is_proxy = facts.subnet_mode == Some(SubnetMode::Proxy);
         match (client.stage, verdict) {
             (Stage::Other, _) | (_, Verdict::Ignore { .. }) => Answer::NoBootData,
             // Firmware that is left alone falls through to its disk at once. An unknown machine's iPXE gets
-            // a script that does the same, so that its console says so.
-            (Stage::Ipxe(_), Verdict::LocalDisk { .. }) if facts.machine.is_none() => Answer::ScriptUrl,
+            // a script that does the same, so that its console says so; not in somebody else's network.
+            (Stage::Ipxe(_), Verdict::LocalDisk { .. }) if facts.machine.is_none() && !is_proxy => {
+                Answer::ScriptUrl
+            }
             (_, Verdict::LocalDisk { .. }) => Answer::NoBootData,
-            _ => self.first_file(client, facts),
+            _ => self.first_file(client, facts, now),
         }
     }
 
-    fn first_file(&mut self, client: &Client, facts: &Facts<'_>) -> Answer {
+    fn first_file(&mut self, client: &Client, facts: &Facts<'_>, now: Timestamp) -> Answer {
         let answer = match next_stage(client) {
             Ok(NextStage::Script) => return Answer::ScriptUrl,
             Ok(NextStage::Server { menu }) => {
@@ -356,7 +367,23 @@ impl Trace {
             return Answer::NoBootData;
         }
         self.passed("loader", answer.to_string());
-        answer
+        self.unless_round(answer, facts, now)
+    }
+
+    /// A loader that is fetched and leads back to where it was fetched would be fetched for ever.
+    fn unless_round(&mut self, answer: Answer, facts: &Facts<'_>, now: Timestamp) -> Answer {
+        let (Answer::Loader { name } | Answer::LoaderUrl { name, .. }) = &answer else { return answer };
+        if !goes_round(facts.asks, name, now) {
+            return answer;
+        }
+        let minutes = ROUNDS_WITHIN.as_mins();
+        let detail = format!(
+            "it got the loader {name} {ROUNDS_MAX} times in {minutes} minutes and never came to its script: it \
+             gets nothing for a while. The firmware does not run this loader, or the loader finds no \
+             network. Name another in the bootenv's `loader`, or put a newer one into the folder `loaders`"
+        );
+        self.rules.push(Rule { rule: "chainload", matched: true, detail });
+        Answer::NoBootData
     }
 
     fn no_loader(&mut self, why: NoLoader) -> Answer {

@@ -7,6 +7,7 @@
 
 pub mod attempt;
 pub mod capability;
+pub mod chainload;
 pub mod client;
 pub mod data;
 pub mod decide;

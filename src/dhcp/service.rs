@@ -32,6 +32,7 @@ use crate::dhcp::service::interfaces::Port;
 use crate::dhcp::service::socket::{Arrival, Departure, Sharing};
 use crate::dhcp::{BOOT_SERVER_PORT, Destination, Interface, Query, Reply};
 use crate::listen::{Protocol, explain_bind, port_owner};
+use crate::model::Mac;
 use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, Packet, parse};
 
 /// Packets that are being answered at one time. More are dropped: clients ask again.
@@ -257,6 +258,16 @@ impl Service {
     }
 }
 
+/// What goes out as a frame: on virtual links the kernel leaves the checksum of its own broadcasts undone,
+/// and clients that read frames drop them.
+fn framed(destination: &Destination) -> Option<(Mac, SocketAddrV4)> {
+    match destination {
+        Destination::Unicast(_) => None,
+        Destination::Frame { mac, to } => Some((*mac, *to)),
+        Destination::Broadcast => Some((Mac([0xff; 6]), destination.socket_address())),
+    }
+}
+
 /// The socket that PXE clients ask for boot data when they have an address. Without it the rest is served.
 fn listen_as_boot_server() -> Option<UdpSocket> {
     socket::listen(BOOT_SERVER_PORT, Sharing::Alone)
@@ -325,13 +336,11 @@ impl Outlet {
 
     async fn try_send(&self, reply: &Reply, addressed: u16) -> io::Result<()> {
         let port = self.port(reply.interface).ok_or_else(|| io::Error::other("its interface is gone"))?;
-        if let Destination::Frame { mac, to } = reply.destination {
-            let ends = port.mac().map(|from_mac| FrameEnds {
-                from_mac,
-                to_mac: mac,
-                from: SocketAddrV4::new(reply.source, self.source_port()),
-                to,
-            });
+        let boot_server = self.boot_server.as_ref().filter(|_| addressed == BOOT_SERVER_PORT);
+        let socket = boot_server.unwrap_or(&self.udp);
+        if let Some((mac, to)) = framed(&reply.destination) {
+            let from = SocketAddrV4::new(reply.source, socket.local_addr()?.port());
+            let ends = port.mac().map(|from_mac| FrameEnds { from_mac, to_mac: mac, from, to });
             match self.send_frame(&port, ends, &reply.bytes) {
                 Ok(()) => return Ok(()),
                 Err(error) if !self.told_of_fallback.swap(true, Relaxed) => {
@@ -347,8 +356,6 @@ impl Outlet {
         // What is behind a router is left to routing; a forced interface would look for it on the link.
         let direct = to.ip().is_broadcast() || port.facts.is_on_link(*to.ip());
         let interface = if direct { reply.interface } else { 0 };
-        let boot_server = self.boot_server.as_ref().filter(|_| addressed == BOOT_SERVER_PORT);
-        let socket = boot_server.unwrap_or(&self.udp);
         socket::send(socket, Departure { source: reply.source, interface }, to, &reply.bytes).await
     }
 
@@ -358,10 +365,6 @@ impl Outlet {
         let frames = self.frames.as_ref().ok_or_else(unable)?;
         let frame = encode_frame(&ends, payload).ok_or_else(unable)?;
         socket::send_frame(frames, link, &frame)
-    }
-
-    fn source_port(&self) -> u16 {
-        self.udp.local_addr().map_or(67, |address| address.port())
     }
 }
 

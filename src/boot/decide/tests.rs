@@ -297,3 +297,31 @@ fn the_trace_ends_with_what_settled_it() {
         ]
     );
 }
+
+#[test]
+fn vector_56_a_loader_that_leads_nowhere_is_not_given_for_ever_and_explain_says_so() {
+    let (machine, bootenv) = (armed(), install());
+    let ask = |xid| Ask { xid, loader: "ipxe.efi".into(), at: NOW, served: true };
+    let incomplete = client(Stage::Ipxe(Features::default()));
+    for (asks, stops) in [(0, false), (2, false), (3, true)] {
+        let asks: Vec<Ask> = (0..asks).map(ask).collect();
+        let decision = decide(&incomplete, &Facts { asks: &asks, ..facts(&machine, &bootenv) }, NOW);
+        assert_eq!(decision.answer == Answer::NoBootData, stops, "{decision:#?}");
+        let rule = decision.trace.iter().find(|rule| rule.rule == "chainload");
+        assert_eq!(rule.is_some_and(|rule| rule.detail.contains("ipxe.efi")), stops);
+        // Others, and the script, are none of it.
+        let facts = Facts { asks: &asks, ..facts(&machine, &bootenv) };
+        assert_eq!(decide(&ipxe(), &facts, NOW).answer, Answer::ScriptUrl);
+        let firmware = decide(&client(Stage::Firmware), &facts, NOW).answer;
+        assert_eq!(firmware, Answer::Loader { name: "snponly.efi".into() });
+    }
+}
+
+#[test]
+fn in_a_proxy_subnet_an_unknown_machine_hears_nothing_of_us() {
+    let proxy = Facts { subnet_mode: Some(SubnetMode::Proxy), ..Facts::default() };
+    for asked in [client(Stage::Firmware), client(Stage::HttpFirmware), ipxe()] {
+        assert_eq!(decide(&asked, &proxy, NOW).answer, Answer::NoBootData);
+    }
+    assert_eq!(decide(&ipxe(), &Facts::default(), NOW).answer, Answer::ScriptUrl);
+}

@@ -76,6 +76,11 @@ impl Host {
         Host { namespace, jobs: Some(jobs), thread: Some(thread) }
     }
 
+    /// Where the kernel has this host's namespace.
+    pub fn namespace(&self) -> &std::path::Path {
+        &self.namespace
+    }
+
     /// Runs `work` on this host and returns what it made. Processes it starts are on this host too.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (send, receive) = channel();

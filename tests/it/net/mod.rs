@@ -3,7 +3,8 @@
 
 mod dhcp;
 mod lan;
+mod packets;
 mod tftp;
 
 pub use dhcp::subnet;
-pub use lan::{BRIDGE, CIDR, Lan, SERVER_ADDRESS, on_a_lan};
+pub use lan::{BRIDGE, CIDR, Host, Lan, SERVER_ADDRESS, ip, on_a_lan};

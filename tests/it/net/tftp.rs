@@ -10,7 +10,7 @@ use crate::world::World;
 const LOADER: &str = "/usr/lib/ipxe/undionly.kpxe";
 
 /// Fetches `path` and returns the bytes, or what the client said.
-fn fetch(path: &str, to: &Path) -> Result<Vec<u8>, String> {
+pub fn fetch(path: &str, to: &Path) -> Result<Vec<u8>, String> {
     let (to, path) = (to.to_owned(), path.to_owned());
     let words = ["-m", "binary", SERVER_ADDRESS, "-c", "get", &path];
     let output = Command::new("tftp").args(words).arg(&to).output().expect("tftp (package tftp-hpa)");

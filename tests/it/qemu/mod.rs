@@ -1,6 +1,7 @@
 //! Real firmware under QEMU's own processor emulation, on a tap in a namespace. They need root and the
 //! packages that `make deps` installs. Start reading at [`machine::Vm`].
 
+mod beside;
 mod disk;
 mod machine;
 mod rehearsal;

@@ -1,0 +1,95 @@
+//! Machines in networks that have their addresses from another server: whose address is which, as heard from
+//! their own REQUESTs.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::boot::Gathered;
+use super::callers::is_active;
+use super::{App, Ctx};
+use crate::dhcp::{self, Query};
+use crate::model::{Mac, Machine, Stored, SubnetMode, World};
+
+impl App {
+    /// Takes note of the address that another server gives to the client, if this packet tells. A machine's
+    /// is its own from now on; whoever had it before has it no more.
+    pub(super) async fn hear(&self, query: &Query<'_>, gathered: &Gathered) {
+        let Some((address, mac)) = dhcp::address_elsewhere(query, &self.world()) else { return };
+        let now = self.now();
+        if is_leased(&self.world(), address, now) {
+            return;
+        }
+        {
+            let mut neighbours = self.neighbours.lock().unwrap_or_else(PoisonError::into_inner);
+            match &gathered.machine {
+                Some(_) => neighbours.hear((address, mac), now),
+                None => neighbours.forget(address),
+            }
+        }
+        self.follow_address(gathered.machine.as_deref(), address, now).await;
+    }
+
+    /// The machine of ours that was heard to take an address from another server.
+    fn neighbour(&self, address: Ipv4Addr) -> Option<Mac> {
+        self.neighbours.lock().unwrap_or_else(PoisonError::into_inner).at(address, self.now())
+    }
+
+    /// The machine that holds a lease on an address, that was heard to take it from another server, or whose
+    /// recorded address it is.
+    pub(super) fn machine_at(&self, world: &World, address: IpAddr) -> Option<Arc<Stored<Machine>>> {
+        let text = address.to_string();
+        if let Some(lease) = world.leases.get(&text) {
+            let mac = lease.spec.mac.filter(|_| is_active(&lease.spec, self.now()))?;
+            return world.machines.find("mac", &mac.to_string()).cloned();
+        }
+        let IpAddr::V4(address) = address else { return None };
+        match self.neighbour(address) {
+            Some(mac) => world.machines.find("mac", &mac.to_string()).cloned(),
+            // Another server may have given it to somebody else since it was recorded.
+            None if is_anothers(world, address) => None,
+            None => world.machines.find("address", &text).cloned(),
+        }
+    }
+
+    /// A machine's address follows what it was given, and is nobody else's from then on. What it was given
+    /// stands, whatever comes of this.
+    pub(super) async fn follow_address(
+        &self,
+        machine: Option<&Stored<Machine>>,
+        address: Ipv4Addr,
+        now: Timestamp,
+    ) {
+        if machine.is_some_and(|machine| machine.status.address == Some(address)) {
+            return;
+        }
+        let ctx = machine.map_or_else(|| Ctx::server(now), |machine| Ctx::machine(machine, now));
+        let holder = self.world().machines.find("address", &address.to_string()).cloned();
+        let mut moves = Vec::new();
+        moves.extend(holder.map(|holder| (holder.key.clone(), None)));
+        moves.extend(machine.map(|machine| (machine.key.clone(), Some(address))));
+        for (key, address) in moves {
+            let changed = self.change::<Machine>(&key, now, |next| {
+                next.status.address = address;
+                if address.is_some() {
+                    next.status.last_seen = Some(now);
+                }
+                Ok(vec![ctx.event(next, "address_changed", json!({ "address": address }))])
+            });
+            if let Err(error) = changed.await {
+                tracing::warn!(machine = key, %error, "its address was not recorded");
+            }
+        }
+    }
+}
+
+fn is_leased(world: &World, address: Ipv4Addr, now: Timestamp) -> bool {
+    world.leases.get(&address.to_string()).is_some_and(|lease| is_active(&lease.spec, now))
+}
+
+fn is_anothers(world: &World, address: Ipv4Addr) -> bool {
+    let subnets = world.subnets.iter().map(|row| &row.spec);
+    subnets.filter(|subnet| subnet.mode == SubnetMode::Proxy).any(|subnet| subnet.cidr.contains(address))
+}
