@@ -22,6 +22,9 @@ use crate::app::history::EventQuery;
 pub struct Health {
     /// `ok`.
     pub status: String,
+    /// What an operator has to look at although the server works: another DHCP server, for one.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 pub fn operations() -> Vec<Operation> {
@@ -52,7 +55,7 @@ pub fn operations() -> Vec<Operation> {
 const METRICS_TEXT: &str = "text/plain";
 
 async fn health() -> Response {
-    body::json(StatusCode::OK, &json!({"status": "ok"}))
+    body::json(StatusCode::OK, &json!({"status": "ok", "warnings": []}))
 }
 
 async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
@@ -62,7 +65,7 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
     }
     let query = EventQuery { limit: 1, ..EventQuery::default() };
     state.app.events(query).await.map_err(|error| refused(error.to_string()))?;
-    Ok(body::json(StatusCode::OK, &json!({"status": "ok"})))
+    Ok(body::json(StatusCode::OK, &json!({"status": "ok", "warnings": state.app.dhcp_warnings()})))
 }
 
 async fn metrics(State(state): State<ApiState>) -> Response {

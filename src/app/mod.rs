@@ -14,7 +14,7 @@ mod callers;
 mod ctx;
 pub mod deadlines;
 mod dhcp_sights;
-pub mod dhcp_status;
+mod dhcp_status;
 mod documents;
 mod error;
 pub mod explain;
@@ -126,7 +126,7 @@ pub struct App {
     probing: probes::Probing,
     /// What was seen of the networks that are served.
     sights: Mutex<Sights>,
-    dhcp_service: OnceLock<dhcp_status::ServiceStatus>,
+    dhcp_service: OnceLock<crate::model::ServiceStatus>,
     notes: mpsc::Sender<NewEvent>,
     pub counters: Counters,
 }

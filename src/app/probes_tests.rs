@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::Notify;
 
+use crate::app::App;
 use crate::app::testing::{app, put};
-use crate::app::{App, dhcp_status::DhcpStatus};
 use crate::dhcp::{
     HowToProbe, Interface, InterfaceAddress, ProbeTarget, Probed, Prober, Query, Reply, example_query,
 };
-use crate::model::{LeaseState, Mac, Object, Stored, Subnet};
+use crate::model::{DhcpStatus, LeaseState, Mac, Object, Stored, Subnet};
 use crate::proto::dhcp4::{Packet, from_text};
 use crate::store::EventQuery;
 
