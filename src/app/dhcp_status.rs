@@ -1,6 +1,7 @@
 //! How DHCP stands: the interfaces, what a machine there would be told, the pools, and who else was seen.
 //! Start reading at [`App::dhcp_status`].
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError};
 
@@ -41,16 +42,17 @@ impl App {
         status
     }
 
-    /// What an operator has to look at, for the page that says whether the server can do its work.
+    /// The interfaces that another DHCP server answers on, for a page that anybody may read: no addresses.
     pub fn dhcp_warnings(&self) -> Vec<String> {
         let now = self.now();
         let sights = self.sights().clone();
         let world = self.world();
-        sights
-            .rivals()
-            .filter(|seen| seen.is_present(now))
-            .filter_map(|seen| told(&rival(seen, &world)))
-            .collect()
+        let rivals = sights.rivals().filter(|seen| seen.is_present(now));
+        let unexpected = rivals.filter(|seen| !is_proxy(&world, seen.subnet.as_deref()));
+        let interfaces: BTreeSet<&str> = unexpected.map(|seen| seen.heard.interface.as_str()).collect();
+        let told =
+            |name| format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}");
+        interfaces.into_iter().map(told).collect()
     }
 
     fn interface_status(&self, interface: &Arc<Interface>) -> InterfaceStatus {

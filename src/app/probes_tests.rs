@@ -223,5 +223,7 @@ async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_anothe
     let status = app.dhcp_status();
     assert!(status.servers[0].expected && status.warnings.is_empty(), "{status:?}");
     change(crate::model::SubnetMode::Managed).await;
-    assert!(app.dhcp_warnings()[0].contains("02:00:00:00:00:63"), "{:?}", app.dhcp_warnings());
+    let status = app.dhcp_status();
+    assert!(status.warnings[0].contains("02:00:00:00:00:63"), "{:?}", status.warnings);
+    assert!(app.dhcp_warnings()[0].contains("eth1") && !app.dhcp_warnings()[0].contains("10.0.0"));
 }

@@ -3,6 +3,8 @@
 
 mod dhcp;
 mod lan;
+mod others;
+mod probes;
 mod tftp;
 
 pub use dhcp::subnet;
