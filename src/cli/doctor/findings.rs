@@ -235,6 +235,7 @@ fn served_findings(status: &DhcpStatus, served: &InterfaceStatus) -> Vec<Finding
     let example = &served.example;
     let level = match example.event.as_str() {
         "dhcp.offered" => Level::Ok,
+        "dhcp.ignored" if subnet.mode == SubnetMode::Proxy => Level::Ok,
         "dhcp.ignored" => Level::Warn,
         _ => Level::Fail,
     };
