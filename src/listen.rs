@@ -1,5 +1,6 @@
 //! Who holds a port we want, so that the error can name it. Reads `/proc`; best effort.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -31,21 +32,52 @@ impl Protocol {
     }
 }
 
+/// A process that listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// What it is called: `dnsmasq`.
+    pub name: String,
+    pub pid: u32,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {})", self.name, self.pid)
+    }
+}
+
 /// The process that listens on a port: `dnsmasq (pid 812)`. `None` when no one does, or when we
 /// may not see who.
 pub fn port_owner(protocol: Protocol, port: u16) -> Option<String> {
+    owners(protocol, port).next().map(|owner| owner.to_string())
+}
+
+/// All processes that listen on a port, as far as we may see them.
+pub fn port_owners(protocol: Protocol, port: u16) -> Vec<Owner> {
+    owners(protocol, port).collect()
+}
+
+/// Whether a port is bound, be it by a process that we may not see.
+pub fn is_port_bound(protocol: Protocol, port: u16) -> bool {
+    !inodes(protocol, port).is_empty()
+}
+
+fn owners(protocol: Protocol, port: u16) -> impl Iterator<Item = Owner> {
+    let targets: Vec<String> =
+        inodes(protocol, port).iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let processes = fs::read_dir("/proc").ok().filter(|_| !targets.is_empty());
+    processes.into_iter().flatten().flatten().take(PROCESSES_MAX).filter_map(move |entry| {
+        let pid = entry.file_name().to_string_lossy().parse::<u32>().ok()?;
+        holds_any(&entry.path(), &targets).then(|| {
+            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            Owner { name: name.trim().to_owned(), pid }
+        })
+    })
+}
+
+fn inodes(protocol: Protocol, port: u16) -> Vec<String> {
     let tables = protocol.tables().map(|path| fs::read_to_string(path).unwrap_or_default());
-    let inodes: Vec<String> =
-        tables.iter().flat_map(|table| listeners(table, protocol, port)).map(str::to_owned).collect();
-    if inodes.is_empty() {
-        return None;
-    }
-    let targets: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
-    let processes = fs::read_dir("/proc").ok()?.flatten().take(PROCESSES_MAX);
-    let mut numbered = processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
-    let owner = numbered.find(|entry| holds_any(&entry.path(), &targets))?;
-    let name = fs::read_to_string(owner.path().join("comm")).unwrap_or_default();
-    Some(format!("{} (pid {})", name.trim(), owner.file_name().to_string_lossy()))
+    tables.iter().flat_map(|table| listeners(table, protocol, port)).map(str::to_owned).collect()
 }
 
 /// Adds the owner of a busy port to the error of binding it.

@@ -29,6 +29,7 @@ use crate::config::{Config, Listen};
 use crate::content;
 use crate::dhcp;
 use crate::listen::{Protocol, explain_bind};
+use crate::model::ServiceStatus;
 use crate::render::Pool;
 use crate::store::{SqliteStore, Store};
 use crate::tftp;
@@ -45,7 +46,35 @@ struct Sockets {
     api: Option<TcpListener>,
     boot_http: Option<TcpListener>,
     tftp: Option<tftp::Service>,
-    dhcp: Option<dhcp::service::Service>,
+    dhcp: Option<Dhcp>,
+}
+
+/// What DHCP is served with.
+struct Dhcp {
+    service: dhcp::service::Service,
+    probes: Arc<dhcp::service::Probes>,
+    lookout: dhcp::service::Lookout,
+}
+
+impl Dhcp {
+    fn bind(config: &Config, desk: &Arc<Desk>) -> io::Result<Dhcp> {
+        let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));
+        let service = dhcp::service::Service::bind(config.dhcp_port, names.clone(), handler)?;
+        let (probes, lookout) = (dhcp::service::Probes::open(), dhcp::service::Lookout::open(names));
+        Ok(Dhcp { service, probes, lookout })
+    }
+
+    fn status(&self, endpoints: &Endpoints) -> io::Result<ServiceStatus> {
+        let probes = self.probes.ability();
+        Ok(ServiceStatus {
+            enabled: true,
+            port: self.service.local_port()?,
+            boot_http_port: endpoints.boot_http_port,
+            hears_servers: self.lookout.can_listen(),
+            probes_arp: probes.arp,
+            probes_icmp: probes.icmp,
+        })
+    }
 }
 
 /// Runs a server until it is told to stop by SIGTERM or SIGINT.
@@ -75,6 +104,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         loaders: Loaders::find(&data.path().join("loaders")),
         pool: Arc::new(Pool::for_this_host().context("render threads")?),
     });
+    if let Some(dhcp) = &sockets.dhcp {
+        app.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn dhcp::Prober>);
+        app.set_dhcp_service(dhcp.status(&endpoints)?);
+    }
     desk.open(Arc::clone(&app));
     fill(&app, &data).await?;
     let ready = ready(&config, &sockets, &endpoints, &data)?;
@@ -133,10 +166,7 @@ fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
     };
     let dhcp = match config.dhcp_interfaces.as_slice() {
         [] => None,
-        names => {
-            let handler = Arc::clone(desk) as Arc<dyn dhcp::service::Handler>;
-            Some(dhcp::service::Service::bind(config.dhcp_port, names.to_vec(), handler).context("dhcp")?)
-        }
+        _ => Some(Dhcp::bind(config, desk).context("dhcp")?),
     };
     Ok(Sockets {
         api: tcp(config.api, "api.listen")?,
@@ -224,7 +254,7 @@ fn ready<'a>(
     endpoints: &Endpoints,
     data: &'a DataDir,
 ) -> anyhow::Result<Ready<'a>> {
-    let dhcp_port = sockets.dhcp.as_ref().map(dhcp::service::Service::local_port).transpose()?;
+    let dhcp_port = sockets.dhcp.as_ref().map(|dhcp| dhcp.service.local_port()).transpose()?;
     let tftp = sockets.tftp.as_ref().map(tftp::Service::local_addr).transpose()?;
     let http = sockets.boot_http.as_ref().map(TcpListener::local_addr).transpose()?;
     Ok(Ready {
@@ -271,15 +301,29 @@ impl Services {
             let shutdown = self.shutdown.clone();
             self.tasks.spawn(async { service.run(shutdown).await.context("TFTP") });
         }
-        if let Some(service) = sockets.dhcp {
-            let shutdown = self.shutdown.clone();
-            self.tasks.spawn(async { service.run(shutdown).await.context("DHCP") });
+        if let Some(dhcp) = sockets.dhcp {
+            self.start_dhcp(app, dhcp);
         }
         self.tasks.spawn(upkeep::artifacts(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::deadlines(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::leases(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::history(Arc::clone(app), Arc::clone(store), self.shutdown.clone()));
         Ok(())
+    }
+
+    fn start_dhcp(&mut self, app: &Arc<App>, Dhcp { service, probes, lookout }: Dhcp) {
+        let shutdown = || self.shutdown.clone();
+        let (served, probed) = (service.run(shutdown()), probes.run(shutdown()));
+        let looked_out = lookout.run(Arc::clone(app) as Arc<dyn dhcp::service::Witness>, shutdown());
+        self.tasks.spawn(async { served.await.context("DHCP") });
+        self.tasks.spawn(async {
+            probed.await;
+            Ok(())
+        });
+        self.tasks.spawn(async {
+            looked_out.await;
+            Ok(())
+        });
     }
 
     /// Until a signal, or until a service ends by itself, which is an error.

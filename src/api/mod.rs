@@ -9,6 +9,7 @@ mod auth;
 pub mod body;
 pub mod boot_http;
 mod boot_sight;
+mod dhcp;
 pub mod error;
 mod events;
 mod jobs;

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::nouns::{NOUNS, NounRow, Verb};
 use super::operation::{Operation, number, text};
 use super::query::Query;
-use super::{ApiState, actions, boot_sight, events, jobs, leases, schema, service, sight, tokens};
+use super::{ApiState, actions, boot_sight, dhcp, events, jobs, leases, schema, service, sight, tokens};
 use crate::app::auth::Need;
 use crate::app::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 use crate::app::objects::Target;
@@ -33,6 +33,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(actions::operations());
     operations.extend(leases::operations());
     operations.extend(boot_sight::operations());
+    operations.extend(dhcp::operations());
     operations.extend(jobs::operations());
     operations.extend(sight::operations());
     operations.extend(events::operations());

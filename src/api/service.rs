@@ -22,6 +22,9 @@ use crate::app::history::EventQuery;
 pub struct Health {
     /// `ok`.
     pub status: String,
+    /// What an operator has to look at although the server works: another DHCP server, for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 pub fn operations() -> Vec<Operation> {
@@ -62,7 +65,8 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
     }
     let query = EventQuery { limit: 1, ..EventQuery::default() };
     state.app.events(query).await.map_err(|error| refused(error.to_string()))?;
-    Ok(body::json(StatusCode::OK, &json!({"status": "ok"})))
+    let health = Health { status: "ok".to_owned(), warnings: state.app.dhcp_warnings() };
+    Ok(body::json(StatusCode::OK, &json!(health)))
 }
 
 async fn metrics(State(state): State<ApiState>) -> Response {

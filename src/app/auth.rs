@@ -22,7 +22,7 @@ const TOKEN_TEXT_MAX: usize = 256;
 /// Name of the administrator's token that the first start makes.
 pub const ADMIN: &str = "admin";
 /// Parts of the API besides the nouns that scopes can be about.
-const AREAS: [&str; 2] = ["events", "metrics"];
+const AREAS: [&str; 3] = ["dhcp", "events", "metrics"];
 
 /// What an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

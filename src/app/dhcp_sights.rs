@@ -9,9 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::App;
-use crate::dhcp::{
-    ClientKey, EventKind, Heard, Interface, Link, Outcome, Query, Sights, UnservedClient, server_identifier,
-};
+use crate::dhcp::{ClientKey, EventKind, Heard, Interface, Link, Outcome, Query, Sights, UnservedClient};
 use crate::model::{NewEvent, SubnetMode, World};
 use crate::proto::dhcp4::MessageType;
 
@@ -55,7 +53,7 @@ impl App {
         let subnet = {
             let world = self.world();
             let Ok(link) = Link::select(query, &world) else { return };
-            if server_identifier(query, &link) == Some(server) || query.local == Some(server) {
+            if query.is_to(&link, server) {
                 return;
             }
             link.selected.name.clone()
@@ -76,6 +74,7 @@ impl App {
         let (server, interface) = (heard.server, &heard.interface);
         tracing::warn!(%server, interface, mac = ?heard.mac, "another DHCP server answers on this network");
         let data = json!({
+            "reason": format!("another DHCP server, {server}, answers on {interface}"),
             "server": heard.server,
             "mac": heard.mac,
             "interface": heard.interface,

@@ -1,133 +1,18 @@
 //! How DHCP stands: the interfaces, what a machine there would be told, the pools, and who else was seen.
 //! Start reading at [`App::dhcp_status`].
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError};
-
-use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::dhcp_sights::{is_proxy, subnet_at};
 use crate::dhcp::{self, Interface, RelaySeen, Rival, Sights, UnservedClient};
-use crate::model::{LeaseState, Mac, Pool, Subnet, SubnetMode, World};
-
-/// DHCP as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct DhcpStatus {
-    /// What an operator has to look at, one sentence each; empty when all is well.
-    pub warnings: Vec<String>,
-    /// Whether DHCP is served at all, and with which abilities.
-    pub service: ServiceStatus,
-    pub interfaces: Vec<InterfaceStatus>,
-    pub subnets: Vec<SubnetStatus>,
-    /// Relays whose packets came.
-    pub relays: Vec<RelayStatus>,
-    /// Other DHCP servers that were heard.
-    pub servers: Vec<RivalStatus>,
-    /// Packets that no subnet fits, by reason; the newest last.
-    pub unserved: Vec<UnservedStatus>,
-    /// All packets that no subnet fits, since the start.
-    pub unserved_packets: u64,
-}
-
-/// The sockets that the DHCP service has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ServiceStatus {
-    pub enabled: bool,
-    /// The UDP port.
-    pub port: u16,
-    /// The port of boot files over HTTP.
-    pub boot_http_port: Option<u16>,
-    /// Whether other servers can be heard.
-    pub hears_servers: bool,
-    /// Whether addresses can be probed by ARP.
-    pub probes_arp: bool,
-    /// Whether addresses can be probed by ICMP echo.
-    pub probes_icmp: bool,
-}
-
-/// An interface that is served.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct InterfaceStatus {
-    pub name: String,
-    /// IPv4 addresses with the length of their prefix.
-    pub addresses: Vec<String>,
-    pub mtu: u32,
-    /// The subnet of clients on this link.
-    pub subnet: Option<String>,
-    /// What a machine that nobody knows would be told if it asked now.
-    pub example: ExampleAnswer,
-}
-
-/// The answer to a DISCOVER that nobody sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ExampleAnswer {
-    /// `dhcp.offered`, `dhcp.no_subnet`, `dhcp.pool_empty`, `dhcp.ignored`.
-    pub event: String,
-    pub reason: String,
-    pub address: Option<Ipv4Addr>,
-}
-
-/// A subnet and how full it is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SubnetStatus {
-    pub name: String,
-    pub cidr: String,
-    pub mode: SubnetMode,
-    pub enabled: bool,
-    /// Addresses in its pools that may be given out.
-    pub pool_addresses: u64,
-    /// Of these: leased now.
-    pub leased: u64,
-    /// Of these: found in use by somebody else.
-    pub quarantined: u64,
-    pub free: u64,
-}
-
-/// A relay whose packets came.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RelayStatus {
-    pub address: Ipv4Addr,
-    pub interface: String,
-    /// The subnet that fits; none is a fault.
-    pub subnet: Option<String>,
-    pub packets: u64,
-    pub last_seen: Timestamp,
-}
-
-/// Another DHCP server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RivalStatus {
-    /// What it calls itself.
-    pub address: Ipv4Addr,
-    /// Where its packets come from; unknown when only clients named it.
-    pub mac: Option<Mac>,
-    pub interface: String,
-    pub subnet: Option<String>,
-    pub first_seen: Timestamp,
-    pub last_seen: Timestamp,
-    pub packets: u64,
-    /// An address it gave.
-    pub offered: Option<Ipv4Addr>,
-    /// Whether it told what to boot.
-    pub boot_data: bool,
-    /// Whether it should be there: the subnet is in mode `proxy`.
-    pub expected: bool,
-}
-
-/// Clients that were not answered for one reason.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct UnservedStatus {
-    pub reason: String,
-    pub packets: u64,
-    pub last_seen: Timestamp,
-    /// The client seen last.
-    pub mac: Option<Mac>,
-    pub relay: Option<Ipv4Addr>,
-    pub interface: String,
-}
+use crate::model::{
+    DhcpStatus, ExampleAnswer, InterfaceStatus, LeaseState, Pool, RelayStatus, RivalStatus, ServiceStatus,
+    Subnet, SubnetMode, SubnetStatus, UnservedStatus, World,
+};
+use jiff::Timestamp;
 
 impl App {
     /// Which sockets the DHCP service got.
@@ -157,16 +42,17 @@ impl App {
         status
     }
 
-    /// What an operator has to look at, for the page that says whether the server can do its work.
+    /// The interfaces that another DHCP server answers on, for a page that anybody may read: no addresses.
     pub fn dhcp_warnings(&self) -> Vec<String> {
         let now = self.now();
         let sights = self.sights().clone();
         let world = self.world();
-        sights
-            .rivals()
-            .filter(|seen| seen.is_present(now))
-            .filter_map(|seen| told(&rival(seen, &world)))
-            .collect()
+        let rivals = sights.rivals().filter(|seen| seen.is_present(now));
+        let unexpected = rivals.filter(|seen| !is_proxy(&world, seen.subnet.as_deref()));
+        let interfaces: BTreeSet<&str> = unexpected.map(|seen| seen.heard.interface.as_str()).collect();
+        let told =
+            |name| format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}");
+        interfaces.into_iter().map(told).collect()
     }
 
     fn interface_status(&self, interface: &Arc<Interface>) -> InterfaceStatus {

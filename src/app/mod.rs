@@ -15,7 +15,7 @@ mod chainloads;
 mod ctx;
 pub mod deadlines;
 mod dhcp_sights;
-pub mod dhcp_status;
+mod dhcp_status;
 mod documents;
 mod error;
 pub mod explain;
@@ -132,7 +132,7 @@ pub struct App {
     probing: probes::Probing,
     /// What was seen of the networks that are served.
     sights: Mutex<Sights>,
-    dhcp_service: OnceLock<dhcp_status::ServiceStatus>,
+    dhcp_service: OnceLock<crate::model::ServiceStatus>,
     /// Loaders that clients asked for lately.
     asks: Mutex<Asks>,
     /// Who has which address, where another server gives it.

@@ -119,6 +119,7 @@ impl App {
             HowToProbe::Arp => "arp",
             HowToProbe::Icmp => "icmp",
         };
+        let by = mac.map(|mac| mac.to_string());
         tracing::warn!(%address, mac = ?mac, how, "an address that was to be offered is in use");
         let event = NewEvent {
             time: now,
@@ -127,6 +128,7 @@ impl App {
             actor: "server".to_owned(),
             attempt: None,
             data: json!({
+                "reason": format!("{} answers for {address}", by.as_deref().unwrap_or("somebody")),
                 "address": address,
                 "mac": mac,
                 "probe": how,

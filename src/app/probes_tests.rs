@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::Notify;
 
+use crate::app::App;
 use crate::app::testing::{app, put};
-use crate::app::{App, dhcp_status::DhcpStatus};
 use crate::dhcp::{
     HowToProbe, Interface, InterfaceAddress, ProbeTarget, Probed, Prober, Query, Reply, example_query,
 };
-use crate::model::{LeaseState, Mac, Object, Stored, Subnet};
+use crate::model::{DhcpStatus, LeaseState, Mac, Object, Stored, Subnet};
 use crate::proto::dhcp4::{Packet, from_text};
 use crate::store::EventQuery;
 
@@ -223,5 +223,7 @@ async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_anothe
     let status = app.dhcp_status();
     assert!(status.servers[0].expected && status.warnings.is_empty(), "{status:?}");
     change(crate::model::SubnetMode::Managed).await;
-    assert!(app.dhcp_warnings()[0].contains("02:00:00:00:00:63"), "{:?}", app.dhcp_warnings());
+    let status = app.dhcp_status();
+    assert!(status.warnings[0].contains("02:00:00:00:00:63"), "{:?}", status.warnings);
+    assert!(app.dhcp_warnings()[0].contains("eth1") && !app.dhcp_warnings()[0].contains("10.0.0"));
 }

@@ -1,5 +1,6 @@
 //! What can be typed: the verbs, with their flags and what they are for. `parse` gives them to the nouns.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -348,6 +349,38 @@ impl From<Explained> for ExplainOf {
     }
 }
 
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum DoctorVerb {
+    /// What DHCP clients on an interface are answered, and what stands in the way.
+    Dhcp(DoctorArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct DoctorArgs {
+    /// The interface of this host [default: those that are served].
+    pub interface: Option<String>,
+    /// Ask once as a machine that nobody knows, and list who answers within two seconds. Needs root.
+    #[arg(long, requires = "interface")]
+    pub probe: bool,
+    /// Print what another DHCP server needs so that its machines boot from this one.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "probe")]
+    pub snippet: Option<Dialect>,
+    /// The address of this server in the snippet [default: the interface's].
+    #[arg(long, value_name = "ADDRESS", requires = "snippet")]
+    pub address: Option<Ipv4Addr>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// The DHCP servers that there are snippets for.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Kea,
+    Dnsmasq,
+    /// ISC dhcpd.
+    Isc,
+}
+
 /// What people do that is not a verb of a noun.
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum Other {
@@ -398,6 +431,11 @@ pub(super) enum Other {
     },
     /// Create or update everything in a folder of YAML files, and say what changed.
     Apply(ApplyArgs),
+    /// Looks for what keeps machines from booting.
+    Doctor {
+        #[command(subcommand)]
+        verb: DoctorVerb,
+    },
     /// Names for servers.
     Context {
         #[command(subcommand)]

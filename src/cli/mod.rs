@@ -12,6 +12,7 @@ mod command;
 mod config;
 mod connection;
 mod diff;
+mod doctor;
 mod documents;
 mod editor;
 mod events;
@@ -32,7 +33,9 @@ pub use output::{finish, print, print_completions};
 
 use anyhow::Result;
 
-use command::{ArtifactVerb, Deed, DeleteVerb, EventVerb, MachineVerb, Other, ReadVerb, Verb, WriteVerb};
+use command::{
+    ArtifactVerb, Deed, DeleteVerb, DoctorVerb, EventVerb, MachineVerb, Other, ReadVerb, Verb, WriteVerb,
+};
 use objects::Noun;
 
 /// Carries out a command that needs a server.
@@ -43,6 +46,9 @@ pub async fn run(command: ClientCommand) -> Result<()> {
     let ClientCommand { connection, deed } = command;
     if let Deed::Other(Other::Context { verb }) = deed {
         return config::run(verb, &connection);
+    }
+    if let Deed::Other(Other::Doctor { verb: DoctorVerb::Dhcp(args) }) = deed {
+        return doctor::dhcp(args, &connection).await;
     }
     let client = connection.client().await?;
     let done = match deed {
@@ -90,7 +96,7 @@ async fn run_other(client: &crate::client::Client, other: Other) -> Result<()> {
         Other::Events { verb: EventVerb::List(args) } => events::list(client, args).await,
         Other::Events { verb: EventVerb::Watch(args) } => events::watch(client, args).await,
         Other::Apply(args) => apply::apply(client, None, &args).await,
-        // It needs no server and is done before one is looked for.
-        Other::Context { .. } => Ok(()),
+        // They need no server and are done before one is looked for.
+        Other::Context { .. } | Other::Doctor { .. } => Ok(()),
     }
 }

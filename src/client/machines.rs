@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::client::{Client, Error, EventPage, ObjectPath, PageOf};
+use crate::model::DhcpStatus;
 
 /// The verbs of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,14 @@ impl Client {
     /// What the server or the network says.
     pub async fn explain(&self, of: ExplainOf, what: &str) -> Result<Value, Error> {
         self.fetch(self.request(Method::GET, "/explain").query(&[(of.as_str(), what)])).await
+    }
+
+    /// How DHCP stands.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn dhcp_status(&self) -> Result<DhcpStatus, Error> {
+        self.fetch(self.request(Method::GET, "/dhcp/status")).await
     }
 
     /// Every path that a machine may fetch now.

@@ -8,6 +8,7 @@ mod arch;
 mod artifact;
 mod client_class;
 mod content;
+mod dhcp_status;
 mod digest;
 mod event;
 mod job;
@@ -36,6 +37,10 @@ pub use client_class::{
 pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
     TaskTemplate, Template, Workflow,
+};
+pub use dhcp_status::{
+    DhcpStatus, ExampleAnswer, InterfaceStatus, RelayStatus, RivalStatus, ServiceStatus, SubnetStatus,
+    UnservedStatus,
 };
 pub use digest::{hex, parse_hex, sha256_hex};
 pub use event::{Event, NewEvent};

@@ -37,7 +37,7 @@ const APP: &[Row<App>] =
 
 /// The counters of every service that is on.
 pub(super) fn rows(sockets: &Sockets, app: &Arc<App>) -> Vec<Counter> {
-    let dhcp = sockets.dhcp.as_ref().map(|service| table(DHCP, &service.counters()));
+    let dhcp = sockets.dhcp.as_ref().map(|dhcp| table(DHCP, &dhcp.service.counters()));
     let tftp = sockets.tftp.as_ref().map(|service| table(TFTP, &service.counters()));
     [dhcp, tftp, Some(table(APP, app))].into_iter().flatten().flatten().collect()
 }

@@ -33,6 +33,16 @@ impl dhcp::service::Handler for Desk {
     }
 }
 
+impl dhcp::service::Witness for App {
+    fn interfaces(&self, interfaces: Vec<Arc<dhcp::Interface>>) {
+        self.dhcp_interfaces(interfaces);
+    }
+
+    fn heard(&self, heard: dhcp::Heard) {
+        self.heard_dhcp_server(heard);
+    }
+}
+
 impl tftp::Opener for Desk {
     fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<tftp::Opened, tftp::Refused>> {
         Box::pin(async move {

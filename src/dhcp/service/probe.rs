@@ -150,6 +150,9 @@ impl Probes {
     }
 
     fn send(&self, target: &ProbeTarget) -> io::Result<()> {
+        if target.address.is_loopback() {
+            return Err(io::Error::other("every address of a loopback network answers"));
+        }
         match target.how {
             HowToProbe::Icmp => self.send_echo(target),
             HowToProbe::Arp => match (self.arp.as_ref(), self.link(&target.interface)?) {

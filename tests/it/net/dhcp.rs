@@ -14,7 +14,7 @@ use crate::program::Program;
 use crate::world::World;
 
 const MAC: &str = "02:00:00:00:00:01";
-const LEASE_WITHIN: Duration = Duration::from_secs(60);
+pub const LEASE_WITHIN: Duration = Duration::from_secs(60);
 
 /// A subnet on the bridge with two addresses to give.
 pub fn subnet() -> Value {
@@ -28,18 +28,19 @@ pub fn subnet() -> Value {
 }
 
 /// `dhclient` on a host. Its script takes the address, writes down what it was told, and says that it has.
-struct Client {
+pub struct Client {
     folder: PathBuf,
 }
 
 impl Client {
-    fn new(scratch: &Path) -> Client {
+    pub fn new(scratch: &Path) -> Client {
         let folder = scratch.join("dhclient");
         fs::create_dir_all(&folder).expect("a folder for the client");
         let script = folder.join("script");
         let lines = format!(
-            "#!/bin/sh\n[ -z \"$new_ip_address\" ] || ip address replace \"$new_ip_address/24\" dev eth0\n\
-             env > {}/told.$reason\necho \"told $reason\"\n",
+            "#!/bin/sh\n[ \"$reason $new_ip_address\" != \"BOUND $(cat {0}/refused 2>/dev/null)\" ] || exit 1\n\
+             [ -z \"$new_ip_address\" ] || ip address replace \"$new_ip_address/24\" dev eth0\n\
+             env > {0}/told.$reason\necho \"told $reason\"\n",
             folder.display()
         );
         fs::write(&script, lines).expect("the client's script");
@@ -49,10 +50,24 @@ impl Client {
         Client { folder }
     }
 
+    /// From now on the client's script finds that somebody else has this address.
+    fn finds_in_use(&self, address: &str) {
+        fs::write(self.folder.join("refused"), address).expect("a file for the script");
+    }
+
     /// Starts the client; it runs, and renews, until the program is dropped.
-    fn start(&self, host: &Host) -> Program {
+    pub fn start(&self, host: &Host) -> Program {
+        self.start_with(host, "-1")
+    }
+
+    /// Gives the lease back.
+    fn release(&self, host: &Host) -> Program {
+        self.start_with(host, "-r")
+    }
+
+    fn start_with(&self, host: &Host, flag: &str) -> Program {
         let mut command = Command::new("dhclient");
-        command.args(["-4", "-d", "-1", "-v"]);
+        command.args(["-4", "-d", "-v", flag]);
         for (flag, name) in [("-sf", "script"), ("-cf", "conf"), ("-lf", "leases"), ("-pf", "pid")] {
             command.arg(flag).arg(self.folder.join(name));
         }
@@ -61,7 +76,7 @@ impl Client {
     }
 
     /// A variable that the client gave to its script when it was `BOUND` or met with another reason.
-    fn told(&self, reason: &str, name: &str) -> String {
+    pub fn told(&self, reason: &str, name: &str) -> String {
         let text = fs::read_to_string(self.folder.join(format!("told.{reason}"))).expect("a lease");
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
         line.unwrap_or_default().to_owned()
@@ -130,6 +145,41 @@ fn a_client_renews_with_a_server_that_was_killed_right_behind_the_ack() {
         assert!(after["expires_at"].as_str() > before["expires_at"].as_str(), "{before:#} {after:#}");
         let renewed = world.api().get("/events?kind=dhcp.renewed").expect(200);
         assert_eq!(renewed["items"][0]["data"]["address"], "10.77.0.100", "{renewed:#}");
+    });
+}
+
+#[test]
+fn dhclient_gives_its_lease_back_and_gets_the_same_address_again() {
+    on_a_lan(|lan| {
+        let world = World::on_the_lan();
+        world.api().post("/subnets", subnet()).expect(201);
+        let host = lan.plug_host("h1", MAC);
+        let client = Client::new(world.scratch());
+        client.start(&host).wait_for_line("bound to 10.77.0.100", LEASE_WITHIN);
+        let mut events = world.spawn_cli(&["events", "watch", "--after", "0", "--kind", "dhcp.released"]);
+        let mut releasing = client.release(&host);
+        releasing.wait_for_line("DHCPRELEASE of 10.77.0.100", LEASE_WITHIN);
+        events.wait_for_line("10.77.0.100", LEASE_WITHIN);
+        assert_eq!(lease(&world)["state"], "released");
+        releasing.wait_for_end(LEASE_WITHIN);
+        client.start(&host).wait_for_line("bound to 10.77.0.100", LEASE_WITHIN);
+        assert_eq!(lease(&world)["state"], "bound");
+    });
+}
+
+#[test]
+fn an_address_that_dhclient_declines_is_not_given_to_it_again() {
+    on_a_lan(|lan| {
+        let world = World::on_the_lan();
+        world.api().post("/subnets", subnet()).expect(201);
+        let host = lan.plug_host("h1", MAC);
+        let client = Client::new(world.scratch());
+        client.finds_in_use("10.77.0.100");
+        let mut running = client.start(&host);
+        running.wait_for_line("DHCPDECLINE of 10.77.0.100", LEASE_WITHIN);
+        running.wait_for_line("bound to 10.77.0.101", LEASE_WITHIN);
+        let declined = world.api().get("/leases/10.77.0.100").expect(200);
+        assert_eq!(declined["state"], "declined", "{declined:#}");
     });
 }
 

@@ -52,6 +52,27 @@ impl Lan {
     }
 }
 
+/// A computer that only `router` sees: its `eth0`, with `mac`, is the far end of the router's `eth1`, which gets
+/// `address`. The router forwards.
+pub fn plug_behind(router: &Host, mac: &str, address: &str) -> Host {
+    let host = Host::start();
+    let (namespace, mac, address) =
+        (host.namespace.display().to_string(), mac.to_owned(), address.to_owned());
+    router.run(move || {
+        ip(&format!("link add eth1 type veth peer name far address {mac}"));
+        ip(&format!("link set far netns {namespace}"));
+        ip(&format!("address add {address} dev eth1"));
+        ip("link set eth1 up");
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("a setting of the router");
+    });
+    host.run(|| {
+        ip("link set far name eth0");
+        ip("link set eth0 up");
+        fs::write("/proc/sys/net/ipv4/conf/eth0/promote_secondaries", "1").expect("a setting of eth0");
+    });
+    host
+}
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A namespace held by a thread of its own, standing for another computer.

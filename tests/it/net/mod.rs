@@ -3,7 +3,9 @@
 
 mod dhcp;
 mod lan;
+mod others;
 mod packets;
+mod probes;
 mod tftp;
 
 pub use dhcp::subnet;

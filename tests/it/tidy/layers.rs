@@ -60,7 +60,9 @@ const LAYERS: &[Layer] = &[
     layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen"], &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
-    layer("cli", &["client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("cli", &["cli::doctor", "client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
+    // Looks at the host and at the wire, besides asking the server.
+    layer("cli::doctor", &["cli", "client", "model", "proto", "listen"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("agent", &["agent::step", "client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("simulate", &["client", "model", "proto", "agent"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("discovery", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),

@@ -1,0 +1,26 @@
+//! How DHCP stands: one operation that shows it.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use super::operation::Operation;
+use super::resources::ROOT;
+use super::{ApiState, body, schema};
+use crate::app::auth::Need;
+use crate::model::DhcpStatus;
+
+pub fn operations() -> Vec<Operation> {
+    let status = Operation::get(format!("{ROOT}/dhcp/status"), "dhcp_status")
+        .tag("dhcp")
+        .summary("How DHCP stands: interfaces, pools, relays, other servers, clients that no subnet fits")
+        .needs(Need::Read("dhcp"))
+        .answers(200, "As it is now.", schema::of::<DhcpStatus>)
+        .runs(status);
+    vec![status]
+}
+
+async fn status(State(state): State<ApiState>) -> Response {
+    body::json(StatusCode::OK, &json!(state.app.dhcp_status()))
+}

@@ -1,0 +1,103 @@
+//! `doctor dhcp`: what DHCP clients on an interface are answered, and what stands in the way.
+//!
+//! `host` looks at this host, the server is asked how DHCP stands, `ask` plays a client, and `findings` makes lines
+//! of it all. `snippets` is for other DHCP servers. Start at [`dhcp`].
+
+mod ask;
+mod findings;
+mod host;
+mod snippets;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use serde_json::json;
+
+use crate::cli::command::{Dialect, DoctorArgs};
+use crate::cli::connection::Connection;
+use crate::cli::output::{self, Format, Usage};
+use crate::model::DhcpStatus;
+use findings::{Facts, Finding, Level};
+use host::Host;
+
+/// How long answers to the question of `--probe` are waited for.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// Where boot files are over HTTP if nobody says anything else.
+const BOOT_HTTP_PORT: u16 = 8080;
+
+/// Prints what was found, one line each.
+///
+/// # Errors
+/// Something is broken that keeps machines from being answered, or the interface is not there.
+pub async fn dhcp(args: DoctorArgs, connection: &Connection) -> Result<()> {
+    let asked = async { connection.client().await?.dhcp_status().await.map_err(anyhow::Error::from) };
+    let (status, unreachable) = match asked.await {
+        Ok(status) => (Some(status), None),
+        Err(error) => (None, Some(format!("{error:#}"))),
+    };
+    let host = Host::look()?;
+    if let Some(dialect) = args.snippet {
+        return print_snippet(dialect, &args, (&host, status.as_ref()));
+    }
+    let names = interfaces(&args, &host, status.as_ref());
+    let answers = match (&args.interface, args.probe) {
+        (Some(name), true) => Some(ask::ask(name, ANSWERS_WITHIN).await.map_err(|error| error.to_string())),
+        _ => None,
+    };
+    let facts = Facts {
+        host: &host,
+        status: status.as_ref(),
+        unreachable: unreachable.as_deref(),
+        answers: answers.as_ref(),
+    };
+    report(&findings::all(&facts, &names), args.output.output)
+}
+
+/// The interfaces to look at: the one named, else those that are served, else all that could be.
+fn interfaces(args: &DoctorArgs, host: &Host, status: Option<&DhcpStatus>) -> Vec<String> {
+    if let Some(name) = &args.interface {
+        return vec![name.clone()];
+    }
+    let served: Vec<String> =
+        status.iter().flat_map(|status| &status.interfaces).map(|interface| interface.name.clone()).collect();
+    match served.is_empty() {
+        true => host.interfaces.iter().filter(|one| !one.loopback).map(|one| one.name.clone()).collect(),
+        false => served,
+    }
+}
+
+fn report(findings: &[Finding], format: Option<Format>) -> Result<()> {
+    if let Some(format @ (Format::Json | Format::Yaml)) = format {
+        output::print_value(&json!(findings), format)?;
+    } else {
+        let rows: Vec<Vec<String>> = findings.iter().map(Finding::row).collect();
+        output::print(&output::table(&["", "WHAT", "FOUND"], &rows))?;
+    }
+    match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
+        0 => Ok(()),
+        1 => bail!("one thing is broken"),
+        broken => bail!("{broken} things are broken"),
+    }
+}
+
+fn print_snippet(
+    dialect: Dialect,
+    args: &DoctorArgs,
+    (host, status): (&Host, Option<&DhcpStatus>),
+) -> Result<()> {
+    let address = args.address.map_or_else(|| facing(args, host, status), Ok)?;
+    let port = status.and_then(|status| status.service.boot_http_port).unwrap_or(BOOT_HTTP_PORT);
+    output::print(&snippets::write(dialect, address, port))
+}
+
+/// The first address of the interface.
+fn facing(args: &DoctorArgs, host: &Host, status: Option<&DhcpStatus>) -> Result<Ipv4Addr> {
+    let names = interfaces(args, host, status);
+    let mut found = names.iter().filter_map(|name| host.interface(name));
+    let address = found.find_map(|interface| interface.addresses.first().map(|own| own.address));
+    address.ok_or_else(|| match &args.interface {
+        Some(name) => anyhow!("interface {name} has no IPv4 address: give --address"),
+        None => Usage("say which address machines see: give an interface, or --address".to_owned()).into(),
+    })
+}

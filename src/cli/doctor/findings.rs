@@ -1,0 +1,470 @@
+//! From facts to lines: each is all right, a warning or broken, and says what to do. Pure. Start at [`all`].
+
+use serde::Serialize;
+
+use crate::cli::doctor::ask::Answer;
+use crate::cli::doctor::host::{Host, HostInterface, PortUse};
+use crate::model::{DhcpStatus, InterfaceStatus, SubnetMode, SubnetStatus};
+
+/// Our own name in the table of processes.
+const PROGRAM: &str = "metalwright";
+
+/// How a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub level: Level,
+    /// What was looked at: `port 67`, `eth1`, `subnet lan`.
+    pub what: String,
+    /// What was found, and what to do about it.
+    pub found: String,
+}
+
+impl Finding {
+    pub fn row(&self) -> Vec<String> {
+        let level = match self.level {
+            Level::Ok => "ok",
+            Level::Warn => "warn",
+            Level::Fail => "FAIL",
+        };
+        vec![level.to_owned(), self.what.clone(), self.found.clone()]
+    }
+}
+
+fn line(level: Level, what: impl Into<String>, found: impl Into<String>) -> Finding {
+    Finding { level, what: what.into(), found: found.into() }
+}
+
+/// All that is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    pub host: &'a Host,
+    /// What the server says; `None` when it was not reached.
+    pub status: Option<&'a DhcpStatus>,
+    /// Why it was not.
+    pub unreachable: Option<&'a str>,
+    /// Who answered our own question, or why it could not be asked.
+    pub answers: Option<&'a Result<Vec<Answer>, String>>,
+}
+
+/// Everything worth saying about DHCP on these interfaces.
+pub fn all(facts: &Facts<'_>, names: &[String]) -> Vec<Finding> {
+    let mut findings = server(facts);
+    findings.extend(ports(facts));
+    findings.extend(capabilities(facts));
+    for name in names {
+        findings.extend(interface(facts, name));
+    }
+    if let Some(status) = facts.status {
+        findings.extend(relays(status));
+        findings.extend(unserved(status));
+        findings.extend(servers(status));
+    }
+    findings.extend(facts.answers.map(|answers| answered(facts, answers)).into_iter().flatten());
+    findings
+}
+
+fn server(facts: &Facts<'_>) -> Vec<Finding> {
+    match (facts.status, facts.unreachable) {
+        (Some(status), _) if status.service.enabled => {
+            vec![line(Level::Ok, "server", "it runs and serves DHCP")]
+        }
+        (Some(_), _) => {
+            let what = "it runs, and DHCP is off: start it with --dhcp-interface NAME";
+            vec![line(Level::Fail, "server", what)]
+        }
+        (None, why) => {
+            let why = why.unwrap_or("it does not answer");
+            vec![line(
+                Level::Warn,
+                "server",
+                format!("not asked, so that only this host is looked at: {why}"),
+            )]
+        }
+    }
+}
+
+fn ports(facts: &Facts<'_>) -> Vec<Finding> {
+    let proxies = facts.status.is_some_and(|status| {
+        status.subnets.iter().any(|subnet| subnet.enabled && subnet.mode == SubnetMode::Proxy)
+    });
+    let dhcp_port = facts.status.map_or(67, |status| status.service.port);
+    let mut findings = Vec::new();
+    // Another port than the usual is for tests, and nobody else's.
+    if matches!(dhcp_port, 0 | 67) {
+        findings.push(port(&facts.host.dhcp_port, "port 67", Level::Fail));
+    }
+    if facts.host.pxe_port.bound || proxies {
+        findings.push(port(&facts.host.pxe_port, "port 4011", Level::Warn));
+    }
+    findings
+}
+
+fn port(port: &PortUse, what: &str, none: Level) -> Finding {
+    let strangers: Vec<String> =
+        port.owners.iter().filter(|owner| owner.name != PROGRAM).map(ToString::to_string).collect();
+    let ours = port.owners.iter().find(|owner| owner.name == PROGRAM);
+    match (ours, strangers.is_empty(), port.bound) {
+        (Some(ours), true, _) => line(Level::Ok, what, format!("{ours} has it")),
+        (Some(_), false, _) => {
+            let who = strangers.join(", ");
+            line(
+                Level::Fail,
+                what,
+                format!("{who} has it as well: each packet goes to one of the two; stop it"),
+            )
+        }
+        (None, false, _) => line(Level::Fail, what, format!("{} has it: stop it", strangers.join(", "))),
+        (None, true, true) => {
+            line(Level::Warn, what, "somebody has it who cannot be seen from here: run this as root")
+        }
+        (None, true, false) => {
+            line(none, what, "nobody listens: start metalwright serve with --dhcp-interface NAME")
+        }
+    }
+}
+
+fn capabilities(facts: &Facts<'_>) -> Vec<Finding> {
+    let has = facts.host.capabilities;
+    let Some(status) = facts.status.filter(|status| status.service.enabled) else {
+        let missing: Vec<&str> =
+            [(has.net_bind_service, "CAP_NET_BIND_SERVICE"), (has.net_raw, "CAP_NET_RAW")]
+                .into_iter()
+                .filter_map(|(there, name)| (!there).then_some(name))
+                .collect();
+        return vec![match missing.is_empty() {
+            true => line(
+                Level::Ok,
+                "capabilities",
+                "a server started from here may bind its ports and send frames",
+            ),
+            false => {
+                let what = format!("{} missing here: start the server as root", missing.join(" and "));
+                line(Level::Warn, "capabilities", what)
+            }
+        }];
+    };
+    let service = status.service;
+    let lacks: Vec<&str> = [
+        (service.probes_arp || service.probes_icmp, "addresses are not probed before they are offered"),
+        (service.hears_servers, "other DHCP servers are not heard"),
+    ]
+    .into_iter()
+    .filter_map(|(there, lack)| (!there).then_some(lack))
+    .collect();
+    vec![match lacks.is_empty() {
+        true => line(Level::Ok, "capabilities", "the server probes addresses and hears other servers"),
+        false => {
+            line(Level::Warn, "capabilities", format!("{}: the server needs CAP_NET_RAW", lacks.join(", ")))
+        }
+    }]
+}
+
+fn interface(facts: &Facts<'_>, name: &str) -> Vec<Finding> {
+    let Some(interface) = facts.host.interface(name) else {
+        let known: Vec<&str> = facts.host.interfaces.iter().map(|one| one.name.as_str()).collect();
+        return vec![line(
+            Level::Fail,
+            name,
+            format!("there is no such interface; there are {}", known.join(", ")),
+        )];
+    };
+    let mut findings = vec![link(interface)];
+    findings.extend(reverse_path(facts, interface));
+    let Some(status) = facts.status.filter(|status| status.service.enabled) else { return findings };
+    match status.interfaces.iter().find(|served| served.name == name) {
+        Some(served) => findings.extend(served_findings(status, served)),
+        None => {
+            let what = format!("it is not served: start the server with --dhcp-interface {name}");
+            findings.push(line(Level::Fail, name, what));
+        }
+    }
+    findings
+}
+
+fn link(interface: &HostInterface) -> Finding {
+    let name = interface.name.as_str();
+    let addresses: Vec<String> =
+        interface.addresses.iter().map(|own| format!("{}/{}", own.address, own.prefix)).collect();
+    match (interface.up, addresses.is_empty(), interface.running) {
+        (false, ..) => line(Level::Fail, name, format!("it is down: ip link set {name} up")),
+        (_, true, _) => {
+            let what = format!("it has no IPv4 address to answer from: ip address add ADDRESS/24 dev {name}");
+            line(Level::Fail, name, what)
+        }
+        (_, _, false) => line(Level::Warn, name, "it is up without a carrier: look at cable and switch"),
+        _ => line(Level::Ok, name, format!("it is up with {}", addresses.join(", "))),
+    }
+}
+
+/// Relayed packets come by a way that the kernel may not take back (RFC 3704).
+fn reverse_path(facts: &Facts<'_>, interface: &HostInterface) -> Option<Finding> {
+    let strict = facts.host.rp_filter.max(interface.rp_filter) == 1;
+    let what = format!(
+        "rp_filter is 1: packets of relays that are routed back by another interface are dropped unseen; \
+         sysctl net.ipv4.conf.{}.rp_filter=2 if relays are used",
+        interface.name
+    );
+    let uses_relays = facts.status.is_some_and(|status| !status.relays.is_empty());
+    strict.then(|| line(if uses_relays { Level::Ok } else { Level::Warn }, interface.name.as_str(), what))
+}
+
+fn served_findings(status: &DhcpStatus, served: &InterfaceStatus) -> Vec<Finding> {
+    let name = served.name.as_str();
+    let subnet = status.subnets.iter().find(|subnet| served.subnet.as_ref() == Some(&subnet.name));
+    let Some(subnet) = subnet else {
+        let what = format!(
+            "no enabled subnet contains {}: metalwright subnets create name=lan cidr=NETWORK pools='[…]'",
+            if served.addresses.is_empty() {
+                "an address of it".to_owned()
+            } else {
+                served.addresses.join(", ")
+            }
+        );
+        return vec![line(Level::Fail, name, what)];
+    };
+    let mut findings = vec![pools(subnet)];
+    let example = &served.example;
+    let level = match example.event.as_str() {
+        "dhcp.offered" => Level::Ok,
+        "dhcp.ignored" if subnet.mode == SubnetMode::Proxy => Level::Ok,
+        "dhcp.ignored" => Level::Warn,
+        _ => Level::Fail,
+    };
+    findings.push(line(level, name, format!("an unknown machine that asks now: {}", example.reason)));
+    findings
+}
+
+fn pools(subnet: &SubnetStatus) -> Finding {
+    let SubnetStatus { name, cidr, pool_addresses, leased, quarantined, free, .. } = subnet;
+    let mode = match subnet.mode {
+        SubnetMode::Managed => "addresses and boot data",
+        SubnetMode::AddressOnly => "addresses only",
+        SubnetMode::Proxy => "boot data only",
+    };
+    let what = format!("subnet {name}");
+    let counts =
+        format!("{leased} of {pool_addresses} addresses leased, {quarantined} in use by others, {free} free");
+    match (subnet.mode, *free, *pool_addresses) {
+        (SubnetMode::Proxy, ..) => line(Level::Ok, what, format!("{cidr}, {mode}")),
+        (_, _, 0) => line(
+            Level::Warn,
+            what,
+            format!("{cidr}, {mode}; it has no pools: only reservations are answered"),
+        ),
+        (_, 0, _) => line(
+            Level::Fail,
+            what,
+            format!("{cidr}, {mode}; {counts}: a wider pool, or a shorter lease_seconds"),
+        ),
+        _ => line(Level::Ok, what, format!("{cidr}, {mode}; {counts}")),
+    }
+}
+
+fn relays(status: &DhcpStatus) -> Vec<Finding> {
+    let found = status.relays.iter().map(|relay| {
+        let what = format!("relay {}", relay.address);
+        let seen = format!("{} packets on {}", relay.packets, relay.interface);
+        match &relay.subnet {
+            Some(subnet) => line(Level::Ok, what, format!("{seen}, for subnet {subnet}")),
+            None => line(
+                Level::Fail,
+                what,
+                format!("{seen}, and no enabled subnet fits: name it in `relays` of a subnet"),
+            ),
+        }
+    });
+    found.collect()
+}
+
+fn unserved(status: &DhcpStatus) -> Vec<Finding> {
+    let found = status.unserved.iter().map(|unserved| {
+        let mac = unserved.mac.map(|mac| format!(", the last of {mac}")).unwrap_or_default();
+        let what = format!("{} packets left alone{mac}: {}", unserved.packets, unserved.reason);
+        line(Level::Warn, unserved.interface.as_str(), what)
+    });
+    found.collect()
+}
+
+fn servers(status: &DhcpStatus) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for server in &status.servers {
+        let mac = server.mac.map(|mac| format!(" ({mac})")).unwrap_or_default();
+        let offered =
+            server.offered.map(|address| format!(", gives addresses like {address}")).unwrap_or_default();
+        let boots = if server.boot_data { ", tells what to boot" } else { "" };
+        let found =
+            format!("answers on {}{mac}{offered}{boots}, last heard {}", server.interface, server.last_seen);
+        let what = format!("server {}", server.address);
+        findings.push(match server.expected {
+            true => line(Level::Ok, what, format!("{found}; it gives the addresses of this network")),
+            false => line(Level::Warn, what, format!("{found}: stop it, or set the subnet's mode to proxy")),
+        });
+    }
+    // The server's own words about proxies without a server; the rest is said above.
+    let lonely = status.warnings.iter().filter(|warning| warning.contains("none was heard"));
+    findings.extend(lonely.map(|warning| line(Level::Warn, "server", warning.as_str())));
+    findings
+}
+
+fn answered(facts: &Facts<'_>, answers: &Result<Vec<Answer>, String>) -> Vec<Finding> {
+    let answers = match answers {
+        Ok(answers) => answers,
+        Err(why) => {
+            return vec![line(Level::Warn, "asked", format!("the question could not be asked: {why}"))];
+        }
+    };
+    if answers.is_empty() {
+        return vec![line(Level::Warn, "asked", "nobody answered a DISCOVER of an unknown machine")];
+    }
+    let is_ours = |answer: &Answer| {
+        facts.host.interfaces.iter().flat_map(|one| &one.addresses).any(|own| own.address == answer.server)
+    };
+    let said = |answer: &Answer| {
+        let boots =
+            answer.boot_file.as_ref().map(|file| format!(" and the boot file {file}")).unwrap_or_default();
+        let (level, whose) =
+            if is_ours(answer) { (Level::Ok, "this host") } else { (Level::Warn, "another server") };
+        line(level, "asked", format!("{whose}, {}, offers {}{boots}", answer.server, answer.offered))
+    };
+    answers.iter().map(said).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::doctor::host::{Capabilities, HostAddress};
+    use crate::listen::Owner;
+
+    fn owner(name: &str) -> Owner {
+        Owner { name: name.into(), pid: 7 }
+    }
+
+    fn host(owners: &[&str]) -> Host {
+        let address = HostAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
+        let eth1 = HostInterface {
+            name: "eth1".into(),
+            up: true,
+            running: true,
+            addresses: vec![address],
+            ..HostInterface::default()
+        };
+        let owners: Vec<Owner> = owners.iter().map(|name| owner(name)).collect();
+        Host {
+            interfaces: vec![eth1],
+            dhcp_port: PortUse { bound: !owners.is_empty(), owners },
+            capabilities: Capabilities { net_raw: true, net_bind_service: true },
+            ..Host::default()
+        }
+    }
+
+    fn status() -> DhcpStatus {
+        serde_json::from_value(json!({
+            "warnings": [], "unserved": [], "unserved_packets": 0, "relays": [], "servers": [],
+            "service": {"enabled": true, "port": 67, "boot_http_port": 8080, "hears_servers": true,
+                        "probes_arp": true, "probes_icmp": true},
+            "interfaces": [{"name": "eth1", "addresses": ["10.0.0.1/24"], "mtu": 1500, "subnet": "lan",
+                "example": {"event": "dhcp.offered", "reason": "offered 10.0.0.100: it was never used",
+                            "address": "10.0.0.100"}}],
+            "subnets": [{"name": "lan", "cidr": "10.0.0.0/24", "mode": "managed", "enabled": true,
+                "pool_addresses": 11, "leased": 2, "quarantined": 1, "free": 8}],
+        }))
+        .unwrap()
+    }
+
+    fn look(host: &Host, status: Option<&DhcpStatus>) -> Vec<Finding> {
+        let facts = Facts { host, status, unreachable: None, answers: None };
+        all(&facts, &["eth1".to_owned()])
+    }
+
+    fn worst(findings: &[Finding], words: &str) -> Option<Level> {
+        findings.iter().find(|finding| finding.found.contains(words)).map(|finding| finding.level)
+    }
+
+    #[test]
+    fn a_server_that_is_well_has_nothing_but_good_lines() {
+        let findings = look(&host(&["metalwright"]), Some(&status()));
+        assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{findings:#?}");
+        assert_eq!(worst(&findings, "2 of 11 addresses leased"), Some(Level::Ok));
+        assert_eq!(worst(&findings, "offered 10.0.0.100"), Some(Level::Ok));
+    }
+
+    #[test]
+    fn whoever_has_the_port_is_named() {
+        assert_eq!(
+            worst(&look(&host(&["dnsmasq"]), None), "dnsmasq (pid 7) has it: stop it"),
+            Some(Level::Fail)
+        );
+        let both = look(&host(&["metalwright", "dnsmasq"]), Some(&status()));
+        assert_eq!(worst(&both, "dnsmasq (pid 7) has it as well"), Some(Level::Fail));
+        assert_eq!(worst(&look(&host(&[]), None), "nobody listens"), Some(Level::Fail));
+    }
+
+    #[test]
+    fn an_interface_that_cannot_be_served_says_why() {
+        let mut host = host(&["metalwright"]);
+        host.interfaces[0].addresses.clear();
+        assert_eq!(worst(&look(&host, None), "no IPv4 address"), Some(Level::Fail));
+        host.interfaces[0].up = false;
+        assert_eq!(worst(&look(&host, None), "ip link set eth1 up"), Some(Level::Fail));
+        host.interfaces[0].name = "eth0".into();
+        assert_eq!(worst(&look(&host, None), "there are eth0"), Some(Level::Fail));
+    }
+
+    #[test]
+    fn what_the_server_saw_is_told_with_what_to_do() {
+        let mut status = status();
+        let time = "2026-11-20T10:00:00Z";
+        status.relays = serde_json::from_value(json!([
+            {"address": "10.1.0.1", "interface": "eth1", "subnet": null, "packets": 3, "last_seen": time}
+        ]))
+        .unwrap();
+        status.servers = serde_json::from_value(json!([
+            {"address": "10.0.0.9", "mac": "02:00:00:00:00:09", "interface": "eth1", "subnet": "lan",
+             "first_seen": time, "last_seen": time, "packets": 1, "offered": "10.0.0.50", "boot_data": true,
+             "expected": false}
+        ]))
+        .unwrap();
+        status.subnets[0].free = 0;
+        let findings = look(&host(&["metalwright"]), Some(&status));
+        assert_eq!(worst(&findings, "name it in `relays`"), Some(Level::Fail));
+        assert_eq!(
+            worst(&findings, "answers on eth1 (02:00:00:00:00:09), gives addresses like 10.0.0.50"),
+            Some(Level::Warn)
+        );
+        assert_eq!(worst(&findings, "a wider pool"), Some(Level::Fail));
+        status.servers[0].expected = true;
+        status.interfaces.clear();
+        let findings = look(&host(&["metalwright"]), Some(&status));
+        assert_eq!(worst(&findings, "gives the addresses of this network"), Some(Level::Ok));
+        assert_eq!(worst(&findings, "--dhcp-interface eth1"), Some(Level::Fail));
+    }
+
+    #[test]
+    fn answers_to_our_own_question_are_told_apart() {
+        let host = host(&["metalwright"]);
+        let answer = |last| Answer {
+            server: Ipv4Addr::new(10, 0, 0, last),
+            from: Ipv4Addr::new(10, 0, 0, last).into(),
+            offered: Ipv4Addr::new(10, 0, 0, 100),
+            boot_file: None,
+        };
+        let answers = Ok(vec![answer(1), answer(9)]);
+        let facts = Facts { host: &host, status: None, unreachable: None, answers: Some(&answers) };
+        let findings = all(&facts, &[]);
+        assert_eq!(worst(&findings, "this host, 10.0.0.1, offers"), Some(Level::Ok));
+        assert_eq!(worst(&findings, "another server, 10.0.0.9, offers"), Some(Level::Warn));
+    }
+}

@@ -1,0 +1,153 @@
+//! What the host itself says: interfaces, ports, settings of the kernel, capabilities. Reads, changes nothing.
+
+use std::fs;
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result};
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+
+use crate::listen::{Owner, Protocol, is_port_bound, port_owners};
+
+/// Interfaces of one host that are looked at.
+const INTERFACES_MAX: usize = 1024;
+/// Bits of `CapEff` (capabilities(7)).
+const CAP_NET_BIND_SERVICE: u32 = 10;
+const CAP_NET_RAW: u32 = 13;
+
+/// This host.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    pub interfaces: Vec<HostInterface>,
+    pub dhcp_port: PortUse,
+    /// The port of boot servers (PXE 2.1).
+    pub pxe_port: PortUse,
+    /// `net.ipv4.conf.all.rp_filter`; the larger of this and the interface's counts.
+    pub rp_filter: u8,
+    /// Of the DHCP server where it is seen, else our own.
+    pub capabilities: Capabilities,
+}
+
+/// Who has a UDP port.
+#[derive(Debug, Clone, Default)]
+pub struct PortUse {
+    pub bound: bool,
+    pub owners: Vec<Owner>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    pub net_raw: bool,
+    pub net_bind_service: bool,
+}
+
+/// A network interface of this host.
+#[derive(Debug, Clone, Default)]
+pub struct HostInterface {
+    pub name: String,
+    pub up: bool,
+    /// Whether there is a carrier.
+    pub running: bool,
+    pub loopback: bool,
+    pub addresses: Vec<HostAddress>,
+    pub rp_filter: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostAddress {
+    pub address: Ipv4Addr,
+    pub prefix: u8,
+}
+
+impl Host {
+    /// Looks at the host.
+    ///
+    /// # Errors
+    /// The interfaces cannot be read.
+    pub fn look() -> Result<Host> {
+        let dhcp_port = port_use(67);
+        let server = dhcp_port.owners.iter().find(|owner| owner.name == "metalwright").map(|owner| owner.pid);
+        Ok(Host {
+            interfaces: interfaces().context("the network interfaces cannot be read")?,
+            dhcp_port,
+            pxe_port: port_use(4011),
+            rp_filter: rp_filter("all"),
+            capabilities: capabilities(server),
+        })
+    }
+
+    pub fn interface(&self, name: &str) -> Option<&HostInterface> {
+        self.interfaces.iter().find(|interface| interface.name == name)
+    }
+}
+
+fn port_use(port: u16) -> PortUse {
+    PortUse { bound: is_port_bound(Protocol::Udp, port), owners: port_owners(Protocol::Udp, port) }
+}
+
+fn interfaces() -> nix::Result<Vec<HostInterface>> {
+    let mut all: Vec<HostInterface> = Vec::new();
+    for entry in getifaddrs()? {
+        let at = match all.iter().position(|known| known.name == entry.interface_name) {
+            Some(at) => at,
+            None if all.len() >= INTERFACES_MAX => continue,
+            None => {
+                all.push(HostInterface {
+                    up: entry.flags.contains(InterfaceFlags::IFF_UP),
+                    running: entry.flags.contains(InterfaceFlags::IFF_RUNNING),
+                    loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
+                    addresses: Vec::new(),
+                    rp_filter: rp_filter(&entry.interface_name),
+                    name: entry.interface_name,
+                });
+                all.len() - 1
+            }
+        };
+        let address = entry.address.as_ref().and_then(|address| address.as_sockaddr_in().map(|own| own.ip()));
+        let mask = entry.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in().map(|mask| mask.ip()));
+        let prefix = mask.map_or(32, |mask| mask.to_bits().leading_ones() as u8);
+        if let (Some(address), Some(interface)) = (address, all.get_mut(at)) {
+            interface.addresses.push(HostAddress { address, prefix });
+        }
+    }
+    Ok(all)
+}
+
+fn rp_filter(interface: &str) -> u8 {
+    let text =
+        fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter")).unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
+}
+
+fn capabilities(server: Option<u32>) -> Capabilities {
+    let process = server.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    read_capabilities(&fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default())
+}
+
+fn read_capabilities(status: &str) -> Capabilities {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
+    let bits = u64::from_str_radix(line.trim(), 16).unwrap_or(0);
+    let has = |bit: u32| bits & (1 << bit) != 0;
+    Capabilities { net_raw: has(CAP_NET_RAW), net_bind_service: has(CAP_NET_BIND_SERVICE) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_has_a_loopback_interface_that_is_up() {
+        let host = Host::look().unwrap();
+        let lo = host.interface("lo").unwrap();
+        assert!(lo.up && lo.loopback);
+        assert_eq!(lo.addresses[0], HostAddress { address: Ipv4Addr::LOCALHOST, prefix: 8 });
+    }
+
+    #[test]
+    fn capabilities_are_read_from_the_kernels_mask() {
+        let raw_only = "Name:\tx\nCapPrm:\tffff\nCapEff:\t0000000000002000\n";
+        assert_eq!(read_capabilities(raw_only), Capabilities { net_raw: true, net_bind_service: false });
+        assert_eq!(read_capabilities("CapEff:\t0000000000000400").net_bind_service, true);
+        assert_eq!(read_capabilities(""), Capabilities::default());
+    }
+}

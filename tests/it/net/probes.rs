@@ -1,0 +1,116 @@
+//! Addresses that are looked for on a real wire before they are offered (vectors 3 and 39).
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::dhcp::{Client, LEASE_WITHIN};
+use super::lan::{Host, ip};
+use super::{on_a_lan, subnet};
+use crate::world::World;
+
+const SQUATTER: &str = "02:00:00:00:00:63";
+const MAC: &str = "02:00:00:00:00:01";
+/// Longest an OFFER may take, probes and all.
+const OFFER_WITHIN: Duration = Duration::from_millis(800);
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// The subnet of the bridge, with addresses probed.
+fn probed(how: &str) -> serde_json::Value {
+    let mut subnet = subnet();
+    subnet["probe"] = json!(how);
+    subnet["pools"][0]["end"] = json!("10.77.0.110");
+    subnet
+}
+
+/// Broadcasts a DISCOVER `times` times and returns the last bytes of the addresses offered, with the time the first
+/// offer took.
+fn discover(host: &Host, times: usize) -> (Vec<u8>, Duration) {
+    host.run(move || {
+        ip("address add 10.77.0.9/24 dev eth0");
+        let socket = UdpSocket::bind("0.0.0.0:68").expect("the client's port");
+        socket.set_broadcast(true).expect("a socket that may broadcast");
+        socket.set_read_timeout(Some(ANSWER_WITHIN)).expect("a deadline");
+        let begun = Instant::now();
+        for _ in 0..times {
+            socket.send_to(&packet(), ("10.77.0.255", 67)).expect("a packet");
+        }
+        let mut buffer = [0; 2048];
+        let mut offered = Vec::new();
+        socket.recv_from(&mut buffer).expect("an offer");
+        let took = begun.elapsed();
+        offered.push(buffer[19]);
+        // One more round trip: what was sent before is answered by then, as packets stay in order.
+        socket.send_to(&packet(), ("10.77.0.255", 67)).expect("a packet");
+        socket.recv_from(&mut buffer).expect("an offer");
+        offered.push(buffer[19]);
+        ip("address del 10.77.0.9/24 dev eth0");
+        (offered, took)
+    })
+}
+
+/// A DHCPDISCOVER that wants a broadcast (RFC 2131 section 2).
+fn packet() -> Vec<u8> {
+    let mut packet = vec![0; 236];
+    packet[..3].copy_from_slice(&[1, 1, 6]);
+    packet[4..8].copy_from_slice(&[1, 2, 3, 4]);
+    packet[10] = 0x80;
+    packet[28..34].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
+    packet.extend([0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255]);
+    packet
+}
+
+fn an_address_in_use_is_passed_over(how: &str) {
+    on_a_lan(|lan| {
+        let world = World::on_the_lan();
+        world.api().post("/subnets", probed(how)).expect(201);
+        let squatter = lan.plug_host("h1", SQUATTER);
+        squatter.run(|| ip("address add 10.77.0.100/24 dev eth0"));
+        let host = lan.plug_host("h2", MAC);
+        // A repeat of the question starts no second search, and is answered the same.
+        let (offered, took) = discover(&host, 3);
+        assert_eq!(offered, [101, 101]);
+        assert!(took <= OFFER_WITHIN, "{took:?}");
+        let events = world.api().get("/events?kind=dhcp.address_in_use").expect(200);
+        assert_eq!(events["items"].as_array().map(Vec::len), Some(1), "{events:#}");
+        let data = &events["items"][0]["data"];
+        assert_eq!((&data["address"], &data["probe"]), (&json!("10.77.0.100"), &json!(how)));
+        let mac = if how == "arp" { json!(SQUATTER) } else { json!(null) };
+        assert_eq!(data["mac"], mac, "{events:#}");
+        assert_eq!(world.api().get("/leases/10.77.0.100").expect(200)["state"], "declined");
+    });
+}
+
+#[test]
+fn vector_39_an_address_that_somebody_answers_for_by_arp_is_passed_over_in_time() {
+    an_address_in_use_is_passed_over("arp");
+}
+
+#[test]
+fn an_address_that_somebody_answers_for_by_icmp_is_passed_over_in_time() {
+    an_address_in_use_is_passed_over("icmp");
+}
+
+#[test]
+fn the_clients_own_old_address_is_no_obstacle() {
+    on_a_lan(|lan| {
+        let world = World::on_the_lan();
+        world.api().post("/subnets", probed("arp")).expect(201);
+        let host = lan.plug_host("h1", MAC);
+        host.run(|| ip("address add 10.77.0.100/24 dev eth0"));
+        Client::new(world.scratch()).start(&host).wait_for_line("bound to 10.77.0.100", LEASE_WITHIN);
+    });
+}
+
+#[test]
+fn a_server_that_gave_up_root_still_probes() {
+    on_a_lan(|lan| {
+        let world = World::on_the_lan_with(&["--user", "nobody"]);
+        world.api().post("/subnets", probed("arp")).expect(201);
+        let squatter = lan.plug_host("h1", SQUATTER);
+        squatter.run(|| ip("address add 10.77.0.100/24 dev eth0"));
+        let host = lan.plug_host("h2", MAC);
+        assert_eq!(discover(&host, 1).0, [101, 101]);
+    });
+}
