@@ -21,8 +21,8 @@ use super::resources::ROOT;
 use super::schema;
 use crate::app::Error;
 use crate::app::auth::Need;
-use crate::app::sight::{FileRow, ParamRow, ParamScope, Preview, Previewed, Question, Who};
-use crate::boot::Decision;
+use crate::app::explain::{Asks, Explained, Question, Who};
+use crate::app::sight::{FileRow, ParamRow, ParamScope, Preview, Previewed};
 use crate::model::Mac;
 
 /// The files of a machine.
@@ -70,7 +70,13 @@ pub fn operations() -> Vec<Operation> {
         operation
             .query("stage", stages(), "Who asks: `firmware` when not given.")
             .query("arch", number(0, u64::from(u16::MAX)), "The architecture code it sends (DHCP option 93).")
-            .answers(200, "The verdict, the answer, and the rules in their order.", schema::of::<Decision>)
+            .query("vendor_class", text(), "The vendor class it sends (option 60).")
+            .query("user_class", text(), "A user class it sends (option 77).")
+            .answers(
+                200,
+                "The verdict, the answer, the rules in their order, the client classes and the DHCP options.",
+                schema::of::<Explained>,
+            )
     });
     let all = explained.into_iter().chain([files, params, render]);
     all.map(|operation| operation.tag("machines").needs(Need::Read("machines"))).collect()
@@ -110,7 +116,9 @@ fn decision(state: &ApiState, who: &Who, query: &Query) -> Result<Response, ApiE
         })?,
     };
     let arch = query.get_as::<u16>("arch", "an architecture code")?;
-    answer(&state.app.explain(who, question, arch)?)
+    let text = |name: &str| query.get(name).map(str::to_owned);
+    let asks = Asks { question, arch, vendor_class: text("vendor_class"), user_class: text("user_class") };
+    answer(&state.app.explain(who, &asks)?)
 }
 
 async fn files(State(state): State<ApiState>, Path(reference): Path<String>) -> Result<Response, ApiError> {

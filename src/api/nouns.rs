@@ -38,7 +38,7 @@ impl NounRow {
 }
 
 /// Every noun, in the order of `Kind`.
-pub const NOUNS: [NounRow; 15] = [
+pub const NOUNS: [NounRow; 16] = [
     NounRow { kind: Kind::Machine, about: "One computer, metal or virtual.", verbs: ALL },
     NounRow {
         kind: Kind::Bootenv,
@@ -77,6 +77,11 @@ pub const NOUNS: [NounRow; 15] = [
         kind: Kind::Token,
         about: "A bearer token. Its text is in the answer to its creation and nowhere else.",
         verbs: &[List, Create, Get, Delete],
+    },
+    NounRow {
+        kind: Kind::ClientClass,
+        about: "A kind of DHCP client, and what it gets that others do not.",
+        verbs: ALL,
     },
 ];
 

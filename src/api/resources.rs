@@ -56,6 +56,7 @@ fn of_noun(row: &NounRow) -> Vec<Operation> {
         Kind::Artifact => crud::<Artifact>(row),
         Kind::Setting => crud::<Setting>(row),
         Kind::Token => crud::<Token>(row),
+        Kind::ClientClass => crud::<ClientClass>(row),
     }
 }
 

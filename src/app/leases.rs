@@ -25,7 +25,7 @@ const DECISIONS_MAX: usize = 3;
 impl App {
     /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
     pub async fn answer_dhcp(&self, query: &Query<'_>) -> Option<Reply> {
-        let client = Client::read(query.packet);
+        let client = self.client_of(query);
         let gathered = self.dhcp_client(query, &client);
         let (gathered, decision) = match self.dhcp_boot(query, &client, gathered).await {
             Ok(decided) => decided,
@@ -37,7 +37,8 @@ impl App {
         let boot = self.boot_data(query, &gathered, &decision);
         for _ in 0..DECISIONS_MAX {
             let now = self.now();
-            let outcome = self.decide_reply(query, &gathered, &boot, now);
+            let mut outcome = self.decide_reply(query, &gathered, &boot, now);
+            self.fill_options(query, &gathered, &mut outcome).await;
             let seen =
                 Seen { client: &client, gathered: &gathered, outcome: &outcome, decision: &decision, now };
             match self.carry_out(&seen).await {
@@ -117,7 +118,12 @@ impl App {
             Answer::LoaderUrl { name, http: false } => {
                 BootData::Url { url: format!("tftp://{server}/{name}") }
             }
-            Answer::RaspberryPi => BootData::RaspberryPi { next_server: server },
+            Answer::BootServer { menu } => BootData::Server { next_server: server, menu: menu.clone() },
+            Answer::BootFile { file, http: true } if !http.is_empty() => {
+                BootData::Url { url: format!("{http}/{file}") }
+            }
+            Answer::BootFile { file, .. } if file.contains("://") => BootData::Url { url: file.clone() },
+            Answer::BootFile { file, .. } => BootData::Tftp { next_server: server, file: file.clone() },
             Answer::ScriptUrl if !http.is_empty() => {
                 let attempt =
                     gathered.attempt().filter(|_| !matches!(decision.verdict, Verdict::Ignore { .. }));

@@ -1,8 +1,8 @@
-//! What operators can see of a boot beforehand: what would be answered and why, which files a machine may
-//! fetch now, and what they would render to.
+//! What operators can see of a boot beforehand: which files a machine may fetch now, and what they would
+//! render to. What would be answered and why is in `explain`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -11,38 +11,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::boot::Gathered;
-use super::callers::machine_at;
 use super::documents::{Boot, Document, base_name};
 use super::params::{self, Of, Sealed};
 use super::{App, Error};
-use crate::boot::client::{Client, Features, Stage};
-use crate::boot::decide::{Answer, Asked, Decision, MachineFile, arch_of};
+use crate::boot::decide::{Answer, Asked, MachineFile};
 use crate::boot::namespace::ScriptKind;
 use crate::model::{BootTemplate, Machine, Stored};
 use crate::render::{Level, Provenance, Resolved};
-
-/// Who is asked about.
-#[derive(Clone, Debug)]
-pub enum Who {
-    Machine(String),
-    Mac(crate::model::Mac),
-    Address(IpAddr),
-}
-
-/// What it would ask for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Question {
-    /// Firmware that asks for an address and a loader.
-    #[default]
-    Firmware,
-    /// UEFI firmware that boots over HTTP.
-    HttpFirmware,
-    /// iPXE that asks for an address and a script.
-    Ipxe,
-    /// The script itself.
-    Script,
-}
 
 /// Which levels of params are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,26 +80,6 @@ pub struct Previewed {
 }
 
 impl App {
-    /// What would be answered now, with the rules that led there.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] for a machine that does not exist; a MAC or address nobody has is an unknown
-    /// machine's.
-    pub fn explain(&self, who: &Who, question: Question, arch: Option<u16>) -> Result<Decision, Error> {
-        let machine = match who {
-            Who::Machine(reference) => Some(self.find::<Machine>(reference)?),
-            Who::Mac(mac) => self.world().machines.find("mac", &mac.to_string()).cloned(),
-            Who::Address(address) => machine_at(&self.world(), *address, self.now()),
-        };
-        let mut gathered = Gathered::of(&self.world(), machine.as_ref());
-        gathered.loaders = Some(Arc::clone(&self.loaders.names));
-        let asked = asked(question, arch);
-        if let Asked::BootData(client) = &asked {
-            gathered.client_arch = arch.and_then(|_| arch_of(client));
-        }
-        Ok(gathered.decide(&asked, self.now()))
-    }
-
     /// The params of a machine by name: its own, or those of all levels.
     ///
     /// # Errors
@@ -229,17 +184,6 @@ fn no_attempt() -> crate::model::BootAttempt {
         deadline: None,
         result: None,
     }
-}
-
-fn asked(question: Question, arch: Option<u16>) -> Asked {
-    let (stage, default_arch) = match question {
-        Question::Script => return Asked::Script,
-        Question::Firmware => (Stage::Firmware, 7),
-        Question::HttpFirmware => (Stage::HttpFirmware, 16),
-        Question::Ipxe => (Stage::Ipxe(Features { http: true, ..Features::default() }), 7),
-    };
-    let arches = vec![arch.unwrap_or(default_arch)];
-    Asked::BootData(Client { stage, arches, uuid: None, vendor: None, raspberry_pi: false })
 }
 
 fn document(boot: &Boot, preview: &Preview) -> Result<Document, Error> {

@@ -117,6 +117,7 @@ fn revision(world: &World, kind: Kind, key: &str) -> Option<u64> {
         Kind::Artifact => world.artifacts.get(key).map(|row| row.revision),
         Kind::Setting => world.settings.get(key).map(|row| row.revision),
         Kind::Token => world.tokens.get(key).map(|row| row.revision),
+        Kind::ClientClass => world.client_classes.get(key).map(|row| row.revision),
     }
 }
 

@@ -22,8 +22,30 @@ pub struct Client {
     pub uuid: Option<Uuid>,
     /// Option 60 as text, for logs.
     pub vendor: Option<String>,
-    /// A Raspberry Pi, by the maker of its network interface.
-    pub raspberry_pi: bool,
+    /// What its client classes say; nothing until [`Client::with`] adds it.
+    pub quirks: Quirks,
+}
+
+/// What the client classes of a client say of how it boots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// It is firmware, though it does not call itself a PXE client.
+    pub firmware: bool,
+    pub first_file: FirstFile,
+}
+
+/// What a client that is to boot is told to load first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum FirstFile {
+    /// The loader or script that fits it.
+    #[default]
+    Loader,
+    /// This file or URL; it may be a template.
+    File(String),
+    /// Nothing but the boot server's address, perhaps with a menu that it looks for.
+    Server { menu: Option<String> },
+    /// Nothing at all, by the will of this class.
+    Nothing { class: String },
 }
 
 /// Which program is asking.
@@ -68,8 +90,18 @@ impl Client {
             arches,
             uuid: packet.machine_identifier().and_then(machine_uuid),
             vendor,
-            raspberry_pi: is_raspberry_pi(packet.hardware_address()),
+            quirks: Quirks::default(),
         }
+    }
+
+    /// The client with what its classes say of it.
+    #[must_use]
+    pub fn with(mut self, quirks: Quirks) -> Client {
+        if quirks.firmware && self.stage == Stage::Other {
+            self.stage = Stage::Firmware;
+        }
+        self.quirks = quirks;
+        self
     }
 
     /// Whether it asks for something to boot, and not only for an address.
@@ -137,19 +169,6 @@ fn is_junk(uuid: &Uuid) -> bool {
     let swapped = Uuid::from_bytes_le(*uuid.as_bytes());
     let shared = |uuid: &Uuid| SHARED.contains(&uuid.as_u128());
     uuid.is_nil() || uuid.is_max() || shared(uuid) || shared(&swapped)
-}
-
-/// Address blocks of Raspberry Pi boards.
-fn is_raspberry_pi(hardware_address: &[u8]) -> bool {
-    const MAKERS: [[u8; 3]; 6] = [
-        [0xb8, 0x27, 0xeb],
-        [0xdc, 0xa6, 0x32],
-        [0xe4, 0x5f, 0x01],
-        [0x28, 0xcd, 0xc1],
-        [0xd8, 0x3a, 0xdd],
-        [0x2c, 0xcf, 0x67],
-    ];
-    hardware_address.first_chunk::<3>().is_some_and(|maker| MAKERS.contains(maker))
 }
 
 #[cfg(test)]

@@ -15,15 +15,24 @@ pub enum BootData {
     Url { url: String },
     /// The script of an iPXE that can run it.
     Script { url: String },
-    /// Raspberry Pi firmware, which looks for a menu with its own name.
-    RaspberryPi { next_server: Ipv4Addr },
+    /// Firmware that knows the names of its files and only has to know where they are, perhaps with a menu
+    /// that it looks for.
+    Server { next_server: Ipv4Addr, menu: Option<String> },
 }
 
 impl BootData {
+    /// The boot server, where it is a part of the decision.
+    pub fn next_server(&self) -> Option<Ipv4Addr> {
+        match self {
+            BootData::Tftp { next_server, .. } | BootData::Server { next_server, .. } => Some(*next_server),
+            BootData::None | BootData::Url { .. } | BootData::Script { .. } => None,
+        }
+    }
+
     /// The name or URL of the boot file.
     pub fn file(&self) -> Option<&str> {
         match self {
-            BootData::None | BootData::RaspberryPi { .. } => None,
+            BootData::None | BootData::Server { .. } => None,
             BootData::Tftp { file, .. } => Some(file),
             BootData::Url { url } | BootData::Script { url } => Some(url),
         }

@@ -16,6 +16,7 @@ use crate::boot::loader::{NextStage, NoLoader, Transport, client_arch, next_stag
 use crate::model::settings::UnknownMachine;
 use crate::model::{
     Arch, BootAttempt, BootProgress, Bootenv, BootenvKind, Machine, MachineState, Stored, SubnetMode,
+    is_template,
 };
 
 /// What was asked for.
@@ -88,8 +89,13 @@ pub enum Answer {
     Loader { name: String },
     /// DHCP: a loader by URL: over HTTP for firmware that boots so, over TFTP for an iPXE without HTTP.
     LoaderUrl { name: String, http: bool },
-    /// DHCP: what Raspberry Pi firmware looks for.
-    RaspberryPi,
+    /// DHCP: the file or URL of a client class; a path goes to an HTTP client as a URL.
+    BootFile { file: String, http: bool },
+    /// DHCP: the boot server's address alone, perhaps with a menu, for firmware that knows its files.
+    BootServer {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        menu: Option<String>,
+    },
     /// DHCP: the URL of the script.
     ScriptUrl,
     /// The script that boots the bootenv.
@@ -111,7 +117,9 @@ impl std::fmt::Display for Answer {
             Answer::Loader { name } => write!(f, "the loader {name} over TFTP"),
             Answer::LoaderUrl { name, http: true } => write!(f, "the loader {name} over HTTP"),
             Answer::LoaderUrl { name, http: false } => write!(f, "the loader {name} by a TFTP URL"),
-            Answer::RaspberryPi => f.write_str("a Raspberry Pi's boot menu"),
+            Answer::BootFile { file, .. } => write!(f, "{file}, by a client class"),
+            Answer::BootServer { menu: None } => f.write_str("the boot server's address, by a client class"),
+            Answer::BootServer { menu: Some(menu) } => write!(f, "the boot menu `{menu}`, by a client class"),
             Answer::ScriptUrl => f.write_str("the URL of the boot script"),
             Answer::BootScript => f.write_str("the script that boots the bootenv"),
             Answer::LocalScript => f.write_str("the script that leaves to the disk"),
@@ -318,7 +326,17 @@ impl Trace {
     fn first_file(&mut self, client: &Client, facts: &Facts<'_>) -> Answer {
         let answer = match next_stage(client) {
             Ok(NextStage::Script) => return Answer::ScriptUrl,
-            Ok(NextStage::RaspberryPi) => return Answer::RaspberryPi,
+            Ok(NextStage::Server { menu }) => {
+                let answer = Answer::BootServer { menu };
+                self.passed("loader", answer.to_string());
+                return answer;
+            }
+            Ok(NextStage::File(file)) => {
+                let is_path = !file.contains("://") && !is_template(&file);
+                let answer = Answer::BootFile { http: is_path && client.stage == Stage::HttpFirmware, file };
+                self.passed("loader", answer.to_string());
+                return answer;
+            }
             Ok(NextStage::FullIpxe(name)) => Answer::LoaderUrl { name: name.to_owned(), http: false },
             Ok(NextStage::Loader { name, transport }) => {
                 let name = chosen_loader(facts).unwrap_or(name).to_owned();

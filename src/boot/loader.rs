@@ -4,7 +4,7 @@
 //! places they are looked for. Neither looks at the file system; whether a loader is there is for
 //! others to find out.
 
-use crate::boot::client::{Client, Stage};
+use crate::boot::client::{Client, FirstFile, Stage};
 use crate::model::Arch;
 
 /// How the client fetches its first file.
@@ -39,25 +39,27 @@ pub struct Loader {
 }
 
 /// What comes next for a client that is to boot from the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextStage {
     /// It is an iPXE that can fetch and run the boot script.
     Script,
     /// It is an iPXE without HTTP: it loads this complete one over TFTP first.
     FullIpxe(&'static str),
     /// Firmware, and the loader it starts.
-    Loader {
-        name: &'static str,
-        transport: Transport,
-    },
-    RaspberryPi,
+    Loader { name: &'static str, transport: Transport },
+    /// The file or URL that a client class has for it.
+    File(String),
+    /// Firmware that finds its files on the boot server by itself.
+    Server { menu: Option<String> },
 }
 
 /// Why there is nothing to give a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoLoader {
     #[error("it does not ask for a network boot")]
     NotNetboot,
+    #[error("its client class {0} gives no boot data")]
+    ByClass(String),
     #[error("it names no architecture")]
     NoArch,
     #[error("unknown architecture {0:#06x}")]
@@ -80,6 +82,13 @@ pub fn loader_named(name: &str) -> Option<&'static Loader> {
 /// taken for a PC.
 pub fn next_stage(client: &Client) -> Result<NextStage, NoLoader> {
     let row = || known_arch(client);
+    match (client.stage, &client.quirks.first_file) {
+        (Stage::Other, _) => return Err(NoLoader::NotNetboot),
+        (_, FirstFile::Nothing { class }) => return Err(NoLoader::ByClass(class.clone())),
+        (_, FirstFile::File(file)) => return Ok(NextStage::File(file.clone())),
+        (Stage::Firmware, FirstFile::Server { menu }) => return Ok(NextStage::Server { menu: menu.clone() }),
+        (_, FirstFile::Loader | FirstFile::Server { .. }) => {}
+    }
     match client.stage {
         Stage::Other => Err(NoLoader::NotNetboot),
         Stage::Ipxe(features) if features.own || features.http => Ok(NextStage::Script),
@@ -87,7 +96,6 @@ pub fn next_stage(client: &Client) -> Result<NextStage, NoLoader> {
             let row = row()?;
             row.full_ipxe.map(NextStage::FullIpxe).ok_or(NoLoader::Unsupported(row.code))
         }
-        Stage::Firmware if client.raspberry_pi && is_pi_arch(&client.arches) => Ok(NextStage::RaspberryPi),
         Stage::Firmware | Stage::HttpFirmware => {
             let row = row()?;
             let name = row.loader.ok_or(NoLoader::Unsupported(row.code))?;
@@ -99,11 +107,6 @@ pub fn next_stage(client: &Client) -> Result<NextStage, NoLoader> {
             Ok(NextStage::Loader { name, transport })
         }
     }
-}
-
-/// Raspberry Pi firmware says it is a PC, or has a code of its own.
-fn is_pi_arch(arches: &[u16]) -> bool {
-    arches.is_empty() || arches.iter().any(|code| matches!(code, 0x00 | 0x29))
 }
 
 fn known_arch(client: &Client) -> Result<&'static ClientArch, NoLoader> {
@@ -277,6 +280,7 @@ const fn loader(name: &'static str, arch: Arch, paths: &'static [&'static str]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::client::Quirks;
     use crate::proto::dhcp4::from_text;
 
     #[test]
@@ -324,10 +328,27 @@ mod tests {
         assert_eq!(next("user_class \"metalwright\""), Ok(NextStage::Script));
     }
 
+    fn next_of(text: &str, first_file: FirstFile) -> Result<NextStage, NoLoader> {
+        let client = Client::read(&from_text(text).unwrap());
+        next_stage(&client.with(Quirks { first_file, ..Quirks::default() }))
+    }
+
     #[test]
-    fn a_raspberry_pi_is_never_given_the_loader_of_a_pc() {
-        assert_eq!(next("chaddr dc:a6:32:00:00:01\nclient_architectures 0"), Ok(NextStage::RaspberryPi));
-        let uefi = next("chaddr dc:a6:32:00:00:01\nclient_architectures 11");
-        assert_eq!(uefi, Ok(NextStage::Loader { name: "snponly-arm64.efi", transport: Transport::Tftp }));
+    fn what_a_client_class_says_goes_before_the_table() {
+        let file = FirstFile::File("pxelinux.0".into());
+        assert_eq!(next_of("client_architectures 0", file), Ok(NextStage::File("pxelinux.0".into())));
+        let server = FirstFile::Server { menu: None };
+        assert_eq!(next_of("client_architectures 21", server.clone()), Ok(NextStage::Server { menu: None }));
+        assert_eq!(next_of("user_class \"metalwright\"", server), Ok(NextStage::Script));
+        let nothing = FirstFile::Nothing { class: "phones".into() };
+        assert_eq!(next_of("client_architectures 0", nothing), Err(NoLoader::ByClass("phones".into())));
+        assert_eq!(next_of("host_name \"x\"", FirstFile::File("x".into())), Err(NoLoader::NotNetboot));
+    }
+
+    #[test]
+    fn firmware_that_does_not_say_so_is_what_its_class_says() {
+        let client = Client::read(&from_text("vendor_class_identifier \"onie_vendor:x86_64\"").unwrap());
+        assert!(!client.is_netboot());
+        assert!(client.with(Quirks { firmware: true, ..Quirks::default() }).is_netboot());
     }
 }

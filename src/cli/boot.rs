@@ -11,7 +11,7 @@ use crate::cli::objects::Noun;
 use crate::cli::output::{self, Format, plain};
 use crate::cli::sets::value_at;
 use crate::cli::summary::verdict;
-use crate::client::{Client, ExplainOf, Explanation};
+use crate::client::{ClassLine, Client, ExplainOf, Explanation, OptionLine};
 use crate::model::Kind;
 
 /// `machines start`, `pause`, …: does it and says how the machine is then.
@@ -58,7 +58,31 @@ fn explained(explanation: &Explanation) -> String {
         })
         .collect();
     let table = output::table(&["", "RULE", "WHAT IT SAW"], &rows);
-    format!("verdict: {}\nanswer:  {}\n\n{table}", plain(&verdict), plain(&answer))
+    let told = format!("verdict: {}\nanswer:  {}\n\n{table}", plain(&verdict), plain(&answer));
+    told + &classes(explanation) + &options(explanation)
+}
+
+fn classes(explanation: &Explanation) -> String {
+    let row = |class: &ClassLine| {
+        let mark = if class.matched { "=>" } else { "" };
+        vec![mark.to_owned(), class.name.clone(), class.order.to_string(), class.reason.clone()]
+    };
+    let rows: Vec<_> = explanation.client_classes.iter().map(row).collect();
+    section(&["", "CLIENT CLASS", "ORDER", "WHY NOT"], &rows)
+}
+
+fn options(explanation: &Explanation) -> String {
+    let row = |option: &OptionLine| {
+        let from = format!("{} {}", option.scope, option.from);
+        vec![option.code.to_string(), option.name.clone(), option.value.clone(), from]
+    };
+    let rows: Vec<_> = explanation.options.iter().map(row).collect();
+    section(&["CODE", "DHCP OPTION", "VALUE", "FROM"], &rows)
+}
+
+/// A table of its own, where there is anything to show.
+fn section(header: &[&str], rows: &[Vec<String>]) -> String {
+    if rows.is_empty() { String::new() } else { format!("\n{}", output::table(header, rows)) }
 }
 
 /// `render REF FILE`: the file as the machine would get it.

@@ -29,7 +29,7 @@ const PROBLEMS: Column = ("PROBLEMS", "problems", Count);
 const DESCRIPTION: Column = ("DESCRIPTION", "description", Text);
 
 /// The columns of every noun, in the order of `Kind`.
-const TABLE: [(Kind, &[Column]); 15] = [
+const TABLE: [(Kind, &[Column]); 16] = [
     (
         Kind::Machine,
         &[
@@ -153,6 +153,17 @@ const TABLE: [(Kind, &[Column]); 15] = [
             ("SIZE", "status.size", Bytes),
             ("PATH", "path", Text),
             ("REASON", "status.reason", Text),
+        ],
+    ),
+    (
+        Kind::ClientClass,
+        &[
+            ("NAME", "name", Text),
+            ("ORDER", "order", Text),
+            ("OPTIONS", "options", Count),
+            ("BOOT FILE", "boot_file", Text),
+            PROBLEMS,
+            DESCRIPTION,
         ],
     ),
     (Kind::Setting, &[("NAME", "name", Text), ("VALUE", "value", Text), UPDATED]),

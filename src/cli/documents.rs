@@ -202,7 +202,7 @@ fn bounded(reader: impl Read, origin: &str) -> Result<String> {
 
 /// Where an object stands among others that are written with it: what is referred to comes first.
 pub fn rank(kind: Kind) -> usize {
-    const ORDER: [Kind; 11] = [
+    const ORDER: [Kind; 12] = [
         Kind::Template,
         Kind::Param,
         Kind::Task,
@@ -212,6 +212,7 @@ pub fn rank(kind: Kind) -> usize {
         Kind::Stage,
         Kind::Workflow,
         Kind::Subnet,
+        Kind::ClientClass,
         Kind::Machine,
         Kind::Reservation,
     ];

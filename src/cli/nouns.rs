@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use crate::client::{Error, ObjectPath};
 use crate::model::{
-    Artifact, Bootenv, Job, Kind, Lease, Mac, Machine, Noun, Param, Problem, Profile, READ_ONLY_FIELDS,
-    Reservation, Setting, Stage, Subnet, Task, Template, Token, Workflow, parse_input,
+    Artifact, Bootenv, ClientClass, Job, Kind, Lease, Mac, Machine, Noun, Param, Problem, Profile,
+    READ_ONLY_FIELDS, Reservation, Setting, Stage, Subnet, Task, Template, Token, Workflow, parse_input,
 };
 
 /// Gives the type of a kind to an expression.
 macro_rules! with_noun {
     ($kind:expr, $noun:ident => $body:expr) => {
         with_noun!(@ $kind, $noun => $body, Machine Bootenv Template Param Profile Stage Task Workflow Job
-            Subnet Reservation Lease Artifact Setting Token)
+            Subnet Reservation Lease Artifact Setting Token ClientClass)
     };
     (@ $kind:expr, $noun:ident => $body:expr, $($variant:ident)*) => {
         match $kind {
@@ -45,6 +45,7 @@ pub fn about(kind: Kind) -> &'static str {
         Kind::Lease => "Addresses in use",
         Kind::Artifact => "Kernels, initrds and trees that machines fetch",
         Kind::Setting => "Preferences of the server",
+        Kind::ClientClass => "Kinds of DHCP clients, and what they get that others do not",
         Kind::Token => "Bearer tokens, and what their holders may do",
     }
 }

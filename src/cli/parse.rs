@@ -13,7 +13,10 @@ use crate::model::Kind;
 
 /// Adds the verbs of one noun.
 fn noun_command(kind: Kind) -> Command {
-    let command = Command::new(kind.plural()).about(about(kind));
+    let mut command = Command::new(kind.plural()).about(about(kind));
+    if kind == Kind::ClientClass {
+        command = command.visible_alias("client-classes").alias("client-class");
+    }
     let mut command = ReadVerb::augment_subcommands(command);
     if is_writable(kind) {
         command = WriteVerb::augment_subcommands(command);
@@ -137,7 +140,8 @@ mod tests {
     #[test]
     fn every_noun_has_the_verbs_that_make_sense_for_it() {
         for kind in Kind::ALL {
-            let list = parse(&format!("metalwright {kind}s list --filter name=web* --limit 3 -o json"));
+            let list =
+                parse(&format!("metalwright {} list --filter name=web* --limit 3 -o json", kind.plural()));
             assert!(matches!(list, Ok(Deed::Noun(of, Verb::Read(_))) if of == kind), "{list:?}");
         }
         assert!(parse("metalwright jobs delete x").is_err());

@@ -63,6 +63,31 @@ pub struct Explanation {
     /// What the one thing that was asked for gets: `loader`, `local_script`, `deny` …
     pub answer: String,
     pub trace: Vec<RuleLine>,
+    #[serde(default)]
+    pub client_classes: Vec<ClassLine>,
+    #[serde(default)]
+    pub options: Vec<OptionLine>,
+}
+
+/// A client class, and whether the client is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ClassLine {
+    pub name: String,
+    pub order: i32,
+    pub matched: bool,
+    /// The first condition that did not hold.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A DHCP option, and the object it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct OptionLine {
+    pub code: u8,
+    pub name: String,
+    pub value: String,
+    pub scope: String,
+    pub from: String,
 }
 
 /// One rule, in the order they were looked at.

@@ -16,6 +16,6 @@ pub use agent::Work;
 pub use error::{Error, Refusal};
 pub use events::{EventFilter, EventPage, EventStream, PageOf, Signal};
 pub use http::{Client, Target, Token};
-pub use machines::{Action, ExplainOf, Explanation, LogPiece, RuleLine};
+pub use machines::{Action, ClassLine, ExplainOf, Explanation, LogPiece, OptionLine, RuleLine};
 pub use objects::{List, ListQuery, ObjectPath};
 pub use pin::{Fingerprint, learn};

@@ -1,4 +1,5 @@
-//! The pack that ships in the program: the folders `bootenvs/`, `templates/` and `workflows/`.
+//! The pack that ships in the program: the folders `bootenvs/`, `client_classes/`, `templates/` and
+//! `workflows/`.
 
 use include_dir::{Dir, DirEntry, include_dir};
 use jiff::Timestamp;
@@ -6,8 +7,9 @@ use jiff::Timestamp;
 use crate::content::{File, Pack, Release, load};
 use crate::model::Problem;
 
-static FOLDERS: [(&str, Dir<'static>); 3] = [
+static FOLDERS: [(&str, Dir<'static>); 4] = [
     ("bootenvs", include_dir!("$CARGO_MANIFEST_DIR/bootenvs")),
+    ("client_classes", include_dir!("$CARGO_MANIFEST_DIR/client_classes")),
     ("templates", include_dir!("$CARGO_MANIFEST_DIR/templates")),
     ("workflows", include_dir!("$CARGO_MANIFEST_DIR/workflows")),
 ];

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::model::{
-    Bootenv, Noun, Object, Param, Problem, Profile, Stage, Stored, Task, Template, Workflow, parse_input,
+    Bootenv, ClientClass, Noun, Object, Param, Problem, Profile, Stage, Stored, Task, Template, Workflow,
+    parse_input,
 };
 
 /// Most files of one pack.
@@ -53,8 +54,9 @@ struct Stamp {
 type Reader = fn(Value, &Stamp) -> Result<Object, Vec<Problem>>;
 
 /// Folder of YAML files → what is in them.
-const FOLDERS: [(&str, Reader); 6] = [
+const FOLDERS: [(&str, Reader); 7] = [
     ("bootenvs/", object::<Bootenv>),
+    ("client_classes/", object::<ClientClass>),
     ("workflows/params/", object::<Param>),
     ("workflows/profiles/", object::<Profile>),
     ("workflows/stages/", object::<Stage>),

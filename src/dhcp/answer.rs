@@ -13,8 +13,8 @@ use crate::dhcp::holds::{hold_until, later};
 use crate::dhcp::proxy::BootServer;
 use crate::dhcp::reply::{self, Content};
 use crate::dhcp::{
-    BOOT_SERVER_PORT, Change, ClientKey, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome,
-    Query, Refusal, Reply, Unanswerable, classify, classify_at_boot_server, server_identifier,
+    BOOT_SERVER_PORT, Change, Classes, ClientKey, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress,
+    Outcome, Query, Refusal, Reply, Unanswerable, classify, classify_at_boot_server, server_identifier,
 };
 use crate::model::{Lease, LeaseState, Machine, Probe, Reservation, Stored, Subnet, SubnetMode, World};
 use crate::proto::dhcp4::{Kind, MessageType, Packet, codes};
@@ -65,7 +65,8 @@ pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
         return Outcome::silence(EventKind::NoSubnet, why);
     };
     if message == Message::BootRequest || link.selected.mode == SubnetMode::Proxy {
-        return BootServer { query, boot: facts.boot, link: &link, source, server }.answer(message);
+        let classes = Classes::of(facts.world, query.packet, Some(&link.selected.name));
+        return BootServer { query, boot: facts.boot, link: &link, classes, source, server }.answer(message);
     }
     let Some(client) = ClientKey::of(query.packet) else {
         let why = "the client has neither a hardware address nor a client identifier";
@@ -140,11 +141,11 @@ impl Desk<'_> {
         if let Some(refusal) = self.ledger.refuse(address) {
             return self.ignored(format!("it is BOOTP, and {refusal}"));
         }
-        let mut packet = self.reply_with(MessageType::Ack, address);
-        DHCP_ONLY_CODES.iter().for_each(|code| packet.options.remove(*code));
+        let mut draft = self.reply_with(MessageType::Ack, address);
+        DHCP_ONLY_CODES.iter().for_each(|code| draft.packet.options.remove(*code));
         let lease = Lease { expires_at: later(self.now, BOOTP_LEASE_SECONDS), ..self.new_lease(address) };
         Outcome {
-            reply: Some(self.finish(packet)),
+            reply: Some(self.finish(draft)),
             change: Change::Claim(lease),
             event: EventKind::Leased,
             reason: format!("asked over BOOTP for what is reserved for it: {address}"),
@@ -154,11 +155,12 @@ impl Desk<'_> {
     }
 
     /// The reply in bytes, and its way. Where the subnet wants broadcasts, a relay is told so as well.
-    fn finish(&self, mut packet: Packet) -> Reply {
+    fn finish(&self, draft: impl Into<reply::Draft>) -> Reply {
+        let mut draft = draft.into();
         if self.link.selected.always_broadcast {
-            packet.set_broadcast();
+            draft.packet.set_broadcast();
         }
-        reply::finish(self.query, self.source, packet)
+        reply::finish(self.query, self.source, draft)
     }
 
     fn discover(&self) -> Outcome {
@@ -313,7 +315,7 @@ impl Desk<'_> {
         Outcome::silence(EventKind::Ignored, reason)
     }
 
-    fn reply_with(&self, message: MessageType, address: Ipv4Addr) -> Packet {
+    fn reply_with(&self, message: MessageType, address: Ipv4Addr) -> reply::Draft {
         reply::lease(self.query, &self.content(self.subnet_of(address)), message, address)
     }
 
@@ -323,6 +325,7 @@ impl Desk<'_> {
             subnet,
             reservation: self.ledger.reservation(),
             machine: self.facts.machine,
+            classes: Classes::of(self.facts.world, self.packet(), Some(&self.link.selected.name)),
             boot: if boots { self.facts.boot } else { &BootData::None },
             server: self.server,
             source: self.source,

@@ -9,6 +9,7 @@
 //! reply; [`answer`] is that walk. Start reading there.
 
 mod answer;
+mod class;
 mod classify;
 mod client_key;
 mod destination;
@@ -22,18 +23,21 @@ mod outcome;
 mod pool;
 mod proxy;
 mod reply;
+mod scopes;
 pub mod service;
 
 pub use answer::{Facts, answer, quarantine};
+pub use class::{ClassLine, Classes, examine};
 pub use classify::{Message, Unanswerable, classify, classify_at_boot_server};
 pub use client_key::ClientKey;
 pub use destination::{BOOT_SERVER_PORT, Destination, destination};
 pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
 pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
 pub use neighbours::{NEIGHBOURS_MAX, Neighbours, address_elsewhere};
-pub use options::{check_options, encode_options};
-pub use outcome::{Change, EventKind, Outcome, Reply};
+pub use options::{check_options, encode_text, ready_options};
+pub use outcome::{Change, EventKind, Outcome, Reply, Unfilled};
 pub use pool::{Ledger, NoAddress, Picked, Refusal};
+pub use scopes::{Origin, Scopes};
 
 #[cfg(test)]
 mod tests;

@@ -115,7 +115,8 @@ mod tests {
             neighbours.hear((Ipv4Addr::new(10, b, c, d), Mac([2, 0, 0, b, c, d])), NOW);
         }
         assert_eq!((neighbours.by_address.len(), neighbours.by_mac.len()), (NEIGHBOURS_MAX, NEIGHBOURS_MAX));
-        neighbours.hear((Ipv4Addr::new(11, 0, 0, 1), Mac([4, 0, 0, 0, 0, 1])), NOW + SignedDuration::from_hours(2));
+        neighbours
+            .hear((Ipv4Addr::new(11, 0, 0, 1), Mac([4, 0, 0, 0, 0, 1])), NOW + SignedDuration::from_hours(2));
         assert_eq!((neighbours.by_address.len(), neighbours.by_mac.len()), (1, 1), "old ones made room");
     }
 }

@@ -34,6 +34,19 @@ pub struct Reply {
     pub source: Ipv4Addr,
     /// Index of the interface it leaves by.
     pub interface: u32,
+    /// What has to be rendered and put in with [`Reply::fill`] before it is complete.
+    pub unfilled: Vec<Unfilled>,
+    /// The largest payload the client takes.
+    pub bytes_max: usize,
+}
+
+/// An option of a reply whose value is a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfilled {
+    pub code: u8,
+    /// What it is and where it was written, for people.
+    pub name: String,
+    pub template: String,
 }
 
 /// What happens to leases.

@@ -5,8 +5,10 @@ use std::net::Ipv4Addr;
 
 use crate::boot::client::{Client, Stage};
 use crate::boot::data::BootData;
-use crate::dhcp::{Query, Reply, destination, encode_options};
-use crate::model::{Machine, Reservation, Stored, Subnet};
+use crate::dhcp::{Classes, Destination, Query, Reply, Scopes, Unfilled, destination, encode_text};
+use crate::model::{
+    BOOT_FILE_BYTES_MAX, Machine, ReadyValue, Reservation, Stored, Subnet, check_boot_file, is_template,
+};
 use crate::proto::dhcp4::{
     Kind, MessageType, Options, Packet, REPLY_BYTES_MIN, codes, encode_reply, payload_bytes_max,
 };
@@ -18,11 +20,8 @@ const NETBOOT_LEASE_SECONDS_MIN: u32 = 600;
 const LEASE_SECONDS_MIN: u32 = 60;
 /// iPXE: do not wait for a proxy, this reply says all.
 const IPXE_NO_PROXY: [u8; 3] = [0xb0, 1, 1];
-/// The boot menu Raspberry Pi firmware looks for (PXE 2.1, options 9 and 10 of 43). The Pi 3
-/// needs the blanks at the end.
-const RASPBERRY_PI_MENU: &[u8] = b"\x06\x01\x03\x0a\x04\x00PXE\x09\x17\x00\x00\x14Raspberry Pi Boot   \xff";
-
-/// Codes that say what to boot: never sent to a client that is not to boot, always to one that is.
+/// Codes that say what to boot: always sent to a client that is to boot, never to firmware that is not. To
+/// others, telephones and access points, they are options like all.
 const BOOT_CODES: [u8; 7] = [
     codes::VENDOR_OPTIONS,
     codes::VENDOR_CLASS,
@@ -34,15 +33,29 @@ const BOOT_CODES: [u8; 7] = [
 ];
 
 /// What a reply with addresses and options is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Content<'a> {
     pub subnet: &'a Subnet,
     pub reservation: Option<&'a Reservation>,
     pub machine: Option<&'a Stored<Machine>>,
+    pub classes: Classes<'a>,
     pub boot: &'a BootData,
     pub server: Ipv4Addr,
     /// Our address that faces the client, for `siaddr` where nothing else is configured.
     pub source: Ipv4Addr,
+}
+
+/// A reply before it is bytes, and what of it has yet to be rendered.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub packet: Packet,
+    pub unfilled: Vec<Unfilled>,
+}
+
+impl From<Packet> for Draft {
+    fn from(packet: Packet) -> Self {
+        Draft { packet, unfilled: Vec::new() }
+    }
 }
 
 /// The seconds granted: what the subnet allows, or less if the client wishes less.
@@ -98,7 +111,7 @@ pub(super) fn lease(
     content: &Content<'_>,
     message: MessageType,
     address: Ipv4Addr,
-) -> Packet {
+) -> Draft {
     let request = query.packet;
     let mut reply = bare(request, message, content.server);
     reply.yiaddr = address;
@@ -109,24 +122,23 @@ pub(super) fn lease(
     reply.options.set(codes::LEASE_TIME, seconds.to_be_bytes());
     reply.options.set(codes::RENEWAL_TIME, (seconds / 2).to_be_bytes());
     reply.options.set(codes::REBINDING_TIME, (seconds - seconds / 8).to_be_bytes());
-    configure(query, content, &mut reply);
-    reply
+    configure(query, content, reply)
 }
 
 /// The ACK to an INFORM: options and no address (RFC 2131 4.3.5).
-pub(super) fn informed(query: &Query<'_>, content: &Content<'_>) -> Packet {
+pub(super) fn informed(query: &Query<'_>, content: &Content<'_>) -> Draft {
     let request = query.packet;
     let mut reply = bare(request, MessageType::Ack, content.server);
     reply.ciaddr = request.ciaddr;
     if request.ciaddr.is_unspecified() && request.is_relayed() {
         reply.set_broadcast();
     }
-    configure(query, content, &mut reply);
-    reply
+    configure(query, content, reply)
 }
 
 /// Turns a reply into bytes of the size the client takes, and says where it goes.
-pub(super) fn finish(query: &Query<'_>, source: Ipv4Addr, packet: Packet) -> Reply {
+pub(super) fn finish(query: &Query<'_>, source: Ipv4Addr, draft: impl Into<Draft>) -> Reply {
+    let Draft { packet, unfilled } = draft.into();
     let bytes_max = match packet.message_type() {
         Some(_) => payload_bytes_max(query.packet.max_message_bytes(), query.interface.mtu),
         // BOOTP clients need not take more (RFC 951 3).
@@ -140,28 +152,63 @@ pub(super) fn finish(query: &Query<'_>, source: Ipv4Addr, packet: Packet) -> Rep
         dropped: encoded.dropped,
         source,
         interface: query.interface.index,
+        unfilled,
+        bytes_max,
     }
 }
 
-fn configure(query: &Query<'_>, content: &Content<'_>, reply: &mut Packet) {
-    let request = query.packet;
-    let client = Client::read(request);
-    let boots = *content.boot != BootData::None;
-    let configured = configured(query, content);
-    let wanted = wanted(request);
-    for (code, data) in configured.iter() {
-        let is_boot = BOOT_CODES.contains(&code);
-        let send = if is_boot { boots } else { wanted.as_ref().is_none_or(|codes| codes.contains(&code)) };
-        if send {
-            reply.options.set(code, data);
+impl Reply {
+    /// Puts the text that a template came out as into the reply; [`Reply::encode`] has to follow.
+    ///
+    /// # Errors
+    /// The text does not fit the option, which is then left out.
+    pub fn fill(&mut self, code: u8, text: &str) -> Result<(), String> {
+        let text = text.trim();
+        if code == codes::BOOTFILE_NAME {
+            check_boot_file(text)?;
+            set_file(&mut self.packet, text);
+            return Ok(());
         }
+        self.packet.options.set(code, encode_text(code, text)?);
+        Ok(())
     }
+
+    /// Writes the bytes anew.
+    pub fn encode(&mut self) {
+        let encoded = encode_reply(&self.packet, self.bytes_max);
+        self.bytes = encoded.bytes;
+        self.dropped = encoded.dropped;
+    }
+}
+
+fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Draft {
+    let request = query.packet;
+    let client = content.classes.apply(Client::read(request));
+    let boots = *content.boot != BootData::None;
+    let wanted = wanted(request);
+    let is_sent = |code: u8| match (BOOT_CODES.contains(&code), &wanted) {
+        (true, wanted) if !boots => {
+            !client.is_netboot() && wanted.as_ref().is_some_and(|codes| codes.contains(&code))
+        }
+        (true, _) | (false, None) => true,
+        (false, Some(codes)) => codes.contains(&code),
+    };
+    let (configured, mut unfilled) = configured(query, content, reply.yiaddr);
+    for (code, data) in configured.iter().filter(|(code, _)| is_sent(*code)) {
+        reply.options.set(code, data);
+    }
+    unfilled.retain(|option| is_sent(option.code));
     if let Some(identifier) = request.machine_identifier() {
         reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
     }
-    if boots {
-        set_boot(reply, &client, content);
+    // Where it goes by broadcast in any case the flag stays what the client sent.
+    if content.classes.always_broadcast() && destination(query, &reply) != Destination::Broadcast {
+        reply.set_broadcast();
     }
+    if boots {
+        unfilled.extend(set_boot(&mut reply, &client, content));
+    }
+    Draft { packet: reply, unfilled }
 }
 
 /// What the client asked for, and what it gets in any case. `None`: it did not say, so everything.
@@ -171,29 +218,43 @@ fn wanted(request: &Packet) -> Option<BTreeSet<u8>> {
     Some(wanted)
 }
 
-/// All options there are for this client: the subnet's, and the reservation's in their place.
-fn configured(query: &Query<'_>, content: &Content<'_>) -> Options {
-    let mut options = Options::default();
-    let cidr = content.subnet.cidr;
-    options.set(codes::SUBNET_MASK, cidr.mask().octets());
+/// All options there are for this client, each from the highest scope that has it, and the templates among
+/// them.
+fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (Options, Vec<Unfilled>) {
+    let (mut options, mut unfilled) = (Options::default(), Vec::new());
+    let subnet = content.subnet;
+    options.set(codes::SUBNET_MASK, subnet.cidr.mask().octets());
     if !query.packet.is_relayed() {
-        options.set(codes::BROADCAST_ADDRESS, cidr.broadcast().octets());
+        options.set(codes::BROADCAST_ADDRESS, subnet.cidr.broadcast().octets());
     }
     if let Some(machine) = content.machine {
         options.set(codes::HOST_NAME, machine.spec.name.as_bytes());
     }
-    let reserved = content.reservation.map(|reservation| encode_options(&reservation.options));
-    for (code, data) in
-        encode_options(&content.subnet.options).into_iter().chain(reserved.unwrap_or_default())
-    {
-        options.set(code, data);
+    let scopes = Scopes {
+        subnet: Some(subnet),
+        pool: subnet.pools.iter().find(|pool| pool.contains(address)),
+        reservation: content.reservation,
+        machine: content.machine,
+        classes: &content.classes,
+    };
+    for (code, (origin, option)) in scopes.effective() {
+        match &option.value {
+            ReadyValue::Bytes(bytes) => options.set(code, bytes.as_slice()),
+            ReadyValue::Template(template) => {
+                options.remove(code);
+                let name = format!("{} of {} {origin}", option.name, origin.scope());
+                unfilled.push(Unfilled { code, name, template: template.clone() });
+            }
+        }
     }
     add_default_route(&mut options);
     let is_microsoft = query.packet.vendor_class().is_some_and(|class| class.starts_with(b"MSFT"));
-    if let Some(routes) = options.get(codes::CLASSLESS_ROUTES).filter(|_| is_microsoft).map(<[u8]>::to_vec) {
-        options.set(codes::MICROSOFT_CLASSLESS_ROUTES, routes);
+    match options.get(codes::CLASSLESS_ROUTES).map(<[u8]>::to_vec) {
+        _ if !is_microsoft => options.remove(codes::MICROSOFT_CLASSLESS_ROUTES),
+        Some(routes) => options.set(codes::MICROSOFT_CLASSLESS_ROUTES, routes),
+        None => {}
     }
-    options
+    (options, unfilled)
 }
 
 /// RFC 3442: a client that takes 121 ignores 3, so 121 must hold the default route as well.
@@ -208,28 +269,54 @@ fn add_default_route(options: &mut Options) {
     }
 }
 
-/// The boot set. `file` and option 67 are the same string: iPXE reads the one and EDK2 the other.
-/// PXE firmware gets neither 60 nor 43, which would send it to port 4011.
-pub(super) fn set_boot(reply: &mut Packet, client: &Client, content: &Content<'_>) {
-    let configured = content.reservation.and_then(|reservation| reservation.next_server);
-    let next_server = configured.or(content.subnet.next_server).unwrap_or(content.source);
-    reply.siaddr = match content.boot {
-        BootData::Tftp { next_server, .. } | BootData::RaspberryPi { next_server } => *next_server,
-        _ => next_server,
-    };
-    if let Some(file) = content.boot.file() {
-        reply.options.set(codes::BOOTFILE_NAME, file);
-        if file.len() < 128 {
-            reply.file = file.as_bytes().to_vec();
-        }
-    }
-    if matches!(content.boot, BootData::RaspberryPi { .. }) {
+/// The boot set. `file` and option 67 are the same string: iPXE reads the one and EDK2 the other. PXE
+/// firmware gets neither 60 nor 43, which would send it to port 4011, unless a class has a menu for it. A
+/// name that has to be rendered first is given back.
+pub(super) fn set_boot(reply: &mut Packet, client: &Client, content: &Content<'_>) -> Option<Unfilled> {
+    let by_reservation = content.reservation.and_then(|reservation| reservation.next_server);
+    let configured = content.classes.next_server().or(by_reservation).or(content.subnet.next_server);
+    reply.siaddr = configured.or(content.boot.next_server()).unwrap_or(content.source);
+    if let BootData::Server { menu: Some(menu), .. } = content.boot {
         reply.options.set(codes::VENDOR_CLASS, "PXEClient");
-        reply.options.set(codes::VENDOR_OPTIONS, RASPBERRY_PI_MENU);
+        reply.options.set(codes::VENDOR_OPTIONS, pxe_menu(menu));
     }
     match client.stage {
         Stage::HttpFirmware => reply.options.set(codes::VENDOR_CLASS, "HTTPClient"),
         Stage::Ipxe(_) => reply.options.set(codes::IPXE, IPXE_NO_PROXY),
         Stage::Firmware | Stage::Other => {}
+    }
+    let file = content.boot.file()?;
+    if is_template(file) {
+        let name = "boot_file of its client class".to_owned();
+        return Some(Unfilled { code: codes::BOOTFILE_NAME, name, template: file.to_owned() });
+    }
+    set_file(reply, file);
+    None
+}
+
+fn set_file(reply: &mut Packet, file: &str) {
+    reply.options.set(codes::BOOTFILE_NAME, file);
+    if file.len() <= BOOT_FILE_BYTES_MAX {
+        reply.file = file.as_bytes().to_vec();
+    }
+}
+
+/// A boot menu with one entry that is taken at once (PXE 2.1, options 6, 9 and 10 of 43).
+fn pxe_menu(text: &str) -> Vec<u8> {
+    const NO_DISCOVERY: [u8; 3] = [6, 1, 3];
+    const PROMPT: &[u8] = b"\x0a\x04\x00PXE";
+    let length = |bytes: usize| u8::try_from(bytes).unwrap_or(u8::MAX);
+    let entry = [&[0, 0, length(text.len())], text.as_bytes()].concat();
+    [&NO_DISCOVERY, PROMPT, &[9, length(entry.len())], &entry, &[255]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_menu_of_a_raspberry_pi_is_what_its_firmware_compares() {
+        let expected = b"\x06\x01\x03\x0a\x04\x00PXE\x09\x17\x00\x00\x14Raspberry Pi Boot   \xff";
+        assert_eq!(pxe_menu("Raspberry Pi Boot   "), expected);
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// One kind of stored object. The same word everywhere: URL, table, CLI noun, event subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     Machine,
     Bootenv,
@@ -24,10 +24,11 @@ pub enum Kind {
     Artifact,
     Setting,
     Token,
+    ClientClass,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Machine,
         Kind::Bootenv,
         Kind::Template,
@@ -43,6 +44,7 @@ impl Kind {
         Kind::Artifact,
         Kind::Setting,
         Kind::Token,
+        Kind::ClientClass,
     ];
 
     /// `machine`: the table's name, the first word of its events and of their subject.
@@ -63,6 +65,7 @@ impl Kind {
             Kind::Artifact => "artifact",
             Kind::Setting => "setting",
             Kind::Token => "token",
+            Kind::ClientClass => "client_class",
         }
     }
 
@@ -84,6 +87,7 @@ impl Kind {
             Kind::Artifact => "artifacts",
             Kind::Setting => "settings",
             Kind::Token => "tokens",
+            Kind::ClientClass => "client_classes",
         }
     }
 }

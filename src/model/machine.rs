@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::name::check_host_name;
-use super::{Arch, Environment, Kind, Mac, Noun, Object, Problem, Reference, Stored};
+use super::{Arch, Environment, Kind, Mac, Noun, Object, OptionSet, Problem, Reference, Stored};
 
 /// Most network interfaces one machine may have.
 pub const MACS_MAX: usize = 64;
@@ -42,8 +42,8 @@ pub struct Machine {
     #[serde(default)]
     pub params: BTreeMap<String, Value>,
     /// DHCP options for this machine on every network; they win over its reservation's.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub options: BTreeMap<String, Value>,
+    #[serde(default, skip_serializing_if = "OptionSet::is_empty")]
+    pub options: OptionSet,
     /// A locked machine is not started, resumed, retried, armed, changed or deleted until it is unlocked.
     #[serde(default)]
     pub locked: bool,

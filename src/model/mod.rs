@@ -6,6 +6,7 @@
 mod agent;
 mod arch;
 mod artifact;
+mod client_class;
 mod content;
 mod digest;
 mod event;
@@ -18,6 +19,7 @@ mod name;
 mod network;
 mod object;
 mod octets;
+mod option_set;
 mod problem;
 mod reservation;
 mod schema;
@@ -28,6 +30,9 @@ mod world;
 pub use agent::{AgentReport, Environment, JobFile, JobOffer, JobReport, JobWork, LogEnd, TokenGrant};
 pub use arch::Arch;
 pub use artifact::{Artifact, ArtifactKind, ArtifactState, ArtifactStatus};
+pub use client_class::{
+    BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,
+};
 pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
     TaskTemplate, Template, Workflow,
@@ -46,6 +51,7 @@ pub use name::{check_file_path, check_name};
 pub use network::{Cidr, Excluded, Pool, Probe, Subnet, SubnetMode};
 pub use object::{NoStatus, Noun, READ_ONLY_FIELDS, Reference, SITE, Stored};
 pub use octets::Octets;
+pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
 pub use reservation::Reservation;
 pub use schema::{Input, check_schema, parse_input, schema_fault};

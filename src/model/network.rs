@@ -1,6 +1,5 @@
 //! Subnets: the IPv4 networks that are served.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -8,10 +7,9 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::name::check_name;
-use super::{Kind, NoStatus, Noun, Object, Problem, Stored};
+use super::{Kind, NoStatus, Noun, Object, OptionSet, Problem, Stored};
 
 /// An IPv4 network: address and prefix length, host bits zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -106,8 +104,8 @@ pub struct Pool {
     pub start: Ipv4Addr,
     pub end: Ipv4Addr,
     /// DHCP options for its clients; they win over the subnet's.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub options: BTreeMap<String, Value>,
+    #[serde(default, skip_serializing_if = "OptionSet::is_empty")]
+    pub options: OptionSet,
 }
 
 /// Addresses that are not given out, both ends included.
@@ -190,7 +188,7 @@ pub struct Subnet {
     pub lease_seconds: u32,
     /// DHCP options by IANA name in snake_case (`routers`, `domain_name_servers`), or `{code, hex}`.
     #[serde(default)]
-    pub options: BTreeMap<String, Value>,
+    pub options: OptionSet,
     /// Addresses of relays of this network that are not inside it.
     #[serde(default)]
     pub relays: Vec<Ipv4Addr>,

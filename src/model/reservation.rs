@@ -1,14 +1,12 @@
 //! Reservations: addresses that are kept for one client.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Kind, Mac, NoStatus, Noun, Object, Octets, Problem, Reference, Stored};
+use super::{Kind, Mac, NoStatus, Noun, Object, Octets, OptionSet, Problem, Reference, Stored};
 
 /// A fixed address for one client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,7 +33,7 @@ pub struct Reservation {
     pub subnet: Option<String>,
     /// DHCP options that win over the subnet's.
     #[serde(default)]
-    pub options: BTreeMap<String, Value>,
+    pub options: OptionSet,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_server: Option<Ipv4Addr>,
 }

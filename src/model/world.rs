@@ -356,6 +356,7 @@ world! {
     Artifact artifacts,
     Setting settings,
     Token tokens,
+    ClientClass client_classes,
 }
 
 impl World {

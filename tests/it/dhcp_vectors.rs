@@ -13,11 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 use metalwright::boot::loader::{NextStage, Transport, next_stage};
 use metalwright::boot::{BootData, Client};
 use metalwright::dhcp::{
-    Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Link, Outcome, Query, Reply, answer,
-    quarantine,
+    Change, Classes, ClientKey, Facts, Holds, Interface, InterfaceAddress, Link, Outcome, Query, Reply,
+    answer, quarantine,
 };
 use metalwright::model::{
-    Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Stored, Subnet, World, parse_hex,
+    ClientClass, Kind, Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Stored, Subnet, World,
+    parse_hex,
 };
 use metalwright::proto::dhcp4::{Packet, encode_listed, from_text, parse, payload_bytes_max, to_text, words};
 use serde::Deserialize;
@@ -36,6 +37,9 @@ struct WorldFile {
     reservations: Vec<Reservation>,
     #[serde(default)]
     machines: Vec<Machine>,
+    /// Beside those that ship.
+    #[serde(default)]
+    client_classes: Vec<ClientClass>,
     #[serde(default)]
     leases: Vec<LeaseFile>,
     boot: Boot,
@@ -204,6 +208,13 @@ impl Case {
             let id = format!("00000000-0000-7000-8000-{at:012}");
             world.put(Object::Machine(Stored::new(id, machine.clone(), now).into()));
         }
+        let shipped = metalwright::content::core(now).unwrap().objects;
+        for class in shipped.into_iter().filter(|object| object.kind() == Kind::ClientClass) {
+            world.put(class);
+        }
+        for class in &file.client_classes {
+            world.put(Object::ClientClass(Stored::new(class.name.clone(), class.clone(), now).into()));
+        }
         for lease in &file.leases {
             put_lease(&mut world, lease.load(now), now);
         }
@@ -278,17 +289,21 @@ impl Case {
     fn boot(&self, query: &Query<'_>) -> BootData {
         let Ok(link) = Link::select(query, &self.world) else { return BootData::None };
         let Some(us) = query.source_address(&link) else { return BootData::None };
-        match (&self.file.boot, next_stage(&Client::read(query.packet))) {
+        let classes = Classes::of(&self.world, query.packet, Some(&link.selected.name));
+        let next_server = link.selected.next_server.unwrap_or(us);
+        match (&self.file.boot, next_stage(&classes.apply(Client::read(query.packet)))) {
             (Boot::Local, _) | (_, Err(_)) => BootData::None,
             (Boot::Url(url), _) => BootData::Url { url: url.clone() },
             (_, Ok(NextStage::Script)) => BootData::Script { url: format!("http://{us}:8080/boot.ipxe") },
             (_, Ok(NextStage::FullIpxe(name))) => BootData::Url { url: format!("tftp://{us}/{name}") },
-            (_, Ok(NextStage::RaspberryPi)) => BootData::RaspberryPi { next_server: us },
+            (_, Ok(NextStage::Server { menu })) => BootData::Server { next_server, menu },
+            (_, Ok(NextStage::File(url))) if url.contains("://") => BootData::Url { url },
+            (_, Ok(NextStage::File(file))) => BootData::Tftp { next_server, file },
             (_, Ok(NextStage::Loader { name, transport: Transport::Http })) => {
                 BootData::Url { url: format!("http://{us}:8080/{name}") }
             }
             (_, Ok(NextStage::Loader { name, transport: Transport::Tftp })) => {
-                BootData::Tftp { next_server: link.selected.next_server.unwrap_or(us), file: name.to_owned() }
+                BootData::Tftp { next_server, file: name.to_owned() }
             }
         }
     }
@@ -316,7 +331,7 @@ impl Case {
             Change::Claim(lease) => {
                 let before = self.world.leases.find("client", &format!("{} {}", lease.network, lease.client));
                 if let Some(before) = before.map(|row| row.key.clone()) {
-                    self.world.remove(metalwright::model::Kind::Lease, &before);
+                    self.world.remove(Kind::Lease, &before);
                 }
                 put_lease(&mut self.world, lease.clone(), self.now);
                 self.holds.release(&lease.network, &ClientKey::from(lease));

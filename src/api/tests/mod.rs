@@ -2,6 +2,7 @@
 
 mod access;
 mod contract;
+mod dhcp;
 mod document;
 mod lists;
 mod objects;

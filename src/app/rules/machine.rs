@@ -21,6 +21,10 @@ impl Managed for Machine {
         Some(&mut self.params)
     }
 
+    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
+        super::options::faults(&self.options, "/options")
+    }
+
     /// Reservations name machines: a machine they name keeps its name.
     fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
         let old = change.old.filter(|old| old.spec.name != self.name)?;

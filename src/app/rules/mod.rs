@@ -5,10 +5,12 @@
 
 mod artifact;
 mod bootenv;
+mod client_class;
 mod graph;
 mod job;
 mod lease;
 mod machine;
+mod options;
 mod param;
 pub mod params;
 mod profile;

@@ -9,7 +9,7 @@ impl Managed for Reservation {
     const KEY_FIELD: &'static str = "address";
 
     fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
-        let mut problems = crate::dhcp::check_options(&self.options);
+        let mut problems = super::options::faults(&self.options, "/options");
         problems.extend(outside(self, change.world));
         problems
     }

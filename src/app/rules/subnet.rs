@@ -6,7 +6,10 @@ use crate::model::{Probe, Problem, Subnet, SubnetMode};
 
 impl Managed for Subnet {
     fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
-        let mut problems = crate::dhcp::check_options(&self.options);
+        let mut problems = super::options::faults(&self.options, "/options");
+        for (i, pool) in self.pools.iter().enumerate() {
+            problems.extend(super::options::faults(&pool.options, &format!("/pools/{i}/options")));
+        }
         if self.mode == SubnetMode::Proxy {
             problems.extend(refused_beside_another_server(self));
         }

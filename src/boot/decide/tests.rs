@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use super::*;
-use crate::boot::client::Features;
+use crate::boot::client::{Features, Quirks};
 use crate::model::{BootFiles, Run};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -74,7 +74,7 @@ fn facts<'a>(machine: &'a Stored<Machine>, bootenv: &'a Stored<Bootenv>) -> Fact
 
 fn client(stage: Stage) -> Asked {
     let code = if stage == Stage::HttpFirmware { 16 } else { 7 };
-    Asked::BootData(Client { stage, arches: vec![code], uuid: None, vendor: None, raspberry_pi: false })
+    Asked::BootData(Client { stage, arches: vec![code], uuid: None, vendor: None, quirks: Quirks::default() })
 }
 
 fn ipxe() -> Asked {

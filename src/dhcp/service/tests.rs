@@ -34,6 +34,8 @@ impl Handler for Offers {
                 destination: crate::dhcp::destination(&request.query(), &request.packet),
                 source: request.local?,
                 interface: request.interface.index,
+                unfilled: Vec::new(),
+                bytes_max: 548,
             })
         })
     }

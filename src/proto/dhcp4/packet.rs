@@ -151,6 +151,12 @@ impl Packet {
         bytes == class.as_bytes() || sub_fields(bytes).any(|field| field == class.as_bytes())
     }
 
+    /// Option 77: the client's user classes. A value that can be read both ways is.
+    pub fn user_classes(&self) -> Vec<&[u8]> {
+        let Some(bytes) = self.options.get(codes::USER_CLASS) else { return Vec::new() };
+        std::iter::once(bytes).chain(sub_fields(bytes)).collect()
+    }
+
     /// Option 82.
     pub fn relay_agent(&self) -> Option<RelayAgent<'_>> {
         self.options.get(codes::RELAY_AGENT).map(RelayAgent::new)

@@ -62,7 +62,8 @@ impl<'g> Group<'g> {
         let rows: Vec<_> = self.rows.map.iter().collect();
         for rows in rows.chunk_by(|(before, _), (row, _)| before.0 == row.0) {
             let Some(((kind, _), _)) = rows.first() else { continue };
-            let gone: Vec<&str> = rows.iter().filter(|(_, row)| row.clear).map(|((_, key), _)| *key).collect();
+            let gone: Vec<&str> =
+                rows.iter().filter(|(_, row)| row.clear).map(|((_, key), _)| *key).collect();
             let put = rows.iter().map(|(_, row)| row.last).filter(|write| write.revision().is_some());
             batch::delete(&mut statements, *kind, &gone);
             batch::put(&mut statements, *kind, &put.collect::<Vec<_>>());

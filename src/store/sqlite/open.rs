@@ -19,9 +19,10 @@ const READERS_MAX: u32 = 4;
 const STATEMENTS_MAX: usize = 100;
 
 /// Every migration there has been, in order. Nothing in this list is ever changed: only added to.
-pub(super) const MIGRATIONS: [(&str, &str); 2] = [
+pub(super) const MIGRATIONS: [(&str, &str); 3] = [
     ("objects", include_str!("../../../migrations/sqlite/0001_objects.sql")),
     ("held_values", include_str!("../../../migrations/sqlite/0002_held_values.sql")),
+    ("client_classes", include_str!("../../../migrations/sqlite/0003_client_classes.sql")),
 ];
 
 /// What tests open otherwise.

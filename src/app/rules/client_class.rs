@@ -1,0 +1,19 @@
+//! Client classes: options that can be sent, and templates that can be read.
+
+use super::{Change, Managed};
+use crate::model::{ClientClass, Problem, is_template};
+
+/// Most classes: each packet is held against all of them.
+const CLASSES_MAX: usize = 500;
+
+impl Managed for ClientClass {
+    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+        let mut problems = super::options::faults(&self.options, "/options");
+        let template = self.boot_file.as_deref().filter(|file| is_template(file));
+        problems.extend(template.and_then(|file| super::options::template_fault(file, "/boot_file")));
+        if change.old.is_none() && change.world.client_classes.len() >= CLASSES_MAX {
+            problems.push(Problem::new("", format!("there are {CLASSES_MAX} client classes already")));
+        }
+        problems
+    }
+}

@@ -1,0 +1,22 @@
+//! DHCP options, wherever they are written: values that can be sent, and templates that can be read.
+
+use crate::model::{OptionSet, Problem, ReadyValue};
+use crate::{dhcp, render};
+
+/// What is wrong with `options`, which stand at `pointer` in their object.
+pub fn faults(options: &OptionSet, pointer: &str) -> Vec<Problem> {
+    let mut problems = dhcp::check_options(options, pointer);
+    for option in dhcp::ready_options(options) {
+        if let ReadyValue::Template(text) = &option.value {
+            let name = option.name.replace('~', "~0").replace('/', "~1");
+            problems.extend(template_fault(text, &format!("{pointer}/{name}")));
+        }
+    }
+    problems
+}
+
+/// What is wrong with a text that is rendered for each client: it stands alone, without other templates.
+pub fn template_fault(text: &str, pointer: &str) -> Option<Problem> {
+    let fault = render::check(render::INLINE, text, [])?;
+    Some(Problem::new(pointer, fault.to_string()))
+}

@@ -1,0 +1,316 @@
+//! Client classes: what kinds of DHCP clients get that others do not.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::name::check_name;
+use super::{Cidr, Kind, NoStatus, Noun, Object, Octets, OptionSet, Problem, Reference, Stored};
+
+/// Longest file name that leaves room for its NUL in the `file` field (RFC 2131 2).
+pub const BOOT_FILE_BYTES_MAX: usize = 127;
+/// Longest URL of a boot file; it is one option of 255 bytes at most.
+const BOOT_URL_BYTES_MAX: usize = 255;
+/// Longest text of a menu, which shares option 43 with the rest of it.
+const MENU_BYTES_MAX: usize = 128;
+/// Entries of one list of conditions.
+const LISTED_MAX: usize = 64;
+
+/// A kind of DHCP client, told by what it sends, and what it gets. A client is in every class whose
+/// conditions all hold; of two classes that say the same thing differently the later one wins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientClass {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Classes are applied from the lowest to the highest, those of one order by name.
+    #[serde(default = "default_order")]
+    pub order: i32,
+    /// Who is in it: all that is given must hold. Nothing given is everybody.
+    #[serde(rename = "match")]
+    pub conditions: ClassMatch,
+    /// DHCP options; they win over the machine's, the reservation's, the pool's and the subnet's.
+    #[serde(default, skip_serializing_if = "OptionSet::is_empty")]
+    pub options: OptionSet,
+    /// The boot server; wins over the reservation's and the subnet's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_server: Option<Ipv4Addr>,
+    /// The file (or `http`, `https` or `tftp` URL) that a client that is to boot gets in place of its loader;
+    /// may be a template. iPXE gets it only where `match` names a `user_class`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_file: Option<String>,
+    /// What a client that is to boot is told to load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_data: Option<ClassBoot>,
+    /// The text of a PXE boot menu with one entry (option 43), for firmware that looks for one: with
+    /// `boot_data` `server` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pxe_menu: Option<String>,
+    /// Whether replies without an address (ProxyDHCP) tell it to boot at once, without a menu or a search for
+    /// servers (option 43.6). By default BIOS is told and UEFI is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_discovery_control: Option<bool>,
+    /// It is firmware that asks for a boot, though it does not call itself a PXE client.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub firmware: bool,
+    /// Replies are broadcast even where it takes unicast.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub always_broadcast: bool,
+}
+
+/// What clients of a class that are to boot are told to load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassBoot {
+    /// The loader or script that fits the client.
+    Loader,
+    /// The boot server's address alone: the firmware knows the names of its files.
+    Server,
+    /// Nothing: an address at most.
+    None,
+}
+
+/// The conditions of a class. In texts `*` stands for any run of characters and `?` for one; bytes that are
+/// not text are written in hex behind `0x` and must be the same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClassMatch {
+    /// The vendor class (option 60): `PXEClient*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor_class: Option<Octets>,
+    /// One of the user classes (option 77): `iPXE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_class: Option<Octets>,
+    /// Architecture codes, of which the client names one (option 93, or its vendor class).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arches: Vec<u16>,
+    /// Beginnings of hardware addresses: `b8:27:eb`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mac_prefixes: Vec<MacPrefix>,
+    /// Hardware types: 1 is Ethernet, 32 InfiniBand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub htypes: Vec<u8>,
+    /// The port of the relay or switch (option 82.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_id: Option<Octets>,
+    /// The relay or switch (option 82.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_id: Option<Octets>,
+    /// Networks, in one of which the relay's address is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relays: Vec<Cidr>,
+    /// Names of subnets, one of which the client is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subnets: Vec<String>,
+}
+
+/// The first one to six bytes of a MAC address.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MacPrefix(Vec<u8>);
+
+impl MacPrefix {
+    pub fn fits(&self, hardware_address: &[u8]) -> bool {
+        hardware_address.starts_with(&self.0)
+    }
+}
+
+impl FromStr for MacPrefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes: Option<Vec<u8>> = text
+            .split([':', '-'])
+            .map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() == 2))
+            .collect();
+        let refused = || format!("`{text}` is not the beginning of a MAC address: write it like b8:27:eb");
+        bytes.filter(|bytes| (1..=6).contains(&bytes.len())).map(MacPrefix).ok_or_else(refused)
+    }
+}
+
+impl fmt::Display for MacPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes: Vec<String> = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        f.write_str(&bytes.join(":"))
+    }
+}
+
+impl fmt::Debug for MacPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl TryFrom<String> for MacPrefix {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<MacPrefix> for String {
+    fn from(prefix: MacPrefix) -> String {
+        prefix.to_string()
+    }
+}
+
+impl JsonSchema for MacPrefix {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MacPrefix".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "The first one to six bytes of a MAC address, like b8:27:eb.",
+            "pattern": "^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){0,5}$",
+        })
+    }
+}
+
+fn default_order() -> i32 {
+    100
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Whether a text of an option is a template, to be rendered for each client.
+pub fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}
+
+/// What is wrong with the name or URL of a boot file.
+fn boot_file_fault(file: &str) -> Option<String> {
+    let is_url = file.contains("://");
+    let known = ["http://", "https://", "tftp://"].iter().any(|scheme| file.starts_with(scheme));
+    match file {
+        "" => Some("must not be empty; `boot_data: none` gives no boot data".to_owned()),
+        _ if file.bytes().any(|byte| byte < b' ' || byte == 0x7f) => {
+            Some("must not hold control characters".to_owned())
+        }
+        _ if is_template(file) => (file.len() > 1024).then(|| "longer than 1024 bytes".to_owned()),
+        _ if file.contains('\\') => Some("the parts of a path are parted by `/`, not `\\`".to_owned()),
+        _ if is_url && !known => Some("a URL must begin with http://, https:// or tftp://".to_owned()),
+        _ if is_url && file.len() > BOOT_URL_BYTES_MAX => {
+            Some(format!("a URL of {} bytes: at most {BOOT_URL_BYTES_MAX}", file.len()))
+        }
+        _ if !is_url && file.len() > BOOT_FILE_BYTES_MAX => {
+            Some(format!("a name of {} bytes: firmware takes {BOOT_FILE_BYTES_MAX}", file.len()))
+        }
+        _ => None,
+    }
+}
+
+/// The same check, for a name that was rendered.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_boot_file(file: &str) -> Result<(), String> {
+    match boot_file_fault(file) {
+        None if is_template(file) => Err("it is still a template".to_owned()),
+        None => Ok(()),
+        Some(fault) => Err(fault),
+    }
+}
+
+impl Noun for ClientClass {
+    const KIND: Kind = Kind::ClientClass;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        Reference::list(Kind::Subnet, &self.conditions.subnets, "/match/subnets")
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = check_name(&self.name, "/name");
+        let fault = self.boot_file.as_deref().and_then(boot_file_fault);
+        problems.extend(fault.map(|fault| Problem::new("/boot_file", fault)));
+        if self.boot_file.is_some() && !matches!(self.boot_data, None | Some(ClassBoot::Loader)) {
+            let what = "a class that gives no file has no `boot_file`: leave one of them out";
+            problems.push(Problem::new("/boot_data", what));
+        }
+        if let Some(menu) = &self.pxe_menu {
+            let fits =
+                (1..=MENU_BYTES_MAX).contains(&menu.len()) && menu.bytes().all(|b| (32..127).contains(&b));
+            if !fits {
+                let what = format!("1 to {MENU_BYTES_MAX} printable ASCII characters");
+                problems.push(Problem::new("/pxe_menu", what));
+            }
+            if self.boot_data != Some(ClassBoot::Server) {
+                problems.push(Problem::new("/pxe_menu", "a menu goes with `boot_data: server`"));
+            }
+        }
+        let conditions = &self.conditions;
+        let lists = [
+            ("arches", conditions.arches.len()),
+            ("mac_prefixes", conditions.mac_prefixes.len()),
+            ("htypes", conditions.htypes.len()),
+            ("relays", conditions.relays.len()),
+            ("subnets", conditions.subnets.len()),
+        ];
+        problems.extend(lists.into_iter().filter(|(_, length)| *length > LISTED_MAX).map(|(list, _)| {
+            Problem::new(format!("/match/{list}"), format!("at most {LISTED_MAX} entries"))
+        }));
+        problems
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::ClientClass(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn problems(class: serde_json::Value) -> Vec<String> {
+        let class: ClientClass = serde_json::from_value(class).unwrap();
+        class.check().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_boot_file_that_firmware_cannot_take_is_refused() {
+        let of = |file: &str| problems(json!({"name": "a", "match": {}, "boot_file": file}));
+        for good in ["boot/pxelinux.0", "http://10.0.0.1/x.efi", "{{ server.http }}/a\\b", &"x".repeat(127)] {
+            assert_eq!(of(good), [""; 0], "{good}");
+        }
+        for bad in ["", "a\\b", "ftp://10.0.0.1/x", "a\nb", &"x".repeat(128)] {
+            assert!(of(bad).first().is_some_and(|told| told.starts_with("/boot_file: ")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let both = json!({"name": "a", "match": {}, "boot_file": "x", "boot_data": "none"});
+        assert_eq!(problems(both).len(), 1);
+        assert_eq!(problems(json!({"name": "a", "match": {}, "pxe_menu": "Boot"})).len(), 1);
+        assert_eq!(
+            problems(json!({"name": "a", "match": {}, "pxe_menu": "B", "boot_data": "server"})),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn a_mac_prefix_is_whole_bytes() {
+        assert!("B8-27-eb".parse::<MacPrefix>().unwrap().fits(&[0xb8, 0x27, 0xeb, 1, 2, 3]));
+        for wrong in ["", "b8:2", "b8:27:eb:00:00:00:00", "zz"] {
+            assert!(wrong.parse::<MacPrefix>().is_err(), "{wrong}");
+        }
+    }
+}
