@@ -145,9 +145,12 @@ mod tests {
     #[test]
     fn every_noun_has_the_verbs_that_make_sense_for_it() {
         for kind in Kind::ALL {
-            let list = parse(&format!("metalwright {kind}s list --filter name=web* --limit 3 -o json"));
+            let list =
+                parse(&format!("metalwright {} list --filter name=web* --limit 3 -o json", kind.plural()));
             assert!(matches!(list, Ok(Deed::Noun(of, Verb::Read(_))) if of == kind), "{list:?}");
         }
+        let classes = parse("metalwright client-class show onie");
+        assert!(matches!(classes, Ok(Deed::Noun(Kind::ClientClass, Verb::Read(_)))), "{classes:?}");
         assert!(parse("metalwright jobs delete x").is_err());
         assert!(parse("metalwright leases create -f x").is_err());
         assert!(parse("metalwright leases delete 10.0.0.5").is_ok());

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::boot::BootData;
 use crate::dhcp::holds::{hold_until, later};
 use crate::dhcp::proxy::BootServer;
-use crate::dhcp::reply::{self, Content, Draft};
+use crate::dhcp::reply::{self, Content};
 use crate::dhcp::{
     BOOT_SERVER_PORT, Change, Classes, ClientKey, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress,
     Outcome, Query, Refusal, Reply, Unanswerable, classify, classify_at_boot_server, server_identifier,
@@ -65,7 +65,8 @@ pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
         return Outcome::silence(EventKind::NoSubnet, why);
     };
     if message == Message::BootRequest || link.selected.mode == SubnetMode::Proxy {
-        return BootServer { query, facts, link: &link, source, server }.answer(message);
+        let classes = Classes::of(facts.world, query.packet, Some(&link.selected.name));
+        return BootServer { query, boot: facts.boot, link: &link, classes, source, server }.answer(message);
     }
     let Some(client) = ClientKey::of(query.packet) else {
         let why = "the client has neither a hardware address nor a client identifier";
@@ -154,7 +155,7 @@ impl Desk<'_> {
     }
 
     /// The reply in bytes, and its way. Where the subnet wants broadcasts, a relay is told so as well.
-    fn finish(&self, draft: impl Into<Draft>) -> Reply {
+    fn finish(&self, draft: impl Into<reply::Draft>) -> Reply {
         let mut draft = draft.into();
         if self.link.selected.always_broadcast {
             draft.packet.set_broadcast();

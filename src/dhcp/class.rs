@@ -67,6 +67,10 @@ impl<'a> Classes<'a> {
         self.matched.iter().any(|class| class.always_broadcast)
     }
 
+    pub fn proxy_discovery_control(&self) -> Option<bool> {
+        self.matched.iter().rev().find_map(|class| class.proxy_discovery_control)
+    }
+
     /// The client, as its classes have it boot.
     pub fn apply(&self, client: Client) -> Client {
         // An iPXE that a class's file has started asks as well, and must not be given that file for ever.
@@ -169,13 +173,13 @@ fn saw(condition: &str, asker: &Asker<'_>) -> String {
 
 /// Whether `found` is what the pattern says. Patterns that are text may have `*` and `?`.
 fn fits(pattern: &Octets, found: &[u8]) -> bool {
-    let pattern = pattern.as_bytes();
-    let is_text = pattern.iter().all(|byte| matches!(byte, b' '..=b'~'));
-    if is_text { is_like(pattern, found) } else { pattern == found }
+    let is_text = pattern.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_text { is_like(pattern, found) } else { pattern.as_bytes() == found }
 }
 
 /// `*` is any run, `?` any one byte. Linear but for the last `*`, which is tried at each place.
-fn is_like(pattern: &[u8], text: &[u8]) -> bool {
+fn is_like(pattern: &Octets, text: &[u8]) -> bool {
+    let pattern = pattern.as_bytes();
     let (mut at, mut place) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while let Some(byte) = text.get(place) {
@@ -224,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_star_is_any_run_and_a_question_mark_any_one() {
-        let like = |pattern: &str, text: &str| is_like(pattern.as_bytes(), text.as_bytes());
+        let like = |pattern: &str, text: &str| is_like(&Octets::new(pattern.as_bytes()), text.as_bytes());
         assert!(like("PXEClient*", "PXEClient:Arch:00007") && like("*", "") && like("a?c*d", "abcxxd"));
         assert!(
             like("ab*b", "abb") && !like("ab*b", "ab") && !like("PXEClient", "PXEClient:") && !like("?", "")

@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use crate::boot::BootData;
 use crate::boot::client::{Client, Stage};
 use crate::dhcp::reply::{self, Content, Draft};
-use crate::dhcp::{Classes, EventKind, Facts, Link, Message, Outcome, Query};
+use crate::dhcp::{Classes, EventKind, Link, Message, Outcome, Query};
 use crate::model::SubnetMode;
 use crate::proto::dhcp4::{MessageType, Packet, codes};
 
@@ -23,11 +23,12 @@ const END: u8 = 255;
 const BIOS: u16 = 0;
 
 /// The counter at which addresses are not to be had.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct BootServer<'a> {
     pub query: &'a Query<'a>,
-    pub facts: &'a Facts<'a>,
+    pub boot: &'a BootData,
     pub link: &'a Link<'a>,
+    pub classes: Classes<'a>,
     /// Our address that replies leave from.
     pub source: Ipv4Addr,
     /// What we call ourselves in option 54.
@@ -57,11 +58,11 @@ impl BootServer<'_> {
     }
 
     fn tell(&self, message: MessageType) -> Outcome {
-        let client = Client::read(self.query.packet);
+        let client = self.classes.apply(Client::read(self.query.packet));
         if !client.is_netboot() {
             return self.silence("it does not boot from the network, and addresses are another's".into());
         }
-        if *self.facts.boot == BootData::None || self.link.selected.mode == SubnetMode::AddressOnly {
+        if *self.boot == BootData::None || self.link.selected.mode == SubnetMode::AddressOnly {
             return self.silence("it is not to boot from the network".into());
         }
         let packet = self.boot_reply(message, &client);
@@ -84,32 +85,34 @@ impl BootServer<'_> {
             // There is no address that the relay could send it to.
             reply.set_broadcast();
         }
-        let classes = Classes::of(self.facts.world, request, Some(self.name()));
-        let client = classes.apply(client.clone());
-        if classes.always_broadcast() {
-            reply.set_broadcast();
-        }
         let content = Content {
             subnet: self.link.selected,
             reservation: None,
-            machine: self.facts.machine,
-            classes,
-            boot: self.facts.boot,
+            machine: None,
+            classes: self.classes.clone(),
+            boot: self.boot,
             server: self.server,
             source: self.source,
         };
-        let unfilled = reply::set_boot(&mut reply, &client, &content).into_iter().collect();
+        let unfilled = reply::set_boot(&mut reply, client, &content).into_iter().collect();
         if let Some(identifier) = request.machine_identifier() {
             reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
         }
         if !reply.options.contains(codes::VENDOR_CLASS) {
             reply.options.set(codes::VENDOR_CLASS, "PXEClient");
         }
-        let vendor_options = vendor_options(request, &client);
+        let vendor_options = vendor_options(request, self.boots_at_once(client));
         if vendor_options.len() > 1 && !reply.options.contains(codes::VENDOR_OPTIONS) {
             reply.options.set(codes::VENDOR_OPTIONS, vendor_options);
         }
         Draft { packet: reply, unfilled }
+    }
+
+    /// Whether the client is told not to look for a menu or other servers. A class can say so.
+    fn boots_at_once(&self, client: &Client) -> bool {
+        let is_bios = client.arches.first().is_none_or(|arch| *arch == BIOS);
+        let usual = is_bios && client.stage != Stage::HttpFirmware;
+        self.classes.proxy_discovery_control().unwrap_or(usual)
     }
 
     fn silence(&self, reason: String) -> Outcome {
@@ -122,10 +125,9 @@ impl BootServer<'_> {
 }
 
 /// What goes into 43. A client that asks for a boot item drops an answer without the same item.
-fn vendor_options(request: &Packet, client: &Client) -> Vec<u8> {
+fn vendor_options(request: &Packet, boots_at_once: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let is_bios = client.arches.first().is_none_or(|arch| *arch == BIOS);
-    if is_bios && client.stage != Stage::HttpFirmware {
+    if boots_at_once {
         bytes.extend(BOOT_AT_ONCE);
     }
     if let Some((length, item)) =

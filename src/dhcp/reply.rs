@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use crate::boot::client::{Client, Stage};
 use crate::boot::data::BootData;
-use crate::dhcp::{Classes, Query, Reply, Scopes, Unfilled, destination, encode_text};
+use crate::dhcp::{Classes, Destination, Query, Reply, Scopes, Unfilled, destination, encode_text};
 use crate::model::{
     BOOT_FILE_BYTES_MAX, Machine, ReadyValue, Reservation, Stored, Subnet, check_boot_file, is_template,
 };
@@ -201,7 +201,8 @@ fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Dra
     if let Some(identifier) = request.machine_identifier() {
         reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
     }
-    if content.classes.always_broadcast() {
+    // Where it goes by broadcast in any case the flag stays what the client sent.
+    if content.classes.always_broadcast() && destination(query, &reply) != Destination::Broadcast {
         reply.set_broadcast();
     }
     if boots {

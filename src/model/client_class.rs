@@ -51,6 +51,10 @@ pub struct ClientClass {
     /// `boot_data` `server` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pxe_menu: Option<String>,
+    /// Whether replies without an address (ProxyDHCP) tell it to boot at once, without a menu or a search for
+    /// servers (option 43.6). By default BIOS is told and UEFI is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_discovery_control: Option<bool>,
     /// It is firmware that asks for a boot, though it does not call itself a PXE client.
     #[serde(default, skip_serializing_if = "is_false")]
     pub firmware: bool,

@@ -10,7 +10,8 @@ impl Managed for ClientClass {
     fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
         let mut problems = super::options::faults(&self.options, "/options");
         let template = self.boot_file.as_deref().filter(|file| is_template(file));
-        problems.extend(template.and_then(|file| super::options::template_fault(file, "/boot_file")));
+        let fault = template.and_then(super::options::template_fault);
+        problems.extend(fault.map(|fault| Problem::new("/boot_file", fault)));
         if change.old.is_none() && change.world.client_classes.len() >= CLASSES_MAX {
             problems.push(Problem::new("", format!("there are {CLASSES_MAX} client classes already")));
         }

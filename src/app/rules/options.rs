@@ -9,14 +9,14 @@ pub fn faults(options: &OptionSet, pointer: &str) -> Vec<Problem> {
     for option in dhcp::ready_options(options) {
         if let ReadyValue::Template(text) = &option.value {
             let name = option.name.replace('~', "~0").replace('/', "~1");
-            problems.extend(template_fault(text, &format!("{pointer}/{name}")));
+            let fault = template_fault(text);
+            problems.extend(fault.map(|fault| Problem::new(format!("{pointer}/{name}"), fault)));
         }
     }
     problems
 }
 
 /// What is wrong with a text that is rendered for each client: it stands alone, without other templates.
-pub fn template_fault(text: &str, pointer: &str) -> Option<Problem> {
-    let fault = render::check(render::INLINE, text, [])?;
-    Some(Problem::new(pointer, fault.to_string()))
+pub fn template_fault(text: &str) -> Option<String> {
+    render::check(render::INLINE, text, []).map(|fault| fault.to_string())
 }
