@@ -17,7 +17,7 @@ const SCATTER: u32 = 0x9e37_79b1;
 pub fn created(_: &SqliteStore, number: usize) -> Deed {
     let now = Timestamp::now();
     let lease = lease(number, now);
-    let event = event(&lease, now);
+    let event = event("dhcp.leased", &lease, now);
     let stored = Stored::new(lease.address.to_string(), lease, now);
     Deed::default().create(Object::Lease(Arc::new(stored))).event(event)
 }
@@ -28,7 +28,7 @@ pub fn renewed(store: &SqliteStore, number: usize) -> Deed {
     let spec = lease(number, now);
     let present = store.world().leases.get(&spec.address.to_string()).cloned();
     let Some(present) = present else { return created(store, number) };
-    let event = event(&spec, now);
+    let event = event("dhcp.renewed", &spec, now);
     let mut next = present.next(now);
     next.spec = spec;
     Deed::default().update(Object::Lease(Arc::new(next))).event(event)
@@ -51,11 +51,12 @@ fn lease(number: usize, now: Timestamp) -> Lease {
 }
 
 /// What the DHCP server says of a lease.
-fn event(lease: &Lease, now: Timestamp) -> NewEvent {
+fn event(kind: &str, lease: &Lease, now: Timestamp) -> NewEvent {
     let subject = format!("lease:{}", lease.address);
     let data = json!({
         "reason": "the address is free",
         "address": lease.address,
+        "mac": lease.mac,
         "stage": "system",
         "arch": null,
         "vendor": "android-dhcp-13",
@@ -63,7 +64,7 @@ fn event(lease: &Lease, now: Timestamp) -> NewEvent {
         "verdict": {"ignore": {"reason": "no machine has this MAC address"}},
         "loader": null,
     });
-    NewEvent { time: now, kind: "dhcp.acked".into(), actor: subject.clone(), subject, attempt: None, data }
+    NewEvent { time: now, kind: kind.into(), actor: subject.clone(), subject, attempt: None, data }
 }
 
 pub fn machine(number: usize) -> Object {

@@ -271,15 +271,7 @@ macro_rules! world {
             /// A value that JSON cannot hold; none of the nouns has one.
             pub fn encode(&self) -> Result<String, serde_json::Error> {
                 match self {
-                    $(Object::$noun(row) => serde_json::to_string(&Document {
-                        spec: &row.spec,
-                        status: &row.status,
-                        faults: &row.faults,
-                        labels: &row.labels,
-                        source: &row.source,
-                        created_at: row.created_at,
-                        updated_at: row.updated_at,
-                    }),)*
+                    $(Object::$noun(row) => row.encode(),)*
                 }
             }
 
@@ -295,6 +287,9 @@ macro_rules! world {
         }
     };
 }
+
+/// Room for the document of most objects.
+const DOCUMENT_BYTES: usize = 512;
 
 /// A stored object as the store keeps it.
 #[derive(Debug, Clone, Copy)]
@@ -315,6 +310,25 @@ struct Document<S, U, F, L, T> {
     source: T,
     created_at: jiff::Timestamp,
     updated_at: jiff::Timestamp,
+}
+
+impl<T: Noun> Stored<T> {
+    fn encode(&self) -> Result<String, serde_json::Error> {
+        let mut text = Vec::with_capacity(DOCUMENT_BYTES);
+        serde_json::to_writer(
+            &mut text,
+            &Document {
+                spec: &self.spec,
+                status: &self.status,
+                faults: &self.faults,
+                labels: &self.labels,
+                source: &self.source,
+                created_at: self.created_at,
+                updated_at: self.updated_at,
+            },
+        )?;
+        String::from_utf8(text).map_err(serde::ser::Error::custom)
+    }
 }
 
 impl Row<'_> {

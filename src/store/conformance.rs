@@ -133,7 +133,10 @@ async fn one_deed_moves_a_value_from_object_to_object(store: &impl Store) {
 async fn a_refused_deed_leaves_nothing_and_its_group_alone(store: &impl Store) {
     let before = *store.committed().borrow();
     let [one, two, three] = ["one", "two", "three"].map(|name| machine(name, &[]));
-    let refused = created(&two).create(object(&one)).event(event("machine.created", "never"));
+    let mut claimed = two.clone();
+    claimed.spec.macs = vec![MAC_1.parse().unwrap()];
+    let refused = created(&claimed).create(object(&one)).event(event("machine.created", "never"));
+    let three = Stored { spec: Machine { macs: claimed.spec.macs.clone(), ..three.spec }, ..three };
     let deeds = [created(&one), refused, created(&three)];
     let done = join_all(deeds.map(|deed| store.commit(deed))).await;
     let seqs: Vec<_> = done.iter().map(|done| done.as_ref().map(|events| events[0].seq)).collect();
@@ -146,6 +149,9 @@ async fn a_refused_deed_leaves_nothing_and_its_group_alone(store: &impl Store) {
         [&one.subject(), &three.subject()]
     );
     store.commit(created(&two)).await.expect("its key and name are free");
+    let mut without = three.next(now());
+    without.spec.macs.clear();
+    store.commit(Deed::default().update(object(&without))).await.expect("the refused one's MAC was free");
 }
 
 async fn deeds_of_one_group_see_each_other(store: &impl Store) {
@@ -160,7 +166,13 @@ async fn deeds_of_one_group_see_each_other(store: &impl Store) {
     let done = join_all(deeds.map(|deed| store.commit(deed))).await;
     let done: Vec<_> = done.into_iter().map(|done| done.map(|_| ())).collect();
     assert_eq!(done, [Ok(()), Ok(()), Err(stale(&first)), Ok(()), Ok(())]);
+    let gone = machine("gone", &[]);
+    store.commit(created(&gone)).await.unwrap();
+    let next = gone.next(now());
+    let deeds = [update(&next), Deed::default().delete(&object(&next))];
+    assert!(join_all(deeds.map(|deed| store.commit(deed))).await.iter().all(Result::is_ok));
     let world = store.world();
+    assert!(world.machines.get(&gone.key).is_none());
     assert_eq!(world.machines.get(&first.key).unwrap().revision, 3);
     assert_eq!(world.machines.find("mac", MAC_1).unwrap().key, rival.key);
     assert_eq!(world.machines.find("mac", MAC_2).unwrap().key, first.key);

@@ -8,7 +8,7 @@ pub(super) fn load(kind: Kind) -> String {
     format!("SELECT key, revision, document FROM {kind}")
 }
 
-/// Binds a key; returns what the object holds that no other of its kind may.
+/// Binds a key; returns what the object holds that no other of its kind may, in JSON.
 pub(super) fn load_held(kind: Kind) -> String {
     format!("SELECT held FROM {kind} WHERE key = $1")
 }

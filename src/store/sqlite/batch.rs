@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
 
 use super::deed::EncodedWrite;
-use super::{events, integer};
+use super::{events, integer, trail};
 use crate::model::Kind;
 
 /// A statement with its rows.
@@ -47,12 +47,53 @@ pub(super) fn put(statements: &mut Vec<Statement>, kind: Kind, writes: &[&Encode
     }
 }
 
+/// Adds rows to the trail, numbered from `first` on.
+pub(super) fn add_to_trail(statements: &mut Vec<Statement>, writes: &[&EncodedWrite], first: u64) {
+    let mut numbers = first..;
+    for writes in writes.chunks(ROWS_MAX) {
+        let rows = rows("(?, ?, ?, ?, ?)", size_for(writes.len()));
+        let sql = format!("INSERT OR FAIL INTO {} (n, key, revision, document, held) {rows}", trail::KIND);
+        let statement = sqlx::query(AssertSqlSafe(sql));
+        let numbered = numbers.by_ref().zip(writes);
+        statements.push(numbered.fold(statement, |statement, (n, write)| {
+            let (_, key) = write.id();
+            let revision = integer(write.revision().unwrap_or(trail::GONE));
+            let (document, held) = (Arc::clone(&write.document), Arc::clone(&write.held));
+            statement.bind(integer(n)).bind(key.to_owned()).bind(revision).bind(document).bind(held)
+        }));
+    }
+}
+
+/// Writes rows of the trail again as they are, each with a new number.
+pub(super) fn move_along(statements: &mut Vec<Statement>, moved: &[(u64, u64)]) {
+    for moved in moved.chunks(ROWS_MAX) {
+        let kind = trail::KIND;
+        let numbers = repeated("(?, ?)", size_for(moved.len()));
+        let sql = format!(
+            "INSERT OR FAIL INTO {kind} (n, key, revision, document, held) \
+             SELECT new.column2, key, revision, document, held \
+             FROM (VALUES {numbers}) AS new CROSS JOIN {kind} ON n = new.column1"
+        );
+        let statement = sqlx::query(AssertSqlSafe(sql));
+        let bind =
+            |statement: Statement, (old, new): &(u64, u64)| statement.bind(integer(*old)).bind(integer(*new));
+        statements.push(moved.iter().fold(statement, bind));
+    }
+}
+
+/// Deletes the rows of the trail before `first`.
+pub(super) fn cut_trail(statements: &mut Vec<Statement>, first: u64) {
+    let sql = format!("DELETE FROM {} WHERE n < ?", trail::KIND);
+    statements.push(sqlx::query(AssertSqlSafe(sql)).bind(integer(first)));
+}
+
 /// Adds events, numbered from `seq` on.
 pub(super) fn add_events(statements: &mut Vec<Statement>, events: &[&events::Encoded], seq: u64) {
     let mut numbers = seq..;
     for events in events.chunks(ROWS_MAX) {
         let rows = rows("(?, ?, ?, ?, ?, ?, ?)", size_for(events.len()));
-        let sql = format!("INSERT INTO event (seq, time, kind, subject, actor, attempt, data) {rows}");
+        let sql =
+            format!("INSERT OR FAIL INTO event (seq, time, kind, subject, actor, attempt, data) {rows}");
         let statement = sqlx::query(AssertSqlSafe(sql));
         let numbered = numbers.by_ref().zip(events);
         statements.push(numbered.fold(statement, |statement, (seq, event)| event.bind(statement, seq)));

@@ -21,7 +21,8 @@ impl Encoded {
     /// The time is kept to the microsecond, so that the event reads the same now and later.
     pub(super) fn new(mut event: NewEvent) -> Self {
         event.time = Timestamp::from_microsecond(event.time.as_microsecond()).unwrap_or(event.time);
-        let data = event.data.to_string().into();
+        // A JSON value is always text.
+        let data = serde_json::to_string(&event.data).unwrap_or_default().into();
         Encoded { event, data }
     }
 
@@ -45,25 +46,27 @@ impl Encoded {
     }
 }
 
-/// How many events have a part of the index of subjects for themselves: as the migration has it.
+/// How many events have a part of the index for themselves: as the migration has it.
 const PART_EVENTS: u64 = 512;
-/// Parts of that index that one statement looks into.
+/// Parts of the index that one statement looks into. The first looks into one, and each next one into twice as
+/// many: what is often there is found soon.
 const PARTS_MAX: u64 = 256;
 
 pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Result<Vec<Event>> {
     let limit = if query.limit == 0 { EVENTS_MAX } else { query.limit.min(EVENTS_MAX) };
-    let Some(key) = key(query) else {
+    let key = key(query);
+    if key.is_none() && (query.kind.is_none() || query.attempt.is_some()) {
         let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE true"));
         filter(&mut sql, query, limit);
         return Ok(sql.build().fetch_all(readers).await?.iter().filter_map(readable).collect());
-    };
+    }
     let mut found = Vec::new();
     for parts in parts(query, stored(readers).await?) {
         let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
         if left == 0 {
             break;
         }
-        let mut sql = about(&key, parts);
+        let mut sql = key.as_ref().map_or_else(|| within(parts), |key| about(key, parts));
         filter(&mut sql, query, left);
         found.extend(sql.build().fetch_all(readers).await?);
     }
@@ -79,17 +82,23 @@ async fn stored(readers: &SqlitePool) -> sqlx::Result<(u64, u64)> {
     Ok((first.unwrap_or(0).unsigned_abs(), last.unwrap_or(0).unsigned_abs()))
 }
 
-/// The parts of the index that can have what is asked for, some at a time, in the order of the answer.
-fn parts(query: &EventQuery, (first, last): (u64, u64)) -> Vec<(u64, u64)> {
-    let from = first.max(query.after.saturating_add(1)) / PART_EVENTS;
-    let to = last.min(query.before.unwrap_or(u64::MAX)) / PART_EVENTS;
-    let count = (to + 1).saturating_sub(from);
-    let pieces = (0..count).step_by(PARTS_MAX as usize);
-    if query.newest_first {
-        pieces.map(|piece| ((to - piece).saturating_sub(PARTS_MAX - 1).max(from), to - piece)).collect()
-    } else {
-        pieces.map(|piece| (from + piece, (from + piece + PARTS_MAX - 1).min(to))).collect()
-    }
+/// The parts of the index that can have what is asked for, first and last of each statement, in the order of
+/// the answer.
+fn parts(query: &EventQuery, (first, last): (u64, u64)) -> impl Iterator<Item = (u64, u64)> {
+    let mut from = first.max(query.after.saturating_add(1)) / PART_EVENTS;
+    let mut end = last.min(query.before.unwrap_or(u64::MAX)) / PART_EVENTS + 1;
+    let (newest_first, mut size) = (query.newest_first, 1);
+    std::iter::from_fn(move || {
+        let count = end.checked_sub(from).filter(|left| *left > 0)?.min(size);
+        size = (size * 2).min(PARTS_MAX);
+        if newest_first {
+            end -= count;
+            Some((end, end + count - 1))
+        } else {
+            from += count;
+            Some((from - count, from - 1))
+        }
+    })
 }
 
 /// CROSS JOIN, so that the index is asked for each part and not once for all events.
@@ -101,6 +110,13 @@ fn about((condition, value): &(String, String), (from, to): (u64, u64)) -> Query
     sql
 }
 
+/// The index of subjects has the kinds as well: the events that are not asked for are not read.
+fn within((from, to): (u64, u64)) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event INDEXED BY event_subject"));
+    sql.push(" WHERE seq >> 9 BETWEEN ").push_bind(integer(from)).push(" AND ").push_bind(integer(to));
+    sql
+}
+
 /// What is looked up in an index that comes in parts, and its value. The conditions are word for word those of
 /// the migrations, or the indexes are not used.
 fn key(query: &EventQuery) -> Option<(String, String)> {
@@ -108,8 +124,8 @@ fn key(query: &EventQuery) -> Option<(String, String)> {
     match (&query.lease, &query.subject) {
         (Some(LeaseOf::Address(address)), _) => Some((lease("address"), address.to_string())),
         (Some(LeaseOf::Mac(mac)), _) => Some((lease("mac"), mac.to_string())),
-        (None, Some(subject)) => Some(("subject".to_owned(), subject.clone())),
-        (None, None) => None,
+        (None, Some(subject)) if query.attempt.is_none() => Some(("subject".to_owned(), subject.clone())),
+        (None, _) => None,
     }
 }
 
@@ -124,15 +140,15 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
     if let Some(attempt) = query.attempt {
         sql.push(" AND attempt = ").push_bind(attempt.to_string());
     }
-    if let (Some(_), Some(subject)) = (&query.lease, &query.subject) {
+    if let Some(subject) = query.subject.as_ref().filter(|_| query.lease.is_some() || query.attempt.is_some())
+    {
         sql.push(" AND subject = ").push_bind(subject.clone());
     }
     sql.push(if query.newest_first { " ORDER BY seq DESC" } else { " ORDER BY seq" });
     sql.push(" LIMIT ").push_bind(i64::from(limit));
 }
 
-/// `machine.*` compares the beginning, not a range of kinds: with a range the database would sort all events
-/// of the noun to find the first few, and those who follow the newest events ask for that all the time.
+/// `machine.*` is all kinds that begin so.
 fn filter_kind(sql: &mut QueryBuilder<Sqlite>, kind: &str) {
     match kind.strip_suffix('*') {
         Some(noun) => {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::batch::{self, Statement};
 use super::deed::{Encoded, EncodedWrite, Unique};
 use super::events;
+use super::trail::{self, Step, Trail};
 use crate::model::{Kind, World};
 use crate::store::{Error, Write};
 
@@ -29,6 +30,8 @@ pub(super) struct Group<'g> {
 #[derive(Clone, Copy)]
 struct Row<'g> {
     last: &'g EncodedWrite,
+    /// Whether the database has a row of it.
+    stored: bool,
     /// Whether the row that is in the database has to go, even where another takes its place: what hangs on
     /// it goes with it.
     clear: bool,
@@ -56,12 +59,17 @@ impl<'g> Group<'g> {
         done
     }
 
-    /// The statements that write it all; the first event gets the number `first_seq`.
-    pub(super) fn statements(&self, first_seq: u64) -> Vec<Statement> {
-        let mut statements = Vec::new();
+    /// The statements that write it all, and what they do to the trail of leases; the first event gets the
+    /// number `first_seq`.
+    pub(super) fn statements(&self, first_seq: u64, trail: &Trail) -> (Vec<Statement>, trail::Change) {
+        let (mut statements, mut change) = (Vec::new(), trail::Change::default());
         let rows: Vec<_> = self.rows.map.iter().collect();
         for rows in rows.chunk_by(|(before, _), (row, _)| before.0 == row.0) {
             let Some(((kind, _), _)) = rows.first() else { continue };
+            if *kind == trail::KIND {
+                change = self.add_to_trail(&mut statements, rows, trail);
+                continue;
+            }
             let gone: Vec<&str> =
                 rows.iter().filter(|(_, row)| row.clear).map(|((_, key), _)| *key).collect();
             let put = rows.iter().map(|(_, row)| row.last).filter(|write| write.revision().is_some());
@@ -69,7 +77,31 @@ impl<'g> Group<'g> {
             batch::put(&mut statements, *kind, &put.collect::<Vec<_>>());
         }
         batch::add_events(&mut statements, &self.events, first_seq);
-        statements
+        (statements, change)
+    }
+
+    /// A row for each object that changed, whatever became of it.
+    fn add_to_trail(
+        &self,
+        statements: &mut Vec<Statement>,
+        rows: &[(&(Kind, &'g str), &Row<'g>)],
+        trail: &Trail,
+    ) -> trail::Change {
+        let changed = |(_, row): &&(&(Kind, &'g str), &Row<'g>)| row.clear || row.last.revision().is_some();
+        let changed: Vec<&EncodedWrite> = rows.iter().filter(changed).map(|(_, row)| row.last).collect();
+        let is_written = |key: &str| self.rows.map.contains_key(&(trail::KIND, key));
+        let mut change = trail.sweep(self.world, changed.len(), is_written);
+        batch::move_along(statements, &change.moved);
+        let first = trail.next(&change);
+        batch::add_to_trail(statements, &changed, first);
+        for (n, write) in (first..).zip(changed) {
+            let (_, key) = write.id();
+            change.add(Step { n, key: key.into(), revision: Some(write.revision().unwrap_or(trail::GONE)) });
+        }
+        if let Some(first) = trail.keeps_from(&change) {
+            batch::cut_trail(statements, first);
+        }
+        change
     }
 
     /// Checks revisions and gives up values; returns what is to be looked at for values to be claimed.
@@ -85,12 +117,13 @@ impl<'g> Group<'g> {
             if revision != write.expected() {
                 return Err(Error::Stale { kind, key: key.to_owned() });
             }
-            let is_stored = present.is_none() && matches!(write.write, Write::Delete { .. });
-            let clear = is_stored || present.is_some_and(|row| row.clear);
+            let stored = present.map_or(revision.is_some(), |row| row.stored);
+            let goes = stored && matches!(write.write, Write::Delete { .. });
+            let clear = goes || present.is_some_and(|row| row.clear);
             if self.give_up(write, present) {
                 moved.push(id);
             }
-            self.rows.set(id, Row { last: write, clear });
+            self.rows.set(id, Row { last: write, stored, clear });
         }
         Ok(moved)
     }
@@ -136,11 +169,12 @@ impl<'g> Group<'g> {
     }
 
     fn holder(&self, kind: Kind, index: &'static str, value: &str) -> Option<&str> {
-        if let Some(holder) = self.holders.map.get(&(kind, index, value.to_owned())) {
+        let changed = || self.holders.map.get(&(kind, index, value.to_owned()));
+        if let Some(holder) = (!self.holders.map.is_empty()).then(changed).flatten() {
             return *holder;
         }
         let damaged = || self.damaged.get(&(kind, index.to_owned(), value.to_owned())).map(String::as_str);
-        self.world.holder(kind, index, value).or_else(damaged)
+        self.world.holder(kind, index, value).or_else(|| (!self.damaged.is_empty()).then(damaged).flatten())
     }
 }
 

@@ -1,10 +1,13 @@
 //! Reading the world when the store is opened.
 
+use std::collections::{HashSet, VecDeque};
+
 use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
 use super::group::DamagedHolders;
+use super::trail::{self, Step, Trail};
 use crate::model::{Kind, Object, Row, World};
 use crate::store::sql;
 
@@ -16,17 +19,18 @@ pub struct Damaged {
     pub why: String,
 }
 
+#[derive(Default)]
 pub(super) struct Loaded {
     pub(super) world: World,
     pub(super) damaged: Vec<Damaged>,
     pub(super) damaged_holders: DamagedHolders,
+    pub(super) trail: Trail,
 }
 
 /// Reads every object. One that cannot be read is passed over: the others are needed all the same.
 pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<Loaded> {
-    let mut loaded =
-        Loaded { world: World::default(), damaged: Vec::new(), damaged_holders: DamagedHolders::new() };
-    for kind in Kind::ALL {
+    let mut loaded = Loaded::default();
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != trail::KIND) {
         let mut rows = sqlx::query(AssertSqlSafe(sql::load(kind))).fetch(readers);
         while let Some(row) = rows.try_next().await? {
             match object(kind, &row) {
@@ -36,19 +40,60 @@ pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<Loaded> {
         }
     }
     for row in &loaded.damaged {
-        for (index, value) in held(readers, row).await? {
-            loaded.damaged_holders.insert((row.kind, index, value), row.key.clone());
-        }
+        let held = sqlx::query_scalar(AssertSqlSafe(sql::load_held(row.kind))).bind(&row.key);
+        let held = held.fetch_optional(readers).await.unwrap_or_default();
+        hold(&mut loaded.damaged_holders, row, held);
     }
+    loaded.trail = walk(readers, &mut loaded).await?;
     Ok(loaded)
 }
 
-/// What a damaged row holds, as far as that can be read.
-async fn held(readers: &SqlitePool, row: &Damaged) -> sqlx::Result<Vec<(String, String)>> {
-    let held = sqlx::query(AssertSqlSafe(sql::load_held(row.kind))).bind(&row.key);
-    let held = held.fetch_optional(readers).await?;
-    let held = held.and_then(|held| serde_json::from_str(held.try_get("held").ok()?).ok());
-    Ok(held.unwrap_or_default())
+/// Reads the trail from its end: the first row of a key that is met counts.
+async fn walk(readers: &SqlitePool, loaded: &mut Loaded) -> sqlx::Result<Trail> {
+    let (mut steps, mut settled) = (VecDeque::new(), HashSet::new());
+    let mut rows = sqlx::query(LOAD_TRAIL).fetch(readers);
+    while let Some(row) = rows.try_next().await? {
+        let key = row.try_get::<&str, _>("key").ok();
+        let revision = row.try_get::<i64, _>("revision").ok().and_then(|revision| revision.try_into().ok());
+        let n = row.try_get::<i64, _>("n")?.unsigned_abs();
+        let mut step = Step { n, key: key.unwrap_or_default().into(), revision };
+        let is_settled = |key| settled.contains(key) || loaded.world.contains(trail::KIND, key);
+        if !key.is_some_and(is_settled) && !put(loaded, &row, &mut step) {
+            settled.extend(key.map(str::to_owned));
+        }
+        steps.push_front(step);
+    }
+    Ok(Trail::new(steps))
+}
+
+/// Puts the lease into the world; there is none when the row says it is gone, or is damaged.
+fn put(loaded: &mut Loaded, row: &SqliteRow, step: &mut Step) -> bool {
+    if step.revision == Some(trail::GONE) {
+        return false;
+    }
+    match object(trail::KIND, row) {
+        Ok(object) => {
+            loaded.world.put(object);
+            true
+        }
+        Err(why) => {
+            let damaged = damaged(trail::KIND, row, why);
+            hold(&mut loaded.damaged_holders, &damaged, row.try_get("held").ok());
+            loaded.damaged.push(damaged);
+            step.revision = None;
+            false
+        }
+    }
+}
+
+const LOAD_TRAIL: &str = "SELECT rowid AS n, key, revision, document, held FROM lease ORDER BY rowid DESC";
+
+/// Notes what a damaged row holds, as far as that can be read.
+fn hold(holders: &mut DamagedHolders, row: &Damaged, held: Option<String>) {
+    let held = held.and_then(|held| serde_json::from_str::<Vec<(String, String)>>(&held).ok());
+    for (index, value) in held.unwrap_or_default() {
+        holders.insert((row.kind, index, value), row.key.clone());
+    }
 }
 
 fn object(kind: Kind, row: &SqliteRow) -> Result<Object, String> {

@@ -1,8 +1,8 @@
 //! The store in one SQLite file, in the server's own process.
 //!
 //! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes deeds into groups,
-//! `deed` is one of them, `group` decides what is done and `batch` writes it; `events` and `log` are what is
-//! read from the database afterwards.
+//! `deed` is one of them, `group` decides what is done and `batch` writes it, `trail` knows where leases are;
+//! `events` and `log` are what is read from the database afterwards.
 
 mod batch;
 mod deed;
@@ -13,6 +13,9 @@ mod log;
 mod open;
 #[cfg(test)]
 mod tests;
+mod trail;
+#[cfg(test)]
+mod trail_tests;
 mod writer;
 
 use std::collections::HashSet;
@@ -68,11 +71,11 @@ impl SqliteStore {
         let world = Arc::new(RwLock::new(opened.loaded.world));
         let (committed_tx, committed) = watch::channel(opened.last_seq);
         let (queue, jobs) = mpsc::channel(writer::QUEUE_MAX);
-        let damaged_holders = opened.loaded.damaged_holders;
         let writer = writer::Writer {
             connection: opened.writer,
             world: Arc::clone(&world),
-            damaged_holders,
+            damaged_holders: opened.loaded.damaged_holders,
+            trail: opened.loaded.trail,
             committed: committed_tx,
         };
         let task = tokio::spawn(writer.run(jobs));

@@ -15,15 +15,23 @@ use super::load::{self, Loaded};
 const DATABASE_FILE: &str = "metalwright.db";
 const LOCK_FILE: &str = "metalwright.lock";
 const READERS_MAX: u32 = 4;
-/// Statements kept prepared on a connection: three for each kind, and a dozen.
-const STATEMENTS_MAX: usize = 100;
+/// How long a reader waits for its turn.
+const READER_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Pages in the write-ahead log before they are carried over into the database, which the writer waits for: often
+/// enough that the log stays small, and so seldom that less than one commit in a hundred waits.
+const WAL_PAGES: u32 = 4000;
+/// Pages that the writer keeps in memory.
+const WRITER_CACHE_KIB: u32 = 16 << 10;
+/// Statements kept prepared on a connection: six for each kind, and some more.
+const STATEMENTS_MAX: usize = 128;
 
 /// Every migration there has been, in order. Nothing in this list is ever changed: only added to.
-pub(super) const MIGRATIONS: [(&str, &str); 4] = [
+pub(super) const MIGRATIONS: [(&str, &str); 5] = [
     ("objects", include_str!("../../../migrations/sqlite/0001_objects.sql")),
     ("held_values", include_str!("../../../migrations/sqlite/0002_held_values.sql")),
     ("client_classes", include_str!("../../../migrations/sqlite/0003_client_classes.sql")),
     ("lease_history", include_str!("../../../migrations/sqlite/0004_lease_history.sql")),
+    ("lease_trail", include_str!("../../../migrations/sqlite/0005_lease_trail.sql")),
 ];
 
 /// What tests open otherwise.
@@ -32,11 +40,13 @@ pub(super) struct Setup {
     pub(super) migrations: Vec<(&'static str, &'static str)>,
     /// How long to wait for another process, a backup for example, that holds the database.
     pub(super) busy_timeout: Duration,
+    /// How many pages the database may have, as if the disk had no more.
+    pub(super) pages_max: Option<u32>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { migrations: MIGRATIONS.to_vec(), busy_timeout: Duration::from_secs(5) }
+        Setup { migrations: MIGRATIONS.to_vec(), busy_timeout: Duration::from_secs(5), pages_max: None }
     }
 }
 
@@ -147,20 +157,28 @@ fn options(path: &Path, setup: &Setup) -> SqliteConnectOptions {
 
 /// FULL: an address that a client was told it has must outlive a loss of power.
 fn writer_options(path: &Path, setup: &Setup) -> SqliteConnectOptions {
-    options(path, setup).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+    let options = match setup.pages_max {
+        Some(pages) => options(path, setup).pragma("max_page_count", pages.to_string()),
+        None => options(path, setup),
+    };
+    options
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
+        .pragma("wal_autocheckpoint", WAL_PAGES.to_string())
 }
 
 async fn readers(path: &Path, setup: &Setup) -> sqlx::Result<SqlitePool> {
     SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
-        .acquire_timeout(setup.busy_timeout)
+        .acquire_timeout(READER_WAIT_MAX)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(options(path, setup).read_only(true))
         .await
 }
 
-async fn migrate(connection: &mut SqliteConnection, setup: &Setup) -> Result<(), MigrateError> {
+pub(super) async fn migrate(connection: &mut SqliteConnection, setup: &Setup) -> Result<(), MigrateError> {
     let migrations = (1..).zip(&setup.migrations).map(|(version, (name, sql))| {
         Migration::new(version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
     });

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
-use super::open::{MIGRATIONS, Setup};
+use super::open::{MIGRATIONS, Setup, migrate};
+use super::trail_tests::lease;
 use super::*;
-use crate::model::Stored;
+use crate::model::{Object, Stored};
 use crate::store::conformance::{self, MAC_1, MAC_2, created, event, machine, now, object};
 use crate::store::{EVENTS_MAX, LOG_BYTES_MAX};
 
-async fn open(data: &TempDir) -> Arc<SqliteStore> {
+pub(super) async fn open(data: &TempDir) -> Arc<SqliteStore> {
     SqliteStore::open(data.path()).await.unwrap()
 }
 
@@ -26,7 +27,7 @@ async fn refused(data: &TempDir, setup: &Setup) -> String {
 }
 
 /// Another connection to the file, for what the store itself never does.
-async fn tamper(data: &TempDir, sql: &'static str) -> SqliteConnection {
+pub(super) async fn tamper(data: &TempDir, sql: &'static str) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(data.path().join("metalwright.db"));
     let mut connection = options.connect().await.unwrap();
     sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
@@ -71,18 +72,57 @@ async fn a_second_server_is_refused_the_directory() {
     open(&data).await;
 }
 
+/// A data directory with the first migration alone, and what the version of that time wrote: each object with its
+/// document.
+async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String)]) {
+    let first = Setup { migrations: MIGRATIONS[..1].to_vec(), ..Setup::default() };
+    let options = SqliteConnectOptions::new().filename(data.path().join("metalwright.db"));
+    let mut connection = options.create_if_missing(true).connect().await.unwrap();
+    migrate(&mut connection, &first).await.unwrap();
+    let others = "INSERT INTO event (time, kind, subject, actor, data) \
+        VALUES (1, 'machine.created', 'machine:x', 'server', '{}'); \
+        INSERT INTO job VALUES ('00000000-0000-0000-0000-000000000000', 1, '{'); \
+        INSERT INTO job_log VALUES ('00000000-0000-0000-0000-000000000000', 0, CAST('log' AS BLOB))";
+    sqlx::raw_sql(others).execute(&mut connection).await.unwrap();
+    for (object, document) in objects {
+        let (kind, key) = (object.kind(), object.key());
+        let insert = sqlx::query(AssertSqlSafe(format!("INSERT INTO {kind} VALUES ($1, 1, $2)")));
+        insert.bind(key).bind(document).execute(&mut connection).await.unwrap();
+        for (index, value) in object.unique() {
+            let insert = sqlx::query("INSERT INTO unique_value VALUES ($1, $2, $3, $4)");
+            let insert = insert.bind(kind.as_str()).bind(index).bind(value).bind(key);
+            insert.execute(&mut connection).await.unwrap();
+        }
+    }
+    connection.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn older_data_directories_are_brought_up_to_date() {
     let data = TempDir::new().unwrap();
-    let first = Setup { migrations: MIGRATIONS[..1].to_vec(), ..Setup::default() };
-    let store = SqliteStore::open_with(data.path(), &first).await.unwrap();
     let kept = machine("kept", &[MAC_1]);
-    store.commit(created(&kept)).await.unwrap();
-    store.close().await;
-    drop(store);
+    let bad = machine("bad", &[MAC_2]);
+    let leases = [lease(1), lease(2)].map(|lease| Object::Lease(Arc::new(lease)));
+    let [text, first, second] = [&object(&kept), &leases[0], &leases[1]].map(|kept| kept.encode().unwrap());
+    let [first_lease, second_lease] = leases;
+    let objects =
+        [(object(&kept), text), (object(&bad), "{".into()), (first_lease, first), (second_lease, second)];
+    written_by_the_first_version(&data, &objects).await;
 
     let store = open(&data).await;
+    assert_eq!(
+        store.world().leases.iter().map(|row| (**row).clone()).collect::<Vec<_>>(),
+        [lease(1), lease(2)]
+    );
     assert_eq!(**store.world().machines.find("mac", MAC_1).unwrap(), kept);
+    assert!(store.damaged().iter().any(|row| row.key == bad.key));
+    let rival = store.commit(created(&machine("rival", &[MAC_2]))).await;
+    assert!(matches!(rival, Err(Error::Taken { holder, .. }) if holder == bad.key));
+    let events = EventQuery { subject: Some("machine:x".into()), ..EventQuery::default() };
+    assert_eq!(store.events(events).await.unwrap().len(), 1);
+    assert_eq!(store.read_log(Uuid::nil(), 0, 100).await.unwrap(), b"log");
+    store.commit(Deed::default().update(object(&kept.next(now())))).await.unwrap();
+    let kept = kept.next(now());
     store.close().await;
     drop(store);
 
@@ -229,6 +269,77 @@ async fn answers_to_events_are_bounded_and_the_oldest_can_be_pruned() {
     assert_eq!(*store.committed().borrow(), many, "numbers never come back");
     let next = store.commit(Deed::default().event(event("test.next", "x"))).await.unwrap();
     assert_eq!(next[0].seq, many + 1);
+}
+
+#[tokio::test]
+async fn a_full_database_takes_deeds_again_when_it_has_room() {
+    let data = TempDir::new().unwrap();
+    open(&data).await.close().await;
+    let setup = Setup { pages_max: Some(100), ..Setup::default() };
+    let store = SqliteStore::open_with(data.path(), &setup).await.unwrap();
+    let long = "x".repeat(10_000);
+    let mut number = 0;
+    let failed = loop {
+        number += 1;
+        assert!(number < 100, "it never was full");
+        let deed = created(&machine(&format!("m{number}"), &[])).event(event("test.long", &long));
+        match store.commit(deed).await {
+            Ok(_) => assert_eq!(store.world().machines.len(), number),
+            failed => break failed,
+        }
+    };
+    assert!(failed.unwrap_err().to_string().contains("full"));
+    let events = *store.committed().borrow();
+    assert_eq!((store.world().machines.len(), events), (number - 1, 2 * (number as u64 - 1)));
+    assert!(is_failed(&store.commit(Deed::default().event(event("test.long", &long))).await));
+    store.prune_events(0).await.unwrap();
+    let done = store.commit(created(&machine("late", &[])).event(event("test.long", &long))).await.unwrap();
+    assert_eq!(done[0].seq, events + 1);
+    store.close().await;
+    drop(store);
+    assert_eq!(open(&data).await.world().machines.len(), number);
+}
+
+#[tokio::test]
+async fn events_of_a_subject_or_a_kind_are_found_wherever_they_are() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data).await;
+    let one = |i: u64| event(["test.a", "test.b", "tests.c"][i as usize % 3], &format!("n:{}", i / 7 % 5));
+    for first in (0..3000).step_by(600) {
+        let deed = (first..first + 600).fold(Deed::default(), |deed, i| deed.event(one(i)));
+        store.commit(deed).await.unwrap();
+    }
+    store.prune_events(2900).await.unwrap();
+    let expected = |query: &EventQuery| {
+        let matches = |i: &u64| {
+            let (event, seq) = (one(*i), *i + 1);
+            let kind = query.kind.as_deref().unwrap_or("*");
+            let kind = kind.strip_suffix('*').map_or(event.kind == kind, |noun| event.kind.starts_with(noun));
+            let subject = query.subject.as_ref().is_none_or(|subject| event.subject == *subject);
+            kind && subject && seq > query.after && query.before.is_none_or(|before| seq < before)
+        };
+        let mut seqs: Vec<u64> = (100..3000).filter(matches).map(|i| i + 1).collect();
+        if query.newest_first {
+            seqs.reverse();
+        }
+        seqs.truncate(query.limit as usize);
+        seqs
+    };
+    let subjects = [None, Some("n:3".to_owned()), Some("n:absent".to_owned())];
+    let kinds = [None, Some("test.b".to_owned()), Some("test.*".to_owned())];
+    let ranges = [(0, None), (511, Some(1024)), (512, Some(2050)), (2999, None), (5000, None)];
+    for (subject, kind) in subjects.iter().flat_map(|s| kinds.iter().map(move |k| (s.clone(), k.clone()))) {
+        for ((after, before), newest_first) in ranges.iter().flat_map(|r| [(*r, false), (*r, true)]) {
+            for limit in [3, 1000] {
+                let (subject, kind) = (subject.clone(), kind.clone());
+                let query =
+                    EventQuery { after, before, kind, subject, limit, newest_first, ..EventQuery::default() };
+                let found = store.events(query.clone()).await.unwrap();
+                let found: Vec<u64> = found.iter().map(|event| event.seq).collect();
+                assert_eq!(found, expected(&query), "{query:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::batch::Statement;
 use super::deed::Encoded;
 use super::group::{DamagedHolders, Group};
 use super::open::WriterConnection;
+use super::trail::{self, Trail};
 use super::{execute, integer, log};
 use crate::model::{Event, World};
 use crate::store::{Error, Write, sql};
@@ -19,7 +20,7 @@ use crate::store::{Error, Write, sql};
 /// Jobs that wait for the writer; who comes after them waits to be let in.
 pub(super) const QUEUE_MAX: usize = 1024;
 /// Jobs in one transaction.
-const GROUP_MAX: usize = 64;
+const GROUP_MAX: usize = 256;
 /// How long a group is held open while as many are expected as were in the one before.
 const GATHER_MAX: Duration = Duration::from_millis(2);
 /// Events that one call prunes, so that no deed waits long behind it.
@@ -48,6 +49,7 @@ pub(super) struct Writer {
     pub(super) connection: WriterConnection,
     pub(super) world: Arc<RwLock<World>>,
     pub(super) damaged_holders: DamagedHolders,
+    pub(super) trail: Trail,
     /// The number of the last event on disk.
     pub(super) committed: watch::Sender<u64>,
 }
@@ -65,6 +67,7 @@ struct Plan {
     /// One for each job; none for those that the database decides.
     outcomes: Vec<Option<Result<Done, Error>>>,
     last_seq: u64,
+    trail: trail::Change,
 }
 
 /// Why a piece of work was not done. A refusal concerns it alone, and nothing of it is left in the
@@ -94,10 +97,11 @@ impl Writer {
     }
 
     async fn commit(&mut self, group: &mut Vec<Job>) {
-        let plan = self.plan(group);
-        let last_seq = plan.last_seq;
+        let mut plan = self.plan(group);
+        let (last_seq, trail) = (plan.last_seq, std::mem::take(&mut plan.trail));
         match self.transact(group, plan).await {
             Ok(outcomes) => {
+                self.trail.apply(trail);
                 self.publish(group, &outcomes, last_seq);
                 group.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
             }
@@ -127,7 +131,8 @@ impl Writer {
             Some(done)
         });
         let outcomes = outcomes.collect();
-        Plan { outcomes, statements: group.statements(first_seq), last_seq: next_seq.saturating_sub(1) }
+        let (statements, trail) = group.statements(first_seq, &self.trail);
+        Plan { statements, outcomes, last_seq: next_seq.saturating_sub(1), trail }
     }
 
     /// Has it all on disk, or none of it. Where every deed was refused the database is left in peace.
