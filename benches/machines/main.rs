@@ -3,8 +3,8 @@
 //! `make bench` starts the real program, as it ships, on a directory of its own and talks to it over one TLS
 //! connection, and prints Markdown. Start at [`measure`]; `server` is the program, `caller` the connection,
 //! `table` what is printed. Every loop has a bound in time, so a server that became slow ends the benchmark.
-//! `METALWRIGHT_BENCH_MACHINES` makes the crowd smaller for a quick look; `METALWRIGHT_BENCH_ONLY` is `machines`
-//! or `leases` for one of the two stories.
+//! `METALWRIGHT_BENCH_MACHINES` makes the crowd smaller for a quick look; `METALWRIGHT_BENCH_ONLY` is
+//! `machines` or `leases` for one of the two stories.
 
 mod caller;
 mod crowd;

@@ -1,7 +1,7 @@
 //! Many rows in few statements: each call of the database costs more than a row does.
 //!
-//! A statement takes one of [`SIZES`] many rows, so that there are few to keep prepared; fewer rows are filled
-//! up with rows of NULL, which it passes over.
+//! A statement takes one of [`SIZES`] many rows, so that there are few to keep prepared; fewer rows are
+//! filled up with rows of NULL, which it passes over.
 
 use std::sync::Arc;
 

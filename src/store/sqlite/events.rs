@@ -48,8 +48,8 @@ impl Encoded {
 
 /// How many events have a part of the index for themselves: as the migration has it.
 const PART_EVENTS: u64 = 512;
-/// Parts of the index that one statement looks into. The first looks into one, and each next one into twice as
-/// many: what is often there is found soon.
+/// Parts of the index that one statement looks into. The first looks into one, and each next one into twice
+/// as many: what is often there is found soon.
 const PARTS_MAX: u64 = 256;
 
 pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Result<Vec<Event>> {
@@ -117,8 +117,8 @@ fn within((from, to): (u64, u64)) -> QueryBuilder<Sqlite> {
     sql
 }
 
-/// What is looked up in an index that comes in parts, and its value. The conditions are word for word those of
-/// the migrations, or the indexes are not used.
+/// What is looked up in an index that comes in parts, and its value. The conditions are word for word those
+/// of the migrations, or the indexes are not used.
 fn key(query: &EventQuery) -> Option<(String, String)> {
     let lease = |field: &str| format!("kind IN ('{}') AND data ->> '$.{field}'", LEASE_KINDS.join("', '"));
     match (&query.lease, &query.subject) {

@@ -1,6 +1,6 @@
-//! What a group of deeds comes to, found out in memory: the writer is the only one who writes, so the world and
-//! the deeds before it in the group tell all that a deed can be refused for. What is left for the database are
-//! few statements, and a deed that is refused has touched nothing.
+//! What a group of deeds comes to, found out in memory: the writer is the only one who writes, so the world
+//! and the deeds before it in the group tell all that a deed can be refused for. What is left for the
+//! database are few statements, and a deed that is refused has touched nothing.
 //!
 //! Start at [`Group::add`].
 

@@ -72,8 +72,8 @@ async fn a_second_server_is_refused_the_directory() {
     open(&data).await;
 }
 
-/// A data directory with the first migration alone, and what the version of that time wrote: each object with its
-/// document.
+/// A data directory with the first migration alone, and what the version of that time wrote: each object with
+/// its document.
 async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String)]) {
     let first = Setup { migrations: MIGRATIONS[..1].to_vec(), ..Setup::default() };
     let options = SqliteConnectOptions::new().filename(data.path().join("metalwright.db"));
@@ -164,7 +164,8 @@ async fn a_damaged_row_is_reported_and_never_written_over() {
     store.close().await;
     drop(store);
     tamper(&data, "UPDATE machine SET document = '{' WHERE document LIKE '%\"bad\"%'").await;
-    let unreadable = "INSERT INTO profile (key, revision, document) VALUES ('odd', 1, CAST(x'ff' AS TEXT)), ('old', -1, '{}')";
+    let unreadable = "INSERT INTO profile (key, revision, document) \
+        VALUES ('odd', 1, CAST(x'ff' AS TEXT)), ('old', -1, '{}')";
     tamper(&data, unreadable).await;
 
     let store = open(&data).await;

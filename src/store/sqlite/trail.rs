@@ -1,5 +1,5 @@
-//! The rows of leases: only ever added, so that what is written together stands together on the disk. The last
-//! row of a key counts; the others and the marks of deleted leases are swept up from the old end.
+//! The rows of leases: only ever added, so that what is written together stands together on the disk. The
+//! last row of a key counts; the others and the marks of deleted leases are swept up from the old end.
 //!
 //! Here is what the writer knows of the rows; `group` asks [`Trail::sweep`] what to move and to delete.
 
