@@ -96,6 +96,7 @@ impl App {
             relay: packet.is_relayed().then_some(packet.giaddr),
             interface: query.interface.name.clone(),
         };
+        self.counters.dhcp_unserved.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let Some(packets) = self.sights().unserved.count(client.clone(), now) else { return };
         let data = json!({
             "reason": client.reason,

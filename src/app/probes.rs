@@ -119,6 +119,7 @@ impl App {
             HowToProbe::Arp => "arp",
             HowToProbe::Icmp => "icmp",
         };
+        self.counters.dhcp_in_use.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let by = mac.map(|mac| mac.to_string());
         tracing::warn!(%address, mac = ?mac, how, "an address that was to be offered is in use");
         let event = NewEvent {
