@@ -1,5 +1,5 @@
-//! What is seen of the networks while DHCP is served: other servers, relays, clients that no subnet fits. Noted
-//! here, shown by `dhcp_status`. The world is never asked while the table is locked. Start reading at
+//! What is seen of the networks while DHCP is served: other servers, relays, clients that no subnet fits.
+//! Noted here, shown by `dhcp_status`. The world is never asked while the table is locked. Start reading at
 //! [`App::saw_dhcp`].
 
 use std::net::Ipv4Addr;
@@ -72,9 +72,10 @@ impl App {
             return;
         }
         let (server, interface) = (heard.server, &heard.interface);
+        let known = heard.mac.map(|mac| format!(" ({mac})")).unwrap_or_default();
         tracing::warn!(%server, interface, mac = ?heard.mac, "another DHCP server answers on this network");
         let data = json!({
-            "reason": format!("another DHCP server, {server}, answers on {interface}"),
+            "reason": format!("another DHCP server, {server}{known}, answers on {interface}"),
             "server": heard.server,
             "mac": heard.mac,
             "interface": heard.interface,
@@ -95,6 +96,7 @@ impl App {
             relay: packet.is_relayed().then_some(packet.giaddr),
             interface: query.interface.name.clone(),
         };
+        self.counters.dhcp_unserved.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let Some(packets) = self.sights().unserved.count(client.clone(), now) else { return };
         let data = json!({
             "reason": client.reason,

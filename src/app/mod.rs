@@ -116,6 +116,10 @@ pub struct Setup {
 pub struct Counters {
     /// Events that were dropped because too many waited.
     pub notes_dropped: AtomicU64,
+    /// DHCP packets that no subnet fits.
+    pub dhcp_unserved: AtomicU64,
+    /// Addresses that were to be offered and were in use.
+    pub dhcp_in_use: AtomicU64,
 }
 
 /// Everything the use cases share.

@@ -1,5 +1,5 @@
-//! Looks for a fresh address on the wire before it is offered. The address is held for its client meanwhile, and
-//! only that client waits. Start reading at [`App::probed`].
+//! Looks for a fresh address on the wire before it is offered. The address is held for its client meanwhile,
+//! and only that client waits. Start reading at [`App::probed`].
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -63,8 +63,8 @@ impl App {
         let _ = self.probing.prober.set(prober);
     }
 
-    /// What is decided for a packet, with a fresh address that was looked for. One that somebody answers for is
-    /// kept back for a while, and another is decided on.
+    /// What is decided for a packet, with a fresh address that was looked for. One that somebody answers for
+    /// is kept back for a while, and another is decided on.
     pub(super) async fn probed(&self, query: &Query<'_>, decide: impl Fn() -> Outcome) -> Outcome {
         let mut outcome = decide();
         let Change::Hold { hold, .. } = &outcome.change else { return outcome };
@@ -119,6 +119,7 @@ impl App {
             HowToProbe::Arp => "arp",
             HowToProbe::Icmp => "icmp",
         };
+        self.counters.dhcp_in_use.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let by = mac.map(|mac| mac.to_string());
         tracing::warn!(%address, mac = ?mac, how, "an address that was to be offered is in use");
         let event = NewEvent {

@@ -1,7 +1,7 @@
 //! `doctor dhcp`: what DHCP clients on an interface are answered, and what stands in the way.
 //!
-//! `host` looks at this host, the server is asked how DHCP stands, `ask` plays a client, and `findings` makes lines
-//! of it all. `snippets` is for other DHCP servers. Start at [`dhcp`].
+//! `host` looks at this host, the server is asked how DHCP stands, `ask` plays a client, and `findings` makes
+//! lines of it all. `snippets` is for other DHCP servers. Start at [`dhcp`].
 
 mod ask;
 mod findings;

@@ -46,8 +46,8 @@ pub enum Probed {
     Unable(String),
 }
 
-/// Finds out whether an address is in use. Called for many clients at once; an answer takes a moment and may be
-/// given up by dropping the future.
+/// Finds out whether an address is in use. Called for many clients at once; an answer takes a moment and may
+/// be given up by dropping the future.
 pub trait Prober: Send + Sync {
     fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, Probed>;
 }
@@ -61,7 +61,8 @@ pub fn how_to_probe(query: &Query<'_>, wanted: Probe) -> Option<HowToProbe> {
     }
 }
 
-/// An ARP probe as an Ethernet frame: without a sender's address, so that nobody's table changes (RFC 5227 2.1.1).
+/// An ARP probe as an Ethernet frame: without a sender's address, so that nobody's table changes (RFC 5227
+/// 2.1.1).
 pub(super) fn encode_arp_probe(from: Mac, address: Ipv4Addr) -> Vec<u8> {
     let ethernet = [&BROADCAST[..], &from.0, &ETHERTYPE_ARP].concat();
     let request = [&ARP_FIXED[..], &[0, 1], &from.0, &[0; 4], &[0; 6], &address.octets()].concat();

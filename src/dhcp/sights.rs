@@ -1,5 +1,5 @@
-//! What was seen of the networks beside the clients that were served: other servers, relays, and clients that no
-//! subnet fits. Bounded tables that tell when there is something to say; nothing here decides an answer.
+//! What was seen of the networks beside the clients that were served: other servers, relays, and clients that
+//! no subnet fits. Bounded tables that tell when there is something to say; nothing here decides an answer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -114,7 +114,8 @@ impl Sights {
         own || server.is_unspecified() || server.is_broadcast() || self.relays.contains_key(&server)
     }
 
-    /// Remembers another server. `true` when it is to be told of: at the first time, and once an hour.
+    /// Remembers another server. `true` when it is to be told of: at the first time, when its hardware
+    /// address is first known, and once an hour.
     pub fn hear(&mut self, heard: Heard, subnet: Option<String>, now: Timestamp) -> bool {
         let key = (heard.interface.clone(), heard.server);
         if self.rivals.len() >= RIVALS_MAX && !self.rivals.contains_key(&key) {
@@ -130,13 +131,14 @@ impl Sights {
             packets: 0,
             told: None,
         });
+        let introduced = rival.heard.mac.is_none() && heard.mac.is_some();
         rival.packets += 1;
         rival.last_seen = now;
         rival.subnet = subnet.or(rival.subnet.take());
         rival.heard.mac = heard.mac.or(rival.heard.mac);
         rival.heard.offered = heard.offered.or(rival.heard.offered);
         rival.heard.boots |= heard.boots;
-        let due = rival.told.is_none_or(|told| now.duration_since(told) >= RIVAL_AGAIN);
+        let due = introduced || rival.told.is_none_or(|told| now.duration_since(told) >= RIVAL_AGAIN);
         if due {
             rival.told = Some(now);
         }
@@ -206,12 +208,20 @@ mod tests {
     }
 
     #[test]
+    fn a_rival_that_was_only_named_is_told_of_again_when_its_address_is_known() {
+        let mut sights = Sights::default();
+        let introduced = Heard { mac: Some(Mac([2, 0, 0, 0, 0, 9])), ..heard(9) };
+        let told = [heard(9), introduced.clone(), introduced].map(|heard| sights.hear(heard, None, at(0)));
+        assert_eq!(told, [true, true, false]);
+    }
+
+    #[test]
     fn what_was_once_heard_of_a_rival_is_kept() {
         let mut sights = Sights::default();
         let mac = Some(Mac([2, 0, 0, 0, 0, 9]));
         let offered = Some(Ipv4Addr::new(10, 0, 0, 200));
         sights.hear(Heard { mac, offered, boots: true, ..heard(9) }, Some("lan".into()), at(0));
-        sights.hear(heard(9), None, at(1));
+        assert!(!sights.hear(heard(9), None, at(1)));
         let rival = sights.rivals().next().unwrap();
         assert_eq!((rival.heard.mac, rival.heard.offered, rival.heard.boots), (mac, offered, true));
         assert_eq!(rival.subnet.as_deref(), Some("lan"));

@@ -30,10 +30,15 @@ const TFTP: &[Row<tftp::Counters>] = &[
     ("metalwright_tftp_finished_total", "TFTP reads ended.", |c| &c.finished),
 ];
 
-const APP: &[Row<App>] =
-    &[("metalwright_events_dropped_total", "Events not written because too many were waiting.", |app| {
-        &app.counters.notes_dropped
-    })];
+#[rustfmt::skip]
+const APP: &[Row<App>] = &[
+    ("metalwright_events_dropped_total", "Events not written because too many were waiting.",
+        |app| &app.counters.notes_dropped),
+    ("metalwright_dhcp_unserved_total", "DHCP packets that no subnet fits.",
+        |app| &app.counters.dhcp_unserved),
+    ("metalwright_dhcp_addresses_in_use_total", "Addresses found in use before they were offered.",
+        |app| &app.counters.dhcp_in_use),
+];
 
 /// The counters of every service that is on.
 pub(super) fn rows(sockets: &Sockets, app: &Arc<App>) -> Vec<Counter> {

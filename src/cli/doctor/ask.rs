@@ -2,10 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use nix::libc;
+use nix::sys::socket::{LinkAddr, recvfrom};
 use serde::Serialize;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockFilter, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
@@ -14,6 +18,8 @@ use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, MessageType, Packet, codes, encode
 
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
+const ETHERNET_HEADER_BYTES: usize = 14;
+const UDP_HEADER_BYTES: usize = 8;
 /// Answers that are kept.
 const ANSWERS_MAX: usize = 16;
 /// What a plain client asks for: mask, router, boot file.
@@ -25,7 +31,7 @@ pub struct Answer {
     /// What it calls itself.
     pub server: Ipv4Addr,
     /// Where the packet came from.
-    pub from: IpAddr,
+    pub from: Ipv4Addr,
     pub offered: Ipv4Addr,
     pub boot_file: Option<String>,
 }
@@ -35,30 +41,108 @@ pub struct Answer {
 /// # Errors
 /// The port of DHCP clients is taken or may not be had, or there is no such interface.
 pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<Answer>> {
-    let socket = open(interface)?;
+    let client = Client::open(interface)?;
     let discover = discover()?;
-    socket.send_to(&encode_listed(&discover), (Ipv4Addr::BROADCAST, SERVER_PORT)).await?;
+    client.udp.send_to(&encode_listed(&discover), (Ipv4Addr::BROADCAST, SERVER_PORT)).await?;
     let deadline = Instant::now() + within;
     let mut answers: Vec<Answer> = Vec::new();
-    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while answers.len() < ANSWERS_MAX {
-        let Ok(received) = timeout_at(deadline, socket.recv_from(&mut buffer)).await else { break };
-        let (bytes, from) = received?;
-        let reply = parse(buffer.get(..bytes).unwrap_or_default()).ok();
-        let answer = reply.filter(|reply| is_ours(reply, &discover)).map(|reply| read(&reply, from.ip()));
+        let Ok(received) = timeout_at(deadline, client.hear()).await else { break };
+        let (datagram, from) = received?;
+        let reply = parse(&datagram).ok().filter(|reply| is_ours(reply, &discover));
+        let answer = reply.map(|reply| read(&reply, from));
         answers.extend(answer.filter(|answer| !answers.contains(answer)));
     }
     Ok(answers)
 }
 
-fn open(interface: &str) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_broadcast(true)?;
+/// The sockets of a client on one interface.
+struct Client {
+    udp: UdpSocket,
+    /// Frames that leave this host: a server on it may answer by them, and they do not come back as datagrams.
+    frames: Option<UdpSocket>,
+    interface: usize,
+}
+
+impl Client {
+    fn open(interface: &str) -> io::Result<Client> {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_broadcast(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind_device(Some(interface.as_bytes()))?;
+        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
+        socket.bind(&any.into()).map_err(|error| explain_bind(error, Protocol::Udp, CLIENT_PORT))?;
+        let index = nix::net::if_::if_nametoindex(interface)?;
+        Ok(Client {
+            udp: UdpSocket::from_std(socket.into())?,
+            frames: frames().ok(),
+            interface: usize::try_from(index).unwrap_or(0),
+        })
+    }
+
+    /// The next datagram for DHCP clients, and who sent it.
+    async fn hear(&self) -> io::Result<(Vec<u8>, Ipv4Addr)> {
+        let (mut datagram, mut frame) = (vec![0; DATAGRAM_BYTES_MAX], vec![0; DATAGRAM_BYTES_MAX]);
+        loop {
+            tokio::select! {
+                received = self.udp.recv_from(&mut datagram) => {
+                    let (bytes, from) = received?;
+                    datagram.truncate(bytes);
+                    let IpAddr::V4(from) = from.ip() else { continue };
+                    return Ok((datagram, from));
+                }
+                received = hear_frame(self.frames.as_ref(), &mut frame) => {
+                    let (bytes, interface) = received?;
+                    let heard = frame.get(..bytes).and_then(payload).filter(|_| interface == self.interface);
+                    if let Some(heard) = heard {
+                        return Ok(heard);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The length of the next frame, and its interface.
+async fn hear_frame(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> io::Result<(usize, usize)> {
+    let Some(socket) = socket else { return std::future::pending().await };
+    let read = || Ok(recvfrom::<LinkAddr>(socket.as_raw_fd(), buffer)?);
+    let (bytes, from) = socket.async_io(Interest::READABLE, read).await?;
+    Ok((bytes, from.map_or(0, |from| from.ifindex())))
+}
+
+/// What an Ethernet frame with a UDP datagram carries, and who sent it.
+fn payload(frame: &[u8]) -> Option<(Vec<u8>, Ipv4Addr)> {
+    let packet = frame.get(ETHERNET_HEADER_BYTES..)?;
+    let header_bytes = usize::from(packet.first()? & 0xf) * 4;
+    let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
+    Some((packet.get(header_bytes + UDP_HEADER_BYTES..)?.to_vec(), Ipv4Addr::from(source)))
+}
+
+/// All frames, those that leave too; the kernel keeps all but UDP from port 67 away. Needs CAP_NET_RAW.
+fn frames() -> io::Result<UdpSocket> {
+    const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+    const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
+    const LOAD_HALF_BEHIND_X: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_IND;
+    const HEADER_TO_X: u32 = libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH;
+    const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    let step = |code: u32, (yes, no): (u8, u8), k: u32| SockFilter::new(code as u16, yes, no, k);
+    let protocol = i32::from((libc::ETH_P_ALL as u16).to_be());
+    let socket = Socket::new(Domain::PACKET, Type::RAW, Some(socket2::Protocol::from(protocol)))?;
+    socket.attach_filter(&[
+        step(LOAD_HALF, (0, 0), 12),
+        step(IF_EQUAL, (0, 6), 0x0800),
+        step(LOAD_BYTE, (0, 0), 14 + 9),
+        step(IF_EQUAL, (0, 4), 17),
+        step(HEADER_TO_X, (0, 0), 14),
+        step(LOAD_HALF_BEHIND_X, (0, 0), 14),
+        step(IF_EQUAL, (0, 1), u32::from(SERVER_PORT)),
+        step(RETURN, (0, 0), 0x4_0000),
+        step(RETURN, (0, 0), 0),
+    ])?;
     socket.set_nonblocking(true)?;
-    socket.bind_device(Some(interface.as_bytes()))?;
-    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
-    socket.bind(&any.into()).map_err(|error| explain_bind(error, Protocol::Udp, CLIENT_PORT))?;
     UdpSocket::from_std(socket.into())
 }
 
@@ -85,15 +169,11 @@ fn is_ours(reply: &Packet, discover: &Packet) -> bool {
         && reply.message_type() == Some(MessageType::Offer)
 }
 
-fn read(reply: &Packet, from: IpAddr) -> Answer {
+fn read(reply: &Packet, from: Ipv4Addr) -> Answer {
     let option = reply.options.get(codes::BOOTFILE_NAME);
     let file = option.unwrap_or(&reply.file);
-    let here = match from {
-        IpAddr::V4(address) => address,
-        IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
-    };
     Answer {
-        server: reply.server_identifier().unwrap_or(here),
+        server: reply.server_identifier().unwrap_or(from),
         from,
         offered: reply.yiaddr,
         boot_file: (!file.is_empty()).then(|| String::from_utf8_lossy(file).into_owned()),
@@ -113,13 +193,21 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_cut_short_carries_nothing() {
+        let mut frame = vec![0; 14 + 20 + 8 + 3];
+        (frame[14], frame[29]) = (0x45, 9);
+        assert_eq!(payload(&frame), Some((vec![0; 3], Ipv4Addr::new(0, 0, 0, 9))));
+        (0..42).for_each(|length| assert_eq!(payload(&frame[..length]), None, "{length}"));
+    }
+
+    #[test]
     fn only_offers_to_our_own_question_count() {
         let asked = discover().unwrap();
         let mut reply = Packet { op: 2, file: b"boot.efi".to_vec(), ..asked.clone() };
         assert!(!is_ours(&reply, &asked), "it is no OFFER");
         reply.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Offer)]);
         assert!(is_ours(&reply, &asked) && !is_ours(&reply, &discover().unwrap()));
-        let answer = read(&reply, Ipv4Addr::new(10, 0, 0, 9).into());
+        let answer = read(&reply, Ipv4Addr::new(10, 0, 0, 9));
         assert_eq!(
             (answer.server, answer.boot_file.as_deref()),
             (Ipv4Addr::new(10, 0, 0, 9), Some("boot.efi"))

@@ -457,7 +457,7 @@ mod tests {
         let host = host(&["metalwright"]);
         let answer = |last| Answer {
             server: Ipv4Addr::new(10, 0, 0, last),
-            from: Ipv4Addr::new(10, 0, 0, last).into(),
+            from: Ipv4Addr::new(10, 0, 0, last),
             offered: Ipv4Addr::new(10, 0, 0, 100),
             boot_file: None,
         };

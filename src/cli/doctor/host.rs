@@ -1,4 +1,5 @@
-//! What the host itself says: interfaces, ports, settings of the kernel, capabilities. Reads, changes nothing.
+//! What the host itself says: interfaces, ports, settings of the kernel, capabilities. Reads, changes
+//! nothing.
 
 use std::fs;
 use std::net::Ipv4Addr;

@@ -1,6 +1,6 @@
-//! What another DHCP server needs in its configuration so that its machines boot from this one: the next server, a
-//! loader by architecture (RFC 5970), a URL for HTTP firmware, and the script's URL for iPXE, which would load
-//! itself for ever without it. Start at [`write()`].
+//! What another DHCP server needs in its configuration so that its machines boot from this one: the next
+//! server, a loader by architecture (RFC 5970), a URL for HTTP firmware, and the script's URL for iPXE, which
+//! would load itself for ever without it. Start at [`write()`].
 
 use std::net::Ipv4Addr;
 
@@ -52,7 +52,8 @@ fn kea(server: Ipv4Addr, http: &str) -> String {
             false => ((*loader).to_owned(), ""),
             true => (
                 format!("{http}/{loader}"),
-                ",\n      \"option-data\": [{ \"name\": \"vendor-class-identifier\", \"data\": \"HTTPClient\" }]",
+                ",\n      \"option-data\": \
+                 [{ \"name\": \"vendor-class-identifier\", \"data\": \"HTTPClient\" }]",
             ),
         };
         classes.push(format!(
@@ -61,8 +62,7 @@ fn kea(server: Ipv4Addr, http: &str) -> String {
         ));
     }
     format!(
-        "// Kea: into \"Dhcp4\", before the subnets. A subnet of its own gets the same inside its braces, and\n\
-         // \"require-client-classes\" if only some machines are to boot from here.\n\
+        "// Kea: into \"Dhcp4\", before the subnets.\n\
          \"client-classes\": [\n{}\n]\n",
         classes.join(",\n")
     )

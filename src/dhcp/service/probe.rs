@@ -63,9 +63,8 @@ pub struct ProbeAbility {
 impl Probes {
     /// Opens what sockets it may.
     pub fn open() -> Arc<Self> {
-        let told = |what: &'static str| move |error: &io::Error| debug!(%error, what, "a socket for probes cannot be had");
-        let arp = arp_socket().inspect_err(told("ARP")).ok();
-        let icmp = icmp_socket().inspect_err(told("ICMP")).ok();
+        let arp = arp_socket().inspect_err(|error| debug!(%error, "no socket for ARP")).ok();
+        let icmp = icmp_socket().inspect_err(|error| debug!(%error, "no socket for ICMP")).ok();
         if arp.is_none() || icmp.is_none() {
             let (arp, icmp) = (arp.is_some(), icmp.is_some());
             warn!(

@@ -1,5 +1,6 @@
 //! Listens for other DHCP servers on the links that are served: their replies that are broadcast, or pass by.
-//! Reads the interfaces too, for whoever wants to know how they are. Decides nothing. Start at [`Lookout::run`].
+//! Reads the interfaces too, for whoever wants to know how they are. Decides nothing. Start at
+//! [`Lookout::run`].
 
 use std::collections::BTreeMap;
 use std::io;

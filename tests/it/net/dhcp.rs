@@ -38,7 +38,8 @@ impl Client {
         fs::create_dir_all(&folder).expect("a folder for the client");
         let script = folder.join("script");
         let lines = format!(
-            "#!/bin/sh\n[ \"$reason $new_ip_address\" != \"BOUND $(cat {0}/refused 2>/dev/null)\" ] || exit 1\n\
+            "#!/bin/sh\nrefused=$(cat {0}/refused 2>/dev/null)\n\
+             [ \"$reason $new_ip_address\" != \"BOUND $refused\" ] || exit 1\n\
              [ -z \"$new_ip_address\" ] || ip address replace \"$new_ip_address/24\" dev eth0\n\
              env > {0}/told.$reason\necho \"told $reason\"\n",
             folder.display()
@@ -67,7 +68,7 @@ impl Client {
 
     fn start_with(&self, host: &Host, flag: &str) -> Program {
         let mut command = Command::new("dhclient");
-        command.args(["-4", "-d", "-v", flag]);
+        command.args(["-d", "-v", "-4", flag]);
         for (flag, name) in [("-sf", "script"), ("-cf", "conf"), ("-lf", "leases"), ("-pf", "pid")] {
             command.arg(flag).arg(self.folder.join(name));
         }
@@ -175,7 +176,8 @@ fn an_address_that_dhclient_declines_is_not_given_to_it_again() {
         let host = lan.plug_host("h1", MAC);
         let client = Client::new(world.scratch());
         client.finds_in_use("10.77.0.100");
-        let mut running = client.start(&host);
+        // With -1 it would give up after the first address.
+        let mut running = client.start_with(&host, "-4");
         running.wait_for_line("DHCPDECLINE of 10.77.0.100", LEASE_WITHIN);
         running.wait_for_line("bound to 10.77.0.101", LEASE_WITHIN);
         let declined = world.api().get("/leases/10.77.0.100").expect(200);

@@ -52,8 +52,8 @@ impl Lan {
     }
 }
 
-/// A computer that only `router` sees: its `eth0`, with `mac`, is the far end of the router's `eth1`, which gets
-/// `address`. The router forwards.
+/// A computer that only `router` sees: its `eth0`, with `mac`, is the far end of the router's `eth1`, which
+/// gets `address`. The router forwards.
 pub fn plug_behind(router: &Host, mac: &str, address: &str) -> Host {
     let host = Host::start();
     let (namespace, mac, address) =

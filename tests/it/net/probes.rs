@@ -1,20 +1,24 @@
 //! Addresses that are looked for on a real wire before they are offered (vectors 3 and 39).
 
+use std::fs;
 use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::dhcp::{Client, LEASE_WITHIN};
 use super::lan::{Host, ip};
-use super::{on_a_lan, subnet};
+use super::{BRIDGE, on_a_lan, subnet};
 use crate::world::World;
 
 const SQUATTER: &str = "02:00:00:00:00:63";
 const MAC: &str = "02:00:00:00:00:01";
 /// Longest an OFFER may take, probes and all.
 const OFFER_WITHIN: Duration = Duration::from_millis(800);
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// A port of the bridge that was just plugged in loses what is sent at once.
+const QUESTIONS_MAX: usize = 10;
 
 /// The subnet of the bridge, with addresses probed.
 fn probed(how: &str) -> serde_json::Value {
@@ -24,29 +28,24 @@ fn probed(how: &str) -> serde_json::Value {
     subnet
 }
 
-/// Broadcasts a DISCOVER `times` times and returns the last bytes of the addresses offered, with the time the first
-/// offer took.
+/// Broadcasts a DISCOVER `times` times, and all of that again, and returns the last bytes of the addresses
+/// offered, with the time the first offer took.
 fn discover(host: &Host, times: usize) -> (Vec<u8>, Duration) {
     host.run(move || {
         ip("address add 10.77.0.9/24 dev eth0");
         let socket = UdpSocket::bind("0.0.0.0:68").expect("the client's port");
         socket.set_broadcast(true).expect("a socket that may broadcast");
         socket.set_read_timeout(Some(ANSWER_WITHIN)).expect("a deadline");
-        let begun = Instant::now();
-        for _ in 0..times {
-            socket.send_to(&packet(), ("10.77.0.255", 67)).expect("a packet");
-        }
         let mut buffer = [0; 2048];
-        let mut offered = Vec::new();
-        socket.recv_from(&mut buffer).expect("an offer");
-        let took = begun.elapsed();
-        offered.push(buffer[19]);
-        // One more round trip: what was sent before is answered by then, as packets stay in order.
-        socket.send_to(&packet(), ("10.77.0.255", 67)).expect("a packet");
-        socket.recv_from(&mut buffer).expect("an offer");
-        offered.push(buffer[19]);
+        let mut ask = || {
+            let begun = Instant::now();
+            (0..times).for_each(|_| drop(socket.send_to(&packet(), ("10.77.0.255", 67)).expect("a packet")));
+            socket.recv_from(&mut buffer).ok().map(|_| (buffer[19], begun.elapsed()))
+        };
+        let (first, took) = (0..QUESTIONS_MAX).find_map(|_| ask()).expect("an offer");
+        let (second, _) = ask().expect("an offer");
         ip("address del 10.77.0.9/24 dev eth0");
-        (offered, took)
+        (vec![first, second], took)
     })
 }
 
@@ -76,8 +75,8 @@ fn an_address_in_use_is_passed_over(how: &str) {
         assert_eq!(events["items"].as_array().map(Vec::len), Some(1), "{events:#}");
         let data = &events["items"][0]["data"];
         assert_eq!((&data["address"], &data["probe"]), (&json!("10.77.0.100"), &json!(how)));
-        let mac = if how == "arp" { json!(SQUATTER) } else { json!(null) };
-        assert_eq!(data["mac"], mac, "{events:#}");
+        // On the client's own wire the kernel asks by ARP before it can send an echo request.
+        assert_eq!(data["mac"], json!(SQUATTER), "{events:#}");
         assert_eq!(world.api().get("/leases/10.77.0.100").expect(200)["state"], "declined");
     });
 }
@@ -106,7 +105,12 @@ fn the_clients_own_old_address_is_no_obstacle() {
 #[test]
 fn a_server_that_gave_up_root_still_probes() {
     on_a_lan(|lan| {
-        let world = World::on_the_lan_with(&["--user", "nobody"]);
+        let mut world = World::on_the_lan();
+        fs::set_permissions(world.scratch(), fs::Permissions::from_mode(0o711)).expect("a way in");
+        assert!(world.stop().success());
+        let listeners = ["--api-listen", "127.0.0.1:0", "--boot-http", "off", "--tftp-listen", "off"];
+        world.listen(&[&listeners[..], &["--dhcp-interface", BRIDGE, "--user", "nobody"]].concat());
+        world.start();
         world.api().post("/subnets", probed("arp")).expect(201);
         let squatter = lan.plug_host("h1", SQUATTER);
         squatter.run(|| ip("address add 10.77.0.100/24 dev eth0"));
