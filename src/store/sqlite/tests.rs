@@ -75,11 +75,16 @@ async fn a_second_server_is_refused_the_directory() {
 async fn older_data_directories_are_brought_up_to_date() {
     let data = TempDir::new().unwrap();
     let first = Setup { migrations: MIGRATIONS[..1].to_vec(), ..Setup::default() };
-    let store = SqliteStore::open_with(data.path(), &first).await.unwrap();
+    // The tables of the first version are there then, and this one does not know how to read them.
+    refused(&data, &first).await;
     let kept = machine("kept", &[MAC_1]);
-    store.commit(created(&kept)).await.unwrap();
-    store.close().await;
-    drop(store);
+    let mut older = tamper(&data, "SELECT 1").await;
+    let row = sqlx::query("INSERT INTO machine (key, revision, document) VALUES ($1, $2, $3)");
+    let row = row.bind(&kept.key).bind(kept.revision as i64).bind(object(&kept).encode().unwrap());
+    row.execute(&mut older).await.unwrap();
+    let held = sqlx::query("INSERT INTO unique_value VALUES ('machine', 'mac', $1, $2)");
+    held.bind(MAC_1).bind(&kept.key).execute(&mut older).await.unwrap();
+    older.close().await.unwrap();
 
     let store = open(&data).await;
     assert_eq!(**store.world().machines.find("mac", MAC_1).unwrap(), kept);
