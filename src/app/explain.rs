@@ -147,7 +147,10 @@ impl<'a> Place<'a> {
         });
         let address = address.or_else(|| reservation.map(|kept| kept.address));
         let mut subnets = world.subnets.iter().map(|row| &row.spec);
-        let subnet = address.and_then(|address| subnets.find(|subnet| subnet.cidr.contains(address)));
+        let by_address = address.and_then(|address| subnets.find(|subnet| subnet.cidr.contains(address)));
+        // Who was never seen is where everybody is, if there is one subnet only.
+        let only = || world.subnets.iter().next().filter(|_| address.is_none() && world.subnets.len() == 1);
+        let subnet = by_address.or_else(|| only().map(|row| &row.spec));
         let pools = subnet.into_iter().flat_map(|subnet| &subnet.pools);
         let pool = address.and_then(|address| pools.into_iter().find(|pool| pool.contains(address)));
         Place { mac, subnet, pool, reservation }

@@ -1,6 +1,7 @@
 //! A store in memory and an [`App`] on it, for tests of the use cases.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use futures_util::FutureExt;
@@ -11,7 +12,9 @@ use uuid::Uuid;
 use crate::app::loaders::Loaders;
 use crate::app::secrets::Secrets;
 use crate::app::{Actor, App, Ctx, Endpoints, Setup};
+use crate::dhcp::{Interface, InterfaceAddress, Query};
 use crate::model::{Event, Kind, Object, World};
+use crate::proto::dhcp4::{from_text, parse};
 use crate::render::Pool;
 use crate::store::{Deed, Error, EventQuery, LEASE_KINDS, LeaseOf, Store, Write};
 
@@ -31,6 +34,18 @@ pub fn app() -> Arc<App> {
 pub fn ctx() -> Ctx {
     let now = "2026-11-20T10:00:00Z".parse::<Timestamp>().unwrap();
     Ctx { actor: Actor::Token("admin".into()), scopes: vec!["*".into()], now, request_id: "test".into() }
+}
+
+/// The options of the answer to a packet that was broadcast to us on 10.0.0.0/24; none for no answer.
+pub async fn dhcp_options(app: &App, packet: &str) -> BTreeMap<u8, Vec<u8>> {
+    let packet = from_text(packet).unwrap();
+    let address = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
+    let interface = Interface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 };
+    let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
+    let query = Query { packet: &packet, interface: &interface, source, local: None, port: 67 };
+    let Some(reply) = app.answer_dhcp(&query).await else { return BTreeMap::new() };
+    let sent = parse(&reply.bytes).unwrap();
+    sent.options.iter().map(|(code, data)| (code, data.to_vec())).collect()
 }
 
 #[derive(Default)]

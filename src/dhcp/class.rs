@@ -25,8 +25,7 @@ pub struct ClassLine {
     pub name: String,
     pub order: i32,
     pub matched: bool,
-    /// The first condition that did not hold, with what it saw.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    /// The first condition that did not hold, with what it saw; empty where all did.
     pub reason: String,
 }
 

@@ -193,7 +193,8 @@ fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Dra
         (true, _) | (false, None) => true,
         (false, Some(codes)) => codes.contains(&code),
     };
-    let (configured, mut unfilled) = configured(query, content, reply.yiaddr);
+    let address = if reply.yiaddr.is_unspecified() { reply.ciaddr } else { reply.yiaddr };
+    let (configured, mut unfilled) = configured(query, content, address);
     for (code, data) in configured.iter().filter(|(code, _)| is_sent(*code)) {
         reply.options.set(code, data);
     }

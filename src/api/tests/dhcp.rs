@@ -1,20 +1,7 @@
 //! DHCP options and client classes, from the write to the packet.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-
 use super::*;
-use crate::dhcp::{Interface, InterfaceAddress, Query, Reply};
-use crate::proto::dhcp4::{codes, from_text};
-
-/// What the server sends in answer to a packet that was broadcast to it.
-async fn answer(client: &Client, text: &str) -> Reply {
-    let packet = from_text(text).unwrap();
-    let address = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
-    let interface = Interface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 };
-    let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
-    let query = Query { packet: &packet, interface: &interface, source, local: None, port: 67 };
-    client.app.answer_dhcp(&query).await.expect("a reply")
-}
+use crate::app::testing::dhcp_options;
 
 fn lan(options: Value) -> Value {
     let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.200"}]);
@@ -93,7 +80,8 @@ async fn explain_says_which_scope_an_option_is_of_and_why_a_class_does_not_hold(
 async fn templates_are_rendered_for_the_client_and_those_that_fail_are_left_out() {
     let client = Client::new().await;
     client.post("params", json!({"name": "rack", "default": "r7"})).await.ok();
-    client.post("params", json!({"name": "pw", "default": "hunter2", "secret": true})).await.ok();
+    client.post("params", json!({"name": "pw", "secret": true})).await.ok();
+    client.post("profiles", json!({"name": "global", "params": {"pw": "hunter2"}})).await.ok();
     let options = json!({
         "host_name": "{{ machine.short_name }}",
         "root_path": "/{{ param(name='rack') }}/{{ mac | replace(from=':', to='-') }}/{{ address }}",
@@ -104,21 +92,17 @@ async fn templates_are_rendered_for_the_client_and_those_that_fail_are_left_out(
     });
     client.post("subnets", lan(options)).await.ok();
     client.post("machines", json!({"name": "web1.example.org", "macs": ["52:54:00:aa:00:01"]})).await.ok();
-    let offer = answer(&client, "chaddr 52:54:00:aa:00:01\nmessage_type discover").await;
-    let text = |reply: &Reply, code: u8| {
-        reply.packet.options.get(code).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-    };
-    assert_eq!(text(&offer, codes::HOST_NAME).as_deref(), Some("web1"));
-    assert_eq!(text(&offer, 17).as_deref(), Some("/r7/52-54-00-aa-00-01/10.0.0.100"));
-    assert_eq!(text(&offer, 224).as_deref(), Some("lan"));
-    for code in [codes::DOMAIN_NAME, 40, 225] {
-        assert_eq!(text(&offer, code), None, "{code}");
+    let offer = dhcp_options(&client.app, "chaddr 52:54:00:aa:00:01\nmessage_type discover").await;
+    let text = |code: u8| offer.get(&code).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert_eq!(text(12).as_deref(), Some("web1"));
+    assert_eq!(text(17).as_deref(), Some("/r7/52-54-00-aa-00-01/10.0.0.100"));
+    assert_eq!(text(224).as_deref(), Some("lan"));
+    for code in [15, 40, 225] {
+        assert_eq!(text(code), None, "{code}");
     }
-    let on_the_wire = crate::proto::dhcp4::parse(&offer.bytes).unwrap();
-    assert_eq!(on_the_wire.options.get(224), Some(&b"lan"[..]));
 
     let request = "message_type request\nserver_identifier 10.0.0.1\nrequested_address 10.0.0.100";
-    answer(&client, &format!("chaddr 52:54:00:aa:00:01\n{request}")).await;
+    dhcp_options(&client.app, &format!("chaddr 52:54:00:aa:00:01\n{request}")).await;
     let events = client.get("events?kind=dhcp.leased").await.ok();
     let reason = events["items"][0]["data"]["reason"].as_str().unwrap();
     for told in ["domain_name of subnet lan is left out", "nis_domain of subnet lan", "loop of subnet lan"] {
@@ -126,8 +110,11 @@ async fn templates_are_rendered_for_the_client_and_those_that_fail_are_left_out(
     }
     assert!(!reason.contains("hunter2"));
 
-    let stranger = answer(&client, "chaddr 52:54:00:aa:00:02\nmessage_type discover").await;
-    assert_eq!(text(&stranger, codes::HOST_NAME), None, "it is no machine, and still answered");
+    let stranger = dhcp_options(&client.app, "chaddr 52:54:00:aa:00:02\nmessage_type discover").await;
+    assert!(
+        stranger.contains_key(&53) && !stranger.contains_key(&12),
+        "it is no machine, and still answered"
+    );
 }
 
 #[tokio::test]
@@ -139,15 +126,13 @@ async fn a_boot_file_may_be_a_template_and_goes_only_to_who_is_to_boot() {
         "boot_file": "http://{{ server.address }}/{{ subnet.name }}.bin",
     });
     client.post("client_classes", class).await.ok();
-    client.post("bootenvs", json!({"name": "discovery", "kind": "discovery"})).await.ok();
+    let macs = json!(["52:54:00:aa:00:01"]);
+    client.post("machines", json!({"name": "switch1", "macs": macs})).await.ok();
     let discover =
         "chaddr 52:54:00:aa:00:01\nmessage_type discover\nvendor_class_identifier \"onie_vendor:x\"";
-    assert!(answer(&client, discover).await.packet.options.get(codes::BOOTFILE_NAME).is_none());
-    client
-        .put("settings/unknown_machine", json!({"name": "unknown_machine", "value": "discover"}))
-        .await
-        .ok();
-    let booted = answer(&client, discover).await;
-    assert_eq!(booted.packet.options.get(codes::BOOTFILE_NAME), Some(&b"http://10.0.0.1/lan.bin"[..]));
-    assert_eq!(booted.packet.file, b"http://10.0.0.1/lan.bin");
+    assert!(!dhcp_options(&client.app, discover).await.contains_key(&67));
+    // A bootenv that is not there is a screen, for which a client boots as for any other.
+    client.put("settings/default_bootenv", json!({"name": "default_bootenv", "value": "nowhere"})).await.ok();
+    let booted = dhcp_options(&client.app, discover).await;
+    assert_eq!(booted.get(&67).map(Vec::as_slice), Some(&b"http://10.0.0.1/lan.bin"[..]));
 }
