@@ -378,8 +378,8 @@ impl Trace {
         }
         let minutes = ROUNDS_WITHIN.as_mins();
         let detail = format!(
-            "it got the loader {name} {ROUNDS_MAX} times in {minutes} minutes and never came to its script: it \
-             gets nothing for a while. The firmware does not run this loader, or the loader finds no \
+            "it got the loader {name} {ROUNDS_MAX} times in {minutes} minutes and never came to its script: \
+             it gets nothing for a while. The firmware does not run this loader, or the loader finds no \
              network. Name another in the bootenv's `loader`, or put a newer one into the folder `loaders`"
         );
         self.rules.push(Rule { rule: "chainload", matched: true, detail });

@@ -77,6 +77,24 @@ fn a_subnet_that_overlaps_another_is_refused_with_its_name() {
 }
 
 #[test]
+fn a_proxy_subnet_that_asks_to_give_addresses_is_told_what_to_leave_out() {
+    let world = World::on_loopback();
+    let api = world.api();
+    let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.199"}]);
+    let office = json!({"name": "office", "cidr": "10.0.0.0/24", "mode": "proxy", "pools": pools,
+        "options": {"routers": ["10.0.0.254"]}, "authoritative": true, "bootp": true, "probe": "arp"});
+    let said = problems(&api.post("/subnets", office).expect(422));
+    for pointer in ["/pools", "/options", "/authoritative", "/bootp", "/probe"] {
+        assert!(said.contains(&format!("{pointer}: a `proxy` subnet has its addresses")), "{said}");
+    }
+    let office = json!({"name": "office", "cidr": "10.0.0.0/24", "mode": "proxy", "shared_network": "floor"});
+    api.post("/subnets", office).expect(201);
+    let other = json!({"name": "other", "cidr": "10.0.1.0/24", "shared_network": "floor"});
+    let refused = api.post("/subnets", other).expect(409);
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("`office`")), "{refused:#}");
+}
+
+#[test]
 fn a_stale_write_is_refused_with_both_revisions() {
     let world = World::on_loopback();
     let api = world.api();

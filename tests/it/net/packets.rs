@@ -288,11 +288,11 @@ fn vectors_62_and_63_the_boot_server_answers_from_4011_to_the_port_that_asked() 
             assert_eq!((ack.xid, ack.message_type()), (xid, Some(MessageType::Ack)));
             assert_eq!((ack.yiaddr, ack.file.as_slice()), (Ipv4Addr::UNSPECIFIED, &b"snponly.efi"[..]));
         }
-        let served = world.api().get("/events?kind=dhcp.boot_served").expect(200);
-        assert_eq!(
-            served["total"].as_u64().or(served["items"].as_array().map(|all| all.len() as u64)),
-            Some(2)
-        );
+        let api = world.api();
+        let mut events = api.events_after(0);
+        for _ in 0..2 {
+            events.wait_for(ANSWER_WITHIN, |event| event["kind"] == "dhcp.boot_served");
+        }
     });
 }
 
@@ -340,6 +340,44 @@ fn beside_another_server_a_machine_is_known_by_the_address_it_was_heard_to_take(
         });
         let unknown = host.run(fetch);
         assert!(unknown.as_ref().is_err_and(|said| !said.contains("disarmed")), "{unknown:?}");
+    });
+}
+
+#[test]
+fn vector_56_a_loader_that_leads_nowhere_is_given_three_times() {
+    on_a_lan(|lan| {
+        let world = World::on_the_lan();
+        let api = world.api();
+        api.post("/subnets", subnet()).expect(201);
+        crate::scene::add_installer(&api, &crate::scene::small_installer(world.scratch()));
+        crate::scene::start_web1(&api);
+        let host = lan.plug_host("h1", crate::scene::MAC);
+        // An iPXE without HTTP, which gets a complete one, and is the one without HTTP again.
+        let incomplete = "user_class \"iPXE\"\nclient_architectures 7\nipxe_encapsulated_options 210101\n";
+        let mac = crate::scene::MAC;
+        let file = |xid: u32| {
+            let text = format!("xid {xid}\nchaddr {mac}\nmessage_type discover\n{incomplete}");
+            String::from_utf8(ask(&host, "eth0", text).dhcp().file).expect("a name")
+        };
+        for xid in [1, 1, 2, 3] {
+            assert_eq!(file(xid), "tftp://10.77.0.1/ipxe.efi", "ask {xid}");
+        }
+        assert_eq!(file(4), "");
+        assert_eq!(file(4), "", "a repetition is answered alike");
+        assert_eq!(file(2), "tftp://10.77.0.1/ipxe.efi", "this one was before");
+        let mut events = api.events_after(0);
+        let stopped = events.wait_for(ANSWER_WITHIN, |event| event["kind"] == "boot.loop_stopped");
+        let reason = stopped["data"]["reason"].as_str().expect("a reason");
+        assert!(reason.contains("ipxe.efi") && reason.contains("loaders"), "{stopped:#}");
+        assert!(stopped["subject"].as_str().is_some_and(|subject| subject.starts_with("machine:")));
+        // Its script ends the count.
+        let path = format!("/boot.ipxe?mac={mac}");
+        let status = host.run(move || {
+            ip("address add 10.77.0.100/24 dev eth0");
+            let ports = json!({"boot_http": "http://10.77.0.1:8080", "tftp": "10.77.0.1:69"});
+            crate::wire::BootSide::of(&ports).get(&path).0
+        });
+        assert_eq!((status, file(5).as_str()), (200, "tftp://10.77.0.1/ipxe.efi"));
     });
 }
 
