@@ -22,7 +22,7 @@ const CLIENTS_OF_A_THREAD: u64 = 16;
 /// The server is killed behind so many acknowledgements at most.
 const ACKS_OF_A_ROUND_MAX: u64 = 300;
 /// How long a client waits before it takes a message for lost. The server may be dead.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(1000);
 /// How long a lease may take to be renewed when the server is there.
 const RENEWED_WITHIN: Duration = Duration::from_secs(20);
 /// How long a client that gave its address back is off. What it sent before is done by then.

@@ -34,6 +34,10 @@ pub fn to_text(packet: &Packet) -> String {
         line("hlen", &packet.hlen);
     }
     line("chaddr", &colons(packet.chaddr.get(..used_bytes(packet)).unwrap_or_default()));
+    // Behind stray bytes, which would be counted otherwise.
+    if packet.hlen == 6 && used_bytes(packet) != 6 {
+        line("hlen", &6);
+    }
     for (key, value) in [("hops", u16::from(packet.hops)), ("secs", packet.secs)] {
         if value != 0 {
             line(key, &value);

@@ -1,0 +1,260 @@
+//! Any datagram at our ports: it is read, shown as text, classified, decided on and answered without a panic,
+//! and what comes of it is what may come of it. Start reading at [`check`].
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::Ipv4Addr;
+
+use dhcproto::{Decodable, Decoder, v4};
+use metalwright::boot::client::{Client, Stage};
+use metalwright::boot::data::BootData;
+use metalwright::boot::loader::{NextStage, Transport, next_stage};
+use metalwright::dhcp::{
+    Change, ClientKey, Destination, Facts, Holds, Link, Outcome, Query, Reply, answer, classify,
+    classify_at_boot_server,
+};
+use metalwright::model::{Lease, LeaseState, Machine, Stored, SubnetMode};
+use metalwright::proto::dhcp4::{
+    Fault, MessageType, Packet, codes, encode_listed, from_text, parse, payload_bytes_max, to_text,
+};
+
+use crate::world::{ARRIVALS, Arrival, DISK, NOW, WORLD};
+
+/// Options that say what to boot.
+const BOOT: [u8; 5] = [codes::VENDOR_OPTIONS, codes::TFTP_SERVER_NAME, codes::BOOTFILE_NAME, 150, 209];
+/// What a NAK may say (RFC 2131 table 3, RFC 6842).
+const OF_A_NAK: [u8; 5] = [53, 54, 56, 61, 82];
+
+/// Holds everything that must be true of a datagram and its answers against it; returns what was seen, one
+/// number for each way through the decisions.
+pub fn check(datagram: &[u8]) -> Vec<u64> {
+    let Ok(packet) = parse(datagram) else { return vec![0] };
+    let text = to_text(&packet);
+    let read = from_text(&text).unwrap_or_else(|why| panic!("what is shown cannot be read: {why}\n{text}"));
+    assert_eq!(to_text(&read), text, "the text of a packet reads as itself");
+    let _ = (classify(&packet), classify_at_boot_server(&packet));
+    ARRIVALS.iter().map(|arrival| served(&packet, *arrival)).collect()
+}
+
+fn served(packet: &Packet, arrival: Arrival) -> u64 {
+    let query = Query {
+        packet,
+        interface: arrival.interface(),
+        source: arrival.source((packet.ciaddr, packet.giaddr)),
+        local: arrival.local(),
+        port: arrival.port,
+    };
+    let machine = machine_of(packet);
+    let boot = boot_data(packet, machine);
+    let mut holds = Holds::default();
+    let facts = Facts { world: &WORLD, holds: &holds, machine, boot: &boot };
+    let outcome = answer(&query, &facts, NOW);
+    check_outcome(&query, &outcome, &boot);
+    // A DISCOVER with an address of its own (RFC 2131 table 5 has none) may be of another link than its REQUEST.
+    if let Change::Hold { address, hold } = &outcome.change
+        && packet.ciaddr.is_unspecified()
+    {
+        assert!(holds.hold(*address, hold.clone(), NOW), "there is room for one offer");
+        let request = request_of(packet, outcome.reply.as_ref().expect("an offer"));
+        let query = Query { packet: &request, ..query };
+        let facts = Facts { world: &WORLD, holds: &holds, machine, boot: &boot };
+        let granted = answer(&query, &facts, NOW);
+        check_outcome(&query, &granted, &boot);
+        let given = granted.reply.as_ref().map(|reply| (reply.packet.message_type(), reply.packet.yiaddr));
+        let wanted = Some((Some(MessageType::Ack), *address));
+        assert_eq!(given, wanted, "what is offered is given: {}\n{}", granted.reason, to_text(packet));
+    }
+    seen(&outcome)
+}
+
+/// The request that takes an offer, from the same client by the same way.
+fn request_of(discover: &Packet, offer: &Reply) -> Packet {
+    let mut request = discover.clone();
+    request.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Request)]);
+    request.options.set(codes::REQUESTED_ADDRESS, offer.packet.yiaddr.octets());
+    let server = offer.packet.server_identifier().expect("an offer with a server identifier");
+    request.options.set(codes::SERVER_IDENTIFIER, server.octets());
+    request.ciaddr = Ipv4Addr::UNSPECIFIED;
+    parse(&encode_listed(&request)).expect("a request that can be read")
+}
+
+fn machine_of(packet: &Packet) -> Option<&'static Stored<Machine>> {
+    let mac = ClientKey::of(packet).and_then(|key| key.mac())?;
+    WORLD.machines.find("mac", &mac.to_string()).map(|machine| &**machine)
+}
+
+fn boot_data(packet: &Packet, machine: Option<&Stored<Machine>>) -> BootData {
+    if machine.is_some_and(|machine| machine.spec.macs.iter().any(|mac| mac.0 == DISK)) {
+        return BootData::None;
+    }
+    let us = Ipv4Addr::new(10, 0, 0, 1);
+    let client = Client::read(packet);
+    match next_stage(&client) {
+        _ if client.stage == Stage::Other => BootData::None,
+        Err(_) => BootData::None,
+        Ok(NextStage::Script) => {
+            BootData::Script { url: format!("http://{us}/{}/boot.ipxe", "m".repeat(120)) }
+        }
+        Ok(NextStage::FullIpxe(name)) => BootData::Url { url: format!("tftp://{us}/{name}") },
+        Ok(NextStage::RaspberryPi) => BootData::RaspberryPi { next_server: us },
+        Ok(NextStage::Loader { name, transport: Transport::Http }) => {
+            BootData::Url { url: format!("http://{us}/{name}") }
+        }
+        Ok(NextStage::Loader { name, transport: Transport::Tftp }) => {
+            BootData::Tftp { next_server: us, file: name.to_owned() }
+        }
+    }
+}
+
+fn check_outcome(query: &Query<'_>, outcome: &Outcome, boot: &BootData) {
+    assert!(!outcome.reason.is_empty() && outcome.reason.len() < 400, "{}", outcome.reason);
+    match (&outcome.change, &outcome.reply) {
+        (Change::Hold { address, .. }, Some(reply)) => assert_eq!(reply.packet.yiaddr, *address),
+        (Change::Claim(lease), Some(reply)) => {
+            assert_eq!((reply.packet.yiaddr, lease.state), (lease.address, LeaseState::Bound));
+            assert!(lease.expires_at > NOW && lease.subnet.len() < 20);
+        }
+        (Change::Hold { .. } | Change::Claim(_), None) => panic!("a lease that nobody is told of"),
+        (Change::Release(lease) | Change::Decline(lease), None) => check_own(query, lease),
+        (Change::Release(_) | Change::Decline(_) | Change::Forget { .. }, Some(_)) => panic!("an answer"),
+        (Change::Forget { .. } | Change::None, _) => {}
+    }
+    if let Some(reply) = &outcome.reply {
+        check_reply(query, reply, boot);
+    }
+}
+
+/// Only its own lease is given up by a packet.
+fn check_own(query: &Query<'_>, lease: &Lease) {
+    let client = ClientKey::of(query.packet).expect("a client");
+    let row = WORLD.leases.get(&lease.address.to_string()).expect("a lease on record");
+    assert_eq!(row.spec.client, client.as_str(), "{lease:?}");
+}
+
+fn check_reply(query: &Query<'_>, reply: &Reply, boot: &BootData) {
+    let (request, bytes) = (query.packet, &reply.bytes);
+    let sent = parse(bytes).expect("a reply that can be read");
+    let echoed = |fault: &Fault| matches!(fault, Fault::BadOption { code: 61 | 82 | 97, .. });
+    assert!(sent.faults.iter().all(echoed), "{:?}", sent.faults);
+    assert_eq!((sent.op, sent.xid, sent.htype), (2, request.xid, request.htype));
+    assert_eq!(sent.chaddr, request.chaddr, "a reply is for who asked");
+    assert_eq!(sent.giaddr, request.giaddr);
+    let listed = codes_of(bytes);
+    check_order(&listed, request);
+    let relay = request.options.get(codes::RELAY_AGENT).filter(|bytes| !bytes.is_empty());
+    let relay = relay.filter(|_| request.is_relayed());
+    assert_eq!(sent.options.get(codes::RELAY_AGENT), relay, "82 goes back as it came");
+    let bytes_max = payload_bytes_max(request.max_message_bytes(), query.interface.mtu);
+    assert!(bytes.len() >= 300, "{} bytes", bytes.len());
+    assert!(relay.is_some() || bytes.len() <= bytes_max, "{} of {bytes_max} bytes", bytes.len());
+    v4::Message::decode(&mut Decoder::new(bytes)).expect("another decoder reads it");
+    check_boot(&sent, boot);
+    check_destination(query, reply);
+    match sent.message_type() {
+        Some(MessageType::Nak) => {
+            let none = Ipv4Addr::UNSPECIFIED;
+            assert_eq!((sent.yiaddr, sent.siaddr, sent.ciaddr), (none, none, none), "a NAK gives nothing");
+            assert!(listed.iter().all(|code| OF_A_NAK.contains(code)), "{listed:?}");
+        }
+        Some(MessageType::Offer | MessageType::Ack) | None => check_address(query, sent.yiaddr),
+        other => panic!("no server says {other:?}"),
+    }
+}
+
+/// The codes in the order in which they stand; a long value comes in pieces.
+fn codes_of(bytes: &[u8]) -> Vec<u8> {
+    let (mut listed, mut rest) = (Vec::new(), &bytes[240..]);
+    let mut whole = true;
+    while let [code, length, after @ ..] = rest {
+        if *code == 255 {
+            break;
+        }
+        if whole || listed.last() != Some(code) {
+            listed.push(*code);
+        }
+        whole = *length < 255;
+        rest = &after[usize::from(*length)..];
+    }
+    listed
+}
+
+fn check_order(listed: &[u8], request: &Packet) {
+    if request.message_type().is_some() {
+        assert_eq!(listed.first(), Some(&53), "53 is first");
+        assert!(listed.contains(&54), "a server says who it is");
+    } else {
+        assert!(![50, 51, 53, 54, 58, 59].iter().any(|code| listed.contains(code)), "BOOTP: {listed:?}");
+    }
+    let mut sorted = listed.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(sorted.len(), listed.len(), "an option twice: {listed:?}");
+    assert!(!listed.contains(&52), "no overload");
+    assert!(listed.iter().position(|code| *code == 82).is_none_or(|at| at + 1 == listed.len()), "82 is last");
+}
+
+fn check_boot(sent: &Packet, boot: &BootData) {
+    if *boot != BootData::None {
+        return;
+    }
+    assert!(sent.file.is_empty() && sent.sname.is_empty() && sent.siaddr.is_unspecified(), "{sent:?}");
+    for code in BOOT {
+        assert_eq!(sent.options.get(code), None, "option {code} for one that is not to boot");
+    }
+}
+
+fn check_destination(query: &Query<'_>, reply: &Reply) {
+    if let Destination::Unicast(to) = reply.destination {
+        let known = [query.packet.giaddr, query.packet.ciaddr, *query.source.ip(), reply.packet.yiaddr];
+        assert!(known.contains(to.ip()) && !to.ip().is_unspecified(), "{to} for {query:?}");
+    }
+}
+
+/// No reply gives an address that is not to be had.
+fn check_address(query: &Query<'_>, address: Ipv4Addr) {
+    if address.is_unspecified() {
+        return;
+    }
+    let link = Link::select(query, &WORLD).expect("a link");
+    let subnet = link.subnet_of(address).unwrap_or_else(|| panic!("{address} is not on the link"));
+    assert!(subnet.enabled && subnet.mode != SubnetMode::Proxy, "{}", subnet.name);
+    let cidr = subnet.cidr;
+    let host = cidr.prefix >= 31 || (address != cidr.address && address != cidr.broadcast());
+    assert!(host, "{address} is no host's");
+    assert!(!query.interface.has_address(address) && address != query.packet.giaddr, "{address} is ours");
+    let client = ClientKey::of(query.packet).expect("a client");
+    let machine = machine_of(query.packet);
+    let reserved = WORLD.reservations.get(&address.to_string()).map(|row| &row.spec);
+    if let Some(mac) = reserved.and_then(|reserved| reserved.mac) {
+        assert_eq!(client.mac(), Some(mac), "{address} is reserved");
+    }
+    if let Some(name) = reserved.and_then(|reserved| reserved.machine.as_deref()) {
+        assert_eq!(machine.map(|machine| machine.spec.name.as_str()), Some(name), "{address} is reserved");
+    }
+    if let Some(wanted) = reserved.and_then(|reserved| reserved.client_id.as_ref()) {
+        assert_eq!(query.packet.client_identifier(), Some(wanted.as_bytes()), "{address} is reserved");
+    }
+    let excluded = subnet.excluded.iter().any(|range| range.contains(address));
+    let in_pool = subnet.pools.iter().any(|pool| pool.contains(address)) && !excluded;
+    assert!(reserved.is_some() || in_pool && !subnet.reservations_only, "{address} is in no pool");
+    if let Some(lease) = WORLD.leases.get(&address.to_string()).map(|row| &row.spec)
+        && lease.expires_at > NOW
+        && matches!(lease.state, LeaseState::Bound | LeaseState::Declined)
+    {
+        assert_eq!(lease.client, client.as_str(), "{address} is another's");
+        assert_eq!(lease.state, LeaseState::Bound, "{address} is in quarantine");
+    }
+}
+
+/// A number for the way that was taken: the reason without its numbers, the options of the reply.
+fn seen(outcome: &Outcome) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let words = outcome.reason.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| word.len() > 2);
+    words.take(6).for_each(|word| word.hash(&mut hasher));
+    outcome.event.as_str().hash(&mut hasher);
+    if let Some(reply) = &outcome.reply {
+        codes_of(&reply.bytes).hash(&mut hasher);
+        std::mem::discriminant(&reply.destination).hash(&mut hasher);
+        reply.packet.wants_broadcast().hash(&mut hasher);
+    }
+    hasher.finish()
+}

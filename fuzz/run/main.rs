@@ -1,0 +1,150 @@
+//! Fuzzing without a tool beside the stable compiler: the kept packets, then what a seeded mutator makes of
+//! them for some time. `make fuzz SECONDS=60` runs it with and without debug assertions.
+//!
+//! `fuzz [--seconds N] [--seed N] [--keep]`. What takes a new way through the decisions is tried on further,
+//! and with `--keep` becomes part of the corpus. A packet that breaks a rule is written down before the
+//! program ends with 101; `fuzz FILE…` tries only those files.
+
+mod dhcp;
+mod mutate;
+mod world;
+
+use std::collections::HashSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use metalwright::proto::dhcp4::{encode_listed, from_text};
+use mutate::Random;
+
+const SECONDS: u64 = 60;
+/// Most packets that are tried on at a time.
+const POOL_MAX: usize = 20_000;
+/// Packets that are kept at least.
+const CORPUS_MIN: usize = 300;
+/// Most packets that one run adds to the corpus.
+const KEPT_MAX: usize = 400;
+
+struct Flags {
+    seconds: u64,
+    seed: u64,
+    keep: bool,
+    files: Vec<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let flags = flags();
+    let mut pool = match flags.files.as_slice() {
+        [] => corpus(flags.keep),
+        files => files.iter().map(|path| fs::read(path).expect("a file that can be read")).collect(),
+    };
+    let (mut ways, mut broken) = (HashSet::new(), None);
+    let vectors = if flags.files.is_empty() { vectors() } else { Vec::new() };
+    pool.extend(vectors);
+    for packet in &pool {
+        match tried(packet, &mut ways) {
+            Err(packet) => broken = broken.or(Some(packet)),
+            Ok(true) if flags.keep => drop(write(&folder(), packet)),
+            Ok(_) => {}
+        }
+    }
+    let began = Instant::now();
+    let until = if flags.files.is_empty() { Duration::from_secs(flags.seconds) } else { Duration::ZERO };
+    let mut random = Random(flags.seed);
+    let (known, mut tries, mut kept) = (ways.len(), pool.len(), 0);
+    println!("{} packets, {known} ways through the decisions, seed {}", pool.len(), flags.seed);
+    while broken.is_none() && began.elapsed() < until {
+        let (one, other) = (random.below(pool.len()), random.below(pool.len()));
+        let packet = mutate::mutated(&mut random, (&pool[one], &pool[other]));
+        tries += 1;
+        match tried(&packet, &mut ways) {
+            Err(why) => broken = Some(why),
+            Ok(false) => {}
+            Ok(true) => {
+                if flags.keep && kept < KEPT_MAX {
+                    kept += 1;
+                    write(&folder(), &packet);
+                }
+                if pool.len() < POOL_MAX {
+                    pool.push(packet);
+                }
+            }
+        }
+    }
+    let assertions = if cfg!(debug_assertions) { "with" } else { "without" };
+    println!("{tries} packets {assertions} debug assertions, {} more ways, {kept} kept", ways.len() - known);
+    match broken {
+        None => ExitCode::SUCCESS,
+        Some(packet) => {
+            let path = write(&std::env::temp_dir(), &packet);
+            eprintln!("this packet breaks a rule: {}", path.display());
+            ExitCode::from(101)
+        }
+    }
+}
+
+fn flags() -> Flags {
+    let mut flags = Flags { seconds: SECONDS, seed: 1, keep: false, files: Vec::new() };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut number =
+            || words.next().and_then(|text| text.parse().ok()).expect("a number behind the flag");
+        match word.as_str() {
+            "--seconds" => flags.seconds = number(),
+            "--seed" => flags.seed = number() | 1,
+            "--keep" => flags.keep = true,
+            file => flags.files.push(file.into()),
+        }
+    }
+    flags
+}
+
+/// Whether a packet took a way that none before it did; the packet itself where it breaks a rule.
+fn tried(packet: &[u8], ways: &mut HashSet<u64>) -> Result<bool, Vec<u8>> {
+    let seen = catch_unwind(AssertUnwindSafe(|| dhcp::check(packet))).map_err(|_| packet.to_vec())?;
+    Ok(seen.into_iter().fold(false, |new, way| ways.insert(way) || new))
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/dhcp_packet")
+}
+
+fn corpus(keep: bool) -> Vec<Vec<u8>> {
+    let entries = fs::read_dir(folder()).expect("the corpus");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+    paths.sort();
+    let packets: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).expect("a packet")).collect();
+    assert!(keep || packets.len() >= CORPUS_MIN, "the corpus has only {} packets", packets.len());
+    packets
+}
+
+/// The requests of the text cases in `tests/vectors/dhcp`.
+fn vectors() -> Vec<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/dhcp");
+    let cases = fs::read_dir(root).expect("the text cases").map(|case| case.expect("a case").path());
+    let mut packets = Vec::new();
+    for case in cases.filter(|case| case.is_dir()) {
+        let texts = (0..).map_while(|step| fs::read_to_string(case.join(format!("{step}.request"))).ok());
+        packets.extend(texts.filter_map(|text| packet_of(&text)));
+    }
+    packets.sort();
+    packets
+}
+
+/// The packet of a request, without what is said of how it arrived.
+fn packet_of(text: &str) -> Option<Vec<u8>> {
+    let arrival = ["interface ", "from ", "to ", "after ", "port ", "datagram"];
+    let lines = text.lines().filter(|line| !arrival.iter().any(|word| line.starts_with(word)));
+    let text: Vec<&str> = lines.collect();
+    from_text(&text.join("\n")).ok().map(|packet| encode_listed(&packet))
+}
+
+/// Named by its content, so that the same packet is kept once.
+fn write(folder: &Path, packet: &[u8]) -> PathBuf {
+    let digest = metalwright::model::sha256_hex(packet);
+    let path = folder.join(format!("made-{}", &digest[..16]));
+    fs::write(&path, packet).expect("a packet that is kept");
+    path
+}
