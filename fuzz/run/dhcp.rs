@@ -95,7 +95,9 @@ fn boot_data(packet: &Packet, machine: Option<&Stored<Machine>>) -> BootData {
             BootData::Script { url: format!("http://{us}/{}/boot.ipxe", "m".repeat(120)) }
         }
         Ok(NextStage::FullIpxe(name)) => BootData::Url { url: format!("tftp://{us}/{name}") },
-        Ok(NextStage::RaspberryPi) => BootData::RaspberryPi { next_server: us },
+        Ok(NextStage::Server { menu }) => BootData::Server { next_server: us, menu },
+        Ok(NextStage::File(url)) if url.contains("://") => BootData::Url { url },
+        Ok(NextStage::File(file)) => BootData::Tftp { next_server: us, file },
         Ok(NextStage::Loader { name, transport: Transport::Http }) => {
             BootData::Url { url: format!("http://{us}/{name}") }
         }

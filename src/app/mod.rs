@@ -22,6 +22,7 @@ pub mod explain;
 mod fields;
 pub mod files;
 mod filter;
+pub mod health;
 pub mod history;
 pub mod job_reports;
 pub mod jobs;
@@ -142,6 +143,8 @@ pub struct App {
     /// Who has which address, where another server gives it.
     neighbours: Mutex<Neighbours>,
     notes: mpsc::Sender<NewEvent>,
+    /// Whether the database takes writes.
+    pub health: health::Health,
     pub counters: Counters,
 }
 
@@ -176,6 +179,7 @@ impl App {
             asks: Mutex::default(),
             neighbours: Mutex::default(),
             notes: sender,
+            health: health::Health::default(),
             counters: Counters::default(),
         };
         (Arc::new(app), notes)
@@ -240,7 +244,9 @@ impl App {
     }
 
     pub(crate) async fn commit(&self, deed: Deed) -> Result<Vec<Event>, Error> {
-        Ok(self.store.commit(deed).await?)
+        let done = self.store.commit(deed).await;
+        self.health.saw(done.as_ref().err(), self.now());
+        Ok(done?)
     }
 
     /// Changes an object of ours with `change`, which sees the newest revision and is called again when

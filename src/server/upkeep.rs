@@ -74,7 +74,7 @@ pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Re
     }
 }
 
-/// Marks leases that ran out.
+/// Marks leases that ran out, and sees whether a database that took no writes does again.
 pub async fn leases(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(LEASES_EVERY);
     loop {
@@ -82,6 +82,7 @@ pub async fn leases(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Resul
             _ = tick.tick() => {}
             () = shutdown.cancelled() => return Ok(()),
         }
+        app.look_after_store(app.now()).await;
         // A round that is full is followed by another at once.
         while !shutdown.is_cancelled() {
             match app.expire_leases(app.now()).await {

@@ -4,16 +4,17 @@
 //! run. Start reading at [`Load`].
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use metalwright::model::Mac;
-use metalwright::proto::dhcp4::{MessageType, Packet, codes, encode_listed, parse};
+use metalwright::proto::dhcp4::{MessageType, Packet};
 use serde_json::{Value, json};
 
+use crate::relay::{self, LISTENERS, Relay};
 use crate::world::World;
 
 const ROUNDS: u64 = 5;
@@ -27,22 +28,6 @@ const PATIENCE: Duration = Duration::from_millis(1000);
 const RENEWED_WITHIN: Duration = Duration::from_secs(20);
 /// How long a client that gave its address back is off. What it sent before is done by then.
 const OFF_FOR: Duration = Duration::from_secs(2);
-const RELAY: Ipv4Addr = Ipv4Addr::LOCALHOST;
-/// Relay sub-option 19: reply to the port this came from (RFC 8357).
-const TO_SOURCE_PORT: [u8; 2] = [19, 0];
-const LISTENERS: [&str; 10] = [
-    "--api-listen",
-    "127.0.0.1:0",
-    "--boot-http",
-    "127.0.0.1:0",
-    "--tftp-listen",
-    "127.0.0.1:0",
-    "--dhcp-interface",
-    "lo",
-    "--dhcp-port",
-    "0",
-];
-
 /// What all clients together know.
 struct Load {
     server: SocketAddr,
@@ -66,7 +51,7 @@ struct Client {
 /// The clients of one thread, and their way to the server.
 struct Desk<'a> {
     load: &'a Load,
-    socket: UdpSocket,
+    relay: Relay,
     random: Random,
     told: Sender<()>,
 }
@@ -90,7 +75,7 @@ fn no_lease_is_lost_or_given_twice_by_a_server_that_is_killed_under_load() {
     println!("METALWRIGHT_SEED={seed} METALWRIGHT_ROUNDS={rounds}");
     let mut random = Random(seed);
     let mut world = World::with(&LISTENERS);
-    world.api().post("/subnets", subnet()).expect(201);
+    world.api().post("/subnets", relay::subnet()).expect(201);
     let mut clients: Vec<Vec<Client>> = (0..THREADS).map(clients_of).collect();
     let mut holders = HashMap::new();
     let mut totals = [0; 4];
@@ -119,17 +104,6 @@ fn no_lease_is_lost_or_given_twice_by_a_server_that_is_killed_under_load() {
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
-/// Fewer addresses than would keep clients from each other's: who gives one back may find it taken.
-fn subnet() -> Value {
-    json!({
-        "name": "load",
-        "cidr": "127.1.0.0/16",
-        "pools": [{"start": "127.1.0.10", "end": "127.1.0.220"}],
-        "relays": [RELAY],
-        "lease_seconds": 86_400,
-    })
 }
 
 fn clients_of(thread: u64) -> Vec<Client> {
@@ -170,9 +144,8 @@ fn renew_all(world: &World, clients: &mut [Vec<Client>], holders: &HashMap<Ipv4A
 
 impl Load {
     fn new(world: &World, holders: HashMap<Ipv4Addr, Mac>) -> Load {
-        let port = world.ready()["dhcp_port"].as_u64().and_then(|port| u16::try_from(port).ok());
         Load {
-            server: (RELAY, port.expect("the DHCP port")).into(),
+            server: relay::server(world),
             holders: Mutex::new(holders),
             over: AtomicBool::new(false),
             acks: AtomicU64::new(0),
@@ -187,8 +160,7 @@ impl Load {
     }
 
     fn desk(&self, seed: u64, told: Sender<()>) -> Desk<'_> {
-        let socket = UdpSocket::bind((RELAY, 0)).expect("a port");
-        Desk { load: self, socket, random: Random(seed), told }
+        Desk { load: self, relay: Relay::at(self.server), random: Random(seed), told }
     }
 
     /// All clients at once ask for what comes to their minds, until `watch` has seen enough.
@@ -231,10 +203,7 @@ impl Desk<'_> {
         let discover = self.message(client.mac, MessageType::Discover);
         let Some(offer) = self.ask(&discover) else { return };
         assert_eq!(offer.message_type(), Some(MessageType::Offer), "{offer:?}");
-        let mut request = self.message(client.mac, MessageType::Request);
-        request.options.set(codes::REQUESTED_ADDRESS, offer.yiaddr.octets());
-        let server = offer.server_identifier().expect("a server identifier");
-        request.options.set(codes::SERVER_IDENTIFIER, server.octets());
+        let request = relay::request_of((client.mac, self.xid()), &offer);
         let Some(answer) = self.ask(&request) else { return };
         match answer.message_type() {
             Some(MessageType::Ack) => {
@@ -267,7 +236,7 @@ impl Desk<'_> {
         release.ciaddr = address;
         self.load.releases.fetch_add(1, SeqCst);
         client.off_until = Some(Instant::now() + OFF_FOR);
-        self.socket.send_to(&encode_listed(&release), self.load.server).expect("a message");
+        self.relay.send(&release);
     }
 
     fn acknowledged(&self, client: &mut Client, address: Ipv4Addr) {
@@ -286,34 +255,16 @@ impl Desk<'_> {
     }
 
     fn message(&mut self, mac: Mac, message: MessageType) -> Packet {
-        let mut packet = Packet { giaddr: RELAY, hops: 1, ..Packet::default() };
-        packet.xid = u32::try_from(self.random.below(1 << 32)).expect("32 bits");
-        packet.chaddr[..6].copy_from_slice(&mac.0);
-        packet.options.set(codes::MESSAGE_TYPE, [u8::from(message)]);
-        packet.options.set(codes::RELAY_AGENT, TO_SOURCE_PORT);
-        packet
+        relay::message((mac, self.xid()), message)
     }
 
-    /// The answer, or nothing when it took too long.
+    fn xid(&mut self) -> u32 {
+        u32::try_from(self.random.below(1 << 32)).expect("32 bits")
+    }
+
     fn ask(&self, message: &Packet) -> Option<Packet> {
-        self.socket.send_to(&encode_listed(message), self.load.server).expect("a message");
-        let deadline = Instant::now() + PATIENCE;
-        let mut buffer = [0; 1500];
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let answer = (!left.is_zero()).then(|| {
-                self.socket.set_read_timeout(Some(left)).expect("a deadline");
-                self.socket.recv(&mut buffer).ok()
-            });
-            let Some(length) = answer.flatten() else {
-                self.load.lost.fetch_add(1, SeqCst);
-                return None;
-            };
-            // Answers to questions that were given up come late.
-            let answer = parse(&buffer[..length]).expect("a reply that can be read");
-            if answer.xid == message.xid {
-                return Some(answer);
-            }
-        }
+        let answer = self.relay.ask(message, PATIENCE);
+        self.load.lost.fetch_add(u64::from(answer.is_none()), SeqCst);
+        answer
     }
 }

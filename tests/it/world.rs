@@ -8,6 +8,7 @@ use std::process::{Command, ExitStatus, Output};
 use std::thread;
 use std::time::Duration;
 
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -99,6 +100,21 @@ impl World {
         self.server.take().expect("a running server").kill();
     }
 
+    /// Moves the data of a server that is stopped to a small disk of its own, which only this thread and what
+    /// it starts can see. Needs root.
+    pub fn on_a_small_disk(&self, bytes: u64) {
+        unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+        let data = self.data();
+        let before = self.folder.path().join("before");
+        fs::rename(&data, &before).expect("a place for the data");
+        fs::create_dir(&data).expect("a place for the disk");
+        mount(&["--make-rprivate", "/"]);
+        let place = data.to_str().expect("a path in UTF-8");
+        mount(&["-t", "tmpfs", "-o", &format!("size={bytes}"), "data", place]);
+        let copied = Command::new("cp").args(["-a", "--"]).arg(before.join(".")).arg(&data).status();
+        assert!(copied.expect("cp").success());
+    }
+
     /// What the server said when it was ready.
     pub fn ready(&self) -> &Value {
         &self.ready
@@ -151,6 +167,13 @@ impl World {
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("server.log")
     }
+}
+
+/// Runs `mount`, in the namespace of this thread.
+pub fn mount(words: &[&str]) {
+    let output = Command::new("mount").args(words).output().expect("mount");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "mount {}: {said}", words.join(" "));
 }
 
 impl Drop for World {

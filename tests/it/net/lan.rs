@@ -135,7 +135,8 @@ pub fn on_a_lan(test: impl FnOnce(&Lan) + Send) {
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
-fn may_make_namespaces() -> bool {
+/// Whether the tests that need root can run; without root they fail, unless they are switched off.
+pub fn may_make_namespaces() -> bool {
     if nix::unistd::geteuid().is_root() {
         return true;
     }

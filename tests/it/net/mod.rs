@@ -9,4 +9,4 @@ mod probes;
 mod tftp;
 
 pub use dhcp::subnet;
-pub use lan::{BRIDGE, CIDR, Host, Lan, SERVER_ADDRESS, ip, on_a_lan};
+pub use lan::{BRIDGE, CIDR, Host, Lan, SERVER_ADDRESS, ip, may_make_namespaces, on_a_lan};
