@@ -9,7 +9,7 @@ use metalwright::boot::client::{Client, Stage};
 use metalwright::boot::data::BootData;
 use metalwright::boot::loader::{NextStage, Transport, next_stage};
 use metalwright::dhcp::{
-    Change, ClientKey, Destination, Facts, Holds, Link, Outcome, Query, Reply, answer, classify,
+    Change, Classes, ClientKey, Destination, Facts, Holds, Link, Outcome, Query, Reply, answer, classify,
     classify_at_boot_server,
 };
 use metalwright::model::{Lease, LeaseState, Machine, Stored, SubnetMode};
@@ -87,7 +87,7 @@ fn boot_data(packet: &Packet, machine: Option<&Stored<Machine>>) -> BootData {
         return BootData::None;
     }
     let us = Ipv4Addr::new(10, 0, 0, 1);
-    let client = Client::read(packet);
+    let client = Classes::of(&WORLD, packet, None).apply(Client::read(packet));
     match next_stage(&client) {
         _ if client.stage == Stage::Other => BootData::None,
         Err(_) => BootData::None,

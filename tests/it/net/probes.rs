@@ -39,7 +39,9 @@ fn discover(host: &Host, times: usize) -> (Vec<u8>, Duration) {
         let mut buffer = [0; 2048];
         let mut ask = || {
             let begun = Instant::now();
-            (0..times).for_each(|_| drop(socket.send_to(&packet(), ("10.77.0.255", 67)).expect("a packet")));
+            for _ in 0..times {
+                socket.send_to(&packet(), ("10.77.0.255", 67)).expect("a packet");
+            }
             socket.recv_from(&mut buffer).ok().map(|_| (buffer[19], begun.elapsed()))
         };
         let (first, took) = (0..QUESTIONS_MAX).find_map(|_| ask()).expect("an offer");
