@@ -26,6 +26,7 @@ pub mod history;
 pub mod job_reports;
 pub mod jobs;
 pub mod lease_actions;
+mod lease_clock;
 pub mod lease_history;
 pub mod lease_import;
 mod leases;
@@ -141,6 +142,7 @@ pub struct App {
     asks: Mutex<Asks>,
     /// Who has which address, where another server gives it.
     neighbours: Mutex<Neighbours>,
+    lease_clock: lease_clock::LeaseClock,
     notes: mpsc::Sender<NewEvent>,
     pub counters: Counters,
 }
@@ -175,6 +177,7 @@ impl App {
             dhcp_service: OnceLock::new(),
             asks: Mutex::default(),
             neighbours: Mutex::default(),
+            lease_clock: lease_clock::LeaseClock::default(),
             notes: sender,
             counters: Counters::default(),
         };
