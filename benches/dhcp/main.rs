@@ -4,8 +4,8 @@
 //! veth between them, all in one sitting: only ratios of one sitting mean anything. The client speaks as a
 //! relay, so that one host stands for many clients, in closed loops: so many exchanges are open at all times.
 //! Start at [`measure`]; `net` is the two namespaces, `servers` who is measured, `load` the client, which is
-//! this program again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS` and `METALWRIGHT_BENCH_ROUNDS`
-//! change how long and how often.
+//! this program again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`
+//! and `METALWRIGHT_BENCH_PROGRAM` (another build of ours) change what is run.
 
 mod load;
 mod net;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use load::{Exchange, Figures, Load};
 use net::Net;
-use servers::{Running, Server};
+use servers::Server;
 
 const SECONDS: u64 = 3;
 const ROUNDS: usize = 3;

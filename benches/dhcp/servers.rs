@@ -51,7 +51,7 @@ impl Server {
 
     fn program(self) -> PathBuf {
         PathBuf::from(match self {
-            Server::Metalwright => PROGRAM,
+            Server::Metalwright => return program(),
             Server::Kea | Server::KeaThreads => "/usr/sbin/kea-dhcp4",
             Server::Isc | Server::IscNoCache => "/usr/sbin/dhcpd",
             Server::Dnsmasq => "/usr/sbin/dnsmasq",
@@ -112,6 +112,10 @@ impl Drop for Running {
     }
 }
 
+fn program() -> PathBuf {
+    std::env::var_os("METALWRIGHT_BENCH_PROGRAM").map_or_else(|| PROGRAM.into(), PathBuf::from)
+}
+
 fn absent(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
@@ -135,7 +139,7 @@ fn add_subnet(net: &Net, folder: &Path) -> io::Result<()> {
     fs::write(&file, text)?;
     let begun = Instant::now();
     loop {
-        let mut command = net.in_server(Path::new(PROGRAM));
+        let mut command = net.in_server(&program());
         command.args(["subnets", "create", "--data"]).arg(folder.join("data")).arg("-f").arg(&file);
         let output = command.output()?;
         if output.status.success() {
@@ -157,7 +161,8 @@ fn kea(command: &mut Command, folder: &Path, threads: u32) -> io::Result<()> {
   "valid-lifetime": 3600, "renew-timer": 900, "rebind-timer": 1800,
   "subnet4": [ {{ "subnet": "{NETWORK}{PREFIX}", "pools": [ {{ "pool": "{} - {}" }} ],
     "option-data": [ {{ "name": "routers", "data": "{SERVER}" }} ] }} ],
-  "loggers": [ {{ "name": "kea-dhcp4", "severity": "ERROR", "output_options": [ {{ "output": "stdout" }} ] }} ]
+  "loggers": [ {{ "name": "kea-dhcp4", "severity": "ERROR",
+    "output_options": [ {{ "output": "stdout" }} ] }} ]
 }} }}"#,
         threads > 0,
         threads.max(1),
@@ -192,5 +197,5 @@ fn dnsmasq(command: &mut Command, folder: &Path) {
     let range = format!("--dhcp-range={},{},255.255.0.0,1h", POOL.0, POOL.1);
     command.args(["-k", "--conf-file=/dev/null", "--user=root", "--port=0", "--bind-interfaces"]);
     command.args(["--dhcp-lease-max=100000", "--no-ping", "--dhcp-authoritative", "--quiet-dhcp"]);
-    command.arg(format!("--interface={INTERFACE}")).arg("--pid-file=").arg(leases).arg(range);
+    command.arg(format!("--interface={INTERFACE}")).arg("--pid-file=").args([leases, range]);
 }

@@ -1,7 +1,7 @@
-//! When the wall clock is set while leases run. They end by the wall clock, and clients count seconds: a clock
-//! that is put forward by a day would end all leases under their clients, one that is put back would keep the
-//! addresses of clients that are gone. So a jump is noticed by the clock that nobody sets, DHCP is silent until
-//! the leases were moved along with it, and an event says so.
+//! When the wall clock is set while leases run. They end by the wall clock, and clients count seconds: a
+//! clock that is put forward by a day would end all leases under their clients, one that is put back would
+//! keep the addresses of clients that are gone. So a jump is noticed by the clock that nobody sets, DHCP is
+//! silent until the leases were moved along with it, and an event says so.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;

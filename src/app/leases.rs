@@ -69,8 +69,8 @@ impl App {
         Err(Silence::Failed)
     }
 
-    /// Whether an ACK that was sent a moment ago still holds: its address is leased to that client, in a subnet
-    /// that is served.
+    /// Whether an ACK that was sent a moment ago still holds: its address is leased to that client, in a
+    /// subnet that is served.
     pub fn still_holds(&self, reply: &Reply) -> bool {
         let world = self.world();
         let lease = world.leases.get(&reply.packet.yiaddr.to_string()).map(|row| &row.spec);

@@ -155,8 +155,8 @@ fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrival> {
     })
 }
 
-/// The kernel stamps with the wall clock. When that is set meanwhile, what waits may count as too old, and its
-/// client asks again.
+/// The kernel stamps with the wall clock. When that is set meanwhile, what waits may count as too old, and
+/// its client asks again.
 fn since(stamp: TimeSpec) -> Duration {
     SystemTime::UNIX_EPOCH
         .checked_add(Duration::from(stamp))
