@@ -7,7 +7,7 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench
+.PHONY: run build test deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -55,6 +55,9 @@ qemu: ## real firmware and the real Debian installer under QEMU (root)
 
 bench: ## the performance table of the README, from the release build (minutes; not a test)
 	$(CARGO) bench --locked --bench machines
+
+bench-dhcp: ## DHCP beside the other servers that are installed, the table of docs/performance.md (root)
+	$(CARGO) bench --locked --bench dhcp
 
 openapi: build ## write openapi.yaml from the code
 	$(PROGRAM) openapi > openapi.yaml

@@ -305,6 +305,8 @@ impl Services {
             self.start_dhcp(app, dhcp);
         }
         self.tasks.spawn(upkeep::artifacts(Arc::clone(app), self.shutdown.clone()));
+        app.look_for_future_leases(app.now());
+        self.tasks.spawn(upkeep::clock(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::deadlines(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::leases(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::history(Arc::clone(app), Arc::clone(store), self.shutdown.clone()));

@@ -27,6 +27,8 @@ impl Requests {
 pub struct Counter {
     pub name: &'static str,
     pub about: &'static str,
+    /// A label and its value, where several counters have one name; those follow each other.
+    pub label: Option<(&'static str, &'static str)>,
     pub read: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -60,9 +62,14 @@ pub fn text(state: &ApiState) -> String {
     }
     head(&mut text, "metalwright_events_total", "counter Events since the database was made.");
     let _ = writeln!(text, "metalwright_events_total {}", state.app.last_event());
+    let mut named = "";
     for counter in state.counters.0.iter() {
-        head(&mut text, counter.name, &format!("counter {}", counter.about));
-        let _ = writeln!(text, "{} {}", counter.name, (counter.read)());
+        if counter.name != named {
+            head(&mut text, counter.name, &format!("counter {}", counter.about));
+            named = counter.name;
+        }
+        let label = counter.label.map(|(name, value)| format!("{{{name}=\"{value}\"}}")).unwrap_or_default();
+        let _ = writeln!(text, "{}{label} {}", counter.name, (counter.read)());
     }
     text
 }

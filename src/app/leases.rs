@@ -15,8 +15,8 @@ use super::{App, Ctx, Error, attempts::PowerOn};
 use crate::boot::client::{Client, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, arch_of};
 use crate::boot::{BootData, Verdict, capability};
-use crate::dhcp::{self, Change, ClientKey, EventKind, Facts, Link, Outcome, Query, Reply};
-use crate::model::{BootProgress, Lease, NewEvent, Noun, Object, Stored, World};
+use crate::dhcp::{self, Change, ClientKey, EventKind, Facts, Link, Outcome, Query, Reply, Silence};
+use crate::model::{BootProgress, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
 use crate::proto::dhcp4::{MessageType, codes};
 use crate::store::Deed;
 
@@ -25,7 +25,10 @@ const DECISIONS_MAX: usize = 3;
 
 impl App {
     /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
-    pub async fn answer_dhcp(&self, query: &Query<'_>) -> Option<Reply> {
+    pub async fn answer_dhcp(&self, query: &Query<'_>) -> Result<Option<Reply>, Silence> {
+        if !self.lease_clock.is_steady(self.now()) {
+            return Err(Silence::Failed);
+        }
         let client = self.client_of(query);
         let gathered = self.dhcp_client(query, &client);
         self.hear(query, &gathered).await;
@@ -33,7 +36,7 @@ impl App {
             Ok(decided) => decided,
             Err(error) => {
                 tracing::warn!(%error, "the boot attempt cannot be recorded: no answer");
-                return None;
+                return Err(Silence::Failed);
             }
         };
         self.asked(query, &gathered, &decision);
@@ -53,17 +56,31 @@ impl App {
                 now,
             };
             match self.carry_out(&seen).await {
-                Ok(()) => return outcome.reply,
+                Ok(()) => return answered(outcome),
                 // Another packet of the client was quicker: what it left behind decides now.
                 Err(Error::Conflict(_)) => continue,
                 // RFC 2131 4.3: what cannot be promised is not said. The client asks again.
                 Err(error) => {
                     tracing::warn!(%error, reason = outcome.reason, "a lease was not written: no answer");
-                    return None;
+                    return Err(Silence::Failed);
                 }
             }
         }
-        None
+        Err(Silence::Failed)
+    }
+
+    /// Whether an ACK that was sent a moment ago still holds: its address is leased to that client, in a
+    /// subnet that is served.
+    pub fn still_holds(&self, reply: &Reply) -> bool {
+        let world = self.world();
+        let lease = world.leases.get(&reply.packet.yiaddr.to_string()).map(|row| &row.spec);
+        let (Some(lease), Some(client)) = (lease, dhcp::ClientKey::of(&reply.packet)) else { return false };
+        let is_served = world.subnets.get(&lease.subnet).is_some_and(|subnet| subnet.spec.enabled);
+        is_served
+            && reply.packet.message_type() == Some(MessageType::Ack)
+            && lease.client == client.as_str()
+            && lease.state == LeaseState::Bound
+            && lease.expires_at > self.now()
     }
 
     /// Who asks: by its hardware address, else by its SMBIOS UUID in either byte order.
@@ -120,6 +137,9 @@ impl App {
 
     /// The decision as names and URLs that the client can use.
     fn boot_data(&self, query: &Query<'_>, gathered: &Gathered, decision: &Decision) -> BootData {
+        if matches!(decision.answer, Answer::NoBootData) {
+            return BootData::None;
+        }
         let Some(server) = self.server_address(query) else { return BootData::None };
         let http = self.facing(server.into()).http;
         match &decision.answer {
@@ -174,11 +194,10 @@ impl App {
 
     async fn carry_out(&self, seen: &Seen<'_>) -> Result<(), Error> {
         let outcome = seen.outcome;
-        let event = seen.event();
         tracing::debug!(event = outcome.event.as_str(), reason = outcome.reason, "dhcp");
         match &outcome.change {
             Change::Claim(lease) => {
-                self.write_lease(lease, event, seen.now).await?;
+                self.write_lease(lease, seen.event(), seen.now).await?;
                 if let Some(machine) = &seen.gathered.machine {
                     self.follow_address(Some(machine), lease.address, seen.now).await;
                 }
@@ -190,13 +209,13 @@ impl App {
             }
             Change::Release(lease) | Change::Decline(lease) => {
                 let ctx = Ctx::server(seen.now);
-                let deed = lease_deed(&self.world(), lease, seen.now).event(event);
+                let deed = lease_deed(&self.world(), lease, seen.now).event(seen.event());
                 let deed = without_address(deed, &ctx, (&self.world(), lease));
                 self.commit(deed).await.map(drop)
             }
             Change::None | Change::Hold { .. } | Change::Forget { .. } => {
                 if seen.is_worth_noting() {
-                    self.note(event);
+                    self.note(seen.event());
                 }
                 Ok(())
             }
@@ -213,6 +232,14 @@ impl App {
         let deed = lease_deed(&self.world(), lease, now).event(event);
         self.commit(deed).await?;
         Ok(())
+    }
+}
+
+/// Of a reply or none; a RELEASE or a DECLINE that was heeded wants none.
+fn answered(outcome: Outcome) -> Result<Option<Reply>, Silence> {
+    match outcome.change {
+        Change::Release(_) | Change::Decline(_) => Ok(None),
+        _ => outcome.reply.map(Some).ok_or_else(|| outcome.event.into()),
     }
 }
 

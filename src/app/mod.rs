@@ -27,6 +27,7 @@ pub mod history;
 pub mod job_reports;
 pub mod jobs;
 pub mod lease_actions;
+mod lease_clock;
 pub mod lease_history;
 pub mod lease_import;
 mod leases;
@@ -142,6 +143,7 @@ pub struct App {
     asks: Mutex<Asks>,
     /// Who has which address, where another server gives it.
     neighbours: Mutex<Neighbours>,
+    lease_clock: lease_clock::LeaseClock,
     notes: mpsc::Sender<NewEvent>,
     /// Whether the database takes writes.
     pub health: health::Health,
@@ -178,6 +180,7 @@ impl App {
             dhcp_service: OnceLock::new(),
             asks: Mutex::default(),
             neighbours: Mutex::default(),
+            lease_clock: lease_clock::LeaseClock::default(),
             notes: sender,
             health: health::Health::default(),
             counters: Counters::default(),

@@ -77,7 +77,7 @@ fn packet(text: &str) -> Packet {
 async fn ask(app: &App, text: &str) -> Option<Reply> {
     let (packet, interface) = (packet(text), interface());
     let query: Query<'_> = example_query(&packet, &interface);
-    app.answer_dhcp(&query).await
+    app.answer_dhcp(&query).await.ok().flatten()
 }
 
 async fn offered(app: &App) -> Option<u8> {

@@ -43,7 +43,7 @@ pub async fn dhcp_options(app: &App, packet: &str) -> BTreeMap<u8, Vec<u8>> {
     let interface = Interface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 };
     let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
     let query = Query { packet: &packet, interface: &interface, source, local: None, port: 67 };
-    let Some(reply) = app.answer_dhcp(&query).await else { return BTreeMap::new() };
+    let Ok(Some(reply)) = app.answer_dhcp(&query).await else { return BTreeMap::new() };
     let sent = parse(&reply.bytes).unwrap();
     sent.options.iter().map(|(code, data)| (code, data.to_vec())).collect()
 }

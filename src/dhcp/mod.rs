@@ -29,6 +29,7 @@ mod reply;
 mod scopes;
 pub mod service;
 mod sights;
+mod silence;
 
 pub use answer::{Facts, answer, quarantine};
 pub use class::{ClassLine, Classes, examine};
@@ -45,6 +46,7 @@ pub use pool::{Ledger, NoAddress, Picked, Refusal};
 pub use probe::{HowToProbe, ProbeTarget, Probed, Prober, how_to_probe};
 pub use scopes::{Origin, Scopes};
 pub use sights::{Heard, RelaySeen, Rival, Sights, Unserved, UnservedClient};
+pub use silence::Silence;
 
 #[cfg(test)]
 mod tests;

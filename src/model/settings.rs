@@ -18,11 +18,20 @@ pub enum UnknownMachine {
 
 /// Name, default and JSON Schema of every setting.
 pub fn known() -> [(&'static str, Value, Value); 3] {
+    let row = |name, schema| (name, default(name), schema);
     [
-        ("unknown_machine", json!("local"), json!({"enum": ["local", "discover", "ignore"]})),
-        ("default_workflow", Value::Null, json!({"type": ["string", "null"]})),
-        ("default_bootenv", json!("local"), json!({"type": "string"})),
+        row("unknown_machine", json!({"enum": ["local", "discover", "ignore"]})),
+        row("default_workflow", json!({"type": ["string", "null"]})),
+        row("default_bootenv", json!({"type": "string"})),
     ]
+}
+
+/// What a setting is where the site has not set it; null for one that there is not.
+pub fn default(name: &str) -> Value {
+    match name {
+        "unknown_machine" | "default_bootenv" => json!("local"),
+        _ => Value::Null,
+    }
 }
 
 /// An unknown name or a value of the wrong type.

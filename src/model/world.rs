@@ -379,11 +379,6 @@ impl World {
         if let Some(set) = self.settings.get(name) {
             return set.spec.value.clone();
         }
-        let known = settings::known();
-        known
-            .into_iter()
-            .find(|(known, ..)| *known == name)
-            .map(|(_, default, _)| default)
-            .unwrap_or_default()
+        settings::default(name)
     }
 }

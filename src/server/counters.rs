@@ -14,10 +14,7 @@ type Row<C> = (&'static str, &'static str, fn(&C) -> &AtomicU64);
 const DHCP: &[Row<dhcp::service::Counters>] = &[
     ("metalwright_dhcp_received_total", "Datagrams that came to the DHCP port.", |c| &c.received),
     ("metalwright_dhcp_sent_total", "DHCP replies sent.", |c| &c.sent),
-    ("metalwright_dhcp_malformed_total", "Datagrams that were no DHCP message.", |c| &c.malformed),
-    ("metalwright_dhcp_elsewhere_total", "Packets of interfaces that are not served.", |c| &c.elsewhere),
-    ("metalwright_dhcp_repeated_total", "Repeats of a question that was being answered.", |c| &c.repeated),
-    ("metalwright_dhcp_dropped_total", "Packets dropped because too much was asked.", |c| &c.dropped),
+    ("metalwright_dhcp_resent_total", "DHCP replies sent once more, because they were lost.", |c| &c.resent),
     ("metalwright_dhcp_send_failures_total", "DHCP replies that could not be sent.", |c| &c.send_failures),
 ];
 
@@ -42,16 +39,32 @@ const APP: &[Row<App>] = &[
 
 /// The counters of every service that is on.
 pub(super) fn rows(sockets: &Sockets, app: &Arc<App>) -> Vec<Counter> {
-    let dhcp = sockets.dhcp.as_ref().map(|dhcp| table(DHCP, &dhcp.service.counters()));
+    let dhcp = sockets.dhcp.as_ref().map(|dhcp| {
+        let counters = dhcp.service.counters();
+        table(DHCP, &counters).into_iter().chain(dropped(&counters)).collect()
+    });
     let tftp = sockets.tftp.as_ref().map(|service| table(TFTP, &service.counters()));
     [dhcp, tftp, Some(table(APP, app))].into_iter().flatten().flatten().collect()
+}
+
+/// Packets that DHCP did not answer, by the reason.
+fn dropped(counters: &Arc<dhcp::service::Counters>) -> impl Iterator<Item = Counter> {
+    dhcp::service::Dropped::ALL.into_iter().map(|why| {
+        let counters = Arc::clone(counters);
+        Counter {
+            name: "metalwright_dhcp_dropped_total",
+            about: "DHCP packets that were not answered.",
+            label: Some(("reason", why.as_str())),
+            read: Box::new(move || counters.dropped(why)),
+        }
+    })
 }
 
 fn table<C: Send + Sync + 'static>(rows: &[Row<C>], counters: &Arc<C>) -> Vec<Counter> {
     let row = |(name, about, pick): &Row<C>| {
         let (counters, pick) = (Arc::clone(counters), *pick);
         let read = move || pick(&counters).load(Ordering::Relaxed);
-        Counter { name, about, read: Box::new(read) }
+        Counter { name, about, label: None, read: Box::new(read) }
     };
     rows.iter().map(row).collect()
 }

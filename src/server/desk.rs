@@ -28,8 +28,20 @@ impl Desk {
 }
 
 impl dhcp::service::Handler for Desk {
-    fn answer(&self, request: dhcp::service::Request) -> BoxFuture<'_, Option<dhcp::Reply>> {
-        Box::pin(async move { self.app.get()?.answer_dhcp(&request.query()).await })
+    fn answer(
+        self: Arc<Self>,
+        request: dhcp::service::Request,
+    ) -> BoxFuture<'static, dhcp::service::Answered> {
+        Box::pin(async move {
+            match self.app.get() {
+                Some(app) => app.answer_dhcp(&request.query()).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn still_holds(&self, reply: &dhcp::Reply) -> bool {
+        self.app.get().is_some_and(|app| app.still_holds(reply))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the server does by itself: reads artifacts, ends what is overdue, deletes old history.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,8 @@ const DEADLINES_EVERY: Duration = Duration::from_secs(1);
 const ARTIFACTS_EVERY: Duration = Duration::from_secs(10);
 /// How often leases that ran out are looked for.
 const LEASES_EVERY: Duration = Duration::from_secs(5);
+/// How often the clock is looked at.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// How often old history is deleted.
 const HISTORY_EVERY: Duration = Duration::from_secs(600);
 /// Events that are kept.
@@ -91,6 +93,20 @@ pub async fn leases(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Resul
                 Err(error) => tracing::warn!(%error, "leases that ran out could not be marked; next time"),
             }
             break;
+        }
+    }
+}
+
+/// Moves leases along with a clock that was set.
+pub async fn clock(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut tick = tokio::time::interval(CLOCK_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        if let Err(error) = app.follow_clock(app.now(), Instant::now()).await {
+            tracing::warn!(%error, "leases could not be moved along with the clock; it is tried again");
         }
     }
 }

@@ -1,30 +1,40 @@
-//! Which packets are taken on: no repeat of one that is being answered, and no flood by one client.
+//! Which packets are taken on: no repeat of one that is being answered, no second answer where the first
+//! can be sent again, and no flood by one client.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::hash_map::{DefaultHasher, RandomState};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use crate::proto::dhcp4::{MessageType, Packet};
+use crate::dhcp::Reply;
+use crate::proto::dhcp4::Packet;
 
 /// Packets of one client per second, and how many may come at once.
-const RATE_PER_SECOND: f64 = 10.0;
-const BURST: f64 = 20.0;
-/// Clients whose rate is remembered; beyond that the ones at rest are forgotten.
+const RATE_PER_SECOND: f64 = 20.0;
+const BURST: f64 = 40.0;
+/// Clients whose rate is remembered. Where two would be in one place, the newer one is.
 const CLIENTS_MAX: usize = 16_384;
-/// How long a bucket takes to fill up.
-const REST: Duration = Duration::from_secs(2);
+/// How long a reply may be sent again.
+const RESEND: Duration = Duration::from_secs(10);
+/// Replies that are kept for that.
+const REPLIES_MAX: usize = 4096;
 
-/// What makes two packets the same question (RFC 2131 4.1: a retransmission keeps its xid).
+/// What makes two packets the same question: all that is in them, but for the time the client has waited and
+/// the relays it came through (RFC 2131 4.1: a retransmission keeps its xid).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     xid: u32,
     chaddr: [u8; 16],
-    message: Option<MessageType>,
     interface: u32,
+    content: u64,
 }
 
 impl Question {
     pub fn of(packet: &Packet, interface: u32) -> Self {
-        Question { xid: packet.xid, chaddr: packet.chaddr, message: packet.message_type(), interface }
+        let mut content = DefaultHasher::new();
+        (packet.flags, packet.ciaddr, packet.giaddr).hash(&mut content);
+        packet.options.iter().for_each(|option| option.hash(&mut content));
+        Question { xid: packet.xid, chaddr: packet.chaddr, interface, content: content.finish() }
     }
 }
 
@@ -38,17 +48,12 @@ pub(super) enum Intake {
     Flood,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-}
-
-/// Questions under way, and how much each client has asked.
+/// Questions under way, replies just sent, and how much each client has asked.
 #[derive(Debug, Default)]
 pub(super) struct Door {
     open: HashSet<Question>,
-    buckets: HashMap<[u8; 16], Bucket>,
+    sent: Sent,
+    rates: Rates,
 }
 
 impl Door {
@@ -57,7 +62,7 @@ impl Door {
         if self.open.contains(&question) {
             return Intake::Repeated;
         }
-        if !self.has_token(question.chaddr, now) {
+        if !self.rates.has_token(question.chaddr, now) {
             return Intake::Flood;
         }
         self.open.insert(question);
@@ -68,31 +73,109 @@ impl Door {
         self.open.remove(question);
     }
 
-    fn has_token(&mut self, client: [u8; 16], now: Instant) -> bool {
-        if self.buckets.len() >= CLIENTS_MAX && !self.buckets.contains_key(&client) {
-            self.buckets.retain(|_, bucket| now.duration_since(bucket.at) < REST);
-            if self.buckets.len() >= CLIENTS_MAX {
-                return false;
+    /// Keeps a reply for the case that it was lost.
+    pub fn keep(&mut self, question: Question, reply: Reply, now: Instant) {
+        self.sent.keep(question, reply, now);
+    }
+
+    /// The reply that was sent to this question a moment ago.
+    pub fn reply_to(&self, question: &Question, now: Instant) -> Option<&Reply> {
+        self.sent.find(question, now)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    replies: HashMap<Question, (Instant, Reply)>,
+    /// In the order they were sent.
+    order: VecDeque<(Instant, Question)>,
+}
+
+impl Sent {
+    fn keep(&mut self, question: Question, reply: Reply, now: Instant) {
+        while let Some((sent, oldest)) = self.order.front().copied()
+            && (self.order.len() >= REPLIES_MAX || now.duration_since(sent) >= RESEND)
+        {
+            self.order.pop_front();
+            // One that was kept again since has a later place in the order.
+            if self.replies.get(&oldest).is_some_and(|(kept, _)| *kept == sent) {
+                self.replies.remove(&oldest);
             }
         }
-        let bucket = self.buckets.entry(client).or_insert(Bucket { tokens: BURST, at: now });
+        self.order.push_back((now, question));
+        self.replies.insert(question, (now, reply));
+    }
+
+    fn find(&self, question: &Question, now: Instant) -> Option<&Reply> {
+        let (sent, reply) = self.replies.get(question)?;
+        (now.duration_since(*sent) < RESEND).then_some(reply)
+    }
+}
+
+/// How much one client may ask now.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    client: [u8; 16],
+    tokens: f64,
+    at: Instant,
+}
+
+/// A table of fixed size with one place for each client, which nobody outside can foresee.
+#[derive(Debug)]
+struct Rates {
+    buckets: Vec<Option<Bucket>>,
+    hasher: RandomState,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Rates { buckets: vec![None; CLIENTS_MAX], hasher: RandomState::new() }
+    }
+}
+
+impl Rates {
+    fn has_token(&mut self, client: [u8; 16], now: Instant) -> bool {
+        let place = usize::try_from(self.hasher.hash_one(client)).unwrap_or(0) % CLIENTS_MAX;
+        let Some(place) = self.buckets.get_mut(place) else { return true };
+        let mut bucket = place.filter(|bucket| bucket.client == client).unwrap_or(Bucket {
+            client,
+            tokens: BURST,
+            at: now,
+        });
         let earned = now.duration_since(bucket.at).as_secs_f64() * RATE_PER_SECOND;
         bucket.tokens = (bucket.tokens + earned).min(BURST);
         bucket.at = now;
         let has_token = bucket.tokens >= 1.0;
         bucket.tokens -= f64::from(u8::from(has_token));
+        *place = Some(bucket);
         has_token
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::dhcp::Destination;
     use crate::proto::dhcp4::from_text;
 
     fn question(xid: u32) -> Question {
         let text = format!("xid {xid}\nchaddr 02:00:00:00:00:01\nmessage_type discover");
         Question::of(&from_text(&text).unwrap(), 2)
+    }
+
+    fn reply(bytes: &[u8]) -> Reply {
+        Reply {
+            packet: Packet::default(),
+            bytes: bytes.to_vec(),
+            dropped: Vec::new(),
+            destination: Destination::Broadcast,
+            source: Ipv4Addr::LOCALHOST,
+            interface: 2,
+            unfilled: Vec::new(),
+            bytes_max: 548,
+        }
     }
 
     #[test]
@@ -106,10 +189,44 @@ mod tests {
     }
 
     #[test]
+    fn only_secs_and_hops_may_differ_in_a_retransmission() {
+        let base = "xid 7\nchaddr 02:00:00:00:00:01\nmessage_type request\nrequested_address 10.0.0.5";
+        let of = |text: &str| Question::of(&from_text(text).unwrap(), 2);
+        assert_eq!(of(base), of(&format!("secs 4\n{base}")));
+        assert_ne!(of(base), of(&base.replace("10.0.0.5", "10.0.0.6")));
+        assert_ne!(of(base), of(&format!("ciaddr 10.0.0.5\n{base}")));
+    }
+
+    #[test]
     fn a_client_that_floods_is_slowed_down_and_forgiven() {
         let (mut door, now) = (Door::default(), Instant::now());
         let taken = (0..100).filter(|xid| door.admit(question(*xid), now) == Intake::Take).count();
-        assert_eq!(taken, 20);
+        assert_eq!(taken, 40);
         assert_eq!(door.admit(question(200), now + Duration::from_secs(1)), Intake::Take);
+    }
+
+    #[test]
+    fn any_number_of_clients_may_ask_at_once() {
+        let (mut rates, now) = (Rates::default(), Instant::now());
+        for number in 0..100_000u128 {
+            assert!(rates.has_token(number.to_be_bytes(), now));
+        }
+        assert_eq!(rates.buckets.len(), CLIENTS_MAX);
+    }
+
+    #[test]
+    fn a_reply_is_kept_for_a_while_and_the_newest_ones_only() {
+        let (mut sent, now) = (Sent::default(), Instant::now());
+        sent.keep(question(1), reply(b"first"), now);
+        sent.keep(question(1), reply(b"second"), now + RESEND / 2);
+        sent.keep(question(2), reply(b"other"), now + RESEND);
+        let bytes = |at| sent.find(&question(1), at).map(|reply| reply.bytes.as_slice());
+        assert_eq!(bytes(now + RESEND), Some(&b"second"[..]));
+        assert_eq!(bytes(now + RESEND + RESEND / 2), None);
+        for xid in 0..10_000 {
+            sent.keep(question(xid), reply(b""), now);
+        }
+        assert_eq!((sent.replies.len(), sent.order.len()), (REPLIES_MAX, REPLIES_MAX));
+        assert!(sent.find(&question(9_999), now).is_some() && sent.find(&question(0), now).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -12,47 +13,97 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::proto::dhcp4::{MessageType, encode_listed, encode_reply, from_text};
 
-const WAIT_MAX: Duration = Duration::from_secs(5);
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Offers 127.1.0.100 to everybody, when it is let.
-struct Offers(Option<Arc<Notify>>);
+/// Whom the fake handler lets wait: everybody, or one client as if its write were slow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    Nobody,
+    Everybody,
+    Client(u8),
+}
+
+/// Offers 127.1.0.100 to everybody, and acknowledges it, when it is let.
+struct Offers {
+    gate: Arc<Notify>,
+    waits: Waits,
+    holds: AtomicBool,
+    asked: AtomicU64,
+}
+
+impl Offers {
+    async fn decide(&self, request: Request) -> Answered {
+        self.asked.fetch_add(1, Relaxed);
+        let last = request.packet.chaddr[5];
+        if self.waits == Waits::Everybody || self.waits == Waits::Client(last) {
+            // As with a real write, the first look finds it not done.
+            tokio::task::yield_now().await;
+            self.gate.notified().await;
+        }
+        assert_ne!(request.packet.xid, 13, "one packet must not stop the others");
+        if request.packet.xid == 14 {
+            return Err(Silence::NoSubnet);
+        }
+        let is_discover = request.packet.message_type() == Some(MessageType::Discover);
+        let kind = if is_discover { MessageType::Offer } else { MessageType::Ack };
+        let mut packet = Packet { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.packet.clone() };
+        packet.options.set(53, [u8::from(kind)]);
+        Ok(Some(Reply {
+            bytes: encode_reply(&packet, 548).bytes,
+            packet,
+            dropped: Vec::new(),
+            destination: crate::dhcp::destination(&request.query(), &request.packet),
+            source: request.local.ok_or(Silence::NotOurs)?,
+            interface: request.interface.index,
+            unfilled: Vec::new(),
+            bytes_max: 548,
+        }))
+    }
+}
 
 impl Handler for Offers {
-    fn answer(&self, request: Request) -> BoxFuture<'_, Option<Reply>> {
-        Box::pin(async move {
-            if let Some(gate) = &self.0 {
-                gate.notified().await;
-            }
-            assert_ne!(request.packet.xid, 13, "one packet must not stop the others");
-            let mut packet =
-                Packet { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.packet.clone() };
-            packet.options.set(53, [u8::from(MessageType::Offer)]);
-            Some(Reply {
-                bytes: encode_reply(&packet, 548).bytes,
-                packet,
-                dropped: Vec::new(),
-                destination: crate::dhcp::destination(&request.query(), &request.packet),
-                source: request.local?,
-                interface: request.interface.index,
-                unfilled: Vec::new(),
-                bytes_max: 548,
-            })
-        })
+    fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Answered> {
+        Box::pin(async move { self.decide(request).await })
+    }
+
+    fn still_holds(&self, _: &Reply) -> bool {
+        self.holds.load(Relaxed)
     }
 }
 
 struct Running {
     port: u16,
+    offers: Arc<Offers>,
     counters: Arc<Counters>,
     stop: CancellationToken,
     service: tokio::task::JoinHandle<io::Result<()>>,
 }
 
-fn start(gate: Option<Arc<Notify>>) -> Running {
-    let service = Service::bind(0, vec!["lo".into()], Arc::new(Offers(gate))).unwrap();
+impl Running {
+    async fn stop(self) {
+        self.offers.gate.notify_waiters();
+        self.stop.cancel();
+        self.service.await.unwrap().unwrap();
+    }
+}
+
+fn bind(waits: Waits) -> (Arc<Offers>, Service) {
+    let (gate, holds, asked) = (Arc::default(), AtomicBool::new(true), AtomicU64::default());
+    let offers = Arc::new(Offers { gate, waits, holds, asked });
+    let service = Service::bind(0, vec!["lo".into()], offers.clone()).unwrap();
+    (offers, service)
+}
+
+fn start(waits: Waits) -> Running {
+    let (offers, service) = bind(waits);
+    run(offers, service)
+}
+
+fn run(offers: Arc<Offers>, service: Service) -> Running {
     let stop = CancellationToken::new();
     Running {
         port: service.local_port().unwrap(),
+        offers,
         counters: service.counters(),
         stop: stop.clone(),
         service: tokio::spawn(service.run(stop)),
@@ -64,8 +115,12 @@ async fn relay() -> UdpSocket {
 }
 
 fn discover(xid: u32) -> Vec<u8> {
+    message("discover", xid, 1)
+}
+
+fn message(kind: &str, xid: u32, client: u8) -> Vec<u8> {
     let text = format!(
-        "xid {xid}\nchaddr 02:00:00:00:00:01\ngiaddr 127.0.0.1\nmessage_type discover\n\
+        "xid {xid}\nchaddr 02:00:00:00:00:{client:02x}\ngiaddr 127.0.0.1\nmessage_type {kind}\n\
          relay_agent_information 19="
     );
     encode_listed(&from_text(&text).unwrap())
@@ -79,9 +134,14 @@ async fn offer(socket: &UdpSocket) -> (Packet, SocketAddrV4) {
     (parse(&buffer[..bytes]).unwrap(), from)
 }
 
+async fn bytes(socket: &UdpSocket, buffer: &mut [u8]) -> usize {
+    let received = tokio::time::timeout(WAIT_MAX, socket.recv(buffer)).await;
+    received.expect("a reply in time").unwrap()
+}
+
 #[tokio::test]
 async fn a_relayed_discover_is_answered_from_the_address_it_was_sent_to() {
-    let running = start(None);
+    let running = start(Waits::Nobody);
     let relay = relay().await;
     for (at, address) in ["127.0.0.1", "127.0.0.2"].into_iter().enumerate() {
         relay.send_to(&discover(at as u32), (address, running.port)).await.unwrap();
@@ -89,13 +149,12 @@ async fn a_relayed_discover_is_answered_from_the_address_it_was_sent_to() {
         assert_eq!(packet.yiaddr, Ipv4Addr::new(127, 1, 0, 100));
         assert_eq!(from, SocketAddrV4::new(address.parse().unwrap(), running.port));
     }
-    running.stop.cancel();
-    running.service.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
 async fn garbage_and_a_failing_answer_do_not_stop_the_service() {
-    let running = start(None);
+    let running = start(Waits::Nobody);
     let relay = relay().await;
     let to = ("127.0.0.1", running.port);
     relay.send_to(b"not dhcp", to).await.unwrap();
@@ -103,26 +162,95 @@ async fn garbage_and_a_failing_answer_do_not_stop_the_service() {
     relay.send_to(&discover(13), to).await.unwrap();
     relay.send_to(&discover(1), to).await.unwrap();
     assert_eq!(offer(&relay).await.0.xid, 1);
-    assert_eq!(running.counters.malformed.load(Relaxed), 2);
-    running.stop.cancel();
-    running.service.await.unwrap().unwrap();
+    relay.send_to(&discover(14), to).await.unwrap();
+    relay.send_to(&discover(2), to).await.unwrap();
+    assert_eq!(offer(&relay).await.0.xid, 2);
+    let dropped = [Dropped::Malformed, Dropped::Failed, Dropped::NoSubnet];
+    assert_eq!(dropped.map(|why| running.counters.dropped(why)), [2, 1, 1]);
+    running.stop().await;
 }
 
 #[tokio::test]
 async fn a_retransmission_is_not_answered_twice() {
-    let gate = Arc::new(Notify::new());
-    let running = start(Some(gate.clone()));
+    let running = start(Waits::Everybody);
     let relay = relay().await;
     let to = ("127.0.0.1", running.port);
     for xid in [1, 1, 1, 2] {
         relay.send_to(&discover(xid), to).await.unwrap();
     }
     for _ in 0..2 {
-        gate.notify_one();
+        running.offers.gate.notify_one();
         offer(&relay).await;
     }
-    running.stop.cancel();
-    running.service.await.unwrap().unwrap();
-    assert_eq!(running.counters.repeated.load(Relaxed), 2);
+    assert_eq!(running.counters.dropped(Dropped::Repeated), 2);
     assert_eq!(running.counters.sent.load(Relaxed), 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_acknowledgement_is_sent_again_as_long_as_it_holds() {
+    let running = start(Waits::Everybody);
+    let relay = relay().await;
+    let to = ("127.0.0.1", running.port);
+    let request = message("request", 7, 1);
+    let mut buffers = [[0; 2048]; 2];
+    relay.send_to(&request, to).await.unwrap();
+    running.offers.gate.notify_one();
+    let first = bytes(&relay, &mut buffers[0]).await;
+    relay.send_to(&request, to).await.unwrap();
+    let second = bytes(&relay, &mut buffers[1]).await;
+    assert_eq!(buffers[0][..first], buffers[1][..second]);
+    assert_eq!((running.offers.asked.load(Relaxed), running.counters.resent.load(Relaxed)), (1, 1));
+    running.offers.holds.store(false, Relaxed);
+    relay.send_to(&request, to).await.unwrap();
+    running.offers.gate.notify_one();
+    assert_eq!(offer(&relay).await.0.xid, 7);
+    assert_eq!((running.offers.asked.load(Relaxed), running.counters.resent.load(Relaxed)), (2, 1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_write_for_one_client_holds_up_no_other() {
+    let running = start(Waits::Client(99));
+    let relay = relay().await;
+    let to = ("127.0.0.1", running.port);
+    relay.send_to(&message("request", 1000, 99), to).await.unwrap();
+    for client in 1..50 {
+        relay.send_to(&message("request", u32::from(client), client), to).await.unwrap();
+        assert_eq!(offer(&relay).await.0.xid, u32::from(client));
+    }
+    running.offers.gate.notify_one();
+    assert_eq!(offer(&relay).await.0.xid, 1000);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_loops_is_slowed_down_and_others_are_not() {
+    let running = start(Waits::Nobody);
+    let (looping, other) = (relay().await, relay().await);
+    let to = ("127.0.0.1", running.port);
+    looping.writable().await.unwrap();
+    for xid in 1000..1500 {
+        looping.try_send_to(&message("discover", xid, 99), (Ipv4Addr::LOCALHOST, to.1).into()).unwrap();
+    }
+    other.send_to(&message("discover", 1, 1), to).await.unwrap();
+    assert_eq!(offer(&other).await.0.xid, 1);
+    assert!(running.counters.dropped(Dropped::Flood) >= 300);
+    assert!(running.counters.sent.load(Relaxed) <= 201);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_waited_longer_than_its_client_is_dropped_and_counted() {
+    let (offers, service) = bind(Waits::Nobody);
+    let relay = relay().await;
+    let to = ("127.0.0.1", service.local_port().unwrap());
+    relay.send_to(&discover(1), to).await.unwrap();
+    // Not to wait for anything: this is the age that is tested.
+    tokio::time::sleep(queue::PATIENCE).await;
+    relay.send_to(&discover(2), to).await.unwrap();
+    let running = run(offers, service);
+    assert_eq!(offer(&relay).await.0.xid, 2);
+    assert_eq!(running.counters.dropped(Dropped::Stale), 1);
+    running.stop().await;
 }

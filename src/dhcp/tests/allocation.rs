@@ -154,6 +154,18 @@ fn a_reservation_is_found_by_each_way_and_follows_its_changes() {
 }
 
 #[test]
+fn a_client_that_is_known_is_not_probed_for_again() {
+    use crate::model::Probe;
+    let mut server = Server::new(LAST);
+    change_subnet(&mut server, |subnet| subnet.probe = Probe::Arp);
+    let discover = packet("discover", 1, "");
+    assert_eq!([(); 2].map(|()| server.serve(&discover).probe), [Probe::Arp, Probe::None]);
+    take(&mut server, 1);
+    server.wait(7200);
+    assert_eq!(server.serve(&discover).probe, Probe::None);
+}
+
+#[test]
 fn an_offer_that_nobody_took_goes_back_when_it_ends() {
     let mut server = Server::new(at(1));
     let offers = [0, 1, 2].map(|client| offered(&server.serve(&packet("discover", client, ""))));

@@ -206,7 +206,7 @@ fn a_packet_that_is_cut_short_is_counted_and_logged_and_harms_nobody() {
         client.start(&host).wait_for_line("bound to 10.77.0.100", LEASE_WITHIN);
         let metrics = world.api().get("//metrics").expect(200);
         let metrics = metrics.as_str().expect("text");
-        assert!(metrics.contains("\nmetalwright_dhcp_malformed_total 5\n"), "{metrics}");
+        assert!(metrics.contains("\nmetalwright_dhcp_dropped_total{reason=\"malformed\"} 5\n"), "{metrics}");
         let log = world.log();
         assert!(log.contains("239 bytes are fewer than the 240 of the smallest DHCP message"), "{log}");
         assert!(log.contains("source=10.77.0.9:68") && log.contains("interface=\"lan0\""), "{log}");

@@ -1,0 +1,71 @@
+//! An answer that is being made.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::future::{BoxFuture, CatchUnwind, FutureExt as _};
+use tracing::instrument::Instrumented;
+use tracing::{Instrument as _, debug_span, warn};
+
+use crate::dhcp::Silence;
+use crate::dhcp::service::intake::Question;
+use crate::dhcp::service::{Answered, Handler, Request};
+
+/// One call of the handler. A failure inside of it is silence, and stays there.
+pub(super) struct UnderWay {
+    question: Question,
+    port: u16,
+    /// How often it was asked whether it is ready.
+    polls: u32,
+    answer: CatchUnwind<AssertUnwindSafe<Instrumented<BoxFuture<'static, Answered>>>>,
+}
+
+/// What came of it.
+pub(super) struct Ended {
+    pub question: Question,
+    /// The port the reply leaves from.
+    pub port: u16,
+    pub answered: Answered,
+    /// It waited for something, which is a write.
+    pub is_committed: bool,
+}
+
+impl UnderWay {
+    pub fn new(handler: &Arc<dyn Handler>, request: Request, question: Question) -> Self {
+        let span = debug_span!(
+            "dhcp",
+            xid = request.packet.xid,
+            interface = request.interface.name,
+            client = crate::model::hex(request.packet.hardware_address())
+        );
+        let port = request.port;
+        let answer = Arc::clone(handler).answer(request).instrument(span);
+        UnderWay { question, port, polls: 0, answer: AssertUnwindSafe(answer).catch_unwind() }
+    }
+}
+
+impl Future for UnderWay {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
+        self.polls = self.polls.saturating_add(1);
+        let answered = ready!(self.answer.poll_unpin(context)).unwrap_or_else(|panic| {
+            warn!(why = message(&*panic), "a DHCP answer failed inside");
+            Err(Silence::Failed)
+        });
+        Poll::Ready(Ended {
+            question: self.question,
+            port: self.port,
+            answered,
+            is_committed: self.polls > 1,
+        })
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
+}
