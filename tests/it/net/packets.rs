@@ -28,15 +28,15 @@ struct Frame {
 }
 
 impl Frame {
-    fn to_mac(&self) -> &[u8] {
+    fn target_mac(&self) -> &[u8] {
         &self.bytes[..6]
     }
 
-    fn to_address(&self) -> Ipv4Addr {
+    fn target(&self) -> Ipv4Addr {
         <[u8; 4]>::try_from(&self.bytes[30..34]).unwrap().into()
     }
 
-    fn from_address(&self) -> Ipv4Addr {
+    fn source(&self) -> Ipv4Addr {
         <[u8; 4]>::try_from(&self.bytes[26..30]).unwrap().into()
     }
 
@@ -128,9 +128,9 @@ fn vector_1_an_offer_is_a_frame_to_the_client_with_right_checksums() {
         frame.assert_checksums();
         let offer = frame.dhcp();
         assert_eq!(offer.message_type(), Some(MessageType::Offer));
-        assert_eq!(frame.to_mac(), [2, 0, 0, 0, 0, 1]);
-        assert_eq!((frame.to_address(), offer.yiaddr), ([10, 77, 0, 100].into(), [10, 77, 0, 100].into()));
-        assert_eq!(frame.from_address().to_string(), SERVER_ADDRESS);
+        assert_eq!(frame.target_mac(), [2, 0, 0, 0, 0, 1]);
+        assert_eq!((frame.target(), offer.yiaddr), ([10, 77, 0, 100].into(), [10, 77, 0, 100].into()));
+        assert_eq!(frame.source().to_string(), SERVER_ADDRESS);
         assert!(!offer.wants_broadcast());
     });
 }
@@ -142,8 +142,8 @@ fn vectors_2_and_28_a_broadcast_offer_is_one_on_the_wire_too_with_right_checksum
         world.api().post("/subnets", subnet()).expect(201);
         let frame = ask(&lan.plug_host("h1", MAC), "eth0", discover(2, "flags 0x8000\n"));
         frame.assert_checksums();
-        assert_eq!((frame.to_mac(), frame.to_address()), (&[0xff; 6][..], Ipv4Addr::BROADCAST));
-        assert_eq!(frame.from_address().to_string(), SERVER_ADDRESS);
+        assert_eq!((frame.target_mac(), frame.target()), (&[0xff; 6][..], Ipv4Addr::BROADCAST));
+        assert_eq!(frame.source().to_string(), SERVER_ADDRESS);
         assert!(frame.dhcp().wants_broadcast());
     });
 }
@@ -156,7 +156,7 @@ fn always_broadcast_reaches_a_client_that_takes_unicast() {
         broadcasting["always_broadcast"] = json!(true);
         world.api().post("/subnets", broadcasting).expect(201);
         let frame = ask(&lan.plug_host("h1", MAC), "eth0", discover(3, ""));
-        assert_eq!((frame.to_mac(), frame.to_address()), (&[0xff; 6][..], Ipv4Addr::BROADCAST));
+        assert_eq!((frame.target_mac(), frame.target()), (&[0xff; 6][..], Ipv4Addr::BROADCAST));
     });
 }
 
@@ -175,7 +175,7 @@ fn vector_26_a_broadcast_leaves_by_the_interface_the_question_came_in_on() {
         plug_second_nic(&host);
         let frame = ask(&host, "eth1", discover(26, "flags 0x8000\n"));
         assert_eq!(frame.interface, "eth1");
-        assert_eq!(frame.from_address().to_string(), "10.79.0.1");
+        assert_eq!(frame.source().to_string(), "10.79.0.1");
         assert_eq!(frame.dhcp().yiaddr.to_string(), "10.79.0.100");
         let frame = ask(&host, "eth0", discover(27, "flags 0x8000\n"));
         assert_eq!(
