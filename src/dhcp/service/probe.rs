@@ -22,8 +22,9 @@ use crate::dhcp::service::interfaces::{self, Port};
 use crate::dhcp::{HowToProbe, Interface, ProbeTarget, Probed, Prober};
 use crate::model::Mac;
 
-/// Probes under way at one time. Beyond that addresses are offered unprobed.
-pub const PROBES_MAX: usize = 1024;
+/// Probes under way at one time. Beyond that addresses are offered unprobed, so that other packets find a place
+/// among those that are answered.
+pub const PROBES_MAX: usize = 512;
 /// How long an answer is waited for, in two halves: a question is asked twice.
 pub const PROBE_TIME: Duration = Duration::from_millis(240);
 /// Ethernet, in `if_arp.h`. Other links are asked by ICMP.
