@@ -7,7 +7,7 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp
+.PHONY: run build test deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp fuzz soak
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -17,7 +17,7 @@ run: ## build (dev profile) and boot one machine through a whole workflow
 build:
 	$(CARGO) build --locked
 
-TEST_PARTS := deps fmt-check clippy doc unit it net qemu openapi-check
+TEST_PARTS := deps fmt-check clippy doc unit it net qemu fuzz openapi-check
 
 test: ## everything that CI runs, and how long each part took
 	@took=; for part in $(TEST_PARTS); do \
@@ -52,6 +52,15 @@ net: ## the real program and the system's own clients in network namespaces (roo
 
 qemu: ## real firmware and the real Debian installer under QEMU (root)
 	$(CARGO) test --locked --test it qemu:: -- --nocapture
+
+SECONDS := 60
+fuzz: ## DHCP packets that are a little wrong, for SECONDS with debug assertions and for SECONDS without
+	$(CARGO) run --locked --quiet --example fuzz -- --seconds $(SECONDS)
+	$(CARGO) run --locked --quiet --profile fuzz --example fuzz -- --seconds $(SECONDS)
+
+ROUNDS := 50
+soak: ## kill the server under load again and again (minutes; `make it` does it five times)
+	METALWRIGHT_ROUNDS=$(ROUNDS) $(CARGO) test --locked --test it killed:: -- --nocapture
 
 bench: ## the performance table of the README, from the release build (minutes; not a test)
 	$(CARGO) bench --locked --bench machines

@@ -251,7 +251,7 @@ impl Service {
             local: arrival.local,
             port: waiting.port,
         };
-        let question = Question::of(&request.packet, arrival.interface);
+        let question = Question::of(&request.packet, arrival.interface, request.port);
         match self.door.admit(question, now) {
             Intake::Repeated => return Err(Dropped::Repeated),
             Intake::Flood => return Err(Dropped::Flood),

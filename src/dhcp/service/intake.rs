@@ -26,15 +26,17 @@ pub(super) struct Question {
     xid: u32,
     chaddr: [u8; 16],
     interface: u32,
+    /// Ours that it came to: iPXE keeps its xid from 67 to 4011.
+    port: u16,
     content: u64,
 }
 
 impl Question {
-    pub fn of(packet: &Packet, interface: u32) -> Self {
+    pub fn of(packet: &Packet, interface: u32, port: u16) -> Self {
         let mut content = DefaultHasher::new();
         (packet.flags, packet.ciaddr, packet.giaddr).hash(&mut content);
         packet.options.iter().for_each(|option| option.hash(&mut content));
-        Question { xid: packet.xid, chaddr: packet.chaddr, interface, content: content.finish() }
+        Question { xid: packet.xid, chaddr: packet.chaddr, interface, port, content: content.finish() }
     }
 }
 
@@ -162,7 +164,7 @@ mod tests {
 
     fn question(xid: u32) -> Question {
         let text = format!("xid {xid}\nchaddr 02:00:00:00:00:01\nmessage_type discover");
-        Question::of(&from_text(&text).unwrap(), 2)
+        Question::of(&from_text(&text).unwrap(), 2, 67)
     }
 
     fn reply(bytes: &[u8]) -> Reply {
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn only_secs_and_hops_may_differ_in_a_retransmission() {
         let base = "xid 7\nchaddr 02:00:00:00:00:01\nmessage_type request\nrequested_address 10.0.0.5";
-        let of = |text: &str| Question::of(&from_text(text).unwrap(), 2);
+        let of = |text: &str| Question::of(&from_text(text).unwrap(), 2, 67);
         assert_eq!(of(base), of(&format!("secs 4\n{base}")));
         assert_ne!(of(base), of(&base.replace("10.0.0.5", "10.0.0.6")));
         assert_ne!(of(base), of(&format!("ciaddr 10.0.0.5\n{base}")));
