@@ -59,7 +59,8 @@ pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<Answer>> {
 /// The sockets of a client on one interface.
 struct Client {
     udp: UdpSocket,
-    /// Frames that leave this host: a server on it may answer by them, and they do not come back as datagrams.
+    /// Frames that leave this host: a server on it may answer by them, and they do not come back as
+    /// datagrams.
     frames: Option<UdpSocket>,
     interface: usize,
 }

@@ -22,8 +22,8 @@ use crate::dhcp::service::interfaces::{self, Port};
 use crate::dhcp::{HowToProbe, Interface, ProbeTarget, Probed, Prober};
 use crate::model::Mac;
 
-/// Probes under way at one time. Beyond that addresses are offered unprobed, so that other packets find a place
-/// among those that are answered.
+/// Probes under way at one time. Beyond that addresses are offered unprobed, so that other packets find a
+/// place among those that are answered.
 pub const PROBES_MAX: usize = 512;
 /// How long an answer is waited for, in two halves: a question is asked twice.
 pub const PROBE_TIME: Duration = Duration::from_millis(240);
