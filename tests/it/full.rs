@@ -128,13 +128,7 @@ fn a_database_that_another_process_holds_is_silence_and_a_warning_until_it_lets_
 fn held_for_writing(data: &Path) -> File {
     let path = data.join("metalwright.db-shm");
     let file = File::options().read(true).write(true).open(path).expect("the index of the log");
-    let lock = flock {
-        l_type: F_WRLCK as i16,
-        l_whence: SEEK_SET as i16,
-        l_start: 120,
-        l_len: 1,
-        l_pid: 0,
-    };
+    let lock = flock { l_type: F_WRLCK as i16, l_whence: SEEK_SET as i16, l_start: 120, l_len: 1, l_pid: 0 };
     fcntl(&file, FcntlArg::F_SETLKW(&lock)).expect("the lock");
     file
 }
