@@ -1,5 +1,5 @@
 //! A disk that is full, and a database that somebody else holds: what is not on disk is not promised,
-//! operators are told, and it mends itself. On a small disk in a mount namespace of its own, so these need root.
+//! operators are told, and it mends itself. On a small disk in a mount namespace, which needs root.
 
 use std::cell::Cell;
 use std::fs::{self, File};
