@@ -49,7 +49,8 @@ fn served(packet: &Packet, arrival: Arrival) -> u64 {
     let facts = Facts { world: &WORLD, holds: &holds, machine, boot: &boot };
     let outcome = answer(&query, &facts, NOW);
     check_outcome(&query, &outcome, &boot);
-    // A DISCOVER with an address of its own (RFC 2131 table 5 has none) may be of another link than its REQUEST.
+    // A DISCOVER with an address of its own (RFC 2131 table 5 has none) may be of another link than its
+    // REQUEST.
     if let Change::Hold { address, hold } = &outcome.change
         && packet.ciaddr.is_unspecified()
     {

@@ -104,7 +104,7 @@ fn flags() -> Flags {
 /// Whether a packet took a way that none before it did; the packet itself where it breaks a rule.
 fn tried(packet: &[u8], ways: &mut HashSet<u64>) -> Result<bool, Vec<u8>> {
     let seen = catch_unwind(AssertUnwindSafe(|| dhcp::check(packet))).map_err(|_| packet.to_vec())?;
-    Ok(seen.into_iter().fold(false, |new, way| ways.insert(way) || new))
+    Ok(seen.into_iter().filter(|way| ways.insert(*way)).count() > 0)
 }
 
 fn folder() -> PathBuf {

@@ -25,8 +25,8 @@ pub struct Tenure {
     pub from: Option<Timestamp>,
     /// None where it has the address still.
     pub until: Option<Timestamp>,
-    /// How it ended: `released`, `expired`, `declined`, `deleted`, or `taken` by another client; `unknown` where
-    /// nothing was recorded of it.
+    /// How it ended: `released`, `expired`, `declined`, `deleted`, or `taken` by another client; `unknown`
+    /// where nothing was recorded of it.
     pub ended: Option<String>,
     /// Who ended it.
     pub ended_by: Option<String>,
@@ -190,7 +190,10 @@ mod tests {
                 subject: "lease:x".into(),
                 actor: "server".into(),
                 attempt: None,
-                data: json!({"address": format!("10.0.0.{address}"), "mac": format!("02:00:00:00:00:0{mac}")}),
+                data: json!({
+                    "address": format!("10.0.0.{address}"),
+                    "mac": format!("02:00:00:00:00:0{mac}"),
+                }),
             };
             app.store.commit(Deed::default().event(event)).await.unwrap();
         }

@@ -1,6 +1,7 @@
-//! A disk that is full, and a database that cannot be written: what is not on disk is not promised, operators
-//! are told, and it mends itself. On a small disk in a mount namespace of its own, so these need root.
+//! A disk that is full, and a database that somebody else holds: what is not on disk is not promised,
+//! operators are told, and it mends itself. On a small disk in a mount namespace, which needs root.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -9,17 +10,20 @@ use std::time::{Duration, Instant};
 
 use metalwright::model::Mac;
 use metalwright::proto::dhcp4::{MessageType, Packet};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::{F_WRLCK, SEEK_SET, flock};
 use serde_json::Value;
 
 use crate::net;
 use crate::relay::{self, LISTENERS, Relay};
-use crate::world::{World, mount};
+use crate::world::World;
 
 /// Room for a server without history, and not for much more.
 const DISK_BYTES: u64 = 24 << 20;
 /// How long an answer may take on a busy host, and how long silence must last to be one.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-const SILENT_FOR: Duration = Duration::from_secs(3);
+/// SQLite itself waits five seconds for whoever holds the database.
+const SILENT_FOR: Duration = Duration::from_secs(8);
 /// The server looks every five seconds whether the database takes writes again.
 const MENDED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -112,11 +116,19 @@ fn a_full_disk_is_silence_and_a_warning_until_there_is_room() {
 }
 
 #[test]
-fn a_database_that_cannot_be_written_is_silence_and_a_warning_until_it_can() {
+fn a_database_that_another_process_holds_is_silence_and_a_warning_until_it_lets_go() {
     on_a_small_disk(|world| {
-        let remount = |how: &'static str| {
-            move |data: &Path| mount(&["-o", how, data.to_str().expect("a path in UTF-8")])
-        };
-        silence_until_it_is_mended(world, remount("remount,ro"), remount("remount,rw"));
+        let held = Cell::new(None);
+        let hold = |data: &Path| held.set(Some(held_for_writing(data)));
+        silence_until_it_is_mended(world, hold, |_| drop(held.take()));
     });
+}
+
+/// Takes the lock of SQLite's writers, as a tool does that never ends: byte 120 of the index of the log.
+fn held_for_writing(data: &Path) -> File {
+    let path = data.join("metalwright.db-shm");
+    let file = File::options().read(true).write(true).open(path).expect("the index of the log");
+    let lock = flock { l_type: F_WRLCK as i16, l_whence: SEEK_SET as i16, l_start: 120, l_len: 1, l_pid: 0 };
+    fcntl(&file, FcntlArg::F_SETLKW(&lock)).expect("the lock");
+    file
 }

@@ -96,7 +96,7 @@ fn no_lease_is_lost_or_given_twice_by_a_server_that_is_killed_under_load() {
     }
     let [acks, renewals, releases, lost] = totals;
     println!(
-        "{rounds} kills: {acks} acks, {renewals} of renewals; {releases} releases; {lost} messages unanswered; \
+        "{rounds} kills: {acks} acks, {renewals} of renewals; {releases} releases; {lost} unanswered; \
          {} leases held at the end, none lost, none given twice",
         holders.len()
     );

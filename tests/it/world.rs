@@ -170,7 +170,7 @@ impl World {
 }
 
 /// Runs `mount`, in the namespace of this thread.
-pub fn mount(words: &[&str]) {
+fn mount(words: &[&str]) {
     let output = Command::new("mount").args(words).output().expect("mount");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "mount {}: {said}", words.join(" "));

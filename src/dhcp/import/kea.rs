@@ -126,8 +126,8 @@ mod tests {
     use super::super::{Format, read};
     use super::*;
 
-    const NOW: &str = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,\
-                       user_context";
+    const NOW: &str = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,\
+                       state,user_context";
     const OLD: &str = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname";
 
     #[test]
