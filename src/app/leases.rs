@@ -45,7 +45,9 @@ impl App {
             let now = self.now();
             let decide = || self.decide_reply(query, &gathered, &boot, self.now());
             let mut outcome = self.probed(query, decide).await;
-            self.fill_options(query, &gathered, &mut outcome).await;
+            if outcome.reply.as_ref().is_some_and(|reply| !reply.unfilled.is_empty()) {
+                Box::pin(self.fill_options(query, &gathered, &mut outcome)).await;
+            }
             self.saw_dhcp(query, &outcome, now);
             let seen = Seen {
                 client: &client,
@@ -126,7 +128,8 @@ impl App {
             client_arch: client.arches.first().copied(),
             server: self.server_address(query),
         };
-        self.powered_on(gathered, power_on, &asked).await
+        // Apart, like all that few packets need: what every packet carries along must be small.
+        Box::pin(self.powered_on(gathered, power_on, &asked)).await
     }
 
     fn server_address(&self, query: &Query<'_>) -> Option<Ipv4Addr> {
@@ -199,7 +202,7 @@ impl App {
             Change::Claim(lease) => {
                 self.write_lease(lease, seen.event(), seen.now).await?;
                 if let Some(machine) = &seen.gathered.machine {
-                    self.follow_address(Some(machine), lease.address, seen.now).await;
+                    Box::pin(self.follow_address(Some(machine), lease.address, seen.now)).await;
                 }
                 let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(hold) = holds.at(lease.address, seen.now).cloned() {

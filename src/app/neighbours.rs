@@ -29,7 +29,7 @@ impl App {
                 None => neighbours.forget(address),
             }
         }
-        self.follow_address(gathered.machine.as_deref(), address, now).await;
+        Box::pin(self.follow_address(gathered.machine.as_deref(), address, now)).await;
     }
 
     /// The machine of ours that was heard to take an address from another server.

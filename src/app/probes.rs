@@ -84,7 +84,7 @@ impl App {
             let found = timeout_at(deadline, probe).await;
             let unknown = match found.unwrap_or_else(|_| Probed::Unable("the time was up".into())) {
                 Probed::InUse(mac) if mac.is_none() || mac != client_mac(query) => {
-                    if !self.keep_back(query, (address, how), mac).await {
+                    if !Box::pin(self.keep_back(query, (address, how), mac)).await {
                         return Outcome::silence(EventKind::Ignored, "its address could not be kept back");
                     }
                     outcome = decide();
