@@ -121,7 +121,7 @@ impl Index {
         self.parts.sort_by_key(|part| part.first);
         for part in &self.parts {
             if let Some(shelf) = self.shelves.get_mut(part.network) {
-                shelf.never_used.insert_range(part.first, part.last);
+                shelf.never_used.insert_range(part.first..=part.last);
             }
         }
         for address in addresses(&world.reservations) {

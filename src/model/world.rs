@@ -37,7 +37,7 @@ impl<T: Noun> Table<T> {
     }
 
     /// The key of the object whose unique value `index` is `value`.
-    pub fn holder(&self, index: &str, value: &str) -> Option<&str> {
+    pub fn holder(&self, index: &'static str, value: &str) -> Option<&str> {
         self.unique.get(index)?.get(value).map(|key| &**key)
     }
 
@@ -184,7 +184,7 @@ macro_rules! world {
             }
 
             /// The key of the object of a kind whose unique value `index` is `value`.
-            pub fn holder(&self, kind: Kind, index: &str, value: &str) -> Option<&str> {
+            pub fn holder(&self, kind: Kind, index: &'static str, value: &str) -> Option<&str> {
                 match kind {
                     $(Kind::$noun => self.$table.holder(index, value),)*
                 }

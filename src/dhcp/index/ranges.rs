@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 
 /// Addresses as numbers, by the start of their range; ranges neither touch nor overlap.
 #[derive(Debug, Clone, Default)]
@@ -9,11 +10,12 @@ pub(super) struct Ranges(BTreeMap<u32, u32>);
 
 impl Ranges {
     pub fn insert(&mut self, address: Ipv4Addr) {
-        self.insert_range(address.to_bits(), address.to_bits());
+        self.insert_range(address.to_bits()..=address.to_bits());
     }
 
-    /// Adds `first` to `last`, none of which is in the set yet or all of which are.
-    pub fn insert_range(&mut self, first: u32, last: u32) {
+    /// Adds addresses, none of which is in the set yet or all of which are.
+    pub fn insert_range(&mut self, addresses: RangeInclusive<u32>) {
+        let (first, last) = addresses.into_inner();
         if first > last || self.range_of(first).is_some() {
             return;
         }
@@ -55,7 +57,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_hold_what_a_set_holds(steps in proptest::collection::vec((any::<bool>(), 0..20u32), 0..80)) {
+        fn ranges_hold_what_a_set_holds(
+            steps in proptest::collection::vec((any::<bool>(), 0..20u32), 0..80),
+        ) {
             let (mut ranges, mut set) = (Ranges::default(), BTreeSet::new());
             for (is_added, number) in steps {
                 let address = Ipv4Addr::from_bits(number);
@@ -76,7 +80,7 @@ mod tests {
     #[test]
     fn the_last_address_there_is_can_come_and_go() {
         let mut ranges = Ranges::default();
-        ranges.insert_range(u32::MAX - 1, u32::MAX);
+        ranges.insert_range(u32::MAX - 1..=u32::MAX);
         ranges.remove(Ipv4Addr::BROADCAST);
         ranges.insert(Ipv4Addr::BROADCAST);
         assert_eq!(ranges.iter().count(), 2);
