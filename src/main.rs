@@ -8,6 +8,10 @@ use metalwright::cli::{self, ClientCommand};
 use metalwright::config::{Config, Flags, LogFormat};
 use metalwright::simulate;
 
+/// A DHCP exchange is hundreds of small allocations; the system's allocator took a fifth of its time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// From power-on to an installed machine: DHCP, TFTP, HTTP boot, rendered answer files, workflows.
 #[derive(Parser)]
 #[command(name = "metalwright", version, max_term_width = 110)]

@@ -200,7 +200,11 @@ impl App {
         tracing::debug!(event = outcome.event.as_str(), reason = outcome.reason, "dhcp");
         match &outcome.change {
             Change::Claim(lease) => {
-                self.write_lease(lease, seen.event(), seen.now).await?;
+                let deed = lease_deed(&self.world(), lease, seen.now);
+                // Renewals of whom nobody knows are many, and the lease says all there is to them.
+                let is_noted = outcome.event != EventKind::Renewed || seen.is_worth_noting();
+                let deed = if is_noted { deed.event(seen.event()) } else { deed };
+                self.commit(deed).await?;
                 if let Some(machine) = &seen.gathered.machine {
                     Box::pin(self.follow_address(Some(machine), lease.address, seen.now)).await;
                 }
@@ -271,9 +275,7 @@ impl Seen<'_> {
             Change::Claim(lease) | Change::Release(lease) => Some(lease),
             _ => None,
         };
-        let reply = outcome.reply.as_ref();
-        let boot_file = reply.and_then(|reply| reply.packet.options.get(codes::BOOTFILE_NAME));
-        let data = json!({
+        let mut data = json!({
             "reason": outcome.reason,
             "address": outcome.address,
             "mac": self.key.as_ref().and_then(ClientKey::mac),
@@ -281,12 +283,17 @@ impl Seen<'_> {
             "hostname": lease.and_then(|lease| lease.hostname.as_deref()),
             "expires_at": lease.map(|lease| lease.expires_at),
             "stage": stage_name(self.client.stage),
-            "arch": self.client.arches.first(),
             "vendor": self.client.vendor,
-            "boot_file": boot_file.map(|file| capability::hide(&String::from_utf8_lossy(file))),
-            "verdict": self.decision.verdict,
-            "loader": self.decision.trace.iter().find(|rule| rule.rule == "loader").map(|rule| &rule.detail),
         });
+        if self.client.is_netboot() {
+            let reply = outcome.reply.as_ref();
+            let boot_file = reply.and_then(|reply| reply.packet.options.get(codes::BOOTFILE_NAME));
+            let loader = self.decision.trace.iter().find(|rule| rule.rule == "loader");
+            data["arch"] = json!(self.client.arches.first());
+            data["boot_file"] = json!(boot_file.map(|file| capability::hide(&String::from_utf8_lossy(file))));
+            data["verdict"] = json!(self.decision.verdict);
+            data["loader"] = json!(loader.map(|rule| &rule.detail));
+        }
         NewEvent {
             time: self.now,
             kind: outcome.event.as_str().to_owned(),

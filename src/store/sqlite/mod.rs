@@ -78,7 +78,9 @@ impl SqliteStore {
             trail: opened.loaded.trail,
             committed: committed_tx,
         };
-        let task = tokio::spawn(writer.run(jobs));
+        // A thread of its own: a task would wait for its turn on the worker of whoever sent the job.
+        let runtime = tokio::runtime::Handle::current();
+        let task = tokio::task::spawn_blocking(move || runtime.block_on(writer.run(jobs)));
         let damaged = opened.loaded.damaged;
         Ok(Arc::new(SqliteStore {
             world,

@@ -21,7 +21,8 @@ use crate::store::{Error, Write, sql};
 pub(super) const QUEUE_MAX: usize = 1024;
 /// Jobs in one transaction.
 const GROUP_MAX: usize = 256;
-/// How long a group is held open while as many are expected as were in the one before.
+/// How long a group is held open while half as many are expected as were in the one before: while these are
+/// written, the others get ready.
 const GATHER_MAX: Duration = Duration::from_millis(2);
 /// Events that one call prunes, so that no deed waits long behind it.
 const PRUNE_MAX: u64 = 10_000;
@@ -90,7 +91,7 @@ impl Writer {
         let mut expected = 1;
         while queue.recv_many(&mut group, GROUP_MAX).await > 0 {
             gather(&mut queue, &mut group, expected).await;
-            expected = group.len();
+            expected = group.len() / 2;
             self.commit(&mut group).await;
         }
         self.connection.close().await;

@@ -145,7 +145,11 @@ fn a_client_renews_with_a_server_that_was_killed_right_behind_the_ack() {
         assert_eq!(after["address"], before["address"]);
         assert!(after["expires_at"].as_str() > before["expires_at"].as_str(), "{before:#} {after:#}");
         let renewed = world.api().get("/events?kind=dhcp.renewed").expect(200);
-        assert_eq!(renewed["items"][0]["data"]["address"], "10.77.0.100", "{renewed:#}");
+        assert_eq!(
+            renewed["items"],
+            json!([]),
+            "the lease says all there is to a renewal by no machine of ours"
+        );
     });
 }
 
