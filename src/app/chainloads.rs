@@ -74,5 +74,5 @@ impl App {
 }
 
 fn mac_of(query: &Query<'_>) -> Option<Mac> {
-    ClientKey::of(query.packet).and_then(|key| key.mac())
+    ClientKey::mac_of(query.packet)
 }

@@ -92,7 +92,7 @@ impl App {
             reason: outcome.reason.clone(),
             packets: 0,
             last_seen: now,
-            mac: ClientKey::of(packet).and_then(|client| client.mac()),
+            mac: ClientKey::mac_of(packet),
             relay: packet.is_relayed().then_some(packet.giaddr),
             interface: query.interface.name.clone(),
         };

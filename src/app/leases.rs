@@ -76,7 +76,7 @@ impl App {
     pub fn still_holds(&self, reply: &Reply) -> bool {
         let world = self.world();
         let lease = world.leases.get(&reply.packet.yiaddr.to_string()).map(|row| &row.spec);
-        let (Some(lease), Some(client)) = (lease, dhcp::ClientKey::of(&reply.packet)) else { return false };
+        let (Some(lease), Some(client)) = (lease, ClientKey::of(&reply.packet)) else { return false };
         let is_served = world.subnets.get(&lease.subnet).is_some_and(|subnet| subnet.spec.enabled);
         is_served
             && reply.packet.message_type() == Some(MessageType::Ack)
@@ -88,7 +88,7 @@ impl App {
     /// Who asks: by its hardware address, else by its SMBIOS UUID in either byte order.
     fn dhcp_client(&self, query: &Query<'_>, client: &Client) -> Gathered {
         let world = self.world();
-        let mac = dhcp::ClientKey::of(query.packet).and_then(|key| key.mac());
+        let mac = ClientKey::mac_of(query.packet);
         let by_mac = mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
         let by_uuid = || {
             let aliases = client.uuid_aliases()?;
@@ -124,7 +124,7 @@ impl App {
         }
         let power_on = PowerOn {
             progress,
-            mac: dhcp::ClientKey::of(query.packet).and_then(|key| key.mac()),
+            mac: ClientKey::mac_of(query.packet),
             client_arch: client.arches.first().copied(),
             server: self.server_address(query),
         };

@@ -151,5 +151,5 @@ impl App {
 }
 
 fn client_mac(query: &Query<'_>) -> Option<Mac> {
-    ClientKey::of(query.packet).and_then(|client| client.mac())
+    ClientKey::mac_of(query.packet)
 }

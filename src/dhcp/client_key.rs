@@ -28,7 +28,12 @@ impl ClientKey {
             let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or_default();
             key.extend([if at == 0 { '/' } else { ':' }, digit(byte >> 4), digit(byte & 15)]);
         }
-        Some(ClientKey { key, mac: <[u8; 6]>::try_from(address).ok().map(Mac) })
+        Some(ClientKey { key, mac: Self::mac_of(packet) })
+    }
+
+    /// The hardware address, where it is a MAC.
+    pub fn mac_of(packet: &Packet) -> Option<Mac> {
+        <[u8; 6]>::try_from(packet.hardware_address()).ok().map(Mac)
     }
 
     /// As `model::Lease::client` has it: `1/52:54:00:aa:00:01`, or `id/` and hex.

@@ -19,7 +19,7 @@ const BELIEVED: SignedDuration = SignedDuration::from_hours(1);
 /// The address that another server gives to the client that sent this, if the packet tells: the REQUEST that
 /// takes another's offer, and any that goes on with an address where all are another's.
 pub fn address_elsewhere(query: &Query<'_>, world: &World) -> Option<(Ipv4Addr, Mac)> {
-    let mac = ClientKey::of(query.packet)?.mac()?;
+    let mac = ClientKey::mac_of(query.packet)?;
     let link = Link::select(query, world).ok()?;
     let is_proxy = link.selected.mode == SubnetMode::Proxy;
     let in_use = Some(query.packet.ciaddr).filter(|_| is_proxy);
