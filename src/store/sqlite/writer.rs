@@ -1,5 +1,5 @@
-//! The one thread that writes. It puts what is queued into groups, each one transaction with one flush to disk,
-//! and answers when the group is on disk and the world shows it.
+//! The one thread that writes. It puts what is queued into groups, each one transaction with one flush to
+//! disk, and answers when the group is on disk and the world shows it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
