@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::App;
-use crate::dhcp::{ClientKey, EventKind, Heard, Interface, Link, Outcome, Query, Sights, UnservedClient};
-use crate::model::{NewEvent, SubnetMode, World};
+use crate::dhcp::{ClientKey, EventKind, Heard, Interface, Link, Outcome, Query, Sights};
+use crate::model::{NewEvent, SubnetMode, UnservedStatus, World};
 use crate::proto::dhcp4::MessageType;
 
 impl App {
@@ -88,7 +88,7 @@ impl App {
 
     fn note_unserved(&self, query: &Query<'_>, outcome: &Outcome, now: Timestamp) {
         let packet = query.packet;
-        let client = UnservedClient {
+        let client = UnservedStatus {
             reason: outcome.reason.clone(),
             packets: 0,
             last_seen: now,

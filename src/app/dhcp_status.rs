@@ -7,10 +7,10 @@ use std::sync::{Arc, PoisonError};
 
 use super::App;
 use super::dhcp_sights::{is_proxy, subnet_at};
-use crate::dhcp::{self, Interface, RelaySeen, Rival, Sights, UnservedClient};
+use crate::dhcp::{self, Interface, Rival, Sights};
 use crate::model::{
-    DhcpStatus, ExampleAnswer, InterfaceStatus, LeaseState, Pool, RelayStatus, RivalStatus, ServiceStatus,
-    Subnet, SubnetMode, SubnetStatus, UnservedStatus, World,
+    DhcpStatus, ExampleAnswer, InterfaceStatus, LeaseState, Pool, RivalStatus, ServiceStatus, Subnet,
+    SubnetMode, SubnetStatus, World,
 };
 use jiff::Timestamp;
 
@@ -33,9 +33,9 @@ impl App {
             service,
             interfaces,
             subnets: subnets(&world, now),
-            relays: sights.relays().map(relay).collect(),
+            relays: sights.relays().cloned().collect(),
             servers: sights.rivals().map(|seen| rival(seen, &world)).collect(),
-            unserved: sights.unserved.recent.iter().map(unserved).collect(),
+            unserved: sights.unserved.recent.iter().cloned().collect(),
             unserved_packets: sights.unserved.packets,
         };
         status.warnings = warnings(&status, &sights, now);
@@ -133,12 +133,6 @@ fn is_given_out(subnet: &Subnet, address: Ipv4Addr) -> bool {
     !excluded && subnet.pools.iter().any(|pool| pool.contains(address))
 }
 
-fn relay(seen: &RelaySeen) -> RelayStatus {
-    let RelaySeen { address, packets, last_seen, .. } = *seen;
-    let (interface, subnet) = (seen.interface.clone(), seen.subnet.clone());
-    RelayStatus { address, interface, subnet, packets, last_seen }
-}
-
 fn rival(seen: &Rival, world: &World) -> RivalStatus {
     RivalStatus {
         address: seen.heard.server,
@@ -152,12 +146,6 @@ fn rival(seen: &Rival, world: &World) -> RivalStatus {
         boot_data: seen.heard.boots,
         expected: is_proxy(world, seen.subnet.as_deref()),
     }
-}
-
-fn unserved(seen: &UnservedClient) -> UnservedStatus {
-    let UnservedClient { packets, last_seen, mac, relay, .. } = *seen;
-    let (reason, interface) = (seen.reason.clone(), seen.interface.clone());
-    UnservedStatus { reason, packets, last_seen, mac, relay, interface }
 }
 
 /// The sentence about another server, unless it should be there.

@@ -45,7 +45,7 @@ pub use outcome::{Change, EventKind, Outcome, Reply, Unfilled};
 pub use pool::{Ledger, NoAddress, Picked, Refusal};
 pub use probe::{HowToProbe, ProbeTarget, Probed, Prober, how_to_probe};
 pub use scopes::{Origin, Scopes};
-pub use sights::{Heard, RelaySeen, Rival, Sights, Unserved, UnservedClient};
+pub use sights::{Heard, Rival, Sights, Unserved};
 pub use silence::Silence;
 
 #[cfg(test)]

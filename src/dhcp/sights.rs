@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::dhcp::Interface;
-use crate::model::Mac;
+use crate::model::{Mac, RelayStatus, UnservedStatus};
 
 /// Other servers that are remembered; beyond it the one that was silent longest is forgotten.
 const RIVALS_MAX: usize = 64;
@@ -56,35 +56,12 @@ impl Rival {
     }
 }
 
-/// A relay whose packets came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RelaySeen {
-    pub address: Ipv4Addr,
-    pub interface: String,
-    /// The subnet its packets are of; `None` when none fits.
-    pub subnet: Option<String>,
-    pub packets: u64,
-    pub last_seen: Timestamp,
-}
-
-/// Clients that were not answered for one reason, because no subnet fits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnservedClient {
-    pub reason: String,
-    pub packets: u64,
-    pub last_seen: Timestamp,
-    /// The one seen last.
-    pub mac: Option<Mac>,
-    pub relay: Option<Ipv4Addr>,
-    pub interface: String,
-}
-
 /// Packets that no subnet fits.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Unserved {
     pub packets: u64,
     /// The newest last.
-    pub recent: VecDeque<UnservedClient>,
+    pub recent: VecDeque<UnservedStatus>,
     told: Option<Timestamp>,
     untold: u64,
 }
@@ -95,7 +72,7 @@ pub struct Sights {
     /// The interfaces that are served, as they are now.
     pub interfaces: Vec<Arc<Interface>>,
     rivals: BTreeMap<(String, Ipv4Addr), Rival>,
-    relays: BTreeMap<Ipv4Addr, RelaySeen>,
+    relays: BTreeMap<Ipv4Addr, RelayStatus>,
     pub unserved: Unserved,
 }
 
@@ -104,7 +81,7 @@ impl Sights {
         self.rivals.values()
     }
 
-    pub fn relays(&self) -> impl Iterator<Item = &RelaySeen> {
+    pub fn relays(&self) -> impl Iterator<Item = &RelayStatus> {
         self.relays.values()
     }
 
@@ -160,13 +137,13 @@ impl Sights {
             oldest.and_then(|oldest| self.relays.remove(&oldest));
         }
         let (interface, subnet) = (interface.to_owned(), subnet.map(str::to_owned));
-        self.relays.insert(address, RelaySeen { address, interface, subnet, packets: 1, last_seen: now });
+        self.relays.insert(address, RelayStatus { address, interface, subnet, packets: 1, last_seen: now });
     }
 }
 
 impl Unserved {
     /// Counts a packet. A number when it is to be told of: how many there were since the last time.
-    pub fn count(&mut self, client: UnservedClient, now: Timestamp) -> Option<u64> {
+    pub fn count(&mut self, client: UnservedStatus, now: Timestamp) -> Option<u64> {
         self.packets += 1;
         self.untold += 1;
         let known = self.recent.iter().position(|other| other.reason == client.reason);
@@ -174,7 +151,7 @@ impl Unserved {
         if self.recent.len() >= UNSERVED_MAX {
             self.recent.pop_front();
         }
-        self.recent.push_back(UnservedClient { packets: before + 1, last_seen: now, ..client });
+        self.recent.push_back(UnservedStatus { packets: before + 1, last_seen: now, ..client });
         if self.told.is_some_and(|told| now.duration_since(told) < UNSERVED_AGAIN) {
             return None;
         }
@@ -251,7 +228,7 @@ mod tests {
     #[test]
     fn unserved_clients_are_told_of_once_a_minute_with_how_many_there_were() {
         let mut unserved = Unserved::default();
-        let client = |reason: &str| UnservedClient {
+        let client = |reason: &str| UnservedStatus {
             reason: reason.into(),
             packets: 0,
             last_seen: at(0),
