@@ -2,15 +2,14 @@
 //! Start reading at [`App::dhcp_status`].
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError};
 
 use super::App;
 use super::dhcp_sights::{is_proxy, subnet_at};
-use crate::dhcp::{self, Interface, Rival, Sights};
+use crate::dhcp::{self, Interface, Rival, Sights, pool_parts};
 use crate::model::{
-    DhcpStatus, ExampleAnswer, InterfaceStatus, LeaseState, Pool, RivalStatus, ServiceStatus, Subnet,
-    SubnetMode, SubnetStatus, World,
+    DhcpStatus, ExampleAnswer, InterfaceStatus, LeaseState, RivalStatus, ServiceStatus, Subnet, SubnetMode,
+    SubnetStatus, World,
 };
 use jiff::Timestamp;
 
@@ -88,49 +87,41 @@ impl App {
 }
 
 fn subnets(world: &World, now: Timestamp) -> Vec<SubnetStatus> {
-    let mut all: Vec<SubnetStatus> = world.subnets.iter().map(|row| empty(&row.spec)).collect();
+    let subnets = world.subnets.iter().map(|row| &row.spec);
+    let mut all: Vec<_> = subnets.map(|subnet| (empty(subnet), pool_parts(subnet))).collect();
     for lease in world.leases.iter().map(|row| &row.spec).filter(|lease| lease.expires_at > now) {
-        let subnet = world.subnets.get(&lease.subnet).map(|row| &row.spec);
-        let in_pool = subnet.is_some_and(|subnet| is_given_out(subnet, lease.address));
-        let Some(status) = all.iter_mut().find(|status| in_pool && status.name == lease.subnet) else {
+        let address = lease.address.to_bits();
+        let Some((status, parts)) = all.iter_mut().find(|(status, _)| status.name == lease.subnet) else {
             continue;
         };
+        if !parts.iter().any(|(first, last)| (first..=last).contains(&&address)) {
+            continue;
+        }
         match lease.state {
             LeaseState::Bound | LeaseState::Offered => status.leased += 1,
             LeaseState::Declined => status.quarantined += 1,
             LeaseState::Released | LeaseState::Expired => {}
         }
     }
-    for status in &mut all {
+    let counted = all.into_iter().map(|(mut status, parts)| {
+        status.pool_addresses = parts.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
         status.free = status.pool_addresses.saturating_sub(status.leased + status.quarantined);
-    }
-    all
+        status
+    });
+    counted.collect()
 }
 
 fn empty(subnet: &Subnet) -> SubnetStatus {
-    let span = |start: Ipv4Addr, end: Ipv4Addr| {
-        u64::from(end.to_bits()).saturating_sub(start.to_bits().into()).saturating_add(1)
-    };
-    let excluded = |pool: &Pool| -> u64 {
-        let cut = subnet.excluded.iter().map(|range| (range.start.max(pool.start), range.end.min(pool.end)));
-        cut.filter(|(start, end)| start <= end).map(|(start, end)| span(start, end)).sum()
-    };
-    let given = |pool: &Pool| span(pool.start, pool.end).saturating_sub(excluded(pool));
     SubnetStatus {
         name: subnet.name.clone(),
         cidr: subnet.cidr.to_string(),
         mode: subnet.mode,
         enabled: subnet.enabled,
-        pool_addresses: subnet.pools.iter().map(given).sum(),
+        pool_addresses: 0,
         leased: 0,
         quarantined: 0,
         free: 0,
     }
-}
-
-fn is_given_out(subnet: &Subnet, address: Ipv4Addr) -> bool {
-    let excluded = subnet.excluded.iter().any(|range| range.contains(address));
-    !excluded && subnet.pools.iter().any(|pool| pool.contains(address))
 }
 
 fn rival(seen: &Rival, world: &World) -> RivalStatus {

@@ -116,7 +116,11 @@ impl Index {
         for subnet in world.subnets.iter().map(|row| &row.spec).filter(|subnet| gives_any(subnet)) {
             let network = *self.networks.entry(subnet.network().to_owned()).or_insert(self.shelves.len());
             self.shelves.resize_with(self.networks.len(), Shelf::default);
-            self.parts.extend(parts(subnet).into_iter().map(|(first, last)| Part { first, last, network }));
+            self.parts.extend(pool_parts(subnet).into_iter().map(|(first, last)| Part {
+                first,
+                last,
+                network,
+            }));
         }
         self.parts.sort_by_key(|part| part.first);
         for part in &self.parts {
@@ -207,8 +211,9 @@ fn gives_any(subnet: &Subnet) -> bool {
     subnet.enabled && !subnet.reservations_only && subnet.mode != SubnetMode::Proxy
 }
 
-/// The pools of a subnet without what is excluded, and without its network and broadcast addresses.
-fn parts(subnet: &Subnet) -> Vec<(u32, u32)> {
+/// The pools of a subnet without what is excluded, and without its network and broadcast addresses: the ends
+/// of each part.
+pub fn pool_parts(subnet: &Subnet) -> Vec<(u32, u32)> {
     let cidr = subnet.cidr;
     let mut without: Vec<(u32, u32)> =
         subnet.excluded.iter().map(|range| (range.start.to_bits(), range.end.to_bits())).collect();

@@ -38,6 +38,7 @@ pub use client_key::ClientKey;
 pub use destination::{BOOT_SERVER_PORT, Destination, destination};
 pub use example::{example_discover, example_query};
 pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
+pub use index::pool_parts;
 pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
 pub use neighbours::{NEIGHBOURS_MAX, Neighbours, address_elsewhere};
 pub use options::{check_options, encode_text, ready_options};
