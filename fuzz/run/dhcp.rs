@@ -9,8 +9,8 @@ use metalwright::boot::client::{Client, Stage};
 use metalwright::boot::data::BootData;
 use metalwright::boot::loader::{NextStage, Transport, next_stage};
 use metalwright::dhcp::{
-    Change, Classes, ClientKey, Destination, Facts, Holds, Link, Outcome, Query, Reply, answer, classify,
-    classify_at_boot_server,
+    Change, Classes, ClientKey, Destination, Facts, Holds, Link, Outcome, Query, Reply, Sender, answer,
+    classify, classify_at_boot_server,
 };
 use metalwright::model::{Lease, LeaseState, Machine, Stored, SubnetMode};
 use metalwright::proto::dhcp4::{
@@ -46,18 +46,16 @@ fn served(packet: &Packet, arrival: Arrival) -> u64 {
     let machine = machine_of(packet);
     let boot = boot_data(packet, machine);
     let mut holds = Holds::default();
-    let facts = Facts { world: &WORLD, holds: &holds, machine, boot: &boot };
+    let sender = Sender::of(&query, &WORLD);
+    let facts = Facts { world: &WORLD, holds: &holds, sender: &sender, machine, boot: &boot };
     let outcome = answer(&query, &facts, NOW);
     check_outcome(&query, &outcome, &boot);
-    // A DISCOVER with an address of its own (RFC 2131 table 5 has none) may be of another link than its
-    // REQUEST.
-    if let Change::Hold { address, hold } = &outcome.change
-        && packet.ciaddr.is_unspecified()
-    {
+    if let Change::Hold { address, hold } = &outcome.change {
         assert!(holds.hold(*address, hold.clone(), NOW), "there is room for one offer");
         let request = request_of(packet, outcome.reply.as_ref().expect("an offer"));
         let query = Query { packet: &request, ..query };
-        let facts = Facts { world: &WORLD, holds: &holds, machine, boot: &boot };
+        let sender = Sender::of(&query, &WORLD);
+        let facts = Facts { world: &WORLD, holds: &holds, sender: &sender, machine, boot: &boot };
         let granted = answer(&query, &facts, NOW);
         check_outcome(&query, &granted, &boot);
         let given = granted.reply.as_ref().map(|reply| (reply.packet.message_type(), reply.packet.yiaddr));

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::App;
 use super::dhcp_sights::{is_proxy, subnet_at};
-use crate::dhcp::{self, Interface, Rival, Sights, pool_parts};
+use crate::dhcp::{self, Interface, Rival, Sender, Sights, pool_parts};
 use crate::model::{
     DhcpStatus, ExampleAnswer, InterfaceStatus, LeaseState, RivalStatus, ServiceStatus, Subnet, SubnetMode,
     SubnetStatus, World,
@@ -76,7 +76,8 @@ impl App {
         let world = self.world();
         let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         let boot = crate::boot::BootData::None;
-        let facts = dhcp::Facts { world: &world, holds: &holds, machine: None, boot: &boot };
+        let sender = Sender::of(&query, &world);
+        let facts = dhcp::Facts { world: &world, holds: &holds, sender: &sender, machine: None, boot: &boot };
         let outcome = dhcp::answer(&query, &facts, self.now());
         ExampleAnswer {
             event: outcome.event.as_str().to_owned(),

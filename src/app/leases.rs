@@ -15,8 +15,8 @@ use super::{App, Ctx, Error, attempts::PowerOn};
 use crate::boot::client::{Client, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, arch_of};
 use crate::boot::{BootData, Verdict, capability};
-use crate::dhcp::{self, Change, ClientKey, EventKind, Facts, Link, Outcome, Query, Reply, Silence};
-use crate::model::{BootProgress, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
+use crate::dhcp::{self, Change, ClientKey, EventKind, Facts, Link, Outcome, Query, Reply, Sender, Silence};
+use crate::model::{AddressKey, BootProgress, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
 use crate::proto::dhcp4::{MessageType, codes};
 use crate::store::Deed;
 
@@ -29,10 +29,11 @@ impl App {
         if !self.lease_clock.is_steady(self.now()) {
             return Err(Silence::Failed);
         }
-        let client = self.client_of(query);
-        let gathered = self.dhcp_client(query, &client);
+        let sender = Sender::of(query, &self.world());
+        let client = &sender.client;
+        let gathered = self.dhcp_client(query, client);
         self.hear(query, &gathered).await;
-        let (gathered, decision) = match self.dhcp_boot(query, &client, gathered).await {
+        let (gathered, decision) = match self.dhcp_boot(query, client, gathered).await {
             Ok(decided) => decided,
             Err(error) => {
                 tracing::warn!(%error, "the boot attempt cannot be recorded: no answer");
@@ -43,20 +44,14 @@ impl App {
         let boot = self.boot_data(query, &gathered, &decision);
         for _ in 0..DECISIONS_MAX {
             let now = self.now();
-            let decide = || self.decide_reply(query, &gathered, &boot, self.now());
+            let decide = || self.decide_reply(query, &sender, (&gathered, &boot), self.now());
             let mut outcome = self.probed(query, decide).await;
             if outcome.reply.as_ref().is_some_and(|reply| !reply.unfilled.is_empty()) {
                 Box::pin(self.fill_options(query, &gathered, &mut outcome)).await;
             }
             self.saw_dhcp(query, &outcome, now);
-            let seen = Seen {
-                client: &client,
-                key: ClientKey::of(query.packet),
-                gathered: &gathered,
-                outcome: &outcome,
-                decision: &decision,
-                now,
-            };
+            let seen =
+                Seen { sender: &sender, gathered: &gathered, outcome: &outcome, decision: &decision, now };
             match self.carry_out(&seen).await {
                 Ok(()) => return answered(outcome),
                 // Another packet of the client was quicker: what it left behind decides now.
@@ -75,7 +70,7 @@ impl App {
     /// subnet that is served.
     pub fn still_holds(&self, reply: &Reply) -> bool {
         let world = self.world();
-        let lease = world.leases.get(&reply.packet.yiaddr.to_string()).map(|row| &row.spec);
+        let lease = world.leases.get(&AddressKey::from(reply.packet.yiaddr)).map(|row| &row.spec);
         let (Some(lease), Some(client)) = (lease, ClientKey::of(&reply.packet)) else { return false };
         let is_served = world.subnets.get(&lease.subnet).is_some_and(|subnet| subnet.spec.enabled);
         is_served
@@ -176,13 +171,14 @@ impl App {
     fn decide_reply(
         &self,
         query: &Query<'_>,
-        gathered: &Gathered,
-        boot: &BootData,
+        sender: &Sender,
+        (gathered, boot): (&Gathered, &BootData),
         now: Timestamp,
     ) -> Outcome {
         let world = self.world();
         let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-        let facts = Facts { world: &world, holds: &holds, machine: gathered.machine.as_deref(), boot };
+        let machine = gathered.machine.as_deref();
+        let facts = Facts { world: &world, holds: &holds, sender, machine, boot };
         let outcome = dhcp::answer(query, &facts, now);
         match &outcome.change {
             Change::Hold { address, hold } if !holds.hold(*address, hold.clone(), now) => {
@@ -252,9 +248,7 @@ fn answered(outcome: Outcome) -> Result<Option<Reply>, Silence> {
 
 /// What is known after an answer was decided.
 struct Seen<'a> {
-    client: &'a Client,
-    /// Who the lease is for.
-    key: Option<ClientKey>,
+    sender: &'a Sender,
     gathered: &'a Gathered,
     outcome: &'a Outcome,
     decision: &'a Decision,
@@ -275,21 +269,27 @@ impl Seen<'_> {
             Change::Claim(lease) | Change::Release(lease) => Some(lease),
             _ => None,
         };
+        let Sender { key, client, classes } = self.sender;
+        let key = key.as_ref();
         let mut data = json!({
             "reason": outcome.reason,
             "address": outcome.address,
-            "mac": self.key.as_ref().and_then(ClientKey::mac),
-            "client": self.key.as_ref().map(ClientKey::as_str),
+            "mac": key.and_then(ClientKey::mac),
+            "client": key.map(ClientKey::as_str),
             "hostname": lease.and_then(|lease| lease.hostname.as_deref()),
             "expires_at": lease.map(|lease| lease.expires_at),
-            "stage": stage_name(self.client.stage),
-            "vendor": self.client.vendor,
+            "stage": stage_name(client.stage),
+            "vendor": client.vendor,
         });
-        if self.client.is_netboot() {
+        let classes: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+        if !classes.is_empty() {
+            data["client_classes"] = json!(classes);
+        }
+        if client.is_netboot() {
             let reply = outcome.reply.as_ref();
             let boot_file = reply.and_then(|reply| reply.packet.options.get(codes::BOOTFILE_NAME));
             let loader = self.decision.trace.iter().find(|rule| rule.rule == "loader");
-            data["arch"] = json!(self.client.arches.first());
+            data["arch"] = json!(client.arches.first());
             data["boot_file"] = json!(boot_file.map(|file| capability::hide(&String::from_utf8_lossy(file))));
             data["verdict"] = json!(self.decision.verdict);
             data["loader"] = json!(loader.map(|rule| &rule.detail));
@@ -307,7 +307,7 @@ impl Seen<'_> {
     /// Whether anybody will look for it: all of a machine's packets, and what an operator has to mend.
     fn is_worth_noting(&self) -> bool {
         self.gathered.machine.is_some()
-            || self.client.is_netboot() && self.outcome.reply.is_some()
+            || self.sender.client.is_netboot() && self.outcome.reply.is_some()
             || matches!(self.outcome.event, EventKind::PoolEmpty | EventKind::Refused)
     }
 }
@@ -324,11 +324,11 @@ fn stage_name(stage: Stage) -> &'static str {
 /// The writes that put a lease in place. Each is checked against what the decision saw: a lease that changed
 /// meanwhile refuses the deed.
 pub(super) fn lease_deed(world: &World, lease: &Lease, now: Timestamp) -> Deed {
-    let address = lease.address.to_string();
+    let address = AddressKey::from(lease.address);
     let mut deed = Deed::default();
     for (index, value) in lease.unique(&Default::default()) {
         if let Some(other) = world.leases.find(index, &value)
-            && other.key != address
+            && *other.key != *address
         {
             deed = deed.delete(&Object::Lease(Arc::clone(other)));
         }
@@ -339,6 +339,6 @@ pub(super) fn lease_deed(world: &World, lease: &Lease, now: Timestamp) -> Deed {
             next.spec = lease.clone();
             deed.update(Object::Lease(Arc::new(next)))
         }
-        None => deed.create(Object::Lease(Arc::new(Stored::new(address, lease.clone(), now)))),
+        None => deed.create(Object::Lease(Arc::new(Stored::new(address.to_string(), lease.clone(), now)))),
     }
 }

@@ -10,8 +10,7 @@ use super::App;
 use super::boot::Gathered;
 use super::documents::Boot;
 use super::params::Sealed;
-use crate::boot::client::Client;
-use crate::dhcp::{Classes, Link, Outcome, Query, Unfilled};
+use crate::dhcp::{Link, Outcome, Query, Unfilled};
 use crate::render::{Input, Limits, Rendered};
 
 /// What one value may spend: a client waits for it.
@@ -20,14 +19,6 @@ const LIMITS: Limits = Limits { deadline: Duration::from_millis(100), output_byt
 const TEMPLATES_MAX: usize = 16;
 
 impl App {
-    /// Who sent the packet, with what the client classes say of it.
-    pub(super) fn client_of(&self, query: &Query<'_>) -> Client {
-        let world = self.world();
-        let link = Link::select(query, &world).ok();
-        let subnet = link.as_ref().map(|link| link.selected.name.as_str());
-        Classes::of(&world, query.packet, subnet).apply(Client::read(query.packet))
-    }
-
     /// Renders what the reply still lacks.
     pub(super) async fn fill_options(&self, query: &Query<'_>, gathered: &Gathered, outcome: &mut Outcome) {
         let Some(reply) = outcome.reply.as_mut().filter(|reply| !reply.unfilled.is_empty()) else { return };

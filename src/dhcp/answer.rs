@@ -13,8 +13,8 @@ use crate::dhcp::holds::{hold_until, later};
 use crate::dhcp::proxy::BootServer;
 use crate::dhcp::reply::{self, Content};
 use crate::dhcp::{
-    BOOT_SERVER_PORT, Change, Classes, ClientKey, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress,
-    Outcome, Query, Refusal, Reply, Unanswerable, classify, classify_at_boot_server, server_identifier,
+    BOOT_SERVER_PORT, Change, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, Query,
+    Refusal, Reply, Sender, Unanswerable, classify, classify_at_boot_server, server_identifier,
 };
 use crate::model::{Lease, LeaseState, Machine, Probe, Reservation, Stored, Subnet, SubnetMode, World};
 use crate::proto::dhcp4::{Kind, MessageType, Packet, codes};
@@ -38,6 +38,7 @@ const NO_RECORD: &str = "there is no record of it, and the subnet is authoritati
 pub struct Facts<'a> {
     pub world: &'a World,
     pub holds: &'a Holds,
+    pub sender: &'a Sender,
     /// The machine the client belongs to, if it is known.
     pub machine: Option<&'a Stored<Machine>>,
     /// What the boot decision has for this client.
@@ -65,10 +66,9 @@ pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
         return Outcome::silence(EventKind::NoSubnet, why);
     };
     if message == Message::BootRequest || link.selected.mode == SubnetMode::Proxy {
-        let classes = Classes::of(facts.world, query.packet, Some(&link.selected.name));
-        return BootServer { query, boot: facts.boot, link: &link, classes, source, server }.answer(message);
+        return BootServer { query, facts, link: &link, source, server }.answer(message);
     }
-    let Some(client) = ClientKey::of(query.packet) else {
+    let Some(client) = &facts.sender.key else {
         let why = "the client has neither a hardware address nor a client identifier";
         return Outcome::silence(EventKind::Malformed, why);
     };
@@ -78,7 +78,7 @@ pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
         link: &link,
         world: facts.world,
         holds: facts.holds,
-        client: &client,
+        client,
         packet: query.packet,
         machine: facts.machine,
         taken: &taken,
@@ -325,7 +325,7 @@ impl Desk<'_> {
             subnet,
             reservation: self.ledger.reservation(),
             machine: self.facts.machine,
-            classes: Classes::of(self.facts.world, self.packet(), Some(&self.link.selected.name)),
+            sender: self.facts.sender,
             boot: if boots { self.facts.boot } else { &BootData::None },
             server: self.server,
             source: self.source,
@@ -335,7 +335,7 @@ impl Desk<'_> {
     fn new_lease(&self, address: Ipv4Addr) -> Lease {
         let subnet = self.subnet_of(address);
         let before = self.own_active_lease(address);
-        let seconds = i64::from(reply::lease_seconds(self.packet(), subnet));
+        let seconds = i64::from(reply::lease_seconds(self.query.packet, (subnet, &self.facts.sender.client)));
         Lease {
             address,
             client: self.ledger.client.as_str().to_owned(),

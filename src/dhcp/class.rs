@@ -1,7 +1,7 @@
 //! Client classes: which of them a client is in, and what they say together.
 //!
 //! All classes whose conditions hold apply, from the lowest order to the highest and by name within one
-//! order; what a later one says wins. Start at [`Classes::of`].
+//! order; what a later one says wins. Start at [`Sender::of`], which is done once for each packet.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -10,13 +10,33 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::boot::client::{Client, FirstFile, Quirks, Stage};
+use crate::dhcp::{ClientKey, Link, Query};
 use crate::model::{ClassBoot, ClassMatch, ClientClass, Octets, Stored, World};
 use crate::proto::dhcp4::Packet;
 
 /// The classes a client is in, in the order they apply.
 #[derive(Debug, Clone, Default)]
-pub struct Classes<'a> {
-    matched: Vec<&'a ClientClass>,
+pub struct Classes {
+    matched: Vec<Arc<Stored<ClientClass>>>,
+}
+
+/// Who sent a packet, as far as it tells itself, and what the client classes say of it.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// Who its lease belongs to; `None` where it names neither a hardware address nor an identifier.
+    pub key: Option<ClientKey>,
+    /// As its classes have it boot.
+    pub client: Client,
+    pub classes: Classes,
+}
+
+impl Sender {
+    pub fn of(query: &Query<'_>, world: &World) -> Self {
+        let subnet = Link::select(query, world).ok().map(|link| link.selected.name.as_str());
+        let asker = Asker { packet: query.packet, client: Client::read(query.packet), subnet };
+        let classes = Classes::matching(world, &asker);
+        Sender { key: ClientKey::of(query.packet), client: classes.apply(asker.client), classes }
+    }
 }
 
 /// One class, and whether the client is in it.
@@ -36,38 +56,35 @@ struct Asker<'a> {
     subnet: Option<&'a str>,
 }
 
-impl<'a> Classes<'a> {
+impl Classes {
     /// The classes of who sent `packet` and is in `subnet`.
-    pub fn of(world: &'a World, packet: &Packet, subnet: Option<&str>) -> Self {
-        if world.client_classes.is_empty() {
-            return Classes::default();
-        }
-        let asker = Asker { packet, client: Client::read(packet), subnet };
-        let mut matched: Vec<&ClientClass> = world
-            .client_classes
-            .iter()
-            .map(|row| &row.spec)
-            .filter(|class| first_miss(&class.conditions, &asker).is_none())
-            .collect();
+    pub fn of(world: &World, packet: &Packet, subnet: Option<&str>) -> Self {
+        Self::matching(world, &Asker { packet, client: Client::read(packet), subnet })
+    }
+
+    fn matching(world: &World, asker: &Asker<'_>) -> Self {
+        let all = world.client_classes.iter();
+        let mut matched: Vec<_> =
+            all.filter(|class| first_miss(&class.spec.conditions, asker).is_none()).cloned().collect();
         // The table is in the order of names, and the sort keeps it.
-        matched.sort_by_key(|class| class.order);
+        matched.sort_by_key(|class| class.spec.order);
         Classes { matched }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &'a ClientClass> + '_ {
-        self.matched.iter().copied()
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &ClientClass> {
+        self.matched.iter().map(|row| &row.spec)
     }
 
     pub fn next_server(&self) -> Option<Ipv4Addr> {
-        self.matched.iter().rev().find_map(|class| class.next_server)
+        self.iter().rev().find_map(|class| class.next_server)
     }
 
     pub fn always_broadcast(&self) -> bool {
-        self.matched.iter().any(|class| class.always_broadcast)
+        self.iter().any(|class| class.always_broadcast)
     }
 
     pub fn proxy_discovery_control(&self) -> Option<bool> {
-        self.matched.iter().rev().find_map(|class| class.proxy_discovery_control)
+        self.iter().rev().find_map(|class| class.proxy_discovery_control)
     }
 
     /// The client, as its classes have it boot.
@@ -75,7 +92,7 @@ impl<'a> Classes<'a> {
         // An iPXE that a class's file has started asks as well, and must not be given that file for ever.
         let is_ipxe = matches!(client.stage, Stage::Ipxe(_));
         let mut quirks = Quirks::default();
-        for class in &self.matched {
+        for class in self.iter() {
             quirks.firmware |= class.firmware;
             let first = match (class.boot_data, &class.boot_file) {
                 (_, Some(_)) if is_ipxe && class.conditions.user_class.is_none() => continue,
@@ -109,36 +126,44 @@ pub fn examine(world: &World, packet: &Packet, subnet: Option<&str>) -> Vec<Clas
     classes.into_iter().map(line).collect()
 }
 
+/// Whether one condition of a class holds.
+type Holds = fn(&ClassMatch, &Asker<'_>) -> bool;
+
+/// The conditions by their names, in the order they are looked at: the cheap and the telling ones first.
+const CONDITIONS: [(&str, Holds); 9] = [
+    ("vendor_class", |of, asker| text(&of.vendor_class, || asker.packet.vendor_class())),
+    ("user_class", |of, asker| {
+        let is_user =
+            |pattern: &Octets| asker.packet.user_classes().into_iter().any(|class| fits(pattern, class));
+        of.user_class.as_ref().is_none_or(is_user)
+    }),
+    ("arches", |of, asker| any(&of.arches, |code| asker.client.arches.contains(code))),
+    ("mac_prefixes", |of, asker| {
+        any(&of.mac_prefixes, |prefix| prefix.fits(asker.packet.hardware_address()))
+    }),
+    ("htypes", |of, asker| any(&of.htypes, |htype| *htype == asker.packet.htype)),
+    ("circuit_id", |of, asker| text(&of.circuit_id, || asker.packet.relay_agent()?.circuit_id())),
+    ("remote_id", |of, asker| text(&of.remote_id, || asker.packet.relay_agent()?.remote_id())),
+    ("relays", |of, asker| {
+        let packet = asker.packet;
+        any(&of.relays, |cidr| packet.is_relayed() && cidr.contains(packet.giaddr))
+    }),
+    ("subnets", |of, asker| any(&of.subnets, |name| asker.subnet == Some(name))),
+];
+
 /// The first condition that does not hold.
 fn first_miss(of: &ClassMatch, asker: &Asker<'_>) -> Option<&'static str> {
-    let packet = asker.packet;
-    let relay = packet.relay_agent();
-    let text = |pattern: &Option<Octets>, found: Option<&[u8]>| {
-        pattern.as_ref().is_none_or(|pattern| found.is_some_and(|found| fits(pattern, found)))
-    };
-    let is_user = |pattern: &Octets| packet.user_classes().into_iter().any(|class| fits(pattern, class));
-    let any = |is_empty: bool, hit: bool| is_empty || hit;
-    let hardware = packet.hardware_address();
-    let from_relay = || packet.is_relayed() && of.relays.iter().any(|cidr| cidr.contains(packet.giaddr));
-    let in_subnet = || asker.subnet.is_some_and(|name| of.subnets.iter().any(|listed| listed == name));
-    let conditions = [
-        ("vendor_class", text(&of.vendor_class, packet.vendor_class())),
-        ("user_class", of.user_class.as_ref().is_none_or(is_user)),
-        (
-            "arches",
-            any(of.arches.is_empty(), of.arches.iter().any(|code| asker.client.arches.contains(code))),
-        ),
-        (
-            "mac_prefixes",
-            any(of.mac_prefixes.is_empty(), of.mac_prefixes.iter().any(|prefix| prefix.fits(hardware))),
-        ),
-        ("htypes", any(of.htypes.is_empty(), of.htypes.contains(&packet.htype))),
-        ("circuit_id", text(&of.circuit_id, relay.and_then(|agent| agent.circuit_id()))),
-        ("remote_id", text(&of.remote_id, relay.and_then(|agent| agent.remote_id()))),
-        ("relays", any(of.relays.is_empty(), from_relay())),
-        ("subnets", any(of.subnets.is_empty(), in_subnet())),
-    ];
-    conditions.into_iter().find(|(_, holds)| !holds).map(|(condition, _)| condition)
+    CONDITIONS.iter().find(|(_, holds)| !holds(of, asker)).map(|(condition, _)| *condition)
+}
+
+/// Whether a value is as the pattern has it; no pattern takes any.
+fn text<'a>(pattern: &Option<Octets>, found: impl FnOnce() -> Option<&'a [u8]>) -> bool {
+    pattern.as_ref().is_none_or(|pattern| found().is_some_and(|found| fits(pattern, found)))
+}
+
+/// Whether one of the listed fits; an empty list takes any.
+fn any<T>(listed: &[T], fits: impl FnMut(&T) -> bool) -> bool {
+    listed.is_empty() || listed.iter().any(fits)
 }
 
 /// What a condition looked at, as a person would read it.

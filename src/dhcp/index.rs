@@ -13,7 +13,9 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 
 use crate::dhcp::index::ranges::Ranges;
-use crate::model::{Lease, LeaseState, Mac, Noun, Reservation, Stored, Subnet, SubnetMode, Table, World};
+use crate::model::{
+    AddressKey, Lease, LeaseState, Mac, Noun, Reservation, Stored, Subnet, SubnetMode, Table, World,
+};
 
 /// A part of a pool without what is excluded from it, and the number of its network.
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +147,7 @@ impl Index {
         if let Some(ends) = self.ends.remove(&address) {
             shelf.used.remove(&(ends, address));
         }
-        let key = address.to_string();
+        let key = AddressKey::from(address);
         let is_out = is_held(address) || world.reservations.get(&key).is_some();
         match world.leases.get(&key).map(|row| ends_at(row)) {
             None if !is_out => shelf.never_used.insert(address),
@@ -175,7 +177,7 @@ impl Index {
                 self.reserved.remove(&whom);
             }
         }
-        let reservation = world.reservations.get(&address.to_string());
+        let reservation = world.reservations.get(&AddressKey::from(address));
         let Some(whom) = reservation.and_then(|row| For::whom(&row.spec)) else { return };
         let addresses = self.reserved.entry(whom.key()).or_default();
         addresses.insert(addresses.partition_point(|other| *other < address), address);

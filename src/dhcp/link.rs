@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::model::{Cidr, Subnet, World};
-use crate::proto::dhcp4::Packet;
+use crate::proto::dhcp4::{MessageType, Packet};
 
 /// A network interface as the operating system has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,9 @@ impl<'a> Link<'a> {
             let no_subnet = NoLink::NoSubnet { address: packet.giaddr, what: "relay's address" };
             return containing(world, packet.giaddr).ok_or(no_subnet);
         }
-        let in_use = Some(packet.ciaddr).filter(|address| !address.is_unspecified());
+        // A DISCOVER has no address in use, whatever it says (RFC 2131 table 5).
+        let is_discover = packet.message_type() == Some(MessageType::Discover);
+        let in_use = Some(packet.ciaddr).filter(|address| !address.is_unspecified() && !is_discover);
         let own = query.interface.addresses.iter().map(|own| own.address);
         let subnet = in_use.into_iter().chain(own).find_map(|address| containing(world, address));
         subnet.ok_or_else(|| NoLink::NoInterfaceSubnet(query.interface.name.clone()))

@@ -32,7 +32,7 @@ mod sights;
 mod silence;
 
 pub use answer::{Facts, answer, quarantine};
-pub use class::{ClassLine, Classes, examine};
+pub use class::{ClassLine, Classes, Sender, examine};
 pub use classify::{Message, Unanswerable, classify, classify_at_boot_server};
 pub use client_key::ClientKey;
 pub use destination::{BOOT_SERVER_PORT, Destination, destination};

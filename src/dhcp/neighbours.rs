@@ -20,23 +20,24 @@ const BELIEVED: SignedDuration = SignedDuration::from_hours(1);
 /// takes another's offer, and any that goes on with an address where all are another's.
 pub fn address_elsewhere(query: &Query<'_>, world: &World) -> Option<(Ipv4Addr, Mac)> {
     let mac = ClientKey::mac_of(query.packet)?;
-    let link = Link::select(query, world).ok()?;
-    let is_proxy = link.selected.mode == SubnetMode::Proxy;
-    let in_use = Some(query.packet.ciaddr).filter(|_| is_proxy);
-    let address = if query.port == BOOT_SERVER_PORT {
-        in_use
+    // Most packets are told by their kind alone.
+    let (address, server) = if query.port == BOOT_SERVER_PORT {
+        (query.packet.ciaddr, None)
     } else {
         match classify(query.packet).ok()? {
-            Message::Selecting { server, address } if !query.is_to(&link, server) => Some(address),
-            Message::InitReboot { address } | Message::Renewing { address } => {
-                Some(address).filter(|_| is_proxy)
-            }
-            Message::Inform => in_use,
-            _ => None,
+            Message::Selecting { server, .. } if query.interface.has_address(server) => return None,
+            Message::Selecting { server, address } => (address, Some(server)),
+            Message::InitReboot { address } | Message::Renewing { address } => (address, None),
+            Message::Inform => (query.packet.ciaddr, None),
+            _ => return None,
         }
     };
-    let address = address.filter(|address| link.subnet_of(*address).is_some())?;
-    Some((address, mac))
+    let link = Link::select(query, world).ok()?;
+    let is_anothers = match server {
+        Some(server) => !query.is_to(&link, server),
+        None => link.selected.mode == SubnetMode::Proxy,
+    };
+    (is_anothers && link.subnet_of(address).is_some()).then_some((address, mac))
 }
 
 /// Addresses and who was heard to take them.

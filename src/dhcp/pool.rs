@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::dhcp::index::For;
 use crate::dhcp::{ClientKey, Holds, Link};
 use crate::model::{
-    Lease, LeaseState, Machine, Octets, Pool, Reservation, Stored, Subnet, SubnetMode, World,
+    AddressKey, Lease, LeaseState, Machine, Octets, Pool, Reservation, Stored, Subnet, SubnetMode, World,
 };
 use crate::proto::dhcp4::Packet;
 
@@ -110,7 +110,7 @@ impl<'a> Ledger<'a> {
         if self.taken.contains(&address) {
             return Some(Refusal::Taken(address));
         }
-        let reserved = match self.world.reservations.get(&address.to_string()) {
+        let reserved = match self.world.reservations.get(&AddressKey::from(address)) {
             Some(row) if self.is_for_us(&row.spec) => true,
             Some(_) => return Some(Refusal::Reserved(address)),
             None => false,
@@ -145,6 +145,9 @@ impl<'a> Ledger<'a> {
     /// The reservation that holds for this client here: by its MAC, before by its identifier, before by its
     /// machine, before by its place in the network.
     pub fn reservation(&self) -> Option<&'a Reservation> {
+        if self.world.reservations.is_empty() {
+            return None;
+        }
         let index = self.holds.free(self.world, self.now);
         let agent = self.packet.relay_agent().filter(|_| self.packet.is_relayed());
         let ways = [
@@ -155,7 +158,7 @@ impl<'a> Ledger<'a> {
             agent.as_ref().and_then(|agent| agent.remote_id()).map(For::Remote),
         ];
         let found = ways.iter().flatten().flat_map(|way| index.reserved(way));
-        let mut found = found.filter_map(|address| self.world.reservations.get(&address.to_string()));
+        let mut found = found.filter_map(|address| self.world.reservations.get(&AddressKey::from(*address)));
         found.find(|row| self.is_for_us(&row.spec)).map(|row| &row.spec)
     }
 
@@ -167,7 +170,7 @@ impl<'a> Ledger<'a> {
 
     /// The lease on record at `address`.
     pub fn lease_at(&self, address: Ipv4Addr) -> Option<&'a Lease> {
-        self.world.leases.get(&address.to_string()).map(|row| &row.spec)
+        self.world.leases.get(&AddressKey::from(address)).map(|row| &row.spec)
     }
 
     pub fn is_our_lease(&self, lease: &Lease) -> bool {

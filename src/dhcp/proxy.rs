@@ -8,9 +8,9 @@
 use std::net::Ipv4Addr;
 
 use crate::boot::BootData;
-use crate::boot::client::{Client, Stage};
+use crate::boot::client::Stage;
 use crate::dhcp::reply::{self, Content, Draft};
-use crate::dhcp::{Classes, EventKind, Link, Message, Outcome, Query};
+use crate::dhcp::{EventKind, Facts, Link, Message, Outcome, Query, Sender};
 use crate::model::SubnetMode;
 use crate::proto::dhcp4::{MessageType, Packet, codes};
 
@@ -26,9 +26,8 @@ const BIOS: u16 = 0;
 #[derive(Debug, Clone)]
 pub(super) struct BootServer<'a> {
     pub query: &'a Query<'a>,
-    pub boot: &'a BootData,
+    pub facts: &'a Facts<'a>,
     pub link: &'a Link<'a>,
-    pub classes: Classes<'a>,
     /// Our address that replies leave from.
     pub source: Ipv4Addr,
     /// What we call ourselves in option 54.
@@ -58,14 +57,13 @@ impl BootServer<'_> {
     }
 
     fn tell(&self, message: MessageType) -> Outcome {
-        let client = self.classes.apply(Client::read(self.query.packet));
-        if !client.is_netboot() {
+        if !self.facts.sender.client.is_netboot() {
             return self.silence("it does not boot from the network, and addresses are another's".into());
         }
-        if *self.boot == BootData::None || self.link.selected.mode == SubnetMode::AddressOnly {
+        if *self.facts.boot == BootData::None || self.link.selected.mode == SubnetMode::AddressOnly {
             return self.silence("it is not to boot from the network".into());
         }
-        let packet = self.boot_reply(message, &client);
+        let packet = self.boot_reply(message);
         Outcome {
             reply: Some(reply::finish(self.query, self.source, packet)),
             event: if message == MessageType::Offer { EventKind::Offered } else { EventKind::BootServed },
@@ -76,7 +74,7 @@ impl BootServer<'_> {
 
     /// `yiaddr` stays 0. UEFI gets no 43: firmware of before 2017 drops an offer without an address that has
     /// it, and asks port 4011 without it.
-    fn boot_reply(&self, message: MessageType, client: &Client) -> Draft {
+    fn boot_reply(&self, message: MessageType) -> Draft {
         let request = self.query.packet;
         let mut reply = reply::bare(request, message, self.server);
         if message == MessageType::Ack {
@@ -89,19 +87,19 @@ impl BootServer<'_> {
             subnet: self.link.selected,
             reservation: None,
             machine: None,
-            classes: self.classes.clone(),
-            boot: self.boot,
+            sender: self.facts.sender,
+            boot: self.facts.boot,
             server: self.server,
             source: self.source,
         };
-        let unfilled = reply::set_boot(&mut reply, client, &content).into_iter().collect();
+        let unfilled = reply::set_boot(&mut reply, &content).into_iter().collect();
         if let Some(identifier) = request.machine_identifier() {
             reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
         }
         if !reply.options.contains(codes::VENDOR_CLASS) {
             reply.options.set(codes::VENDOR_CLASS, "PXEClient");
         }
-        let vendor_options = vendor_options(request, self.boots_at_once(client));
+        let vendor_options = vendor_options(request, self.boots_at_once());
         if vendor_options.len() > 1 && !reply.options.contains(codes::VENDOR_OPTIONS) {
             reply.options.set(codes::VENDOR_OPTIONS, vendor_options);
         }
@@ -109,10 +107,11 @@ impl BootServer<'_> {
     }
 
     /// Whether the client is told not to look for a menu or other servers. A class can say so.
-    fn boots_at_once(&self, client: &Client) -> bool {
+    fn boots_at_once(&self) -> bool {
+        let Sender { client, classes, .. } = self.facts.sender;
         let is_bios = client.arches.first().is_none_or(|arch| *arch == BIOS);
         let usual = is_bios && client.stage != Stage::HttpFirmware;
-        self.classes.proxy_discovery_control().unwrap_or(usual)
+        classes.proxy_discovery_control().unwrap_or(usual)
     }
 
     fn silence(&self, reason: String) -> Outcome {

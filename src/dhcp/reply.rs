@@ -1,11 +1,10 @@
 //! The fields and options of a reply (RFC 2131 table 3).
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use crate::boot::client::{Client, Stage};
 use crate::boot::data::BootData;
-use crate::dhcp::{Classes, Destination, Query, Reply, Scopes, Unfilled, destination, encode_text};
+use crate::dhcp::{Destination, Query, Reply, Scopes, Sender, Unfilled, destination, encode_text};
 use crate::model::{
     BOOT_FILE_BYTES_MAX, Machine, ReadyValue, Reservation, Stored, Subnet, check_boot_file, is_template,
 };
@@ -38,7 +37,7 @@ pub(super) struct Content<'a> {
     pub subnet: &'a Subnet,
     pub reservation: Option<&'a Reservation>,
     pub machine: Option<&'a Stored<Machine>>,
-    pub classes: Classes<'a>,
+    pub sender: &'a Sender,
     pub boot: &'a BootData,
     pub server: Ipv4Addr,
     /// Our address that faces the client, for `siaddr` where nothing else is configured.
@@ -59,11 +58,10 @@ impl From<Packet> for Draft {
 }
 
 /// The seconds granted: what the subnet allows, or less if the client wishes less.
-pub(super) fn lease_seconds(request: &Packet, subnet: &Subnet) -> u32 {
+pub(super) fn lease_seconds(request: &Packet, (subnet, client): (&Subnet, &Client)) -> u32 {
     let wished = request.lease_seconds().unwrap_or(subnet.lease_seconds).max(LEASE_SECONDS_MIN);
     let granted = wished.min(subnet.lease_seconds);
-    let is_netboot = Client::read(request).is_netboot();
-    if is_netboot { granted.max(NETBOOT_LEASE_SECONDS_MIN) } else { granted }
+    if client.is_netboot() { granted.max(NETBOOT_LEASE_SECONDS_MIN) } else { granted }
 }
 
 /// A reply with nothing but what every reply has.
@@ -118,7 +116,7 @@ pub(super) fn lease(
     if message == MessageType::Ack {
         reply.ciaddr = request.ciaddr;
     }
-    let seconds = lease_seconds(request, content.subnet);
+    let seconds = lease_seconds(request, (content.subnet, &content.sender.client));
     reply.options.set(codes::LEASE_TIME, seconds.to_be_bytes());
     reply.options.set(codes::RENEWAL_TIME, (seconds / 2).to_be_bytes());
     reply.options.set(codes::REBINDING_TIME, (seconds - seconds / 8).to_be_bytes());
@@ -183,15 +181,15 @@ impl Reply {
 
 fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Draft {
     let request = query.packet;
-    let client = content.classes.apply(Client::read(request));
+    let client = &content.sender.client;
     let boots = *content.boot != BootData::None;
-    let wanted = wanted(request);
-    let is_sent = |code: u8| match (BOOT_CODES.contains(&code), &wanted) {
-        (true, wanted) if !boots => {
-            !client.is_netboot() && wanted.as_ref().is_some_and(|codes| codes.contains(&code))
-        }
-        (true, _) | (false, None) => true,
-        (false, Some(codes)) => codes.contains(&code),
+    let wanted = request.parameter_list();
+    let is_asked_for = |code: u8| wanted.is_some_and(|codes| codes.contains(&code));
+    let is_sent = |code: u8| match BOOT_CODES.contains(&code) {
+        true if boots => true,
+        true => !client.is_netboot() && is_asked_for(code),
+        // Who does not say what it wants gets everything, and the mask goes to all.
+        false => wanted.is_none() || code == codes::SUBNET_MASK || is_asked_for(code),
     };
     let address = if reply.yiaddr.is_unspecified() { reply.ciaddr } else { reply.yiaddr };
     let (configured, mut unfilled) = configured(query, content, address);
@@ -203,20 +201,13 @@ fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Dra
         reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
     }
     // Where it goes by broadcast in any case the flag stays what the client sent.
-    if content.classes.always_broadcast() && destination(query, &reply) != Destination::Broadcast {
+    if content.sender.classes.always_broadcast() && destination(query, &reply) != Destination::Broadcast {
         reply.set_broadcast();
     }
     if boots {
-        unfilled.extend(set_boot(&mut reply, &client, content));
+        unfilled.extend(set_boot(&mut reply, content));
     }
     Draft { packet: reply, unfilled }
-}
-
-/// What the client asked for, and what it gets in any case. `None`: it did not say, so everything.
-fn wanted(request: &Packet) -> Option<BTreeSet<u8>> {
-    let mut wanted: BTreeSet<u8> = request.parameter_list()?.iter().copied().collect();
-    wanted.insert(codes::SUBNET_MASK);
-    Some(wanted)
 }
 
 /// All options there are for this client, each from the highest scope that has it, and the templates among
@@ -236,7 +227,7 @@ fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (O
         pool: subnet.pools.iter().find(|pool| pool.contains(address)),
         reservation: content.reservation,
         machine: content.machine,
-        classes: &content.classes,
+        classes: &content.sender.classes,
     };
     for (code, (origin, option)) in scopes.effective() {
         match &option.value {
@@ -273,15 +264,15 @@ fn add_default_route(options: &mut Options) {
 /// The boot set. `file` and option 67 are the same string: iPXE reads the one and EDK2 the other. PXE
 /// firmware gets neither 60 nor 43, which would send it to port 4011, unless a class has a menu for it. A
 /// name that has to be rendered first is given back.
-pub(super) fn set_boot(reply: &mut Packet, client: &Client, content: &Content<'_>) -> Option<Unfilled> {
+pub(super) fn set_boot(reply: &mut Packet, content: &Content<'_>) -> Option<Unfilled> {
     let by_reservation = content.reservation.and_then(|reservation| reservation.next_server);
-    let configured = content.classes.next_server().or(by_reservation).or(content.subnet.next_server);
+    let configured = content.sender.classes.next_server().or(by_reservation).or(content.subnet.next_server);
     reply.siaddr = configured.or(content.boot.next_server()).unwrap_or(content.source);
     if let BootData::Server { menu: Some(menu), .. } = content.boot {
         reply.options.set(codes::VENDOR_CLASS, "PXEClient");
         reply.options.set(codes::VENDOR_OPTIONS, pxe_menu(menu));
     }
-    match client.stage {
+    match content.sender.client.stage {
         Stage::HttpFirmware => reply.options.set(codes::VENDOR_CLASS, "HTTPClient"),
         Stage::Ipxe(_) => reply.options.set(codes::IPXE, IPXE_NO_PROXY),
         Stage::Firmware | Stage::Other => {}

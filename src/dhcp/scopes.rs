@@ -48,7 +48,7 @@ pub struct Scopes<'a> {
     pub pool: Option<&'a Pool>,
     pub reservation: Option<&'a Reservation>,
     pub machine: Option<&'a Stored<Machine>>,
-    pub classes: &'a Classes<'a>,
+    pub classes: &'a Classes,
 }
 
 impl<'a> Scopes<'a> {

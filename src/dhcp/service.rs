@@ -47,7 +47,7 @@ pub const IN_FLIGHT_MAX: usize = 1024;
 const SERVER_PORT: u16 = 67;
 /// Datagrams that are read, and packets that are decided on, before other things get their turn.
 const READ_AT_ONCE_MAX: usize = 1024;
-const DECIDED_AT_ONCE_MAX: usize = 64;
+const DECIDED_AT_ONCE_MAX: usize = 16;
 /// How often the interfaces are read.
 const REFRESH: Duration = Duration::from_secs(3);
 /// Failures of a socket in a row after which the service ends.

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::boot::BootData;
-use crate::dhcp::{Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Outcome, Query, answer};
+use crate::dhcp::{
+    Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Outcome, Query, Sender, answer,
+};
 use crate::model::{Kind, Lease, LeaseState, Object, Reservation, Stored, Subnet, World};
 use crate::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
 
@@ -48,7 +50,9 @@ impl Server {
         let source = SocketAddrV4::new(packet.ciaddr, 68);
         let query = Query { packet, interface: &interface, source, local: None, port: 67 };
         let boot = BootData::Tftp { next_server: Ipv4Addr::new(10, 0, 0, 1), file: "snponly.efi".into() };
-        let facts = Facts { world: &self.world, holds: &self.holds, machine: None, boot: &boot };
+        let sender = Sender::of(&query, &self.world);
+        let facts =
+            Facts { world: &self.world, holds: &self.holds, sender: &sender, machine: None, boot: &boot };
         let outcome = answer(&query, &facts, self.now);
         match &outcome.change {
             Change::None => {}

@@ -3,6 +3,7 @@
 //! Start with `object` (what every stored object has), then `machine`. `world` is the snapshot of
 //! all objects that the rest of the program reads.
 
+mod address_key;
 mod agent;
 mod arch;
 mod artifact;
@@ -28,6 +29,7 @@ pub mod settings;
 mod token;
 mod world;
 
+pub use address_key::AddressKey;
 pub use agent::{AgentReport, Environment, JobFile, JobOffer, JobReport, JobWork, LogEnd, TokenGrant};
 pub use arch::Arch;
 pub use artifact::{Artifact, ArtifactKind, ArtifactState, ArtifactStatus};

@@ -12,7 +12,10 @@ const RECENT_MAX: usize = 4096;
 /// All objects of one kind, by key, with their unique values as an index.
 #[derive(Debug, Clone)]
 pub struct Table<T: Noun> {
+    /// In the order of keys, for who goes through them.
     rows: BTreeMap<Arc<str>, Arc<Stored<T>>>,
+    /// The same, for who knows the key.
+    by_key: HashMap<Arc<str>, Arc<Stored<T>>>,
     /// The holders of the values of each index.
     unique: BTreeMap<&'static str, HashMap<Box<str>, Arc<str>>>,
     generation: u64,
@@ -22,13 +25,19 @@ pub struct Table<T: Noun> {
 
 impl<T: Noun> Default for Table<T> {
     fn default() -> Self {
-        Table { rows: BTreeMap::new(), unique: BTreeMap::new(), generation: 0, recent: VecDeque::new() }
+        Table {
+            rows: BTreeMap::new(),
+            by_key: HashMap::new(),
+            unique: BTreeMap::new(),
+            generation: 0,
+            recent: VecDeque::new(),
+        }
     }
 }
 
 impl<T: Noun> Table<T> {
     pub fn get(&self, key: &str) -> Option<&Arc<Stored<T>>> {
-        self.rows.get(key)
+        self.by_key.get(key)
     }
 
     /// The object whose unique value `index` (`mac`, `name`, `address`) is `value`.
@@ -96,24 +105,24 @@ impl<T: Noun> Table<T> {
     fn put(&mut self, row: Arc<Stored<T>>) {
         self.note_write(&row.key);
         let unique = row.spec.unique(&row.status);
-        let before = self.rows.get_mut(&*row.key).map(|held| std::mem::replace(held, Arc::clone(&row)));
-        match before {
+        let held = self.by_key.get_key_value(&*row.key).map(|(key, _)| Arc::clone(key));
+        let key = held.unwrap_or_else(|| row.key.as_str().into());
+        self.rows.insert(Arc::clone(&key), Arc::clone(&row));
+        match self.by_key.insert(Arc::clone(&key), row) {
             // Most writes leave these alone.
             Some(old) if old.spec.unique(&old.status) == unique => return,
             Some(old) => self.release(&old),
-            None => {
-                self.rows.insert(row.key.as_str().into(), Arc::clone(&row));
-            }
+            None => {}
         }
-        let Some((key, _)) = self.rows.get_key_value(&*row.key) else { return };
         for (index, value) in unique {
-            self.unique.entry(index).or_default().insert(value.into(), Arc::clone(key));
+            self.unique.entry(index).or_default().insert(value.into(), Arc::clone(&key));
         }
     }
 
     fn remove(&mut self, key: &str) {
         self.note_write(key);
-        if let Some(old) = self.rows.remove(key) {
+        self.rows.remove(key);
+        if let Some(old) = self.by_key.remove(key) {
             self.release(&old);
         }
     }

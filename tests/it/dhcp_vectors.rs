@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use metalwright::boot::loader::{NextStage, Transport, next_stage};
 use metalwright::boot::{BootData, Client};
 use metalwright::dhcp::{
-    Change, Classes, ClientKey, Facts, Holds, Interface, InterfaceAddress, Link, Outcome, Query, Reply,
+    Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Link, Outcome, Query, Reply, Sender,
     answer, quarantine,
 };
 use metalwright::model::{
@@ -269,16 +269,18 @@ impl Case {
     }
 
     fn ask(&self, query: &Query<'_>) -> Outcome {
-        let mac = ClientKey::of(query.packet).and_then(|client| client.mac());
+        let mac = ClientKey::mac_of(query.packet);
         let machines = &self.world.machines;
         let machine = mac.and_then(|mac| machines.find("mac", &mac.to_string())).or_else(|| {
             let aliases = Client::read(query.packet).uuid_aliases()?;
             aliases.iter().find_map(|uuid| machines.find("smbios_uuid", &uuid.to_string()))
         });
         let boot = self.boot(query);
+        let sender = Sender::of(query, &self.world);
         let facts = Facts {
             world: &self.world,
             holds: &self.holds,
+            sender: &sender,
             machine: machine.map(|machine| &**machine),
             boot: &boot,
         };
@@ -289,9 +291,9 @@ impl Case {
     fn boot(&self, query: &Query<'_>) -> BootData {
         let Ok(link) = Link::select(query, &self.world) else { return BootData::None };
         let Some(us) = query.source_address(&link) else { return BootData::None };
-        let classes = Classes::of(&self.world, query.packet, Some(&link.selected.name));
+        let sender = Sender::of(query, &self.world);
         let next_server = link.selected.next_server.unwrap_or(us);
-        match (&self.file.boot, next_stage(&classes.apply(Client::read(query.packet)))) {
+        match (&self.file.boot, next_stage(&sender.client)) {
             (Boot::Local, _) | (_, Err(_)) => BootData::None,
             (Boot::Url(url), _) => BootData::Url { url: url.clone() },
             (_, Ok(NextStage::Script)) => BootData::Script { url: format!("http://{us}:8080/boot.ipxe") },

@@ -35,7 +35,7 @@ const BOOT_REPLY: u8 = 2;
 pub trait Witness: Send + Sync + 'static {
     /// The interfaces that are served, when they change.
     fn interfaces(&self, interfaces: Vec<Arc<Interface>>);
-    /// A reply of a DHCP server, which may be one of ours.
+    /// A reply of another DHCP server.
     fn heard(&self, heard: Heard);
 }
 
@@ -145,22 +145,29 @@ fn replies_socket() -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// UDP, whole, from port 67 to port 67 or 68 (RFC 2131 4.1), as the kernel's packet filter has it.
-fn reply_filter() -> [SockFilter; 12] {
+/// What others send: UDP, whole, a BOOTREPLY from port 67 to port 67 or 68 (RFC 2131 4.1), as the kernel's packet
+/// filter has it. Our own replies, and what relays send us, would wake the lookout for every packet we serve.
+fn reply_filter() -> [SockFilter; 16] {
     const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
     const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
+    const LOAD_BYTE_BEHIND_X: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_IND;
     const LOAD_HALF_BEHIND_X: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_IND;
     const HEADER_TO_X: u32 = libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH;
     const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     const IF_ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    const DIRECTION: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
     let step = |code: u32, (yes, no): (u8, u8), k: u32| SockFilter::new(code as u16, yes, no, k);
     [
+        step(LOAD_BYTE, (0, 0), DIRECTION),
+        step(IF_EQUAL, (13, 0), u32::from(libc::PACKET_OUTGOING)),
         step(LOAD_BYTE, (0, 0), 9),
-        step(IF_EQUAL, (0, 9), 17),
+        step(IF_EQUAL, (0, 11), 17),
         step(LOAD_HALF, (0, 0), 6),
-        step(IF_ANY_BIT, (7, 0), 0x1fff),
+        step(IF_ANY_BIT, (9, 0), 0x1fff),
         step(HEADER_TO_X, (0, 0), 0),
+        step(LOAD_BYTE_BEHIND_X, (0, 0), UDP_HEADER_BYTES as u32),
+        step(IF_EQUAL, (0, 6), u32::from(BOOT_REPLY)),
         step(LOAD_HALF_BEHIND_X, (0, 0), 0),
         step(IF_EQUAL, (0, 4), 67),
         step(LOAD_HALF_BEHIND_X, (0, 0), 2),

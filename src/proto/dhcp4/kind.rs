@@ -142,10 +142,19 @@ impl Kind {
     /// Whether `bytes` can be a value of this kind. [`Kind::Opaque`] takes anything.
     pub fn accepts(self, bytes: &[u8]) -> bool {
         match self {
-            Kind::Opaque | Kind::Bytes => true,
+            Kind::Opaque | Kind::Bytes | Kind::Codes => true,
             Kind::Text => std::str::from_utf8(bytes).is_ok(),
-            Kind::Codes => true,
-            _ => self.decode(bytes).is_some(),
+            // Of every packet's options most are these, and need no words made of them.
+            Kind::Empty => bytes.is_empty(),
+            Kind::U8 | Kind::MessageType => bytes.len() == 1,
+            Kind::U16 => bytes.len() == 2,
+            Kind::U32 | Kind::I32 | Kind::Address => bytes.len() == 4,
+            Kind::Addresses => !bytes.is_empty() && bytes.len().is_multiple_of(4),
+            Kind::U16s => !bytes.is_empty() && bytes.len().is_multiple_of(2),
+            Kind::Interface => bytes.len() == 3,
+            Kind::Flag | Kind::AddressPairs | Kind::Relay | Kind::Names | Kind::Routes => {
+                self.decode(bytes).is_some()
+            }
         }
     }
 }
@@ -281,6 +290,35 @@ fn decode_routes(mut bytes: &[u8]) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const SHOWN: [Kind; 16] = [
+        Kind::Empty,
+        Kind::Flag,
+        Kind::U8,
+        Kind::U16,
+        Kind::U32,
+        Kind::I32,
+        Kind::MessageType,
+        Kind::Address,
+        Kind::Addresses,
+        Kind::AddressPairs,
+        Kind::U16s,
+        Kind::Interface,
+        Kind::Text,
+        Kind::Relay,
+        Kind::Names,
+        Kind::Routes,
+    ];
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_is_what_can_be_shown(bytes in prop::collection::vec(any::<u8>(), 0..17)) {
+            for kind in SHOWN {
+                prop_assert_eq!(kind.accepts(&bytes), kind.decode(&bytes).is_some(), "{:?}", kind);
+            }
+        }
+    }
 
     #[test]
     fn classless_routes_carry_only_significant_octets() {
