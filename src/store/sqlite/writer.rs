@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout_at};
 
 use super::batch::Statement;
 use super::deed::Encoded;
@@ -21,9 +20,8 @@ use crate::store::{Error, Write, sql};
 pub(super) const QUEUE_MAX: usize = 1024;
 /// Jobs in one transaction.
 const GROUP_MAX: usize = 256;
-/// How long a group is held open while half as many are expected as were in the one before: while these are
-/// written, the others get ready.
-const GATHER_MAX: Duration = Duration::from_millis(2);
+/// How long a group is held open when it has less than half of what the one before had.
+const GATHER: Duration = Duration::from_micros(300);
 /// Events that one call prunes, so that no deed waits long behind it.
 const PRUNE_MAX: u64 = 10_000;
 
@@ -90,7 +88,7 @@ impl Writer {
         let mut group = Vec::with_capacity(GROUP_MAX);
         let mut expected = 1;
         while queue.recv_many(&mut group, GROUP_MAX).await > 0 {
-            gather(&mut queue, &mut group, expected).await;
+            gather(&mut queue, &mut group, expected);
             expected = group.len() / 2;
             self.commit(&mut group).await;
         }
@@ -184,14 +182,15 @@ fn answer(job: Job, outcome: Result<Done, Error>) {
     let _ = job.reply.send(outcome);
 }
 
-/// Under load the others of the last group are about to send again: waiting a moment for them saves a flush.
-/// A lone sender never waits.
-async fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected: usize) {
-    let deadline = Instant::now() + GATHER_MAX;
-    while group.len() < expected.min(GROUP_MAX) {
-        match timeout_at(deadline, queue.recv()).await {
-            Ok(Some(job)) => group.push(job),
-            _ => return,
+/// Under load the others of the last group are about to send again: letting them saves a flush. The thread
+/// sleeps, so that none of them has to wake it. A lone sender never waits.
+fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected: usize) {
+    if group.len() < expected {
+        std::thread::sleep(GATHER);
+        while group.len() < GROUP_MAX
+            && let Ok(job) = queue.try_recv()
+        {
+            group.push(job);
         }
     }
 }
