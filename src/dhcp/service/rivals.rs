@@ -145,8 +145,8 @@ fn replies_socket() -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// What others send: UDP, whole, a BOOTREPLY from port 67 to port 67 or 68 (RFC 2131 4.1), as the kernel's packet
-/// filter has it. Our own replies, and what relays send us, would wake the lookout for every packet we serve.
+/// What others send: UDP, whole, a BOOTREPLY from port 67 to port 67 or 68 (RFC 2131 4.1), as the kernel's
+/// packet filter has it. Our own replies, and what relays send us, would wake the lookout for every packet.
 fn reply_filter() -> [SockFilter; 16] {
     const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
     const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
