@@ -11,6 +11,7 @@ pub mod content;
 pub mod dhcp;
 pub mod events;
 pub mod listen;
+pub mod media;
 pub mod model;
 pub mod proto;
 pub mod render;

@@ -29,6 +29,7 @@ use crate::config::{Config, Listen};
 use crate::content;
 use crate::dhcp;
 use crate::listen::{Protocol, explain_bind};
+use crate::media::Folder;
 use crate::model::ServiceStatus;
 use crate::render::Pool;
 use crate::store::{SqliteStore, Store};
@@ -103,6 +104,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         endpoints: endpoints.clone(),
         loaders: Loaders::find(&data.path().join("loaders")),
         pool: Arc::new(Pool::for_this_host().context("render threads")?),
+        media: Folder::at(data.path().join("media")),
     });
     if let Some(dhcp) = &sockets.dhcp {
         app.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn dhcp::Prober>);

@@ -5,6 +5,7 @@
 //! the listener are the server's.
 
 mod actions;
+mod artifacts;
 mod auth;
 pub mod body;
 pub mod boot_http;

@@ -15,7 +15,9 @@ use super::error::ApiError;
 use super::nouns::{NOUNS, NounRow, Verb};
 use super::operation::{Operation, number, text};
 use super::query::Query;
-use super::{ApiState, actions, boot_sight, dhcp, events, jobs, leases, schema, service, sight, tokens};
+use super::{
+    ApiState, actions, artifacts, boot_sight, dhcp, events, jobs, leases, schema, service, sight, tokens,
+};
 use crate::app::auth::Need;
 use crate::app::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 use crate::app::objects::Target;
@@ -32,6 +34,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(tokens::operations());
     operations.extend(actions::operations());
     operations.extend(leases::operations());
+    operations.extend(artifacts::operations());
     operations.extend(boot_sight::operations());
     operations.extend(dhcp::operations());
     operations.extend(jobs::operations());

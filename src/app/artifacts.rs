@@ -1,181 +1,86 @@
-//! Reads the files of artifacts: whether they are there, how large, with what digests; and opens them for
-//! machines without ever leaving their directory.
+//! Artifacts: how they stand, and their files for machines, which never leave their directory.
 //!
-//! [`reconcile`] brings every artifact's status in line with its path. It is called when artifacts change
-//! and at start; calling it once more than needed does nothing.
+//! Start at [`work::run`]: it brings every artifact's status in line with its path or source, by `media`. What
+//! operators ask for is in `care`: fetch anew, hash again, throw away what nobody refers to.
 
+pub mod care;
+pub mod work;
+
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::{App, Ctx, Error};
-use crate::model::{Artifact, ArtifactKind, ArtifactState, ArtifactStatus, Stored, hex};
+use crate::model::{Artifact, ArtifactKind, ArtifactStatus, Stored, World};
 
-/// Most files one artifact may have.
-const FILES_MAX: usize = 1_000_000;
-/// Bytes read at a time for a digest.
-const CHUNK_BYTES: usize = 1 << 20;
-
-/// Reads every artifact whose path has not been read yet, and those whose directory is gone or back.
-///
-/// # Errors
-/// What the store says. A path that cannot be read is the artifact's state, with the reason.
-pub async fn reconcile(app: &Arc<App>) -> Result<(), Error> {
-    let pending: Vec<Arc<Stored<Artifact>>> = {
-        let world = app.world();
-        world.artifacts.iter().filter(|artifact| needs_reading(artifact)).cloned().collect()
-    };
-    for artifact in pending {
-        // One that failed on this path is tried again quietly, until it comes to something else.
-        let again =
-            artifact.status.state == ArtifactState::Failed && artifact.status.read_path == artifact.spec.path;
-        if !again {
-            set_status(app, &artifact, reading(&artifact.spec)).await?;
-        }
-        let spec = artifact.spec.clone();
-        let status = tokio::task::spawn_blocking(move || read(&spec))
-            .await
-            .map_err(|error| Error::Failed(format!("reading artifact {}: {error}", artifact.key)))?;
-        if !(again && status == artifact.status) {
-            set_status(app, &artifact, status).await?;
-        }
+impl App {
+    /// An artifact with the path that its files are served from; none while there is nothing to serve.
+    pub(super) fn served_artifact(&self, name: &str) -> Option<Artifact> {
+        let stored = self.world().artifacts.get(name).cloned()?;
+        self.with_path(&stored)
     }
-    Ok(())
-}
 
-fn needs_reading(artifact: &Stored<Artifact>) -> bool {
-    let status = &artifact.status;
-    let there = || Path::new(&artifact.spec.path).exists();
-    status.read_path != artifact.spec.path
-        || match status.state {
-            ArtifactState::Fetching | ArtifactState::Extracting => true,
-            ArtifactState::Ready => !there(),
-            ArtifactState::Missing => there(),
-            ArtifactState::Failed => true,
+    fn with_path(&self, stored: &Stored<Artifact>) -> Option<Artifact> {
+        let spec = stored.spec.clone();
+        if spec.source.is_none() {
+            return Some(spec);
         }
-}
-
-async fn set_status(app: &App, artifact: &Stored<Artifact>, status: ArtifactStatus) -> Result<(), Error> {
-    let ctx = Ctx::server(app.now());
-    let path = artifact.spec.path.clone();
-    let changed = app.change::<Artifact>(&artifact.key, ctx.now, |next| {
-        if next.spec.path != path {
-            return Err(Error::Conflict("its path has changed meanwhile".to_owned()));
-        }
-        next.status = status.clone();
-        let data = json!({"state": status.state, "reason": status.reason, "sha256": status.sha256});
-        Ok(vec![ctx.event(next, "state_changed", data)])
-    });
-    match changed.await {
-        // Deleted or moved while it was read: the next round sees what is there now.
-        Ok(_) | Err(Error::NotFound { .. } | Error::Conflict(_)) => Ok(()),
-        Err(error) => Err(error),
+        let tree = self.media.tree(stored.status.sha256.as_deref()?);
+        let path = match spec.kind {
+            ArtifactKind::Tree => tree,
+            ArtifactKind::File => tree.join(spec.file_name()?),
+        };
+        Some(Artifact { path: path.into_os_string().into_string().ok()?, ..spec })
     }
-}
 
-fn boot_path(artifact: &Artifact) -> String {
-    format!("artifacts/{}/", artifact.name)
-}
-
-fn reading(artifact: &Artifact) -> ArtifactStatus {
-    ArtifactStatus {
-        state: ArtifactState::Extracting,
-        reason: "its files are being read".to_owned(),
-        percent: Some(0),
-        boot_path: boot_path(artifact),
-        ..ArtifactStatus::default()
-    }
-}
-
-/// Finds and hashes the files. What goes wrong is the reason in the status.
-fn read(artifact: &Artifact) -> ArtifactStatus {
-    let base = ArtifactStatus {
-        read_path: artifact.path.clone(),
-        boot_path: boot_path(artifact),
-        ..ArtifactStatus::default()
-    };
-    if !Path::new(&artifact.path).exists() {
-        let reason = format!("{} does not exist on the server", artifact.path);
-        return ArtifactStatus { state: ArtifactState::Missing, reason, ..base };
-    }
-    match digest(artifact) {
-        Ok(found) => ArtifactStatus {
-            state: ArtifactState::Ready,
-            sha256: Some(found.sha256),
-            size: found.size,
-            files: found.files,
-            ..base
-        },
-        Err(error) => {
-            let reason = format!("{}: {error}", artifact.path);
-            ArtifactStatus { state: ArtifactState::Failed, reason, ..base }
-        }
-    }
-}
-
-struct Found {
-    sha256: String,
-    size: u64,
-    files: u64,
-}
-
-fn digest(artifact: &Artifact) -> io::Result<Found> {
-    let (root, files) = match artifact.kind {
-        ArtifactKind::Tree => {
-            let root = PathBuf::from(&artifact.path);
-            let files = list(&root)?;
-            (root, files)
-        }
-        ArtifactKind::File => {
-            let (root, name) = split(&artifact.path)?;
-            (root, vec![name])
-        }
-    };
-    let mut whole = Sha256::new();
-    let mut size = 0;
-    for file in &files {
-        let (sha256, bytes) = hash(open_beneath(&root, file)?)?;
-        size += bytes;
-        whole.update(format!("{sha256}  {file}\n"));
-    }
-    Ok(Found { sha256: hex(&whole.finalize()), size, files: files.len() as u64 })
-}
-
-/// Relative paths of all regular files below `root`, sorted. Links to directories are not followed: what
-/// they lead to inside the tree is listed where it is.
-fn list(root: &Path) -> io::Result<Vec<String>> {
-    let mut files = Vec::new();
-    let mut folders = vec![root.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let entry = entry?;
-            let kind = entry.file_type()?;
-            let path = entry.path();
-            if kind.is_dir() {
-                folders.push(path);
-            } else if kind.is_file() || (kind.is_symlink() && path.is_file()) {
-                let relative = path.strip_prefix(root).map_err(io::Error::other)?;
-                let Some(text) = relative.to_str() else {
-                    return Err(io::Error::other(format!("{} is not named in UTF-8", relative.display())));
+    /// Changes an artifact's status, if it still comes from `origin`, and says so in an event.
+    async fn set_status(
+        &self,
+        (name, origin): (&str, &str),
+        set: impl Fn(&mut ArtifactStatus),
+    ) -> Result<(), Error> {
+        let ctx = Ctx::server(self.now());
+        let changed = self.change::<Artifact>(name, ctx.now, |next| {
+            if next.spec.origin() != origin {
+                return Err(Error::Conflict("its source has changed meanwhile".to_owned()));
+            }
+            let before = next.status.clone();
+            set(&mut next.status);
+            if next.status == before {
+                return Err(Error::Conflict("nothing has changed".to_owned()));
+            }
+            let now = &next.status;
+            let data = json!({
+                "state": now.state, "reason": now.reason, "percent": now.percent, "sha256": now.sha256,
+                "damaged": now.damaged, "absent": now.absent,
+            });
+            let what =
+                if now.state == before.state && now.reason == before.reason && now.absent == before.absent {
+                    "progress"
+                } else {
+                    "state_changed"
                 };
-                if open_beneath(root, text).is_ok() {
-                    files.push(text.to_owned());
-                }
-            }
-            if files.len() > FILES_MAX {
-                return Err(io::Error::other(format!("more than {FILES_MAX} files")));
-            }
+            Ok(vec![ctx.event(next, what, data)])
+        });
+        match changed.await {
+            // Deleted or changed meanwhile: the next round sees what is there now.
+            Ok(_) | Err(Error::NotFound { .. } | Error::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
-    files.sort_unstable();
-    Ok(files)
+}
+
+/// Kernels and initrds that bootenvs name in an artifact.
+fn boot_files(world: &World, name: &str) -> BTreeSet<String> {
+    let all = world.bootenvs.iter().flat_map(|bootenv| bootenv.spec.arches.values());
+    let of = all.filter(|files| files.artifact == name);
+    of.flat_map(|files| std::iter::once(&files.kernel).chain(&files.initrds)).cloned().collect()
 }
 
 fn split(path: &str) -> io::Result<(PathBuf, String)> {
@@ -183,20 +88,6 @@ fn split(path: &str) -> io::Result<(PathBuf, String)> {
     match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
         (Some(folder), Some(name)) => Ok((folder.to_path_buf(), name.to_owned())),
         _ => Err(io::Error::other("it is not the path of a file")),
-    }
-}
-
-fn hash(mut file: File) -> io::Result<(String, u64)> {
-    let mut sha256 = Sha256::new();
-    let mut buffer = vec![0; CHUNK_BYTES];
-    let mut bytes = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else {
-            return Ok((hex(&sha256.finalize()), bytes));
-        };
-        sha256.update(chunk);
-        bytes += chunk.len() as u64;
     }
 }
 
@@ -236,47 +127,21 @@ fn open_beneath(root: &Path, path: &str) -> io::Result<File> {
 mod tests {
     use super::*;
 
-    fn tree() -> (tempfile::TempDir, Artifact) {
+    #[test]
+    fn a_link_inside_the_tree_is_followed_and_one_out_of_it_is_not() {
         let outer = tempfile::tempdir().unwrap();
         let root = outer.path().join("tree");
         std::fs::create_dir_all(root.join("images")).unwrap();
         std::fs::write(root.join("linux"), "kernel").unwrap();
-        std::fs::write(root.join("images/initrd.img"), "initrd").unwrap();
         std::fs::write(outer.path().join("secret"), "secret").unwrap();
         std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
         std::os::unix::fs::symlink("linux", root.join("vmlinuz")).unwrap();
-        let path = root.to_str().unwrap().to_owned();
-        let artifact =
-            Artifact { name: "a".into(), kind: ArtifactKind::Tree, path, description: String::new() };
-        (outer, artifact)
-    }
-
-    #[test]
-    fn a_link_inside_the_tree_is_followed_and_one_out_of_it_is_not() {
-        let (_outer, artifact) = tree();
+        let artifact = json!({"name": "a", "path": root.to_str().unwrap()});
+        let artifact: Artifact = serde_json::from_value(artifact).unwrap();
         assert!(open_file(&artifact, "linux").is_ok());
         assert!(open_file(&artifact, "vmlinuz").is_ok());
         for path in ["out", "../secret", "images", "images/../../secret", "/etc/passwd", "absent"] {
             assert!(open_file(&artifact, path).is_err(), "{path}");
         }
-    }
-
-    #[test]
-    fn the_digest_changes_with_any_file_and_with_nothing_else() {
-        let (outer, artifact) = tree();
-        let first = read(&artifact);
-        assert_eq!((first.state, first.files), (ArtifactState::Ready, 3));
-        assert_eq!(read(&artifact).sha256, first.sha256);
-        std::fs::write(outer.path().join("tree/images/initrd.img"), "changed").unwrap();
-        assert_ne!(read(&artifact).sha256, first.sha256);
-    }
-
-    #[test]
-    fn a_path_that_is_not_there_says_so() {
-        let (_outer, mut artifact) = tree();
-        artifact.path.push_str("-gone");
-        let status = read(&artifact);
-        assert_eq!(status.state, ArtifactState::Missing);
-        assert!(status.reason.contains("does not exist"), "{}", status.reason);
     }
 }

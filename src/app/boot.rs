@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::app::usable::unset_params;
 use crate::boot::chainload::Ask;
 use crate::boot::decide::{Asked, Decision, Facts, decide};
 use crate::model::settings::UnknownMachine;
 use crate::model::{
-    Arch, ArtifactState, BootAttempt, Bootenv, BootenvKind, Machine, Stage, Stored, SubnetMode, World,
+    Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, Machine, Stage, Stored, SubnetMode, World,
 };
-use crate::render::{Params, SecretAccess};
 use crate::workflow::step::boot_step;
 
 /// The bootenv of unknown machines where `unknown_machine` is `discover`.
@@ -94,19 +94,14 @@ impl Gathered {
         }
         let arch = self.machine.as_ref().map_or(Arch::Amd64, |machine| machine.spec.arch);
         let files = bootenv.arches.get(&arch)?;
-        if let Some(why) = artifact_fault(world, &files.artifact) {
+        if let Some(why) = artifact_fault(world, files) {
             return Some(format!("{} cannot be booted: {why}", bootenv.name));
         }
         let stage = self.stage.as_ref().map(|stage| &stage.spec);
         let required = bootenv.required_params.iter();
         let required = required.chain(stage.into_iter().flat_map(|stage| &stage.required_params));
-        let mut required = required.peekable();
-        required.peek()?;
         let machine = self.machine.as_ref().map(|machine| &machine.spec);
-        let layers = super::params::layers(world, machine, stage);
-        let params = Params::new(layers, BTreeSet::new(), SecretAccess::Sealed);
-        let unset: Vec<&str> =
-            required.filter(|name| params.level_of(name).is_none()).map(String::as_str).collect();
+        let unset = unset_params(world, (machine, stage), required);
         (!unset.is_empty())
             .then(|| format!("{} needs params that are not set: {}", bootenv.name, unset.join(", ")))
     }
@@ -117,17 +112,22 @@ fn default_bootenv(world: &World) -> Option<String> {
     setting.as_str().filter(|name| *name != LOCAL).map(str::to_owned)
 }
 
-/// Why an artifact's files cannot be fetched now.
-pub(super) fn artifact_fault(world: &World, name: &str) -> Option<String> {
-    match world.artifacts.get(name) {
-        None => Some(format!(
-            "there is no artifact {name}: add it with `metalwright artifacts add {name} --dir DIR`"
-        )),
-        Some(artifact) if artifact.status.state == ArtifactState::Ready => None,
-        Some(artifact) => {
-            let state = serde_json::to_value(artifact.status.state).unwrap_or_default();
-            let state = state.as_str().unwrap_or("not ready").to_owned();
-            Some(format!("artifact {name} is {state}: {}", artifact.status.reason))
-        }
+/// Why kernel and initrds cannot be fetched now: their artifact is not there, not ready, or has no such file.
+pub(super) fn artifact_fault(world: &World, files: &BootFiles) -> Option<String> {
+    let name = &files.artifact;
+    let Some(artifact) = world.artifacts.get(name) else {
+        return Some(format!(
+            "there is no artifact {name}: add it with `metalwright artifacts add {name} --dir DIR` or `--url URL`"
+        ));
+    };
+    let status = &artifact.status;
+    if !status.is_served() {
+        let state = serde_json::to_value(status.state).unwrap_or_default();
+        let state = state.as_str().unwrap_or("not ready").to_owned();
+        let percent = status.percent.map_or_else(String::new, |percent| format!(", {percent} %"));
+        return Some(format!("artifact {name} is {state}: {}{percent}", status.reason));
     }
+    let named = std::iter::once(&files.kernel).chain(&files.initrds);
+    let absent: Vec<&str> = named.filter(|path| status.absent.contains(path)).map(String::as_str).collect();
+    (!absent.is_empty()).then(|| format!("artifact {name} has no file {}", absent.join(", ")))
 }

@@ -134,9 +134,9 @@ impl App {
     pub(super) fn rehearse_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
         let Some(bootenv) = &boot.bootenv else { return Ok(()) };
         if let Some(files) = boot.files() {
-            let artifact = self.world().artifacts.get(&files.artifact).cloned();
+            let artifact = self.served_artifact(&files.artifact);
             let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
-                artifact.as_ref().is_none_or(|artifact| artifacts::open_file(&artifact.spec, path).is_err())
+                artifact.as_ref().is_none_or(|artifact| artifacts::open_file(artifact, path).is_err())
             });
             if let Some(path) = missing {
                 let message = format!("the artifact {} has no file {path} that can be read", files.artifact);

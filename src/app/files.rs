@@ -323,8 +323,8 @@ impl App {
     }
 
     fn static_artifact(&self, (name, file): (&str, &str), gathered: &Gathered) -> Result<Opened, Refused> {
-        let artifact = self.world().artifacts.get(name).cloned().ok_or(Refused::Absent)?;
-        let opened = artifacts::open_file(&artifact.spec, file)
+        let artifact = self.served_artifact(name).ok_or(Refused::Absent)?;
+        let opened = artifacts::open_file(&artifact, file)
             .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
         let opened = opened.map_err(|error| unreadable(file, &error))?;
         Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })

@@ -72,6 +72,7 @@ use tokio::sync::mpsc;
 use crate::app::secrets::Secrets;
 use crate::boot::chainload::Asks;
 use crate::dhcp::{Holds, Neighbours, Sights};
+use crate::media::Folder;
 use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
 use crate::render::{Engine, Pool};
 use crate::store::{self, Deed, SharedStore};
@@ -111,6 +112,8 @@ pub struct Setup {
     pub endpoints: Endpoints,
     pub loaders: Loaders,
     pub pool: Arc<Pool>,
+    /// Where the files of artifacts are kept that the server brings itself.
+    pub media: Folder,
 }
 
 /// Totals since the start.
@@ -144,6 +147,9 @@ pub struct App {
     /// Who has which address, where another server gives it.
     neighbours: Mutex<Neighbours>,
     lease_clock: lease_clock::LeaseClock,
+    media: Folder,
+    /// Held for reading while a tree gets its place, for writing while one is thrown away.
+    media_in_use: tokio::sync::RwLock<()>,
     notes: mpsc::Sender<NewEvent>,
     /// Whether the database takes writes.
     pub health: health::Health,
@@ -181,6 +187,8 @@ impl App {
             asks: Mutex::default(),
             neighbours: Mutex::default(),
             lease_clock: lease_clock::LeaseClock::default(),
+            media: setup.media,
+            media_in_use: tokio::sync::RwLock::default(),
             notes: sender,
             health: health::Health::default(),
             counters: Counters::default(),

@@ -13,6 +13,7 @@ use crate::app::loaders::Loaders;
 use crate::app::secrets::Secrets;
 use crate::app::{Actor, App, Ctx, Endpoints, Setup};
 use crate::dhcp::{Interface, InterfaceAddress, Query};
+use crate::media::Folder;
 use crate::model::{Event, Kind, Object, World};
 use crate::proto::dhcp4::{from_text, parse};
 use crate::render::Pool;
@@ -26,6 +27,7 @@ pub fn app() -> Arc<App> {
         endpoints: Endpoints::default(),
         loaders: Loaders::default(),
         pool: Arc::new(Pool::new(1).unwrap()),
+        media: Folder::default(),
     };
     App::new(setup).0
 }

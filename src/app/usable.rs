@@ -23,15 +23,28 @@ pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String>
                 bootenv.map(|bootenv| &bootenv.spec.required_params)
             }
         };
-        let Some(required) = required.filter(|required| !required.is_empty()) else { continue };
-        let params = params(world, machine, stage);
-        for param in required.iter().filter(|name| params.level_of(name).is_none()) {
-            found.push(format!("the param `{param}` is not set ({} requires it)", step.name));
-        }
+        let unset = unset_params(world, (Some(machine), stage), required.into_iter().flatten());
+        found.extend(
+            unset.iter().map(|param| format!("the param `{param}` is not set ({} requires it)", step.name)),
+        );
     }
     let mut told = BTreeSet::new();
     found.retain(|problem| told.insert(problem.clone()));
     found
+}
+
+/// Those of the required params that have no value on any level.
+pub(super) fn unset_params<'a>(
+    world: &World,
+    (machine, stage): (Option<&Machine>, Option<&Stage>),
+    required: impl Iterator<Item = &'a String>,
+) -> Vec<&'a str> {
+    let mut required = required.peekable();
+    if required.peek().is_none() {
+        return Vec::new();
+    }
+    let params = Params::new(layers(world, machine, stage), BTreeSet::new(), SecretAccess::Sealed);
+    required.filter(|name| params.level_of(name).is_none()).map(String::as_str).collect()
 }
 
 /// The params of a machine in a stage, secrets sealed.
@@ -49,7 +62,7 @@ pub fn bootenv_problems(machine: &Machine, bootenv: &Stored<Bootenv>, world: &Wo
         let files = bootenv.spec.arches.get(&machine.arch);
         let fault = match files {
             None => Some(format!("it has no kernel for {}", machine.arch)),
-            Some(files) => artifact_fault(world, &files.artifact),
+            Some(files) => artifact_fault(world, files),
         };
         found.extend(fault.map(|fault| format!("bootenv `{name}`: {fault}")));
     }

@@ -1,41 +1,137 @@
-//! `artifacts add`: tells the server where files are, and waits until it has read them.
+//! `artifacts add`, `fetch`, `verify`, `prune`: tells the server where files are, or what to do with them, and
+//! waits until that is done, saying how far it is.
 
+use std::io::IsTerminal;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use crate::cli::columns::bytes;
-use crate::cli::command::{AddArgs, Output, WaitArgs};
+use crate::cli::columns::{bytes, text};
+use crate::cli::command::{AddArgs, ArtifactVerb, Output, PruneArgs, WaitArgs, WorkArgs};
 use crate::cli::nouns::object_path;
 use crate::cli::objects::Noun;
-use crate::cli::output;
+use crate::cli::output::{self, Format};
 use crate::cli::sets::value_at;
 use crate::cli::waiting;
+use crate::client::{EventFilter, ObjectPath};
 
-/// Creates or changes the artifact, waits until it is ready, and says what is in it.
+/// What stands in the path of a URL as it is.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Carries out one of them.
 ///
 /// # Errors
-/// What the server or the network says; files that cannot be read, with the reason.
-pub async fn add(noun: &Noun, args: AddArgs) -> Result<()> {
-    let (kind, path) = match (&args.dir, &args.file) {
-        (Some(dir), _) => ("tree", absolute(dir)?),
-        (None, Some(file)) => ("file", absolute(file)?),
-        (None, None) => return Ok(()),
-    };
+/// What the server or the network says; files that cannot be had, with the reason.
+pub async fn run(noun: &Noun, verb: ArtifactVerb) -> Result<()> {
+    match verb {
+        ArtifactVerb::Add(args) => add(noun, *args).await,
+        ArtifactVerb::Fetch(args) => work(noun, &args, "fetch").await,
+        ArtifactVerb::Verify(args) => work(noun, &args, "verify").await,
+        ArtifactVerb::Prune(args) => prune(noun, &args).await,
+    }
+}
+
+/// Creates or changes the artifact, waits until it is ready, and says what is in it.
+async fn add(noun: &Noun, args: AddArgs) -> Result<()> {
     let object = object_path(noun.kind, &args.name)?;
-    let body = json!({"name": args.name, "kind": kind, "path": path});
+    let fields = fields(&args)?;
     match noun.client.find(&object).await? {
-        Some(_) => noun.client.patch(&object, &json!({"kind": kind, "path": path}), None).await?,
-        None => noun.client.create(noun.kind, &body).await?,
+        Some(_) => noun.client.patch(&object, &fields, None).await?,
+        None => {
+            let mut body = fields;
+            body["name"] = args.name.clone().into();
+            // What a patch takes away a new object does not have.
+            body.as_object_mut().into_iter().for_each(|body| body.retain(|_, value| !value.is_null()));
+            noun.client.create(noun.kind, &body).await?
+        }
     };
+    finished(noun, (&object, &args.name), args.timeout).await
+}
+
+/// The fields that say where the files are; null for the others.
+fn fields(args: &AddArgs) -> Result<Value> {
+    let from = &args.from;
+    let in_place =
+        |kind: &str, path: &Path| anyhow::Ok(json!({"kind": kind, "path": absolute(path)?, "source": null}));
+    if let Some(dir) = &from.dir {
+        return in_place("tree", dir);
+    }
+    if let Some(file) = &from.file {
+        return in_place("file", file);
+    }
+    let url = match (from.iso.as_ref().or(from.tar.as_ref()), &from.url) {
+        (Some(path), _) => format!("file://{}", encoded(&absolute(path)?)),
+        (None, Some(url)) => url.clone(),
+        (None, None) => bail!("say where the files are: --dir, --file, --iso, --tar or --url"),
+    };
+    let source = json!({
+        "url": url, "checksum": args.checksum, "unverified": args.unverified, "proxy": args.proxy,
+        "files": args.get,
+    });
+    let kind = if args.single { "file" } else { "tree" };
+    Ok(json!({"kind": kind, "path": null, "source": source}))
+}
+
+/// Asks the server to do it, waits, and says what came of it.
+async fn work(noun: &Noun, args: &WorkArgs, verb: &str) -> Result<()> {
+    let object = object_path(noun.kind, &args.reference)?;
+    noun.client.artifact_action(&object, verb).await?;
+    finished(noun, (&object, &args.reference), args.timeout).await
+}
+
+async fn finished(noun: &Noun, (object, name): (&ObjectPath, &str), timeout: Duration) -> Result<()> {
     let goal = "status.state=ready".parse().map_err(output::Usage)?;
-    let reference = args.name.clone();
-    let wait = WaitArgs { reference, goal, timeout: args.timeout, output: Output { output: None } };
-    let ready = waiting::until(noun, &object, &wait).await?;
+    let wait = WaitArgs { reference: name.to_owned(), goal, timeout, output: Output { output: None } };
+    let waiting = waiting::until(noun, object, &wait);
+    tokio::pin!(waiting);
+    let ready = tokio::select! {
+        ready = &mut waiting => ready?,
+        // It ends only when the server is gone, and then the waiting ends too.
+        _ = tell(noun, (object, name)) => waiting.await?,
+    };
+    if let Some(reason) = value_at(&ready, "status.reason").map(text).filter(|reason| !reason.is_empty()) {
+        bail!("artifact {name}: {reason}");
+    }
     let count = |field: &str| value_at(&ready, field).and_then(Value::as_u64).unwrap_or_default();
     let (files, size) = (count("status.files"), bytes(count("status.size")));
-    output::print(&format!("artifact {} is ready: {files} files, {size}\n", args.name))
+    output::print(&format!("artifact {name} is ready: {files} files, {size}\n"))
+}
+
+/// One line on stderr whenever it is further: on a terminal always the same one.
+async fn tell(noun: &Noun, (object, name): (&ObjectPath, &str)) -> Result<()> {
+    let terminal = std::io::stderr().is_terminal();
+    let subject = EventFilter::subject(format!("{}:{name}", noun.kind));
+    let mut stream = noun.client.follow(subject, None).await?;
+    loop {
+        stream.next().await?;
+        let artifact = noun.client.get(object).await?;
+        let Some(percent) = value_at(&artifact, "status.percent").and_then(Value::as_u64) else { continue };
+        let reason = value_at(&artifact, "status.reason").map(text).unwrap_or_default();
+        if terminal {
+            eprint!("\r\x1b[K{name}: {reason}, {percent} %\r");
+        } else {
+            eprintln!("{name}: {reason}, {percent} %");
+        }
+    }
+}
+
+async fn prune(noun: &Noun, args: &PruneArgs) -> Result<()> {
+    let report = noun.client.prune_artifacts(&json!({"dry_run": args.dry_run})).await?;
+    if let Some(format @ (Format::Json | Format::Yaml)) = args.output.output {
+        return noun.print_one(&report, format);
+    }
+    let items = report.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    let field = |item: &Value, name: &str| item.get(name).map(text).unwrap_or_default();
+    let size = |value: Option<&Value>| bytes(value.and_then(Value::as_u64).unwrap_or_default());
+    for item in &items {
+        let line = format!("{} {} {}\n", field(item, "kind"), field(item, "id"), size(item.get("bytes")));
+        output::print(&line)?;
+    }
+    let word = if args.dry_run { "would go" } else { "went" };
+    output::print(&format!("{} {word}, {}\n", items.len(), size(report.get("bytes"))))
 }
 
 /// The server reads the path itself, perhaps on another host: what is not there here may be there.
@@ -43,4 +139,9 @@ fn absolute(path: &Path) -> Result<String> {
     let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
     let path = path.canonicalize().unwrap_or(path);
     path.into_os_string().into_string().map_err(|path| anyhow::anyhow!("{path:?} is not UTF-8 text"))
+}
+
+/// A path as a URL has it.
+fn encoded(path: &str) -> String {
+    utf8_percent_encode(path, PATH).to_string()
 }

@@ -153,9 +153,10 @@ const TABLE: [(Kind, &[Column]); 16] = [
         &[
             ("NAME", "name", Text),
             ("STATE", "status.state", Text),
+            ("%", "status.percent", Text),
             ("FILES", "status.files", Text),
             ("SIZE", "status.size", Bytes),
-            ("PATH", "path", Text),
+            ("FROM", "status.origin", Text),
             ("REASON", "status.reason", Text),
         ],
     ),

@@ -33,9 +33,7 @@ pub use output::{finish, print, print_completions};
 
 use anyhow::Result;
 
-use command::{
-    ArtifactVerb, Deed, DeleteVerb, DoctorVerb, EventVerb, MachineVerb, Other, ReadVerb, Verb, WriteVerb,
-};
+use command::{Deed, DeleteVerb, DoctorVerb, EventVerb, MachineVerb, Other, ReadVerb, Verb, WriteVerb};
 use objects::Noun;
 
 /// Carries out a command that needs a server.
@@ -75,7 +73,7 @@ async fn run_verb(noun: &Noun, verb: Verb) -> Result<()> {
         Verb::Machine(MachineVerb::Params { reference, output }) => {
             boot::params(&noun.client, &reference, output.output).await
         }
-        Verb::Artifact(ArtifactVerb::Add(args)) => artifacts::add(noun, args).await,
+        Verb::Artifact(verb) => artifacts::run(noun, verb).await,
         Verb::Lease(verb) => leases::run(noun, verb).await,
         Verb::ParamsOf { machine, output } => boot::params(&noun.client, &machine, output.output).await,
     }

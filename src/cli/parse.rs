@@ -196,5 +196,13 @@ mod tests {
         assert!(parse("metalwright artifacts add a --dir /x").is_ok());
         assert!(parse("metalwright artifacts add a --dir /x --file /y").is_err());
         assert!(parse("metalwright artifacts add a").is_err());
+        let sum = format!("sha256:{}", "0".repeat(64));
+        let url = "metalwright artifacts add a --url https://h/a.iso";
+        assert!(parse(&format!("{url} --checksum {sum}")).is_ok());
+        assert!(parse(&format!("{url} --get linux={sum} --get initrd.gz={sum}")).is_ok());
+        assert!(parse(&format!("{url} --checksum sha256:00")).is_err());
+        assert!(parse("metalwright artifacts add a --iso /a.iso --unverified").is_err());
+        assert!(parse("metalwright artifacts verify a --timeout 1h").is_ok());
+        assert!(parse("metalwright artifacts prune --dry-run").is_ok());
     }
 }

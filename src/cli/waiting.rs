@@ -10,11 +10,11 @@ use tokio::time::timeout;
 
 use crate::cli::columns::text;
 use crate::cli::command::WaitArgs;
-use crate::cli::nouns::{name_of, object_path, subject_of};
+use crate::cli::nouns::{self, name_of, object_path, subject_of};
 use crate::cli::objects::Noun;
 use crate::cli::sets::value_at;
 use crate::client::{EventFilter, ObjectPath};
-use crate::model::Kind;
+use crate::model::{Artifact, Kind};
 
 /// A field, and the value that is waited for (or that is to go).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ enum Standing {
 impl Goal {
     /// A field that is not there counts as empty.
     fn standing(&self, kind: Kind, view: &Value) -> Standing {
-        if kind == Kind::Artifact && self.field.starts_with("status.") && is_of_another_path(view) {
+        if kind == Kind::Artifact && self.field.starts_with("status.") && is_yet_to_be_done(view) {
             return Standing::Open;
         }
         let present = value_at(view, &self.field).map(text).unwrap_or_default();
@@ -69,9 +69,19 @@ impl Goal {
     }
 }
 
-/// The server has not looked yet at what the artifact now names.
-fn is_of_another_path(artifact: &Value) -> bool {
-    value_at(artifact, "status.read_path") != artifact.get("path")
+/// The server has not looked yet at what the artifact now names, or has not done yet what was asked for.
+fn is_yet_to_be_done(artifact: &Value) -> bool {
+    let asked = value_at(artifact, "status.asked").is_some();
+    let named = serde_json::from_value::<Artifact>(own_fields(artifact));
+    let origin = value_at(artifact, "status.origin").and_then(Value::as_str);
+    asked || named.is_ok_and(|named| origin != Some(named.origin().as_str()))
+}
+
+/// The fields of an artifact itself, without those that every object has.
+fn own_fields(view: &Value) -> Value {
+    let mut fields = nouns::written_fields(view);
+    fields.as_object_mut().map(|fields| fields.remove("labels"));
+    fields
 }
 
 /// States that an object does not leave by itself, with the reason.
@@ -163,13 +173,16 @@ mod tests {
         let goal: Goal = "status.state=ready".parse().unwrap();
         let view = |state: &str, read: &str| {
             json!({"name": "a", "path": "/new", "status": {
-            "state": state, "read_path": read, "reason": "gone"}})
+            "state": state, "origin": read, "reason": "gone"}})
         };
         assert_eq!(goal.standing(Kind::Artifact, &view("ready", "/old")), Standing::Open);
         assert_eq!(goal.standing(Kind::Artifact, &view("missing", "")), Standing::Open);
         assert_eq!(goal.standing(Kind::Artifact, &view("ready", "/new")), Standing::Reached);
         let stuck = Standing::Stuck("it is missing: gone".to_owned());
         assert_eq!(goal.standing(Kind::Artifact, &view("missing", "/new")), stuck);
+        let mut asked = view("ready", "/new");
+        asked["status"]["asked"] = json!("verify");
+        assert_eq!(goal.standing(Kind::Artifact, &asked), Standing::Open);
     }
 
     #[test]

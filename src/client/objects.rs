@@ -157,6 +157,22 @@ impl Client {
     pub async fn delete(&self, object: &ObjectPath) -> Result<(), Error> {
         self.send(self.request(Method::DELETE, &object.path)).await.map(|_| ())
     }
+
+    /// Asks for work on an artifact, `fetch` or `verify`; its status says how far it is.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn artifact_action(&self, object: &ObjectPath, verb: &str) -> Result<Value, Error> {
+        self.fetch(self.request(Method::POST, &object.with(&format!("/actions/{verb}")))).await
+    }
+
+    /// Deletes what no artifact refers to, or says what would go.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn prune_artifacts(&self, input: &Value) -> Result<Value, Error> {
+        self.fetch(self.request(Method::POST, "/artifacts/actions/prune").json(input)).await
+    }
 }
 
 fn if_match(request: RequestBuilder, revision: Option<u64>) -> RequestBuilder {

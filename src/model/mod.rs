@@ -7,6 +7,7 @@ mod address_key;
 mod agent;
 mod arch;
 mod artifact;
+mod checksum;
 mod client_class;
 mod content;
 mod dhcp_status;
@@ -32,7 +33,11 @@ mod world;
 pub use address_key::AddressKey;
 pub use agent::{AgentReport, Environment, JobFile, JobOffer, JobReport, JobWork, LogEnd, TokenGrant};
 pub use arch::Arch;
-pub use artifact::{Artifact, ArtifactKind, ArtifactState, ArtifactStatus};
+pub use artifact::{
+    Artifact, ArtifactKind, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX,
+    SourceFile, TreeRepository,
+};
+pub use checksum::{Algorithm, Checksum};
 pub use client_class::{
     BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,
 };

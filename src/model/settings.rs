@@ -17,12 +17,13 @@ pub enum UnknownMachine {
 }
 
 /// Name, default and JSON Schema of every setting.
-pub fn known() -> [(&'static str, Value, Value); 3] {
+pub fn known() -> [(&'static str, Value, Value); 4] {
     let row = |name, schema| (name, default(name), schema);
     [
         row("unknown_machine", json!({"enum": ["local", "discover", "ignore"]})),
         row("default_workflow", json!({"type": ["string", "null"]})),
         row("default_bootenv", json!({"type": "string"})),
+        row("artifact_proxy", json!({"type": ["string", "null"], "pattern": "^https?://[^\\s/@]+/?$"})),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! What the server does by itself: reads artifacts, ends what is overdue, deletes old history.
+//! What the server does by itself: sees to artifacts, ends what is overdue, deletes old history.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,8 +13,6 @@ use crate::store::SqliteStore;
 
 /// How often deadlines are looked at.
 const DEADLINES_EVERY: Duration = Duration::from_secs(1);
-/// How often directories that have gone or come are looked for.
-const ARTIFACTS_EVERY: Duration = Duration::from_secs(10);
 /// How often leases that ran out are looked for.
 const LEASES_EVERY: Duration = Duration::from_secs(5);
 /// How often the clock is looked at.
@@ -26,30 +24,9 @@ const EVENTS_KEPT: u64 = 2_000_000;
 /// Jobs that are kept, with their logs.
 const JOBS_KEPT: usize = 50_000;
 
-/// Reads the files of artifacts when artifacts change, and when their directories go or come.
+/// Reads, fetches and unpacks artifacts.
 pub async fn artifacts(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut committed = app.committed();
-    let mut tick = tokio::time::interval(ARTIFACTS_EVERY);
-    let mut seen = None;
-    loop {
-        let generation = app.world().artifacts.generation();
-        if seen != Some(generation) {
-            reconcile(&app).await;
-            seen = Some(generation);
-            continue;
-        }
-        tokio::select! {
-            changed = committed.changed() => changed?,
-            _ = tick.tick() => reconcile(&app).await,
-            () = shutdown.cancelled() => return Ok(()),
-        }
-    }
-}
-
-async fn reconcile(app: &Arc<App>) {
-    if let Err(error) = app::artifacts::reconcile(app).await {
-        tracing::warn!(%error, "artifacts could not be read; they are tried again");
-    }
+    Ok(app::artifacts::work::run(app, shutdown).await?)
 }
 
 /// Ends what is overdue.

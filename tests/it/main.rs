@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod artifacts;
 mod cli;
 mod contract;
 mod dhcp_vectors;

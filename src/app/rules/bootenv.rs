@@ -9,7 +9,7 @@ impl Managed for Bootenv {
         let mut problems = undeclared(world, &stored.spec.required_params);
         for (arch, files) in &stored.spec.arches {
             let pointer = format!("/arches/{arch}/artifact");
-            problems.extend(artifact_fault(world, &files.artifact).map(|what| Problem::new(pointer, what)));
+            problems.extend(artifact_fault(world, files).map(|what| Problem::new(pointer, what)));
         }
         problems
     }

@@ -1,0 +1,80 @@
+//! What is done with artifacts besides reading and writing them: fetch, verify, throw away what nobody needs.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::ApiState;
+use super::body;
+use super::error::ApiError;
+use super::operation::Operation;
+use super::resources::ROOT;
+use super::schema;
+use crate::app::artifacts::care::{Prune, PruneReport};
+use crate::app::auth::Need;
+use crate::app::{Ctx, Error};
+use crate::model::{Artifact, ArtifactWork};
+
+/// Whether things are deleted.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PruneInput {
+    /// Say what would go, and delete nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+pub fn operations() -> Vec<Operation> {
+    let works = [
+        ("fetch", "Fetch an artifact's source anew, or read its files again", ArtifactWork::Fetch),
+        (
+            "verify",
+            "Hash an artifact's files again and hold them against what they were",
+            ArtifactWork::Verify,
+        ),
+    ];
+    let works = works.map(|(verb, about, work)| {
+        Operation::post(format!("{ROOT}/artifacts/{{ref}}/actions/{verb}"), format!("{verb}_artifact"))
+            .summary(about)
+            .needs(Need::Write("artifacts"))
+            .answers(202, "It will be done; `status` says how far it is.", schema::view::<Artifact>)
+            .refuses(&[400, 404, 409])
+            .runs(
+                move |State(state): State<ApiState>,
+                      Extension(ctx): Extension<Ctx>,
+                      Path(reference): Path<String>| async move {
+                    state.app.ask_of_artifact(&ctx, &reference, work).await?;
+                    let view = state.app.get::<Artifact>(&reference)?;
+                    Ok::<_, ApiError>(body::object(StatusCode::ACCEPTED, &view))
+                },
+            )
+    });
+    let prune = Operation::post(format!("{ROOT}/artifacts/actions/prune"), "prune_artifacts")
+        .summary("Delete trees and downloads that no artifact refers to")
+        .needs(Need::Write("artifacts"))
+        .takes(schema::of::<PruneInput>)
+        .answers(200, "What went, or would go.", schema::of::<PruneReport>)
+        .refuses(&[400, 413, 415, 422])
+        .runs(prune);
+    works.into_iter().chain([prune]).map(|operation| operation.tag("artifacts")).collect()
+}
+
+async fn prune(
+    State(state): State<ApiState>,
+    Extension(ctx): Extension<Ctx>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let input: PruneInput = body::read_as(&headers, body).await?;
+    let prune = if input.dry_run { Prune::DryRun } else { Prune::Delete };
+    let app = std::sync::Arc::clone(&state.app);
+    // It goes on when the client goes away: what is half deleted is of no use.
+    let pruning = tokio::spawn(async move { app.prune_artifacts(&ctx, prune).await });
+    let report = pruning.await.map_err(|error| Error::Failed(format!("pruning failed: {error}")))??;
+    Ok(body::json(StatusCode::OK, &json!(report)))
+}

@@ -1,0 +1,350 @@
+//! Gets one file over HTTP, and does not begin anew what it has already: after a lost connection or a restart it
+//! asks for the rest (RFC 9110 section 14, `Range` with `If-Range`). What comes is held against its checksum.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE};
+use reqwest::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256, Sha512};
+use tokio::io::AsyncWriteExt;
+
+use super::{Error, Folder, Job, Phase, folder, space};
+use crate::model::{Algorithm, Checksum, hex, sha256_hex};
+
+/// What a file is called while it is fetched.
+pub const BODY: &str = "body";
+const STATE: &str = "state";
+/// Tries without a byte more, and all of them.
+const FRUITLESS_TRIES_MAX: u32 = 8;
+const TRIES_MAX: u32 = 1000;
+/// Pause after the first try that was in vain; each is twice as long as the one before.
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+const CONNECT_WITHIN: Duration = Duration::from_secs(20);
+/// A connection on which nothing comes for so long is given up.
+const SILENT_MAX: Duration = Duration::from_secs(60);
+/// Largest file that is fetched.
+const FILE_BYTES_MAX: u64 = 1 << 40;
+/// Bytes hashed at a time.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A file to fetch.
+#[derive(Clone, Debug)]
+pub struct Get {
+    pub url: String,
+    pub checksum: Option<Checksum>,
+    pub proxy: Option<String>,
+    /// How many times its size has to fit on the disk.
+    pub room: u64,
+}
+
+/// What is known of a file of which a part is here.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Known {
+    url: String,
+    /// A strong entity tag, else the date: what `If-Range` is asked with.
+    validator: Option<String>,
+    /// Whether parts of it came in different answers.
+    #[serde(default)]
+    pieced: bool,
+}
+
+/// How one try ended.
+enum Ended {
+    Whole,
+    /// Another try may help.
+    Again(String),
+    /// No other try helps.
+    Never(String),
+    Stopped,
+}
+
+/// The name under which a download goes on after a restart.
+pub fn id(url: &str, checksum: Option<&Checksum>) -> String {
+    let text = checksum.map_or_else(|| url.to_owned(), |checksum| format!("{url}#{checksum}"));
+    sha256_hex(text).chars().take(32).collect()
+}
+
+/// Fetches a file, or goes on with it. One that is on the server already is only held against its checksum.
+///
+/// # Errors
+/// What kept it from being had, after every try; a wrong checksum, with both.
+pub async fn fetch(folder: &Folder, get: &Get, job: &Job) -> Result<PathBuf, Error> {
+    if let Some(path) = get.url.strip_prefix("file://") {
+        let path = PathBuf::from(decoded(path));
+        verify(&path, get, job).await?.map_err(Error::Failed)?;
+        return Ok(path);
+    }
+    let place = folder.fetched(&id(&get.url, get.checksum.as_ref()));
+    folder::make(&place).map_err(|error| Error::Failed(format!("{}: {error}", place.display())))?;
+    let client = client(get)?;
+    for round in 0..2 {
+        download(&client, (get, &place), job).await?;
+        let body = place.join(BODY);
+        let Err(why) = verify(&body, get, job).await? else { return Ok(body) };
+        // Parts of two files that were put together are no file; the whole in one piece may well be.
+        let pieced = known(&place).pieced;
+        drop(fs::remove_dir_all(&place));
+        if round == 1 || !pieced {
+            return Err(Error::Failed(why));
+        }
+        tracing::warn!(url = get.url, why, "fetched in pieces that do not fit: once more from the beginning");
+        folder::make(&place).map_err(|error| Error::Failed(error.to_string()))?;
+    }
+    Err(Error::Failed(format!("{} cannot be fetched", get.url)))
+}
+
+fn decoded(path: &str) -> String {
+    percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned()
+}
+
+fn client(get: &Get) -> Result<reqwest::Client, Error> {
+    let failed = |error: reqwest::Error| Error::Failed(format!("{}: {}", get.url, innermost(&error)));
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_WITHIN)
+        .read_timeout(SILENT_MAX)
+        // Without a checksum TLS is all there is: a redirect does not lead out of it.
+        .https_only(get.checksum.is_none() && get.url.starts_with("https://"))
+        .user_agent(concat!("metalwright/", env!("CARGO_PKG_VERSION")));
+    if let Some(proxy) = &get.proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(failed)?);
+    }
+    builder.build().map_err(failed)
+}
+
+async fn download(client: &reqwest::Client, (get, place): (&Get, &Path), job: &Job) -> Result<(), Error> {
+    let mut fruitless = 0;
+    for _ in 0..TRIES_MAX {
+        let before = length(place);
+        let why = match attempt(client, (get, place), job).await {
+            Ended::Whole => return Ok(()),
+            Ended::Stopped => return Err(Error::Stopped),
+            Ended::Never(why) => return Err(Error::Failed(format!("{}: {why}", get.url))),
+            Ended::Again(why) => why,
+        };
+        fruitless = if length(place) > before { 0 } else { fruitless + 1 };
+        if fruitless == FRUITLESS_TRIES_MAX {
+            let tries = format!("given up after {FRUITLESS_TRIES_MAX} tries in vain");
+            return Err(Error::Failed(format!("{}: {why}; {tries}", get.url)));
+        }
+        tracing::info!(url = get.url, why, have = length(place), "a fetch is tried again");
+        let pause = PAUSE.saturating_mul(1 << fruitless.min(16)).min(PAUSE_MAX);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = job.stop.cancelled() => return Err(Error::Stopped),
+        }
+    }
+    Err(Error::Failed(format!("{}: given up after {TRIES_MAX} tries", get.url)))
+}
+
+async fn attempt(client: &reqwest::Client, (get, place): (&Get, &Path), job: &Job) -> Ended {
+    let (have, known) = (length(place), known(place));
+    let mut request = client.get(&get.url).header(ACCEPT_ENCODING, "identity");
+    // Without a validator the checksum will tell whether the rest is of the same file.
+    let resumes = have > 0 && (known.validator.is_some() || get.checksum.is_some());
+    if resumes {
+        request = request.header(RANGE, format!("bytes={have}-"));
+        if let Some(validator) = &known.validator {
+            request = request.header(IF_RANGE, validator);
+        }
+    }
+    let answer = tokio::select! {
+        answer = request.send() => answer,
+        () = job.stop.cancelled() => return Ended::Stopped,
+    };
+    match answer {
+        Ok(answer) => receive(answer, (get, place), (have, job)).await,
+        Err(error) if error.is_builder() || error.is_redirect() => Ended::Never(innermost(&error)),
+        Err(error) => Ended::Again(innermost(&error)),
+    }
+}
+
+async fn receive(answer: Response, (get, place): (&Get, &Path), (have, job): (u64, &Job)) -> Ended {
+    let status = answer.status();
+    let range = content_range(answer.headers());
+    let (from, total) = match status {
+        StatusCode::OK => (0, answer.content_length()),
+        StatusCode::PARTIAL_CONTENT => match range {
+            Some((Some(from), total)) if from == have => (from, total),
+            _ => return anew(place, "the server sent another part than was asked for"),
+        },
+        StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => match range {
+            Some((None, Some(total))) if total == have => return Ended::Whole,
+            _ => return anew(place, "the file has become shorter"),
+        },
+        _ if is_passing(status) => return Ended::Again(format!("the server answers {status}")),
+        _ => return Ended::Never(format!("the server answers {status}")),
+    };
+    let validator = validator(answer.headers());
+    let pieced = from > 0;
+    let now = Known { url: get.url.clone(), validator, pieced };
+    if total.is_some_and(|total| total > FILE_BYTES_MAX) {
+        return Ended::Never(format!("it is larger than {FILE_BYTES_MAX} bytes"));
+    }
+    let left = total.map_or(0, |total| total.saturating_mul(get.room).saturating_sub(from));
+    let begun = prepare(place, (from, &now)).and_then(|()| space::check(place, left));
+    if let Err(error) = begun {
+        return disk_failed(place, &error);
+    }
+    job.begin(Phase::Fetching, total);
+    job.at(from);
+    write(answer, place, (from, total, job)).await
+}
+
+/// Everything of before is thrown away.
+fn anew(place: &Path, why: &str) -> Ended {
+    drop(fs::remove_file(place.join(BODY)));
+    drop(fs::remove_file(place.join(STATE)));
+    Ended::Again(why.to_owned())
+}
+
+/// What may be over the next time.
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        )
+}
+
+fn prepare(place: &Path, (from, now): (u64, &Known)) -> io::Result<()> {
+    let file = fs::OpenOptions::new().create(true).append(true).open(place.join(BODY))?;
+    file.set_len(from)?;
+    fs::write(place.join(STATE), serde_json::to_vec(now)?)
+}
+
+async fn write(answer: Response, place: &Path, (from, total, job): (u64, Option<u64>, &Job)) -> Ended {
+    let opened = tokio::fs::OpenOptions::new().append(true).open(place.join(BODY)).await;
+    let mut file = match opened {
+        Ok(file) => file,
+        Err(error) => return disk_failed(place, &error),
+    };
+    let mut stream = answer.bytes_stream();
+    let (mut have, mut unlooked, mut lost) = (from, 0, None);
+    loop {
+        let next = tokio::select! {
+            next = stream.next() => next,
+            () = job.stop.cancelled() => break,
+        };
+        let chunk = match next {
+            Some(Ok(chunk)) => chunk,
+            Some(Err(error)) => {
+                lost = Some(innermost(&error));
+                break;
+            }
+            None => break,
+        };
+        have += chunk.len() as u64;
+        unlooked += chunk.len() as u64;
+        let mut written = file.write_all(&chunk).await;
+        if written.is_ok() && unlooked >= space::LOOK_EVERY_BYTES {
+            unlooked = 0;
+            written = file.flush().await.and_then(|()| space::check(place, 0));
+        }
+        if let Err(error) = written {
+            return disk_failed(place, &error);
+        }
+        job.at(have);
+        if have > total.unwrap_or(FILE_BYTES_MAX) {
+            return Ended::Never("the server sends more than it said".to_owned());
+        }
+    }
+    let kept = match file.flush().await {
+        Ok(()) => file.sync_data().await,
+        failed => failed,
+    };
+    match (kept, lost) {
+        (Err(error), _) => disk_failed(place, &error),
+        (Ok(()), _) if job.stop.is_cancelled() => Ended::Stopped,
+        (Ok(()), Some(why)) => Ended::Again(format!("the connection was lost after {have} bytes: {why}")),
+        (Ok(()), None) if total.is_some_and(|total| have < total) => {
+            Ended::Again(format!("the connection ended after {have} bytes"))
+        }
+        (Ok(()), None) => Ended::Whole,
+    }
+}
+
+/// What does not fit is not kept: the database needs the room.
+fn disk_failed(place: &Path, error: &io::Error) -> Ended {
+    if error.kind() == io::ErrorKind::StorageFull {
+        drop(fs::remove_dir_all(place));
+    }
+    Ended::Never(error.to_string())
+}
+
+fn length(place: &Path) -> u64 {
+    fs::metadata(place.join(BODY)).map_or(0, |body| body.len())
+}
+
+fn known(place: &Path) -> Known {
+    let text = fs::read(place.join(STATE)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// What `If-Range` can be asked with: a strong tag, else the date (RFC 9110 section 13.1.5).
+fn validator(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    text(ETAG).filter(|tag| tag.starts_with('"')).or_else(|| text(LAST_MODIFIED))
+}
+
+/// `bytes 5-9/10` is (5, 10), `bytes */10` is (none, 10).
+fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
+    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
+    let (range, total) = text.split_once('/')?;
+    let from = range.split_once('-').and_then(|(from, _)| from.trim().parse().ok());
+    Some((from, total.trim().parse().ok()))
+}
+
+/// Why a file is not what it should be, where it is not.
+async fn verify(path: &Path, get: &Get, job: &Job) -> Result<Result<(), String>, Error> {
+    let Some(checksum) = get.checksum.clone() else { return Ok(Ok(())) };
+    let (path, job, url) = (path.to_owned(), job.clone(), get.url.clone());
+    let hashing = tokio::task::spawn_blocking(move || {
+        let found = match checksum.algorithm {
+            Algorithm::Sha256 => hash::<Sha256>(&path, &job),
+            Algorithm::Sha512 => hash::<Sha512>(&path, &job),
+        };
+        let found = found.map_err(|error| match job.failed(&error) {
+            Error::Failed(why) => Error::Failed(format!("{url}: {why}")),
+            stopped => stopped,
+        })?;
+        let name = checksum.algorithm.as_str();
+        let wrong = || format!("{url} has the {name} {found}, and should have {}", checksum.hex);
+        Ok(if found == checksum.hex { Ok(()) } else { Err(wrong()) })
+    });
+    hashing.await.map_err(|error| Error::Failed(error.to_string()))?
+}
+
+fn hash<D: Digest>(path: &Path, job: &Job) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    job.begin(Phase::Checking, Some(file.metadata()?.len()));
+    let mut digest = D::new();
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        job.check()?;
+        let read = file.read(&mut buffer)?;
+        let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else {
+            return Ok(hex(&digest.finalize()));
+        };
+        digest.update(chunk);
+        job.add(chunk.len() as u64);
+    }
+}
+
+/// The cause at the end of the chain, which is the one that says something.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+#[path = "fetch/tests.rs"]
+mod tests;

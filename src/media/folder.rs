@@ -1,0 +1,128 @@
+//! Where things are below the data directory:
+//!
+//! ```text
+//! media/trees/<sha256>/…          finished trees, by the digest of what is in them
+//! media/manifests/<sha256>        what each consists of
+//! media/fetched/<id>/body, state  what is being fetched, by its URL and checksum
+//! media/new/<id>/…                what is being unpacked; thrown away at the start
+//! ```
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use super::{Brought, fetch};
+use crate::model::hex;
+
+const TREES: &str = "trees";
+const MANIFESTS: &str = "manifests";
+const FETCHED: &str = "fetched";
+const NEW: &str = "new";
+
+/// The server's own directory of files.
+#[derive(Clone, Debug, Default)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    pub fn at(root: PathBuf) -> Self {
+        Folder { root }
+    }
+
+    /// Where the tree of a digest is, whether it is there or not.
+    pub fn tree(&self, sha256: &str) -> PathBuf {
+        self.root.join(TREES).join(sha256)
+    }
+
+    pub(super) fn manifest(&self, sha256: &str) -> PathBuf {
+        self.root.join(MANIFESTS).join(sha256)
+    }
+
+    pub(super) fn fetched(&self, id: &str) -> PathBuf {
+        self.root.join(FETCHED).join(id)
+    }
+
+    pub(super) fn trees(&self) -> PathBuf {
+        self.root.join(TREES)
+    }
+
+    pub(super) fn manifests(&self) -> PathBuf {
+        self.root.join(MANIFESTS)
+    }
+
+    pub(super) fn all_fetched(&self) -> PathBuf {
+        self.root.join(FETCHED)
+    }
+
+    /// Throws away what was being unpacked when the server ended.
+    ///
+    /// # Errors
+    /// It cannot be deleted.
+    pub fn sweep(&self) -> io::Result<()> {
+        let new = self.root.join(NEW);
+        if new.exists() { fs::remove_dir_all(new) } else { Ok(()) }
+    }
+
+    /// An empty directory to unpack into.
+    pub(super) fn new_tree(&self) -> io::Result<PathBuf> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(io::Error::other)?;
+        let tree = self.root.join(NEW).join(hex(&id));
+        make(&tree)?;
+        Ok(tree)
+    }
+
+    /// What was fetched has been unpacked.
+    pub(super) fn forget_fetched(&self, body: &Path) {
+        if let Some(folder) = body.parent().filter(|folder| folder.starts_with(self.root.join(FETCHED))) {
+            drop(fs::remove_dir_all(folder));
+        }
+    }
+
+    /// Puts a finished tree in its place, by one rename. One with the same files that is there already is
+    /// replaced by it, for it may be damaged; who has one of its files open keeps it.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn install(&self, brought: &Brought) -> io::Result<PathBuf> {
+        let sha256 = &brought.manifest.sha256;
+        brought.manifest.write(&self.manifest(sha256))?;
+        let place = self.tree(sha256);
+        make(&self.trees())?;
+        if place.exists() {
+            renameat2(AT_FDCWD, &brought.tree, AT_FDCWD, &place, RenameFlags::RENAME_EXCHANGE)?;
+            drop(fs::remove_dir_all(&brought.tree));
+        } else {
+            fs::rename(&brought.tree, &place)?;
+        }
+        fs::File::open(self.trees())?.sync_all()?;
+        Ok(place)
+    }
+
+    /// Remembers what files in place consist of.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn remember(&self, manifest: &super::Manifest) -> io::Result<()> {
+        manifest.write(&self.manifest(&manifest.sha256))
+    }
+
+    /// What the files with this digest were, if that is remembered.
+    pub fn recall(&self, sha256: &str) -> Option<super::Manifest> {
+        super::Manifest::read(&self.manifest(sha256)).ok().filter(|manifest| manifest.sha256 == sha256)
+    }
+
+    /// The name under which a download goes on after a restart.
+    pub fn fetched_id(url: &str, checksum: Option<&crate::model::Checksum>) -> String {
+        fetch::id(url, checksum)
+    }
+}
+
+/// Makes a directory and those above it, for the server alone.
+pub(super) fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}

@@ -1,0 +1,114 @@
+//! What a file is, by its first bytes, and who reads it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+
+use super::tree::Sink;
+use super::{Job, iso, tarball};
+
+/// Most memory an xz stream may ask for, in KiB: what `xz -9` needs.
+const XZ_KIB_MAX: u32 = 128 << 10;
+/// Most of a Zstandard frame that may be looked back at, in bytes: what `zstd --long` needs.
+const ZSTD_WINDOW_BYTES_MAX: u64 = 128 << 20;
+const BUFFER_BYTES: usize = 256 << 10;
+/// Where a tar header says `ustar`, and an ISO image `CD001` (ECMA-119 section 7.1.2).
+const TAR_MAGIC_AT: usize = 257;
+const ISO_MAGIC_AT: u64 = 0x8001;
+
+/// Unpacks an image or tarball.
+///
+/// # Errors
+/// It is neither, or is damaged, or what it holds cannot be written.
+pub fn unpack(path: &Path, sink: &mut dyn Sink, job: &Job) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let head = head(&mut file)?;
+    let input = || BufReader::with_capacity(BUFFER_BYTES, Counted { file: &file, job });
+    if is_iso(&mut &file)? {
+        return iso::Image::open(Counted { file: &file, job })?.walk(sink);
+    }
+    if head.starts_with(&[0x1f, 0x8b]) {
+        tarball::unpack(MultiGzDecoder::new(input()), sink)
+    } else if head.starts_with(&[0xfd, b'7', b'z', b'X', b'Z', 0]) {
+        tarball::unpack(XzReader::new_mem_limit(input(), true, XZ_KIB_MAX), sink)
+    } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        tarball::unpack(Frames::new(input()), sink)
+    } else if head.get(TAR_MAGIC_AT..TAR_MAGIC_AT + 5) == Some(b"ustar") {
+        tarball::unpack(input(), sink)
+    } else {
+        let what = "it is neither an ISO image nor a tarball (plain, gzip, xz, zstd); for a single file the \
+                    artifact's kind is `file`";
+        Err(io::Error::new(io::ErrorKind::InvalidData, what))
+    }
+}
+
+fn head(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.by_ref().take(512).read_to_end(&mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(head)
+}
+
+fn is_iso(mut file: &File) -> io::Result<bool> {
+    let mut magic = Vec::new();
+    file.seek(SeekFrom::Start(ISO_MAGIC_AT))?;
+    file.take(5).read_to_end(&mut magic)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(magic == b"CD001" || magic == b"BEA01")
+}
+
+/// Tells how much was read, and ends when the job is stopped.
+struct Counted<'a> {
+    file: &'a File,
+    job: &'a Job,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.job.check()?;
+        let read = self.file.read(buffer)?;
+        self.job.add(read as u64);
+        Ok(read)
+    }
+}
+
+impl Seek for Counted<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// The frames of a Zstandard file one after the other (RFC 8878 section 3): the decoder ends after the first.
+struct Frames<R: BufRead> {
+    now: Option<StreamingDecoder<R, FrameDecoder>>,
+    rest: Option<R>,
+}
+
+impl<R: BufRead> Frames<R> {
+    fn new(input: R) -> Self {
+        Frames { now: None, rest: Some(input) }
+    }
+}
+
+impl<R: BufRead> Read for Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(mut rest) = self.rest.take() {
+                if rest.fill_buf()?.is_empty() {
+                    return Ok(0);
+                }
+                let frame = StreamingDecoder::new_with_max_window_size(rest, ZSTD_WINDOW_BYTES_MAX);
+                self.now = Some(frame.map_err(|error| io::Error::other(format!("zstd: {error}")))?);
+            }
+            let Some(frame) = &mut self.now else { return Ok(0) };
+            match frame.read(buffer)? {
+                0 if !buffer.is_empty() => self.rest = self.now.take().map(StreamingDecoder::into_inner),
+                read => return Ok(read),
+            }
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Reads ISO 9660 images (ECMA-119) with the names of Rock Ridge (IEEE P1282 over SUSP, P1281) or Joliet.
+//!
+//! A pure function over `Read + Seek`: every read is bounded, every folder is entered once, and a damaged image is
+//! an error that says where. Start at [`Image::open`], then [`Image::walk`]; `record` is one entry of a folder,
+//! `rock_ridge` what is hidden behind its name.
+
+mod record;
+mod rock_ridge;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Read, Seek, SeekFrom};
+
+use crate::media::tree::{LinkTo, Sink};
+use record::{Extent, Name, Record};
+use rock_ridge::Extras;
+
+/// Bytes of a sector; blocks of another size are not made by anybody.
+const SECTOR_BYTES: u64 = 2048;
+/// The descriptors begin here (section 6.2.1), and are at most so many.
+const DESCRIPTORS_AT: u64 = 16;
+const DESCRIPTORS_MAX: u64 = 64;
+/// Largest folder, in bytes: a hundred thousand entries and more.
+const FOLDER_BYTES_MAX: u64 = 64 << 20;
+/// Deepest folder.
+const DEPTH_MAX: usize = 64;
+/// Most folders.
+const FOLDERS_MAX: usize = 500_000;
+/// Most parts of a file that is larger than 4 GiB.
+const EXTENTS_MAX: usize = 4096;
+
+/// Whose names are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// With so many bytes to pass over in front (the SP entry, P1281 section 5.3).
+    RockRidge {
+        skip: usize,
+    },
+    Joliet,
+    Plain,
+}
+
+/// An image that was looked at.
+#[derive(Debug)]
+pub struct Image<R> {
+    source: R,
+    bytes: u64,
+    names: Names,
+    root: Extent,
+}
+
+/// A folder that is still to be read.
+struct Folder {
+    path: String,
+    extent: Extent,
+    depth: usize,
+}
+
+impl<R: Read + Seek> Image<R> {
+    /// Finds the root folder, and whose names there are.
+    ///
+    /// # Errors
+    /// It is no image that can be read, or its descriptors are damaged.
+    pub fn open(mut source: R) -> io::Result<Self> {
+        let bytes = source.seek(SeekFrom::End(0))?;
+        let plain = Extent { block: 0, bytes: 0 };
+        let mut image = Image { source, bytes, names: Names::Plain, root: plain };
+        let found = image.descriptors()?;
+        let Some(primary) = found.primary else {
+            let why = if found.udf { "it is a UDF image without ISO 9660" } else { "it has no volume" };
+            return Err(damaged(why));
+        };
+        image.root = primary;
+        if let Some(skip) = image.rock_ridge()? {
+            image.names = Names::RockRidge { skip };
+        } else if let Some(joliet) = found.joliet {
+            (image.names, image.root) = (Names::Joliet, joliet);
+        } else if found.udf {
+            let why = "it is a UDF image: its files are not in the ISO 9660 part, the only one that is read";
+            return Err(damaged(why));
+        }
+        Ok(image)
+    }
+
+    /// Hands every file, folder and link to `sink`, a folder before what is in it.
+    ///
+    /// # Errors
+    /// A damaged image, with the place; what the sink refuses.
+    pub fn walk(mut self, sink: &mut dyn Sink) -> io::Result<()> {
+        let mut seen = HashSet::from([self.root.block]);
+        let mut open = vec![Folder { path: String::new(), extent: self.root, depth: 0 }];
+        while let Some(folder) = open.pop() {
+            for (name, entry) in self.entries(&folder)? {
+                let path = if folder.path.is_empty() { name } else { format!("{}/{name}", folder.path) };
+                let deeper = self.take(&path, entry, sink)?;
+                let Some(extent) = deeper else { continue };
+                if !seen.insert(extent.block) || seen.len() > FOLDERS_MAX || folder.depth == DEPTH_MAX {
+                    return Err(damaged(&format!("its folders go round in circles at {path:?}")));
+                }
+                open.push(Folder { path, extent, depth: folder.depth + 1 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands one entry over; a folder's extent comes back.
+    fn take(&mut self, path: &str, entry: Entry, sink: &mut dyn Sink) -> io::Result<Option<Extent>> {
+        match entry {
+            Entry::Link(target) => sink.link(path, LinkTo::Symbolic(target))?,
+            Entry::Folder(extent) => {
+                sink.folder(path)?;
+                return Ok(Some(extent));
+            }
+            Entry::Moved(block) => {
+                sink.folder(path)?;
+                // How long it is stands in its own first record.
+                let first = self.read(Extent { block, bytes: SECTOR_BYTES }, SECTOR_BYTES)?;
+                let own = Record::parse(&first).map_err(|why| damaged(&why))?;
+                return Ok(own.map(|own| Extent { block, bytes: own.extent.bytes }));
+            }
+            Entry::File(extents) => {
+                let bytes = extents.iter().map(|extent| extent.bytes).sum();
+                extents.iter().try_for_each(|extent| self.check(*extent))?;
+                let mut content = Content { image: self, extents: extents.into(), at: 0 };
+                sink.file(path, (bytes, &mut content))?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn descriptors(&mut self) -> io::Result<Volumes> {
+        let mut found = Volumes::default();
+        let mut ended = false;
+        for sector in DESCRIPTORS_AT..DESCRIPTORS_AT + DESCRIPTORS_MAX {
+            if (sector + 1) * SECTOR_BYTES > self.bytes {
+                break;
+            }
+            let block = u32::try_from(sector).unwrap_or_default();
+            let bytes = self.read(Extent { block, bytes: SECTOR_BYTES }, SECTOR_BYTES)?;
+            match (bytes.first(), bytes.get(1..6)) {
+                (Some(1), Some(b"CD001")) if !ended && found.primary.is_none() => {
+                    found.primary = Some(root_of(&bytes)?);
+                }
+                (Some(2), Some(b"CD001")) if !ended && is_joliet(&bytes) => {
+                    found.joliet = Some(root_of(&bytes)?);
+                }
+                (Some(255), Some(b"CD001")) => ended = true,
+                (_, Some(b"NSR02" | b"NSR03")) => found.udf = true,
+                (_, Some(b"CD001" | b"BEA01" | b"TEA01" | b"BOOT2")) => {}
+                _ => break,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Bytes to pass over in front of the entries of Rock Ridge, where there are such.
+    fn rock_ridge(&mut self) -> io::Result<Option<usize>> {
+        let first = self.read(self.root, SECTOR_BYTES)?;
+        let Some(own) = Record::parse(&first).map_err(|why| damaged(&why))? else { return Ok(None) };
+        let Some(skip) = rock_ridge::shared_use(&own.system_use) else { return Ok(None) };
+        let extras = self.extras(&own.system_use, 0)?;
+        Ok(extras.has_posix.then_some(skip))
+    }
+
+    fn extras(&mut self, system_use: &[u8], skip: usize) -> io::Result<Extras> {
+        rock_ridge::parse(system_use.get(skip..).unwrap_or_default(), |area| {
+            let extent = Extent { block: area.block, bytes: SECTOR_BYTES };
+            let whole = self.read(extent, SECTOR_BYTES)?;
+            Ok(whole.get(area.bytes.clone()).unwrap_or_default().to_vec())
+        })
+    }
+
+    /// What is in a folder, by name, in the order of names.
+    fn entries(&mut self, folder: &Folder) -> io::Result<BTreeMap<String, Entry>> {
+        let here = |why: &str| damaged(&format!("the folder {:?}: {why}", folder.path));
+        if folder.extent.bytes > FOLDER_BYTES_MAX {
+            return Err(here("it is larger than a folder can be"));
+        }
+        let bytes = self.read(folder.extent, FOLDER_BYTES_MAX)?;
+        let mut entries = BTreeMap::new();
+        let mut parts: Vec<Extent> = Vec::new();
+        for sector in bytes.chunks(SECTOR_BYTES as usize) {
+            let mut rest = sector;
+            while let Some(record) = Record::parse(rest).map_err(|why| here(&why))? {
+                rest = rest.get(record.length..).unwrap_or_default();
+                let Some((name, entry)) = self.entry(&record).map_err(|error| here(&error.to_string()))?
+                else {
+                    continue;
+                };
+                if let Entry::File(extents) = &entry {
+                    parts.extend(extents);
+                    if record.goes_on && parts.len() < EXTENTS_MAX {
+                        continue;
+                    }
+                }
+                let whole = match entry {
+                    Entry::File(_) => Entry::File(std::mem::take(&mut parts)),
+                    other => other,
+                };
+                entries.insert(name, whole);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// One record as an entry with its name; none for those that are no file.
+    fn entry(&mut self, record: &Record) -> io::Result<Option<(String, Entry)>> {
+        if record.name == Name::Own || record.name == Name::Parent || record.is_associated {
+            return Ok(None);
+        }
+        let Names::RockRidge { skip } = self.names else {
+            let name = record.name.text(self.names).map_err(|why| damaged(&why))?;
+            return Ok(Some((name, Entry::plain(record))));
+        };
+        let extras = self.extras(&record.system_use, skip)?;
+        if extras.is_relocated {
+            return Ok(None);
+        }
+        let name = match extras.name {
+            Some(name) => name,
+            None => record.name.text(Names::Plain).map_err(|why| damaged(&why))?,
+        };
+        if extras.is_compressed {
+            return Err(damaged(&format!("{name:?} is compressed (zisofs), which is not read")));
+        }
+        let entry = match (extras.link, extras.child) {
+            (Some(target), _) => Entry::Link(target),
+            (None, Some(block)) => Entry::Moved(block),
+            (None, None) if extras.is_special => return Ok(None),
+            (None, None) => Entry::plain(record),
+        };
+        Ok(Some((name, entry)))
+    }
+
+    fn check(&self, extent: Extent) -> io::Result<()> {
+        let end = u64::from(extent.block).saturating_mul(SECTOR_BYTES).saturating_add(extent.bytes);
+        if end > self.bytes {
+            return Err(damaged(&format!("block {} is beyond its end: it is cut short", extent.block)));
+        }
+        Ok(())
+    }
+
+    /// The bytes of an extent, at most so many.
+    fn read(&mut self, extent: Extent, most: u64) -> io::Result<Vec<u8>> {
+        let extent = Extent { bytes: extent.bytes.min(most), ..extent };
+        self.check(extent)?;
+        self.source.seek(SeekFrom::Start(u64::from(extent.block) * SECTOR_BYTES))?;
+        let mut bytes = Vec::new();
+        self.source.by_ref().take(extent.bytes).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Where the roots are.
+#[derive(Debug, Default)]
+struct Volumes {
+    primary: Option<Extent>,
+    joliet: Option<Extent>,
+    udf: bool,
+}
+
+#[derive(Debug)]
+enum Entry {
+    File(Vec<Extent>),
+    Folder(Extent),
+    /// A folder that lies elsewhere, because it is too deep for ISO 9660.
+    Moved(u32),
+    Link(String),
+}
+
+impl Entry {
+    fn plain(record: &Record) -> Self {
+        if record.is_folder { Entry::Folder(record.extent) } else { Entry::File(vec![record.extent]) }
+    }
+}
+
+/// The content of a file, part after part.
+struct Content<'a, R> {
+    image: &'a mut Image<R>,
+    extents: std::collections::VecDeque<Extent>,
+    at: u64,
+}
+
+impl<R: Read + Seek> Read for Content<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(extent) = self.extents.front() {
+            let left = extent.bytes.saturating_sub(self.at);
+            if left == 0 {
+                self.extents.pop_front();
+                self.at = 0;
+                continue;
+            }
+            let source = &mut self.image.source;
+            source.seek(SeekFrom::Start(u64::from(extent.block) * SECTOR_BYTES + self.at))?;
+            let read = source.by_ref().take(left).read(buffer)?;
+            self.at += read as u64;
+            return Ok(read);
+        }
+        Ok(0)
+    }
+}
+
+/// The root folder of a volume (section 8.4.18), whose blocks are as large as sectors.
+fn root_of(descriptor: &[u8]) -> io::Result<Extent> {
+    let block_bytes =
+        descriptor.get(128..130).and_then(|bytes| bytes.try_into().ok()).map(u16::from_le_bytes);
+    if block_bytes.map(u64::from) != Some(SECTOR_BYTES) {
+        return Err(damaged("its blocks are not of 2048 bytes"));
+    }
+    let root = Record::parse(descriptor.get(156..190).unwrap_or_default()).map_err(|why| damaged(&why))?;
+    root.filter(|root| root.is_folder).map(|root| root.extent).ok_or_else(|| damaged("it has no root folder"))
+}
+
+/// UCS-2 in one of its three levels (the Joliet specification, section "Joliet Escape Sequences").
+fn is_joliet(descriptor: &[u8]) -> bool {
+    let levels: [&[u8]; 3] = [b"%/@", b"%/C", b"%/E"];
+    descriptor.get(88..91).is_some_and(|escape| levels.contains(&escape))
+}
+
+fn damaged(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the ISO image cannot be read: {why}"))
+}

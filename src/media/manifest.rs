@@ -1,0 +1,274 @@
+//! What a tree consists of: every file with its digest, every link with its target. The digest of that list is
+//! the artifact's.
+//!
+//! As text it is one line each, sorted by path: `<sha256>  <path>` for a file, `-> <target>  <path>` for a link.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::tree::Limits;
+use super::{Job, Phase, folder};
+use crate::model::{ArtifactKind, hex, sha256_hex};
+
+/// Bytes read at a time for a digest.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Largest manifest that is read back, in bytes.
+const MANIFEST_BYTES_MAX: u64 = 512 << 20;
+
+/// Files and links of a tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// SHA-256 of the list.
+    pub sha256: String,
+    /// Bytes of all files.
+    pub size: u64,
+    /// By path: the SHA-256 of a file, `-> target` of a link.
+    pub entries: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// Reads and hashes everything at `root`: a directory, or a single file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, with its name; too many of them; a job that was stopped.
+    pub fn of(root: &Path, kind: ArtifactKind, job: &Job) -> io::Result<Self> {
+        let found = match kind {
+            ArtifactKind::File if !root.is_dir() => single(root)?,
+            _ => list(root, job)?,
+        };
+        let total = found.iter().filter_map(|(_, entry)| entry.bytes()).sum();
+        job.begin(Phase::Reading, Some(total));
+        let mut manifest = Manifest { size: total, ..Manifest::default() };
+        for (path, entry) in found {
+            let line = match entry {
+                Found::Link(target) => format!("-> {target}"),
+                Found::File(place, _) => hash(&place, job)
+                    .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?,
+            };
+            manifest.entries.insert(path, line);
+        }
+        manifest.sha256 = sha256_hex(manifest.text());
+        Ok(manifest)
+    }
+
+    /// How many files it has, without links.
+    pub fn files(&self) -> u64 {
+        self.entries.values().filter(|line| !line.starts_with("-> ")).count() as u64
+    }
+
+    /// Whether a path leads to a file, through the links of the tree.
+    pub fn contains(&self, path: &str) -> bool {
+        let mut path = path.to_owned();
+        for _ in 0..LINKS_MAX {
+            match self.entries.get(&path) {
+                Some(line) => match line.strip_prefix("-> ") {
+                    None => return true,
+                    Some(target) => path = joined(&path, target),
+                },
+                // A link to a folder may be anywhere above it.
+                None => match self.through_a_link(&path) {
+                    Some(other) => path = other,
+                    None => return false,
+                },
+            }
+        }
+        false
+    }
+
+    fn through_a_link(&self, path: &str) -> Option<String> {
+        path.match_indices('/').find_map(|(at, _)| {
+            let (above, rest) = (path.get(..at)?, path.get(at..)?);
+            let target = self.entries.get(above)?.strip_prefix("-> ")?;
+            Some(joined("", &format!("{}{rest}", joined(above, target))))
+        })
+    }
+
+    /// Paths at which another tree differs from this one.
+    pub fn differences<'a>(&'a self, other: &'a Manifest) -> Vec<&'a str> {
+        let changed = self.entries.iter().filter(|(path, line)| other.entries.get(*path) != Some(line));
+        let added = other.entries.keys().filter(|path| !self.entries.contains_key(*path));
+        changed.map(|(path, _)| path).chain(added).map(String::as_str).collect()
+    }
+
+    fn text(&self) -> String {
+        self.entries.iter().map(|(path, line)| format!("{line}  {path}\n")).collect()
+    }
+
+    /// Whole or not at all.
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        if let Some(parent) = path.parent() {
+            folder::make(parent)?;
+        }
+        let partial = path.with_extension("partial");
+        let mut file = File::create(&partial)?;
+        file.write_all(format!("{}\n{}", self.size, self.text()).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    }
+
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
+        let mut text = String::new();
+        File::open(path)?.take(MANIFEST_BYTES_MAX).read_to_string(&mut text)?;
+        let (size, lines) = text.split_once('\n').unwrap_or_default();
+        let entries = lines.lines().filter_map(|line| {
+            // A target may have two blanks in it, a digest has none.
+            let (line, path) = match line.strip_prefix("-> ") {
+                Some(_) => line.rsplit_once("  ")?,
+                None => line.split_once("  ")?,
+            };
+            Some((path.to_owned(), line.to_owned()))
+        });
+        let size = size.parse().unwrap_or_default();
+        Ok(Manifest { sha256: sha256_hex(lines), size, entries: entries.collect() })
+    }
+}
+
+/// Most links that one path goes through, as in Linux.
+const LINKS_MAX: usize = 40;
+
+/// Where a link at `path` leads: parts joined, `..` taken away.
+fn joined(path: &str, target: &str) -> String {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut parts: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(target.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+enum Found {
+    File(PathBuf, u64),
+    Link(String),
+}
+
+impl Found {
+    fn bytes(&self) -> Option<u64> {
+        match self {
+            Found::File(_, bytes) => Some(*bytes),
+            Found::Link(_) => None,
+        }
+    }
+}
+
+fn single(path: &Path) -> io::Result<Vec<(String, Found)>> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| io::Error::other("it is not the path of a file"))?;
+    let about = fs::metadata(path)?;
+    if !about.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    Ok(vec![(name.to_owned(), Found::File(path.to_owned(), about.len()))])
+}
+
+/// Everything below `root`. Links are not followed: what they lead to inside the tree is there by itself. Names
+/// that no path over TFTP or HTTP can have are left out.
+fn list(root: &Path, job: &Job) -> io::Result<Vec<(String, Found)>> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        job.check()?;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let (kind, path) = (entry.file_type()?, entry.path());
+            let relative = path.strip_prefix(root).map_err(io::Error::other)?;
+            let Some(name) = relative.to_str() else {
+                return Err(io::Error::other(format!("{} is not named in UTF-8", relative.display())));
+            };
+            if kind.is_dir() {
+                folders.push(path);
+            } else if name.chars().any(char::is_control) {
+                continue;
+            } else if kind.is_file() {
+                found.push((name.to_owned(), Found::File(path.clone(), entry.metadata()?.len())));
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&path)?.to_string_lossy().replace(char::is_control, "?");
+                found.push((name.to_owned(), Found::Link(target)));
+            }
+            if found.len() > Limits::ENTRIES_MAX {
+                return Err(io::Error::other(format!("more than {} files", Limits::ENTRIES_MAX)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn hash(path: &Path, job: &Job) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut sha256 = Sha256::new();
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        job.check()?;
+        let read = file.read(&mut buffer)?;
+        let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else {
+            return Ok(hex(&sha256.finalize()));
+        };
+        sha256.update(chunk);
+        job.add(chunk.len() as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    fn of(root: &Path) -> Manifest {
+        Manifest::of(root, ArtifactKind::Tree, &Job::new(CancellationToken::new())).unwrap()
+    }
+
+    fn tree() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("images/pxeboot")).unwrap();
+        fs::write(root.path().join("linux"), "kernel").unwrap();
+        fs::write(root.path().join("images/pxeboot/initrd.img"), "initrd").unwrap();
+        std::os::unix::fs::symlink("images", root.path().join("boot")).unwrap();
+        std::os::unix::fs::symlink("../linux", root.path().join("images/vmlinuz")).unwrap();
+        std::os::unix::fs::symlink(".", root.path().join("again")).unwrap();
+        root
+    }
+
+    #[test]
+    fn the_digest_changes_with_any_file_or_link_and_with_nothing_else() {
+        let root = tree();
+        let first = of(root.path());
+        assert_eq!((first.files(), first.size, first.entries.len()), (2, 12, 5));
+        assert_eq!(of(root.path()), first);
+        fs::write(root.path().join("linux"), "other!").unwrap();
+        let second = of(root.path());
+        assert_ne!(second.sha256, first.sha256);
+        assert_eq!(first.differences(&second), ["linux"]);
+        fs::remove_file(root.path().join("again")).unwrap();
+        assert_eq!(second.differences(&of(root.path())), ["again"]);
+    }
+
+    #[test]
+    fn a_manifest_is_read_as_it_was_written() {
+        let root = tree();
+        let manifest = of(root.path());
+        let path = root.path().join("manifests/x");
+        manifest.write(&path).unwrap();
+        assert_eq!(Manifest::read(&path).unwrap(), manifest);
+    }
+
+    #[test]
+    fn a_path_is_found_through_links_and_not_in_circles() {
+        let root = tree();
+        std::os::unix::fs::symlink("circle", root.path().join("circle")).unwrap();
+        let manifest = of(root.path());
+        for there in ["linux", "boot/pxeboot/initrd.img", "again/again/boot/vmlinuz", "images/vmlinuz"] {
+            assert!(manifest.contains(there), "{there}");
+        }
+        for absent in ["images", "initrd", "boot/linux", "circle", "circle/x", ""] {
+            assert!(!manifest.contains(absent), "{absent}");
+        }
+    }
+}

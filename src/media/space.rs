@@ -1,0 +1,41 @@
+//! Room on the disk: asked for before anything large is written, and while it is.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
+
+/// What is left free, for the database above all.
+pub const KEPT_BYTES: u64 = 64 << 20;
+/// How much is written before the disk is looked at again.
+pub const LOOK_EVERY_BYTES: u64 = 32 << 20;
+
+/// Refuses what does not fit.
+///
+/// # Errors
+/// `StorageFull`, with how much is needed and how much there is.
+pub fn check(folder: &Path, needed: u64) -> io::Result<()> {
+    let disk = statvfs(folder)?;
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    if free >= needed.saturating_add(KEPT_BYTES) {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let text = format!(
+        "the disk of {} is too full: {} MiB are needed and {} MiB kept free, and there are {} MiB",
+        folder.display(),
+        mib(needed),
+        mib(KEPT_BYTES),
+        mib(free)
+    );
+    Err(io::Error::new(io::ErrorKind::StorageFull, text))
+}
+
+/// Puts what was written to the disk of `path` there for good.
+///
+/// # Errors
+/// The disk refuses.
+pub fn flush(path: &Path) -> io::Result<()> {
+    Ok(nix::unistd::syncfs(File::open(path)?)?)
+}

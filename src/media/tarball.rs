@@ -1,0 +1,46 @@
+//! Reads tar: names of any length (GNU and PAX), links, and nothing that is a device.
+
+use std::io::{self, Read};
+
+use tar::{Archive, EntryType};
+
+use super::tree::{LinkTo, Sink};
+
+/// Hands everything in a tarball to `sink`. Owners, times and modes are passed over, and so are devices and
+/// fifos.
+///
+/// # Errors
+/// It is damaged or cut short, or the sink refuses.
+pub fn unpack(input: impl Read, sink: &mut dyn Sink) -> io::Result<()> {
+    let mut archive = Archive::new(input);
+    let mut entries = 0;
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        entries += 1;
+        let path = text(&entry.path_bytes())?;
+        let kind = entry.header().entry_type();
+        match kind {
+            EntryType::Directory => sink.folder(&path)?,
+            EntryType::Symlink | EntryType::Link => {
+                let target = entry.link_name_bytes().unwrap_or_default();
+                let target = text(&target)?;
+                let hard = kind == EntryType::Link;
+                sink.link(&path, if hard { LinkTo::Hard(target) } else { LinkTo::Symbolic(target) })?;
+            }
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                let bytes = entry.size();
+                sink.file(&path, (bytes, &mut entry))?;
+            }
+            _ => {}
+        }
+    }
+    if entries == 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a tarball without files, or none"));
+    }
+    Ok(())
+}
+
+fn text(bytes: &[u8]) -> io::Result<String> {
+    let wrong = |_| io::Error::other(format!("{:?} is not named in UTF-8", String::from_utf8_lossy(bytes)));
+    String::from_utf8(bytes.to_vec()).map_err(wrong)
+}
