@@ -8,14 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::boot::Gathered;
 use super::params::{self, Of, Sealed};
+use super::repositories::repositories;
 use super::{App, artifacts};
 use crate::boot::capability;
 use crate::boot::namespace::ScriptKind;
 use crate::model::{BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
-use crate::render::{Callbacks, Input, Limits, Params, ProblemKind, RenderProblem, Rendered, Repository};
-
-/// The param that lists package repositories.
-const REPOSITORIES: &str = "repositories";
+use crate::render::{Callbacks, Input, Limits, ProblemKind, RenderProblem, Rendered};
 
 /// Our addresses as the client sees them.
 #[derive(Clone, Debug)]
@@ -162,7 +160,7 @@ impl App {
         let of = Of { machine: boot.machine.as_deref(), stage: boot.stage.as_ref().map(|stage| &stage.spec) };
         let params = params::resolve(&self.world(), of, &self.secrets, sealed);
         let params = params.map_err(|message| problem("params", message))?;
-        let repositories = repositories(&params)?;
+        let repositories = repositories(&self.world(), boot, &params)?;
         let callbacks = boot.attempt.as_ref().map(|attempt| Callbacks { base: self.base_url(boot, attempt) });
         let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
         Ok(Input {
@@ -262,15 +260,6 @@ fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>) ->
         "serial": spec.serial.clone().unwrap_or_default(),
         "labels": machine.labels,
     })
-}
-
-/// The param `repositories`, as `repos()` gives it to templates.
-fn repositories(params: &Params) -> Result<Vec<Repository>, RenderProblem> {
-    let composed =
-        params.compose(REPOSITORIES).map_err(|sealed| problem(REPOSITORIES, sealed.to_string()))?;
-    let Some(composed) = composed else { return Ok(Vec::new()) };
-    serde_json::from_value(composed.value)
-        .map_err(|error| problem(REPOSITORIES, format!("the param `{REPOSITORIES}` does not fit: {error}")))
 }
 
 /// Where a text that is no template of its own stands: `debian-12-install/boot_params`.

@@ -45,6 +45,7 @@ mod probes;
 #[cfg(test)]
 mod probes_tests;
 pub mod reports;
+mod repositories;
 pub mod rules;
 #[cfg(test)]
 mod run_tests;

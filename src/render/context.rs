@@ -36,7 +36,14 @@ pub struct Callbacks {
 #[serde(deny_unknown_fields)]
 pub struct Repository {
     pub tag: String,
+    /// Where it is; of one in an artifact, where that is served.
+    #[serde(default)]
     pub url: String,
+    /// The artifact that it is in, instead of a URL, and where it is in there.
+    #[serde(default)]
+    pub artifact: String,
+    #[serde(default)]
+    pub path: String,
     /// `apt`, `yum`, `zypper` and so on.
     #[serde(default)]
     pub package_type: String,
@@ -54,4 +61,7 @@ pub struct Repository {
     /// Whether it carries security updates.
     #[serde(default)]
     pub security_source: bool,
+    /// Whether it has no signature, and is trusted without one.
+    #[serde(default)]
+    pub unsigned: bool,
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tera::{Kwargs, State, Tera, TeraResult, Value};
 
 use crate::model::nearest;
+use crate::render::context::Repository;
 use crate::render::params::{Level, SecretSealed};
 use crate::render::problem::ProblemKind;
 use crate::render::scope::{self, Scope};
@@ -41,7 +42,7 @@ const FUNCTIONS: [(&str, &[&str], Body); 9] = [
     ("param", &["name", "default"], param),
     ("has_param", &["name"], has_param),
     ("compose", &["name", "default"], compose),
-    ("repos", &["tag"], repos),
+    ("repos", &["tag", "package_type", "install_source", "url"], repos),
     ("callback_url", &["event"], callback_url),
     ("file_url", &["path"], file_url),
     ("agent_token", &[], agent_token),
@@ -142,9 +143,40 @@ fn fallback(name: &str, arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> 
 
 fn repos(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
     let tag = arguments.get::<&str>("tag")?;
-    let chosen: Vec<_> =
-        scope.repositories.iter().filter(|repository| tag.is_none_or(|tag| repository.tag == tag)).collect();
-    to_value(&chosen)
+    let package_type = arguments.get::<&str>("package_type")?;
+    let install_source = arguments.get::<bool>("install_source")?;
+    let url = arguments.get::<&str>("url")?.map(|url| url.trim_end_matches('/'));
+    let chosen = scope.repositories.iter().filter(|repository| {
+        tag.is_none_or(|tag| repository.tag == tag)
+            // Where nothing is said it is taken to be what is asked for.
+            && package_type.is_none_or(|kind| ["", kind].contains(&repository.package_type.as_str()))
+            && install_source.is_none_or(|install| repository.install_source == install)
+            && url.is_none_or(|url| repository.url.trim_end_matches('/') == url)
+    });
+    let shown: Vec<_> = chosen.map(Shown::of).collect();
+    to_value(&shown)
+}
+
+/// A repository with its URL in parts, as the Debian installer wants it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    repository: &'a Repository,
+    protocol: &'a str,
+    /// With the port, where there is one.
+    host: &'a str,
+    /// Begins with a slash.
+    directory: &'a str,
+}
+
+impl<'a> Shown<'a> {
+    fn of(repository: &'a Repository) -> Self {
+        let (protocol, rest) = repository.url.split_once("://").unwrap_or(("http", &repository.url));
+        let at = rest.find('/').unwrap_or(rest.len());
+        let (host, directory) = rest.split_at(at);
+        let directory = if directory.is_empty() { "/" } else { directory };
+        Shown { repository, protocol, host, directory }
+    }
 }
 
 fn callback_url(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {

@@ -77,6 +77,28 @@ fn repositories_are_chosen_by_tag() {
 }
 
 #[test]
+fn repositories_are_chosen_by_what_they_are_and_show_the_parts_of_their_url() {
+    let repository = |tag: &str, kind: &str, install_source: bool| Repository {
+        tag: tag.into(),
+        url: format!("https://m:8080/{tag}/x"),
+        package_type: kind.into(),
+        install_source,
+        ..Repository::default()
+    };
+    let repositories =
+        vec![repository("a", "apt", true), repository("b", "yum", true), repository("c", "", false)];
+    let engine = engine(&[(
+        "t",
+        "{% for r in repos(package_type=\"apt\") %}{{ r.tag }}{% endfor %} \
+         {% for r in repos(install_source=true, package_type=\"yum\") %}{{ r.tag }}{% endfor %} \
+         {% for r in repos(url=\"https://m:8080/c/x/\") %}{{ r.protocol }} \
+         {{ r.host }} {{ r.directory }}{% endfor %}",
+    )]);
+    let rendered = engine.render("t", Input { repositories, ..input() }, Limits::default()).unwrap();
+    assert_eq!(rendered.text, "ac b https m:8080 /c/x");
+}
+
+#[test]
 fn throw_stops_with_its_message_and_place() {
     let problem = problem("\n{% if true %}{{ throw(message=\"needs two disks\") }}{% endif %}");
     assert_eq!((problem.message.as_str(), problem.line), ("needs two disks", Some(2)));

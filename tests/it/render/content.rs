@@ -57,6 +57,7 @@ pub fn cases() -> Vec<Case> {
             }
             if bootenv.spec.kind == BootenvKind::Install && firmware == "uefi" {
                 case("-site", site());
+                case("-tree", json!({}));
             }
         }
     }
@@ -110,8 +111,12 @@ fn params(own: &Value) -> Params {
     Params::new(layers, secrets, SecretAccess::Open)
 }
 
+fn artifact_of(bootenv: &Bootenv) -> String {
+    bootenv.arches.get(&Arch::Amd64).map(|files| files.artifact.clone()).unwrap_or_default()
+}
+
 fn variables(bootenv: &Bootenv) -> Map<String, Value> {
-    let artifact = bootenv.arches.get(&Arch::Amd64).map(|files| files.artifact.clone()).unwrap_or_default();
+    let artifact = artifact_of(bootenv);
     let all = json!({
         "machine": {
             "id": "0192d6a0-0000-7000-8000-000000000001", "name": "web1.example.org", "short_name": "web1",
@@ -130,6 +135,23 @@ fn variables(bootenv: &Bootenv) -> Map<String, Value> {
         },
     });
     all.as_object().unwrap().clone()
+}
+
+/// What the server finds in a medium's tree that it serves, and a repository of the site.
+fn tree_repositories(artifact: &str) -> Vec<Repository> {
+    let tree = |package_type: &str| Repository {
+        tag: "medium".to_owned(),
+        url: format!("http://10.0.0.1:8080/artifacts/{artifact}"),
+        artifact: artifact.to_owned(),
+        package_type: package_type.to_owned(),
+        distribution: "bookworm".to_owned(),
+        components: vec!["contrib".to_owned(), "main".to_owned()],
+        install_source: true,
+        unsigned: true,
+        ..Repository::default()
+    };
+    let kind = if artifact.starts_with("rocky") { "yum" } else { "apt" };
+    [vec![tree(kind)], repositories()].concat()
 }
 
 fn repositories() -> Vec<Repository> {
@@ -155,6 +177,14 @@ pub fn render(template: &str, variables: &Value) -> String {
         salt_seed: String::new(),
     };
     ENGINE.render(template, input, Limits::default()).unwrap_or_else(|problem| panic!("{problem:#?}")).text
+}
+
+/// The `apt` section of an autoinstall file, with and without repositories.
+pub fn autoinstall_apt() -> [String; 2] {
+    ["uefi-tree", "uefi"].map(|variant| {
+        let (bootenv, variant) = ("debian-12-install".to_owned(), variant.to_owned());
+        Case { bootenv, variant, firmware: "uefi", params: json!({}) }.render("autoinstall/apt.yaml")
+    })
 }
 
 /// The scripts of tasks, rendered with every param a site may set.
@@ -186,7 +216,11 @@ impl Case {
             variables,
             params: params(&self.params),
             callbacks: Some(Callbacks { base: CAPABILITY.to_owned() }),
-            repositories: if self.variant.ends_with("-site") { repositories() } else { Vec::new() },
+            repositories: match self.variant.split_once('-') {
+                Some((_, "site")) => repositories(),
+                Some((_, "tree")) => tree_repositories(&artifact_of(&self.spec().spec)),
+                _ => Vec::new(),
+            },
             agent_token: Some("agent-token".to_owned()),
             salt_seed: "0192d6a0-0000-7000-8000-000000000001".to_owned(),
         }

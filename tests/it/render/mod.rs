@@ -59,6 +59,19 @@ fn first_difference(recorded: &str, rendered: &str) -> String {
 }
 
 #[test]
+fn repositories_are_the_apt_section_of_an_autoinstall_file() {
+    let [full, empty] = content::autoinstall_apt().map(|text| {
+        let parsed: Result<serde_json::Value, _> = serde_saphyr::from_str(&text);
+        parsed.unwrap_or_else(|error| panic!("{error}: {text}"))
+    });
+    let apt = &full["apt"];
+    assert_eq!(apt["primary"][0]["uri"], "http://10.0.0.1:8080/artifacts/debian-12-amd64");
+    assert_eq!(apt["sources"]["tools-deb"]["source"], "deb http://10.0.0.4/tools-deb bookworm main");
+    assert!(apt["sources"].get("tools-rpm").is_none());
+    assert_eq!(empty, serde_json::json!({"apt": {"preserve_sources_list": false}}));
+}
+
+#[test]
 fn every_shipped_bootenv_renders_as_recorded() {
     let (now, before) = (rendered(), recorded(&vectors()));
     if std::env::var_os("METALWRIGHT_BLESS").is_some() {

@@ -1,0 +1,92 @@
+//! Package repositories for templates: those of the param `repositories`, by URL or in an artifact, and
+//! those that were found in the tree that the bootenv is booted from.
+
+use crate::app::documents::{Boot, problem};
+use crate::model::{TreeRepository, World};
+use crate::render::{Params, RenderProblem, Repository};
+
+/// The param that lists package repositories.
+const REPOSITORIES: &str = "repositories";
+
+/// What `repos()` gives to templates: the site's own first, then the bootenv's.
+///
+/// # Errors
+/// A param that does not fit, or names an artifact that is not there.
+pub(super) fn repositories(
+    world: &World,
+    boot: &Boot,
+    params: &Params,
+) -> Result<Vec<Repository>, RenderProblem> {
+    let wrong = |message: String| problem(REPOSITORIES, message);
+    let composed = params.compose(REPOSITORIES).map_err(|sealed| wrong(sealed.to_string()))?;
+    let mut repositories: Vec<Repository> = match composed {
+        None => Vec::new(),
+        Some(composed) => serde_json::from_value(composed.value)
+            .map_err(|error| wrong(format!("the param `{REPOSITORIES}` does not fit: {error}")))?,
+    };
+    for repository in repositories.iter_mut().filter(|repository| !repository.artifact.is_empty()) {
+        locate(world, &boot.facing.http, repository).map_err(wrong)?;
+    }
+    repositories.extend(own(world, boot));
+    Ok(repositories)
+}
+
+/// Where an artifact's repository is served, with what was found about it where the param says nothing.
+fn locate(world: &World, http: &str, repository: &mut Repository) -> Result<(), String> {
+    let name = &repository.artifact;
+    let artifact = world.artifacts.get(name).filter(|artifact| artifact.status.is_served());
+    let why =
+        || format!("the param `{REPOSITORIES}` names the artifact {name}, which is not there or not ready");
+    let artifact = artifact.ok_or_else(why)?;
+    let fits = |found: &&TreeRepository| {
+        let suite = &repository.distribution;
+        found.path == repository.path && (suite.is_empty() || *suite == found.distribution)
+    };
+    let found = artifact.status.repositories.iter().find(fits).cloned().unwrap_or_default();
+    repository.url = url(http, name, &repository.path);
+    if repository.package_type.is_empty() {
+        repository.package_type = found.package_type;
+    }
+    if repository.distribution.is_empty() {
+        repository.distribution = found.distribution;
+    }
+    if repository.components.is_empty() {
+        repository.components = found.components;
+    }
+    repository.unsigned |= !found.signed && repository.key_url.is_empty();
+    Ok(())
+}
+
+/// The repositories in the tree that is booted from. One that an installer can be given stands for those
+/// within.
+fn own(world: &World, boot: &Boot) -> Vec<Repository> {
+    let Some(artifact) = boot.files().and_then(|files| world.artifacts.get(&files.artifact)) else {
+        return Vec::new();
+    };
+    let found = &artifact.status.repositories;
+    let installs = found.iter().any(|found| found.install_source);
+    let shown = found.iter().filter(|found| found.install_source || !installs);
+    let shown = shown.map(|found| {
+        let name = &artifact.key;
+        let folder = found.path.replace('/', "-");
+        Repository {
+            tag: if folder.is_empty() { name.clone() } else { format!("{name}-{folder}") },
+            url: url(&boot.facing.http, name, &found.path),
+            artifact: name.clone(),
+            path: found.path.clone(),
+            package_type: found.package_type.clone(),
+            distribution: found.distribution.clone(),
+            components: found.components.clone(),
+            install_source: found.install_source,
+            unsigned: !found.signed,
+            ..Repository::default()
+        }
+    });
+    shown.collect()
+}
+
+fn url(http: &str, artifact: &str, path: &str) -> String {
+    let path = path.trim_matches('/');
+    let slash = if path.is_empty() { "" } else { "/" };
+    format!("{http}/artifacts/{artifact}{slash}{path}")
+}
