@@ -1,7 +1,7 @@
 //! Artifacts: how they stand, and their files for machines, which never leave their directory.
 //!
-//! Start at [`work::run`]: it brings every artifact's status in line with its path or source, by `media`. What
-//! operators ask for is in `care`: fetch anew, hash again, throw away what nobody refers to.
+//! Start at [`work::run`]: it brings every artifact's status in line with its path or source, by `media`.
+//! What operators ask for is in `care`: fetch anew, hash again, throw away what nobody refers to.
 
 pub mod care;
 pub mod work;

@@ -117,7 +117,7 @@ pub(super) fn artifact_fault(world: &World, files: &BootFiles) -> Option<String>
     let name = &files.artifact;
     let Some(artifact) = world.artifacts.get(name) else {
         return Some(format!(
-            "there is no artifact {name}: add it with `metalwright artifacts add {name} --dir DIR` or `--url URL`"
+            "there is no artifact {name}: add one with `metalwright artifacts add {name} --dir DIR`"
         ));
     };
     let status = &artifact.status;

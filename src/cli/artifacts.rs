@@ -1,5 +1,5 @@
-//! `artifacts add`, `fetch`, `verify`, `prune`: tells the server where files are, or what to do with them, and
-//! waits until that is done, saying how far it is.
+//! `artifacts add`, `fetch`, `verify`, `prune`: tells the server where files are, or what to do with them,
+//! and waits until that is done, saying how far it is.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -9,8 +9,9 @@ use anyhow::{Context, Result, bail};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use crate::cli::artifact_verbs::{AddArgs, ArtifactVerb, PruneArgs, WorkArgs};
 use crate::cli::columns::{bytes, text};
-use crate::cli::command::{AddArgs, ArtifactVerb, Output, PruneArgs, WaitArgs, WorkArgs};
+use crate::cli::command::{Output, WaitArgs};
 use crate::cli::nouns::object_path;
 use crate::cli::objects::Noun;
 use crate::cli::output::{self, Format};

@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::connection::Connection;
 use crate::cli::output::Format;
 use crate::cli::sets::parse_term;
 use crate::cli::waiting::Goal;
 use crate::client::{Action, ExplainOf};
-use crate::model::{Checksum, Kind, SourceFile};
+use crate::model::Kind;
 
 /// A command that needs a server, and how to reach it.
 #[derive(Clone, Debug)]
@@ -219,86 +220,6 @@ impl ActionVerb {
     }
 }
 
-/// Files of the server's host, to which nothing is fetched.
-const IN_PLACE: [&str; 4] = ["dir", "file", "iso", "tar"];
-
-#[derive(Args, Clone, Debug)]
-pub(super) struct AddArgs {
-    pub name: String,
-    #[command(flatten)]
-    pub from: AddFrom,
-    /// What the file at the URL, ISO image or tarball must hash to: sha256:HEX or sha512:HEX.
-    #[arg(long, value_name = "SUM", conflicts_with_all = ["dir", "file", "get"])]
-    pub checksum: Option<Checksum>,
-    /// Take what comes over the network without a checksum.
-    #[arg(long, conflicts_with_all = IN_PLACE)]
-    pub unverified: bool,
-    /// Serve what is at the URL as a single file, whatever it is.
-    #[arg(long, conflicts_with_all = IN_PLACE, conflicts_with = "get")]
-    pub single: bool,
-    /// A file below the URL, with its checksum: linux=sha256:HEX; repeat for more.
-    #[arg(long, conflicts_with_all = IN_PLACE, value_name = "PATH=SUM", value_parser = parse_source_file)]
-    pub get: Vec<SourceFile>,
-    /// The HTTP proxy to fetch through.
-    #[arg(long, conflicts_with_all = IN_PLACE, value_name = "URL")]
-    pub proxy: Option<String>,
-    /// How long the server may take.
-    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = parse_duration)]
-    pub timeout: Duration,
-}
-
-/// Where the files are.
-#[derive(Args, Clone, Debug)]
-#[group(required = true, multiple = false)]
-pub(super) struct AddFrom {
-    /// A folder of boot files, or an install tree, served as it is.
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
-    /// A single file, served as it is.
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// An ISO image on the server, to be unpacked.
-    #[arg(long, value_name = "FILE")]
-    pub iso: Option<PathBuf>,
-    /// A tarball on the server (plain, gzip, xz, zstd), to be unpacked.
-    #[arg(long, value_name = "FILE")]
-    pub tar: Option<PathBuf>,
-    /// An ISO image or tarball to fetch and unpack; with --single a file, with --get the folder of files.
-    #[arg(long)]
-    pub url: Option<String>,
-}
-
-/// An artifact, and how long its work may take.
-#[derive(Args, Clone, Debug)]
-pub(super) struct WorkArgs {
-    #[arg(value_name = "REF")]
-    pub reference: String,
-    /// How long the server may take.
-    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = parse_duration)]
-    pub timeout: Duration,
-}
-
-#[derive(Args, Clone, Debug)]
-pub(super) struct PruneArgs {
-    /// Say what would go, and delete nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    #[command(flatten)]
-    pub output: Output,
-}
-
-#[derive(Subcommand, Clone, Debug)]
-pub(super) enum ArtifactVerb {
-    /// Register files of the server's host, or have them fetched and unpacked, and wait until they are ready.
-    Add(Box<AddArgs>),
-    /// Fetch the source anew, or read the files again, and wait until that is done.
-    Fetch(WorkArgs),
-    /// Hash the files again, and say whether they are what they were.
-    Verify(WorkArgs),
-    /// Delete trees and downloads that no artifact refers to.
-    Prune(PruneArgs),
-}
-
 /// Which program wrote a file of leases.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeaseFormat {
@@ -503,15 +424,7 @@ pub(super) enum Other {
     },
 }
 
-fn parse_source_file(text: &str) -> Result<SourceFile, String> {
-    let (path, checksum) = match text.split_once('=') {
-        Some((path, checksum)) => (path, Some(checksum.parse()?)),
-        None => (text, None),
-    };
-    Ok(SourceFile { path: path.to_owned(), checksum })
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time: write it like 90s, 30m or 2h");
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     parsed.try_into().map_err(|_| wrong())

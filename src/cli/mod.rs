@@ -5,6 +5,7 @@
 //! operation said no, 2 usage.
 
 mod apply;
+mod artifact_verbs;
 mod artifacts;
 mod boot;
 mod columns;

@@ -4,9 +4,9 @@
 use clap::error::{Error as ClapError, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
+use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::command::{
-    ArtifactVerb, ClientCommand, Deed, DeleteVerb, LeaseVerb, MachineVerb, Other, Output, ReadVerb, Verb,
-    WriteVerb,
+    ClientCommand, Deed, DeleteVerb, LeaseVerb, MachineVerb, Other, Output, ReadVerb, Verb, WriteVerb,
 };
 use crate::cli::connection::Connection;
 use crate::cli::nouns::{about, is_writable};

@@ -1,5 +1,6 @@
-//! Gets one file over HTTP, and does not begin anew what it has already: after a lost connection or a restart it
-//! asks for the rest (RFC 9110 section 14, `Range` with `If-Range`). What comes is held against its checksum.
+//! Gets one file over HTTP, and does not begin anew what it has already: after a lost connection or a
+//! restart it asks for the rest (RFC 9110 section 14, `Range` with `If-Range`). What comes is held against
+//! its checksum.
 
 use std::fs;
 use std::io::{self, Read};
@@ -36,6 +37,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// A file to fetch.
 #[derive(Clone, Debug)]
 pub struct Get {
+    /// Whose it is: two that fetch the same do not write into one file.
+    pub artifact: String,
     pub url: String,
     pub checksum: Option<Checksum>,
     pub proxy: Option<String>,
@@ -64,10 +67,10 @@ enum Ended {
     Stopped,
 }
 
-/// The name under which a download goes on after a restart.
-pub fn id(url: &str, checksum: Option<&Checksum>) -> String {
-    let text = checksum.map_or_else(|| url.to_owned(), |checksum| format!("{url}#{checksum}"));
-    sha256_hex(text).chars().take(32).collect()
+/// The name under which an artifact's download of a URL goes on after a restart.
+pub fn id((artifact, url): (&str, &str), checksum: Option<&Checksum>) -> String {
+    let checksum = checksum.map(ToString::to_string).unwrap_or_default();
+    sha256_hex(format!("{artifact} {url}#{checksum}")).chars().take(32).collect()
 }
 
 /// Fetches a file, or goes on with it. One that is on the server already is only held against its checksum.
@@ -80,7 +83,7 @@ pub async fn fetch(folder: &Folder, get: &Get, job: &Job) -> Result<PathBuf, Err
         verify(&path, get, job).await?.map_err(Error::Failed)?;
         return Ok(path);
     }
-    let place = folder.fetched(&id(&get.url, get.checksum.as_ref()));
+    let place = folder.fetched(&id((&get.artifact, &get.url), get.checksum.as_ref()));
     folder::make(&place).map_err(|error| Error::Failed(format!("{}: {error}", place.display())))?;
     let client = client(get)?;
     for round in 0..2 {
@@ -346,5 +349,4 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-#[path = "fetch/tests.rs"]
 mod tests;

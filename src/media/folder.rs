@@ -116,13 +116,71 @@ impl Folder {
         super::Manifest::read(&self.manifest(sha256)).ok().filter(|manifest| manifest.sha256 == sha256)
     }
 
-    /// The name under which a download goes on after a restart.
-    pub fn fetched_id(url: &str, checksum: Option<&crate::model::Checksum>) -> String {
-        fetch::id(url, checksum)
+    /// The name under which an artifact's download of a URL goes on after a restart.
+    pub fn fetched_id(of: (&str, &str), checksum: Option<&crate::model::Checksum>) -> String {
+        fetch::id(of, checksum)
     }
 }
 
 /// Makes a directory and those above it, for the server alone.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::media::garbage::{InUse, Leftover, delete, find};
+    use crate::media::{Job, Manifest};
+    use crate::model::ArtifactKind;
+
+    fn brought(folder: &Folder, text: &str) -> Brought {
+        let tree = folder.new_tree().unwrap();
+        fs::write(tree.join("linux"), text).unwrap();
+        let job = Job::new(CancellationToken::new());
+        let manifest = Manifest::of(&tree, ArtifactKind::Tree, &job).unwrap();
+        Brought { tree, manifest }
+    }
+
+    #[test]
+    fn a_tree_gets_its_place_at_once_and_who_reads_the_old_one_keeps_it() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = Folder::at(outer.path().join("media"));
+        let first = brought(&folder, "kernel");
+        let place = folder.install(&first).unwrap();
+        let mut reader = fs::File::open(place.join("linux")).unwrap();
+        fs::write(place.join("linux.damaged"), "x").unwrap();
+        assert_eq!(folder.install(&brought(&folder, "kernel")).unwrap(), place);
+        assert!(!place.join("linux.damaged").exists(), "the new one is there");
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "kernel");
+        assert_eq!(folder.recall(&first.manifest.sha256), Some(first.manifest));
+        assert_eq!(fs::read_dir(folder.root.join(NEW)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_in_use_is_not_garbage_and_the_rest_is() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = Folder::at(outer.path().join("media"));
+        let (kept, gone) = (brought(&folder, "kept"), brought(&folder, "gone"));
+        folder.install(&kept).unwrap();
+        folder.install(&gone).unwrap();
+        make(&folder.fetched("old")).unwrap();
+        let used = InUse { digests: [kept.manifest.sha256.clone()].into(), ..InUse::default() };
+        let found = find(&folder, &used).unwrap();
+        let told: Vec<_> = found.iter().map(|garbage| (garbage.kind, garbage.id.as_str())).collect();
+        let digest = gone.manifest.sha256.as_str();
+        assert_eq!(
+            told,
+            [(Leftover::Tree, digest), (Leftover::Download, "old"), (Leftover::Manifest, digest)]
+        );
+        found.iter().for_each(|garbage| delete(garbage).unwrap());
+        assert!(find(&folder, &used).unwrap().is_empty());
+        assert!(folder.tree(&kept.manifest.sha256).join("linux").exists());
+    }
 }

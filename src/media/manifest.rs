@@ -1,7 +1,8 @@
-//! What a tree consists of: every file with its digest, every link with its target. The digest of that list is
-//! the artifact's.
+//! What a tree consists of: every file with its digest, every link with its target. The digest of that list
+//! is the artifact's.
 //!
-//! As text it is one line each, sorted by path: `<sha256>  <path>` for a file, `-> <target>  <path>` for a link.
+//! As text it is one line each, sorted by path: `<sha256>  <path>` for a file, `-> <target>  <path>` for a
+//! link.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -168,8 +169,8 @@ fn single(path: &Path) -> io::Result<Vec<(String, Found)>> {
     Ok(vec![(name.to_owned(), Found::File(path.to_owned(), about.len()))])
 }
 
-/// Everything below `root`. Links are not followed: what they lead to inside the tree is there by itself. Names
-/// that no path over TFTP or HTTP can have are left out.
+/// Everything below `root`. Links are not followed: what they lead to inside the tree is there by itself.
+/// Names that no path over TFTP or HTTP can have are left out.
 fn list(root: &Path, job: &Job) -> io::Result<Vec<(String, Found)>> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];

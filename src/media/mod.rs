@@ -1,9 +1,11 @@
-//! Brings the files of artifacts to the server: fetches, checks, unpacks, and keeps them in its own directory.
+//! Brings the files of artifacts to the server: fetches, checks, unpacks, and keeps them in its own
+//! directory.
 //!
-//! Start at [`bring`]: from a source to a finished tree that is not in its place yet. [`Folder`] is where things
-//! are on disk; `fetch` gets one file over HTTP, `format` tells what it is, `iso` and `tarball` read it, `tree`
-//! writes what they find and never leaves its directory. [`manifest`] is what a tree consists of, `garbage` what
-//! nobody refers to. What an artifact's state is, and who may ask for what, is `app::artifacts`' business.
+//! Start at [`bring`]: from a source to a finished tree that is not in its place yet. [`Folder`] is where
+//! things are on disk; `fetch` gets one file over HTTP, `format` tells what it is, `iso` and `tarball` read
+//! it, `tree` writes what they find and never leaves its directory. [`manifest`] is what a tree consists of,
+//! `garbage` what nobody refers to. What an artifact's state is, and who may ask for what, is
+//! `app::artifacts`' business.
 
 mod fetch;
 mod folder;
@@ -110,6 +112,8 @@ impl Job {
 /// What is wanted: an artifact's source, with the proxy to go through.
 #[derive(Clone, Debug)]
 pub struct Order {
+    /// The artifact's name.
+    pub name: String,
     pub source: ArtifactSource,
     pub kind: ArtifactKind,
     /// What a single file is called.
@@ -124,8 +128,8 @@ pub struct Brought {
     pub manifest: Manifest,
 }
 
-/// Fetches, checks and unpacks. What was fetched before is gone on with; what is unpacked stands beside its place
-/// until [`Folder::install`].
+/// Fetches, checks and unpacks. What was fetched before is gone on with; what is unpacked stands beside its
+/// place until [`Folder::install`].
 ///
 /// # Errors
 /// What went wrong, with the file or URL, or that it was told to stop.
@@ -147,6 +151,7 @@ fn wanted(order: &Order) -> Vec<(Get, Option<String>)> {
     let single = (!is_image).then(|| order.file_name.clone());
     let names = if source.files.is_empty() { vec![single] } else { listed.collect() };
     let gets = source.downloads().map(|(url, checksum)| Get {
+        artifact: order.name.clone(),
         url,
         checksum: checksum.cloned(),
         proxy: source.proxy.clone().or_else(|| order.proxy.clone()),
@@ -184,6 +189,7 @@ fn fill(tree: &Path, pieces: &[Piece], job: &Job) -> io::Result<()> {
     for (path, _) in pieces {
         bytes += std::fs::metadata(path).map_err(|error| at(path, &error))?.len();
     }
+    space::check(tree, bytes)?;
     job.begin(Phase::Unpacking, Some(bytes));
     let mut writer = TreeWriter::new(tree, Limits::for_source(bytes), job.clone());
     for (path, name) in pieces {

@@ -16,7 +16,8 @@ pub fn found(manifest: &Manifest) -> Vec<TreeRepository> {
     found
 }
 
-/// A tree with `.treeinfo` is what Anaconda installs from: it finds the variants (`BaseOS`, `AppStream`) itself.
+/// A tree with `.treeinfo` is what Anaconda installs from: it finds the variants (`BaseOS`, `AppStream`)
+/// itself.
 fn yum(manifest: &Manifest) -> Vec<TreeRepository> {
     let files = || manifest.entries.keys();
     let has = |path: String| manifest.contains(&path);

@@ -1,7 +1,7 @@
 //! Writes what an image or tarball holds into a directory, and nothing outside of it.
 //!
-//! Folders and files come first and links last: while files are written there is no link in the tree that a path
-//! could lead through. At the end the kernel is asked of each link whether it stays inside.
+//! Folders and files come first and links last: while files are written there is no link in the tree that a
+//! path could lead through. At the end the kernel is asked of each link whether it stays inside.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -50,10 +50,11 @@ pub struct Artifact {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactSource {
-    /// `https://…`, `http://…`, or `file:///…` for one on the server. For a tree it is an ISO image or a tarball
-    /// (plain, gzip, xz, zstd), for a file anything; with `files` it is the folder that they are in.
+    /// `https://…`, `http://…`, or `file:///…` for one on the server. For a tree it is an ISO image or a
+    /// tarball (plain, gzip, xz, zstd), for a file anything; with `files` it is the folder that they are in.
     pub url: String,
-    /// What the file at `url` must hash to. Needed for what comes over the network, unless it is `unverified`.
+    /// What the file at `url` must hash to. Needed for what comes over the network, unless it is
+    /// `unverified`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
     /// Whether what has no checksum is taken all the same.
@@ -130,8 +131,8 @@ pub struct TreeRepository {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactStatus {
     pub state: ArtifactState,
-    /// The path or source that this is the state of; while it is another than the artifact's, nothing has been
-    /// done about that one.
+    /// The path or source that this is the state of; while it is another than the artifact's, nothing has
+    /// been done about that one.
     #[serde(default)]
     pub origin: String,
     /// The path or source that the files come from which are served.

@@ -1,5 +1,5 @@
-//! Artifacts as an operator sees them: fetched, unpacked, served, checked, thrown away. The other side is a file
-//! server on loopback that loses connections when it is told to; images are made by `xorriso`.
+//! Artifacts as an operator sees them: fetched, unpacked, served, checked, thrown away. The other side is a
+//! file server on loopback that loses connections when it is told to; images are made by `xorriso`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -277,7 +277,7 @@ fn a_kernel_that_is_not_in_its_artifact_is_told_before_a_machine_is_powered_on()
     api.post("/stages", json!({"name": "b", "bootenv": "b"})).expect(201);
     api.post("/workflows", json!({"name": "b", "stages": ["b"]})).expect(201);
     api.post("/machines", json!({"name": "web1"})).expect(201);
-    let refused = api.post("/machines/name:web1/actions/start", json!({"workflow": "b"})).expect(422);
+    let refused = api.post("/machines/name:web1/actions/start", json!({"workflow": "b"})).expect(409);
     assert!(refused.to_string().contains("artifact a has no file initrd.gz"), "{refused:#}");
 }
 

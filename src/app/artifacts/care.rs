@@ -54,8 +54,8 @@ impl App {
         .map(drop)
     }
 
-    /// Finds what no artifact refers to, and deletes it. Each is looked at once more before it goes, and none is
-    /// while a tree is put in its place.
+    /// Finds what no artifact refers to, and deletes it. Each is looked at once more before it goes, and
+    /// none is while a tree is put in its place.
     ///
     /// # Errors
     /// The directory cannot be read, or something in it not deleted.
@@ -110,7 +110,9 @@ fn in_use(world: &World) -> InUse {
     let mut downloads = BTreeSet::new();
     for artifact in world.artifacts.iter().filter(|artifact| artifact.status.state != ArtifactState::Ready) {
         let Some(source) = &artifact.spec.source else { continue };
-        downloads.extend(source.downloads().map(|(url, checksum)| Folder::fetched_id(&url, checksum)));
+        downloads.extend(
+            source.downloads().map(|(url, checksum)| Folder::fetched_id((&artifact.key, &url), checksum)),
+        );
     }
     InUse { digests: digests.collect(), downloads }
 }

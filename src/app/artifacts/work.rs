@@ -1,5 +1,5 @@
-//! What is done with artifacts: those in place are read, the others are fetched, checked and unpacked. Each is a
-//! task of its own, a few at a time; a restart goes on where they were.
+//! What is done with artifacts: those in place are read, the others are fetched, checked and unpacked. Each
+//! is a task of its own, a few at a time; a restart goes on where they were.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,12 +38,13 @@ enum Occasion {
 struct Work {
     origin: String,
     stop: CancellationToken,
+    task: tokio::task::Id,
 }
 
 /// Everything that is under way.
 struct Works {
     app: Arc<App>,
-    tasks: JoinSet<String>,
+    tasks: JoinSet<bool>,
     under_way: BTreeMap<String, Work>,
     shutdown: CancellationToken,
 }
@@ -72,9 +73,11 @@ pub async fn run(app: Arc<App>, shutdown: CancellationToken) -> Result<(), Error
                 changed.map_err(|_| Error::Failed("the store has gone".to_owned()))?;
             }
             _ = tick.tick() => works.look(Occasion::Tick).await,
-            Some(done) = works.tasks.join_next(), if !works.tasks.is_empty() => {
-                works.ended(done);
-                seen = None;
+            Some(done) = works.tasks.join_next_with_id(), if !works.tasks.is_empty() => {
+                // What could not be written now is tried at the next tick, not at once and for ever.
+                if works.ended(done) {
+                    seen = None;
+                }
             }
             () = works.shutdown.cancelled() => return works.stop().await,
         }
@@ -110,27 +113,27 @@ impl Works {
 
     fn begin(&mut self, artifact: &Arc<Stored<Artifact>>) {
         let stop = self.shutdown.child_token();
-        let work = Work { origin: artifact.spec.origin(), stop: stop.clone() };
-        self.under_way.insert(artifact.key.clone(), work);
-        let (app, artifact) = (Arc::clone(&self.app), Arc::clone(artifact));
-        self.tasks.spawn(async move {
-            if let Err(error) = app.work_on(&artifact, &Job::new(stop)).await {
+        let (app, artifact, job) = (Arc::clone(&self.app), Arc::clone(artifact), Job::new(stop.clone()));
+        let (name, origin) = (artifact.key.clone(), artifact.spec.origin());
+        let handle = self.tasks.spawn(async move {
+            let worked = app.work_on(&artifact, &job).await;
+            if let Err(error) = &worked {
                 let name = &artifact.key;
                 tracing::warn!(name, %error, "an artifact's state could not be written; it is tried again");
             }
-            artifact.key.clone()
+            worked.is_ok()
         });
+        self.under_way.insert(name, Work { origin, stop, task: handle.id() });
     }
 
-    fn ended(&mut self, done: Result<String, tokio::task::JoinError>) {
-        match done {
-            Ok(name) => drop(self.under_way.remove(&name)),
-            Err(error) => {
-                tracing::error!(%error, "work on an artifact ended by a fault in the server");
-                // Which one it was is not known: those that still run are found by their state.
-                self.under_way.clear();
-            }
-        }
+    /// Whether the next may begin at once.
+    fn ended(&mut self, done: Result<(tokio::task::Id, bool), tokio::task::JoinError>) -> bool {
+        let (task, worked) = done.unwrap_or_else(|error| {
+            tracing::error!(%error, "work on an artifact ended by a fault in the server");
+            (error.id(), false)
+        });
+        self.under_way.retain(|_, work| work.task != task);
+        worked
     }
 
     async fn stop(mut self) -> Result<(), Error> {
@@ -249,6 +252,7 @@ impl App {
         };
         self.set_status(target, begun).await?;
         let order = Order {
+            name: artifact.key.clone(),
             source: source.clone(),
             kind: artifact.spec.kind,
             file_name: artifact.spec.file_name().unwrap_or_default().to_owned(),
@@ -262,7 +266,8 @@ impl App {
         }
     }
 
-    /// Puts a tree in its place and says so. Until that is on disk nobody throws away what is not referred to.
+    /// Puts a tree in its place and says so. Until that is on disk nobody throws away what is not referred
+    /// to.
     async fn install(&self, target: (&str, &str), brought: Brought) -> Result<(), Error> {
         let _kept = self.media_in_use.read().await;
         let media = self.media.clone();

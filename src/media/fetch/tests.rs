@@ -60,7 +60,7 @@ struct Scene {
 impl Scene {
     fn of(url: &str, sum_of: Option<&[u8]>) -> Self {
         let checksum = sum_of.map(|bytes| format!("sha256:{}", sha256_hex(bytes)).parse().unwrap());
-        let get = Get { url: url.to_owned(), checksum, proxy: None, room: 1 };
+        let get = Get { artifact: "a".to_owned(), url: url.to_owned(), checksum, proxy: None, room: 1 };
         Scene { folder: tempfile::tempdir().unwrap(), get, job: Job::new(CancellationToken::new()) }
     }
 
@@ -78,7 +78,7 @@ impl Scene {
     fn have(&self) -> u64 {
         length(
             &Folder::at(self.folder.path().to_owned())
-                .fetched(&id(&self.get.url, self.get.checksum.as_ref())),
+                .fetched(&id(("a", &self.get.url), self.get.checksum.as_ref())),
         )
     }
 }

@@ -79,7 +79,8 @@ impl Record {
 }
 
 impl Name {
-    /// The name for people: without its version, and in lower case where it is a plain one, as Linux shows it.
+    /// The name for people: without its version, and in lower case where it is a plain one, as Linux shows
+    /// it.
     pub fn text(&self, names: Names) -> Result<String, String> {
         let Name::Of(bytes) = self else { return Err("a folder's own record has no name".to_owned()) };
         let text = if names == Names::Joliet {

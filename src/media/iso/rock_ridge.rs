@@ -1,5 +1,5 @@
-//! What stands behind the name of a record: entries of the System Use Sharing Protocol (IEEE P1281), those of Rock
-//! Ridge among them (P1282).
+//! What stands behind the name of a record: entries of the System Use Sharing Protocol (IEEE P1281), those
+//! of Rock Ridge among them (P1282).
 
 use std::io;
 use std::ops::Range;
@@ -54,8 +54,8 @@ struct Pieces {
     part_goes_on: bool,
 }
 
-/// The number of bytes to pass over in every other record, if the protocol is used (SP, P1281 section 5.3). It
-/// stands first in the root's own record.
+/// The number of bytes to pass over in every other record, if the protocol is used (SP, P1281 section 5.3).
+/// It stands first in the root's own record.
 pub fn shared_use(system_use: &[u8]) -> Option<usize> {
     match system_use {
         [b'S', b'P', 7, 1, 0xbe, 0xef, skip, ..] => Some(usize::from(*skip)),

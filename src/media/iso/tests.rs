@@ -120,28 +120,27 @@ fn joliet_alone_keeps_names_and_a_plain_image_has_them_in_lower_case() {
     assert_eq!(seen.files.keys().collect::<Vec<_>>(), ["images/pxeboot/vmlinuz"]);
 }
 
+/// Where the record of a name begins.
+fn record_of(image: &[u8], name: &[u8]) -> usize {
+    let is_it = |bytes: &[u8]| bytes[0] as usize == name.len() && &bytes[1..] == name;
+    image.windows(name.len() + 1).position(is_it).unwrap() - 32
+}
+
 #[test]
-fn a_file_of_more_than_four_gibibytes_is_one_file() {
+fn a_file_in_several_parts_is_one_file() {
     let outer = tempfile::tempdir().unwrap();
     let root = outer.path().join("large");
+    write(&root, "large1", "the first part, ");
+    write(&root, "large2", "the rest");
     write(&root, "small", "x");
-    let bytes = (4 << 30) + 5;
-    let large = fs::File::create(root.join("large.img")).unwrap();
-    large.set_len(bytes).unwrap();
-    let iso = outer.path().join("large.iso");
-    let mut command = Command::new("sh");
-    // The image is all zeros but for its first and last pages: dd leaves holes for them.
-    let script = "xorriso -as mkisofs -quiet -iso-level 3 -R -o - \"$1\" | dd of=\"$2\" conv=sparse bs=1M iflag=fullblock";
-    command.args(["-c", script, "sh"]).arg(&root).arg(&iso);
-    if Command::new("xorriso").arg("--version").output().is_err() {
-        eprintln!("xorriso is not installed (scripts/deps): large images are not tested");
-        return;
-    }
-    assert!(command.output().unwrap().status.success());
-    let mut seen = Seen::default();
-    Image::open(fs::File::open(iso).unwrap()).unwrap().walk(&mut seen).unwrap();
-    assert_eq!(seen.files["large.img"].0, bytes);
+    let Some(mut image) = image(&root, &["--norock"]) else { return };
+    // As an image has a file of more than 4 GiB: all but its last record say that there is more.
+    let record = record_of(&image, b"LARGE1.;1");
+    image[record + 25] |= 0x80;
+    let seen = walked(&image).unwrap();
+    assert_eq!(seen.files["large2"], (24, "the first part, the ".to_owned()));
     assert_eq!(seen.files["small"], (1, "x".to_owned()));
+    assert_eq!(seen.files.len(), 2);
 }
 
 #[test]
@@ -152,7 +151,7 @@ fn a_damaged_image_is_an_error_or_something_else_and_never_the_end() {
     // Every byte of the descriptors and folders, which are in front, set to something else.
     let mut random = 0x9e37_79b9_u64;
     let mut refused = 0;
-    for _ in 0..3000 {
+    for _ in 0..800 {
         let mut image = whole.clone();
         for _ in 0..8 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -161,7 +160,7 @@ fn a_damaged_image_is_an_error_or_something_else_and_never_the_end() {
         }
         refused += u32::from(walked(&image).is_err());
     }
-    assert!(refused > 100, "{refused}");
+    assert!(refused > 30, "{refused}");
     for length in (0..whole.len()).step_by(1777) {
         // What is cut off at the end is padding.
         let seen = walked(&whole[..length]);
@@ -176,16 +175,8 @@ fn folders_in_circles_are_refused() {
     write(&root, "one/two/x", "x");
     let Some(mut image) = image(&root, &["-R"]) else { return };
     // The record of `two` is made to point at `one`.
-    let block_of = |image: &[u8], name: &[u8]| {
-        let at = image
-            .windows(name.len() + 1)
-            .position(|bytes| bytes[0] as usize == name.len() && &bytes[1..] == name);
-        let record = at.unwrap() - 32;
-        (record, u32::from_le_bytes(image[record + 2..record + 6].try_into().unwrap()))
-    };
-    let (_, one) = block_of(&image, b"ONE");
-    let (record, _) = block_of(&image, b"TWO");
-    image[record + 2..record + 6].copy_from_slice(&one.to_le_bytes());
+    let (one, two) = (record_of(&image, b"ONE"), record_of(&image, b"TWO"));
+    image.copy_within(one + 2..one + 6, two + 2);
     let error = walked(&image).unwrap_err().to_string();
     assert!(error.contains("circles"), "{error}");
 }

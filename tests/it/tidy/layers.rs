@@ -50,7 +50,8 @@ const LAYERS: &[Layer] = &[
     layer("media", &["media::iso", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("media::iso", &["model", "media"], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
     // 4. The use cases see what decides, what remembers and what tells; no HTTP, no sockets.
-    layer("app", &["model", "proto", "boot", "dhcp", "render", "workflow", "content", "store", "events", "media"],
+    layer("app",
+        &["model", "proto", "boot", "dhcp", "render", "workflow", "content", "store", "events", "media"],
         &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("events", &["model", "store"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
