@@ -4,7 +4,7 @@
 //! Paths mean what they mean over TFTP: both go through `App::open`. Installers report with
 //! `POST m/<capability>/done|failed|log`.
 //!
-//! It speaks HTTP/1 itself (`docs/adr/0012`), because the kernel can then send files and because its clients
+//! It speaks HTTP/1 itself (`docs/adr/0013`), because the kernel can then send files and because its clients
 //! are old. Start at [`Service::run`]; `connection` is one client, `request` and `ranges` what it asks for,
 //! `answer` what it gets, `wire` how that leaves, `door` how many there may be.
 

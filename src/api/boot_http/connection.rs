@@ -44,10 +44,11 @@ pub struct Client {
 /// Answers requests until either side has enough.
 pub async fn serve(wire: Wire, client: Client) {
     let mut connection = Connection { wire, client, buffer: BytesMut::new(), lost: false };
-    let mut goes_on = true;
-    while goes_on {
-        goes_on = match connection.turn().await {
-            Ok(goes_on) => goes_on,
+    loop {
+        match connection.turn().await {
+            Ok(After::Another) => {}
+            Ok(After::End) => break,
+            Ok(After::Gone) => return,
             // Nobody is there to be told.
             Err(error) => {
                 if error.kind() == io::ErrorKind::TimedOut {
@@ -55,11 +56,21 @@ pub async fn serve(wire: Wire, client: Client) {
                 }
                 return;
             }
-        };
+        }
     }
     let Connection { wire, client, .. } = connection;
     wire.close().await;
     drop(client);
+}
+
+/// What follows an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Another,
+    /// The connection is closed with care: something may be on its way yet.
+    End,
+    /// There was no request.
+    Gone,
 }
 
 struct Connection {
@@ -72,15 +83,16 @@ struct Connection {
 }
 
 impl Connection {
-    /// One request and its answer. Says whether there may be another.
-    async fn turn(&mut self) -> io::Result<bool> {
+    /// One request and its answer.
+    async fn turn(&mut self) -> io::Result<After> {
         let request = match self.request().await {
             Ok(Some(request)) => request,
-            Ok(None) => return Ok(false),
+            Ok(None) => return Ok(After::Gone),
             Err((why, fault)) => {
                 self.client.guest.counters().count(why);
                 let (status, message) = fault;
-                return self.refuse(answer::text(status, message)).await;
+                let said = (Method::Get, Goes::Ends);
+                return self.send(answer::text(status, message), said, None).await.map(|()| After::End);
             }
         };
         self.client.guest.counters().requests.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +109,7 @@ impl Connection {
         let goes = self.goes(&request);
         self.send(answer, (request.method, goes), delivery.as_mut().map(|delivery| &mut delivery.served))
             .await?;
-        Ok(goes != Goes::Ends)
+        Ok(if goes == Goes::Ends { After::End } else { After::Another })
     }
 
     fn goes(&self, request: &Request) -> Goes {
@@ -178,10 +190,6 @@ impl Connection {
         Ok(self.client.report(request, &body).await)
     }
 
-    async fn refuse(&mut self, answer: Answer) -> io::Result<bool> {
-        self.send(answer, (Method::Get, Goes::Ends), None).await.map(|()| false)
-    }
-
     async fn send(
         &mut self,
         answer: Answer,
@@ -210,7 +218,10 @@ impl Connection {
                 self.wire.write_file(&head, &part, sent).await
             }
             Body::File(part) => {
-                head.extend_from_slice(&read(&part.file, part.span).await?);
+                match read(&part.file, part.span).await {
+                    Ok(bytes) => head.extend_from_slice(&bytes),
+                    Err(error) => return self.unreadable(error).await,
+                }
                 self.wire.write(&head).await?;
                 *sent = part.span.length;
                 Ok(())
@@ -222,6 +233,19 @@ impl Connection {
                 Ok(())
             }
         }
+    }
+}
+
+impl Connection {
+    /// A file that was opened and cannot be read: the client is told, and the connection ends.
+    async fn unreadable(&mut self, error: io::Error) -> io::Result<()> {
+        let said = answer::text(503, &format!("the file cannot be read: {error}"));
+        let mut bytes = said.head.end(self.client.shared.app.now(), Goes::Ends);
+        if let Body::Text(text) = said.body {
+            bytes.extend_from_slice(&text);
+        }
+        self.wire.write(&bytes).await?;
+        Err(error)
     }
 }
 
