@@ -49,8 +49,8 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(180);
 /// What a client beyond the bound of its address is told.
 const TOO_MANY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 44\r\nContent-Type: text/plain\r\n\
-    Retry-After: 5\r\nConnection: close\r\n\r\ntoo many connections from this one address\r\n";
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 43\r\nContent-Type: text/plain\r\n\
+    Retry-After: 5\r\nConnection: close\r\n\r\ntoo many connections from this one address\n";
 
 /// What all connections share.
 #[derive(Debug)]
