@@ -43,6 +43,12 @@ pub struct Config {
     pub data: PathBuf,
     pub api: Listen,
     pub boot_http: Listen,
+    /// The same over TLS, for firmware that refuses plain HTTP.
+    pub boot_https: Listen,
+    pub boot_connections: Option<usize>,
+    pub boot_connections_per_address: Option<usize>,
+    /// Whether the files of artifacts are found in another spelling of their case.
+    pub boot_ignore_case: bool,
     pub tftp: Listen,
     pub tftp_single_port: bool,
     pub dhcp_interfaces: Vec<String>,
@@ -69,6 +75,19 @@ pub struct Flags {
     /// Where boot files are served over HTTP: ADDRESS:PORT or off [default: 0.0.0.0:8080].
     #[arg(long, env = "METALWRIGHT_BOOT_HTTP", value_name = "ADDRESS")]
     pub boot_http: Option<String>,
+    /// Where boot files are served over HTTPS, with tls/boot-cert.pem: ADDRESS:PORT or off [default: off].
+    #[arg(long, env = "METALWRIGHT_BOOT_HTTPS", value_name = "ADDRESS")]
+    pub boot_https: Option<String>,
+    /// Most HTTP connections of machines at a time [default: 4096].
+    #[arg(long, env = "METALWRIGHT_BOOT_CONNECTIONS", value_name = "N")]
+    pub boot_connections: Option<usize>,
+    /// Most HTTP connections from one address at a time [default: 1024].
+    #[arg(long, env = "METALWRIGHT_BOOT_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub boot_connections_per_address: Option<usize>,
+    /// Find the files of artifacts in any spelling of upper and lower case, as Windows boot loaders expect.
+    #[arg(long, env = "METALWRIGHT_BOOT_IGNORE_CASE", value_name = "BOOL", num_args = 0..=1,
+          default_missing_value = "true")]
+    pub boot_ignore_case: Option<bool>,
     /// Where TFTP listens: ADDRESS:PORT or off [default: 0.0.0.0:69].
     #[arg(long, env = "METALWRIGHT_TFTP_LISTEN", value_name = "ADDRESS")]
     pub tftp_listen: Option<String>,
@@ -119,6 +138,10 @@ struct ListenSection {
 #[serde(default)]
 struct BootSection {
     http: Option<String>,
+    https: Option<String>,
+    connections: Option<usize>,
+    connections_per_address: Option<usize>,
+    ignore_case: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,7 +169,7 @@ struct LogSection {
 const KEYS: [(&str, &[&str]); 6] = [
     ("", &["data", "user", "api", "boot", "tftp", "dhcp", "log"]),
     ("api", &["listen"]),
-    ("boot", &["http"]),
+    ("boot", &["http", "https", "connections", "connections_per_address", "ignore_case"]),
     ("tftp", &["listen", "single_port"]),
     ("dhcp", &["interfaces", "port"]),
     ("log", &["format", "level"]),
@@ -175,6 +198,8 @@ impl Config {
         };
         let api = listen(flags.api_listen, file.api.listen, 8443, "api.listen");
         let boot_http = listen(flags.boot_http, file.boot.http, 8080, "boot.http");
+        let https = flags.boot_https.or(file.boot.https).unwrap_or_else(|| "off".to_owned());
+        let boot_https = listen(Some(https), None, 0, "boot.https");
         let tftp = listen(flags.tftp_listen, file.tftp.listen, 69, "tftp.listen");
         let data = flags.data.or(file.data).unwrap_or_else(|| {
             faults.push("data: name a data directory with --data DIR".to_owned());
@@ -193,6 +218,12 @@ impl Config {
             data,
             api,
             boot_http,
+            boot_https,
+            boot_connections: flags.boot_connections.or(file.boot.connections),
+            boot_connections_per_address: flags
+                .boot_connections_per_address
+                .or(file.boot.connections_per_address),
+            boot_ignore_case: flags.boot_ignore_case.or(file.boot.ignore_case).unwrap_or(false),
             tftp,
             tftp_single_port: flags.tftp_single_port.or(file.tftp.single_port).unwrap_or(false),
             dhcp_interfaces: named(flags.dhcp_interfaces).or(file.dhcp.interfaces).unwrap_or_default(),

@@ -6,16 +6,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{App, Ctx, Error};
+use super::{App, Ctx, Error, beneath};
 use crate::model::{Artifact, ArtifactKind, ArtifactState, ArtifactStatus, Stored, hex};
 
 /// Most files one artifact may have.
@@ -141,7 +138,7 @@ fn digest(artifact: &Artifact) -> io::Result<Found> {
     let mut whole = Sha256::new();
     let mut size = 0;
     for file in &files {
-        let (sha256, bytes) = hash(open_beneath(&root, file)?)?;
+        let (sha256, bytes) = hash(beneath::open_file(&root, file)?)?;
         size += bytes;
         whole.update(format!("{sha256}  {file}\n"));
     }
@@ -165,7 +162,7 @@ fn list(root: &Path) -> io::Result<Vec<String>> {
                 let Some(text) = relative.to_str() else {
                     return Err(io::Error::other(format!("{} is not named in UTF-8", relative.display())));
                 };
-                if open_beneath(root, text).is_ok() {
+                if beneath::open_file(root, text).is_ok() {
                     files.push(text.to_owned());
                 }
             }
@@ -206,30 +203,15 @@ fn hash(mut file: File) -> io::Result<(String, u64)> {
 /// It is not there, not a regular file, or outside the artifact's directory by way of a link.
 pub(super) fn open_file(artifact: &Artifact, path: &str) -> io::Result<File> {
     match artifact.kind {
-        ArtifactKind::Tree => open_beneath(Path::new(&artifact.path), path),
+        ArtifactKind::Tree => beneath::open_file(Path::new(&artifact.path), path),
         ArtifactKind::File => {
             let (root, name) = split(&artifact.path)?;
             if name != path {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            open_beneath(&root, &name)
+            beneath::open_file(&root, &name)
         }
     }
-}
-
-/// Opens a regular file below `root`. The kernel holds the path inside (`openat2(2)`, `RESOLVE_BENEATH`).
-fn open_beneath(root: &Path, path: &str) -> io::Result<File> {
-    let folder = open(root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let how = OpenHow::new()
-        // A fifo in the tree must not block the server.
-        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let file: OwnedFd = openat2(&folder, path, how)?;
-    let file = File::from(file);
-    if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    Ok(file)
 }
 
 #[cfg(test)]

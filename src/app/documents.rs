@@ -1,5 +1,5 @@
-//! Renders what a machine is served: boot scripts, screens, answer files. Nothing is kept; every fetch is a
-//! render of the present content with the present params.
+//! Renders what a machine is served: boot scripts, screens, answer files, from the present content with the
+//! present params. What need not be rendered twice is in `renders`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::render::{Callbacks, Input, Limits, Params, ProblemKind, RenderProblem
 const REPOSITORIES: &str = "repositories";
 
 /// Our addresses as the client sees them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facing {
     pub address: IpAddr,
     pub http: String,
@@ -37,7 +37,7 @@ pub(super) struct Boot {
 }
 
 /// What is rendered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Document {
     /// A loader's script that boots the bootenv.
     BootScript(ScriptKind),
@@ -144,7 +144,7 @@ impl App {
             }
         }
         for file in &bootenv.spec.templates {
-            self.render_document(boot, &Document::File(file.clone()), Sealed::Open)?;
+            self.page(boot, &Document::File(file.clone()), Sealed::Open)?;
         }
         Ok(())
     }

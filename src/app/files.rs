@@ -17,13 +17,14 @@ use super::boot::Gathered;
 use super::callers::about;
 use super::documents::{Boot, Document, base_name};
 use super::params::Sealed;
-use super::statics::{content_type, static_file, unreadable};
-use super::{App, Error, artifacts};
+use super::renders::Page;
+use super::statics::{artifact_file, content_type, static_file, unreadable};
+use super::{App, Error};
 use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
 use crate::model::{Arch, BootProgress, NewEvent};
-use crate::render::{RenderProblem, Rendered};
+use crate::render::RenderProblem;
 
 /// Which protocol a file is asked for over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -77,9 +78,18 @@ pub struct Opened {
     /// What it is: `loader:snponly.efi`, `artifact:debian-12-amd64/linux`, `rendered:preseed.cfg`.
     pub label: String,
     pub content_type: &'static str,
-    /// A strong entity tag; rendered files have none and are not to be cached.
-    pub tag: Option<String>,
+    /// Of a file on disk; rendered files have none and are not to be cached.
+    pub version: Option<Version>,
     pub about: About,
+}
+
+/// Which bytes a file on disk has now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// A strong entity tag with its quotes (RFC 9110 §8.8.3).
+    pub tag: String,
+    /// When its content was last changed, in seconds since 1970.
+    pub modified: i64,
 }
 
 /// Why a path gives nothing.
@@ -145,7 +155,7 @@ impl App {
 
     /// Records what was sent.
     pub fn served(self: &Arc<Self>, served: Served) {
-        if served.about.machine.is_none() {
+        if !self.is_news("boot.file_served", &served.about, &served.label) {
             return;
         }
         let data = json!({
@@ -309,13 +319,14 @@ impl App {
 
     /// What is asked for by the path of a destructive bootenv's kernel or initrd.
     fn install_file(&self, (artifact, file): (&str, &str)) -> Option<Asked> {
-        let world = self.world();
+        let (world, case) = (self.world(), self.case);
         let destructive = world.bootenvs.iter().filter(|bootenv| bootenv.spec.destructive);
         let mut asked = destructive.flat_map(|bootenv| {
             let name = &bootenv.spec.name;
             bootenv.spec.arches.values().filter(|files| files.artifact == artifact).filter_map(move |files| {
-                let is_initrd = files.initrds.iter().any(|path| path == file);
-                let kernel = (files.kernel == file).then(|| Asked::InstallKernel { bootenv: name.clone() });
+                let is_initrd = files.initrds.iter().any(|path| case.same((path, file)));
+                let kernel =
+                    case.same((&files.kernel, file)).then(|| Asked::InstallKernel { bootenv: name.clone() });
                 kernel.or_else(|| is_initrd.then(|| Asked::InstallInitrd { bootenv: name.clone() }))
             })
         });
@@ -324,7 +335,7 @@ impl App {
 
     fn static_artifact(&self, (name, file): (&str, &str), gathered: &Gathered) -> Result<Opened, Refused> {
         let artifact = self.world().artifacts.get(name).cloned().ok_or(Refused::Absent)?;
-        let opened = artifacts::open_file(&artifact.spec, file)
+        let opened = artifact_file(&artifact.spec, file, self.case)
             .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
         let opened = opened.map_err(|error| unreadable(file, &error))?;
         Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
@@ -367,26 +378,17 @@ impl App {
             Document::File(_) => Sealed::Open,
             _ => Sealed::Closed,
         };
+        if let Some(page) = self.kept_page(&boot, &document, sealed) {
+            return Ok(self.send_page(gathered, label, &page).await);
+        }
         if let (Document::File(file), Some(machine)) = (&document, &gathered.machine)
             && self.hands_out_token(file)
         {
             boot.agent_token = Some(self.agent_token(machine).await.map_err(failed)?);
         }
         let (app, what) = (Arc::clone(self), document);
-        let rendered = tokio::task::spawn_blocking(move || app.render_document(&boot, &what, sealed)).await;
-        let about = about(gathered.machine.as_deref());
-        match rendered {
-            Ok(Ok(rendered)) => {
-                self.note_render(&about, &label, &rendered);
-                self.mended(gathered, Some(&label)).await;
-                Ok(Opened {
-                    body: Body::Bytes(Bytes::from(rendered.text)),
-                    label,
-                    content_type: "text/plain",
-                    tag: None,
-                    about,
-                })
-            }
+        match tokio::task::spawn_blocking(move || app.page(&boot, &what, sealed)).await {
+            Ok(Ok(page)) => Ok(self.send_page(gathered, label, &page).await),
             Ok(Err(problem)) => {
                 self.render_failed(gathered, &label, &problem).await;
                 Err(Refused::Failed(problem.to_string()))
@@ -395,15 +397,20 @@ impl App {
         }
     }
 
-    fn note_render(&self, about: &About, label: &str, rendered: &Rendered) {
-        if about.machine.is_some() {
-            let data = json!({
-                "label": label,
-                "sha256": rendered.sha256,
-                "bytes": rendered.text.len(),
-                "provenance": rendered.provenance,
-            });
-            self.note(self.boot_event("boot.rendered", about, data));
+    async fn send_page(&self, gathered: &Gathered, label: String, page: &Page) -> Opened {
+        let about = about(gathered.machine.as_deref());
+        if self.is_news("boot.rendered", &about, &label) {
+            let mut data = page.facts.clone();
+            data["label"] = json!(label);
+            self.note(self.boot_event("boot.rendered", &about, data));
+        }
+        self.mended(gathered, Some(&label)).await;
+        Opened {
+            body: Body::Bytes(page.text.clone()),
+            label,
+            content_type: "text/plain",
+            version: None,
+            about,
         }
     }
 
@@ -452,7 +459,7 @@ fn last_resort(kind: ScriptKind, about: About) -> Opened {
         body: Body::Bytes(Bytes::from_static(text.as_bytes())),
         label: "screen".to_owned(),
         content_type: "text/plain",
-        tag: None,
+        version: None,
         about,
     }
 }

@@ -9,6 +9,7 @@ mod agent_tokens;
 pub mod artifacts;
 mod attempts;
 pub mod auth;
+pub mod beneath;
 mod boot;
 mod callers;
 mod chainloads;
@@ -44,6 +45,8 @@ pub mod patch;
 mod probes;
 #[cfg(test)]
 mod probes_tests;
+mod renders;
+mod repeats;
 pub mod reports;
 pub mod rules;
 #[cfg(test)]
@@ -111,6 +114,8 @@ pub struct Setup {
     pub endpoints: Endpoints,
     pub loaders: Loaders,
     pub pool: Arc<Pool>,
+    /// How the names of files in artifacts are compared.
+    pub case: beneath::Case,
 }
 
 /// Totals since the start.
@@ -118,6 +123,8 @@ pub struct Setup {
 pub struct Counters {
     /// Events that were dropped because too many waited.
     pub notes_dropped: AtomicU64,
+    /// Events of fetches that were not written because the same machine fetched the same over and over.
+    pub fetches_repeated: AtomicU64,
     /// DHCP packets that no subnet fits.
     pub dhcp_unserved: AtomicU64,
     /// Addresses that were to be offered and were in use.
@@ -132,7 +139,11 @@ pub struct App {
     endpoints: Endpoints,
     loaders: Loaders,
     pool: Arc<Pool>,
+    case: beneath::Case,
     content: Mutex<Option<Content>>,
+    renders: renders::Renders,
+    /// Fetches that repeat themselves.
+    repeats: repeats::Repeats,
     /// Addresses on offer.
     holds: Mutex<Holds>,
     probing: probes::Probing,
@@ -173,7 +184,10 @@ impl App {
             endpoints: setup.endpoints,
             loaders: setup.loaders,
             pool: setup.pool,
+            case: setup.case,
             content: Mutex::new(None),
+            renders: renders::Renders::default(),
+            repeats: repeats::Repeats::default(),
             holds: Mutex::default(),
             probing: probes::Probing::default(),
             sights: Mutex::default(),

@@ -90,6 +90,7 @@ impl Site {
             endpoints: Endpoints::default(),
             loaders: Loaders::default(),
             pool: Arc::new(Pool::new(1).unwrap()),
+            case: Default::default(),
         };
         let (app, _notes) = App::new(setup);
         let now: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();

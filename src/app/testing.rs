@@ -26,6 +26,7 @@ pub fn app() -> Arc<App> {
         endpoints: Endpoints::default(),
         loaders: Loaders::default(),
         pool: Arc::new(Pool::new(1).unwrap()),
+        case: Default::default(),
     };
     App::new(setup).0
 }

@@ -7,6 +7,7 @@
 mod apply;
 mod artifacts;
 mod boot;
+pub mod boot_certificate;
 mod columns;
 mod command;
 mod config;

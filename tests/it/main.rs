@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod boot_http;
 mod cli;
 mod contract;
 mod dhcp_vectors;
