@@ -56,6 +56,7 @@ mod statics;
 mod task_files;
 #[cfg(test)]
 pub mod testing;
+pub mod tftp_peers;
 pub mod usable;
 pub mod view;
 
@@ -122,6 +123,8 @@ pub struct Counters {
     pub dhcp_unserved: AtomicU64,
     /// Addresses that were to be offered and were in use.
     pub dhcp_in_use: AtomicU64,
+    /// TFTP requests of strangers, which got no answer.
+    pub tftp_strangers: AtomicU64,
 }
 
 /// Everything the use cases share.
@@ -143,6 +146,8 @@ pub struct App {
     asks: Mutex<Asks>,
     /// Who has which address, where another server gives it.
     neighbours: Mutex<Neighbours>,
+    /// Strangers that asked over TFTP.
+    strangers: Mutex<tftp_peers::Strangers>,
     lease_clock: lease_clock::LeaseClock,
     notes: mpsc::Sender<NewEvent>,
     /// Whether the database takes writes.
@@ -180,6 +185,7 @@ impl App {
             dhcp_service: OnceLock::new(),
             asks: Mutex::default(),
             neighbours: Mutex::default(),
+            strangers: Mutex::default(),
             lease_clock: lease_clock::LeaseClock::default(),
             notes: sender,
             health: health::Health::default(),

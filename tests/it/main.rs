@@ -17,6 +17,7 @@ mod render;
 mod restart;
 mod scene;
 mod simulate;
+mod tftp;
 mod tidy;
 mod wire;
 mod world;
