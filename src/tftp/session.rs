@@ -49,7 +49,7 @@ pub(super) struct Session {
     /// Where paths are opened.
     pub opening: Handle,
     pub counters: Arc<Counters>,
-    /// Ends this read.
+    /// Ends this read; cancelled when it has ended, so that the peer may ask again at once.
     pub stop: CancellationToken,
     /// Ends all reads.
     pub shutdown: CancellationToken,
@@ -98,6 +98,7 @@ impl Session {
 
     async fn refuse(&mut self, code: ErrorCode, message: &str) {
         self.counters.refused.fetch_add(1, Relaxed);
+        self.stop.cancel();
         debug!(path = self.asked.path, code = code.0, message, "refused");
         self.send_error(code, message).await;
     }
@@ -127,6 +128,7 @@ impl Session {
         });
         self.say_goodbye(&result).await;
         self.counters.finished.fetch_add(1, Relaxed);
+        self.stop.cancel();
         debug!(label = opened.label, ?result, acked = reading.transfer.acked_bytes(), "read ended");
         self.opener.finished(TransferOutcome {
             path: std::mem::take(&mut self.asked.path),

@@ -54,7 +54,7 @@ pub(super) struct Entry {
     /// The datagram of the request.
     pub request: Bytes,
     pub since: Instant,
-    /// Ends the read.
+    /// Ends the read; cancelled too when it has ended by itself.
     pub stop: CancellationToken,
     /// Where packets go when the port is shared.
     pub inbox: Option<mpsc::Sender<Note>>,
@@ -92,7 +92,9 @@ impl Sessions {
         let now = Instant::now();
         if let Some(entry) = self.by_peer.get(&peer) {
             let age = now.saturating_duration_since(entry.since);
-            if entry.request == request && age < REPEAT_MAX {
+            // A read that has ended says so by its token, before its task is gone from here.
+            let runs = !entry.stop.is_cancelled();
+            if runs && entry.request == request && age < REPEAT_MAX {
                 return Admission::Repeated;
             }
             entry.stop.cancel();
@@ -101,8 +103,10 @@ impl Sessions {
         if !self.buckets.take(*peer.ip(), now) {
             return Admission::NotNow("the peer asks too often");
         }
-        let of_host = self.by_host.get(peer.ip()).copied().unwrap_or(0);
-        if of_host >= self.per_peer.0 {
+        if self.is_full_for(peer) || self.len() >= self.sessions_max {
+            self.sweep();
+        }
+        if self.is_full_for(peer) {
             return Admission::PeerFull;
         }
         if self.len() >= self.sessions_max {
@@ -112,6 +116,18 @@ impl Sessions {
             return Admission::NotNow("the running reads lose packets");
         }
         Admission::Start
+    }
+
+    fn is_full_for(&self, peer: SocketAddrV4) -> bool {
+        self.by_host.get(peer.ip()).copied().unwrap_or(0) >= self.per_peer.0
+    }
+
+    /// Frees the slots of reads that have ended and whose tasks are not gone yet.
+    fn sweep(&mut self) {
+        let ended = self.by_peer.values().filter(|entry| entry.stop.is_cancelled()).map(|entry| entry.task);
+        for task in ended.collect::<Vec<_>>() {
+            self.remove(task);
+        }
     }
 
     pub(super) fn insert(&mut self, peer: SocketAddrV4, entry: Entry) {
