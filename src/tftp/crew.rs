@@ -8,8 +8,10 @@ use std::thread;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Threads, where there are so many processors. More reads at a time than these can serve fill any link.
-const THREADS_MAX: usize = 4;
+/// Threads for each processor, so that the system can have one run beside what woke it, and threads at most: more
+/// reads at a time than these can serve fill any link.
+const THREADS_PER_PROCESSOR: usize = 2;
+const THREADS_MAX: usize = 8;
 /// Threads of each that read what has to come from a disk.
 const DISK_THREADS_MAX: usize = 8;
 
@@ -21,10 +23,11 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    /// Starts a thread for each processor, within bounds.
+    /// Starts the threads, idle.
     pub(super) fn start() -> io::Result<Self> {
         let end = CancellationToken::new();
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let threads = processors.saturating_mul(THREADS_PER_PROCESSOR).min(THREADS_MAX);
         let mut handles = Vec::with_capacity(threads);
         for _ in 0..threads {
             let runtime = runtime()?;
