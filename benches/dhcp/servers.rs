@@ -6,8 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::net::{INTERFACE, NETWORK, Net, POOL, PREFIX, SERVER};
+use crate::net::{INTERFACE, NETWORK, Net, PREFIX, SERVER};
 use crate::running::{Running, empty_folder, program};
+
+const POOL: (&str, &str) = ("10.77.1.0", "10.77.250.254");
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
