@@ -1,11 +1,11 @@
 //! What boot files cost beside other servers: `make bench-files`, as root. The table of `docs/performance.md`
 //! comes from here.
 //!
-//! Each server runs alone, one after the other, and serves the same files. Two namespaces, as in `benches/dhcp`:
-//! `servers` who is measured, `tftp` the rows and the client of TFTP, which is this program again inside the
-//! client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`, `METALWRIGHT_BENCH_PROGRAM`
-//! (another build of ours) and `METALWRIGHT_BENCH_ROWS` (words that a row's name must have one of) change what is
-//! run.
+//! Each server runs alone, one after the other, and serves the same files. Two namespaces, as in
+//! `benches/dhcp`: `servers` who is measured, `tftp` the rows and the client of TFTP, which is this program
+//! again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`,
+//! `METALWRIGHT_BENCH_PROGRAM` (another build of ours) and `METALWRIGHT_BENCH_ROWS` (words that a row's name
+//! must have one of) change what is run.
 
 #[path = "../host/net.rs"]
 mod net;

@@ -1,5 +1,6 @@
-//! A client of TFTP that reads the same file again and again, several at a time, and compares every block with
-//! the file (RFC 1350, 2347, 2348, 7440). Delay and loss are made here, so they are the same for every server.
+//! A client of TFTP that reads the same file again and again, several at a time, and compares every block
+//! with the file (RFC 1350, 2347, 2348, 7440). Delay and loss are made here, so they are the same for every
+//! server.
 
 use std::fs;
 use std::io;

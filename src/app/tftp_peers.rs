@@ -1,5 +1,5 @@
-//! Whom TFTP answers, and with blocks of which size: that is for the subnets to say. TFTP knows no client from
-//! another but by its address, and a read can be asked for in another's name, so strangers hear nothing.
+//! Whom TFTP answers, and with blocks of which size: that is for the subnets to say. TFTP knows no client
+//! from another but by its address, and a read can be asked for in another's name, so strangers hear nothing.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

@@ -198,8 +198,8 @@ pub struct Subnet {
     /// The boot server, where it is not the address that faces the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_server: Option<Ipv4Addr>,
-    /// Largest block that TFTP sends to this network, in bytes: for tunnels and VLANs that carry less than the
-    /// server's interface, whose MTU is the bound otherwise.
+    /// Largest block that TFTP sends to this network, in bytes: for tunnels and VLANs that carry less than
+    /// the server's interface, whose MTU is the bound otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 8, max = 65464))]
     pub tftp_block_bytes_max: Option<u16>,

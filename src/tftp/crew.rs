@@ -1,15 +1,15 @@
 //! The threads of TFTP, each with a small runtime of its own.
 //!
-//! A block is a handful of microseconds of work, less than it takes to wake another worker up; and whatever else
-//! the server does, packets do not wait for it. A read stays on the thread it began on.
+//! A block is a handful of microseconds of work, less than it takes to wake another worker up; and whatever
+//! else the server does, packets do not wait for it. A read stays on the thread it began on.
 
 use std::io;
 use std::thread;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Threads for each processor, so that the system can have one run beside what woke it, and threads at most: more
-/// reads at a time than these can serve fill any link.
+/// Threads for each processor, so that the system can have one run beside what woke it, and threads at most:
+/// more reads at a time than these can serve fill any link.
 const THREADS_PER_PROCESSOR: usize = 2;
 const THREADS_MAX: usize = 8;
 /// Threads of each that read what has to come from a disk.

@@ -50,8 +50,8 @@ impl Link {
         Self { port: Port::Shared { socket, inbox }, cutting: Cutting::default() }
     }
 
-    /// Sends datagrams. What the socket does not take counts as lost on the way: the machine sends it again, or
-    /// gives up.
+    /// Sends datagrams. What the socket does not take counts as lost on the way: the machine sends it again,
+    /// or gives up.
     pub(super) async fn send(&mut self, arrival: Arrival, frames: Frames<'_>) {
         let (socket, source) = match &self.port {
             Port::Own { socket, .. } => (socket, None),

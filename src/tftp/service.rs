@@ -83,8 +83,8 @@ pub struct Counters {
     /// Reads begun and ended.
     pub started: AtomicU64,
     pub finished: AtomicU64,
-    /// Windows of blocks sent (single blocks where there is no window), and those of them that were sent again
-    /// because no answer came in time.
+    /// Windows of blocks sent (single blocks where there is no window), and those of them that were sent
+    /// again because no answer came in time.
     pub windows: AtomicU64,
     pub retransmitted: AtomicU64,
 }
@@ -115,11 +115,17 @@ impl Service {
     /// Serves until `shutdown`, then ends the running reads with an ERROR. An error is one of the listening
     /// socket. Paths are opened in the runtime that this is called in.
     pub async fn run(self, shutdown: CancellationToken) -> io::Result<()> {
-        let crew = Crew::start()?;
+        let mut crew = Crew::start()?;
+        let home = crew.next();
+        // A socket belongs to the runtime it is made in.
+        let socket = {
+            let _inside = home.enter();
+            Arc::new(socket::adopt(self.socket)?)
+        };
         let sessions =
             Sessions::new(self.settings.sessions_max, PerPeer(self.settings.sessions_per_peer_max));
         let port = Port {
-            socket: Arc::new(socket::adopt(self.socket)?),
+            socket,
             settings: self.settings,
             opener: self.opener,
             opening: Handle::current(),
@@ -129,7 +135,7 @@ impl Service {
             tasks: JoinSet::new(),
             shutdown,
         };
-        port.serve().await
+        home.spawn(port.serve()).await.map_err(io::Error::other)?
     }
 }
 
@@ -254,7 +260,6 @@ impl Port {
             // What comes to the shared port is handed over on this thread, so it is used there.
             Ports::Single => Handle::current(),
         };
-        // A socket belongs to the runtime it is made in.
         let _inside = thread.enter();
         let (link, inbox) = match self.settings.ports {
             Ports::PerTransfer => (Link::own(socket::transfer(arrival.local)?), None),

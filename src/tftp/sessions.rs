@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 /// transfer repeats its first packet by itself; a second one at once breaks Raspberry Pi firmware.
 const REPEAT_MAX: Duration = Duration::from_secs(5);
 
-/// Bytes kept of a packet at the shared port: all of an ACK, and an ERROR with the first words of its message.
+/// Bytes kept of a packet at the shared port: all of an ACK, and an ERROR with the first words of its
+/// message.
 const NOTE_BYTES: usize = 60;
 
 /// What to do with a read request.
@@ -24,9 +25,9 @@ pub(super) enum Admission {
     Repeated,
     /// This peer has all the reads it may have.
     PeerFull,
-    /// Not now: the server has all the reads it may have, or those that run lose packets, or the peer asks too
-    /// often. Nothing is said, since firmware asks again where it hears nothing, and goes on to boot something
-    /// else where it hears an ERROR.
+    /// Not now: the server has all the reads it may have, or those that run lose packets, or the peer asks
+    /// too often. Nothing is said, since firmware asks again where it hears nothing, and goes on to boot
+    /// something else where it hears an ERROR.
     NotNow(&'static str),
 }
 

@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves `data` and `file` (200 kB), `capped` in blocks of 1000 bytes at most, `small`, `text` and `cut`; refuses `secret`; ignores `quiet`; never
-/// answers for `slow`. All else is absent.
+/// Serves `data` and `file` (200 kB), `capped` in blocks of 1000 bytes at most, `small`, `text` and `cut`;
+/// refuses `secret`; ignores `quiet`; never answers for `slow`. All else is absent.
 struct Shelf {
     asked: mpsc::UnboundedSender<ReadRequest>,
     outcomes: mpsc::UnboundedSender<TransferOutcome>,

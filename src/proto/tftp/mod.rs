@@ -2,7 +2,8 @@
 //! size (7440), as a server needs it: reading files out.
 //!
 //! Start with `packet` (bytes to values), then `options` (what a request may have), then `transfer` (the
-//! state machine of one read) with `patience` (when it sends again). Sockets, files and limits on sessions belong to `crate::tftp`.
+//! state machine of one read) with `patience` (when it sends again). Sockets, files and limits on sessions
+//! belong to `crate::tftp`.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 

@@ -1,8 +1,8 @@
 //! When a packet counts as lost: round trips are measured, and what is late by far is sent again (RFC 6298,
 //! with a floor for a local network).
 //!
-//! A client whose pace is not known yet, or that is silent for longer, is asked again after 1, 2, 4 and then 8
-//! seconds, as option ROMs expect. A client that set an interval (RFC 2349) gets that one.
+//! A client whose pace is not known yet, or that is silent for longer, is asked again after 1, 2, 4 and then
+//! 8 seconds, as option ROMs expect. A client that set an interval (RFC 2349) gets that one.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ pub const SLOW_MAX: Duration = Duration::from_secs(8);
 pub const SLOW_TRIES_MAX: u8 = 6;
 /// Shortest interval: firmware polls its NIC by timers of up to 10 ms (EDK2's MNP).
 pub const FAST_MIN: Duration = Duration::from_millis(20);
-/// Retransmissions in a row at intervals below a second; a client that needs more is busy with something else.
+/// Retransmissions in a row at intervals below a second; a client that needs more is busy with something
+/// else.
 pub const FAST_TRIES_MAX: u8 = 3;
 /// Bounds of the wait after a repeated ACK in a windowed transfer, which may mean that the first block of the
 /// window was lost.

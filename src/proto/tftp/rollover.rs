@@ -23,8 +23,8 @@ impl Rollover {
         number as u16
     }
 
-    /// How far `number` is ahead of `block`. Windows are far shorter than the numbers, so what is behind comes
-    /// out as a distance that no window has.
+    /// How far `number` is ahead of `block`. Windows are far shorter than the numbers, so what is behind
+    /// comes out as a distance that no window has.
     pub fn ahead(self, number: u16, block: u64) -> u64 {
         let (number, from) = (u64::from(number), u64::from(self.on_wire(block)));
         match self {

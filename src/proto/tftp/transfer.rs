@@ -7,9 +7,9 @@
 //!
 //! Rules that keep option ROMs well: an old or repeated ACK never causes DATA (the Sorcerer's
 //! Apprentice), an OACK is repeated by timeout only and never within a second, and after an ERROR or the last
-//! ACK nothing is sent at all. When something counts as lost is for `patience`. After a loss the window on the
-//! wire stays as granted, since clients count blocks before they acknowledge, but it leaves in bursts of half
-//! the size with a pause between them, and grows by a block with each window that arrives.
+//! ACK nothing is sent at all. When something counts as lost is for `patience`. After a loss the window on
+//! the wire stays as granted, since clients count blocks before they acknowledge, but it leaves in bursts of
+//! half the size with a pause between them, and grows by a block with each window that arrives.
 
 use crate::proto::tftp::options::Terms;
 use crate::proto::tftp::packet::{DATA_HEADER_BYTES, ErrorCode, OptionField, Packet, data_header};
