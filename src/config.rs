@@ -2,12 +2,15 @@
 //!
 //! Defaults are in the code; a file comes over them, then the environment (`METALWRIGHT_…`), then flags.
 
+pub mod tftp;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::model::nearest;
+use tftp::{Tftp, TftpFlags, TftpSection};
 
 /// A listener's address, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +52,7 @@ pub struct Config {
     pub boot_connections_per_address: Option<usize>,
     /// Whether the files of artifacts are found in another spelling of their case.
     pub boot_ignore_case: bool,
-    pub tftp: Listen,
-    pub tftp_single_port: bool,
+    pub tftp: Tftp,
     pub dhcp_interfaces: Vec<String>,
     pub dhcp_port: u16,
     /// The user to become once every port is bound.
@@ -88,13 +90,8 @@ pub struct Flags {
     #[arg(long, env = "METALWRIGHT_BOOT_IGNORE_CASE", value_name = "BOOL", num_args = 0..=1,
           default_missing_value = "true")]
     pub boot_ignore_case: Option<bool>,
-    /// Where TFTP listens: ADDRESS:PORT or off [default: 0.0.0.0:69].
-    #[arg(long, env = "METALWRIGHT_TFTP_LISTEN", value_name = "ADDRESS")]
-    pub tftp_listen: Option<String>,
-    /// Send TFTP data from the listening port, for networks that translate addresses.
-    #[arg(long, env = "METALWRIGHT_TFTP_SINGLE_PORT", value_name = "BOOL", num_args = 0..=1,
-          default_missing_value = "true")]
-    pub tftp_single_port: Option<bool>,
+    #[command(flatten)]
+    pub tftp: TftpFlags,
     /// A network interface to answer DHCP on; repeat for more. DHCP is off without one.
     #[arg(
         long = "dhcp-interface",
@@ -146,13 +143,6 @@ struct BootSection {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct TftpSection {
-    listen: Option<String>,
-    single_port: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
 struct DhcpSection {
     interfaces: Option<Vec<String>>,
     port: Option<u16>,
@@ -170,7 +160,7 @@ const KEYS: [(&str, &[&str]); 6] = [
     ("", &["data", "user", "api", "boot", "tftp", "dhcp", "log"]),
     ("api", &["listen"]),
     ("boot", &["http", "https", "connections", "connections_per_address", "ignore_case"]),
-    ("tftp", &["listen", "single_port"]),
+    ("tftp", tftp::KEYS),
     ("dhcp", &["interfaces", "port"]),
     ("log", &["format", "level"]),
 ];
@@ -200,7 +190,8 @@ impl Config {
         let boot_http = listen(flags.boot_http, file.boot.http, 8080, "boot.http");
         let https = flags.boot_https.or(file.boot.https).unwrap_or_else(|| "off".to_owned());
         let boot_https = listen(Some(https), None, 0, "boot.https");
-        let tftp = listen(flags.tftp_listen, file.tftp.listen, 69, "tftp.listen");
+        let tftp_listen = listen(flags.tftp.tftp_listen.clone(), file.tftp.listen.clone(), 69, "tftp.listen");
+        let tftp = Tftp::load(tftp_listen, flags.tftp, file.tftp, &mut faults);
         let data = flags.data.or(file.data).unwrap_or_else(|| {
             faults.push("data: name a data directory with --data DIR".to_owned());
             PathBuf::new()
@@ -225,7 +216,6 @@ impl Config {
                 .or(file.boot.connections_per_address),
             boot_ignore_case: flags.boot_ignore_case.or(file.boot.ignore_case).unwrap_or(false),
             tftp,
-            tftp_single_port: flags.tftp_single_port.or(file.tftp.single_port).unwrap_or(false),
             dhcp_interfaces: named(flags.dhcp_interfaces).or(file.dhcp.interfaces).unwrap_or_default(),
             dhcp_port: flags.dhcp_port.or(file.dhcp.port).unwrap_or(67),
             user: flags.user.or(file.user),
@@ -297,14 +287,14 @@ mod tests {
         };
         let config = Config::load(flags).unwrap();
         assert_eq!(config.boot_http, "127.0.0.1:82".parse().unwrap());
-        assert_eq!(config.tftp, Listen::Off);
+        assert_eq!(config.tftp.listen, Listen::Off);
         assert_eq!(config.api, "127.0.0.1:8443".parse().unwrap());
     }
 
     #[test]
     fn every_fault_is_told_at_once() {
         let flags =
-            Flags { api_listen: Some("here".into()), tftp_listen: Some("69".into()), ..Flags::default() };
+            Flags { api_listen: Some("here".into()), boot_http: Some("69".into()), ..Flags::default() };
         let error = Config::load(flags).unwrap_err();
         assert_eq!(error.lines().count(), 3, "{error}");
     }

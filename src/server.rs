@@ -27,12 +27,14 @@ use crate::api::{self, ApiState, boot_http};
 use crate::app::beneath::{self, Case};
 use crate::app::loaders::Loaders;
 use crate::app::secrets::Secrets;
+use crate::app::tftp_peers::TftpPeers;
 use crate::app::{App, Ctx, Endpoints, Setup, notes};
-use crate::config::{Config, Listen};
+use crate::config::{self, Config, Listen};
 use crate::content;
 use crate::dhcp;
 use crate::listen::{Protocol, explain_bind};
 use crate::model::ServiceStatus;
+use crate::proto::tftp::{Limits, Rollover};
 use crate::render::Pool;
 use crate::store::{SqliteStore, Store};
 use crate::tftp;
@@ -89,7 +91,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::heed()?;
     let data = DataDir::open(&config.data)?;
     let descriptors = descriptors::raise();
-    let desk = Arc::new(Desk::default());
+    let desk = Arc::new(Desk::new(tftp_peers(&config)));
     let sockets = bind(&config, &desk)?;
     if let Some(user) = &config.user {
         data.give_to(user)?;
@@ -190,7 +192,7 @@ fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
             .map(Some)
             .with_context(|| what.to_owned()),
     };
-    let tftp = match config.tftp {
+    let tftp = match config.tftp.listen {
         Listen::Off => None,
         Listen::At(SocketAddr::V4(address)) => Some(bind_tftp(config, address, desk)?),
         Listen::At(SocketAddr::V6(_)) => return Err(anyhow!("tftp.listen: an IPv4 address is needed")),
@@ -212,12 +214,31 @@ fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
 }
 
 fn bind_tftp(config: &Config, address: SocketAddrV4, desk: &Arc<Desk>) -> anyhow::Result<tftp::Service> {
-    let ports = if config.tftp_single_port { tftp::Ports::Single } else { tftp::Ports::PerTransfer };
-    let settings = tftp::Settings { ports, ..tftp::Settings::default() };
+    let settings = tftp_settings(&config.tftp);
     let opener = Arc::clone(desk) as Arc<dyn tftp::Opener>;
     tftp::Service::bind(address, settings, opener)
         .map_err(|error| explain_bind(error, Protocol::Udp, address.port()))
         .context("tftp.listen")
+}
+
+fn tftp_settings(config: &config::tftp::Tftp) -> tftp::Settings {
+    tftp::Settings {
+        ports: if config.single_port { tftp::Ports::Single } else { tftp::Ports::PerTransfer },
+        limits: Limits {
+            block_bytes_max: config.block_bytes,
+            rollover: if config.rollover == 1 { Rollover::One } else { Rollover::Zero },
+            ..Limits::default()
+        },
+        sessions_max: config.sessions as usize,
+        sessions_per_peer_max: config.sessions_per_peer as usize,
+    }
+}
+
+fn tftp_peers(config: &Config) -> TftpPeers {
+    match config.tftp.peers {
+        config::tftp::Peers::Managed => TftpPeers::Managed,
+        config::tftp::Peers::Any => TftpPeers::Any,
+    }
 }
 
 fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {

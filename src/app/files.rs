@@ -171,7 +171,7 @@ impl App {
         self.note(self.boot_event("boot.file_served", &served.about, data));
     }
 
-    fn boot_event(&self, kind: &str, about: &About, data: serde_json::Value) -> NewEvent {
+    pub(super) fn boot_event(&self, kind: &str, about: &About, data: serde_json::Value) -> NewEvent {
         let subject =
             about.machine.as_ref().map_or_else(|| "server".to_owned(), |id| format!("machine:{id}"));
         NewEvent {

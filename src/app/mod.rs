@@ -59,6 +59,7 @@ mod statics;
 mod task_files;
 #[cfg(test)]
 pub mod testing;
+pub mod tftp_peers;
 pub mod usable;
 pub mod view;
 
@@ -129,6 +130,8 @@ pub struct Counters {
     pub dhcp_unserved: AtomicU64,
     /// Addresses that were to be offered and were in use.
     pub dhcp_in_use: AtomicU64,
+    /// TFTP requests of strangers, which got no answer.
+    pub tftp_strangers: AtomicU64,
 }
 
 /// Everything the use cases share.
@@ -154,6 +157,8 @@ pub struct App {
     asks: Mutex<Asks>,
     /// Who has which address, where another server gives it.
     neighbours: Mutex<Neighbours>,
+    /// Strangers that asked over TFTP.
+    strangers: Mutex<tftp_peers::Strangers>,
     lease_clock: lease_clock::LeaseClock,
     notes: mpsc::Sender<NewEvent>,
     /// Whether the database takes writes.
@@ -194,6 +199,7 @@ impl App {
             dhcp_service: OnceLock::new(),
             asks: Mutex::default(),
             neighbours: Mutex::default(),
+            strangers: Mutex::default(),
             lease_clock: lease_clock::LeaseClock::default(),
             notes: sender,
             health: health::Health::default(),

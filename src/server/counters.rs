@@ -21,11 +21,15 @@ const DHCP: &[Row<dhcp::service::Counters>] = &[
 
 const TFTP: &[Row<tftp::Counters>] = &[
     ("metalwright_tftp_requests_total", "TFTP requests, repeated ones included.", |c| &c.requests),
-    ("metalwright_tftp_refused_total", "TFTP requests that were refused.", |c| &c.refused),
+    ("metalwright_tftp_refused_total", "TFTP requests answered with an ERROR.", |c| &c.refused),
+    ("metalwright_tftp_unanswered_total", "TFTP requests that are not for this server.", |c| &c.unanswered),
+    ("metalwright_tftp_put_off_total", "TFTP requests left for the client to repeat.", |c| &c.put_off),
     ("metalwright_tftp_malformed_total", "Datagrams that were no TFTP packet.", |c| &c.malformed),
     ("metalwright_tftp_strays_total", "TFTP packets that belong to no read.", |c| &c.strays),
     ("metalwright_tftp_started_total", "TFTP reads begun.", |c| &c.started),
     ("metalwright_tftp_finished_total", "TFTP reads ended.", |c| &c.finished),
+    ("metalwright_tftp_windows_total", "Windows of TFTP blocks sent.", |c| &c.windows),
+    ("metalwright_tftp_retransmitted_total", "Windows sent again after a time-out.", |c| &c.retransmitted),
 ];
 
 const BOOT_HTTP: &[Row<boot_http::Counters>] = &[
@@ -46,6 +50,8 @@ const APP: &[Row<App>] = &[
         |app| &app.counters.dhcp_unserved),
     ("metalwright_dhcp_addresses_in_use_total", "Addresses found in use before they were offered.",
         |app| &app.counters.dhcp_in_use),
+    ("metalwright_tftp_strangers_total", "TFTP requests from outside every enabled subnet.",
+        |app| &app.counters.tftp_strangers),
 ];
 
 /// The counters of every service that is on.

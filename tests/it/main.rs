@@ -18,6 +18,7 @@ mod render;
 mod restart;
 mod scene;
 mod simulate;
+mod tftp;
 mod tidy;
 mod wire;
 mod world;
