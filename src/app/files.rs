@@ -22,6 +22,7 @@ use super::{App, Error, artifacts};
 use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
+use crate::boot::stops::Sign;
 use crate::model::{Arch, BootProgress, NewEvent};
 use crate::render::{RenderProblem, Rendered};
 
@@ -145,6 +146,7 @@ impl App {
 
     /// Records what was sent.
     pub fn served(self: &Arc<Self>, served: Served) {
+        self.saw_file(&served);
         if served.about.machine.is_none() {
             return;
         }
@@ -175,7 +177,7 @@ impl App {
     }
 
     /// A file that is not for this machine now; the machine's timeline says so too.
-    fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> Refused {
+    pub(super) fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> Refused {
         let reason = decision.verdict.reason();
         let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
         if let Some(machine) = &gathered.machine {
@@ -187,31 +189,18 @@ impl App {
         Refused::Denied(reason.to_owned())
     }
 
-    async fn open_loader(&self, fetch: &Fetch, name: &str) -> Result<Opened, Refused> {
-        let gathered = self.who(fetch, &Hint::default())?;
-        let decision = gathered.decide(&Asked::Loader, self.now());
-        if decision.answer != Answer::Serve {
-            return Err(self.deny(fetch, &gathered, &decision));
-        }
-        let file = self.loaders.open(name).map_err(|error| unreadable(name, &error))?;
-        let content_type =
-            if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
-        let opened = static_file(file, format!("loader:{name}"), content_type)
-            .map_err(|error| unreadable(name, &error))?;
-        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
-    }
-
     async fn open_script(
         self: &Arc<Self>,
         fetch: &Fetch,
         kind: ScriptKind,
         named: &Hint,
     ) -> Result<Opened, Refused> {
-        let hint = Hint { mac: named.mac.or(fetch.hint.mac), address: named.address };
-        let gathered = self.who(fetch, &hint)?;
+        let hint = Hint { mac: named.mac.or(fetch.hint.mac), ..named.clone() };
+        let mut gathered = self.who(fetch, &hint)?;
         if gathered.machine.is_none() && self.is_stranger(fetch, &hint) && kind == ScriptKind::Ipxe {
             return self.send_document(fetch, &gathered, Document::Identify).await;
         }
+        self.choose(&mut gathered, hint.choice.as_ref());
         self.answer_script(fetch, gathered, kind, Asked::Script).await
     }
 
@@ -224,6 +213,9 @@ impl App {
         asked: Asked,
     ) -> Result<Opened, Refused> {
         let (gathered, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
+        if let Some(machine) = &gathered.machine {
+            self.saw_sign(machine, Sign::Script(kind));
+        }
         match decision.answer {
             Answer::BootScript => {
                 let boot = self.boot_of(fetch, &gathered);
@@ -237,6 +229,7 @@ impl App {
                 }
             }
             Answer::LocalScript => self.send_document(fetch, &gathered, Document::LocalScript(kind)).await,
+            Answer::MenuScript => self.send_document(fetch, &gathered, Document::Menu(kind)).await,
             Answer::ScreenScript => {
                 let message = decision.verdict.reason().to_owned();
                 self.show(fetch, &gathered, kind, message).await
@@ -276,6 +269,9 @@ impl App {
             return Err(self.deny(fetch, &gathered, &decision));
         }
         if let (Some(path), Some(files)) = (kernel, boot.files()) {
+            if let Some(machine) = gathered.machine.as_ref().filter(|_| path != files.kernel) {
+                self.saw_sign(machine, Sign::Initrd);
+            }
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
             return self.static_artifact((&files.artifact, &path), &gathered);
         }
@@ -301,6 +297,8 @@ impl App {
             }
             if matches!(asked, Asked::InstallKernel { .. }) {
                 self.progress(&found, BootProgress::Kernel).await.map_err(failed)?;
+            } else if let Some(machine) = &found.machine {
+                self.saw_sign(machine, Sign::Initrd);
             }
             gathered = found;
         }
@@ -461,8 +459,10 @@ fn label(document: &Document) -> String {
     match document {
         Document::BootScript(kind) => format!("rendered:{}", kind.template("boot")),
         Document::LocalScript(kind) => format!("rendered:{}", kind.template("local")),
+        Document::Menu(kind) => format!("rendered:{}", kind.template("menu")),
         Document::Screen { kind, .. } => format!("rendered:{}", kind.template("screen")),
         Document::Identify => "rendered:ipxe/identify.ipxe".to_owned(),
+        Document::DiskStart => "rendered:grub/disk.cfg".to_owned(),
         Document::File(file) => format!("rendered:{}", file.path),
     }
 }

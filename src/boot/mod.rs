@@ -13,6 +13,8 @@ pub mod data;
 pub mod decide;
 pub mod loader;
 pub mod namespace;
+pub mod signed;
+pub mod stops;
 
 pub use client::Client;
 pub use data::BootData;

@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 
+use crate::boot::signed::STARTS;
 use crate::model::Mac;
 
 /// Longest path, in bytes, before it is cleaned.
@@ -51,11 +52,13 @@ impl ScriptKind {
     }
 }
 
-/// What a file's name says of who asks for it.
+/// What a file's name says of who asks for it, and what was chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
     pub mac: Option<Mac>,
     pub address: Option<Ipv4Addr>,
+    /// The bootenv that somebody chose at a console menu.
+    pub choice: Option<String>,
 }
 
 /// The path in the one form we use: no leading slash, single forward slashes. Firmware and Windows loaders
@@ -93,9 +96,11 @@ pub fn resolve(path: &str, is_loader: impl Fn(&str) -> bool) -> Entry {
         "agent" if !rest.is_empty() && !rest.contains('/') => Entry::Agent(rest.to_owned()),
         _ => script(path).unwrap_or_else(|| {
             let name = path.rsplit('/').next().unwrap_or(path);
+            // What a chain of signed loaders lacks, that of another distribution cannot stand in for.
+            let in_chain = || STARTS.iter().any(|start| is_loader(&format!("{first}/{}", start.first)));
             if is_loader(path) {
                 Entry::Loader(path.to_owned())
-            } else if is_loader(name) {
+            } else if is_loader(name) && !in_chain() {
                 Entry::Loader(name.to_owned())
             } else {
                 Entry::Absent
@@ -116,12 +121,13 @@ fn machine_file(rest: &str) -> Entry {
 /// The names loaders look for, wherever they were loaded from.
 fn script(path: &str) -> Option<Entry> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let choice = folder.strip_prefix("menu/").map(str::to_owned);
     if matches!(name, "boot.ipxe" | "autoexec.ipxe") {
-        return Some(Entry::Script(ScriptKind::Ipxe, Hint::default()));
+        return Some(Entry::Script(ScriptKind::Ipxe, Hint { choice, ..Hint::default() }));
     }
     if let Some(rest) = name.strip_prefix("grub.cfg") {
         let hint = rest.strip_prefix('-').map_or_else(|| Some(Hint::default()), hint)?;
-        return Some(Entry::Script(ScriptKind::Grub, hint));
+        return Some(Entry::Script(ScriptKind::Grub, Hint { choice, ..hint }));
     }
     if folder == "pxelinux.cfg" || folder.ends_with("/pxelinux.cfg") {
         let hint = if name == "default" { Hint::default() } else { hint(name)? };
@@ -134,11 +140,11 @@ fn script(path: &str) -> Option<Entry> {
 /// UUIDs are not answered: the loader goes on to the next name.
 fn hint(name: &str) -> Option<Hint> {
     if let Some(mac) = name.strip_prefix("01-").and_then(|mac| mac.parse().ok()) {
-        return Some(Hint { mac: Some(mac), address: None });
+        return Some(Hint { mac: Some(mac), ..Hint::default() });
     }
     if name.len() == 8 {
         let bits = u32::from_str_radix(name, 16).ok()?;
-        return Some(Hint { mac: None, address: Some(Ipv4Addr::from_bits(bits)) });
+        return Some(Hint { address: Some(Ipv4Addr::from_bits(bits)), ..Hint::default() });
     }
     None
 }
@@ -171,7 +177,8 @@ mod tests {
 
     #[test]
     fn scripts_say_who_asks_where_their_name_does() {
-        let mac = Hint { mac: Some(Mac([0x52, 0x54, 0, 0xaa, 0, 1])), address: None };
+        let mac = Hint { mac: Some(Mac([0x52, 0x54, 0, 0xaa, 0, 1])), ..Hint::default() };
+        let choice = Hint { choice: Some("site/rescue".into()), ..Hint::default() };
         let cases = [
             ("boot.ipxe", Entry::Script(ScriptKind::Ipxe, Hint::default())),
             ("autoexec.ipxe", Entry::Script(ScriptKind::Ipxe, Hint::default())),
@@ -183,14 +190,30 @@ mod tests {
                 "pxelinux.cfg/0A000005",
                 Entry::Script(
                     ScriptKind::Pxelinux,
-                    Hint { mac: None, address: Some(Ipv4Addr::new(10, 0, 0, 5)) },
+                    Hint { address: Some(Ipv4Addr::new(10, 0, 0, 5)), ..Hint::default() },
                 ),
             ),
+            ("menu/site/rescue/boot.ipxe", Entry::Script(ScriptKind::Ipxe, choice.clone())),
+            ("menu/site/rescue/grub.cfg", Entry::Script(ScriptKind::Grub, choice)),
             ("pxelinux.cfg/0A0000", Entry::Absent),
             ("pxelinux.cfg/b8945908-d6a6-41a9-611d-74a6ab80b83d", Entry::Absent),
         ];
         for (path, expected) in cases {
             assert_eq!(meaning(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_chain_lacks_is_not_taken_from_another_distribution() {
+        let is_loader = |name: &str| {
+            matches!(name, "debian/shimx64.efi" | "debian/grubx64.efi" | "rocky/shimx64.efi" | "grubx64.efi")
+        };
+        let meaning = |path: &str| resolve(&clean(path).unwrap(), is_loader);
+        assert_eq!(meaning("/debian//grubx64.efi"), Entry::Loader("debian/grubx64.efi".into()));
+        assert_eq!(meaning("rocky/grubx64.efi"), Entry::Absent);
+        assert_eq!(meaning("elsewhere/grubx64.efi"), Entry::Loader("grubx64.efi".into()));
+        for probe in ["debian/revocations.efi", "debian/shim_certificate.efi", "grub/x86_64-efi/fs.lst"] {
+            assert_eq!(meaning(probe), Entry::Absent, "{probe}");
         }
     }
 

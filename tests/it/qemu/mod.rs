@@ -4,6 +4,7 @@
 mod beside;
 mod disk;
 mod machine;
+mod refused;
 mod rehearsal;
 mod timeline;
 

@@ -1,0 +1,39 @@
+//! The console menu of unknown machines: what content offers, and what was chosen.
+
+use serde_json::{Value, json};
+
+use super::App;
+use super::boot::Gathered;
+use crate::model::{Arch, Bootenv, BootenvKind};
+
+/// Bootenvs that a menu shows; beyond that, those that come later by name are left out.
+const ENTRIES_MAX: usize = 50;
+
+impl App {
+    /// The entries of the menu: what boots without harm first, then what has to be started on the server.
+    pub(super) fn menu_entries(&self) -> Vec<Value> {
+        let world = self.world();
+        let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
+        let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) = shown.partition(|spec| spec.destructive);
+        let entry = |spec: &&Bootenv| {
+            let title = if spec.destructive {
+                format!("{} (erases disks: how to start it)", spec.name)
+            } else {
+                spec.name.clone()
+            };
+            json!({"name": spec.name, "title": title})
+        };
+        harmless.iter().chain(&erasing).take(ENTRIES_MAX).map(entry).collect()
+    }
+
+    /// What was chosen, as the bootenv that an unknown machine is to boot.
+    pub(super) fn choose(&self, gathered: &mut Gathered, choice: Option<&String>) {
+        if let (None, Some(name)) = (&gathered.machine, choice) {
+            gathered.choose(&self.world(), name);
+        }
+    }
+}
+
+fn is_shown(spec: &Bootenv) -> bool {
+    spec.kind != BootenvKind::Local && spec.arches.contains_key(&Arch::Amd64)
+}
