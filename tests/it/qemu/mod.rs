@@ -3,6 +3,7 @@
 
 mod beside;
 mod disk;
+mod local;
 mod machine;
 mod refused;
 mod rehearsal;
