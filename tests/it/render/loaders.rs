@@ -116,7 +116,10 @@ fn the_disk_is_left_to_in_each_loaders_own_way() {
     let variables = variables("");
     let ipxe = render("ipxe/local.ipxe", &variables);
     assert!(ipxe.contains("sanboot --no-describe --drive 0x80 || exit\n") && ipxe.contains("exit 1\n"));
-    assert!(render("grub/local.cfg", &variables).contains("exit 1\n"));
+    let grub = render("grub/local.cfg", &variables);
+    let at = |text: &str| grub.find(text).unwrap_or_else(|| panic!("{text} is not in:\n{grub}"));
+    assert!(at("chainloader \"/EFI/$vendor/$name\"") < at("chainloader \"/EFI/$name\""));
+    assert!(at("chainloader \"/EFI/$name\"") < at("exit 1\n"), "a disk is looked for first");
     assert!(render("pxelinux/local.cfg", &variables).contains("LOCALBOOT 0\n"));
 }
 
