@@ -126,7 +126,7 @@ fn hint(uri: &Uri) -> Hint {
     let mac = pairs
         .filter_map(|pair| pair.strip_prefix("mac="))
         .find_map(|value| percent_decode_str(value).decode_utf8().ok()?.parse().ok());
-    Hint { mac, ..Hint::default() }
+    Hint { mac, address: None }
 }
 
 async fn post(app: &Arc<App>, ends: Ends, uri: &Uri, body: Bytes) -> Response {

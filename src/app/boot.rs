@@ -106,8 +106,11 @@ impl Gathered {
         boot_step(&self.machine.as_ref()?.status)
     }
 
-    /// The machine's param, else the site's setting.
+    /// The machine's param, else the site's setting; where nothing is to be booted it does not matter.
     fn secure_boot_of(&self, world: &World) -> SecureBoot {
+        if self.bootenv_name.is_none() && self.unknown_machine != UnknownMachine::Menu {
+            return SecureBoot::Off;
+        }
         let machine = self.machine.as_ref().map(|machine| &machine.spec);
         let stage = self.stage.as_ref().map(|stage| &stage.spec);
         match super::params::set_value(world, (machine, stage), SECURE_BOOT).and_then(Value::as_bool) {

@@ -138,6 +138,7 @@ impl App {
             Entry::Absent => Err(Refused::Absent),
             Entry::Loader(name) => self.open_loader(fetch, &name).await,
             Entry::Script(kind, hint) => self.open_script(fetch, kind, &hint).await,
+            Entry::Choice { kind, bootenv } => self.open_choice(fetch, kind, &bootenv).await,
             Entry::Machine { capability, file } => self.open_machine_file(fetch, &capability, &file).await,
             Entry::Artifact { name, file } => self.open_artifact(fetch, (&name, &file)).await,
             Entry::Agent(arch) => self.open_agent(fetch, &arch),
@@ -195,17 +196,16 @@ impl App {
         kind: ScriptKind,
         named: &Hint,
     ) -> Result<Opened, Refused> {
-        let hint = Hint { mac: named.mac.or(fetch.hint.mac), ..named.clone() };
-        let mut gathered = self.who(fetch, &hint)?;
+        let hint = Hint { mac: named.mac.or(fetch.hint.mac), address: named.address };
+        let gathered = self.who(fetch, &hint)?;
         if gathered.machine.is_none() && self.is_stranger(fetch, &hint) && kind == ScriptKind::Ipxe {
             return self.send_document(fetch, &gathered, Document::Identify).await;
         }
-        self.choose(&mut gathered, hint.choice.as_ref());
         self.answer_script(fetch, gathered, kind, Asked::Script).await
     }
 
     /// Decides about a loader's script and carries it out.
-    async fn answer_script(
+    pub(super) async fn answer_script(
         self: &Arc<Self>,
         fetch: &Fetch,
         gathered: Gathered,

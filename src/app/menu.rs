@@ -1,9 +1,13 @@
 //! The console menu of unknown machines: what content offers, and what was chosen.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::App;
-use super::boot::Gathered;
+use super::files::{Fetch, Opened, Refused};
+use crate::boot::decide::Asked;
+use crate::boot::namespace::ScriptKind;
 use crate::model::{Arch, Bootenv, BootenvKind};
 
 /// Bootenvs that a menu shows; beyond that, those that come later by name are left out.
@@ -26,11 +30,18 @@ impl App {
         harmless.iter().chain(&erasing).take(ENTRIES_MAX).map(entry).collect()
     }
 
-    /// What was chosen, as the bootenv that an unknown machine is to boot.
-    pub(super) fn choose(&self, gathered: &mut Gathered, choice: Option<&String>) {
-        if let (None, Some(name)) = (&gathered.machine, choice) {
-            gathered.choose(&self.world(), name);
+    /// The script of what was chosen. A known machine gets its own, whatever it asks for here.
+    pub(super) async fn open_choice(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        kind: ScriptKind,
+        bootenv: &str,
+    ) -> Result<Opened, Refused> {
+        let mut gathered = self.who(fetch, &fetch.hint)?;
+        if gathered.machine.is_none() {
+            gathered.choose(&self.world(), bootenv);
         }
+        self.answer_script(fetch, gathered, kind, Asked::Script).await
     }
 }
 

@@ -18,6 +18,11 @@ pub enum Entry {
     Loader(String),
     /// The script or menu a loader looks for, with what the name says of who asks.
     Script(ScriptKind, Hint),
+    /// The script of a bootenv that somebody chose at a console menu.
+    Choice {
+        kind: ScriptKind,
+        bootenv: String,
+    },
     /// A file of one machine.
     Machine {
         capability: String,
@@ -52,13 +57,11 @@ impl ScriptKind {
     }
 }
 
-/// What a file's name says of who asks for it, and what was chosen.
+/// What a file's name says of who asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
     pub mac: Option<Mac>,
     pub address: Option<Ipv4Addr>,
-    /// The bootenv that somebody chose at a console menu.
-    pub choice: Option<String>,
 }
 
 /// The path in the one form we use: no leading slash, single forward slashes. Firmware and Windows loaders
@@ -93,6 +96,7 @@ pub fn resolve(path: &str, is_loader: impl Fn(&str) -> bool) -> Entry {
             Some((name, file)) => Entry::Artifact { name: name.to_owned(), file: file.to_owned() },
             None => Entry::Absent,
         },
+        "menu" => choice(rest).unwrap_or(Entry::Absent),
         "agent" if !rest.is_empty() && !rest.contains('/') => Entry::Agent(rest.to_owned()),
         _ => script(path).unwrap_or_else(|| {
             let name = path.rsplit('/').next().unwrap_or(path);
@@ -109,6 +113,16 @@ pub fn resolve(path: &str, is_loader: impl Fn(&str) -> bool) -> Entry {
     }
 }
 
+fn choice(rest: &str) -> Option<Entry> {
+    let (bootenv, name) = rest.rsplit_once('/')?;
+    let kind = match name {
+        "boot.ipxe" => ScriptKind::Ipxe,
+        "grub.cfg" => ScriptKind::Grub,
+        _ => return None,
+    };
+    Some(Entry::Choice { kind, bootenv: bootenv.to_owned() })
+}
+
 fn machine_file(rest: &str) -> Entry {
     match rest.split_once('/') {
         Some((capability, file)) if !file.is_empty() => {
@@ -121,13 +135,12 @@ fn machine_file(rest: &str) -> Entry {
 /// The names loaders look for, wherever they were loaded from.
 fn script(path: &str) -> Option<Entry> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let choice = folder.strip_prefix("menu/").map(str::to_owned);
     if matches!(name, "boot.ipxe" | "autoexec.ipxe") {
-        return Some(Entry::Script(ScriptKind::Ipxe, Hint { choice, ..Hint::default() }));
+        return Some(Entry::Script(ScriptKind::Ipxe, Hint::default()));
     }
     if let Some(rest) = name.strip_prefix("grub.cfg") {
         let hint = rest.strip_prefix('-').map_or_else(|| Some(Hint::default()), hint)?;
-        return Some(Entry::Script(ScriptKind::Grub, Hint { choice, ..hint }));
+        return Some(Entry::Script(ScriptKind::Grub, hint));
     }
     if folder == "pxelinux.cfg" || folder.ends_with("/pxelinux.cfg") {
         let hint = if name == "default" { Hint::default() } else { hint(name)? };
@@ -140,11 +153,11 @@ fn script(path: &str) -> Option<Entry> {
 /// UUIDs are not answered: the loader goes on to the next name.
 fn hint(name: &str) -> Option<Hint> {
     if let Some(mac) = name.strip_prefix("01-").and_then(|mac| mac.parse().ok()) {
-        return Some(Hint { mac: Some(mac), ..Hint::default() });
+        return Some(Hint { mac: Some(mac), address: None });
     }
     if name.len() == 8 {
         let bits = u32::from_str_radix(name, 16).ok()?;
-        return Some(Hint { address: Some(Ipv4Addr::from_bits(bits)), ..Hint::default() });
+        return Some(Hint { mac: None, address: Some(Ipv4Addr::from_bits(bits)) });
     }
     None
 }
@@ -177,8 +190,8 @@ mod tests {
 
     #[test]
     fn scripts_say_who_asks_where_their_name_does() {
-        let mac = Hint { mac: Some(Mac([0x52, 0x54, 0, 0xaa, 0, 1])), ..Hint::default() };
-        let choice = Hint { choice: Some("site/rescue".into()), ..Hint::default() };
+        let mac = Hint { mac: Some(Mac([0x52, 0x54, 0, 0xaa, 0, 1])), address: None };
+        let choice = |kind| Entry::Choice { kind, bootenv: "site/rescue".into() };
         let cases = [
             ("boot.ipxe", Entry::Script(ScriptKind::Ipxe, Hint::default())),
             ("autoexec.ipxe", Entry::Script(ScriptKind::Ipxe, Hint::default())),
@@ -190,11 +203,12 @@ mod tests {
                 "pxelinux.cfg/0A000005",
                 Entry::Script(
                     ScriptKind::Pxelinux,
-                    Hint { address: Some(Ipv4Addr::new(10, 0, 0, 5)), ..Hint::default() },
+                    Hint { mac: None, address: Some(Ipv4Addr::new(10, 0, 0, 5)) },
                 ),
             ),
-            ("menu/site/rescue/boot.ipxe", Entry::Script(ScriptKind::Ipxe, choice.clone())),
-            ("menu/site/rescue/grub.cfg", Entry::Script(ScriptKind::Grub, choice)),
+            ("menu/site/rescue/boot.ipxe", choice(ScriptKind::Ipxe)),
+            ("menu/site/rescue/grub.cfg", choice(ScriptKind::Grub)),
+            ("menu/boot.cfg", Entry::Absent),
             ("pxelinux.cfg/0A0000", Entry::Absent),
             ("pxelinux.cfg/b8945908-d6a6-41a9-611d-74a6ab80b83d", Entry::Absent),
         ];

@@ -95,6 +95,13 @@ pub fn kernel_shim(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Optio
     shims.map(|start| format!("{folder}/{}", start.first)).find(|name| loaders.contains(name))
 }
 
+/// Whether a loader, one that is in no chain, is a GRUB or leads to one.
+pub fn is_grub(name: &str) -> bool {
+    STARTS
+        .iter()
+        .any(|start| start.second.starts_with("grub") && (start.first == name || start.second == name))
+}
+
 /// The name of the image in the folder of a chain's file.
 fn image_beside(file: &str) -> String {
     format!("{}/{IMAGE}", file.split_once('/').map_or("", |(chain, _)| chain))

@@ -12,17 +12,40 @@ use crate::world::World;
 /// A MAC that no machine has.
 const STRANGER: &str = "02:00:00:00:00:07";
 
-/// A server with a chain `site` of signed loaders that are a few bytes each.
+/// A server with two chains of signed loaders that are a few bytes each: `site`, and `debian` in place of the
+/// packages'.
 fn world_with_chain() -> World {
     let mut world = World::on_loopback();
     world.stop();
-    let chain = world.data().join("loaders/site");
-    fs::create_dir_all(&chain).expect("a folder for loaders");
-    for file in ["shimx64.efi", "grubx64.efi", "mmx64.efi"] {
-        fs::write(chain.join(file), file).expect("a loader");
+    for chain in ["site", "debian"] {
+        let chain = world.data().join("loaders").join(chain);
+        fs::create_dir_all(&chain).expect("a folder for loaders");
+        for file in ["shimx64.efi", "grubx64.efi", "mmx64.efi"] {
+            fs::write(chain.join(file), file).expect("a loader");
+        }
     }
     world.start();
     world
+}
+
+#[test]
+fn secure_boot_is_a_setting_of_the_site_and_a_param_of_a_machine() {
+    let world = world_with_chain();
+    let api = world.api();
+    scene::add_installer(&api, &scene::small_installer(world.scratch()));
+    scene::start_web1(&api);
+    let loader = || {
+        let explained = api.get(&format!("/explain?mac={}", scene::MAC)).expect(200);
+        explained["name"].as_str().unwrap_or_else(|| panic!("no loader: {explained:#}")).to_owned()
+    };
+    assert_eq!(loader(), "snponly.efi");
+    api.patch("/settings/secure_boot", json!({"value": true})).expect(200);
+    assert_eq!(loader(), "debian/shimx64.efi");
+    api.patch("/machines/name:web1", json!({"params": {"secure_boot": false}})).expect(200);
+    assert_eq!(loader(), "snponly.efi", "the machine's param wins");
+    api.patch("/settings/secure_boot", json!({"value": false})).expect(200);
+    api.patch("/machines/name:web1", json!({"params": {"secure_boot": true}})).expect(200);
+    assert_eq!(loader(), "debian/shimx64.efi");
 }
 
 #[test]

@@ -109,6 +109,7 @@ impl Trace {
             (Some(start), ..) => start,
             (None, ..) => usual_loader(facts, name, client).to_owned(),
         };
+        let name = if transport == Transport::Http { on_a_disk(name, facts, arch) } else { name };
         Ok(match transport {
             Transport::Tftp => Answer::Loader { name },
             Transport::Http => Answer::LoaderUrl { name, http: true },
@@ -160,6 +161,16 @@ impl Trace {
         self.rules.push(Rule { rule: "loader", matched: true, detail: why });
         Answer::NoBootData
     }
+}
+
+/// A GRUB that comes over HTTP as a file finds no configuration: it comes as a disk, where there is one.
+fn on_a_disk(name: String, facts: &Facts<'_>, arch: Arch) -> String {
+    let is_grub = signed::is_grub(&name);
+    let image = facts
+        .loaders
+        .filter(|_| is_grub)
+        .and_then(|loaders| signed::any_start(arch, loaders).map(|start| signed::over_http(&start, loaders)));
+    image.unwrap_or(name)
 }
 
 /// The loader that the bootenv wants in place of the usual one, where it fits the firmware and is there; else

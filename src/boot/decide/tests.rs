@@ -419,6 +419,10 @@ fn a_loader_that_the_bootenv_names_and_that_is_not_there_is_a_screen_of_the_usua
     chosen(&mut bootenv, "grubx64.efi");
     assert_eq!(answer(&bootenv, &client(Stage::Firmware)), Answer::Loader { name: "grubx64.efi".into() });
     assert_eq!(answer(&bootenv, &bios()), Answer::Loader { name: "undionly.kpxe".into() });
+    let with_disk = loaders(&[&USUAL[..], &DEBIAN, &["grubx64.efi"]].concat());
+    let facts = Facts { loaders: Some(&with_disk), ..facts(&machine, &bootenv) };
+    let over_http = decide(&client(Stage::HttpFirmware), &facts, NOW).answer;
+    assert_eq!(over_http, Answer::LoaderUrl { name: "debian/efi.img".into(), http: true });
     chosen(&mut bootenv, "pxelinux.0");
     assert_eq!(answer(&bootenv, &bios()), Answer::Loader { name: "pxelinux.0".into() });
     assert_eq!(answer(&bootenv, &client(Stage::Firmware)), usual, "UEFI does not start it");
