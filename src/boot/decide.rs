@@ -3,7 +3,7 @@
 //! [`decide`] first finds what the machine may boot now (its [`Verdict`]) by walking the rules in order, then
 //! what that means for the one thing that was asked for (its [`Answer`]). When in doubt the verdict is the
 //! local disk; it is a destructive bootenv only for a machine that is armed. Which loader firmware is given
-//! is in [`first_file`].
+//! is in `first_file`, what a menu gives in `menu`.
 
 mod first_file;
 mod menu;
