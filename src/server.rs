@@ -290,6 +290,9 @@ fn tell_what_is_off(config: &Config, app: &App) {
     } else {
         tracing::info!(loaders = loaders.join(" "), "boot loaders");
     }
+    for missing in app.missing_loaders() {
+        tracing::info!(missing, "no such loader: who needs it is told so");
+    }
 }
 
 /// What the host does not give that the configuration counts on.

@@ -23,6 +23,7 @@ use super::{App, Error};
 use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
+use crate::boot::stops::Sign;
 use crate::model::{Arch, BootProgress, NewEvent};
 use crate::render::RenderProblem;
 
@@ -147,6 +148,7 @@ impl App {
             Entry::Absent => Err(Refused::Absent),
             Entry::Loader(name) => self.open_loader(fetch, &name).await,
             Entry::Script(kind, hint) => self.open_script(fetch, kind, &hint).await,
+            Entry::Choice { kind, bootenv } => self.open_choice(fetch, kind, &bootenv).await,
             Entry::Machine { capability, file } => self.open_machine_file(fetch, &capability, &file).await,
             Entry::Artifact { name, file } => self.open_artifact(fetch, (&name, &file)).await,
             Entry::Agent(arch) => self.open_agent(fetch, &arch),
@@ -155,6 +157,7 @@ impl App {
 
     /// Records what was sent.
     pub fn served(self: &Arc<Self>, served: Served) {
+        self.saw_file(&served);
         if !self.is_news("boot.file_served", &served.about, &served.label) {
             return;
         }
@@ -185,7 +188,7 @@ impl App {
     }
 
     /// A file that is not for this machine now; the machine's timeline says so too.
-    fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> Refused {
+    pub(super) fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> Refused {
         let reason = decision.verdict.reason();
         let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
         if let Some(machine) = &gathered.machine {
@@ -195,20 +198,6 @@ impl App {
             self.note(self.boot_event("boot.denied", &about, data));
         }
         Refused::Denied(reason.to_owned())
-    }
-
-    async fn open_loader(&self, fetch: &Fetch, name: &str) -> Result<Opened, Refused> {
-        let gathered = self.who(fetch, &Hint::default())?;
-        let decision = gathered.decide(&Asked::Loader, self.now());
-        if decision.answer != Answer::Serve {
-            return Err(self.deny(fetch, &gathered, &decision));
-        }
-        let file = self.loaders.open(name).map_err(|error| unreadable(name, &error))?;
-        let content_type =
-            if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
-        let opened = static_file(file, format!("loader:{name}"), content_type)
-            .map_err(|error| unreadable(name, &error))?;
-        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
     }
 
     async fn open_script(
@@ -226,7 +215,7 @@ impl App {
     }
 
     /// Decides about a loader's script and carries it out.
-    async fn answer_script(
+    pub(super) async fn answer_script(
         self: &Arc<Self>,
         fetch: &Fetch,
         gathered: Gathered,
@@ -234,6 +223,9 @@ impl App {
         asked: Asked,
     ) -> Result<Opened, Refused> {
         let (gathered, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
+        if let Some(machine) = &gathered.machine {
+            self.saw_sign(machine, Sign::Script(kind));
+        }
         match decision.answer {
             Answer::BootScript => {
                 let boot = self.boot_of(fetch, &gathered);
@@ -247,6 +239,7 @@ impl App {
                 }
             }
             Answer::LocalScript => self.send_document(fetch, &gathered, Document::LocalScript(kind)).await,
+            Answer::MenuScript => self.send_document(fetch, &gathered, Document::Menu(kind)).await,
             Answer::ScreenScript => {
                 let message = decision.verdict.reason().to_owned();
                 self.show(fetch, &gathered, kind, message).await
@@ -286,6 +279,9 @@ impl App {
             return Err(self.deny(fetch, &gathered, &decision));
         }
         if let (Some(path), Some(files)) = (kernel, boot.files()) {
+            if let Some(machine) = gathered.machine.as_ref().filter(|_| path != files.kernel) {
+                self.saw_sign(machine, Sign::Initrd);
+            }
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
             return self.static_artifact((&files.artifact, &path), &gathered);
         }
@@ -311,6 +307,8 @@ impl App {
             }
             if matches!(asked, Asked::InstallKernel { .. }) {
                 self.progress(&found, BootProgress::Kernel).await.map_err(failed)?;
+            } else if let Some(machine) = &found.machine {
+                self.saw_sign(machine, Sign::Initrd);
             }
             gathered = found;
         }
@@ -468,8 +466,10 @@ fn label(document: &Document) -> String {
     match document {
         Document::BootScript(kind) => format!("rendered:{}", kind.template("boot")),
         Document::LocalScript(kind) => format!("rendered:{}", kind.template("local")),
+        Document::Menu(kind) => format!("rendered:{}", kind.template("menu")),
         Document::Screen { kind, .. } => format!("rendered:{}", kind.template("screen")),
         Document::Identify => "rendered:ipxe/identify.ipxe".to_owned(),
+        Document::DiskStart => "rendered:grub/disk.cfg".to_owned(),
         Document::File(file) => format!("rendered:{}", file.path),
     }
 }

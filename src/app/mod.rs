@@ -33,7 +33,9 @@ pub mod lease_history;
 pub mod lease_import;
 mod leases;
 pub mod list;
+mod loader_files;
 pub mod loaders;
+mod menu;
 pub mod moves;
 mod neighbours;
 pub mod notes;
@@ -56,6 +58,7 @@ pub mod secrets;
 pub mod sight;
 mod start;
 mod statics;
+mod stops;
 mod task_files;
 #[cfg(test)]
 pub mod testing;
@@ -155,6 +158,8 @@ pub struct App {
     dhcp_service: OnceLock<crate::model::ServiceStatus>,
     /// Loaders that clients asked for lately.
     asks: Mutex<Asks>,
+    trails: Mutex<stops::Trails>,
+    images: Mutex<loader_files::Images>,
     /// Who has which address, where another server gives it.
     neighbours: Mutex<Neighbours>,
     /// Strangers that asked over TFTP.
@@ -198,6 +203,8 @@ impl App {
             sights: Mutex::default(),
             dhcp_service: OnceLock::new(),
             asks: Mutex::default(),
+            trails: Mutex::default(),
+            images: Mutex::default(),
             neighbours: Mutex::default(),
             strangers: Mutex::default(),
             lease_clock: lease_clock::LeaseClock::default(),

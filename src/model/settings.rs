@@ -14,15 +14,18 @@ pub enum UnknownMachine {
     Discover,
     /// An address at most.
     Ignore,
+    /// A menu on its console, of what can be booted without harm.
+    Menu,
 }
 
 /// Name, default and JSON Schema of every setting.
-pub fn known() -> [(&'static str, Value, Value); 3] {
+pub fn known() -> [(&'static str, Value, Value); 4] {
     let row = |name, schema| (name, default(name), schema);
     [
-        row("unknown_machine", json!({"enum": ["local", "discover", "ignore"]})),
+        row("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
         row("default_workflow", json!({"type": ["string", "null"]})),
         row("default_bootenv", json!({"type": "string"})),
+        row("secure_boot", json!({"type": "boolean"})),
     ]
 }
 
@@ -30,6 +33,7 @@ pub fn known() -> [(&'static str, Value, Value); 3] {
 pub fn default(name: &str) -> Value {
     match name {
         "unknown_machine" | "default_bootenv" => json!("local"),
+        "secure_boot" => json!(false),
         _ => Value::Null,
     }
 }
@@ -53,6 +57,7 @@ impl UnknownMachine {
         match value.as_str() {
             Some("discover") => UnknownMachine::Discover,
             Some("ignore") => UnknownMachine::Ignore,
+            Some("menu") => UnknownMachine::Menu,
             _ => UnknownMachine::Local,
         }
     }

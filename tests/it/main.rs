@@ -9,6 +9,7 @@ mod dhcp_vectors;
 mod full;
 mod killed;
 mod leases;
+mod loaders;
 mod net;
 mod program;
 mod qemu;
