@@ -290,8 +290,9 @@ fn tell_what_is_off(config: &Config, app: &App) {
     } else {
         tracing::info!(loaders = loaders.join(" "), "boot loaders");
     }
-    for missing in app.missing_loaders() {
-        tracing::info!(missing, "no such loader: who needs it is told so");
+    let missing = app.missing_loaders();
+    if !missing.is_empty() {
+        tracing::info!(missing = missing.join("; "), "loaders that are not here; who needs one is told so");
     }
 }
 
