@@ -7,7 +7,7 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp fuzz soak
+.PHONY: run build test deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp bench-files fuzz soak
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -67,6 +67,9 @@ bench: ## the performance table of the README, from the release build (minutes; 
 
 bench-dhcp: ## DHCP beside the other servers that are installed, the table of docs/performance.md (root)
 	$(CARGO) bench --locked --bench dhcp
+
+bench-files: ## boot files beside the other servers that are installed, for docs/performance.md (root)
+	$(CARGO) bench --locked --bench files
 
 openapi: build ## write openapi.yaml from the code
 	$(PROGRAM) openapi > openapi.yaml

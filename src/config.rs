@@ -2,12 +2,15 @@
 //!
 //! Defaults are in the code; a file comes over them, then the environment (`METALWRIGHT_…`), then flags.
 
+pub mod tftp;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::model::nearest;
+use tftp::{Tftp, TftpFlags, TftpSection};
 
 /// A listener's address, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +46,13 @@ pub struct Config {
     pub data: PathBuf,
     pub api: Listen,
     pub boot_http: Listen,
-    pub tftp: Listen,
-    pub tftp_single_port: bool,
+    /// The same over TLS, for firmware that refuses plain HTTP.
+    pub boot_https: Listen,
+    pub boot_connections: Option<usize>,
+    pub boot_connections_per_address: Option<usize>,
+    /// Whether the files of artifacts are found in another spelling of their case.
+    pub boot_ignore_case: bool,
+    pub tftp: Tftp,
     pub dhcp_interfaces: Vec<String>,
     pub dhcp_port: u16,
     /// The user to become once every port is bound.
@@ -69,13 +77,21 @@ pub struct Flags {
     /// Where boot files are served over HTTP: ADDRESS:PORT or off [default: 0.0.0.0:8080].
     #[arg(long, env = "METALWRIGHT_BOOT_HTTP", value_name = "ADDRESS")]
     pub boot_http: Option<String>,
-    /// Where TFTP listens: ADDRESS:PORT or off [default: 0.0.0.0:69].
-    #[arg(long, env = "METALWRIGHT_TFTP_LISTEN", value_name = "ADDRESS")]
-    pub tftp_listen: Option<String>,
-    /// Send TFTP data from the listening port, for networks that translate addresses.
-    #[arg(long, env = "METALWRIGHT_TFTP_SINGLE_PORT", value_name = "BOOL", num_args = 0..=1,
+    /// Where boot files are served over HTTPS, with tls/boot-cert.pem: ADDRESS:PORT or off [default: off].
+    #[arg(long, env = "METALWRIGHT_BOOT_HTTPS", value_name = "ADDRESS")]
+    pub boot_https: Option<String>,
+    /// Most HTTP connections of machines at a time [default: 4096].
+    #[arg(long, env = "METALWRIGHT_BOOT_CONNECTIONS", value_name = "N")]
+    pub boot_connections: Option<usize>,
+    /// Most HTTP connections from one address at a time [default: 1024].
+    #[arg(long, env = "METALWRIGHT_BOOT_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub boot_connections_per_address: Option<usize>,
+    /// Find the files of artifacts in any spelling of upper and lower case, as Windows boot loaders expect.
+    #[arg(long, env = "METALWRIGHT_BOOT_IGNORE_CASE", value_name = "BOOL", num_args = 0..=1,
           default_missing_value = "true")]
-    pub tftp_single_port: Option<bool>,
+    pub boot_ignore_case: Option<bool>,
+    #[command(flatten)]
+    pub tftp: TftpFlags,
     /// A network interface to answer DHCP on; repeat for more. DHCP is off without one.
     #[arg(
         long = "dhcp-interface",
@@ -119,13 +135,10 @@ struct ListenSection {
 #[serde(default)]
 struct BootSection {
     http: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct TftpSection {
-    listen: Option<String>,
-    single_port: Option<bool>,
+    https: Option<String>,
+    connections: Option<usize>,
+    connections_per_address: Option<usize>,
+    ignore_case: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,8 +159,8 @@ struct LogSection {
 const KEYS: [(&str, &[&str]); 6] = [
     ("", &["data", "user", "api", "boot", "tftp", "dhcp", "log"]),
     ("api", &["listen"]),
-    ("boot", &["http"]),
-    ("tftp", &["listen", "single_port"]),
+    ("boot", &["http", "https", "connections", "connections_per_address", "ignore_case"]),
+    ("tftp", tftp::KEYS),
     ("dhcp", &["interfaces", "port"]),
     ("log", &["format", "level"]),
 ];
@@ -175,7 +188,10 @@ impl Config {
         };
         let api = listen(flags.api_listen, file.api.listen, 8443, "api.listen");
         let boot_http = listen(flags.boot_http, file.boot.http, 8080, "boot.http");
-        let tftp = listen(flags.tftp_listen, file.tftp.listen, 69, "tftp.listen");
+        let https = flags.boot_https.or(file.boot.https).unwrap_or_else(|| "off".to_owned());
+        let boot_https = listen(Some(https), None, 0, "boot.https");
+        let tftp_listen = listen(flags.tftp.tftp_listen.clone(), file.tftp.listen.clone(), 69, "tftp.listen");
+        let tftp = Tftp::load(tftp_listen, flags.tftp, file.tftp, &mut faults);
         let data = flags.data.or(file.data).unwrap_or_else(|| {
             faults.push("data: name a data directory with --data DIR".to_owned());
             PathBuf::new()
@@ -193,8 +209,13 @@ impl Config {
             data,
             api,
             boot_http,
+            boot_https,
+            boot_connections: flags.boot_connections.or(file.boot.connections),
+            boot_connections_per_address: flags
+                .boot_connections_per_address
+                .or(file.boot.connections_per_address),
+            boot_ignore_case: flags.boot_ignore_case.or(file.boot.ignore_case).unwrap_or(false),
             tftp,
-            tftp_single_port: flags.tftp_single_port.or(file.tftp.single_port).unwrap_or(false),
             dhcp_interfaces: named(flags.dhcp_interfaces).or(file.dhcp.interfaces).unwrap_or_default(),
             dhcp_port: flags.dhcp_port.or(file.dhcp.port).unwrap_or(67),
             user: flags.user.or(file.user),
@@ -266,14 +287,14 @@ mod tests {
         };
         let config = Config::load(flags).unwrap();
         assert_eq!(config.boot_http, "127.0.0.1:82".parse().unwrap());
-        assert_eq!(config.tftp, Listen::Off);
+        assert_eq!(config.tftp.listen, Listen::Off);
         assert_eq!(config.api, "127.0.0.1:8443".parse().unwrap());
     }
 
     #[test]
     fn every_fault_is_told_at_once() {
         let flags =
-            Flags { api_listen: Some("here".into()), tftp_listen: Some("69".into()), ..Flags::default() };
+            Flags { api_listen: Some("here".into()), boot_http: Some("69".into()), ..Flags::default() };
         let error = Config::load(flags).unwrap_err();
         assert_eq!(error.lines().count(), 3, "{error}");
     }

@@ -32,6 +32,8 @@ enum Command {
     Client(ClientCommand),
     /// Print the API's description (OpenAPI 3.1).
     Openapi,
+    /// Write the certificate of the HTTPS boot listener, for firmware that is to trust it.
+    BootCertificate(cli::boot_certificate::BootCertificate),
     /// Print a script that teaches your shell these commands.
     Completions { shell: clap_complete::Shell },
 }
@@ -62,6 +64,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
         Command::Openapi => cli::print(&metalwright::api::openapi()),
+        Command::BootCertificate(args) => cli::boot_certificate::export(&args),
         Command::Completions { shell } => cli::print_completions(shell, Arguments::command()),
     }
 }

@@ -3,6 +3,7 @@
 
 mod counters;
 mod data;
+mod descriptors;
 mod desk;
 mod upkeep;
 
@@ -18,19 +19,23 @@ use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::metrics::Counters;
 use crate::api::{self, ApiState, boot_http};
+use crate::app::beneath::{self, Case};
 use crate::app::loaders::Loaders;
 use crate::app::secrets::Secrets;
+use crate::app::tftp_peers::TftpPeers;
 use crate::app::{App, Ctx, Endpoints, Setup, notes};
-use crate::config::{Config, Listen};
+use crate::config::{self, Config, Listen};
 use crate::content;
 use crate::dhcp;
 use crate::listen::{Protocol, explain_bind};
 use crate::media::Folder;
 use crate::model::ServiceStatus;
+use crate::proto::tftp::{Limits, Rollover};
 use crate::render::Pool;
 use crate::store::{SqliteStore, Store};
 use crate::tftp;
@@ -46,6 +51,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 struct Sockets {
     api: Option<TcpListener>,
     boot_http: Option<TcpListener>,
+    boot_https: Option<TcpListener>,
     tftp: Option<tftp::Service>,
     dhcp: Option<Dhcp>,
 }
@@ -85,7 +91,8 @@ impl Dhcp {
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::heed()?;
     let data = DataDir::open(&config.data)?;
-    let desk = Arc::new(Desk::default());
+    let descriptors = descriptors::raise();
+    let desk = Arc::new(Desk::new(tftp_peers(&config)));
     let sockets = bind(&config, &desk)?;
     if let Some(user) = &config.user {
         data.give_to(user)?;
@@ -105,6 +112,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         loaders: Loaders::find(&data.path().join("loaders")),
         pool: Arc::new(Pool::for_this_host().context("render threads")?),
         media: Folder::at(data.path().join("media")),
+        case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
     });
     if let Some(dhcp) = &sockets.dhcp {
         app.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn dhcp::Prober>);
@@ -115,17 +123,39 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ready = ready(&config, &sockets, &endpoints, &data)?;
     data.write_endpoint(&endpoints, &ready)?;
     tell_what_is_off(&config, &app);
+    tell_what_lacks(&config, descriptors);
     let ready = serde_json::to_string(&ready)?;
 
     let queue = QueueEnd::start(&app, queue);
     let mut services = Services::new();
-    services.start((&app, &store), sockets, certificate.tls().await?)?;
+    let boot = boot_http::Service::new(Arc::clone(&app), bounds(&config), services.shutdown.clone());
+    let boot_tls = match sockets.boot_https {
+        Some(_) => Some(data.boot_certificate()?.acceptor()?),
+        None => None,
+    };
+    let listeners = Listeners { tls: certificate.tls().await?, boot, boot_tls };
+    services.start((&app, &store), sockets, listeners)?;
     println!("{ready}");
     services.ready.store(true, Ordering::Release);
     let ended = services.wait(&mut signals).await;
     services.stop(queue).await;
     store.close().await;
     ended
+}
+
+/// What answers on the TCP ports.
+struct Listeners {
+    tls: RustlsConfig,
+    boot: boot_http::Service,
+    boot_tls: Option<TlsAcceptor>,
+}
+
+fn bounds(config: &Config) -> boot_http::Bounds {
+    let bounds = boot_http::Bounds::default();
+    boot_http::Bounds {
+        connections_max: config.boot_connections.unwrap_or(bounds.connections_max),
+        of_one_address_max: config.boot_connections_per_address.unwrap_or(bounds.of_one_address_max),
+    }
 }
 
 /// What tells the server to stop. Heeded from the very start, so that no signal is lost.
@@ -157,11 +187,14 @@ impl QueueEnd {
 }
 
 fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
-    let tcp = |listen: Listen, what: &str| match listen {
+    let boot = |listen: Listen, what: &str| match listen {
         Listen::Off => Ok(None),
-        Listen::At(address) => listen_tcp(address).map(Some).with_context(|| what.to_owned()),
+        Listen::At(address) => boot_http::bind(address)
+            .map_err(|error| explain_bind(error, Protocol::Tcp, address.port()))
+            .map(Some)
+            .with_context(|| what.to_owned()),
     };
-    let tftp = match config.tftp {
+    let tftp = match config.tftp.listen {
         Listen::Off => None,
         Listen::At(SocketAddr::V4(address)) => Some(bind_tftp(config, address, desk)?),
         Listen::At(SocketAddr::V6(_)) => return Err(anyhow!("tftp.listen: an IPv4 address is needed")),
@@ -171,20 +204,43 @@ fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
         _ => Some(Dhcp::bind(config, desk).context("dhcp")?),
     };
     Ok(Sockets {
-        api: tcp(config.api, "api.listen")?,
-        boot_http: tcp(config.boot_http, "boot.http")?,
+        api: match config.api {
+            Listen::Off => None,
+            Listen::At(address) => Some(listen_tcp(address).context("api.listen")?),
+        },
+        boot_http: boot(config.boot_http, "boot.http")?,
+        boot_https: boot(config.boot_https, "boot.https")?,
         tftp,
         dhcp,
     })
 }
 
 fn bind_tftp(config: &Config, address: SocketAddrV4, desk: &Arc<Desk>) -> anyhow::Result<tftp::Service> {
-    let ports = if config.tftp_single_port { tftp::Ports::Single } else { tftp::Ports::PerTransfer };
-    let settings = tftp::Settings { ports, ..tftp::Settings::default() };
+    let settings = tftp_settings(&config.tftp);
     let opener = Arc::clone(desk) as Arc<dyn tftp::Opener>;
     tftp::Service::bind(address, settings, opener)
         .map_err(|error| explain_bind(error, Protocol::Udp, address.port()))
         .context("tftp.listen")
+}
+
+fn tftp_settings(config: &config::tftp::Tftp) -> tftp::Settings {
+    tftp::Settings {
+        ports: if config.single_port { tftp::Ports::Single } else { tftp::Ports::PerTransfer },
+        limits: Limits {
+            block_bytes_max: config.block_bytes,
+            rollover: if config.rollover == 1 { Rollover::One } else { Rollover::Zero },
+            ..Limits::default()
+        },
+        sessions_max: config.sessions as usize,
+        sessions_per_peer_max: config.sessions_per_peer as usize,
+    }
+}
+
+fn tftp_peers(config: &Config) -> TftpPeers {
+    match config.tftp.peers {
+        config::tftp::Peers::Managed => TftpPeers::Managed,
+        config::tftp::Peers::Any => TftpPeers::Any,
+    }
 }
 
 fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
@@ -236,6 +292,26 @@ fn tell_what_is_off(config: &Config, app: &App) {
     } else {
         tracing::info!(loaders = loaders.join(" "), "boot loaders");
     }
+    let missing = app.missing_loaders();
+    if !missing.is_empty() {
+        tracing::info!(missing = missing.join("; "), "loaders that are not here; who needs one is told so");
+    }
+}
+
+/// What the host does not give that the configuration counts on.
+fn tell_what_lacks(config: &Config, descriptors: u64) {
+    if let Err(error) = beneath::check_kernel() {
+        tracing::warn!(%error, "no file of an artifact can be opened: openat2 (Linux 5.6) is needed");
+    }
+    // A connection, and the file that goes out over it.
+    let needed = 2 * bounds(config).connections_max as u64;
+    if descriptors < needed {
+        tracing::warn!(
+            descriptors,
+            needed,
+            "too few open files are allowed for boot.connections (LimitNOFILE)"
+        );
+    }
 }
 
 /// The one line on stdout, for whoever started the server.
@@ -244,6 +320,8 @@ struct Ready<'a> {
     event: &'static str,
     api: Option<String>,
     boot_http: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot_https: Option<String>,
     tftp: Option<String>,
     dhcp: &'a [String],
     dhcp_port: Option<u16>,
@@ -259,10 +337,12 @@ fn ready<'a>(
     let dhcp_port = sockets.dhcp.as_ref().map(|dhcp| dhcp.service.local_port()).transpose()?;
     let tftp = sockets.tftp.as_ref().map(tftp::Service::local_addr).transpose()?;
     let http = sockets.boot_http.as_ref().map(TcpListener::local_addr).transpose()?;
+    let https = sockets.boot_https.as_ref().map(TcpListener::local_addr).transpose()?;
     Ok(Ready {
         event: "ready",
         api: endpoints.api.map(|address| format!("https://{address}")),
         boot_http: http.map(|address| format!("http://{address}")),
+        boot_https: https.map(|address| format!("https://{address}")),
         tftp: tftp.map(|address| address.to_string()),
         dhcp: &config.dhcp_interfaces,
         dhcp_port,
@@ -286,18 +366,21 @@ impl Services {
         &mut self,
         (app, store): (&Arc<App>, &Arc<SqliteStore>),
         sockets: Sockets,
-        tls: RustlsConfig,
+        Listeners { tls, boot, boot_tls }: Listeners,
     ) -> anyhow::Result<()> {
-        let counters = Counters::new(counters::rows(&sockets, app));
+        let counters = Counters::new(counters::rows(&sockets, (app, &boot.counters())));
         if let Some(listener) = sockets.api {
             let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready))
                 .with_counters(counters);
             self.tasks.spawn(serve_api(listener, tls, (state, self.shutdown.clone())));
         }
         if let Some(listener) = sockets.boot_http {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            let served = boot_http::run(Arc::clone(app), listener, self.shutdown.clone());
+            let served = boot.clone().run(tokio::net::TcpListener::from_std(listener)?, None);
             self.tasks.spawn(async { served.await.context("boot HTTP") });
+        }
+        if let (Some(listener), Some(tls)) = (sockets.boot_https, boot_tls) {
+            let served = boot.run(tokio::net::TcpListener::from_std(listener)?, Some(tls));
+            self.tasks.spawn(async { served.await.context("boot HTTPS") });
         }
         if let Some(service) = sockets.tftp {
             let shutdown = self.shutdown.clone();

@@ -8,7 +8,10 @@
 //! and `METALWRIGHT_BENCH_PROGRAM` (another build of ours) change what is run.
 
 mod load;
+#[path = "../host/net.rs"]
 mod net;
+#[path = "../host/running.rs"]
+mod running;
 mod servers;
 
 use std::env;

@@ -4,15 +4,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use crate::net::{INTERFACE, NETWORK, Net, POOL, PREFIX, SERVER};
+use crate::net::{INTERFACE, NETWORK, Net, PREFIX, SERVER};
+use crate::running::{Running, empty_folder, program};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_metalwright");
-/// How long ours may take until its API answers.
-const START_MAX: Duration = Duration::from_secs(20);
-const STOP_MAX: Duration = Duration::from_secs(5);
+const POOL: (&str, &str) = ("10.77.1.0", "10.77.250.254");
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
@@ -22,12 +19,6 @@ pub enum Server {
     Isc,
     IscNoCache,
     Dnsmasq,
-}
-
-/// A server under way; dropping it ends it and forgets what it kept.
-pub struct Running {
-    child: Child,
-    folder: PathBuf,
 }
 
 impl Server {
@@ -59,9 +50,7 @@ impl Server {
     }
 
     pub fn start(self, net: &Net) -> io::Result<Running> {
-        let folder = std::env::temp_dir().join(format!("metalwright-bench-dhcp-{}", std::process::id()));
-        fs::remove_dir_all(&folder).or_else(absent)?;
-        fs::create_dir_all(&folder)?;
+        let folder = empty_folder("dhcp")?;
         let mut command = net.in_server(&self.program());
         match self {
             Server::Metalwright => metalwright(&mut command, &folder),
@@ -71,53 +60,12 @@ impl Server {
             Server::IscNoCache => isc(&mut command, &folder, "dhcp-cache-threshold 0;")?,
             Server::Dnsmasq => dnsmasq(&mut command, &folder),
         }
-        let log = fs::File::create(folder.join("log"))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let running = Running { child: command.spawn()?, folder };
+        let running = Running::start(command, folder)?;
         if self == Server::Metalwright {
-            add_subnet(net, &running.folder)?;
+            add_subnet(net, &running)?;
         }
         Ok(running)
     }
-}
-
-impl Running {
-    /// What its process has used so far.
-    pub fn cpu_us(&self) -> io::Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let after_name = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
-        let ticks = after_name.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
-        // The clock of this file has 100 ticks a second.
-        Ok(ticks.sum::<u64>() * 10_000)
-    }
-
-    pub fn resident_kib(&self) -> io::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
-        Ok(line.trim().trim_end_matches(" kB").parse().unwrap_or(0))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Whatever of this fails, the next server says so when it cannot have the port.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let begun = Instant::now();
-        while begun.elapsed() < STOP_MAX && matches!(self.child.try_wait(), Ok(None)) {
-            std::thread::yield_now();
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn program() -> PathBuf {
-    std::env::var_os("METALWRIGHT_BENCH_PROGRAM").map_or_else(|| PROGRAM.into(), PathBuf::from)
-}
-
-fn absent(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 fn metalwright(command: &mut Command, folder: &Path) {
@@ -129,26 +77,15 @@ fn metalwright(command: &mut Command, folder: &Path) {
 }
 
 /// The subnet, through the command line, as soon as the server answers.
-fn add_subnet(net: &Net, folder: &Path) -> io::Result<()> {
+fn add_subnet(net: &Net, running: &Running) -> io::Result<()> {
     let text = format!(
         "name: bench\ncidr: {NETWORK}{PREFIX}\npools: [{{start: {}, end: {}}}]\n\
          options: {{routers: [{SERVER}]}}\nlease_seconds: 3600\n",
         POOL.0, POOL.1
     );
-    let file = folder.join("subnet.yaml");
+    let file = running.folder().join("subnet.yaml");
     fs::write(&file, text)?;
-    let begun = Instant::now();
-    loop {
-        let mut command = net.in_server(&program());
-        command.args(["subnets", "create", "--data"]).arg(folder.join("data")).arg("-f").arg(&file);
-        let output = command.output()?;
-        if output.status.success() {
-            return Ok(());
-        }
-        if begun.elapsed() > START_MAX {
-            return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
-        }
-    }
+    running.cli(net, &["subnets", "create", "-f", &file.to_string_lossy()])
 }
 
 fn kea(command: &mut Command, folder: &Path, threads: u32) -> io::Result<()> {

@@ -9,14 +9,11 @@ pub mod work;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
 use serde_json::json;
 
-use super::{App, Ctx, Error};
+use super::{App, Ctx, Error, beneath};
 use crate::model::{Artifact, ArtifactKind, ArtifactStatus, Stored, World};
 
 impl App {
@@ -97,30 +94,15 @@ fn split(path: &str) -> io::Result<(PathBuf, String)> {
 /// It is not there, not a regular file, or outside the artifact's directory by way of a link.
 pub(super) fn open_file(artifact: &Artifact, path: &str) -> io::Result<File> {
     match artifact.kind {
-        ArtifactKind::Tree => open_beneath(Path::new(&artifact.path), path),
+        ArtifactKind::Tree => beneath::open_file(Path::new(&artifact.path), path),
         ArtifactKind::File => {
             let (root, name) = split(&artifact.path)?;
             if name != path {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            open_beneath(&root, &name)
+            beneath::open_file(&root, &name)
         }
     }
-}
-
-/// Opens a regular file below `root`. The kernel holds the path inside (`openat2(2)`, `RESOLVE_BENEATH`).
-fn open_beneath(root: &Path, path: &str) -> io::Result<File> {
-    let folder = open(root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let how = OpenHow::new()
-        // A fifo in the tree must not block the server.
-        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let file: OwnedFd = openat2(&folder, path, how)?;
-    let file = File::from(file);
-    if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    Ok(file)
 }
 
 #[cfg(test)]

@@ -86,10 +86,9 @@ impl App {
     fn again(&self, gathered: &Gathered) -> Gathered {
         let world = self.world();
         let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
-        let mut again = Gathered::of(&world, machine);
+        let mut again = Gathered::of(&world, &self.loaders, machine);
         again.subnet_mode = gathered.subnet_mode;
         again.client_arch = gathered.client_arch;
-        again.loaders.clone_from(&gathered.loaders);
         again.asks.clone_from(&gathered.asks);
         again
     }

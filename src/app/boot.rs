@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
-use crate::app::usable::unset_params;
+use super::loaders::Loaders;
+use super::usable::unset_params;
 use crate::boot::chainload::Ask;
 use crate::boot::decide::{Asked, Decision, Facts, decide};
+use crate::boot::signed::SecureBoot;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
     Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, Machine, Stage, Stored, SubnetMode, World,
@@ -17,6 +20,8 @@ use crate::workflow::step::boot_step;
 
 /// The bootenv of unknown machines where `unknown_machine` is `discover`.
 const DISCOVERY: &str = "discovery";
+/// The param, and the setting, that ask for signed loaders.
+const SECURE_BOOT: &str = "secure_boot";
 /// The bootenv that needs no file: the machine's disk.
 const LOCAL: &str = "local";
 
@@ -34,11 +39,12 @@ pub(super) struct Gathered {
     bootenv_name: Option<String>,
     unusable: Option<String>,
     unknown_machine: UnknownMachine,
+    secure_boot: SecureBoot,
 }
 
 impl Gathered {
     /// Looks everything up for a machine, or for an unknown one.
-    pub fn of(world: &World, machine: Option<&Arc<Stored<Machine>>>) -> Self {
+    pub fn of(world: &World, loaders: &Loaders, machine: Option<&Arc<Stored<Machine>>>) -> Self {
         let unknown_machine = UnknownMachine::from_value(&world.setting("unknown_machine"));
         let bootenv_name = match machine {
             Some(machine) => machine.status.bootenv.clone().or_else(|| default_bootenv(world)),
@@ -55,10 +61,22 @@ impl Gathered {
             stage,
             bootenv_name,
             unknown_machine,
+            loaders: Some(Arc::clone(&loaders.names)),
             ..Gathered::default()
         };
+        gathered.secure_boot = gathered.secure_boot_of(world);
         gathered.unusable = gathered.why_unusable(world);
         gathered
+    }
+
+    /// Somebody at the console of an unknown machine chose this bootenv. Without a menu that is nothing.
+    pub fn choose(&mut self, world: &World, name: &str) {
+        if self.unknown_machine != UnknownMachine::Menu {
+            return;
+        }
+        self.bootenv = world.bootenvs.get(name).cloned();
+        self.bootenv_name = Some(name.to_owned());
+        self.unusable = self.why_unusable(world);
     }
 
     /// The decision for one question.
@@ -73,6 +91,7 @@ impl Gathered {
             client_arch: self.client_arch,
             loaders: self.loaders.as_deref(),
             asks: &self.asks,
+            secure_boot: self.secure_boot,
         };
         decide(asked, &facts, now)
     }
@@ -85,6 +104,21 @@ impl Gathered {
     /// The step of the run that the boot is for.
     pub fn step(&self) -> Option<u32> {
         boot_step(&self.machine.as_ref()?.status)
+    }
+
+    /// The machine's param, else the site's setting; where nothing is to be booted it does not matter.
+    fn secure_boot_of(&self, world: &World) -> SecureBoot {
+        if self.bootenv_name.is_none() && self.unknown_machine != UnknownMachine::Menu {
+            return SecureBoot::Off;
+        }
+        let machine = self.machine.as_ref().map(|machine| &machine.spec);
+        let stage = self.stage.as_ref().map(|stage| &stage.spec);
+        match super::params::set_value(world, (machine, stage), SECURE_BOOT).and_then(Value::as_bool) {
+            Some(true) => SecureBoot::Required,
+            Some(false) => SecureBoot::Off,
+            None if world.setting(SECURE_BOOT) == Value::Bool(true) => SecureBoot::Preferred,
+            None => SecureBoot::Off,
+        }
     }
 
     fn why_unusable(&self, world: &World) -> Option<String> {

@@ -35,7 +35,7 @@ impl App {
             }
             (by_address, by_name) => by_address.as_ref().or(by_name),
         };
-        Ok(Gathered::of(&world, machine))
+        Ok(Gathered::of(&world, &self.loaders, machine))
     }
 
     /// Whether nothing at all is known of who asks, so that it has to be asked.
@@ -49,7 +49,7 @@ impl App {
         let attempt = capability::open(&self.boot_key, capability)?;
         let world = self.world();
         let machine = world.machines.find("attempt", &attempt.to_string())?;
-        Some((attempt, Gathered::of(&world, Some(machine))))
+        Some((attempt, Gathered::of(&world, &self.loaders, Some(machine))))
     }
 }
 

@@ -15,6 +15,8 @@ use crate::proto::dhcp4::MessageType;
 
 /// The rule of the decision that stops a client that goes round.
 const RULE: &str = "chainload";
+/// The rule that finds no loader to give.
+const NO_LOADER: &str = "loader";
 
 impl App {
     /// What this client asked for before.
@@ -52,17 +54,31 @@ impl App {
         let is_new = self.asks.lock().unwrap_or_else(PoisonError::into_inner).add(mac, ask);
         if let Some(rule) = stopped.filter(|_| is_new) {
             tracing::warn!(%mac, reason = rule.detail, "a boot goes round and is stopped");
-            let about = super::callers::about(gathered.machine.as_deref());
-            let subject = about.machine.map_or_else(|| "server".to_owned(), |id| format!("machine:{id}"));
-            self.note(NewEvent {
-                time: now,
-                kind: "boot.loop_stopped".to_owned(),
-                actor: subject.clone(),
-                subject,
-                attempt: about.attempt,
-                data: json!({ "mac": mac, "reason": rule.detail }),
-            });
+            self.note_dead_end(gathered, "boot.loop_stopped", json!({ "mac": mac, "reason": rule.detail }));
         }
+    }
+
+    /// A DISCOVER of a machine that should boot and for whom there is no loader.
+    pub(super) fn without_loader(&self, query: &Query<'_>, gathered: &Gathered, decision: &Decision) {
+        let lacks = decision.trace.iter().find(|rule| rule.rule == NO_LOADER && rule.matched);
+        let (Some(rule), Some(mac), Some(_)) = (lacks, mac_of(query), &gathered.machine) else { return };
+        if query.packet.message_type() == Some(MessageType::Discover) {
+            tracing::warn!(%mac, reason = rule.detail, "there is no loader for a machine");
+            self.note_dead_end(gathered, "boot.no_loader", json!({ "mac": mac, "reason": rule.detail }));
+        }
+    }
+
+    fn note_dead_end(&self, gathered: &Gathered, kind: &str, data: serde_json::Value) {
+        let about = super::callers::about(gathered.machine.as_deref());
+        let subject = about.machine.map_or_else(|| "server".to_owned(), |id| format!("machine:{id}"));
+        self.note(NewEvent {
+            time: self.now(),
+            kind: kind.to_owned(),
+            actor: subject.clone(),
+            subject,
+            attempt: about.attempt,
+            data,
+        });
     }
 
     /// A machine, or an unknown client, came to its script.

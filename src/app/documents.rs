@@ -1,5 +1,5 @@
-//! Renders what a machine is served: boot scripts, screens, answer files. Nothing is kept; every fetch is a
-//! render of the present content with the present params.
+//! Renders what a machine is served: boot scripts, screens, answer files, from the present content with the
+//! present params. What need not be rendered twice is in `renders`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::repositories::repositories;
 use super::{App, artifacts};
 use crate::boot::capability;
 use crate::boot::namespace::ScriptKind;
-use crate::model::{BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
+use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
 use crate::render::{Callbacks, Input, Limits, ProblemKind, RenderProblem, Rendered};
 
 /// Our addresses as the client sees them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facing {
     pub address: IpAddr,
     pub http: String,
@@ -35,7 +35,7 @@ pub(super) struct Boot {
 }
 
 /// What is rendered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Document {
     /// A loader's script that boots the bootenv.
     BootScript(ScriptKind),
@@ -45,8 +45,12 @@ pub(super) enum Document {
         kind: ScriptKind,
         message: String,
     },
+    /// What an unknown machine may boot.
+    Menu(ScriptKind),
     /// Asks an unknown iPXE to say who it is.
     Identify,
+    /// The configuration on the disk image of a GRUB that came over HTTP: it is the same for all machines.
+    DiskStart,
     /// A file of the bootenv.
     File(BootTemplate),
 }
@@ -65,7 +69,8 @@ impl Boot {
 
     /// Kernel and initrds for the machine's architecture.
     pub fn files(&self) -> Option<&BootFiles> {
-        let arch = self.machine.as_ref()?.spec.arch;
+        // An unknown machine that chose from the menu is a PC.
+        let arch = self.machine.as_ref().map_or(Arch::Amd64, |machine| machine.spec.arch);
         self.bootenv.as_ref()?.spec.arches.get(&arch)
     }
 }
@@ -111,7 +116,12 @@ impl App {
                 input.variables.insert("boot".into(), self.boot_variable(boot, "", message));
                 kind.template("screen")
             }
+            Document::Menu(kind) => {
+                input.variables.insert("menu".into(), json!({"entries": self.menu_entries()}));
+                kind.template("menu")
+            }
             Document::Identify => "ipxe/identify.ipxe".to_owned(),
+            Document::DiskStart => "grub/disk.cfg".to_owned(),
             Document::File(file) => match (&file.template, &file.inline) {
                 (Some(name), _) => name.clone(),
                 (None, Some(body)) => {
@@ -142,7 +152,7 @@ impl App {
             }
         }
         for file in &bootenv.spec.templates {
-            self.render_document(boot, &Document::File(file.clone()), Sealed::Open)?;
+            self.page(boot, &Document::File(file.clone()), Sealed::Open)?;
         }
         Ok(())
     }
@@ -219,12 +229,19 @@ impl App {
     fn boot_variable(&self, boot: &Boot, cmdline: &str, message: &str) -> Value {
         let attempt = boot.attempt.as_ref();
         let base = attempt.map(|attempt| self.base_url(boot, attempt)).unwrap_or_default();
-        let folder = attempt.map(|attempt| format!("m/{}", self.capability(attempt))).unwrap_or_default();
+        let files = boot.files();
+        let shim = files.and_then(|files| self.kernel_shim(boot, files));
+        let http = &boot.facing.http;
         let file = |path: &str| {
             let name = base_name(path);
-            json!({"name": name, "url": format!("{base}/{name}"), "path": format!("{folder}/{name}")})
+            // Who is not known has no capability, and boots only what everybody may have.
+            let path = match (attempt, files) {
+                (Some(attempt), _) => format!("m/{}/{name}", self.capability(attempt)),
+                (None, Some(files)) => format!("artifacts/{}/{path}", files.artifact),
+                (None, None) => String::new(),
+            };
+            json!({"name": name, "url": format!("{http}/{path}"), "path": path})
         };
-        let files = boot.files();
         let firmware = match attempt.and_then(|attempt| attempt.client_arch) {
             None => "unknown",
             Some(0) => "bios",
@@ -236,6 +253,7 @@ impl App {
             "attempt": attempt.map_or(0, |attempt| attempt.number),
             "firmware": firmware,
             "base_url": base,
+            "shim": shim.map(|name| format!("{http}/{name}")),
             "kernel": files.map(|files| file(&files.kernel)),
             "initrds": files.map(|files| files.initrds.iter().map(|path| file(path)).collect::<Vec<_>>()),
         })

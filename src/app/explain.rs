@@ -2,7 +2,6 @@
 //! which scope gives which DHCP option.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,8 +90,7 @@ impl App {
         let subnet = place.subnet.map(|subnet| subnet.name.as_str());
         let classes = Classes::of(&world, &packet, subnet);
         let client = classes.apply(Client::read(&packet));
-        let mut gathered = Gathered::of(&world, machine.as_ref());
-        gathered.loaders = Some(Arc::clone(&self.loaders.names));
+        let mut gathered = Gathered::of(&world, &self.loaders, machine.as_ref());
         gathered.subnet_mode = place.subnet.map(|subnet| subnet.mode);
         gathered.asks = self.asks_of(machine.as_deref(), place.mac);
         gathered.client_arch = asks.arch.and_then(|_| arch_of(&client));

@@ -17,13 +17,15 @@ use super::boot::Gathered;
 use super::callers::about;
 use super::documents::{Boot, Document, base_name};
 use super::params::Sealed;
-use super::statics::{content_type, static_file, unreadable};
-use super::{App, Error, artifacts};
+use super::renders::Page;
+use super::statics::{artifact_file, content_type, static_file, unreadable};
+use super::{App, Error};
 use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
+use crate::boot::stops::Sign;
 use crate::model::{Arch, BootProgress, NewEvent};
-use crate::render::{RenderProblem, Rendered};
+use crate::render::RenderProblem;
 
 /// Which protocol a file is asked for over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -77,9 +79,18 @@ pub struct Opened {
     /// What it is: `loader:snponly.efi`, `artifact:debian-12-amd64/linux`, `rendered:preseed.cfg`.
     pub label: String,
     pub content_type: &'static str,
-    /// A strong entity tag; rendered files have none and are not to be cached.
-    pub tag: Option<String>,
+    /// Of a file on disk; rendered files have none and are not to be cached.
+    pub version: Option<Version>,
     pub about: About,
+}
+
+/// Which bytes a file on disk has now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// A strong entity tag with its quotes (RFC 9110 §8.8.3).
+    pub tag: String,
+    /// When its content was last changed, in seconds since 1970.
+    pub modified: i64,
 }
 
 /// Why a path gives nothing.
@@ -137,6 +148,7 @@ impl App {
             Entry::Absent => Err(Refused::Absent),
             Entry::Loader(name) => self.open_loader(fetch, &name).await,
             Entry::Script(kind, hint) => self.open_script(fetch, kind, &hint).await,
+            Entry::Choice { kind, bootenv } => self.open_choice(fetch, kind, &bootenv).await,
             Entry::Machine { capability, file } => self.open_machine_file(fetch, &capability, &file).await,
             Entry::Artifact { name, file } => self.open_artifact(fetch, (&name, &file)).await,
             Entry::Agent(arch) => self.open_agent(fetch, &arch),
@@ -145,7 +157,8 @@ impl App {
 
     /// Records what was sent.
     pub fn served(self: &Arc<Self>, served: Served) {
-        if served.about.machine.is_none() {
+        self.saw_file(&served);
+        if !self.is_news("boot.file_served", &served.about, &served.label) {
             return;
         }
         let data = json!({
@@ -161,7 +174,7 @@ impl App {
         self.note(self.boot_event("boot.file_served", &served.about, data));
     }
 
-    fn boot_event(&self, kind: &str, about: &About, data: serde_json::Value) -> NewEvent {
+    pub(super) fn boot_event(&self, kind: &str, about: &About, data: serde_json::Value) -> NewEvent {
         let subject =
             about.machine.as_ref().map_or_else(|| "server".to_owned(), |id| format!("machine:{id}"));
         NewEvent {
@@ -175,7 +188,7 @@ impl App {
     }
 
     /// A file that is not for this machine now; the machine's timeline says so too.
-    fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> Refused {
+    pub(super) fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> Refused {
         let reason = decision.verdict.reason();
         let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
         if let Some(machine) = &gathered.machine {
@@ -185,20 +198,6 @@ impl App {
             self.note(self.boot_event("boot.denied", &about, data));
         }
         Refused::Denied(reason.to_owned())
-    }
-
-    async fn open_loader(&self, fetch: &Fetch, name: &str) -> Result<Opened, Refused> {
-        let gathered = self.who(fetch, &Hint::default())?;
-        let decision = gathered.decide(&Asked::Loader, self.now());
-        if decision.answer != Answer::Serve {
-            return Err(self.deny(fetch, &gathered, &decision));
-        }
-        let file = self.loaders.open(name).map_err(|error| unreadable(name, &error))?;
-        let content_type =
-            if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
-        let opened = static_file(file, format!("loader:{name}"), content_type)
-            .map_err(|error| unreadable(name, &error))?;
-        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
     }
 
     async fn open_script(
@@ -216,7 +215,7 @@ impl App {
     }
 
     /// Decides about a loader's script and carries it out.
-    async fn answer_script(
+    pub(super) async fn answer_script(
         self: &Arc<Self>,
         fetch: &Fetch,
         gathered: Gathered,
@@ -224,6 +223,9 @@ impl App {
         asked: Asked,
     ) -> Result<Opened, Refused> {
         let (gathered, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
+        if let Some(machine) = &gathered.machine {
+            self.saw_sign(machine, Sign::Script(kind));
+        }
         match decision.answer {
             Answer::BootScript => {
                 let boot = self.boot_of(fetch, &gathered);
@@ -237,6 +239,7 @@ impl App {
                 }
             }
             Answer::LocalScript => self.send_document(fetch, &gathered, Document::LocalScript(kind)).await,
+            Answer::MenuScript => self.send_document(fetch, &gathered, Document::Menu(kind)).await,
             Answer::ScreenScript => {
                 let message = decision.verdict.reason().to_owned();
                 self.show(fetch, &gathered, kind, message).await
@@ -276,6 +279,9 @@ impl App {
             return Err(self.deny(fetch, &gathered, &decision));
         }
         if let (Some(path), Some(files)) = (kernel, boot.files()) {
+            if let Some(machine) = gathered.machine.as_ref().filter(|_| path != files.kernel) {
+                self.saw_sign(machine, Sign::Initrd);
+            }
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
             return self.static_artifact((&files.artifact, &path), &gathered);
         }
@@ -301,6 +307,8 @@ impl App {
             }
             if matches!(asked, Asked::InstallKernel { .. }) {
                 self.progress(&found, BootProgress::Kernel).await.map_err(failed)?;
+            } else if let Some(machine) = &found.machine {
+                self.saw_sign(machine, Sign::Initrd);
             }
             gathered = found;
         }
@@ -309,13 +317,14 @@ impl App {
 
     /// What is asked for by the path of a destructive bootenv's kernel or initrd.
     fn install_file(&self, (artifact, file): (&str, &str)) -> Option<Asked> {
-        let world = self.world();
+        let (world, case) = (self.world(), self.case);
         let destructive = world.bootenvs.iter().filter(|bootenv| bootenv.spec.destructive);
         let mut asked = destructive.flat_map(|bootenv| {
             let name = &bootenv.spec.name;
             bootenv.spec.arches.values().filter(|files| files.artifact == artifact).filter_map(move |files| {
-                let is_initrd = files.initrds.iter().any(|path| path == file);
-                let kernel = (files.kernel == file).then(|| Asked::InstallKernel { bootenv: name.clone() });
+                let is_initrd = files.initrds.iter().any(|path| case.same((path, file)));
+                let kernel =
+                    case.same((&files.kernel, file)).then(|| Asked::InstallKernel { bootenv: name.clone() });
                 kernel.or_else(|| is_initrd.then(|| Asked::InstallInitrd { bootenv: name.clone() }))
             })
         });
@@ -324,7 +333,7 @@ impl App {
 
     fn static_artifact(&self, (name, file): (&str, &str), gathered: &Gathered) -> Result<Opened, Refused> {
         let artifact = self.served_artifact(name).ok_or(Refused::Absent)?;
-        let opened = artifacts::open_file(&artifact, file)
+        let opened = artifact_file(&artifact, file, self.case)
             .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
         let opened = opened.map_err(|error| unreadable(file, &error))?;
         Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
@@ -367,26 +376,17 @@ impl App {
             Document::File(_) => Sealed::Open,
             _ => Sealed::Closed,
         };
+        if let Some(page) = self.kept_page(&boot, &document, sealed) {
+            return Ok(self.send_page(gathered, label, &page).await);
+        }
         if let (Document::File(file), Some(machine)) = (&document, &gathered.machine)
             && self.hands_out_token(file)
         {
             boot.agent_token = Some(self.agent_token(machine).await.map_err(failed)?);
         }
         let (app, what) = (Arc::clone(self), document);
-        let rendered = tokio::task::spawn_blocking(move || app.render_document(&boot, &what, sealed)).await;
-        let about = about(gathered.machine.as_deref());
-        match rendered {
-            Ok(Ok(rendered)) => {
-                self.note_render(&about, &label, &rendered);
-                self.mended(gathered, Some(&label)).await;
-                Ok(Opened {
-                    body: Body::Bytes(Bytes::from(rendered.text)),
-                    label,
-                    content_type: "text/plain",
-                    tag: None,
-                    about,
-                })
-            }
+        match tokio::task::spawn_blocking(move || app.page(&boot, &what, sealed)).await {
+            Ok(Ok(page)) => Ok(self.send_page(gathered, label, &page).await),
             Ok(Err(problem)) => {
                 self.render_failed(gathered, &label, &problem).await;
                 Err(Refused::Failed(problem.to_string()))
@@ -395,15 +395,20 @@ impl App {
         }
     }
 
-    fn note_render(&self, about: &About, label: &str, rendered: &Rendered) {
-        if about.machine.is_some() {
-            let data = json!({
-                "label": label,
-                "sha256": rendered.sha256,
-                "bytes": rendered.text.len(),
-                "provenance": rendered.provenance,
-            });
-            self.note(self.boot_event("boot.rendered", about, data));
+    async fn send_page(&self, gathered: &Gathered, label: String, page: &Page) -> Opened {
+        let about = about(gathered.machine.as_deref());
+        if self.is_news("boot.rendered", &about, &label) {
+            let mut data = page.facts.clone();
+            data["label"] = json!(label);
+            self.note(self.boot_event("boot.rendered", &about, data));
+        }
+        self.mended(gathered, Some(&label)).await;
+        Opened {
+            body: Body::Bytes(page.text.clone()),
+            label,
+            content_type: "text/plain",
+            version: None,
+            about,
         }
     }
 
@@ -452,7 +457,7 @@ fn last_resort(kind: ScriptKind, about: About) -> Opened {
         body: Body::Bytes(Bytes::from_static(text.as_bytes())),
         label: "screen".to_owned(),
         content_type: "text/plain",
-        tag: None,
+        version: None,
         about,
     }
 }
@@ -461,8 +466,10 @@ fn label(document: &Document) -> String {
     match document {
         Document::BootScript(kind) => format!("rendered:{}", kind.template("boot")),
         Document::LocalScript(kind) => format!("rendered:{}", kind.template("local")),
+        Document::Menu(kind) => format!("rendered:{}", kind.template("menu")),
         Document::Screen { kind, .. } => format!("rendered:{}", kind.template("screen")),
         Document::Identify => "rendered:ipxe/identify.ipxe".to_owned(),
+        Document::DiskStart => "rendered:grub/disk.cfg".to_owned(),
         Document::File(file) => format!("rendered:{}", file.path),
     }
 }

@@ -14,6 +14,7 @@ use super::lease_actions::without_address;
 use super::{App, Ctx, Error, attempts::PowerOn};
 use crate::boot::client::{Client, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, arch_of};
+use crate::boot::stops::Sign;
 use crate::boot::{BootData, Verdict, capability};
 use crate::dhcp::{self, Change, ClientKey, EventKind, Facts, Link, Outcome, Query, Reply, Sender, Silence};
 use crate::model::{AddressKey, BootProgress, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
@@ -41,6 +42,7 @@ impl App {
             }
         };
         self.asked(query, &gathered, &decision);
+        self.without_loader(query, &gathered, &decision);
         let boot = self.boot_data(query, &gathered, &decision);
         for _ in 0..DECISIONS_MAX {
             let now = self.now();
@@ -89,10 +91,9 @@ impl App {
             let aliases = client.uuid_aliases()?;
             aliases.iter().find_map(|uuid| world.machines.find("smbios_uuid", &uuid.to_string()))
         };
-        let mut gathered = Gathered::of(&world, by_mac.or_else(by_uuid));
+        let mut gathered = Gathered::of(&world, &self.loaders, by_mac.or_else(by_uuid));
         gathered.subnet_mode = Link::select(query, &world).ok().map(|link| link.selected.mode);
         gathered.client_arch = arch_of(client);
-        gathered.loaders = Some(Arc::clone(&self.loaders.names));
         gathered.asks = self.asks_before(query);
         gathered
     }
@@ -116,6 +117,10 @@ impl App {
         if query.packet.message_type() != Some(MessageType::Discover) || gathered.subnet_mode.is_none() {
             let decision = gathered.decide(&asked, self.now());
             return Ok((gathered, decision));
+        }
+        if let Some(machine) = &gathered.machine {
+            let is_firmware = progress == BootProgress::Firmware;
+            self.saw_sign(machine, if is_firmware { Sign::FirmwareAsks } else { Sign::LoaderRuns });
         }
         let power_on = PowerOn {
             progress,

@@ -9,6 +9,7 @@ mod agent_tokens;
 pub mod artifacts;
 mod attempts;
 pub mod auth;
+pub mod beneath;
 mod boot;
 mod callers;
 mod chainloads;
@@ -32,7 +33,9 @@ pub mod lease_history;
 pub mod lease_import;
 mod leases;
 pub mod list;
+mod loader_files;
 pub mod loaders;
+mod menu;
 pub mod moves;
 mod neighbours;
 pub mod notes;
@@ -44,6 +47,8 @@ pub mod patch;
 mod probes;
 #[cfg(test)]
 mod probes_tests;
+mod renders;
+mod repeats;
 pub mod reports;
 mod repositories;
 pub mod rules;
@@ -54,9 +59,11 @@ pub mod secrets;
 pub mod sight;
 mod start;
 mod statics;
+mod stops;
 mod task_files;
 #[cfg(test)]
 pub mod testing;
+pub mod tftp_peers;
 pub mod usable;
 pub mod view;
 
@@ -115,6 +122,8 @@ pub struct Setup {
     pub pool: Arc<Pool>,
     /// Where the files of artifacts are kept that the server brings itself.
     pub media: Folder,
+    /// How the names of files in artifacts are compared.
+    pub case: beneath::Case,
 }
 
 /// Totals since the start.
@@ -122,10 +131,14 @@ pub struct Setup {
 pub struct Counters {
     /// Events that were dropped because too many waited.
     pub notes_dropped: AtomicU64,
+    /// Events of fetches that were not written because the same machine fetched the same over and over.
+    pub fetches_repeated: AtomicU64,
     /// DHCP packets that no subnet fits.
     pub dhcp_unserved: AtomicU64,
     /// Addresses that were to be offered and were in use.
     pub dhcp_in_use: AtomicU64,
+    /// TFTP requests of strangers, which got no answer.
+    pub tftp_strangers: AtomicU64,
 }
 
 /// Everything the use cases share.
@@ -136,7 +149,11 @@ pub struct App {
     endpoints: Endpoints,
     loaders: Loaders,
     pool: Arc<Pool>,
+    case: beneath::Case,
     content: Mutex<Option<Content>>,
+    renders: renders::Renders,
+    /// Fetches that repeat themselves.
+    repeats: repeats::Repeats,
     /// Addresses on offer.
     holds: Mutex<Holds>,
     probing: probes::Probing,
@@ -145,8 +162,12 @@ pub struct App {
     dhcp_service: OnceLock<crate::model::ServiceStatus>,
     /// Loaders that clients asked for lately.
     asks: Mutex<Asks>,
+    trails: Mutex<stops::Trails>,
+    images: Mutex<loader_files::Images>,
     /// Who has which address, where another server gives it.
     neighbours: Mutex<Neighbours>,
+    /// Strangers that asked over TFTP.
+    strangers: Mutex<tftp_peers::Strangers>,
     lease_clock: lease_clock::LeaseClock,
     media: Folder,
     /// Held for reading while a tree gets its place, for writing while one is thrown away.
@@ -180,13 +201,19 @@ impl App {
             endpoints: setup.endpoints,
             loaders: setup.loaders,
             pool: setup.pool,
+            case: setup.case,
             content: Mutex::new(None),
+            renders: renders::Renders::default(),
+            repeats: repeats::Repeats::default(),
             holds: Mutex::default(),
             probing: probes::Probing::default(),
             sights: Mutex::default(),
             dhcp_service: OnceLock::new(),
             asks: Mutex::default(),
+            trails: Mutex::default(),
+            images: Mutex::default(),
             neighbours: Mutex::default(),
+            strangers: Mutex::default(),
             lease_clock: lease_clock::LeaseClock::default(),
             media: setup.media,
             media_in_use: tokio::sync::RwLock::default(),

@@ -32,6 +32,22 @@ pub(super) fn layers(world: &World, machine: Option<&Machine>, stage: Option<&St
     layers
 }
 
+/// The value that is set for one param, found as [`layers`] does and without making them: a boot asks for it
+/// with every packet. The declared default does not count.
+pub(super) fn set_value<'a>(
+    world: &'a World,
+    (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
+    name: &str,
+) -> Option<&'a Value> {
+    let in_profiles =
+        |names: &[String]| expand(world, names).into_iter().find_map(|profile| profile.params.get(name));
+    let of_machine =
+        machine.and_then(|machine| machine.params.get(name).or_else(|| in_profiles(&machine.profiles)));
+    let of_stage = || stage.and_then(|stage| stage.params.get(name).or_else(|| in_profiles(&stage.profiles)));
+    let global = || in_profiles(&[GLOBAL_PROFILE.to_owned()]);
+    of_machine.or_else(of_stage).or_else(global)
+}
+
 /// What becomes of the sealed values of secret params.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sealed {

@@ -105,7 +105,7 @@ impl App {
     /// [`Error::NotFound`].
     pub fn files(&self, reference: &str) -> Result<Vec<FileRow>, Error> {
         let machine = self.find::<Machine>(reference)?;
-        let gathered = Gathered::of(&self.world(), Some(&machine));
+        let gathered = Gathered::of(&self.world(), &self.loaders, Some(&machine));
         let boot = self.preview_boot(&gathered);
         let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
         let row = |path: &str, what, file| {
@@ -135,7 +135,7 @@ impl App {
     /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render.
     pub async fn preview(self: &Arc<Self>, preview: Preview) -> Result<Previewed, Error> {
         let machine = self.find::<Machine>(&preview.machine)?;
-        let mut gathered = Gathered::of(&self.world(), Some(&machine));
+        let mut gathered = Gathered::of(&self.world(), &self.loaders, Some(&machine));
         if let Some(name) = &preview.bootenv {
             gathered.bootenv = Some(self.find(name)?);
         } else if gathered.bootenv.is_none() {

@@ -28,6 +28,7 @@ pub fn app() -> Arc<App> {
         loaders: Loaders::default(),
         pool: Arc::new(Pool::new(1).unwrap()),
         media: Folder::default(),
+        case: Default::default(),
     };
     App::new(setup).0
 }

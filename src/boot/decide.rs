@@ -2,7 +2,11 @@
 //!
 //! [`decide`] first finds what the machine may boot now (its [`Verdict`]) by walking the rules in order, then
 //! what that means for the one thing that was asked for (its [`Answer`]). When in doubt the verdict is the
-//! local disk; it is a destructive bootenv only for a machine that is armed.
+//! local disk; it is a destructive bootenv only for a machine that is armed. Which loader firmware is given
+//! is in `first_file`, what a menu gives in `menu`.
+
+mod first_file;
+mod menu;
 
 use std::collections::BTreeSet;
 
@@ -11,13 +15,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::boot::chainload::{Ask, ROUNDS_MAX, ROUNDS_WITHIN, goes_round};
+use crate::boot::chainload::Ask;
 use crate::boot::client::{Client, Stage};
-use crate::boot::loader::{NextStage, NoLoader, Transport, client_arch, next_stage};
+use crate::boot::loader::client_arch;
+use crate::boot::signed::SecureBoot;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
     Arch, BootAttempt, BootProgress, Bootenv, BootenvKind, Machine, MachineState, Stored, SubnetMode,
-    is_template,
 };
 
 /// What was asked for.
@@ -66,6 +70,8 @@ pub struct Facts<'a> {
     pub loaders: Option<&'a BTreeSet<String>>,
     /// The loaders that the client asked for before.
     pub asks: &'a [Ask],
+    /// Whether it is to be started with signed loaders.
+    pub secure_boot: SecureBoot,
 }
 
 /// What the machine may boot.
@@ -80,6 +86,8 @@ pub enum Verdict {
     Netboot { bootenv: String },
     /// It should boot a bootenv that cannot be carried out: it is told so on its console.
     Screen { reason: String },
+    /// What somebody at its console chooses, of what does no harm.
+    Menu { reason: String },
 }
 
 /// What the one thing that was asked for gets.
@@ -107,6 +115,8 @@ pub enum Answer {
     LocalScript,
     /// The script that shows why it cannot go on.
     ScreenScript,
+    /// The script that shows a menu.
+    MenuScript,
     /// The file itself.
     Serve,
     /// Not for this machine now.
@@ -127,6 +137,7 @@ impl std::fmt::Display for Answer {
             Answer::BootScript => f.write_str("the script that boots the bootenv"),
             Answer::LocalScript => f.write_str("the script that leaves to the disk"),
             Answer::ScreenScript => f.write_str("a screen that says why it does not go on"),
+            Answer::MenuScript => f.write_str("a menu of what it may boot"),
             Answer::Serve => f.write_str("the file"),
             Answer::Deny => f.write_str("nothing: it is not for this machine now"),
         }
@@ -156,7 +167,10 @@ impl Verdict {
     /// Why, for a person. Empty for a bootenv that is simply booted.
     pub fn reason(&self) -> &str {
         match self {
-            Verdict::Ignore { reason } | Verdict::LocalDisk { reason } | Verdict::Screen { reason } => reason,
+            Verdict::Ignore { reason }
+            | Verdict::LocalDisk { reason }
+            | Verdict::Screen { reason }
+            | Verdict::Menu { reason } => reason,
             Verdict::Netboot { .. } => "",
         }
     }
@@ -235,7 +249,7 @@ impl Trace {
         {
             return self.settled("armed", Verdict::LocalDisk { reason });
         }
-        self.bootable(facts, machine, bootenv)
+        self.bootable(asked, facts, (machine, bootenv))
     }
 
     fn unknown(&mut self, facts: &Facts<'_>) -> Verdict {
@@ -246,6 +260,7 @@ impl Trace {
             UnknownMachine::Local => {
                 Verdict::LocalDisk { reason: "unknown machine, and unknown_machine is `local`".to_owned() }
             }
+            UnknownMachine::Menu => menu::verdict(facts),
             UnknownMachine::Discover => match (facts.bootenv, &facts.unusable) {
                 (Some(bootenv), None) if !bootenv.spec.destructive => {
                     Verdict::Netboot { bootenv: bootenv.spec.name.clone() }
@@ -288,9 +303,9 @@ impl Trace {
 
     fn bootable(
         &mut self,
+        asked: &Asked,
         facts: &Facts<'_>,
-        machine: &Stored<Machine>,
-        bootenv: &Stored<Bootenv>,
+        (machine, bootenv): (&Stored<Machine>, &Stored<Bootenv>),
     ) -> Verdict {
         let name = &bootenv.spec.name;
         if !bootenv.spec.arches.contains_key(&machine.spec.arch) {
@@ -309,6 +324,9 @@ impl Trace {
             return self.settled("usable", Verdict::Screen { reason: reason.clone() });
         }
         self.passed("usable", "its files are ready and its params are set");
+        if let Some(reason) = first_file::fault(asked, facts, (machine, bootenv)) {
+            return self.settled("loader_files", Verdict::Screen { reason });
+        }
         self.settled("netboot", Verdict::Netboot { bootenv: name.clone() })
     }
 }
@@ -333,69 +351,6 @@ impl Trace {
             _ => self.first_file(client, facts, now),
         }
     }
-
-    fn first_file(&mut self, client: &Client, facts: &Facts<'_>, now: Timestamp) -> Answer {
-        let answer = match next_stage(client) {
-            Ok(NextStage::Script) => return Answer::ScriptUrl,
-            Ok(NextStage::Server { menu }) => {
-                let answer = Answer::BootServer { menu };
-                self.passed("loader", answer.to_string());
-                return answer;
-            }
-            Ok(NextStage::File(file)) => {
-                let is_path = !file.contains("://") && !is_template(&file);
-                let answer = Answer::BootFile { http: is_path && client.stage == Stage::HttpFirmware, file };
-                self.passed("loader", answer.to_string());
-                return answer;
-            }
-            Ok(NextStage::FullIpxe(name)) => Answer::LoaderUrl { name: name.to_owned(), http: false },
-            Ok(NextStage::Loader { name, transport }) => {
-                let name = chosen_loader(facts).unwrap_or(name).to_owned();
-                match transport {
-                    Transport::Tftp => Answer::Loader { name },
-                    Transport::Http => Answer::LoaderUrl { name, http: true },
-                }
-            }
-            Err(why) => return self.no_loader(why),
-        };
-        if let (Answer::Loader { name } | Answer::LoaderUrl { name, .. }, Some(loaders)) =
-            (&answer, facts.loaders)
-            && !loaders.contains(name)
-        {
-            let detail = format!("the loader {name} is not installed on the server");
-            self.rules.push(Rule { rule: "loader", matched: true, detail });
-            return Answer::NoBootData;
-        }
-        self.passed("loader", answer.to_string());
-        self.unless_round(answer, facts, now)
-    }
-
-    /// A loader that is fetched and leads back to where it was fetched would be fetched for ever.
-    fn unless_round(&mut self, answer: Answer, facts: &Facts<'_>, now: Timestamp) -> Answer {
-        let (Answer::Loader { name } | Answer::LoaderUrl { name, .. }) = &answer else { return answer };
-        if !goes_round(facts.asks, name, now) {
-            return answer;
-        }
-        let minutes = ROUNDS_WITHIN.as_mins();
-        let detail = format!(
-            "it got the loader {name} {ROUNDS_MAX} times in {minutes} minutes and never came to its script: \
-             it gets nothing for a while. The firmware does not run this loader, or the loader finds no \
-             network. Name another in the bootenv's `loader`, or put a newer one into the folder `loaders`"
-        );
-        self.rules.push(Rule { rule: "chainload", matched: true, detail });
-        Answer::NoBootData
-    }
-
-    fn no_loader(&mut self, why: NoLoader) -> Answer {
-        self.rules.push(Rule { rule: "loader", matched: true, detail: why.to_string() });
-        Answer::NoBootData
-    }
-}
-
-/// The loader that the bootenv wants for the machine in place of the usual one.
-fn chosen_loader<'a>(facts: &Facts<'a>) -> Option<&'a str> {
-    let arch = facts.machine?.spec.arch;
-    facts.bootenv?.spec.arches.get(&arch)?.loader.as_deref()
 }
 
 /// The architecture a client says it has, in the words of bootenvs.
@@ -441,7 +396,9 @@ fn not_at_work(machine: &Stored<Machine>, under_way: Option<&BootAttempt>) -> Op
 fn file_answer(asked: &Asked, verdict: &Verdict, facts: &Facts<'_>) -> Answer {
     match (asked, verdict) {
         (Asked::BootData(_), _) => Answer::NoBootData,
-        (Asked::Loader, Verdict::Netboot { .. } | Verdict::Screen { .. }) => Answer::Serve,
+        (Asked::Loader, Verdict::Netboot { .. } | Verdict::Screen { .. } | Verdict::Menu { .. }) => {
+            Answer::Serve
+        }
         // Who is not known may be a proxy's or another server's client: a loader harms nobody.
         (Asked::Loader, Verdict::LocalDisk { .. }) if facts.machine.is_none() => Answer::Serve,
         (Asked::Loader, _) => Answer::Deny,
@@ -462,6 +419,7 @@ fn script(verdict: &Verdict) -> Answer {
     match verdict {
         Verdict::Netboot { .. } => Answer::BootScript,
         Verdict::Screen { .. } => Answer::ScreenScript,
+        Verdict::Menu { .. } => Answer::MenuScript,
         Verdict::LocalDisk { .. } | Verdict::Ignore { .. } => Answer::LocalScript,
     }
 }

@@ -73,9 +73,25 @@ pub fn client_arch(code: u16) -> Option<&'static ClientArch> {
     CLIENT_ARCHES.get(usize::from(code))
 }
 
+/// Every loader that firmware is told of, with the processor it is for.
+pub fn advertised() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let tftp = CLIENT_ARCHES.iter().filter(|row| row.transport == Transport::Tftp);
+    tftp.filter_map(|row| Some((row.loader?, row.name)))
+}
+
 /// The loader our namespace serves as `name`.
 pub fn loader_named(name: &str) -> Option<&'static Loader> {
     LOADERS.iter().find(|loader| loader.name == name)
+}
+
+/// Whether firmware of this architecture code is a BIOS, which starts other files than UEFI does.
+pub fn is_bios(code: u16) -> bool {
+    matches!(code, 0x00 | 0x14)
+}
+
+/// Whether a loader is one that a BIOS starts, by its name.
+pub fn is_for_bios(name: &str) -> bool {
+    [".0", ".kpxe", ".pxe", ".kkpxe"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// What a client that is to boot from the network gets first. An unknown architecture is never
@@ -259,6 +275,20 @@ pub static LOADERS: &[Loader] = &[
             "/boot/efi/EFI/fedora/grubx64.efi",
             "/usr/share/efi/x86_64/grub.efi",
         ],
+    ),
+    loader(
+        "mmx64.efi",
+        Arch::Amd64,
+        &[
+            "/usr/lib/shim/mmx64.efi.signed",
+            "/boot/efi/EFI/fedora/mmx64.efi",
+            "/usr/share/efi/x86_64/MokManager.efi",
+        ],
+    ),
+    loader(
+        "mmaa64.efi",
+        Arch::Arm64,
+        &["/usr/lib/shim/mmaa64.efi.signed", "/boot/efi/EFI/fedora/mmaa64.efi"],
     ),
     loader(
         "shimaa64.efi",

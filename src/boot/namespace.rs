@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 
+use crate::boot::signed::STARTS;
 use crate::model::Mac;
 
 /// Longest path, in bytes, before it is cleaned.
@@ -17,6 +18,11 @@ pub enum Entry {
     Loader(String),
     /// The script or menu a loader looks for, with what the name says of who asks.
     Script(ScriptKind, Hint),
+    /// The script of a bootenv that somebody chose at a console menu.
+    Choice {
+        kind: ScriptKind,
+        bootenv: String,
+    },
     /// A file of one machine.
     Machine {
         capability: String,
@@ -90,18 +96,31 @@ pub fn resolve(path: &str, is_loader: impl Fn(&str) -> bool) -> Entry {
             Some((name, file)) => Entry::Artifact { name: name.to_owned(), file: file.to_owned() },
             None => Entry::Absent,
         },
+        "menu" => choice(rest).unwrap_or(Entry::Absent),
         "agent" if !rest.is_empty() && !rest.contains('/') => Entry::Agent(rest.to_owned()),
         _ => script(path).unwrap_or_else(|| {
             let name = path.rsplit('/').next().unwrap_or(path);
+            // What a chain of signed loaders lacks, that of another distribution cannot stand in for.
+            let in_chain = || STARTS.iter().any(|start| is_loader(&format!("{first}/{}", start.first)));
             if is_loader(path) {
                 Entry::Loader(path.to_owned())
-            } else if is_loader(name) {
+            } else if is_loader(name) && !in_chain() {
                 Entry::Loader(name.to_owned())
             } else {
                 Entry::Absent
             }
         }),
     }
+}
+
+fn choice(rest: &str) -> Option<Entry> {
+    let (bootenv, name) = rest.rsplit_once('/')?;
+    let kind = match name {
+        "boot.ipxe" => ScriptKind::Ipxe,
+        "grub.cfg" => ScriptKind::Grub,
+        _ => return None,
+    };
+    Some(Entry::Choice { kind, bootenv: bootenv.to_owned() })
 }
 
 fn machine_file(rest: &str) -> Entry {
@@ -172,6 +191,7 @@ mod tests {
     #[test]
     fn scripts_say_who_asks_where_their_name_does() {
         let mac = Hint { mac: Some(Mac([0x52, 0x54, 0, 0xaa, 0, 1])), address: None };
+        let choice = |kind| Entry::Choice { kind, bootenv: "site/rescue".into() };
         let cases = [
             ("boot.ipxe", Entry::Script(ScriptKind::Ipxe, Hint::default())),
             ("autoexec.ipxe", Entry::Script(ScriptKind::Ipxe, Hint::default())),
@@ -186,11 +206,28 @@ mod tests {
                     Hint { mac: None, address: Some(Ipv4Addr::new(10, 0, 0, 5)) },
                 ),
             ),
+            ("menu/site/rescue/boot.ipxe", choice(ScriptKind::Ipxe)),
+            ("menu/site/rescue/grub.cfg", choice(ScriptKind::Grub)),
+            ("menu/boot.cfg", Entry::Absent),
             ("pxelinux.cfg/0A0000", Entry::Absent),
             ("pxelinux.cfg/b8945908-d6a6-41a9-611d-74a6ab80b83d", Entry::Absent),
         ];
         for (path, expected) in cases {
             assert_eq!(meaning(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_chain_lacks_is_not_taken_from_another_distribution() {
+        let is_loader = |name: &str| {
+            matches!(name, "debian/shimx64.efi" | "debian/grubx64.efi" | "rocky/shimx64.efi" | "grubx64.efi")
+        };
+        let meaning = |path: &str| resolve(&clean(path).unwrap(), is_loader);
+        assert_eq!(meaning("/debian//grubx64.efi"), Entry::Loader("debian/grubx64.efi".into()));
+        assert_eq!(meaning("rocky/grubx64.efi"), Entry::Absent);
+        assert_eq!(meaning("elsewhere/grubx64.efi"), Entry::Loader("grubx64.efi".into()));
+        for probe in ["debian/revocations.efi", "debian/shim_certificate.efi", "grub/x86_64-efi/fs.lst"] {
+            assert_eq!(meaning(probe), Entry::Absent, "{probe}");
         }
     }
 

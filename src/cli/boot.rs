@@ -11,7 +11,7 @@ use crate::cli::objects::Noun;
 use crate::cli::output::{self, Format, plain};
 use crate::cli::sets::value_at;
 use crate::cli::summary::verdict;
-use crate::client::{ClassLine, Client, ExplainOf, Explanation, OptionLine};
+use crate::client::{ClassLine, Client, ExplainAs, ExplainOf, Explanation, OptionLine};
 use crate::model::Kind;
 
 /// `machines start`, `pause`, …: does it and says how the machine is then.
@@ -31,12 +31,16 @@ pub async fn act(noun: &Noun, verb: ActionVerb) -> Result<()> {
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn explain(client: &Client, of: ExplainOf, (what, format): (&str, Option<Format>)) -> Result<()> {
+pub async fn explain(
+    client: &Client,
+    of: ExplainOf,
+    (asks, format): (ExplainAs<'_>, Option<Format>),
+) -> Result<()> {
     let what = match of {
-        ExplainOf::Machine => reference(Kind::Machine, what),
-        ExplainOf::Mac | ExplainOf::Address => what.to_owned(),
+        ExplainOf::Machine => reference(Kind::Machine, asks.what),
+        ExplainOf::Mac | ExplainOf::Address => asks.what.to_owned(),
     };
-    let answer = client.explain(of, &what).await?;
+    let answer = client.explain(of, &ExplainAs { what: &what, ..asks }).await?;
     if let Some(format @ (Format::Json | Format::Yaml)) = format {
         return output::print_value(&answer, format);
     }

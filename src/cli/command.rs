@@ -380,6 +380,12 @@ pub(super) enum Other {
         of: Explained,
         /// The MAC, machine or address.
         what: String,
+        /// Ask as a client with this vendor class (DHCP option 60), like `HTTPClient:Arch:00016`.
+        #[arg(long, value_name = "TEXT")]
+        vendor_class: Option<String>,
+        /// Ask as a client with this user class (DHCP option 77), like `iPXE`.
+        #[arg(long, value_name = "TEXT")]
+        user_class: Option<String>,
         #[command(flatten)]
         output: Output,
     },

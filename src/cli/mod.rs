@@ -8,6 +8,7 @@ mod apply;
 mod artifact_verbs;
 mod artifacts;
 mod boot;
+pub mod boot_certificate;
 mod columns;
 mod command;
 mod config;
@@ -36,6 +37,8 @@ use anyhow::Result;
 
 use command::{Deed, DeleteVerb, DoctorVerb, EventVerb, MachineVerb, Other, ReadVerb, Verb, WriteVerb};
 use objects::Noun;
+
+use crate::client::ExplainAs;
 
 /// Carries out a command that needs a server.
 ///
@@ -85,7 +88,11 @@ async fn run_other(client: &crate::client::Client, other: Other) -> Result<()> {
         Other::Timeline { reference, follow, output } => {
             timeline::show(client, &reference, (follow, output.output)).await
         }
-        Other::Explain { of, what, output } => boot::explain(client, of.into(), (&what, output.output)).await,
+        Other::Explain { of, what, vendor_class, user_class, output } => {
+            let (vendor_class, user_class) = (vendor_class.as_deref(), user_class.as_deref());
+            let asks = ExplainAs { what: &what, vendor_class, user_class };
+            boot::explain(client, of.into(), (asks, output.output)).await
+        }
         Other::Render { reference, file } => boot::render(client, &reference, file).await,
         Other::Files { reference, output } => boot::files(client, &reference, output.output).await,
         Other::Logs { reference, follow } => {

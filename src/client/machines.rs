@@ -42,6 +42,14 @@ pub enum ExplainOf {
     Address,
 }
 
+/// Who is asked about, and what it would say of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExplainAs<'a> {
+    pub what: &'a str,
+    pub vendor_class: Option<&'a str>,
+    pub user_class: Option<&'a str>,
+}
+
 impl ExplainOf {
     fn as_str(self) -> &'static str {
         match self {
@@ -131,8 +139,11 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn explain(&self, of: ExplainOf, what: &str) -> Result<Value, Error> {
-        self.fetch(self.request(Method::GET, "/explain").query(&[(of.as_str(), what)])).await
+    pub async fn explain(&self, of: ExplainOf, asks: &ExplainAs<'_>) -> Result<Value, Error> {
+        let mut terms = vec![(of.as_str(), asks.what)];
+        terms.extend(asks.vendor_class.map(|text| ("vendor_class", text)));
+        terms.extend(asks.user_class.map(|text| ("user_class", text)));
+        self.fetch(self.request(Method::GET, "/explain").query(&terms)).await
     }
 
     /// How DHCP stands.

@@ -218,6 +218,10 @@ pub struct BootFiles {
     /// A loader to hand out instead of the usual one, by its name in the boot namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loader: Option<String>,
+    /// The signed loaders that may start this kernel under Secure Boot: a folder of the boot namespace, as
+    /// `debian`. A distribution's shim trusts that distribution's files only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secure_boot: Option<String>,
 }
 
 /// A file rendered for the machine. Either `template` names a stored one or `inline` is its body.
@@ -427,6 +431,8 @@ impl Noun for Bootenv {
             {
                 problems.extend(check_file_path(path, &format!("/arches/{arch}/{field}")));
             }
+            let chain = files.secure_boot.iter();
+            problems.extend(chain.flat_map(|name| check_name(name, &format!("/arches/{arch}/secure_boot"))));
         }
         for (i, template) in self.templates.iter().enumerate() {
             problems.extend(check_file_path(&template.path, &format!("/templates/{i}/path")));

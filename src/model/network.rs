@@ -198,6 +198,11 @@ pub struct Subnet {
     /// The boot server, where it is not the address that faces the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_server: Option<Ipv4Addr>,
+    /// Largest block that TFTP sends to this network, in bytes: for tunnels and VLANs that carry less than
+    /// the server's interface, whose MTU is the bound otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 8, max = 65464))]
+    pub tftp_block_bytes_max: Option<u16>,
     #[serde(default = "enabled")]
     pub enabled: bool,
 }
@@ -257,6 +262,9 @@ impl Noun for Subnet {
         }
         if self.lease_seconds < 60 {
             problems.push(Problem::new("/lease_seconds", "at least 60 seconds"));
+        }
+        if self.tftp_block_bytes_max.is_some_and(|bytes| !(8..=65_464).contains(&bytes)) {
+            problems.push(Problem::new("/tftp_block_bytes_max", "from 8 to 65464 (RFC 2348)"));
         }
         problems
     }

@@ -14,16 +14,19 @@ pub enum UnknownMachine {
     Discover,
     /// An address at most.
     Ignore,
+    /// A menu on its console, of what can be booted without harm.
+    Menu,
 }
 
 /// Name, default and JSON Schema of every setting.
-pub fn known() -> [(&'static str, Value, Value); 4] {
+pub fn known() -> [(&'static str, Value, Value); 5] {
     let row = |name, schema| (name, default(name), schema);
     [
-        row("unknown_machine", json!({"enum": ["local", "discover", "ignore"]})),
+        row("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
         row("default_workflow", json!({"type": ["string", "null"]})),
         row("default_bootenv", json!({"type": "string"})),
         row("artifact_proxy", json!({"type": ["string", "null"], "pattern": "^https?://[^\\s/@]+/?$"})),
+        row("secure_boot", json!({"type": "boolean"})),
     ]
 }
 
@@ -31,6 +34,7 @@ pub fn known() -> [(&'static str, Value, Value); 4] {
 pub fn default(name: &str) -> Value {
     match name {
         "unknown_machine" | "default_bootenv" => json!("local"),
+        "secure_boot" => json!(false),
         _ => Value::Null,
     }
 }
@@ -54,6 +58,7 @@ impl UnknownMachine {
         match value.as_str() {
             Some("discover") => UnknownMachine::Discover,
             Some("ignore") => UnknownMachine::Ignore,
+            Some("menu") => UnknownMachine::Menu,
             _ => UnknownMachine::Local,
         }
     }

@@ -2,4 +2,5 @@
 //! sockets live with the services (`crate::tftp`, `crate::dhcp::service`).
 
 pub mod dhcp4;
+pub mod fat;
 pub mod tftp;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Sockets;
+use crate::api::boot_http;
 use crate::api::metrics::Counter;
 use crate::app::App;
 use crate::{dhcp, tftp};
@@ -20,31 +21,48 @@ const DHCP: &[Row<dhcp::service::Counters>] = &[
 
 const TFTP: &[Row<tftp::Counters>] = &[
     ("metalwright_tftp_requests_total", "TFTP requests, repeated ones included.", |c| &c.requests),
-    ("metalwright_tftp_refused_total", "TFTP requests that were refused.", |c| &c.refused),
+    ("metalwright_tftp_refused_total", "TFTP requests answered with an ERROR.", |c| &c.refused),
+    ("metalwright_tftp_unanswered_total", "TFTP requests that are not for this server.", |c| &c.unanswered),
+    ("metalwright_tftp_put_off_total", "TFTP requests left for the client to repeat.", |c| &c.put_off),
     ("metalwright_tftp_malformed_total", "Datagrams that were no TFTP packet.", |c| &c.malformed),
     ("metalwright_tftp_strays_total", "TFTP packets that belong to no read.", |c| &c.strays),
     ("metalwright_tftp_started_total", "TFTP reads begun.", |c| &c.started),
     ("metalwright_tftp_finished_total", "TFTP reads ended.", |c| &c.finished),
+    ("metalwright_tftp_windows_total", "Windows of TFTP blocks sent.", |c| &c.windows),
+    ("metalwright_tftp_retransmitted_total", "Windows sent again after a time-out.", |c| &c.retransmitted),
+];
+
+const BOOT_HTTP: &[Row<boot_http::Counters>] = &[
+    ("metalwright_boot_http_connections_total", "Connections to the boot side's HTTP ports.", |c| {
+        &c.connections
+    }),
+    ("metalwright_boot_http_requests_total", "Requests to the boot side over HTTP.", |c| &c.requests),
 ];
 
 #[rustfmt::skip]
 const APP: &[Row<App>] = &[
     ("metalwright_events_dropped_total", "Events not written because too many were waiting.",
         |app| &app.counters.notes_dropped),
+    ("metalwright_boot_fetches_unwritten_total",
+        "Events of fetches not written because one machine fetched one file over and over.",
+        |app| &app.counters.fetches_repeated),
     ("metalwright_dhcp_unserved_total", "DHCP packets that no subnet fits.",
         |app| &app.counters.dhcp_unserved),
     ("metalwright_dhcp_addresses_in_use_total", "Addresses found in use before they were offered.",
         |app| &app.counters.dhcp_in_use),
+    ("metalwright_tftp_strangers_total", "TFTP requests from outside every enabled subnet.",
+        |app| &app.counters.tftp_strangers),
 ];
 
 /// The counters of every service that is on.
-pub(super) fn rows(sockets: &Sockets, app: &Arc<App>) -> Vec<Counter> {
+pub(super) fn rows(sockets: &Sockets, (app, boot): (&Arc<App>, &Arc<boot_http::Counters>)) -> Vec<Counter> {
     let dhcp = sockets.dhcp.as_ref().map(|dhcp| {
         let counters = dhcp.service.counters();
         table(DHCP, &counters).into_iter().chain(dropped(&counters)).collect()
     });
     let tftp = sockets.tftp.as_ref().map(|service| table(TFTP, &service.counters()));
-    [dhcp, tftp, Some(table(APP, app))].into_iter().flatten().flatten().collect()
+    let boot = Some(table(BOOT_HTTP, boot).into_iter().chain(limited(boot)).collect());
+    [dhcp, tftp, boot, Some(table(APP, app))].into_iter().flatten().flatten().collect()
 }
 
 /// Packets that DHCP did not answer, by the reason.
@@ -56,6 +74,19 @@ fn dropped(counters: &Arc<dhcp::service::Counters>) -> impl Iterator<Item = Coun
             about: "DHCP packets that were not answered.",
             label: Some(("reason", why.as_str())),
             read: Box::new(move || counters.dropped(why)),
+        }
+    })
+}
+
+/// Clients that the boot side kept waiting, turned away or cut off, by the reason.
+fn limited(counters: &Arc<boot_http::Counters>) -> impl Iterator<Item = Counter> {
+    boot_http::Limit::ALL.into_iter().map(|why| {
+        let counters = Arc::clone(counters);
+        Counter {
+            name: "metalwright_boot_http_limited_total",
+            about: "HTTP clients of the boot side that had to wait, were turned away or were cut off.",
+            label: Some(("reason", why.as_str())),
+            read: Box::new(move || counters.limited(why)),
         }
     })
 }

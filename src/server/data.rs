@@ -1,14 +1,19 @@
 //! The data directory: what is in it besides the database, who may read it, and whose it is.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use axum_server::tls_rustls::RustlsConfig;
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
+use tokio_rustls::TlsAcceptor;
 
 use crate::app::Endpoints;
 use crate::model::sha256_hex;
@@ -19,7 +24,7 @@ pub struct DataDir {
     path: PathBuf,
 }
 
-/// The API's certificate and key, in PEM.
+/// A certificate and its key, in PEM.
 pub struct Certificate {
     certificate: String,
     key: String,
@@ -65,13 +70,29 @@ impl DataDir {
     /// # Errors
     /// The files cannot be read or written, or hold no certificate.
     pub fn certificate(&self) -> anyhow::Result<Certificate> {
+        self.certificate_of(("cert.pem", "key.pem"), names())
+    }
+
+    /// The certificate of the boot side, which firmware is told to trust: it names the addresses of this
+    /// host, because boot URLs do. The first start with that listener makes it.
+    ///
+    /// # Errors
+    /// As [`DataDir::certificate`].
+    pub fn boot_certificate(&self) -> anyhow::Result<Certificate> {
+        let addresses = nix::ifaddrs::getifaddrs().context("the addresses of this host")?;
+        let addresses = addresses.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
+        let names: BTreeSet<String> = addresses.map(|address| address.to_string()).chain(names()).collect();
+        self.certificate_of(("boot-cert.pem", "boot-key.pem"), names.into_iter().collect())
+    }
+
+    fn certificate_of(&self, files: (&str, &str), names: Vec<String>) -> anyhow::Result<Certificate> {
         let folder = self.path.join("tls");
-        let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        let (certificate, key) = (folder.join(files.0), folder.join(files.1));
         if !certificate.exists() {
             if !folder.exists() {
                 DirBuilder::new().mode(0o700).create(&folder).context("tls")?;
             }
-            let made = rcgen::generate_simple_self_signed(names()).context("making a certificate")?;
+            let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
             write_private(&key, &made.signing_key.serialize_pem())?;
             write_private(&certificate, &made.cert.pem())?;
         }
@@ -120,6 +141,21 @@ impl Certificate {
     pub async fn tls(&self) -> anyhow::Result<RustlsConfig> {
         let (certificate, key) = (self.certificate.clone().into_bytes(), self.key.clone().into_bytes());
         RustlsConfig::from_pem(certificate, key).await.context("tls/cert.pem and tls/key.pem")
+    }
+
+    /// For the boot side's listener: HTTP/1.1 and nothing else.
+    ///
+    /// # Errors
+    /// The files do not hold a certificate with its key.
+    pub fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+        let place = "tls/boot-cert.pem and tls/boot-key.pem";
+        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
+        let chain = chain.collect::<Result<Vec<_>, _>>().context(place)?;
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).context(place)?;
+        let config = rustls::ServerConfig::builder().with_no_client_auth();
+        let mut config = config.with_single_cert(chain, key).context(place)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
 
@@ -172,8 +208,6 @@ fn names() -> Vec<String> {
 }
 
 fn fingerprint(pem: &str) -> anyhow::Result<String> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
     let der =
         CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| anyhow!("tls/cert.pem: {error}"))?;
     Ok(sha256_hex(der))

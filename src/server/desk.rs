@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 
 use crate::app::App;
 use crate::app::files::{self, Fetch, Opened, Protocol, Refused, Served};
+use crate::app::tftp_peers::{TftpPeers, TftpTerms};
 use crate::boot::namespace::Hint;
 use crate::dhcp;
 use crate::proto::tftp::{Ended, ErrorCode};
@@ -17,9 +18,14 @@ use crate::tftp::{self, ReadRequest, TransferOutcome, TransferResult};
 #[derive(Default)]
 pub struct Desk {
     app: OnceLock<Arc<App>>,
+    tftp_peers: TftpPeers,
 }
 
 impl Desk {
+    pub fn new(tftp_peers: TftpPeers) -> Self {
+        Desk { tftp_peers, ..Desk::default() }
+    }
+
     /// From now on requests are answered.
     pub fn open(&self, app: Arc<App>) {
         // Called once; a second application would not be looked at.
@@ -60,7 +66,11 @@ impl tftp::Opener for Desk {
         Box::pin(async move {
             let app = self.app.get().ok_or(tftp::Refused::Silence)?;
             let fetch = fetch(&request);
-            app.open(&fetch).await.map(carried).map_err(refusal)
+            let Some(terms) = app.tftp_terms(&fetch, self.tftp_peers) else {
+                app.tftp_stranger(&fetch);
+                return Err(tftp::Refused::Silence);
+            };
+            app.open(&fetch).await.map(|opened| carried(opened, terms)).map_err(refusal)
         })
     }
 
@@ -96,12 +106,13 @@ fn fetch(request: &ReadRequest) -> Fetch {
     }
 }
 
-fn carried(opened: Opened) -> tftp::Opened {
+fn carried(opened: Opened, terms: TftpTerms) -> tftp::Opened {
     let body = match opened.body {
         files::Body::Bytes(bytes) => tftp::Body::Bytes(bytes),
         files::Body::File { file, bytes } => tftp::Body::File { file, bytes },
     };
-    tftp::Opened { body, label: opened.label, about: opened.about }
+    let block_bytes_max = terms.block_bytes_max;
+    tftp::Opened { body, label: opened.label, about: opened.about, block_bytes_max }
 }
 
 /// The same refusals as over HTTP, in TFTP's codes: loaders go on to their next name at "not found".

@@ -41,6 +41,7 @@ pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Re
             () = shutdown.cancelled() => return Ok(()),
         }
         let watch = Watch { now: app.now(), up_since };
+        app.tell_silent_boots(watch.now);
         if next.is_some_and(|at| at <= watch.now)
             && let Err(error) = app.expire(watch).await
         {

@@ -34,6 +34,8 @@ pub struct Opened {
     pub label: String,
     /// Whom it is about; handed back in the outcome.
     pub about: About,
+    /// Largest block for this peer, where its subnet sets one.
+    pub block_bytes_max: Option<u16>,
 }
 
 /// Why a path is not served.

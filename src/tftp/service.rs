@@ -2,17 +2,21 @@
 //! `Service::run`.
 
 use crate::proto::tftp::{ErrorCode, Limits, Packet, Request, packet};
+use crate::tftp::admission::Totals;
+use crate::tftp::crew::Crew;
+use crate::tftp::link::Link;
 use crate::tftp::opener::Opener;
-use crate::tftp::session::{Asked, Link, Session};
+use crate::tftp::session::{Asked, Session};
 use crate::tftp::sessions::{Admission, Entry, PerPeer, Sessions};
 use crate::tftp::socket::{self, Arrival, DATAGRAM_BYTES_MAX, Route};
 use bytes::Bytes;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +27,8 @@ pub const SESSIONS_MAX: usize = 4096;
 pub const SESSIONS_PER_PEER_MAX: usize = 8;
 /// Packets of one peer that wait for its session when the port is shared.
 const INBOX_PACKETS_MAX: usize = 64;
+/// Datagrams taken from the listening socket before the service looks at what else there is.
+const TURN_DATAGRAMS_MAX: usize = 64;
 /// Failures of the listening socket in a row after which the service ends.
 const RECV_FAILURES_MAX: u32 = 16;
 /// Longest the service waits for its sessions when told to stop.
@@ -64,8 +70,12 @@ impl Default for Settings {
 pub struct Counters {
     /// Read and write requests heard, repeated ones included.
     pub requests: AtomicU64,
-    /// Requests answered with an ERROR or with silence.
+    /// Requests answered with an ERROR.
     pub refused: AtomicU64,
+    /// Requests of those the server does not serve, which got no answer.
+    pub unanswered: AtomicU64,
+    /// Requests put off without an answer: too many of the peer or of all, or the running reads lose packets.
+    pub put_off: AtomicU64,
     /// Datagrams that were no TFTP packet.
     pub malformed: AtomicU64,
     /// Packets other than requests at the listening port that belong to no read.
@@ -73,31 +83,24 @@ pub struct Counters {
     /// Reads begun and ended.
     pub started: AtomicU64,
     pub finished: AtomicU64,
+    /// Windows of blocks sent (single blocks where there is no window), and those of them that were sent
+    /// again because no answer came in time.
+    pub windows: AtomicU64,
+    pub retransmitted: AtomicU64,
 }
 
 /// The TFTP service, bound and not yet running.
 pub struct Service {
-    socket: Arc<UdpSocket>,
+    socket: StdUdpSocket,
     settings: Settings,
     opener: Arc<dyn Opener>,
     counters: Arc<Counters>,
-    sessions: Sessions,
-    tasks: JoinSet<()>,
-    shutdown: CancellationToken,
 }
 
 impl Service {
     /// Binds `address`; the unspecified one serves all interfaces, and broadcast requests.
     pub fn bind(address: SocketAddrV4, settings: Settings, opener: Arc<dyn Opener>) -> io::Result<Self> {
-        Ok(Self {
-            socket: Arc::new(socket::listen(address)?),
-            settings,
-            opener,
-            counters: Arc::default(),
-            sessions: Sessions::new(settings.sessions_max, PerPeer(settings.sessions_per_peer_max)),
-            tasks: JoinSet::new(),
-            shutdown: CancellationToken::new(),
-        })
+        Ok(Self { socket: socket::listen(address)?, settings, opener, counters: Arc::default() })
     }
 
     /// The address bound, with the port chosen by the kernel where 0 was asked for.
@@ -110,9 +113,48 @@ impl Service {
     }
 
     /// Serves until `shutdown`, then ends the running reads with an ERROR. An error is one of the listening
-    /// socket.
-    pub async fn run(mut self, shutdown: CancellationToken) -> io::Result<()> {
-        self.shutdown = shutdown.clone();
+    /// socket. Paths are opened in the runtime that this is called in.
+    pub async fn run(self, shutdown: CancellationToken) -> io::Result<()> {
+        let mut crew = Crew::start()?;
+        let home = crew.next();
+        // A socket belongs to the runtime it is made in.
+        let socket = {
+            let _inside = home.enter();
+            Arc::new(socket::adopt(self.socket)?)
+        };
+        let sessions =
+            Sessions::new(self.settings.sessions_max, PerPeer(self.settings.sessions_per_peer_max));
+        let port = Port {
+            socket,
+            settings: self.settings,
+            opener: self.opener,
+            opening: Handle::current(),
+            crew,
+            counters: self.counters,
+            sessions,
+            tasks: JoinSet::new(),
+            shutdown,
+        };
+        home.spawn(port.serve()).await.map_err(io::Error::other)?
+    }
+}
+
+/// The listening port at work.
+struct Port {
+    socket: Arc<UdpSocket>,
+    settings: Settings,
+    opener: Arc<dyn Opener>,
+    opening: Handle,
+    crew: Crew,
+    counters: Arc<Counters>,
+    sessions: Sessions,
+    tasks: JoinSet<()>,
+    shutdown: CancellationToken,
+}
+
+impl Port {
+    async fn serve(mut self) -> io::Result<()> {
+        let shutdown = self.shutdown.clone();
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         let mut failures = 0;
         let result = loop {
@@ -121,6 +163,7 @@ impl Service {
                     Ok(arrival) => {
                         failures = 0;
                         self.handle(arrival, buffer.get(..arrival.bytes).unwrap_or_default());
+                        self.take_waiting(&mut buffer);
                     }
                     Err(error) if failures < RECV_FAILURES_MAX => {
                         failures += 1;
@@ -137,6 +180,15 @@ impl Service {
             warn!("some TFTP reads did not stop in {STOP_MAX:?}");
         }
         result
+    }
+
+    /// Takes what else has come already, within bounds.
+    fn take_waiting(&mut self, buffer: &mut [u8]) {
+        for _ in 1..TURN_DATAGRAMS_MAX {
+            // Faults show again when the socket is waited for.
+            let Ok(arrival) = socket::recv_waiting(&self.socket, buffer) else { return };
+            self.handle(arrival, buffer.get(..arrival.bytes).unwrap_or_default());
+        }
     }
 
     fn free(&mut self, ended: Result<(Id, ()), JoinError>) {
@@ -179,10 +231,18 @@ impl Service {
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.free(ended);
         }
-        match self.sessions.admit(arrival.peer, datagram, Instant::now()) {
+        let totals = Totals {
+            windows: self.counters.windows.load(Relaxed),
+            timeouts: self.counters.retransmitted.load(Relaxed),
+        };
+        match self.sessions.admit((arrival.peer, datagram), totals) {
             Admission::Repeated => debug!(peer = %arrival.peer, path = request.path, "request repeated"),
-            Admission::Full => {
-                debug!(peer = %arrival.peer, path = request.path, "no free slot");
+            Admission::NotNow(why) => {
+                self.counters.put_off.fetch_add(1, Relaxed);
+                debug!(peer = %arrival.peer, path = request.path, why, "put off");
+            }
+            Admission::PeerFull => {
+                debug!(peer = %arrival.peer, path = request.path, "the peer has all its slots");
                 self.refuse(arrival, ErrorCode::OTHER, "too many transfers at a time, try again");
             }
             Admission::Start => {
@@ -195,13 +255,17 @@ impl Service {
     }
 
     fn start(&mut self, arrival: Arrival, datagram: &[u8], request: &Request<'_>) -> io::Result<()> {
+        let thread = match self.settings.ports {
+            Ports::PerTransfer => self.crew.next(),
+            // What comes to the shared port is handed over on this thread, so it is used there.
+            Ports::Single => Handle::current(),
+        };
+        let _inside = thread.enter();
         let (link, inbox) = match self.settings.ports {
-            Ports::PerTransfer => {
-                (Link::Own { socket: socket::transfer(arrival.local)?, stranger_replies: 0 }, None)
-            }
+            Ports::PerTransfer => (Link::own(socket::transfer(arrival.local)?), None),
             Ports::Single => {
                 let (sender, inbox) = mpsc::channel(INBOX_PACKETS_MAX);
-                (Link::Shared { socket: self.socket.clone(), inbox }, Some(sender))
+                (Link::shared(self.socket.clone(), inbox), Some(sender))
             }
         };
         let stop = self.shutdown.child_token();
@@ -211,12 +275,13 @@ impl Service {
             link,
             limits: self.settings.limits.within_mtu(socket::interface_mtu(arrival.interface)),
             opener: self.opener.clone(),
+            opening: self.opening.clone(),
             counters: self.counters.clone(),
             stop: stop.clone(),
             shutdown: self.shutdown.clone(),
         };
         let span = debug_span!("tftp_read", peer = %arrival.peer, path = request.path);
-        let task = self.tasks.spawn(session.run().instrument(span)).id();
+        let task = self.tasks.spawn_on(session.run().instrument(span), &thread).id();
         let request = Bytes::copy_from_slice(datagram);
         self.sessions.insert(arrival.peer, Entry { task, request, since: Instant::now(), stop, inbox });
         Ok(())

@@ -5,26 +5,25 @@ use crate::proto::tftp::packet;
 use crate::proto::tftp::{
     ErrorCode, Limits, Mode, Offer, OptionField, Packet, Request, Terms, Transfer, Transmit, negotiate,
 };
+use crate::tftp::link::Link;
 use crate::tftp::opener::{Opened, Opener, ReadRequest, Refused, TransferOutcome, TransferResult};
 use crate::tftp::service::Counters;
-use crate::tftp::socket::{self, Arrival, DATAGRAM_BYTES_MAX, Route};
+use crate::tftp::socket::{Arrival, DATAGRAM_BYTES_MAX, Frames};
 use crate::tftp::source::Source;
-use bytes::Bytes;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 /// Longest an opener may take; a client would have given up.
 const OPEN_MAX: Duration = Duration::from_secs(20);
-/// ERROR 5 replies to strangers during one transfer; further ones get none.
-const STRANGER_REPLIES_MAX: u32 = 16;
 
 /// A request that outlives its datagram.
 pub(super) struct Asked {
@@ -47,8 +46,10 @@ pub(super) struct Session {
     pub link: Link,
     pub limits: Limits,
     pub opener: Arc<dyn Opener>,
+    /// Where paths are opened.
+    pub opening: Handle,
     pub counters: Arc<Counters>,
-    /// Ends this read.
+    /// Ends this read; cancelled when it has ended, so that the peer may ask again at once.
     pub stop: CancellationToken,
     /// Ends all reads.
     pub shutdown: CancellationToken,
@@ -59,24 +60,30 @@ struct Reading {
     transfer: Transfer,
     source: Source,
     began: Instant,
-    frames: Vec<u8>,
+    /// Retransmissions that the counters know of.
+    counted: u32,
 }
 
 impl Session {
     /// Runs the read to its end. The slot is free when this returns.
     pub(super) async fn run(mut self) {
-        let opening = timeout(OPEN_MAX, self.opener.open(self.read_request()));
+        let (opener, request) = (self.opener.clone(), self.read_request());
+        let opening = AbortOnDropHandle::new(self.opening.spawn(async move { opener.open(request).await }));
         let opened = tokio::select! {
-            opened = opening => opened,
+            opened = timeout(OPEN_MAX, opening) => opened,
             () = self.stop.cancelled() => return,
         };
         match opened {
-            Ok(Ok(opened)) => self.serve(opened).await,
-            Ok(Err(Refused::Silence)) => {
-                self.counters.refused.fetch_add(1, Relaxed);
+            Ok(Ok(Ok(opened))) => self.serve(opened).await,
+            Ok(Ok(Err(Refused::Silence))) => {
+                self.counters.unanswered.fetch_add(1, Relaxed);
                 debug!(path = self.asked.path, "left without an answer");
             }
-            Ok(Err(Refused::Error { code, message })) => self.refuse(code, &message).await,
+            Ok(Ok(Err(Refused::Error { code, message }))) => self.refuse(code, &message).await,
+            Ok(Err(error)) => {
+                warn!(path = self.asked.path, %error, "opening failed inside");
+                self.refuse(ErrorCode::OTHER, "the file cannot be opened").await;
+            }
             Err(_) => {
                 warn!(path = self.asked.path, "opening took longer than {OPEN_MAX:?}");
                 self.refuse(ErrorCode::OTHER, "the file took too long to prepare").await;
@@ -91,14 +98,15 @@ impl Session {
 
     async fn refuse(&mut self, code: ErrorCode, message: &str) {
         self.counters.refused.fetch_add(1, Relaxed);
+        self.stop.cancel();
         debug!(path = self.asked.path, code = code.0, message, "refused");
         self.send_error(code, message).await;
     }
 
     /// A lost ERROR is not repeated: the client asks again.
-    async fn send_error(&self, code: ErrorCode, message: &str) {
+    async fn send_error(&mut self, code: ErrorCode, message: &str) {
         let bytes = Packet::error_bytes(code, message);
-        self.link.send(self.arrival, &bytes, bytes.len()).await;
+        self.link.send(self.arrival, Frames::one(&bytes)).await;
     }
 
     async fn serve(&mut self, opened: Opened) {
@@ -106,11 +114,13 @@ impl Session {
             Ok(source) => source,
             Err(error) => return self.refuse(ErrorCode::OTHER, &error.to_string()).await,
         };
-        let terms = self.asked.terms(self.limits, source.bytes());
+        let limits = self.limits.with_blocks_of(opened.block_bytes_max.unwrap_or(u16::MAX));
+        let terms = self.asked.terms(limits, source.bytes());
         let (block_bytes, window_blocks, body_bytes) =
             (terms.block_bytes, terms.window_blocks, source.bytes());
-        let transfer = Transfer::new(Duration::ZERO, terms, body_bytes);
-        let mut reading = Reading { transfer, source, began: Instant::now(), frames: Vec::new() };
+        let jitter = RandomState::new().hash_one(self.arrival.peer);
+        let transfer = Transfer::new(Duration::ZERO, terms, body_bytes).with_jitter(jitter);
+        let mut reading = Reading { transfer, source, began: Instant::now(), counted: 0 };
         self.counters.started.fetch_add(1, Relaxed);
         let result = self.drive(&mut reading).await.unwrap_or_else(|error| {
             warn!(label = opened.label, %error, "the file could not be read to its end");
@@ -118,6 +128,7 @@ impl Session {
         });
         self.say_goodbye(&result).await;
         self.counters.finished.fetch_add(1, Relaxed);
+        self.stop.cancel();
         debug!(label = opened.label, ?result, acked = reading.transfer.acked_bytes(), "read ended");
         self.opener.finished(TransferOutcome {
             path: std::mem::take(&mut self.asked.path),
@@ -136,7 +147,7 @@ impl Session {
     }
 
     /// Tells the client of an end that is ours, so that it need not wait for its timers.
-    async fn say_goodbye(&self, result: &TransferResult) {
+    async fn say_goodbye(&mut self, result: &TransferResult) {
         match result {
             TransferResult::Failed(_) => self.send_error(ErrorCode::OTHER, "the file cannot be read").await,
             TransferResult::Stopped => self.send_error(ErrorCode::OTHER, "the server is stopping").await,
@@ -155,13 +166,17 @@ impl Session {
             if let Some(ended) = reading.transfer.ended() {
                 return Ok(TransferResult::Ended(ended.clone()));
             }
-            let wake = reading.transfer.poll_timeout().unwrap_or_default();
-            timer.as_mut().reset((reading.began + wake).into());
+            // A timer that goes off too early only asks what is due; moving it at every packet costs more.
+            let wake = reading.began + reading.transfer.poll_timeout().unwrap_or_default();
+            if timer.is_elapsed() || timer.deadline() > wake.into() {
+                timer.as_mut().reset(wake.into());
+            }
             tokio::select! {
+                biased;
                 heard = self.link.recv(self.arrival, &mut buffer) => {
-                    self.handle(reading, heard?.as_ref());
+                    self.handle(reading, heard?.as_slice());
                 }
-                () = timer.as_mut() => reading.transfer.handle_timeout(reading.began.elapsed()),
+                () = timer.as_mut() => self.handle_timeout(reading),
                 () = stopped.as_mut() => {
                     let all = self.shutdown.is_cancelled();
                     return Ok(if all { TransferResult::Stopped } else { TransferResult::Replaced });
@@ -182,20 +197,29 @@ impl Session {
         }
     }
 
-    async fn transmit(&self, reading: &mut Reading) -> io::Result<()> {
-        let Reading { transfer, source, began, frames } = reading;
+    fn handle_timeout(&self, reading: &mut Reading) {
+        reading.transfer.handle_timeout(reading.began.elapsed());
+        let retransmissions = reading.transfer.retransmissions();
+        let more = u64::from(retransmissions.saturating_sub(reading.counted));
+        reading.counted = retransmissions;
+        self.counters.retransmitted.fetch_add(more, Relaxed);
+    }
+
+    async fn transmit(&mut self, reading: &mut Reading) -> io::Result<()> {
+        let Reading { transfer, source, began, .. } = reading;
         while let Some(transmit) = transfer.poll_transmit(began.elapsed()) {
-            let frame_bytes = match transmit {
+            match transmit {
                 Transmit::OptionsAck => {
-                    transfer.frame_options(frames);
-                    frames.len()
+                    let mut options = Vec::new();
+                    transfer.frame_options(&mut options);
+                    self.link.send(self.arrival, Frames::one(&options)).await;
                 }
                 Transmit::Data(span) => {
-                    span.frame(source.read(&span).await?, frames);
-                    span.frame_bytes()
+                    let bytes = source.frames(&span).await?;
+                    self.counters.windows.fetch_add(1, Relaxed);
+                    self.link.send(self.arrival, Frames { bytes, each: span.frame_bytes() }).await;
                 }
-            };
-            self.link.send(self.arrival, frames, frame_bytes).await;
+            }
         }
         Ok(())
     }
@@ -205,65 +229,5 @@ impl Asked {
     fn terms(&self, limits: Limits, body_bytes: u64) -> Terms {
         let fields: Vec<_> = self.options.iter().map(|(name, value)| OptionField { name, value }).collect();
         negotiate(&fields, &Offer { limits, mode: self.mode, body_bytes })
-    }
-}
-
-/// The socket of a transfer.
-pub(super) enum Link {
-    /// A port of its own (RFC 1350 section 4).
-    Own { socket: UdpSocket, stranger_replies: u32 },
-    /// The listening port; the packets of this peer are handed over.
-    Shared { socket: Arc<UdpSocket>, inbox: mpsc::Receiver<Bytes> },
-}
-
-/// A datagram of the peer.
-enum Received<'a> {
-    Own(&'a [u8]),
-    Shared(Bytes),
-}
-
-impl Received<'_> {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
-
-impl Link {
-    /// Sends datagrams of `frame_bytes` each. What the socket does not take counts as lost on the way: the
-    /// machine sends it again, or gives up.
-    async fn send(&self, arrival: Arrival, frames: &[u8], frame_bytes: usize) {
-        let (socket, source) = match self {
-            Self::Own { socket, .. } => (socket, None),
-            Self::Shared { socket, .. } => (socket.as_ref(), Some(arrival.local)),
-        };
-        let route = Route { peer: arrival.peer, source };
-        if let Err(error) = socket::send(socket, route, frames, frame_bytes).await {
-            debug!(%error, "a packet could not be sent");
-        }
-    }
-
-    /// The next datagram of the peer. Safe to cancel. Strangers are told so, and change nothing.
-    async fn recv<'a>(&mut self, arrival: Arrival, buffer: &'a mut [u8]) -> io::Result<Received<'a>> {
-        match self {
-            Self::Shared { inbox, .. } => match inbox.recv().await {
-                Some(bytes) => Ok(Received::Shared(bytes)),
-                // The table dropped us, and the stop token says so in the same breath.
-                None => std::future::pending().await,
-            },
-            Self::Own { socket, stranger_replies } => loop {
-                let (bytes, from) = socket.recv_from(buffer).await?;
-                if from == SocketAddr::V4(arrival.peer) {
-                    return Ok(Received::Own(buffer.get(..bytes).unwrap_or_default()));
-                }
-                if *stranger_replies < STRANGER_REPLIES_MAX {
-                    *stranger_replies += 1;
-                    let reply = Packet::error_bytes(ErrorCode::UNKNOWN_TRANSFER, "unknown transfer");
-                    let _lost_when_full = socket.try_send_to(&reply, from);
-                }
-            },
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! The table of running reads: who may start one, and where the packets of a shared port go.
 
+use crate::tftp::admission::{Buckets, Throttle, Totals};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -12,14 +13,41 @@ use tokio_util::sync::CancellationToken;
 /// transfer repeats its first packet by itself; a second one at once breaks Raspberry Pi firmware.
 const REPEAT_MAX: Duration = Duration::from_secs(5);
 
+/// Bytes kept of a packet at the shared port: all of an ACK, and an ERROR with the first words of its
+/// message.
+const NOTE_BYTES: usize = 60;
+
 /// What to do with a read request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
     Start,
     /// The request of a running read once more: say nothing.
     Repeated,
-    /// All slots of the server, or of this peer, are taken.
-    Full,
+    /// This peer has all the reads it may have.
+    PeerFull,
+    /// Not now: the server has all the reads it may have, or those that run lose packets, or the peer asks
+    /// too often. Nothing is said, since firmware asks again where it hears nothing, and goes on to boot
+    /// something else where it hears an ERROR.
+    NotNow(&'static str),
+}
+
+/// A short packet of the peer of a shared port.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Note {
+    bytes: [u8; NOTE_BYTES],
+    length: usize,
+}
+
+impl Note {
+    fn of(datagram: &[u8]) -> Self {
+        let mut note = Self { bytes: [0; NOTE_BYTES], length: datagram.len().min(NOTE_BYTES) };
+        note.bytes.iter_mut().zip(datagram).for_each(|(kept, byte)| *kept = *byte);
+        note
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 pub(super) struct Entry {
@@ -27,10 +55,10 @@ pub(super) struct Entry {
     /// The datagram of the request.
     pub request: Bytes,
     pub since: Instant,
-    /// Ends the read.
+    /// Ends the read; cancelled too when it has ended by itself.
     pub stop: CancellationToken,
     /// Where packets go when the port is shared.
-    pub inbox: Option<mpsc::Sender<Bytes>>,
+    pub inbox: Option<mpsc::Sender<Note>>,
 }
 
 pub(super) struct Sessions {
@@ -39,6 +67,8 @@ pub(super) struct Sessions {
     by_host: HashMap<Ipv4Addr, usize>,
     sessions_max: usize,
     per_peer: PerPeer,
+    buckets: Buckets,
+    throttle: Throttle,
 }
 
 /// Reads that one IP address may have at a time.
@@ -48,29 +78,57 @@ pub(super) struct PerPeer(pub usize);
 impl Sessions {
     pub(super) fn new(sessions_max: usize, per_peer: PerPeer) -> Self {
         let (by_peer, by_task, by_host) = Default::default();
-        Self { by_peer, by_task, by_host, sessions_max, per_peer }
+        let buckets = Buckets::new(per_peer.0);
+        let throttle = Throttle::new(sessions_max, Instant::now());
+        Self { by_peer, by_task, by_host, sessions_max, per_peer, buckets, throttle }
     }
 
     pub(super) fn len(&self) -> usize {
         self.by_peer.len()
     }
 
-    /// Decides about a request. Where the port of the peer has a read already, that one is ended: the
-    /// client has given it up.
-    pub(super) fn admit(&mut self, peer: SocketAddrV4, request: &[u8], now: Instant) -> Admission {
+    /// Decides about a request, by what the running reads have come to. Where the port of the peer has a read
+    /// already, that one is ended: the client has given it up.
+    pub(super) fn admit(&mut self, (peer, request): (SocketAddrV4, &[u8]), totals: Totals) -> Admission {
+        let now = Instant::now();
         if let Some(entry) = self.by_peer.get(&peer) {
             let age = now.saturating_duration_since(entry.since);
-            if entry.request == request && age < REPEAT_MAX {
+            // A read that has ended says so by its token, before its task is gone from here.
+            let runs = !entry.stop.is_cancelled();
+            if runs && entry.request == request && age < REPEAT_MAX {
                 return Admission::Repeated;
             }
             entry.stop.cancel();
             self.remove(entry.task);
         }
-        let of_host = self.by_host.get(peer.ip()).copied().unwrap_or(0);
-        if self.len() >= self.sessions_max || of_host >= self.per_peer.0 {
-            return Admission::Full;
+        if !self.buckets.take(*peer.ip(), now) {
+            return Admission::NotNow("the peer asks too often");
+        }
+        if self.is_full_for(peer) || self.len() >= self.sessions_max {
+            self.sweep();
+        }
+        if self.is_full_for(peer) {
+            return Admission::PeerFull;
+        }
+        if self.len() >= self.sessions_max {
+            return Admission::NotNow("all slots are taken");
+        }
+        if !self.throttle.admits(self.len(), totals, now) {
+            return Admission::NotNow("the running reads lose packets");
         }
         Admission::Start
+    }
+
+    fn is_full_for(&self, peer: SocketAddrV4) -> bool {
+        self.by_host.get(peer.ip()).copied().unwrap_or(0) >= self.per_peer.0
+    }
+
+    /// Frees the slots of reads that have ended and whose tasks are not gone yet.
+    fn sweep(&mut self) {
+        let ended = self.by_peer.values().filter(|entry| entry.stop.is_cancelled()).map(|entry| entry.task);
+        for task in ended.collect::<Vec<_>>() {
+            self.remove(task);
+        }
     }
 
     pub(super) fn insert(&mut self, peer: SocketAddrV4, entry: Entry) {
@@ -97,7 +155,7 @@ impl Sessions {
         let Some(inbox) = self.by_peer.get(&peer).and_then(|entry| entry.inbox.as_ref()) else {
             return false;
         };
-        let _lost_when_full = inbox.try_send(Bytes::copy_from_slice(datagram));
+        let _lost_when_full = inbox.try_send(Note::of(datagram));
         true
     }
 }

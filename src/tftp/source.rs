@@ -1,92 +1,187 @@
-//! The bytes of a body, by span: from memory, or from a file through a small read-ahead buffer that is filled
-//! on the blocking pool, so that a cold disk stalls one transfer and not the runtime.
+//! The DATA packets of a body, ready to leave: from memory, or from a file that is read some blocks ahead.
+//!
+//! Blocks are read straight to where they stand in their packets, with room for the headers between them, so
+//! nothing is copied twice and a window is one slice. What the kernel has in memory is read at once; what has
+//! to come from a disk is read on the blocking pool, so that a cold disk stalls one transfer and no other.
 
+use crate::proto::tftp::packet::DATA_HEADER_BYTES;
 use crate::proto::tftp::{Mode, Span, netascii};
 use crate::tftp::opener::Body;
 use bytes::Bytes;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Bytes read from a file at once, unless a span is longer.
-const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes read from a file at once, unless a window is longer.
+const AHEAD_BYTES: usize = 32 * 1024;
 /// Largest file that is sent as netascii, which is converted in memory.
 const NETASCII_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-pub(super) enum Source {
+/// A body, and the packets that were made of it last.
+pub(super) struct Source {
+    body: Kept,
+    bytes: u64,
+    block_bytes: usize,
+    /// Blocks framed at once.
+    ahead: usize,
+    /// Packets of the blocks from `first`, as they go on the wire.
+    first: u64,
+    framed: Vec<u8>,
+}
+
+enum Kept {
     Memory(Bytes),
-    File { file: Arc<File>, bytes: u64, chunk: Chunk },
+    File(Arc<File>),
 }
 
-/// A piece of the file in memory.
-#[derive(Default)]
-pub(super) struct Chunk {
+/// Which blocks are framed together.
+#[derive(Clone, Copy)]
+struct Run {
+    span: Span,
+    blocks: usize,
     offset: u64,
-    bytes: Vec<u8>,
-}
-
-impl Chunk {
-    fn get(&self, span: &Span) -> Option<&[u8]> {
-        let start = usize::try_from(span.offset.checked_sub(self.offset)?).ok()?;
-        self.bytes.get(start..start.checked_add(span.body_bytes)?)
-    }
+    body_bytes: usize,
 }
 
 impl Source {
     pub(super) async fn open(body: Body, mode: Mode) -> io::Result<Self> {
-        match (body, mode) {
-            (Body::Bytes(bytes), Mode::Octet) => Ok(Self::Memory(bytes)),
-            (Body::Bytes(bytes), Mode::Netascii) => Ok(Self::Memory(netascii::encode(&bytes).into())),
-            (Body::File { file, bytes }, Mode::Octet) => {
-                Ok(Self::File { file: Arc::new(file), bytes, chunk: Chunk::default() })
-            }
+        let (body, bytes) = match (body, mode) {
+            (Body::Bytes(bytes), Mode::Octet) => memory(bytes),
+            (Body::Bytes(bytes), Mode::Netascii) => memory(netascii::encode(&bytes).into()),
+            (Body::File { file, bytes }, Mode::Octet) => (Kept::File(Arc::new(file)), bytes),
             (Body::File { file, bytes }, Mode::Netascii) => {
-                let length = usize::try_from(bytes.min(NETASCII_BYTES_MAX + 1)).unwrap_or(usize::MAX);
                 if bytes > NETASCII_BYTES_MAX {
                     return Err(io::Error::other("too large for netascii, ask for octet"));
                 }
-                let text = read(Arc::new(file), 0, vec![0; length]).await?;
-                Ok(Self::Memory(netascii::encode(&text).into()))
+                memory(netascii::encode(&text(file, bytes).await?).into())
             }
-        }
+        };
+        Ok(Self { body, bytes, block_bytes: 0, ahead: 0, first: 1, framed: Vec::new() })
     }
 
     /// Length on the wire.
     pub(super) fn bytes(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { bytes, .. } => *bytes,
-        }
+        self.bytes
     }
 
-    /// The bytes of `span`, which lies within the body.
-    pub(super) async fn read(&mut self, span: &Span) -> io::Result<&[u8]> {
-        match self {
-            Self::Memory(bytes) => {
-                let start = usize::try_from(span.offset).unwrap_or(usize::MAX);
-                bytes.get(start..start.saturating_add(span.body_bytes))
+    /// The packets of `span`, one after the other; `span.frame_bytes()` is the length of each but the last of
+    /// the file.
+    pub(super) async fn frames(&mut self, span: &Span) -> io::Result<&[u8]> {
+        if !self.has(span) {
+            self.fill(span).await?;
+        }
+        let start = self.place(span, span.first).unwrap_or(usize::MAX);
+        let end = start.saturating_add(usize::from(span.blocks) * DATA_HEADER_BYTES + span.body_bytes);
+        self.framed.get(start..end).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn has(&self, span: &Span) -> bool {
+        let end = self.place(span, span.first).and_then(|start| {
+            start.checked_add(usize::from(span.blocks) * DATA_HEADER_BYTES + span.body_bytes)
+        });
+        self.block_bytes == usize::from(span.block_bytes) && end.is_some_and(|end| end <= self.framed.len())
+    }
+
+    /// Where the packet of a block begins.
+    fn place(&self, span: &Span, block: u64) -> Option<usize> {
+        usize::try_from(block.checked_sub(self.first)?).ok()?.checked_mul(span.frame_bytes())
+    }
+
+    /// Frames the span and what fits after it.
+    async fn fill(&mut self, span: &Span) -> io::Result<()> {
+        let window = usize::from(span.blocks).max(1);
+        let ahead = (AHEAD_BYTES / span.frame_bytes() / window).max(1) * window;
+        (self.block_bytes, self.ahead) = (usize::from(span.block_bytes), ahead);
+        let run = self.run(span);
+        let mut framed = std::mem::take(&mut self.framed);
+        framed.resize(run.blocks * DATA_HEADER_BYTES + run.body_bytes, 0);
+        self.framed = match &self.body {
+            Kept::Memory(bytes) => {
+                let start = usize::try_from(run.offset).unwrap_or(usize::MAX);
+                let body = bytes.get(start..start.saturating_add(run.body_bytes));
+                copy(&run, body.ok_or(io::ErrorKind::UnexpectedEof)?, &mut framed);
+                framed
             }
-            Self::File { file, bytes, chunk } => {
-                if chunk.get(span).is_none() {
-                    let left = usize::try_from(bytes.saturating_sub(span.offset)).unwrap_or(usize::MAX);
-                    let mut buffer = std::mem::take(&mut chunk.bytes);
-                    buffer.resize(left.min(CHUNK_BYTES.max(span.body_bytes)), 0);
-                    chunk.bytes = read(file.clone(), span.offset, buffer).await?;
-                    chunk.offset = span.offset;
-                }
-                chunk.get(span)
+            Kept::File(file) if read_cached(file, &run, &mut framed) => framed,
+            Kept::File(file) => read(file.clone(), run, framed).await?,
+        };
+        self.first = span.first;
+        for (at, frame) in self.framed.chunks_mut(span.frame_bytes()).enumerate() {
+            if let Some(header) = frame.first_chunk_mut() {
+                *header = span.header(at as u64);
             }
         }
-        .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        Ok(())
+    }
+
+    fn run(&self, span: &Span) -> Run {
+        let left = self.bytes.saturating_sub(span.offset);
+        // The last block is shorter than the others, and may be empty.
+        let blocks_left = left / u64::from(span.block_bytes.max(1)) + 1;
+        let blocks = self.ahead.min(usize::try_from(blocks_left).unwrap_or(usize::MAX));
+        let body = blocks.saturating_mul(self.block_bytes);
+        let body_bytes = body.min(usize::try_from(left).unwrap_or(usize::MAX));
+        Run { span: *span, blocks, offset: span.offset, body_bytes }
     }
 }
 
-/// Fills `buffer` from `offset`; a file that has become shorter is an error.
-async fn read(file: Arc<File>, offset: u64, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+impl Run {
+    /// The places of the payloads in their packets.
+    fn payloads<'a>(&self, framed: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> {
+        framed
+            .chunks_mut(self.span.frame_bytes())
+            .map(|frame| frame.get_mut(DATA_HEADER_BYTES..).unwrap_or_default())
+    }
+}
+
+fn memory(bytes: Bytes) -> (Kept, u64) {
+    let length = bytes.len() as u64;
+    (Kept::Memory(bytes), length)
+}
+
+fn copy(run: &Run, body: &[u8], framed: &mut [u8]) {
+    let blocks = body.chunks(usize::from(run.span.block_bytes).max(1));
+    run.payloads(framed).zip(blocks).for_each(|(payload, block)| {
+        if let Some(payload) = payload.get_mut(..block.len()) {
+            payload.copy_from_slice(block);
+        }
+    });
+}
+
+/// Reads what is in memory already; false where it is not, where the file system cannot say, or at a fault,
+/// which the other way to read then tells.
+fn read_cached(file: &File, run: &Run, framed: &mut [u8]) -> bool {
+    let mut slices: Vec<_> =
+        run.payloads(framed).filter(|payload| !payload.is_empty()).map(IoSliceMut::new).collect();
+    loop {
+        match preadv2(file, &mut slices, run.offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => return read == run.body_bytes,
+            Err(Errno::INTR) => {}
+            Err(_) => return run.body_bytes == 0,
+        }
+    }
+}
+
+/// Fills the packets from the disk; a file that has become shorter is an error.
+async fn read(file: Arc<File>, run: Run, mut framed: Vec<u8>) -> io::Result<Vec<u8>> {
     let filled = tokio::task::spawn_blocking(move || {
-        file.read_exact_at(&mut buffer, offset)?;
-        Ok(buffer)
+        let mut offset = run.offset;
+        for payload in run.payloads(&mut framed) {
+            file.read_exact_at(payload, offset)?;
+            offset += payload.len() as u64;
+        }
+        Ok(framed)
     });
     filled.await.map_err(io::Error::other)?
+}
+
+async fn text(file: File, bytes: u64) -> io::Result<Vec<u8>> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut text = vec![0; usize::try_from(bytes).unwrap_or(0)];
+        file.read_exact_at(&mut text, 0)?;
+        Ok(text)
+    });
+    read.await.map_err(io::Error::other)?
 }

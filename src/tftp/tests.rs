@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves `data` and `file` (200 kB), `small`, `text` and `cut`; refuses `secret`; ignores `quiet`; never
-/// answers for `slow`. All else is absent.
+/// Serves `data` and `file` (200 kB), `capped` in blocks of 1000 bytes at most, `small`, `text` and `cut`;
+/// refuses `secret`; ignores `quiet`; never answers for `slow`. All else is absent.
 struct Shelf {
     asked: mpsc::UnboundedSender<ReadRequest>,
     outcomes: mpsc::UnboundedSender<TransferOutcome>,
@@ -42,7 +42,7 @@ impl Opener for Shelf {
         self.asked.send(request).unwrap();
         let error = |code| Err(Refused::Error { code, message: "no".into() });
         let body = match path.as_str() {
-            "data" => Body::Bytes(data().into()),
+            "data" | "capped" => Body::Bytes(data().into()),
             "file" => file_of(&data(), 200_000),
             "cut" => file_of(&data(), 300_000),
             "small" => Body::Bytes(Bytes::from_static(b"small")),
@@ -52,8 +52,14 @@ impl Opener for Shelf {
             "slow" => return std::future::pending().boxed(),
             _ => return std::future::ready(error(ErrorCode::NOT_FOUND)).boxed(),
         };
-        std::future::ready(Ok(Opened { body, label: format!("shelf:{path}"), about: About::default() }))
-            .boxed()
+        let block_bytes_max = (path == "capped").then_some(1000);
+        std::future::ready(Ok(Opened {
+            body,
+            label: format!("shelf:{path}"),
+            about: About::default(),
+            block_bytes_max,
+        }))
+        .boxed()
     }
 
     fn finished(&self, outcome: TransferOutcome) {
@@ -259,13 +265,60 @@ async fn vector_88_the_opener_may_choose_silence() {
 }
 
 #[tokio::test]
-async fn slots_of_the_whole_server_are_bounded() {
+async fn a_full_server_says_nothing_so_that_firmware_asks_again() {
     let mut world = World::start(Settings { sessions_max: 1, ..Settings::default() });
     let (first, second) = (Client::new().await, Client::new().await);
     first.ask(world.server, "slow", &[]).await;
     world.asked().await;
-    second.ask(world.server, "small", &[]).await;
-    assert_eq!(second.error().await, ErrorCode::OTHER);
+    second.ask(world.server, "data", &[]).await;
+    assert_eq!(first.read(world.server, "small", &[]).await.body, b"small");
+    assert_eq!((count(&world.counters.put_off), count(&world.counters.refused)), (1, 0));
+    assert_eq!(world.outcome().await.path, "small");
+    // What the second hears first is the answer to its next request.
+    assert_eq!(second.read(world.server, "small", &[]).await.body, b"small");
+}
+
+#[tokio::test]
+async fn a_peer_that_asks_without_end_is_put_off() {
+    let world = World::start(Settings { sessions_per_peer_max: 1, ..Settings::default() });
+    let client = Client::new().await;
+    for at in 0..200 {
+        let path = format!("nothing-{at}");
+        let request = Request { path: &path, mode: Mode::Octet, options: Vec::new() };
+        client.send(world.server, &Packet::Read(request)).await;
+        if at < 10 {
+            assert_eq!(client.error().await, ErrorCode::NOT_FOUND);
+        }
+    }
+    while count(&world.counters.requests) < 200 {
+        tokio::task::yield_now().await;
+    }
+    assert!(count(&world.counters.put_off) > 100, "{:?}", world.counters);
+}
+
+#[tokio::test]
+async fn vector_73_blocks_fit_the_link_and_what_the_subnet_allows() {
+    let world = World::with(Ports::PerTransfer);
+    for (path, granted) in [("data", "1468"), ("capped", "1000")] {
+        let options = [("blksize", "9000"), ("windowsize", "4")];
+        let download = Client::new().await.read(world.server, path, &options).await;
+        assert!(download.body == data(), "{path}");
+        assert_eq!(download.options[0], ("blksize".to_owned(), granted.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn vector_75_jumbo_blocks_and_windows_beyond_what_the_kernel_cuts_at_once() {
+    let limits = crate::proto::tftp::Limits { block_bytes_max: 65_464, ..Default::default() };
+    for ports in [Ports::PerTransfer, Ports::Single] {
+        let world = World::start(Settings { ports, limits, ..Settings::default() });
+        for path in ["data", "file"] {
+            let options = [("blksize", "8968"), ("windowsize", "8")];
+            let download = Client::new().await.read(world.server, path, &options).await;
+            assert!(download.body == data(), "{path} {ports:?}");
+            assert_eq!(download.options[0].1, "8968");
+        }
+    }
 }
 
 #[tokio::test]

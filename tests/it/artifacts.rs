@@ -112,9 +112,9 @@ fn debian_image(scratch: &Path) -> Option<PathBuf> {
     std::os::unix::fs::symlink(".", root.join("debian")).expect("a link");
     std::os::unix::fs::symlink("bookworm", root.join("dists/stable")).expect("a link");
     let iso = scratch.join("debian.iso");
-    let made =
-        Command::new("xorriso").args(["-as", "mkisofs", "-quiet", "-R", "-J", "-o"]).arg(&iso).arg(&root);
-    match made.output() {
+    let mut make = Command::new("xorriso");
+    make.args(["-as", "mkisofs", "-quiet", "-R", "-J", "-o"]).arg(&iso).arg(&root);
+    match make.output() {
         Ok(output) if output.status.success() => Some(iso),
         Ok(output) => panic!("xorriso: {}", String::from_utf8_lossy(&output.stderr)),
         Err(_) => {

@@ -162,6 +162,12 @@ fn an_artifact_is_added_and_a_machine_started_explained_and_watched() {
     let explained = world.cli(&["explain", "mac", "52:54:00:AA:00:01"]);
     assert!(explained.starts_with("verdict: netboot debian-12-install\n"), "{explained}");
     assert!(explained.lines().any(|line| line.starts_with("=>")), "{explained}");
+    let as_client =
+        |flag: &str, class: &str| world.cli(&["explain", "mac", "52:54:00:AA:00:01", flag, class]);
+    let over_http = as_client("--vendor-class", "HTTPClient:Arch:00016");
+    assert!(over_http.contains("the loader snponly.efi over HTTP"), "{over_http}");
+    let ipxe = as_client("--user-class", "iPXE");
+    assert!(ipxe.contains("the loader ipxe.efi by a TFTP URL"), "{ipxe}");
     assert!(world.cli(&["render", "web1", "preseed.cfg"]).contains("netcfg/get_hostname string web1"));
     assert!(world.cli(&["files", "web1", "-o", "name"]).contains("m/…/preseed.cfg\n"));
     assert!(world.cli(&["params", "web1"]).starts_with("NAME "));

@@ -47,13 +47,19 @@ impl BootSide {
         socket.set_read_timeout(Some(ANSWER_WITHIN)).expect("a deadline");
         let request = [b"\0\x01", path.as_bytes(), b"\0octet\0"].concat();
         socket.send_to(&request, self.tftp).expect("a request");
-        let mut packet = [0; TFTP_PACKET_BYTES];
-        let length = socket.recv(&mut packet).expect("an answer");
-        let text = || String::from_utf8_lossy(&packet[4..length]).trim_end_matches('\0').to_owned();
-        match packet[1] {
-            3 => Ok(packet[4..length].to_vec()),
-            5 => Err((packet[3], text())),
-            other => panic!("a packet of kind {other} for {path}"),
+        let (mut packet, mut body) = ([0; TFTP_PACKET_BYTES], Vec::new());
+        loop {
+            let (length, from) = socket.recv_from(&mut packet).expect("an answer");
+            let text = || String::from_utf8_lossy(&packet[4..length]).trim_end_matches('\0').to_owned();
+            match packet[1] {
+                3 => body.extend_from_slice(&packet[4..length]),
+                5 => return Err((packet[3], text())),
+                other => panic!("a packet of kind {other} for {path}"),
+            }
+            socket.send_to(&[0, 4, packet[2], packet[3]], from).expect("an ACK");
+            if length < TFTP_PACKET_BYTES {
+                return Ok(body);
+            }
         }
     }
 

@@ -120,6 +120,11 @@ impl World {
         &self.ready
     }
 
+    /// The process of the running server.
+    pub fn server_id(&self) -> u32 {
+        self.server.as_ref().expect("a running server").id()
+    }
+
     /// Where the server keeps everything.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

@@ -1,6 +1,6 @@
 //! Every rule of the decision, as a table of small worlds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
@@ -48,7 +48,13 @@ fn armed() -> Stored<Machine> {
 }
 
 fn install() -> Stored<Bootenv> {
-    let files = BootFiles { artifact: "a".into(), kernel: "linux".into(), initrds: vec![], loader: None };
+    let files = BootFiles {
+        artifact: "a".into(),
+        kernel: "linux".into(),
+        initrds: vec![],
+        loader: None,
+        secure_boot: None,
+    };
     let spec = Bootenv {
         name: "debian-12-install".into(),
         kind: BootenvKind::Install,
@@ -324,4 +330,128 @@ fn in_a_proxy_subnet_an_unknown_machine_hears_nothing_of_us() {
         assert_eq!(decide(&asked, &proxy, NOW).answer, Answer::NoBootData);
     }
     assert_eq!(decide(&ipxe(), &Facts::default(), NOW).answer, Answer::ScriptUrl);
+}
+
+/// Facts of a machine whose bootenv names the chain `debian`, on a server with these loaders.
+fn secure<'a>(facts: Facts<'a>, loaders: &'a BTreeSet<String>, wanted: SecureBoot) -> Facts<'a> {
+    Facts { loaders: Some(loaders), secure_boot: wanted, ..facts }
+}
+
+fn loaders(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+const USUAL: [&str; 2] = ["snponly.efi", "undionly.kpxe"];
+const DEBIAN: [&str; 3] = ["debian/shimx64.efi", "debian/grubx64.efi", "debian/efi.img"];
+
+fn signed_install() -> Stored<Bootenv> {
+    let mut bootenv = install();
+    bootenv.spec.arches.values_mut().for_each(|files| files.secure_boot = Some("debian".into()));
+    bootenv
+}
+
+fn bios() -> Asked {
+    let Asked::BootData(known) = client(Stage::Firmware) else { unreachable!() };
+    Asked::BootData(Client { arches: vec![0], ..known })
+}
+
+#[test]
+fn secure_boot_begins_with_the_signed_loaders_of_the_bootenv() {
+    let (machine, bootenv) = (armed(), signed_install());
+    let there = loaders(&[&USUAL[..], &DEBIAN].concat());
+    for wanted in [SecureBoot::Preferred, SecureBoot::Required] {
+        let facts = secure(facts(&machine, &bootenv), &there, wanted);
+        let answer = |asked: &Asked| decide(asked, &facts, NOW).answer;
+        assert_eq!(answer(&client(Stage::Firmware)), Answer::Loader { name: "debian/shimx64.efi".into() });
+        let over_http = Answer::LoaderUrl { name: "debian/efi.img".into(), http: true };
+        assert_eq!(answer(&client(Stage::HttpFirmware)), over_http);
+        assert_eq!(answer(&bios()), Answer::Loader { name: "undionly.kpxe".into() }, "a BIOS checks nothing");
+        assert_eq!(answer(&ipxe()), Answer::ScriptUrl);
+        assert_eq!(answer(&Asked::Script), Answer::BootScript);
+    }
+    let off = secure(facts(&machine, &bootenv), &there, SecureBoot::Off);
+    let answer = decide(&client(Stage::Firmware), &off, NOW).answer;
+    assert_eq!(answer, Answer::Loader { name: "snponly.efi".into() });
+}
+
+#[test]
+fn another_distributions_loaders_show_a_screen_and_boot_nothing() {
+    let (machine, mut bootenv) = (armed(), signed_install());
+    bootenv.spec.arches.values_mut().for_each(|files| files.secure_boot = Some("rocky".into()));
+    let there = loaders(&[&USUAL[..], &DEBIAN].concat());
+    let required = secure(facts(&machine, &bootenv), &there, SecureBoot::Required);
+    let decision = decide(&client(Stage::Firmware), &required, NOW);
+    assert_eq!(decision.answer, Answer::Loader { name: "debian/shimx64.efi".into() });
+    let screen = decide(&Asked::Script, &required, NOW);
+    assert_eq!(screen.answer, Answer::ScreenScript);
+    assert!(screen.verdict.reason().contains("loaders/rocky/"), "{:?}", screen.verdict);
+    let preferred = secure(facts(&machine, &bootenv), &there, SecureBoot::Preferred);
+    let decision = decide(&client(Stage::Firmware), &preferred, NOW);
+    assert_eq!(decision.answer, Answer::Loader { name: "snponly.efi".into() });
+    assert!(decision.trace.iter().any(|rule| rule.detail.contains("refuses the usual loader")));
+}
+
+#[test]
+fn without_any_signed_loader_a_machine_that_requires_them_gets_none() {
+    let (machine, bootenv) = (armed(), signed_install());
+    let there = loaders(&USUAL);
+    let required = secure(facts(&machine, &bootenv), &there, SecureBoot::Required);
+    let decision = decide(&client(Stage::Firmware), &required, NOW);
+    assert_eq!(decision.answer, Answer::NoBootData);
+    let rule = decision.trace.iter().find(|rule| rule.rule == "loader" && rule.matched).unwrap();
+    assert!(rule.detail.contains("shimx64.efi and grubx64.efi"), "{}", rule.detail);
+}
+
+#[test]
+fn a_loader_that_the_bootenv_names_and_that_is_not_there_is_a_screen_of_the_usual_one() {
+    let (machine, mut bootenv) = (armed(), install());
+    let chosen = |bootenv: &mut Stored<Bootenv>, name: &str| {
+        bootenv.spec.arches.values_mut().for_each(|files| files.loader = Some(name.into()));
+    };
+    let there = loaders(&[&USUAL[..], &["pxelinux.0", "grubx64.efi"]].concat());
+    let answer = |bootenv: &Stored<Bootenv>, asked: &Asked| {
+        decide(asked, &Facts { loaders: Some(&there), ..facts(&machine, bootenv) }, NOW).answer
+    };
+    chosen(&mut bootenv, "syslinux.efi");
+    assert_eq!(answer(&bootenv, &Asked::Script), Answer::ScreenScript);
+    let usual = Answer::Loader { name: "snponly.efi".into() };
+    assert_eq!(answer(&bootenv, &client(Stage::Firmware)), usual);
+    chosen(&mut bootenv, "grubx64.efi");
+    assert_eq!(answer(&bootenv, &client(Stage::Firmware)), Answer::Loader { name: "grubx64.efi".into() });
+    assert_eq!(answer(&bootenv, &bios()), Answer::Loader { name: "undionly.kpxe".into() });
+    let with_disk = loaders(&[&USUAL[..], &DEBIAN, &["grubx64.efi"]].concat());
+    let facts = Facts { loaders: Some(&with_disk), ..facts(&machine, &bootenv) };
+    let over_http = decide(&client(Stage::HttpFirmware), &facts, NOW).answer;
+    assert_eq!(over_http, Answer::LoaderUrl { name: "debian/efi.img".into(), http: true });
+    chosen(&mut bootenv, "pxelinux.0");
+    assert_eq!(answer(&bootenv, &bios()), Answer::Loader { name: "pxelinux.0".into() });
+    assert_eq!(answer(&bootenv, &client(Stage::Firmware)), usual, "UEFI does not start it");
+}
+
+#[test]
+fn a_menu_boots_what_does_no_harm_and_never_what_erases_disks() {
+    let mut rescue = install();
+    (rescue.spec.kind, rescue.spec.destructive) = (BootenvKind::Live, false);
+    rescue.spec.name = "rescue".into();
+    let menu = Facts { unknown_machine: UnknownMachine::Menu, ..Facts::default() };
+    let answer = |asked: &Asked, facts: &Facts<'_>| decide(asked, facts, NOW).answer;
+    assert_eq!(answer(&Asked::Script, &menu), Answer::MenuScript);
+    assert_eq!(answer(&ipxe(), &menu), Answer::ScriptUrl);
+    assert_eq!(answer(&client(Stage::Firmware), &menu), Answer::Loader { name: "snponly.efi".into() });
+    let chosen = |bootenv| Facts { bootenv: Some(bootenv), bootenv_name: Some("x"), ..menu.clone() };
+    assert_eq!(answer(&Asked::Script, &chosen(&rescue)), Answer::BootScript);
+    let erases = install();
+    let screen = decide(&Asked::Script, &chosen(&erases), NOW);
+    assert_eq!(screen.answer, Answer::ScreenScript);
+    assert!(screen.verdict.reason().contains("machines start"), "{:?}", screen.verdict);
+    for asked in every_boot_question() {
+        assert_eq!(decide(&asked, &chosen(&erases), NOW).verdict.bootenv(), None, "{asked:?}");
+    }
+    let broken = Facts { unusable: Some("its artifact is missing".into()), ..chosen(&rescue) };
+    assert_eq!(answer(&Asked::Script, &broken), Answer::ScreenScript);
+    let gone = Facts { bootenv_name: Some("gone"), ..menu.clone() };
+    assert_eq!(answer(&Asked::Script, &gone), Answer::ScreenScript);
+    let (machine, bootenv) = (running(), install());
+    let known = Facts { unknown_machine: UnknownMachine::Menu, ..facts(&machine, &bootenv) };
+    assert_eq!(answer(&Asked::Script, &known), Answer::LocalScript, "a known machine has no menu");
 }

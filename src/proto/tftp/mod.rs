@@ -2,17 +2,21 @@
 //! size (7440), as a server needs it: reading files out.
 //!
 //! Start with `packet` (bytes to values), then `options` (what a request may have), then `transfer` (the
-//! state machine of one read). Sockets, files and limits on sessions belong to `crate::tftp`.
+//! state machine of one read) with `patience` (when it sends again). Sockets, files and limits on sessions
+//! belong to `crate::tftp`.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 
 pub mod netascii;
 pub mod options;
 pub mod packet;
+pub mod patience;
+pub mod rollover;
 pub mod transfer;
 
 pub use options::{Limits, Offer, Terms, negotiate};
 pub use packet::{ErrorCode, Mode, OptionField, Packet, ParseError, Request};
+pub use rollover::Rollover;
 pub use transfer::{Ended, Heard, Span, Transfer, Transmit};
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! the asked ones. Unknown and malformed options are left out, which refuses them (RFC 2347).
 
 use crate::proto::tftp::packet::{Mode, OptionField};
+use crate::proto::tftp::rollover::Rollover;
 use std::time::Duration;
 
 /// Block size of a transfer that asked for none (RFC 1350).
@@ -23,11 +24,17 @@ const HEADER_BYTES: u32 = 20 + 8 + 4;
 pub struct Limits {
     pub block_bytes_max: u16,
     pub window_blocks_max: u16,
+    /// What follows block 65535 where the client does not say.
+    pub rollover: Rollover,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { block_bytes_max: BLOCK_BYTES_ETHERNET, window_blocks_max: WINDOW_BLOCKS_MAX }
+        Self {
+            block_bytes_max: BLOCK_BYTES_ETHERNET,
+            window_blocks_max: WINDOW_BLOCKS_MAX,
+            rollover: Rollover::default(),
+        }
     }
 }
 
@@ -35,7 +42,12 @@ impl Limits {
     /// The same limits with blocks that fit a link of `mtu` bytes.
     pub fn within_mtu(self, mtu: u32) -> Self {
         let fitting = u16::try_from(mtu.saturating_sub(HEADER_BYTES)).unwrap_or(u16::MAX);
-        let block_bytes_max = self.block_bytes_max.min(fitting).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
+        self.with_blocks_of(fitting)
+    }
+
+    /// The same limits with blocks of at most `bytes`.
+    pub fn with_blocks_of(self, bytes: u16) -> Self {
+        let block_bytes_max = self.block_bytes_max.min(bytes).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
         Self { block_bytes_max, ..self }
     }
 }
@@ -63,6 +75,7 @@ pub struct Terms {
     pub window_blocks: u16,
     /// The interval between retransmissions where the client set one (RFC 2349).
     pub retry: Option<Duration>,
+    pub rollover: Rollover,
     pub granted: Vec<Granted>,
 }
 
@@ -79,6 +92,7 @@ pub fn negotiate(options: &[OptionField<'_>], offer: &Offer) -> Terms {
         block_bytes: BLOCK_BYTES_DEFAULT,
         window_blocks: 1,
         retry: None,
+        rollover: offer.limits.rollover,
         granted: Vec::with_capacity(options.len().min(4)),
     };
     for option in options {
@@ -114,6 +128,15 @@ fn grant(option: &OptionField<'_>, offer: &Offer, terms: &mut Terms) -> Option<u
             let asked = u16::try_from(asked).ok().filter(|blocks| *blocks > 0)?;
             terms.window_blocks = asked.min(offer.limits.window_blocks_max.clamp(1, WINDOW_BLOCKS_MAX));
             Some(terms.window_blocks.into())
+        }
+        // Not in an RFC; tftp-hpa and others have it with this meaning.
+        "rollover" => {
+            terms.rollover = match asked {
+                0 => Rollover::Zero,
+                1 => Rollover::One,
+                _ => return None,
+            };
+            Some(asked)
         }
         _ => None,
     }
@@ -164,7 +187,7 @@ mod tests {
 
     #[test]
     fn vector_75_a_jumbo_link_grants_at_most_its_mtu_less_headers() {
-        let limits = Limits { block_bytes_max: BLOCK_BYTES_MAX, window_blocks_max: 16 }.within_mtu(9000);
+        let limits = Limits { block_bytes_max: BLOCK_BYTES_MAX, ..Limits::default() }.within_mtu(9000);
         let asked = [OptionField { name: "blksize", value: "65464" }];
         let terms = negotiate(&asked, &Offer { limits, mode: Mode::Octet, body_bytes: 0 });
         assert_eq!(terms.block_bytes, 8968);
@@ -195,6 +218,14 @@ mod tests {
         assert_eq!(terms(&[("timeout", "255")], 1500).retry, Some(Duration::from_secs(255)));
         assert_eq!(terms(&[("timeout", "0")], 1500).retry, None);
         assert_eq!(terms(&[("timeout", "256")], 1500).granted, []);
+    }
+
+    #[test]
+    fn a_client_may_say_what_follows_block_65535() {
+        assert_eq!(terms(&[], 1500).rollover, Rollover::Zero);
+        let asked = terms(&[("rollover", "1")], 1500);
+        assert_eq!((asked.rollover, asked.granted.len()), (Rollover::One, 1));
+        assert_eq!(terms(&[("rollover", "2")], 1500).granted, []);
     }
 
     #[test]

@@ -10,13 +10,19 @@ pub const MS: Duration = Duration::from_millis(1);
 const STEPS_MAX: usize = 400_000;
 
 /// What the link does to packets, in percent, with a fixed seed.
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Weather {
     pub seed: u64,
     pub lost: u64,
     pub doubled: u64,
     /// Delayed by up to 40 ms more than the 1 ms of the others, and so reordered.
     pub late: u64,
+    /// Datagrams with a larger payload than this do not pass; 0 lets all pass.
+    pub datagram_bytes_max: usize,
+    /// The server's clock jumps ahead by up to three seconds, or is set back.
+    pub jumps: u64,
+    /// The client takes so long for each block.
+    pub slow: Duration,
 }
 
 /// A client after RFC 7440: it counts the blocks of a window, and answers what it did not expect with
@@ -24,6 +30,7 @@ pub struct Weather {
 pub struct Client {
     window: u16,
     block_bytes: usize,
+    rollover: Rollover,
     got: u64,
     counted: u16,
     pub body: Vec<u8>,
@@ -40,6 +47,11 @@ pub struct Pair {
     link: BTreeMap<(Duration, u64), (bool, Vec<u8>)>,
     serial: u64,
     pub data_sent: usize,
+    /// Blocks of the longest run of DATA between two packets of the client.
+    pub unanswered_max: usize,
+    unanswered: usize,
+    /// What the server's clock is ahead of the link's, or behind; a number of milliseconds.
+    skew: i64,
     /// The client's own timer, after which it repeats its last ACK.
     client_deadline: Duration,
 }
@@ -50,6 +62,7 @@ impl Pair {
         let client = Client {
             window: terms.window_blocks,
             block_bytes: terms.block_bytes.into(),
+            rollover: terms.rollover,
             got: 0,
             counted: 0,
             body: Vec::new(),
@@ -59,7 +72,29 @@ impl Pair {
         let server = Transfer::new(now, terms, file.len() as u64);
         let link = BTreeMap::new();
         let client_deadline = now + 4000 * MS;
-        Self { now, server, client, weather, file, link, serial: 0, data_sent: 0, client_deadline }
+        let (serial, data_sent, unanswered_max, unanswered, skew) = (0, 0, 0, 0, 0);
+        Self {
+            now,
+            server,
+            client,
+            weather,
+            file,
+            link,
+            serial,
+            data_sent,
+            unanswered_max,
+            unanswered,
+            skew,
+            client_deadline,
+        }
+    }
+
+    /// What the server takes for the time.
+    fn clock(&mut self) -> Duration {
+        if self.chance(self.weather.jumps) {
+            self.skew = (self.dice() % 6000) as i64 - 3000;
+        }
+        moved(self.now, self.skew)
     }
 
     /// Runs until the server has ended and the link is empty.
@@ -77,7 +112,7 @@ impl Pair {
         let arrival = self.link.keys().next().map(|key| key.0);
         let running = self.server.ended().is_none();
         let client_timer = (running && !self.client.done).then_some(self.client_deadline);
-        let timers = [self.server.poll_timeout(), client_timer];
+        let timers = [self.server.poll_timeout().map(|at| moved(at, -self.skew)), client_timer];
         let Some(next) = timers.into_iter().flatten().chain(arrival).min() else { return false };
         self.now = self.now.max(next);
         if arrival == Some(next) {
@@ -85,10 +120,11 @@ impl Pair {
             self.deliver(to_client, &bytes);
         } else if client_timer == Some(next) {
             self.client_deadline = self.now + 4000 * MS;
-            let again = ack(self.client.got);
+            let again = self.client.ack();
             self.put(false, again);
         } else {
-            self.server.handle_timeout(self.now);
+            let now = self.clock();
+            self.server.handle_timeout(now);
         }
         true
     }
@@ -96,29 +132,37 @@ impl Pair {
     fn deliver(&mut self, to_client: bool, bytes: &[u8]) {
         let packet = packet::parse(bytes).unwrap();
         if !to_client {
-            self.server.handle(self.now, &packet);
+            self.unanswered = 0;
+            let now = self.clock();
+            self.server.handle(now, &packet);
             return;
         }
         self.client_deadline = self.now + 4000 * MS;
         if let Some(reply) = self.client.take(&packet) {
+            self.now += self.weather.slow;
             self.put(false, reply);
         }
     }
 
     fn flush(&mut self) {
-        let mut out = Vec::new();
-        while let Some(transmit) = self.server.poll_transmit(self.now) {
+        loop {
+            let now = self.clock();
+            let Some(transmit) = self.server.poll_transmit(now) else { return };
             match transmit {
                 Transmit::OptionsAck => {
+                    let mut out = Vec::new();
                     self.server.frame_options(&mut out);
-                    self.put(true, out.clone());
+                    self.put(true, out);
                 }
                 Transmit::Data(span) => {
                     let start = span.offset as usize;
-                    span.frame(&self.file[start..start + span.body_bytes], &mut out);
-                    assert_eq!(out.chunks(span.frame_bytes()).count(), usize::from(span.blocks));
-                    self.data_sent += usize::from(span.blocks);
-                    let frames: Vec<_> = out.chunks(span.frame_bytes()).map(<[u8]>::to_vec).collect();
+                    let body = &self.file[start..start + span.body_bytes];
+                    let mut blocks = body.chunks(span.block_bytes.into());
+                    let frame = |at| [&span.header(at), blocks.next().unwrap_or_default()].concat();
+                    let frames: Vec<_> = (0..span.blocks.into()).map(frame).collect();
+                    self.data_sent += frames.len();
+                    self.unanswered += frames.len();
+                    self.unanswered_max = self.unanswered_max.max(self.unanswered);
                     frames.into_iter().for_each(|frame| self.put(true, frame));
                 }
             }
@@ -126,7 +170,8 @@ impl Pair {
     }
 
     fn put(&mut self, to_client: bool, bytes: Vec<u8>) {
-        if self.chance(self.weather.lost) {
+        let fits = self.weather.datagram_bytes_max == 0 || bytes.len() <= self.weather.datagram_bytes_max;
+        if self.chance(self.weather.lost) || !fits {
             return;
         }
         let copies = if self.chance(self.weather.doubled) { 2 } else { 1 };
@@ -153,16 +198,16 @@ impl Pair {
 impl Client {
     fn take(&mut self, packet: &Packet<'_>) -> Option<Vec<u8>> {
         match packet {
-            Packet::OptionsAck(_) => (self.got == 0).then(|| ack(0)),
+            Packet::OptionsAck(_) => (self.got == 0).then(|| self.ack()),
             Packet::Data { block, payload } => self.take_data(*block, payload),
             other => panic!("a server does not send {other:?}"),
         }
     }
 
     fn take_data(&mut self, block: u16, payload: &[u8]) -> Option<Vec<u8>> {
-        if self.done || block != (self.got + 1) as u16 {
+        if self.done || block != self.rollover.on_wire(self.got + 1) {
             self.counted = 0;
-            return Some(ack(self.got));
+            return Some(self.ack());
         }
         self.got += 1;
         self.counted += 1;
@@ -172,8 +217,19 @@ impl Client {
             return None;
         }
         self.counted = 0;
-        Some(ack(self.got))
+        Some(self.ack())
     }
+
+    fn ack(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        Packet::Ack { block: self.rollover.on_wire(self.got) }.encode(&mut out);
+        out
+    }
+}
+
+fn moved(at: Duration, milliseconds: i64) -> Duration {
+    let by = MS * milliseconds.unsigned_abs() as u32;
+    if milliseconds < 0 { at.saturating_sub(by) } else { at + by }
 }
 
 pub fn terms(options: &[(&str, &str)], body_bytes: usize) -> Terms {
@@ -185,10 +241,4 @@ pub fn terms(options: &[(&str, &str)], body_bytes: usize) -> Terms {
 /// Bytes that differ from block to block, so that a block out of place shows.
 pub fn file(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at ^ (at >> 9) ^ (at >> 17)) as u8).collect()
-}
-
-fn ack(block: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    Packet::Ack { block: block as u16 }.encode(&mut out);
-    out
 }

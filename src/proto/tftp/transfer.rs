@@ -6,24 +6,19 @@
 //! which blocks, and a whole window is one span, so it can leave in one system call.
 //!
 //! Rules that keep option ROMs well: an old or repeated ACK never causes DATA (the Sorcerer's
-//! Apprentice), an OACK is repeated by timeout only, and after an ERROR or the last ACK nothing is sent
-//! at all. After a loss the window on the wire stays as granted, since clients count blocks before they
-//! acknowledge, but it leaves in bursts of half the size with a pause between them.
+//! Apprentice), an OACK is repeated by timeout only and never within a second, and after an ERROR or the last
+//! ACK nothing is sent at all. When something counts as lost is for `patience`. After a loss the window on
+//! the wire stays as granted, since clients count blocks before they acknowledge, but it leaves in bursts of
+//! half the size with a pause between them, and grows by a block with each window that arrives.
 
 use crate::proto::tftp::options::Terms;
 use crate::proto::tftp::packet::{DATA_HEADER_BYTES, ErrorCode, OptionField, Packet, data_header};
+use crate::proto::tftp::patience::{Patience, SLOW_FIRST, Verdict};
+use crate::proto::tftp::rollover::Rollover;
 use std::time::Duration;
 
-/// First interval before a retransmission; doubles up to `RETRY_MAX`, unless the client set a fixed one.
-pub const RETRY_FIRST: Duration = Duration::from_secs(1);
-pub const RETRY_MAX: Duration = Duration::from_secs(8);
-/// Retransmissions without progress before the transfer is given up.
-pub const RETRIES_MAX: u8 = 6;
 /// Silence from the client after which the transfer is given up, whatever interval it asked for.
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Wait after a repeated ACK in a windowed transfer, which may mean that the first block of the window
-/// was lost.
-pub const GAP_WAIT: Duration = Duration::from_millis(100);
 /// Pause between the bursts of one window after a loss.
 pub const BURST_PAUSE: Duration = Duration::from_millis(2);
 
@@ -64,9 +59,11 @@ pub enum Transmit {
 /// Neighbouring blocks to send at once: `body_bytes` bytes of the file from `offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Absolute number of the first block, from 1; the wire carries the low 16 bits (65535 is followed by 0).
+    /// Absolute number of the first block, from 1.
     pub first: u64,
     pub blocks: u16,
+    /// What the wire carries after block 65535.
+    pub rollover: Rollover,
     pub offset: u64,
     pub body_bytes: usize,
     pub block_bytes: u16,
@@ -78,16 +75,9 @@ impl Span {
         usize::from(self.block_bytes) + DATA_HEADER_BYTES
     }
 
-    /// Replaces `out` by the DATA packets of the span, one after the other: `out.chunks(frame_bytes())`
-    /// are the datagrams. `body` is exactly the bytes the span asks for.
-    pub fn frame(&self, body: &[u8], out: &mut Vec<u8>) {
-        out.clear();
-        out.reserve(usize::from(self.blocks) * self.frame_bytes());
-        let mut payloads = body.chunks(usize::from(self.block_bytes).max(1));
-        for number in self.first..self.first + u64::from(self.blocks) {
-            out.extend_from_slice(&data_header(on_wire(number)));
-            out.extend_from_slice(payloads.next().unwrap_or_default());
-        }
+    /// The first bytes of the DATA packet of block `first + at`, which may be after the span.
+    pub fn header(&self, at: u64) -> [u8; DATA_HEADER_BYTES] {
+        data_header(self.rollover.on_wire(self.first.saturating_add(at)))
     }
 }
 
@@ -119,8 +109,9 @@ pub struct Transfer {
     /// When the next burst of this window may leave.
     resume: Duration,
     deadline: Duration,
-    retry: Duration,
-    retries: u8,
+    patience: Patience,
+    /// The block whose round trip is measured, and when it left: one that was sent once.
+    timed: Option<(u64, Duration)>,
     retransmissions: u32,
     heard: Duration,
     gap_noted: bool,
@@ -130,7 +121,6 @@ impl Transfer {
     /// Starts a transfer of `body_bytes` bytes under `terms`.
     pub fn new(now: Duration, terms: Terms, body_bytes: u64) -> Self {
         let phase = if terms.granted.is_empty() { Phase::Sending } else { Phase::Options { unsent: true } };
-        let retry = terms.retry.unwrap_or(RETRY_FIRST);
         Self {
             last: body_bytes / u64::from(terms.block_bytes.max(1)) + 1,
             body_bytes,
@@ -140,14 +130,19 @@ impl Transfer {
             highest: 0,
             burst: terms.window_blocks.max(1),
             resume: now,
-            deadline: now.saturating_add(retry),
-            retry,
-            retries: 0,
+            deadline: now.saturating_add(SLOW_FIRST),
+            patience: Patience::new(terms.retry),
+            timed: None,
             retransmissions: 0,
             heard: now,
             gap_noted: false,
             terms,
         }
+    }
+
+    /// Makes its intervals differ from those of transfers with another seed.
+    pub fn with_jitter(self, seed: u64) -> Self {
+        Self { patience: self.patience.with_jitter(seed), ..self }
     }
 
     /// Takes a packet of this client. Sends nothing by itself: ask `poll_transmit` afterwards.
@@ -174,16 +169,12 @@ impl Transfer {
         if !idle && now < self.deadline {
             return;
         }
-        if idle || self.retries >= RETRIES_MAX {
+        if idle || self.patience.passed() == Verdict::GiveUp {
             let all_sent = self.phase == Phase::Sending && self.sent == self.last;
             self.phase = Phase::Ended(if all_sent { Ended::Unconfirmed } else { Ended::Silent });
             return;
         }
-        self.retries += 1;
         self.retransmissions = self.retransmissions.saturating_add(1);
-        if self.terms.retry.is_none() {
-            self.retry = self.retry.saturating_mul(2).min(RETRY_MAX);
-        }
         self.go_back(now);
     }
 
@@ -192,7 +183,8 @@ impl Transfer {
         match self.phase {
             Phase::Options { unsent: true } => {
                 self.phase = Phase::Options { unsent: false };
-                self.deadline = now.saturating_add(self.retry);
+                self.deadline = now.saturating_add(self.patience.interval());
+                self.timed = (self.retransmissions == 0).then_some((0, now));
                 Some(Transmit::OptionsAck)
             }
             Phase::Sending if self.room() > 0 && now >= self.resume => {
@@ -248,8 +240,7 @@ impl Transfer {
             self.progress(now);
             return Heard::Progress;
         }
-        // The window is far below 65536, so the distance on the wire is the distance.
-        let ahead = u64::from(block.wrapping_sub(on_wire(self.acked)));
+        let ahead = self.terms.rollover.ahead(block, self.acked);
         if ahead == 0 {
             self.heard = now;
             self.note_gap(now);
@@ -275,18 +266,23 @@ impl Transfer {
     }
 
     fn progress(&mut self, now: Duration) {
+        if let Some((block, left)) = self.timed
+            && block <= self.acked
+        {
+            self.patience.measured(now.saturating_sub(left));
+            self.timed = None;
+        }
         self.heard = now;
-        self.retries = 0;
-        self.retry = self.terms.retry.unwrap_or(RETRY_FIRST);
-        self.deadline = now.saturating_add(self.retry);
+        self.patience.progress();
         self.resume = now;
         self.gap_noted = false;
     }
 
     /// Starts again after the last acknowledged block, in smaller bursts.
     fn go_back(&mut self, now: Duration) {
-        self.deadline = now.saturating_add(self.retry);
+        self.deadline = now.saturating_add(self.patience.interval());
         self.resume = now;
+        self.timed = None;
         if let Phase::Options { .. } = self.phase {
             self.phase = Phase::Options { unsent: true };
             return;
@@ -300,7 +296,7 @@ impl Transfer {
     fn note_gap(&mut self, now: Duration) {
         if self.terms.window_blocks > 1 && !self.gap_noted {
             self.gap_noted = true;
-            self.deadline = self.deadline.min(now.saturating_add(GAP_WAIT));
+            self.deadline = self.deadline.min(now.saturating_add(self.patience.gap()));
         }
     }
 
@@ -318,20 +314,19 @@ impl Transfer {
         let end = offset.saturating_add(count.saturating_mul(block_bytes)).min(self.body_bytes);
         let span = Span {
             first: self.sent + 1,
+            // At most a window.
             blocks: count as u16,
+            rollover: self.terms.rollover,
             offset,
             body_bytes: usize::try_from(end.saturating_sub(offset)).unwrap_or(0),
             block_bytes: self.terms.block_bytes,
         };
+        let is_new = self.sent >= self.highest;
         self.sent += count;
         self.highest = self.highest.max(self.sent);
-        self.deadline = now.saturating_add(self.retry);
+        self.timed = is_new.then_some((self.sent, now)).or(self.timed);
+        self.deadline = now.saturating_add(self.patience.interval());
         self.resume = now.saturating_add(BURST_PAUSE);
         span
     }
-}
-
-/// The block number as packets carry it: it wraps to 0, as iPXE, U-Boot, EDK2 and GRUB expect.
-fn on_wire(number: u64) -> u16 {
-    (number & 0xffff) as u16
 }

@@ -1,7 +1,8 @@
 //! The transfer machine against the vectors, packet by packet, and against a whole client on a bad link.
 
 use crate::proto::tftp::pair::{MS, Pair, Weather, file, terms};
-use crate::proto::tftp::transfer::{BURST_PAUSE, GAP_WAIT, IDLE_MAX, RETRIES_MAX};
+use crate::proto::tftp::patience::{FAST_MIN, FAST_TRIES_MAX, GAP_MIN, SLOW_TRIES_MAX};
+use crate::proto::tftp::transfer::{BURST_PAUSE, IDLE_MAX};
 use crate::proto::tftp::*;
 use std::time::Duration;
 
@@ -159,12 +160,47 @@ fn a_repeated_ack_in_a_windowed_transfer_shortens_the_wait_once() {
     ack(&mut transfer, START, 0);
     sent(&mut transfer, START);
     ack(&mut transfer, START, 0);
-    assert_eq!(fire(&mut transfer), Some(GAP_WAIT));
-    assert_eq!(sent(&mut transfer, START + GAP_WAIT), [1, 2]);
-    ack(&mut transfer, START + GAP_WAIT, 0);
-    assert!(transfer.poll_timeout() <= Some(START + GAP_WAIT + BURST_PAUSE));
-    sent(&mut transfer, START + GAP_WAIT + BURST_PAUSE);
-    assert_eq!(fire(&mut transfer), Some(GAP_WAIT + BURST_PAUSE + Duration::from_secs(2)));
+    assert_eq!(fire(&mut transfer), Some(GAP_MIN));
+    assert_eq!(sent(&mut transfer, START + GAP_MIN), [1, 2]);
+    ack(&mut transfer, START + GAP_MIN, 0);
+    assert!(transfer.poll_timeout() <= Some(START + GAP_MIN + BURST_PAUSE));
+    sent(&mut transfer, START + GAP_MIN + BURST_PAUSE);
+    assert_eq!(fire(&mut transfer), Some(GAP_MIN + BURST_PAUSE + 2 * FAST_MIN));
+}
+
+#[test]
+fn a_block_that_is_late_by_far_for_this_client_is_sent_again() {
+    let mut transfer = start(&[("blksize", "512")], 5000);
+    sent(&mut transfer, START);
+    ack(&mut transfer, START + MS, 0);
+    assert_eq!(sent(&mut transfer, START + MS), [1]);
+    assert_eq!(fire(&mut transfer), Some(MS + FAST_MIN));
+    assert_eq!(sent(&mut transfer, START + MS + FAST_MIN), [1]);
+    // The answer does not say which of the two it answers, so the pace stays in doubt for one block more.
+    let now = START + 2 * MS + FAST_MIN;
+    ack(&mut transfer, now, 1);
+    assert_eq!(sent(&mut transfer, now), [2]);
+    assert_eq!(transfer.poll_timeout(), Some(now + 2 * FAST_MIN));
+    ack(&mut transfer, now + MS, 2);
+    sent(&mut transfer, now + MS);
+    assert_eq!(transfer.poll_timeout(), Some(now + MS + FAST_MIN));
+}
+
+#[test]
+fn a_quick_client_that_falls_silent_is_not_flooded_and_has_forty_seconds_to_come_back() {
+    let mut transfer = start(&[("windowsize", "16")], 512 * 400);
+    sent(&mut transfer, START);
+    ack(&mut transfer, START + MS, 0);
+    let (mut times, mut blocks) = (0, sent(&mut transfer, START + MS).len());
+    while let Some(at) = fire(&mut transfer) {
+        times += 1;
+        blocks += sent(&mut transfer, START + at).len();
+        if transfer.ended().is_some() {
+            assert!(at > Duration::from_secs(39) && at < Duration::from_secs(41), "{at:?}");
+        }
+    }
+    assert_eq!(transfer.ended(), Some(&Ended::Silent));
+    assert!(times > 0 && blocks <= 16 * usize::from(1 + FAST_TRIES_MAX + SLOW_TRIES_MAX), "{blocks} blocks");
 }
 
 #[test]
@@ -178,7 +214,7 @@ fn vector_78_lost_data_is_repeated_after_1_2_4_seconds_and_given_up_after_six() 
     }
     assert_eq!(seen, [(1, 1), (3, 1), (7, 1), (15, 1), (23, 1), (31, 1), (39, 0)]);
     assert_eq!(transfer.ended(), Some(&Ended::Silent));
-    assert_eq!(transfer.retransmissions(), u32::from(RETRIES_MAX));
+    assert_eq!(transfer.retransmissions(), u32::from(SLOW_TRIES_MAX));
 }
 
 #[test]
@@ -267,19 +303,73 @@ fn a_window_across_the_wrap_arrives_whole() {
 }
 
 #[test]
-fn every_window_survives_every_weather() {
-    let body = file(300_000);
-    for window in ["1", "2", "4", "16"] {
-        for seed in 0..12 {
-            let weather = Weather { seed, lost: 3, doubled: 3, late: 5 };
-            let options = [("blksize", "1468"), ("windowsize", window)];
-            let mut pair = Pair::new(body.clone(), &options, weather);
-            pair.run();
-            assert!(pair.client.body == body, "window {window}, seed {seed}");
-            let ended = pair.server.ended();
-            assert!(matches!(ended, Some(Ended::Complete | Ended::Unconfirmed)), "{ended:?}");
-        }
+fn a_client_that_goes_on_with_block_one_gets_it_whole() {
+    let body = file(140_000 * 8);
+    for window in ["1", "16"] {
+        let options = [("blksize", "8"), ("windowsize", window), ("rollover", "1")];
+        let mut pair = Pair::new(body.clone(), &options, Weather::default());
+        pair.run();
+        assert!(pair.client.body == body, "window {window}");
+        assert_eq!(pair.data_sent, 140_001);
     }
+}
+
+/// Every window with losses, doubles, reordering, slow clients and a clock that is set: 400 worlds.
+#[test]
+fn every_window_survives_every_weather_and_is_never_a_flood() {
+    for seed in 0..400u64 {
+        let pick =
+            |at: u32, of: &[u64]| of[(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> at) as usize % of.len()];
+        let weather = Weather {
+            seed,
+            lost: pick(8, &[0, 0, 1, 3, 8]),
+            doubled: pick(12, &[0, 2, 10]),
+            late: pick(16, &[0, 5, 30]),
+            jumps: pick(20, &[0, 0, 1]),
+            slow: MS * pick(24, &[0, 0, 3, 30]) as u32,
+            ..Weather::default()
+        };
+        let window = pick(28, &[1, 2, 4, 16]);
+        let body = file(pick(32, &[0, 1, 1467, 1468, 60_000, 150_000]) as usize);
+        let options = [("blksize", "1468"), ("windowsize", &window.to_string())];
+        let mut pair = Pair::new(body.clone(), &options, weather);
+        pair.run();
+        let what = format!("window {window}, {} bytes, {weather:?}", body.len());
+        let ended = pair.server.ended();
+        assert!(matches!(ended, Some(Ended::Complete | Ended::Unconfirmed)), "{what}: {ended:?}");
+        assert!(pair.client.body == body, "{what}");
+        // What is sent for nothing is bounded by the time-outs there may be, whatever the link does.
+        let tries = usize::from(FAST_TRIES_MAX + SLOW_TRIES_MAX);
+        assert!(pair.unanswered_max <= (tries + 1) * window as usize, "{what}: {}", pair.unanswered_max);
+        let blocks = body.len() / 1468 + 1;
+        let share = if window == 1 { 2 } else { 4 };
+        assert!(pair.data_sent <= blocks * share + tries * window as usize, "{what}: {}", pair.data_sent);
+    }
+}
+
+#[test]
+fn a_link_that_passes_only_small_packets_ends_the_read_and_not_the_world() {
+    let weather = Weather { datagram_bytes_max: 1400, ..Weather::default() };
+    let mut pair = Pair::new(file(100_000), &[("blksize", "1468"), ("windowsize", "8")], weather);
+    let began = pair.now;
+    pair.run();
+    assert_eq!(pair.server.ended(), Some(&Ended::Silent));
+    assert!(pair.data_sent < 8 * 40 && pair.now - began < Duration::from_secs(120), "{}", pair.data_sent);
+    let weather = Weather { datagram_bytes_max: 1436, ..Weather::default() };
+    let mut pair = Pair::new(file(100_000), &[("blksize", "1432"), ("windowsize", "8")], weather);
+    pair.run();
+    assert_eq!(pair.server.ended(), Some(&Ended::Complete));
+}
+
+#[test]
+fn a_loss_in_a_hundred_costs_a_lockstep_read_hundredths_of_a_second_each() {
+    let weather = Weather { seed: 5, lost: 1, ..Weather::default() };
+    let mut pair = Pair::new(file(1 << 20), &[("blksize", "1468")], weather);
+    let began = pair.now;
+    pair.run();
+    let took = pair.now - began;
+    // 715 round trips of 2 ms, and about 14 losses.
+    assert!(pair.client.done && took < Duration::from_millis(1430 + 14 * 60), "took {took:?}");
 }
 
 #[test]
@@ -305,5 +395,5 @@ fn a_lossy_windowed_read_does_not_wait_for_the_clients_timer_at_every_loss() {
     let began = pair.now;
     pair.run();
     let took = pair.now - began;
-    assert!(pair.client.done && took < Duration::from_secs(20), "took {took:?}");
+    assert!(pair.client.done && took < Duration::from_secs(2), "took {took:?}");
 }

@@ -20,7 +20,12 @@ impl Opener for Shelf {
         let refused = Refused::Error { code: ErrorCode::NOT_FOUND, message: "not found".into() };
         let body = request.path.parse().map(|length| Body::Bytes(Bytes::from(vec![7; length])));
         let opened = body
-            .map(|body| Opened { body, label: "shelf".into(), about: Default::default() })
+            .map(|body| Opened {
+                body,
+                label: "shelf".into(),
+                block_bytes_max: None,
+                about: Default::default(),
+            })
             .map_err(|_| refused);
         Box::pin(std::future::ready(opened))
     }

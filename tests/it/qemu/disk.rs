@@ -50,6 +50,24 @@ pub fn write_uefi_disk(folder: &Path) -> PathBuf {
     program
 }
 
+/// Writes the folder of a disk that firmware with Secure Boot on starts: what Debian installs, with a
+/// configuration that prints [`MARKER`].
+pub fn write_signed_disk(folder: &Path) {
+    let files = [
+        ("/usr/lib/shim/shimx64.efi.signed", "EFI/BOOT/BOOTX64.EFI"),
+        ("/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", "EFI/BOOT/grubx64.efi"),
+    ];
+    for folder in ["EFI/BOOT", "EFI/debian"].map(|name| folder.join(name)) {
+        fs::create_dir_all(folder).expect("a folder for the disk");
+    }
+    for (from, to) in files {
+        fs::copy(from, folder.join(to))
+            .expect("a signed loader (packages shim-signed, grub-efi-amd64-signed)");
+    }
+    let config = format!("echo\necho '{MARKER}'\nhalt\n");
+    fs::write(folder.join("EFI/debian/grub.cfg"), config).expect("a configuration");
+}
+
 fn marker_line() -> Vec<u8> {
     format!("\r\n{MARKER}\r\n\0").into_bytes()
 }

@@ -15,6 +15,9 @@ use crate::program::Program;
 const MEMORY_MEBIBYTES: u32 = 1024;
 const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/// The same firmware, which checks signatures with Microsoft's keys, as computers are delivered.
+const SECURE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
+const SECURE_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd";
 
 /// What starts the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,16 @@ pub enum Firmware {
     UefiPxe,
     /// OVMF, HTTP boot; PXE is switched off in the firmware.
     UefiHttp,
+    /// OVMF with Secure Boot on, PXE over TFTP.
+    SecurePxe,
+    /// OVMF with Secure Boot on, HTTP boot.
+    SecureHttp,
+}
+
+impl Firmware {
+    fn is_secure(self) -> bool {
+        matches!(self, Firmware::SecurePxe | Firmware::SecureHttp)
+    }
 }
 
 /// A computer that can be powered on again and again with the same disk.
@@ -43,11 +56,14 @@ impl Vm {
         lan.plug_tap(&tap);
         let folder = TempDir::new().expect("a temporary folder");
         let vm = Vm { firmware, mac: mac.to_owned(), tap, folder };
-        if firmware == Firmware::Bios {
-            disk::write_bios_disk(&vm.disk());
-        } else {
-            disk::write_uefi_disk(&vm.disk());
-            fs::copy(OVMF_VARS, vm.variables()).expect("the firmware's variables (package ovmf)");
+        match firmware {
+            Firmware::Bios => disk::write_bios_disk(&vm.disk()),
+            Firmware::SecurePxe | Firmware::SecureHttp => disk::write_signed_disk(&vm.disk()),
+            _ => drop(disk::write_uefi_disk(&vm.disk())),
+        }
+        if firmware != Firmware::Bios {
+            let variables = if firmware.is_secure() { SECURE_VARS } else { OVMF_VARS };
+            fs::copy(variables, vm.variables()).expect("the firmware's variables (package ovmf)");
         }
         vm
     }
@@ -55,7 +71,9 @@ impl Vm {
     /// Powers the machine on. The program's output is the serial console.
     pub fn power_on(&self) -> Program {
         let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args(["-accel", "tcg", "-machine", "pc,graphics=off", "-m"]).arg(MEMORY_MEBIBYTES.to_string());
+        // Only in system management mode may the firmware of this one write its variables.
+        let machine = if self.firmware.is_secure() { "q35,smm=on,graphics=off" } else { "pc,graphics=off" };
+        qemu.args(["-accel", "tcg", "-machine", machine, "-m"]).arg(MEMORY_MEBIBYTES.to_string());
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-serial", "stdio"]);
         qemu.args(["-device", &format!("isa-debug-exit,iobase={},iosize=1", disk::EXIT_PORT)]);
         qemu.args(["-netdev", &format!("tap,id=n0,ifname={},script=no,downscript=no", self.tap)]);
@@ -63,7 +81,11 @@ impl Vm {
         if self.firmware != Firmware::Bios {
             // Without a ROM the firmware's own virtio driver and network stack are used.
             nic.push_str(",romfile=");
-            qemu.args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}")]);
+            let code = if self.firmware.is_secure() { SECURE_CODE } else { OVMF_CODE };
+            qemu.args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={code}")]);
+            if self.firmware.is_secure() {
+                qemu.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
+            }
             let variables = self.variables().display().to_string();
             qemu.args(["-drive", &format!("if=pflash,unit=1,format=raw,file={variables}")]);
             self.leave_one_way_to_boot(&mut qemu);
@@ -76,14 +98,13 @@ impl Vm {
     }
 
     /// Waits until the machine has booted its disk, and ended because of it. OVMF tries HTTP boot over both
-    /// IP versions after PXE, a minute and more for each, so its PXE is followed until it gave up, and its
-    /// HTTP boot all the way.
+    /// IP versions after PXE, a minute and more for each.
     pub fn expect_disk(&self, mut console: Program, within: Duration) {
-        if self.firmware == Firmware::UefiPxe {
-            console.wait_for_line("PXE-E16: No valid offer received", within);
+        console.wait_for_line(disk::MARKER, within);
+        if self.firmware.is_secure() {
+            // The disk's own loader said so: signed ones end no QEMU.
             return;
         }
-        console.wait_for_line(disk::MARKER, within);
         let status = console.wait_for_end(within);
         assert_eq!(status.code(), Some(disk::EXIT_CODE), "QEMU ends when the disk's code says so");
     }
@@ -97,7 +118,7 @@ impl Vm {
 
     fn leave_one_way_to_boot(&self, qemu: &mut Command) {
         let mut off = vec!["IPv6PXESupport"];
-        if self.firmware == Firmware::UefiHttp {
+        if matches!(self.firmware, Firmware::UefiHttp | Firmware::SecureHttp) {
             off.push("IPv4PXESupport");
         }
         for name in off {

@@ -3,7 +3,9 @@
 
 mod beside;
 mod disk;
+mod local;
 mod machine;
+mod refused;
 mod rehearsal;
 mod timeline;
 

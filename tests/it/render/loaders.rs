@@ -116,7 +116,10 @@ fn the_disk_is_left_to_in_each_loaders_own_way() {
     let variables = variables("");
     let ipxe = render("ipxe/local.ipxe", &variables);
     assert!(ipxe.contains("sanboot --no-describe --drive 0x80 || exit\n") && ipxe.contains("exit 1\n"));
-    assert!(render("grub/local.cfg", &variables).contains("exit 1\n"));
+    let grub = render("grub/local.cfg", &variables);
+    let at = |text: &str| grub.find(text).unwrap_or_else(|| panic!("{text} is not in:\n{grub}"));
+    assert!(at("chainloader \"/EFI/$vendor/$name\"") < at("chainloader \"/EFI/$name\""));
+    assert!(at("chainloader \"/EFI/$name\"") < at("exit 1\n"), "a disk is looked for first");
     assert!(render("pxelinux/local.cfg", &variables).contains("LOCALBOOT 0\n"));
 }
 
@@ -126,4 +129,37 @@ fn an_unknown_client_is_asked_who_it_is() {
     assert!(script.starts_with(
         "#!ipxe\nchain --replace --autofree http://10.0.0.1:8080/boot.ipxe?mac=${netX/mac}&uuid=${uuid} ||\n"
     ));
+}
+
+#[test]
+fn a_menu_begins_with_the_disk_and_leaves_to_it_by_itself() {
+    let mut variables = variables("");
+    variables.as_object_mut().unwrap().remove("machine");
+    variables["menu"] = json!({"entries": [
+        {"name": "rescue", "title": "rescue"},
+        {"name": "site/evil", "title": "it's ${net0/mac} || reboot ; }"},
+    ]});
+    let ipxe = render("ipxe/menu.ipxe", &variables);
+    assert!(ipxe.starts_with("#!ipxe\nmenu "), "{ipxe}");
+    assert!(ipxe.contains("\nitem local Boot from the disk\nitem entry1 rescue\nitem entry2 "), "{ipxe}");
+    assert!(ipxe.contains("\nchoose --default local --timeout 30000 chosen || goto local\n"), "{ipxe}");
+    let chain = "chain --replace --autofree http://10.0.0.1:8080/menu/rescue/boot.ipxe?mac=${netX/mac}";
+    assert!(ipxe.contains(&format!("\n:entry1\n{chain}")), "{ipxe}");
+    assert!(ipxe.contains("\n:local\n") && ipxe.contains("sanboot --no-describe --drive 0x80 || exit"));
+    let item = ipxe.lines().find(|line| line.starts_with("item entry2 ")).unwrap();
+    assert!(!item.contains("${") && !item.contains(" || "), "{item}");
+
+    let grub = render("grub/menu.cfg", &variables);
+    assert!(grub.starts_with("set timeout=30\nset default=0\nmenuentry 'Boot from the disk' {"), "{grub}");
+    assert!(grub.contains("menuentry 'rescue' {\n  configfile '/menu/rescue/grub.cfg'\n}"), "{grub}");
+    assert!(grub.contains(r"menuentry 'it'\''s "), "{grub}");
+    assert!(render("pxelinux/menu.cfg", &variables).contains("LOCALBOOT 0"));
+}
+
+#[test]
+fn grub_on_a_disk_image_gets_an_address_and_reads_from_the_server() {
+    let disk = render("grub/disk.cfg", &variables(""));
+    let at = |text: &str| disk.find(text).unwrap_or_else(|| panic!("{text} is not in:\n{disk}"));
+    assert!(at("net_bootp") < at("set root=(tftp,10.0.0.1)\n"));
+    assert!(at("set root=") < at("configfile \"(tftp,10.0.0.1)/grub/grub.cfg\"\n"));
 }

@@ -9,7 +9,6 @@ pub const SERVER: &str = "10.77.0.1";
 /// The client's end, which stands for a relay.
 pub const CLIENT: &str = "10.77.0.2";
 pub const INTERFACE: &str = "mwbench0";
-pub const POOL: (&str, &str) = ("10.77.1.0", "10.77.250.254");
 pub const NETWORK: &str = "10.77.0.0";
 pub const PREFIX: &str = "/16";
 

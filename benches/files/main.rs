@@ -1,0 +1,121 @@
+//! What boot files cost beside other servers: `make bench-files`, as root. The table of `docs/performance.md`
+//! comes from here.
+//!
+//! Each server runs alone, one after the other, and serves the same files. Two namespaces, as in
+//! `benches/dhcp`: `servers` who is measured, `tftp` the rows and the client of TFTP, which is this program
+//! again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`,
+//! `METALWRIGHT_BENCH_PROGRAM` (another build of ours) and `METALWRIGHT_BENCH_ROWS` (words that a row's name
+//! must have one of) change what is run.
+
+#[path = "../host/net.rs"]
+mod net;
+#[path = "../host/running.rs"]
+mod running;
+mod servers;
+mod tftp;
+mod tftp_client;
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The word that makes this program the client of TFTP.
+const TFTP_CLIENT: &str = "tftp-client";
+const SECONDS: u64 = 2;
+const ROUNDS: u64 = 3;
+
+fn main() -> io::Result<()> {
+    let words: Vec<String> = env::args().skip(1).collect();
+    match words.split_first() {
+        Some((first, rest)) if first == TFTP_CLIENT => {
+            println!("{}", tftp_client::run(rest)?);
+            Ok(())
+        }
+        _ => {
+            let place = Place::make()?;
+            tftp::measure(&place)
+        }
+    }
+}
+
+/// Where it happens: the two namespaces, the files that are served, how long and how often.
+pub struct Place {
+    pub net: net::Net,
+    pub files: PathBuf,
+    pub seconds: u64,
+    pub rounds: u64,
+    rows: Vec<String>,
+}
+
+impl Place {
+    fn make() -> io::Result<Place> {
+        let files = env::temp_dir().join(format!("metalwright-bench-served-{}", std::process::id()));
+        fs::create_dir_all(&files)?;
+        for (name, bytes) in servers::FILES {
+            fs::write(files.join(name), noise(bytes))?;
+        }
+        let rows = env::var("METALWRIGHT_BENCH_ROWS").unwrap_or_default();
+        Ok(Place {
+            net: net::Net::up()?,
+            files,
+            seconds: number("METALWRIGHT_BENCH_SECONDS", SECONDS),
+            rounds: number("METALWRIGHT_BENCH_ROUNDS", ROUNDS).max(1),
+            rows: rows.split_whitespace().map(str::to_owned).collect(),
+        })
+    }
+
+    /// Whether a row of this name is wanted.
+    pub fn wants(&self, row: &str) -> bool {
+        self.rows.is_empty() || self.rows.iter().any(|word| row.contains(word.as_str()))
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.files.join(name)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What is left is in the folder for temporary files.
+        let _ = fs::remove_dir_all(&self.files);
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Bytes that do not compress and differ from block to block.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut out: Vec<u8> = std::iter::repeat_with(&mut next).flatten().take(bytes).collect();
+    out.truncate(bytes);
+    out
+}
+
+/// The load of this host, to stand beside a figure.
+pub fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// The middle one, the least and the most.
+pub fn spread(figures: &mut [f64]) -> (f64, f64, f64) {
+    figures.sort_by(f64::total_cmp);
+    let at = |place: usize| figures.get(place).copied().unwrap_or_default();
+    (at(figures.len() / 2), at(0), at(figures.len().saturating_sub(1)))
+}
+
+/// This program again, in the client's namespace.
+pub fn client(place: &Place, word: &str) -> io::Result<std::process::Command> {
+    let mut command = place.net.in_client(Path::new(&env::current_exe()?));
+    command.arg(word);
+    Ok(command)
+}

@@ -1,0 +1,109 @@
+//! The body of a report, within its bound: by its length, or in chunks (RFC 9112 §7.1).
+
+use bytes::{Buf, Bytes, BytesMut};
+use httparse::Status;
+
+use super::request::Length;
+use super::wire::Wire;
+
+/// Largest report of an installer.
+pub const REPORT_BYTES_MAX: usize = 1 << 20;
+/// Longest line with the size of a chunk, and most lines after the last one.
+const LINE_BYTES_MAX: usize = 1024;
+const TRAILERS_MAX: usize = 32;
+
+/// Why there is no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    TooLong,
+    Malformed,
+    /// The client went away.
+    Gone,
+}
+
+/// What has come of a body, and where more comes from.
+pub struct Reader<'a> {
+    pub wire: &'a mut Wire,
+    pub buffer: &'a mut BytesMut,
+}
+
+impl Reader<'_> {
+    /// Reads a body, and nothing of what comes after it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn read(&mut self, length: Length) -> Result<Bytes, Fault> {
+        match length {
+            Length::Chunked => self.chunks().await,
+            Length::Bytes(length) => {
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                if length > REPORT_BYTES_MAX {
+                    return Err(Fault::TooLong);
+                }
+                self.fill(length).await?;
+                Ok(self.buffer.split_to(length).freeze())
+            }
+        }
+    }
+
+    async fn chunks(&mut self) -> Result<Bytes, Fault> {
+        let mut body = BytesMut::new();
+        loop {
+            let (line, size) = self.chunk_line().await?;
+            self.buffer.advance(line);
+            if size == 0 {
+                self.trailers().await?;
+                return Ok(body.freeze());
+            }
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            if size > REPORT_BYTES_MAX - body.len() {
+                return Err(Fault::TooLong);
+            }
+            self.fill(size + 2).await?;
+            body.extend_from_slice(&self.buffer.split_to(size));
+            if *self.buffer.split_to(2) != *b"\r\n" {
+                return Err(Fault::Malformed);
+            }
+        }
+    }
+
+    async fn chunk_line(&mut self) -> Result<(usize, u64), Fault> {
+        loop {
+            match httparse::parse_chunk_size(self.buffer) {
+                Ok(Status::Complete(line)) => return Ok(line),
+                Ok(Status::Partial) if self.buffer.len() < LINE_BYTES_MAX => self.more().await?,
+                _ => return Err(Fault::Malformed),
+            }
+        }
+    }
+
+    async fn trailers(&mut self) -> Result<(), Fault> {
+        for _ in 0..TRAILERS_MAX {
+            let end = loop {
+                match self.buffer.iter().position(|byte| *byte == b'\n') {
+                    Some(end) => break end,
+                    None if self.buffer.len() < LINE_BYTES_MAX => self.more().await?,
+                    None => return Err(Fault::Malformed),
+                }
+            };
+            if matches!(&*self.buffer.split_to(end + 1), b"\r\n" | b"\n") {
+                return Ok(());
+            }
+        }
+        Err(Fault::Malformed)
+    }
+
+    async fn fill(&mut self, length: usize) -> Result<(), Fault> {
+        while self.buffer.len() < length {
+            self.more().await?;
+        }
+        Ok(())
+    }
+
+    async fn more(&mut self) -> Result<(), Fault> {
+        match self.wire.read(self.buffer).await {
+            Ok(0) | Err(_) => Err(Fault::Gone),
+            Ok(_) => Ok(()),
+        }
+    }
+}

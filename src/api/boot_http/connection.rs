@@ -1,0 +1,317 @@
+//! One client: its requests one after the other, and how long each may take.
+//!
+//! Start at [`serve`]. A client may wait between requests, and take an answer as slowly as it likes; what it
+//! may not is to send a request bit by bit, or to take nothing at all.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use percent_encoding::percent_decode_str;
+use tokio::time::timeout;
+
+use super::Shared;
+use super::answer::{self, Answer, Body, Connection as Goes};
+use super::body::{self, Reader};
+use super::door::{Guest, Limit};
+use super::request::{self, HEAD_BYTES_MAX, Length, Method, Request};
+use super::wire::{Wire, read};
+use crate::app::App;
+use crate::app::files::{Fetch, Protocol, Refused, Served};
+use crate::app::reports::{Report, ReportKind};
+use crate::boot::namespace::Hint;
+
+/// How long a client may say nothing between two requests; less when most places are taken.
+const IDLE_MAX: Duration = Duration::from_secs(75);
+const IDLE_CROWDED_MAX: Duration = Duration::from_secs(5);
+/// How long the head of a request may take from its first byte, and the body of a report.
+pub const HEAD_MAX: Duration = Duration::from_secs(10);
+const BODY_MAX: Duration = Duration::from_secs(60);
+/// Largest body that is sent in one piece with its head.
+const PIECE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Who is at the other end, and by which address of ours.
+pub struct Client {
+    pub shared: Arc<Shared>,
+    pub guest: Guest,
+    pub peer: IpAddr,
+    pub local: IpAddr,
+}
+
+/// Answers requests until either side has enough.
+pub async fn serve(wire: Wire, client: Client) {
+    let mut connection = Connection { wire, client, buffer: BytesMut::new(), lost: false };
+    loop {
+        match connection.turn().await {
+            Ok(After::Another) => {}
+            Ok(After::End) => break,
+            Ok(After::Gone) => return,
+            // Nobody is there to be told.
+            Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    connection.client.guest.counters().count(Limit::Stalled);
+                }
+                return;
+            }
+        }
+    }
+    let Connection { wire, client, .. } = connection;
+    wire.close().await;
+    drop(client);
+}
+
+/// What follows an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Another,
+    /// The connection is closed with care: something may be on its way yet.
+    End,
+    /// There was no request.
+    Gone,
+}
+
+struct Connection {
+    wire: Wire,
+    client: Client,
+    /// What has come and is not answered yet.
+    buffer: BytesMut,
+    /// What follows in the buffer is not the beginning of a request.
+    lost: bool,
+}
+
+impl Connection {
+    /// One request and its answer.
+    async fn turn(&mut self) -> io::Result<After> {
+        let request = match self.request().await {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(After::Gone),
+            Err((why, fault)) => {
+                self.client.guest.counters().count(why);
+                let (status, message) = fault;
+                let said = (Method::Get, Goes::Ends);
+                return self.send(answer::text(status, message), said, None).await.map(|()| After::End);
+            }
+        };
+        self.client.guest.counters().requests.fetch_add(1, Ordering::Relaxed);
+        let started = Instant::now();
+        let (answer, served) = match request.method {
+            Method::Get | Method::Head => self.client.get(&request).await,
+            Method::Post => (self.post(&request).await?, None),
+            Method::Other => (answer::text(405, "this listener answers GET, HEAD and POST of reports"), None),
+        };
+        let mut delivery = served.map(|served| {
+            let app = Arc::clone(&self.client.shared.app);
+            Delivery { app, served, started }
+        });
+        let goes = self.goes(&request);
+        self.send(answer, (request.method, goes), delivery.as_mut().map(|delivery| &mut delivery.served))
+            .await?;
+        Ok(if goes == Goes::Ends { After::End } else { After::Another })
+    }
+
+    fn goes(&self, request: &Request) -> Goes {
+        // The body of a GET is not read.
+        let unread = request.method != Method::Post && request.length != Length::Bytes(0);
+        if unread || self.lost || !request.persistent || self.client.shared.stop.is_cancelled() {
+            return Goes::Ends;
+        }
+        if request.old { Goes::GoesOnThough10 } else { Goes::GoesOn }
+    }
+
+    /// The next request. `None` when the client or the server has ended, or nothing came for too long.
+    async fn request(&mut self) -> Result<Option<Request>, (Limit, (u16, &'static str))> {
+        if self.buffer.is_empty() && !self.is_there_more().await {
+            return Ok(None);
+        }
+        match timeout(HEAD_MAX, self.head()).await {
+            Ok(Ok(request)) => Ok(request),
+            Ok(Err(fault)) => Err((Limit::Malformed, fault.answer())),
+            Err(_) => Err((Limit::SlowRequest, (408, "the request did not come in time"))),
+        }
+    }
+
+    /// Waits for the first byte of a request.
+    async fn is_there_more(&mut self) -> bool {
+        let shared = &self.client.shared;
+        let idle = if shared.door.is_crowded() { IDLE_CROWDED_MAX } else { IDLE_MAX };
+        tokio::select! {
+            read = timeout(idle, self.wire.read(&mut self.buffer)) => matches!(read, Ok(Ok(1..))),
+            () = shared.stop.cancelled() => false,
+        }
+    }
+
+    async fn head(&mut self) -> Result<Option<Request>, request::Fault> {
+        loop {
+            if let Some((request, head)) = request::parse(&self.buffer)? {
+                self.buffer.advance(head);
+                return Ok(Some(request));
+            }
+            // What does not end a line cannot end the head.
+            let mut fresh = self.buffer.len();
+            loop {
+                if !matches!(self.wire.read(&mut self.buffer).await, Ok(1..)) {
+                    return Ok(None);
+                }
+                let has_line = self.buffer.iter().skip(fresh).any(|byte| *byte == b'\n');
+                fresh = self.buffer.len();
+                if has_line || fresh >= HEAD_BYTES_MAX {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// A report of an installer. Its body is read within bounds of time and size, and not too many at once.
+    async fn post(&mut self, request: &Request) -> io::Result<Answer> {
+        self.lost = true;
+        let shared = Arc::clone(&self.client.shared);
+        let Ok(_turn) = shared.reports.acquire().await else { return Ok(answer::text(503, "stopping")) };
+        if request.expects_continue && self.buffer.is_empty() {
+            self.wire.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        let mut reader = Reader { wire: &mut self.wire, buffer: &mut self.buffer };
+        let body = match timeout(BODY_MAX, reader.read(request.length)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(body::Fault::Gone)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(Err(body::Fault::TooLong)) => return Ok(answer::text(413, "a report is at most 1 MiB")),
+            Ok(Err(body::Fault::Malformed)) => {
+                self.client.guest.counters().count(Limit::Malformed);
+                return Ok(answer::text(400, "the chunks of the report are not in order"));
+            }
+            Err(_) => {
+                self.client.guest.counters().count(Limit::SlowRequest);
+                return Ok(answer::text(408, "the report did not come in time"));
+            }
+        };
+        self.lost = false;
+        Ok(self.client.report(request, &body).await)
+    }
+
+    async fn send(
+        &mut self,
+        answer: Answer,
+        (method, goes): (Method, Goes),
+        served: Option<&mut Served>,
+    ) -> io::Result<()> {
+        let mut sent = 0;
+        let done = self.put(answer, (method, goes), &mut sent).await;
+        if let Some(served) = served {
+            (served.bytes, served.complete) = (sent, done.is_ok());
+        }
+        done
+    }
+
+    async fn put(
+        &mut self,
+        answer: Answer,
+        (method, goes): (Method, Goes),
+        sent: &mut u64,
+    ) -> io::Result<()> {
+        let mut head = answer.head.end(self.client.shared.app.now(), goes);
+        match answer.body {
+            _ if method == Method::Head => self.wire.write(&head).await,
+            Body::Nothing => self.wire.write(&head).await,
+            Body::File(part) if part.span.length > PIECE_BYTES_MAX => {
+                self.wire.write_file(&head, &part, sent).await
+            }
+            Body::File(part) => {
+                match read(&part.file, part.span).await {
+                    Ok(bytes) => head.extend_from_slice(&bytes),
+                    Err(error) => return self.unreadable(error).await,
+                }
+                self.wire.write(&head).await?;
+                *sent = part.span.length;
+                Ok(())
+            }
+            Body::Text(bytes) | Body::Document(bytes) => {
+                head.extend_from_slice(&bytes);
+                self.wire.write(&head).await?;
+                *sent = bytes.len() as u64;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// A file that was opened and cannot be read: the client is told, and the connection ends.
+    async fn unreadable(&mut self, error: io::Error) -> io::Result<()> {
+        let said = answer::text(503, &format!("the file cannot be read: {error}"));
+        let mut bytes = said.head.end(self.client.shared.app.now(), Goes::Ends);
+        if let Body::Text(text) = said.body {
+            bytes.extend_from_slice(&text);
+        }
+        self.wire.write(&bytes).await?;
+        Err(error)
+    }
+}
+
+/// What was sent, told to the application when the answer is done or given up.
+struct Delivery {
+    app: Arc<App>,
+    served: Served,
+    started: Instant,
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.served.duration = self.started.elapsed();
+        self.app.served(self.served.clone());
+    }
+}
+
+impl Client {
+    async fn get(&self, request: &Request) -> (Answer, Option<Served>) {
+        let Ok(path) = percent_decode_str(&request.path).decode_utf8() else {
+            return (answer::text(400, "the path is not UTF-8"), None);
+        };
+        let fetch = Fetch {
+            path: path.into_owned(),
+            peer: self.peer,
+            local: self.local,
+            protocol: Protocol::Http,
+            hint: hint(&request.query),
+        };
+        let answer = match self.shared.app.open(&fetch).await {
+            Ok(opened) => {
+                // What is nobody's is on no timeline.
+                let is_told = opened.about.machine.is_some() && request.method == Method::Get;
+                let served = is_told.then(|| Served::of(&fetch, &opened));
+                let answer = answer::file(request, opened);
+                let is_sent = matches!(answer.body, Body::Document(_) | Body::File(_));
+                return (answer, served.filter(|_| is_sent));
+            }
+            Err(Refused::Absent) => answer::text(404, "not found"),
+            Err(Refused::BadPath(why)) => answer::text(400, why),
+            Err(Refused::Denied(why)) => answer::text(403, &why),
+            Err(Refused::Failed(why)) => answer::text(503, &why),
+        };
+        (answer, None)
+    }
+
+    async fn report(&self, request: &Request, body: &Bytes) -> Answer {
+        let path = request.path.trim_start_matches('/');
+        let parsed = path.strip_prefix("m/").and_then(|rest| rest.split_once('/'));
+        let parsed = parsed.and_then(|(capability, kind)| Some((capability, ReportKind::parse(kind)?)));
+        let Some((capability, kind)) = parsed else {
+            return answer::text(404, "reports go to m/<capability>/done, failed or log");
+        };
+        let report = Report { kind, text: String::from_utf8_lossy(body).into_owned(), peer: self.peer };
+        match self.shared.app.report(capability, report).await {
+            Ok(said) => answer::text(200, &said),
+            Err(crate::app::Error::Unauthorized(why)) => answer::text(401, &why),
+            Err(crate::app::Error::Conflict(why)) => answer::text(409, &why),
+            Err(error) => answer::text(503, &error.to_string()),
+        }
+    }
+}
+
+/// Who asks, where the URL says so: `boot.ipxe?mac=52:54:…`.
+fn hint(query: &str) -> Hint {
+    let values = query.split('&').filter_map(|pair| pair.strip_prefix("mac="));
+    let mut macs = values.filter_map(|value| percent_decode_str(value).decode_utf8().ok()?.parse().ok());
+    Hint { mac: macs.next(), address: None }
+}

@@ -1,0 +1,255 @@
+//! The head of a request, from bytes. Pure.
+//!
+//! `httparse` reads the lines; here is what they mean to the boot side, which takes what old clients send:
+//! HTTP/1.0, no `Host`, absolute URLs, `//`, back-slashes.
+
+use httparse::{EMPTY_HEADER, Header, Status};
+
+/// Longest head of a request, in bytes.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Most header lines of a request.
+const HEADERS_MAX: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Other,
+}
+
+/// How long the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Bytes(u64),
+    Chunked,
+}
+
+/// The headers that make a request conditional or ask for a part (RFC 9110 §13, §14), as they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    pub if_match: Option<String>,
+    pub if_none_match: Option<String>,
+    pub if_modified_since: Option<String>,
+    pub if_range: Option<String>,
+    pub range: Option<String>,
+}
+
+/// One request, without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub method: Method,
+    /// The path of the URL, still percent-encoded.
+    pub path: String,
+    /// What stands after the `?`; empty without one.
+    pub query: String,
+    /// Whether the client may send another request on this connection.
+    pub persistent: bool,
+    /// Whether it has to be told that it may: HTTP/1.0.
+    pub old: bool,
+    pub length: Length,
+    /// It waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    pub conditions: Conditions,
+}
+
+/// Why bytes are no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Malformed,
+    TooLong,
+}
+
+impl Fault {
+    /// The status and what the client is told.
+    pub fn answer(self) -> (u16, &'static str) {
+        match self {
+            Fault::Malformed => (400, "this is not a request of HTTP/1.0 or HTTP/1.1"),
+            Fault::TooLong => (431, "the head of the request is longer than 16 KiB or 100 lines"),
+        }
+    }
+}
+
+/// The request that `bytes` begins with, and how many bytes its head has. `None` while it is not whole.
+///
+/// # Errors
+/// What cannot become one by further bytes.
+pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Fault> {
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut parsed = httparse::Request::new(&mut headers);
+    match parsed.parse(bytes) {
+        Ok(Status::Complete(head)) if head <= HEAD_BYTES_MAX => Ok(Some((meaning(&parsed)?, head))),
+        Ok(Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Ok(None),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(Fault::TooLong),
+        Err(_) => Err(Fault::Malformed),
+    }
+}
+
+fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<Request, Fault> {
+    let headers = Headers(parsed.headers);
+    let (path, query) = split(parsed.path.ok_or(Fault::Malformed)?);
+    let old = parsed.version == Some(0);
+    let says = |word| headers.list("connection").is_some_and(|list| has_word(&list, word));
+    Ok(Request {
+        method: match parsed.method {
+            Some("GET") => Method::Get,
+            Some("HEAD") => Method::Head,
+            Some("POST") => Method::Post,
+            _ => Method::Other,
+        },
+        path: path.to_owned(),
+        query: query.to_owned(),
+        persistent: if old { says("keep-alive") } else { !says("close") },
+        old,
+        length: headers.length()?,
+        expects_continue: !old && headers.list("expect").is_some_and(|list| has_word(&list, "100-continue")),
+        conditions: Conditions {
+            if_match: headers.list("if-match"),
+            if_none_match: headers.list("if-none-match"),
+            if_modified_since: headers.only("if-modified-since"),
+            if_range: headers.only("if-range"),
+            range: headers.only("range"),
+        },
+    })
+}
+
+/// Path and query of a request's target: `/x?y`, or the absolute form `http://host/x?y`. The host is not
+/// looked at: who asks is told by its address.
+fn split(target: &str) -> (&str, &str) {
+    let after = |scheme: &str| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    let target = match after("http://").or_else(|| after("https://")) {
+        Some(rest) => rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/"),
+        None => target,
+    };
+    let target = target.split('#').next().unwrap_or_default();
+    target.split_once('?').unwrap_or((target, ""))
+}
+
+fn has_word(list: &str, word: &str) -> bool {
+    list.split(',').any(|item| item.trim().eq_ignore_ascii_case(word))
+}
+
+struct Headers<'a>(&'a [Header<'a>]);
+
+impl<'a> Headers<'a> {
+    fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        let named = self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+        named.filter_map(|header| str::from_utf8(header.value).ok().map(str::trim))
+    }
+
+    /// A header that may come once. One that comes twice says nothing.
+    fn only(&self, name: &str) -> Option<String> {
+        let mut values = self.all(name);
+        let value = values.next()?;
+        values.next().is_none().then(|| value.to_owned())
+    }
+
+    /// A header that is a list, from however many lines.
+    fn list(&self, name: &str) -> Option<String> {
+        let mut values = self.all(name);
+        let first = values.next()?.to_owned();
+        Some(values.fold(first, |list, value| list + "," + value))
+    }
+
+    /// RFC 9112 §6.3. What could be read in two ways is refused.
+    fn length(&self) -> Result<Length, Fault> {
+        let mut lengths = self.all("content-length");
+        if let Some(coding) = self.list("transfer-encoding") {
+            let chunked = coding.eq_ignore_ascii_case("chunked") && lengths.next().is_none();
+            return if chunked { Ok(Length::Chunked) } else { Err(Fault::Malformed) };
+        }
+        let Some(first) = lengths.next() else { return Ok(Length::Bytes(0)) };
+        let digits = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+        let same = lengths.all(|other| other == first);
+        match first.parse() {
+            Ok(length) if digits && same => Ok(Length::Bytes(length)),
+            _ => Err(Fault::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Request {
+        let (request, head) = parse(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(head, text.len());
+        request
+    }
+
+    #[test]
+    fn targets_mean_the_same_in_every_form() {
+        let cases = [
+            ("/x.efi", "/x.efi", ""),
+            ("//x.efi", "//x.efi", ""),
+            ("\\Boot\\BCD", "\\Boot\\BCD", ""),
+            ("http://10.0.0.1:8080//x.efi?a=b", "//x.efi", "a=b"),
+            ("HTTP://10.0.0.1", "/", ""),
+            ("/boot.ipxe?mac=02%3A00", "/boot.ipxe", "mac=02%3A00"),
+            ("/x?#y", "/x", ""),
+            ("x.efi", "x.efi", ""),
+        ];
+        for (target, path, query) in cases {
+            let request = request(&format!("GET {target} HTTP/1.1\r\n\r\n"));
+            assert_eq!((request.path.as_str(), request.query.as_str()), (path, query), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_connection_goes_on_as_the_version_and_the_client_say() {
+        let persistent = |version, connection| {
+            request(&format!("GET / {version}\r\nConnection: {connection}\r\n\r\n")).persistent
+        };
+        assert!(persistent("HTTP/1.1", "Foo"));
+        assert!(!persistent("HTTP/1.1", "Foo, Close"));
+        assert!(!persistent("HTTP/1.0", "foo"));
+        assert!(persistent("HTTP/1.0", "Keep-Alive"));
+    }
+
+    #[test]
+    fn lengths_that_could_be_read_in_two_ways_are_refused() {
+        let length = |lines: &str| parse(format!("POST / HTTP/1.1\r\n{lines}\r\n").as_bytes());
+        let of = |lines| length(lines).unwrap().unwrap().0.length;
+        assert_eq!(of(""), Length::Bytes(0));
+        assert_eq!(of("Content-Length: 5\r\nContent-Length: 5\r\n"), Length::Bytes(5));
+        assert_eq!(of("Transfer-Encoding: Chunked\r\n"), Length::Chunked);
+        for lines in [
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: 99999999999999999999999\r\n",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+        ] {
+            assert_eq!(length(lines), Err(Fault::Malformed), "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_head_is_waited_for_within_its_bound_and_not_beyond() {
+        assert_eq!(parse(b""), Ok(None));
+        assert_eq!(parse(b"GET / HTT"), Ok(None));
+        assert_eq!(parse(b"\r\n\r\nGET / HTT"), Ok(None));
+        assert_eq!(parse(&vec![b'A'; HEAD_BYTES_MAX - 1]), Ok(None));
+        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(HEAD_BYTES_MAX));
+        assert_eq!(parse(long.as_bytes()), Err(Fault::TooLong));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));
+        assert_eq!(parse(many.as_bytes()), Err(Fault::TooLong));
+        for noise in [&b"\x16\x03\x01\x02\0\x01"[..], b"GET /\r\n\r\n", b"GET / HTTP/2.0\r\n\r\n", b"\0\r\n"]
+        {
+            assert_eq!(parse(noise), Err(Fault::Malformed), "{noise:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_may_come_once_says_nothing_when_it_comes_twice() {
+        let twice =
+            request("GET / HTTP/1.1\r\nRange: bytes=0-1\r\nRange: bytes=2-3\r\nIf-Range: \"a\"\r\n\r\n");
+        assert_eq!((twice.conditions.range, twice.conditions.if_range.as_deref()), (None, Some("\"a\"")));
+        let list = request("GET / HTTP/1.1\r\nIf-None-Match: \"a\"\r\nIf-None-Match: \"b\"\r\n\r\n");
+        assert_eq!(list.conditions.if_none_match.as_deref(), Some("\"a\",\"b\""));
+    }
+}

@@ -1,0 +1,50 @@
+//! The console menu of unknown machines: what content offers, and what was chosen.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::App;
+use super::files::{Fetch, Opened, Refused};
+use crate::boot::decide::Asked;
+use crate::boot::namespace::ScriptKind;
+use crate::model::{Arch, Bootenv, BootenvKind};
+
+/// Bootenvs that a menu shows; beyond that, those that come later by name are left out.
+const ENTRIES_MAX: usize = 50;
+
+impl App {
+    /// The entries of the menu: what boots without harm first, then what has to be started on the server.
+    pub(super) fn menu_entries(&self) -> Vec<Value> {
+        let world = self.world();
+        let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
+        let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) = shown.partition(|spec| spec.destructive);
+        let entry = |spec: &&Bootenv| {
+            let title = if spec.destructive {
+                format!("{} (erases disks: how to start it)", spec.name)
+            } else {
+                spec.name.clone()
+            };
+            json!({"name": spec.name, "title": title})
+        };
+        harmless.iter().chain(&erasing).take(ENTRIES_MAX).map(entry).collect()
+    }
+
+    /// The script of what was chosen. A known machine gets its own, whatever it asks for here.
+    pub(super) async fn open_choice(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        kind: ScriptKind,
+        bootenv: &str,
+    ) -> Result<Opened, Refused> {
+        let mut gathered = self.who(fetch, &fetch.hint)?;
+        if gathered.machine.is_none() {
+            gathered.choose(&self.world(), bootenv);
+        }
+        self.answer_script(fetch, gathered, kind, Asked::Script).await
+    }
+}
+
+fn is_shown(spec: &Bootenv) -> bool {
+    spec.kind != BootenvKind::Local && spec.arches.contains_key(&Arch::Amd64)
+}

@@ -1,0 +1,196 @@
+//! Signed loaders for Secure Boot: which files belong together, and which one a machine starts with.
+//!
+//! Firmware trusts what Microsoft signed, which is the shims of distributions. A shim trusts the loader of
+//! its own distribution only, and that one has shim check the kernel. So the files of a distribution stand
+//! together in one folder of the boot namespace, a *chain*: `debian/shimx64.efi`, `debian/grubx64.efi`,
+//! `debian/mmx64.efi`. Which chain fits a kernel is said by its bootenv. Start at [`start`].
+
+use std::collections::BTreeSet;
+
+use crate::model::Arch;
+
+/// The disk image of a chain, for UEFI HTTP boot: GRUB finds its configuration on the disk it came from, and
+/// finds nothing where it came as a file over HTTP.
+pub const IMAGE: &str = "efi.img";
+
+/// Whether a machine is to be started with signed loaders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecureBoot {
+    #[default]
+    Off,
+    /// Where there are some: the site's setting.
+    Preferred,
+    /// With no others: the machine's param.
+    Required,
+}
+
+/// How a chain begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    pub arch: Arch,
+    /// What firmware starts.
+    pub first: &'static str,
+    /// What the first one asks for, in the folder it came from.
+    pub second: &'static str,
+}
+
+/// What a file of a chain is, as far as what follows it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Shim,
+    /// What shim starts.
+    Second,
+    /// What shim starts when it does not trust the second.
+    MokManager,
+    /// The disk image with all of them.
+    Image,
+}
+
+/// Names of distributions' files, then of iPXE's own shim, which takes the second name from its own.
+pub static STARTS: &[Start] = &[
+    Start { arch: Arch::Amd64, first: "shimx64.efi", second: "grubx64.efi" },
+    Start { arch: Arch::Arm64, first: "shimaa64.efi", second: "grubaa64.efi" },
+    Start { arch: Arch::Amd64, first: "snponly-shim.efi", second: "snponly.efi" },
+    Start { arch: Arch::Amd64, first: "ipxe-shim.efi", second: "ipxe.efi" },
+];
+
+/// The first file of a chain, by its name in the boot namespace.
+///
+/// # Errors
+/// What the chain lacks, and where it belongs.
+pub fn start(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Result<String, String> {
+    let has = |file: &str| loaders.contains(&format!("{chain}/{file}"));
+    let mut starts = STARTS.iter().filter(|start| start.arch == arch);
+    if let Some(start) = starts.clone().find(|start| has(start.first) && has(start.second)) {
+        return Ok(format!("{chain}/{}", start.first));
+    }
+    let Some(wanted) = starts.clone().find(|start| has(start.first)).or_else(|| starts.next()) else {
+        return Err(format!("there are no signed loaders for {arch}"));
+    };
+    let lacks: Vec<&str> = [wanted.first, wanted.second].into_iter().filter(|file| !has(file)).collect();
+    let lacks = lacks.join(" and ");
+    Err(format!(
+        "the signed loaders `{chain}` lack {lacks}: install that distribution's packages on a server that \
+         runs it, or put its files into `loaders/{chain}/` of the data directory, and restart the server"
+    ))
+}
+
+/// The first file of any chain that is complete: it shows a screen, whatever it may not boot.
+pub fn any_start(arch: Arch, loaders: &BTreeSet<String>) -> Option<String> {
+    let chains = loaders.iter().filter_map(|name| Some(name.split_once('/')?.0));
+    chains.into_iter().find_map(|chain| start(chain, arch, loaders).ok())
+}
+
+/// What firmware that boots over HTTP gets in place of a chain's first file: the image, where there is one.
+pub fn over_http(start: &str, loaders: &BTreeSet<String>) -> String {
+    let image = image_beside(start);
+    if start.ends_with("-shim.efi") || !loaders.contains(&image) { start.to_owned() } else { image }
+}
+
+/// The shim that a signed iPXE has a distribution's kernel checked by: the one in its own folder.
+pub fn kernel_shim(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Option<String> {
+    let first = start(chain, arch, loaders).ok().filter(|first| first.ends_with("-shim.efi"))?;
+    let (folder, _) = first.split_once('/')?;
+    let shims = STARTS.iter().filter(|start| start.arch == arch && start.second.starts_with("grub"));
+    shims.map(|start| format!("{folder}/{}", start.first)).find(|name| loaders.contains(name))
+}
+
+/// Whether a loader, one that is in no chain, is a GRUB or leads to one.
+pub fn is_grub(name: &str) -> bool {
+    STARTS
+        .iter()
+        .any(|start| start.second.starts_with("grub") && (start.first == name || start.second == name))
+}
+
+/// The name of the image in the folder of a chain's file.
+fn image_beside(file: &str) -> String {
+    format!("{}/{IMAGE}", file.split_once('/').map_or("", |(chain, _)| chain))
+}
+
+/// The chain whose image this is the name of.
+pub fn image_of(name: &str) -> Option<&str> {
+    name.strip_suffix(IMAGE)?.strip_suffix('/')
+}
+
+/// What a loader is, by its name in the boot namespace; `None` for one that nobody signed for firmware.
+pub fn role(name: &str) -> Option<Role> {
+    let (chain, file) = name.rsplit_once('/').unwrap_or(("", name));
+    if file == IMAGE {
+        return Some(Role::Image);
+    }
+    if matches!(file, "mmx64.efi" | "mmaa64.efi") {
+        return Some(Role::MokManager);
+    }
+    let is_first = STARTS.iter().any(|start| start.first == file);
+    // iPXE's second files have the names of unsigned ones outside their folder.
+    let is_second =
+        STARTS.iter().any(|start| start.second == file) && (!chain.is_empty() || file.starts_with("grub"));
+    match (is_first, is_second) {
+        (true, _) => Some(Role::Shim),
+        (_, true) => Some(Role::Second),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaders(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_chain_is_there_when_all_it_starts_with_is_there() {
+        let debian =
+            loaders(&["debian/shimx64.efi", "debian/grubx64.efi", "grubx64.efi", "rocky/shimx64.efi"]);
+        assert_eq!(start("debian", Arch::Amd64, &debian).as_deref(), Ok("debian/shimx64.efi"));
+        let why = start("rocky", Arch::Amd64, &debian).unwrap_err();
+        assert!(why.contains("`rocky` lack grubx64.efi:") && why.contains("loaders/rocky/"), "{why}");
+        let why = start("ubuntu", Arch::Arm64, &debian).unwrap_err();
+        assert!(why.contains("shimaa64.efi and grubaa64.efi"), "{why}");
+        assert!(start("debian", Arch::Riscv64, &debian).is_err());
+        assert_eq!(any_start(Arch::Amd64, &debian).as_deref(), Some("debian/shimx64.efi"));
+        assert_eq!(any_start(Arch::Arm64, &debian), None);
+    }
+
+    #[test]
+    fn a_signed_ipxe_is_a_chain_of_its_own() {
+        let ipxe = loaders(&["ipxe/snponly-shim.efi", "ipxe/snponly.efi", "ipxe/efi.img"]);
+        let first = start("ipxe", Arch::Amd64, &ipxe).unwrap();
+        assert_eq!(first, "ipxe/snponly-shim.efi");
+        assert_eq!(over_http(&first, &ipxe), first, "iPXE needs no disk");
+        assert_eq!(kernel_shim("ipxe", Arch::Amd64, &ipxe), None);
+        let with_shim = loaders(&["debian/snponly-shim.efi", "debian/snponly.efi", "debian/shimx64.efi"]);
+        let shim = kernel_shim("debian", Arch::Amd64, &with_shim);
+        assert_eq!(shim.as_deref(), Some("debian/shimx64.efi"));
+        let grub = loaders(&["debian/shimx64.efi", "debian/grubx64.efi"]);
+        assert_eq!(kernel_shim("debian", Arch::Amd64, &grub), None, "GRUB asks shim by itself");
+    }
+
+    #[test]
+    fn over_http_a_chain_is_an_image() {
+        let debian = loaders(&["debian/shimx64.efi", "debian/grubx64.efi", "debian/efi.img"]);
+        assert_eq!(over_http("debian/shimx64.efi", &debian), "debian/efi.img");
+        assert_eq!(image_of("debian/efi.img"), Some("debian"));
+        assert_eq!(image_of("debian/xefi.img"), None);
+        assert_eq!(over_http("debian/shimx64.efi", &loaders(&[])), "debian/shimx64.efi");
+    }
+
+    #[test]
+    fn files_are_known_by_their_names() {
+        let cases = [
+            ("debian/shimx64.efi", Some(Role::Shim)),
+            ("debian/grubx64.efi", Some(Role::Second)),
+            ("grubx64.efi", Some(Role::Second)),
+            ("debian/mmx64.efi", Some(Role::MokManager)),
+            ("debian/efi.img", Some(Role::Image)),
+            ("ipxe/snponly.efi", Some(Role::Second)),
+            ("snponly.efi", None),
+            ("undionly.kpxe", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(role(name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What clients may not do to each other, and what they may do as slowly as they like.
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpStream;
+
+use super::raw::Raw;
+use super::{Files, LARGE, small};
+
+/// Readers that take hardly anything, on the listener at the same time.
+const SLOW_READERS: usize = 1000;
+/// Most memory of the server's process meanwhile (debug build).
+const RESIDENT_KIB_MAX: u64 = 150 * 1024;
+
+fn resident_kib(files: &Files) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", files.world.server_id())).expect("status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// This process may have as many sockets as the system lets it.
+fn allow_many_sockets() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).expect("more open files");
+}
+
+fn takes(stream: &mut TcpStream, bytes: usize) -> usize {
+    let mut buffer = vec![0; bytes];
+    stream.read_exact(&mut buffer).map_or(0, |()| bytes)
+}
+
+#[test]
+fn vector_97_a_thousand_slow_readers_keep_nobody_waiting_and_take_no_memory() {
+    allow_many_sockets();
+    let files = Files::new(&[]);
+    let large = "GET /artifacts/files/large.img HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut slow: Vec<Raw> = (0..SLOW_READERS).map(|_| Raw::connect(files.boot.http)).collect();
+    for reader in &mut slow {
+        reader.say(large);
+    }
+    // Each is under way: none waits for another to end.
+    for reader in &mut slow {
+        assert_eq!(takes(&mut reader.stream, 20_000), 20_000);
+    }
+    // One that reads gets all, small and large, while a thousand do not.
+    let mut quick = Raw::connect(files.boot.http);
+    assert_eq!(quick.get("/artifacts/files/x.efi", "").body, small());
+    assert_eq!(quick.get("/artifacts/files/large.img", "").body.len() as u64, LARGE);
+    let resident = resident_kib(&files);
+    assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB");
+    // And the slow ones go on where they were.
+    for reader in &mut slow {
+        assert_eq!(takes(&mut reader.stream, 20_000), 20_000);
+    }
+    assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"stalled\"}"), 0);
+}
+
+#[test]
+fn one_address_has_as_many_connections_as_it_may_and_the_next_is_told() {
+    let files = Files::new(&["--boot-connections-per-address", "3"]);
+    let mut inside: Vec<Raw> = (0..3).map(|_| Raw::connect(files.boot.http)).collect();
+    for raw in &mut inside {
+        assert_eq!(raw.get("/artifacts/files/x.efi", "").status, 200);
+    }
+    let mut outside = Raw::connect(files.boot.http);
+    let told = outside.reply();
+    assert_eq!((told.status, told.header("retry-after")), (503, "5"));
+    assert_eq!(told.body, b"too many connections from this one address\n");
+    assert!(outside.is_over());
+    assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"one_address\"}"), 1);
+    // A place that becomes free is given again.
+    drop(inside.pop());
+    let freed = (0..1000).any(|_| {
+        let mut next = TcpStream::connect(files.boot.http).expect("a connection");
+        std::io::Write::write_all(&mut next, b"GET /artifacts/files/x.efi HTTP/1.0\r\n\r\n").is_ok()
+            && next.read(&mut [0; 12]).is_ok_and(|bytes| bytes > 0)
+            && inside.first_mut().is_some_and(|raw| raw.get("/artifacts/files/x.efi", "").status == 200)
+    });
+    assert!(freed);
+}
+
+#[test]
+fn who_finds_all_places_taken_waits_and_is_served() {
+    let files = Files::new(&["--boot-connections", "2"]);
+    let mut inside: Vec<Raw> = (0..2).map(|_| Raw::connect(files.boot.http)).collect();
+    for raw in &mut inside {
+        assert_eq!(raw.get("/artifacts/files/x.efi", "").status, 200);
+    }
+    let mut waiting = Raw::connect(files.boot.http);
+    waiting.say("GET /artifacts/files/x.efi HTTP/1.1\r\nHost: x\r\n\r\n");
+    drop(inside.pop());
+    assert_eq!(waiting.reply().status, 200);
+    assert!(files.metric("metalwright_boot_http_limited_total{reason=\"all_taken\"}") >= 1);
+}
+
+#[test]
+fn a_head_that_does_not_come_to_its_end_is_given_up() {
+    let files = Files::new(&[]);
+    let mut slow = Raw::connect(files.boot.http);
+    slow.say("GET /artifacts/files/x.efi HTT");
+    // Others are served meanwhile.
+    assert_eq!(Raw::connect(files.boot.http).get("/artifacts/files/x.efi", "").status, 200);
+    assert_eq!(slow.reply().status, 408);
+    assert!(slow.is_over());
+    assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"slow_request\"}"), 1);
+}
+
+#[test]
+fn what_is_no_request_is_refused_and_ends_the_connection() {
+    let files = Files::new(&[]);
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(20_000));
+    let cases: [(&[u8], u16); 6] = [
+        (b"\x16\x03\x01\x02\x00\x01\x00\n", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET /artifacts/files/x.efi HTTP/2.0\r\n\r\n", 400),
+        (b"POST /m/x/done HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        (b"POST /m/x/done HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (long.as_bytes(), 431),
+    ];
+    for (bytes, status) in cases {
+        let mut raw = Raw::connect(files.boot.http);
+        raw.say(bytes);
+        assert_eq!(raw.reply().status, status, "{}", String::from_utf8_lossy(bytes));
+        assert!(raw.is_over());
+    }
+    let mut raw = Raw::connect(files.boot.http);
+    raw.say("DELETE /artifacts/files/x.efi HTTP/1.1\r\nHost: x\r\n\r\n");
+    let reply = raw.reply();
+    assert_eq!((reply.status, reply.header("allow")), (405, "GET, HEAD, POST"));
+    assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"malformed\"}"), 6);
+}
+
+#[test]
+fn requests_that_come_together_are_answered_in_their_order() {
+    let files = Files::new(&[]);
+    let mut raw = Raw::connect(files.boot.http);
+    let get = |path: &str| format!("GET /artifacts/files/{path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let post =
+        "POST /m/0a-0b/done HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx: y\r\n\r\n";
+    raw.say([get("a:b"), get("none"), post.to_owned(), get("Boot/BCD"), get("empty"), get("x.efi")].concat());
+    let answers: Vec<_> = (0..6).map(|_| raw.reply()).collect();
+    let statuses: Vec<u16> = answers.iter().map(|reply| reply.status).collect();
+    assert_eq!(statuses, [200, 404, 401, 200, 200, 200]);
+    assert_eq!((answers[0].body.as_slice(), answers[3].body.as_slice()), (&b"colon"[..], &b"bcd"[..]));
+    assert_eq!((answers[4].body.len(), &answers[5].body), (0, &small()));
+}
+
+#[test]
+fn reports_are_taken_in_every_framing_and_within_their_bound() {
+    let files = Files::new(&[]);
+    let post = |head: &str| format!("POST /m/0a-0b/log HTTP/1.1\r\nHost: x\r\n{head}\r\n");
+    let mut raw = Raw::connect(files.boot.http);
+    raw.say(post("Content-Length: 5\r\nExpect: 100-continue\r\n"));
+    assert_eq!(raw.reply().status, 100);
+    raw.say("hello");
+    assert_eq!(raw.reply().status, 401, "the capability is nobody's, which is said after the body");
+    raw.say(post("Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n1;x=y\r\n!\r\n0\r\n\r\n");
+    assert_eq!(raw.reply().status, 401);
+    raw.say(post("Transfer-Encoding: chunked\r\n") + "zz\r\n");
+    assert_eq!(raw.reply().status, 400);
+    assert!(raw.is_over());
+    for head in ["Content-Length: 1048577\r\n", "Content-Length: 18446744073709551615\r\n"] {
+        let mut raw = Raw::connect(files.boot.http);
+        raw.say(post(head));
+        assert_eq!(raw.reply().status, 413, "{head}");
+        assert!(raw.is_over());
+    }
+    let mut raw = Raw::connect(files.boot.http);
+    raw.say(post("Transfer-Encoding: chunked\r\n") + "7fffffffffffffff\r\n");
+    assert_eq!(raw.reply().status, 413);
+}
+
+#[test]
+fn a_transfer_that_is_given_up_leaves_its_place() {
+    let files = Files::new(&["--boot-connections", "4"]);
+    for _ in 0..20 {
+        let mut raw = Raw::connect(files.boot.http);
+        raw.say("GET /artifacts/files/large.img HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(takes(&mut raw.stream, 1000), 1000);
+    }
+    assert_eq!(Raw::connect(files.boot.http).get("/artifacts/files/x.efi", "").status, 200);
+}

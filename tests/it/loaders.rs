@@ -1,0 +1,134 @@
+//! The boot side as loaders see it: what they probe for, the scripts they look for, the menu of a machine
+//! that nobody knows.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::scene;
+use crate::wire::BootSide;
+use crate::world::World;
+
+/// A MAC that no machine has.
+const STRANGER: &str = "02:00:00:00:00:07";
+
+/// A server with two chains of signed loaders that are a few bytes each: `site`, and `debian` in place of the
+/// packages'.
+fn world_with_chain() -> World {
+    let mut world = World::on_loopback();
+    world.stop();
+    for chain in ["site", "debian"] {
+        let chain = world.data().join("loaders").join(chain);
+        fs::create_dir_all(&chain).expect("a folder for loaders");
+        for file in ["shimx64.efi", "grubx64.efi", "mmx64.efi"] {
+            fs::write(chain.join(file), file).expect("a loader");
+        }
+    }
+    world.start();
+    world
+}
+
+#[test]
+fn secure_boot_is_a_setting_of_the_site_and_a_param_of_a_machine() {
+    let world = world_with_chain();
+    let api = world.api();
+    scene::add_installer(&api, &scene::small_installer(world.scratch()));
+    scene::start_web1(&api);
+    let loader = || {
+        let explained = api.get(&format!("/explain?mac={}", scene::MAC)).expect(200);
+        explained["name"].as_str().unwrap_or_else(|| panic!("no loader: {explained:#}")).to_owned()
+    };
+    assert_eq!(loader(), "snponly.efi");
+    api.patch("/settings/secure_boot", json!({"value": true})).expect(200);
+    assert_eq!(loader(), "debian/shimx64.efi");
+    api.patch("/machines/name:web1", json!({"params": {"secure_boot": false}})).expect(200);
+    assert_eq!(loader(), "snponly.efi", "the machine's param wins");
+    api.patch("/settings/secure_boot", json!({"value": false})).expect(200);
+    api.patch("/machines/name:web1", json!({"params": {"secure_boot": true}})).expect(200);
+    assert_eq!(loader(), "debian/shimx64.efi");
+}
+
+#[test]
+fn what_shim_and_grub_probe_for_is_there_or_is_not_found_at_once() {
+    let world = world_with_chain();
+    let boot = BootSide::of(world.ready());
+    for (path, body) in [
+        ("site/shimx64.efi", "shimx64.efi"),
+        ("site//grubx64.efi", "grubx64.efi"),
+        ("\\site\\grubx64.efi", "grubx64.efi"),
+        ("site/mmx64.efi", "mmx64.efi"),
+    ] {
+        assert_eq!(boot.read(path), Ok(body.as_bytes().to_vec()), "{path}");
+    }
+    for probe in [
+        "site/revocations.efi",
+        "site/shim_certificate.efi",
+        "site/shim_certificate_0.efi",
+        "grub/x86_64-efi/command.lst",
+        "debian-installer/amd64/grub/x86_64-efi/fs.lst",
+    ] {
+        let (code, _) = boot.read(probe).expect_err(probe);
+        assert_eq!(code, 1, "{probe}");
+        assert_eq!(boot.get(&format!("/{probe}")).0, 404, "{probe}");
+    }
+    assert!(!world.log().contains("WARN"), "{}", world.log());
+}
+
+#[test]
+fn autoexec_and_boot_are_one_script_in_every_folder() {
+    let world = world_with_chain();
+    let boot = BootSide::of(world.ready());
+    let (status, script) = boot.get(&format!("/boot.ipxe?mac={STRANGER}"));
+    assert_eq!(status, 200);
+    assert!(script.starts_with("#!ipxe\n") && script.contains("sanboot"), "{script}");
+    for path in ["/autoexec.ipxe", "/site/autoexec.ipxe", "//site/autoexec.ipxe"] {
+        assert_eq!(boot.get(&format!("{path}?mac={STRANGER}")), (200, script.clone()), "{path}");
+    }
+}
+
+#[test]
+fn an_image_is_a_disk_and_the_same_each_time() {
+    let world = world_with_chain();
+    let boot = BootSide::of(world.ready());
+    let first = boot.read("site/efi.img").expect("the image over TFTP");
+    assert_eq!((first.len(), &first[510..512]), (512, &[0x55, 0xaa][..]), "a boot sector");
+    let (status, whole) = boot.get("/site/efi.img");
+    assert_eq!(status, 200);
+    assert!(whole.contains("net_bootp") && whole.contains("configfile \"(tftp,127.0.0.1)/grub/grub.cfg\""));
+    assert_eq!(boot.get("/site/efi.img").1, whole);
+    assert_eq!(boot.get("/other/efi.img").0, 404);
+}
+
+#[test]
+fn a_strangers_menu_boots_what_does_no_harm_and_shows_how_to_start_the_rest() {
+    let world = world_with_chain();
+    let (api, boot) = (world.api(), BootSide::of(world.ready()));
+    let folder = scene::small_installer(world.scratch());
+    scene::add_installer(&api, &folder);
+    let mut events = api.events_after(0);
+    api.post("/artifacts", json!({"name": "rescue", "path": folder})).expect(201);
+    events.wait_for(scene::EVENT_WITHIN, |event| {
+        event["kind"] == "artifact.state_changed" && event["subject"] == "artifact:rescue"
+    });
+    let files = json!({"artifact": "rescue", "kernel": "linux", "initrds": ["initrd.gz"]});
+    let rescue: Value = json!({"name": "site/rescue", "kind": "live", "boot_params": "quiet",
+        "arches": {"amd64": files}});
+    api.post("/bootenvs", rescue).expect(201);
+    let get = |path: &str| boot.get(&format!("{path}?mac={STRANGER}")).1;
+    assert!(get("/menu/site/rescue/boot.ipxe").contains("sanboot"), "without the setting there is no menu");
+
+    api.patch("/settings/unknown_machine", json!({"value": "menu"})).expect(200);
+    let menu = get("/boot.ipxe");
+    assert!(menu.contains("\nitem entry1 site/rescue\n"), "{menu}");
+    assert!(menu.contains("debian-12-install (erases disks: how to start it)"), "{menu}");
+    let grub = String::from_utf8(boot.read("grub/grub.cfg").expect("a menu for GRUB")).expect("text");
+    assert!(grub.contains("menuentry 'site/rescue'"), "{grub}");
+
+    let script = get("/menu/site/rescue/boot.ipxe");
+    assert!(script.contains("/artifacts/rescue/linux initrd=initrd.gz quiet"), "{script}");
+    assert_eq!(boot.get("/artifacts/rescue/linux").0, 200);
+    let screen = get("/menu/debian-12-install/boot.ipxe");
+    assert!(screen.contains("cannot boot yet") && screen.contains("metalwright machines start"), "{screen}");
+    assert!(!screen.contains("kernel "), "{screen}");
+    assert_ne!(boot.get("/artifacts/debian-12-amd64/linux").0, 200, "the kernel of an installer");
+}
