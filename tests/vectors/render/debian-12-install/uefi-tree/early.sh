@@ -1,0 +1,51 @@
+#!/bin/sh
+# debian-12-install for web1.example.org: the beginning, before any disk is touched.
+set -eu
+# report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm.
+report() {
+	case $1 in
+	done) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/done' ;;
+	failed) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/failed' ;;
+	*) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/log' ;;
+	esac
+	fetch "$report_url" /dev/null --header='Content-Type: text/plain' --post-data="$2"
+}
+
+# fetch URL FILE [WGET OPTIONS]: tried five times.
+fetch() {
+	fetch_url=$1
+	fetch_file=$2
+	shift 2
+	wget -q -T 20 --no-proxy --tries=5 --waitretry=5 --retry-connrefused \
+		--retry-on-http-error=408,429,500,502,503,504 "$@" -O "$fetch_file" "$fetch_url"
+}
+
+# The installer copies its own network configuration to the disk at 55 and unmounts it at 95.
+late=/usr/lib/finish-install.d/92metalwright
+prepare() {
+	fetch 'http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/disk.sh' /tmp/metalwright-disk.sh &&
+		fetch 'http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/late.sh' "$late" &&
+		chmod 755 "$late"
+}
+
+# A step that fails leaves the installer at its menu, or at a question, for ever; the server is told which.
+stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support'
+watch_installer() {
+	# What runs on must let go of the installer's pipes, which are waited for, and of its dialogue on 3.
+	exec </dev/null >/dev/null 2>&1 3>&-
+	while sleep 10; do
+		line=$(grep -E "$stopped" /var/log/syslog | head -n 1) || true
+		if [ -n "$line" ]; then
+			report failed "the installer stopped: $line" || true
+			return
+		fi
+	done
+}
+
+if prepare; then
+	report log 'the installer has read its answer file' || true
+else
+	report failed 'the installer could not fetch its scripts' || true
+	exit 1
+fi
+watch_installer &
