@@ -159,7 +159,8 @@ impl Server {
 
 fn nginx(place: &Place, folder: &str) -> String {
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let temporary: String = temporary.iter().map(|name| format!("{name}_temp_path {folder}/{name}; ")).collect();
+    let temporary: String =
+        temporary.iter().map(|name| format!("{name}_temp_path {folder}/{name}; ")).collect();
     format!(
         "daemon off; worker_processes 2; user root; pid {folder}/pid; error_log {folder}/errors;\n\
          events {{ worker_connections 8192; }}\n\

@@ -86,7 +86,8 @@ pub fn run(words: &[String]) -> io::Result<String> {
             Ok(String::from_utf8_lossy(&body.kept).into_owned())
         }
         Some(("load", rest)) => {
-            let load = Load::from_words(rest).ok_or_else(|| io::Error::other("path, connections, seconds"))?;
+            let load =
+                Load::from_words(rest).ok_or_else(|| io::Error::other("path, connections, seconds"))?;
             Ok(runtime.block_on(drive(load)).to_words())
         }
         _ => Err(io::Error::other("get or load")),
@@ -208,7 +209,7 @@ fn parse(head: &[u8]) -> Option<(usize, u16, u64)> {
     let end = head.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(head.get(..end)?).ok()?;
     let status = text.split(' ').nth(1)?.parse().ok()?;
-    let lengths = text.lines().filter_map(|line| line.split_once(": "));
-    let length = lengths.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).next()?.1;
+    let mut lengths = text.lines().filter_map(|line| line.split_once(": "));
+    let length = lengths.find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?.1;
     Some((end, status, length.parse().ok()?))
 }

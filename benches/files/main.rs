@@ -2,11 +2,13 @@
 //! comes from here.
 //!
 //! Each server runs alone, one after the other, and serves the same files. Two namespaces, as in
-//! `benches/dhcp`: `servers` who is measured, `tftp` the rows and the client of TFTP, which is this program
+//! `benches/dhcp`: `servers` who is measured, `tftp` and `http` the rows and the clients, which are this program
 //! again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`,
 //! `METALWRIGHT_BENCH_PROGRAM` (another build of ours) and `METALWRIGHT_BENCH_ROWS` (words that a row's name
 //! must have one of) change what is run.
 
+mod http;
+mod http_client;
 #[path = "../host/net.rs"]
 mod net;
 #[path = "../host/running.rs"]
@@ -20,8 +22,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The word that makes this program the client of TFTP.
+/// The words that make this program a client.
 const TFTP_CLIENT: &str = "tftp-client";
+const HTTP_CLIENT: &str = "http-client";
 const SECONDS: u64 = 2;
 const ROUNDS: u64 = 3;
 
@@ -32,9 +35,14 @@ fn main() -> io::Result<()> {
             println!("{}", tftp_client::run(rest)?);
             Ok(())
         }
+        Some((first, rest)) if first == HTTP_CLIENT => {
+            println!("{}", http_client::run(rest)?);
+            Ok(())
+        }
         _ => {
             let place = Place::make()?;
-            tftp::measure(&place)
+            tftp::measure(&place)?;
+            http::measure(&place)
         }
     }
 }

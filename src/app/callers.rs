@@ -1,6 +1,6 @@
 //! Who asks: the machine behind an address, a name in a URL, or a capability.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use super::boot::Gathered;
 use super::files::{About, Fetch, Refused};
 use crate::boot::capability;
 use crate::boot::namespace::Hint;
-use crate::model::{Lease, LeaseState, Machine, Stored, World};
+use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World};
 
 impl App {
     /// Who asks: by the address it asks from, else by what the URL says.
@@ -62,7 +62,12 @@ pub(super) fn about(machine: Option<&Stored<Machine>>) -> About {
 /// Whether a machine holds a lease of ours on another address than this one.
 fn has_other_address(world: &World, (machine, peer): (&Stored<Machine>, IpAddr), now: Timestamp) -> bool {
     let Some(held) = machine.status.address.filter(|held| IpAddr::V4(*held) != peer) else { return false };
-    world.leases.get(&held.to_string()).is_some_and(|lease| is_active(&lease.spec, now))
+    is_leased(world, held, now)
+}
+
+/// Whether an address has a lease of ours that runs.
+pub(super) fn is_leased(world: &World, address: Ipv4Addr, now: Timestamp) -> bool {
+    world.leases.get(&AddressKey::from(address)).is_some_and(|lease| is_active(&lease.spec, now))
 }
 
 pub(super) fn is_active(lease: &Lease, now: Timestamp) -> bool {

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::boot::Gathered;
-use super::callers::is_active;
+use super::callers::{is_active, is_leased};
 use super::{App, Ctx};
 use crate::dhcp::{self, Query};
-use crate::model::{AddressKey, Mac, Machine, Stored, SubnetMode, World};
+use crate::model::{Mac, Machine, Stored, SubnetMode, World};
 
 impl App {
     /// Takes note of the address that another server gives to the client, if this packet tells. A machine's
@@ -83,10 +83,6 @@ impl App {
             }
         }
     }
-}
-
-fn is_leased(world: &World, address: Ipv4Addr, now: Timestamp) -> bool {
-    world.leases.get(&AddressKey::from(address)).is_some_and(|lease| is_active(&lease.spec, now))
 }
 
 fn is_anothers(world: &World, address: Ipv4Addr) -> bool {

@@ -2,7 +2,7 @@
 //! from another but by its address, and a read can be asked for in another's name, so strangers hear nothing.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -10,10 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::App;
-use super::callers::is_active;
+use super::callers::is_leased;
 use super::files::{About, Fetch};
 use crate::boot::capability;
-use crate::model::World;
 
 /// How long a stranger is not told of again.
 const TOLD_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(10);
@@ -64,7 +63,7 @@ impl App {
             || peers == TftpPeers::Any
             || peer.is_loopback()
             || fetch.peer == fetch.local
-            || has_lease(&world, peer, self.now());
+            || is_leased(&world, peer, self.now());
         let block_bytes_max = subnet.and_then(|row| row.spec.tftp_block_bytes_max);
         known.then_some(TftpTerms { block_bytes_max })
     }
@@ -86,12 +85,10 @@ impl App {
     }
 }
 
-fn has_lease(world: &World, peer: Ipv4Addr, now: Timestamp) -> bool {
-    world.leases.get(&peer.to_string()).is_some_and(|lease| is_active(&lease.spec, now))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]

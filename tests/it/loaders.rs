@@ -90,8 +90,12 @@ fn autoexec_and_boot_are_one_script_in_every_folder() {
 fn an_image_is_a_disk_and_the_same_each_time() {
     let world = world_with_chain();
     let boot = BootSide::of(world.ready());
-    let first = boot.read("site/efi.img").expect("the image over TFTP");
-    assert_eq!((first.len(), &first[510..512]), (512, &[0x55, 0xaa][..]), "a boot sector");
+    let image = boot.read("site/efi.img").expect("the image over TFTP");
+    assert_eq!(
+        (image.len() % 512, &image[510..512]),
+        (0, &[0x55, 0xaa][..]),
+        "sectors, the first of them to boot"
+    );
     let (status, whole) = boot.get("/site/efi.img");
     assert_eq!(status, 200);
     assert!(whole.contains("net_bootp") && whole.contains("configfile \"(tftp,127.0.0.1)/grub/grub.cfg\""));
