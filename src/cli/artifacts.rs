@@ -56,7 +56,7 @@ async fn add(noun: &Noun, args: AddArgs) -> Result<()> {
 fn fields(args: &AddArgs) -> Result<Value> {
     let from = &args.from;
     let in_place =
-        |kind: &str, path: &Path| anyhow::Ok(json!({"kind": kind, "path": absolute(path)?, "source": null}));
+        |kind: &str, path: &Path| anyhow::Ok(json!({"kind": kind, "path": absolute(path)?, "fetch": null}));
     if let Some(dir) = &from.dir {
         return in_place("tree", dir);
     }
@@ -73,7 +73,7 @@ fn fields(args: &AddArgs) -> Result<Value> {
         "files": args.get,
     });
     let kind = if args.single { "file" } else { "tree" };
-    Ok(json!({"kind": kind, "path": null, "source": source}))
+    Ok(json!({"kind": kind, "path": null, "fetch": source}))
 }
 
 /// Asks the server to do it, waits, and says what came of it.

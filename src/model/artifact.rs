@@ -28,7 +28,7 @@ pub enum ArtifactKind {
 }
 
 /// Files that machines may fetch, at `artifacts/<name>/…` over TFTP and HTTP alike. Either `path` says where
-/// they are on the server, or `source` where the server brings them from.
+/// they are on the server, or `fetch` where the server brings them from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Artifact {
@@ -40,7 +40,8 @@ pub struct Artifact {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// What is fetched, checked and unpacked, and served from the server's own directory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// It is `fetch` to the outside: `source` is where every object says what pack it came in.
+    #[serde(default, rename = "fetch", skip_serializing_if = "Option::is_none")]
     pub source: Option<ArtifactSource>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
@@ -231,26 +232,25 @@ impl ArtifactSource {
     fn problems(&self, kind: ArtifactKind) -> Vec<Problem> {
         let mut problems: Vec<Problem> = url_fault(&self.url)
             .into_iter()
-            .map(|fault| Problem::new("/source/url", fault))
+            .map(|fault| Problem::new("/fetch/url", fault))
             .chain(
                 self.proxy
                     .iter()
                     .filter(|proxy| !is_proxy(proxy))
-                    .map(|_| Problem::new("/source/proxy", "a proxy is written like http://10.0.0.4:3128")),
+                    .map(|_| Problem::new("/fetch/proxy", "a proxy is written like http://10.0.0.4:3128")),
             )
             .collect();
         if self.files.len() > SOURCE_FILES_MAX {
-            problems.push(Problem::new("/source/files", format!("more than {SOURCE_FILES_MAX} files")));
+            problems.push(Problem::new("/fetch/files", format!("more than {SOURCE_FILES_MAX} files")));
         }
         if !self.files.is_empty() && kind == ArtifactKind::File {
-            problems
-                .push(Problem::new("/source/files", "an artifact of kind `file` has one file: its URL's"));
+            problems.push(Problem::new("/fetch/files", "an artifact of kind `file` has one file: its URL's"));
         }
         for (i, file) in self.files.iter().enumerate() {
-            problems.extend(check_file_path(&file.path, &format!("/source/files/{i}/path")));
+            problems.extend(check_file_path(&file.path, &format!("/fetch/files/{i}/path")));
             if self.files.iter().take(i).any(|earlier| earlier.path == file.path) {
                 let what = format!("`{}` is listed twice", file.path);
-                problems.push(Problem::new(format!("/source/files/{i}/path"), what));
+                problems.push(Problem::new(format!("/fetch/files/{i}/path"), what));
             }
         }
         problems.extend(self.without_checksum());
@@ -267,9 +267,9 @@ impl ArtifactSource {
             Problem::new(pointer, what)
         };
         let listed = self.files.iter().enumerate().filter(|(_, file)| file.checksum.is_none());
-        let listed = listed.map(|(i, _)| needed(format!("/source/files/{i}/checksum")));
+        let listed = listed.map(|(i, _)| needed(format!("/fetch/files/{i}/checksum")));
         let whole = self.files.is_empty() && self.checksum.is_none();
-        listed.chain(whole.then(|| needed("/source/checksum".to_owned()))).collect()
+        listed.chain(whole.then(|| needed("/fetch/checksum".to_owned()))).collect()
     }
 }
 
@@ -321,17 +321,17 @@ impl Noun for Artifact {
         }
         match &self.source {
             Some(_) if !self.path.is_empty() => {
-                problems.push(Problem::new("/path", "give `path` or `source`, not both"));
+                problems.push(Problem::new("/path", "give `path` or `fetch`, not both"));
             }
             Some(source) => problems.extend(source.problems(self.kind)),
             None if !self.path.starts_with('/') => {
-                let what = "an absolute path on the server, or a `source` that the server fetches";
+                let what = "an absolute path on the server, or `fetch`, what the server fetches";
                 problems.push(Problem::new("/path", what));
             }
             None => {}
         }
         if self.kind == ArtifactKind::File && self.source.is_some() && self.file_name().is_none() {
-            problems.push(Problem::new("/source/url", "it ends in the name of a file"));
+            problems.push(Problem::new("/fetch/url", "it ends in the name of a file"));
         }
         problems
     }
@@ -355,30 +355,27 @@ mod tests {
     #[test]
     fn a_source_over_the_network_has_checksums_or_says_that_it_has_none() {
         let sum = format!("sha256:{}", "0".repeat(64));
-        let of = |source: serde_json::Value| faults(json!({"name": "a", "source": source}));
+        let of = |source: serde_json::Value| faults(json!({"name": "a", "fetch": source}));
         let url = "https://example.org/a.iso";
-        assert_eq!(of(json!({"url": url})), ["/source/checksum"]);
+        assert_eq!(of(json!({"url": url})), ["/fetch/checksum"]);
         assert!(of(json!({"url": url, "checksum": sum})).is_empty());
         assert!(of(json!({"url": url, "unverified": true})).is_empty());
         assert!(of(json!({"url": "file:///srv/a.iso"})).is_empty());
         let files = json!([{"path": "linux", "checksum": sum}, {"path": "initrd.gz"}]);
-        assert_eq!(
-            of(json!({"url": "https://example.org/x/", "files": files})),
-            ["/source/files/1/checksum"]
-        );
+        assert_eq!(of(json!({"url": "https://example.org/x/", "files": files})), ["/fetch/files/1/checksum"]);
     }
 
     #[test]
     fn a_url_is_one_that_can_be_fetched_and_shown() {
-        let of = |url: &str| faults(json!({"name": "a", "source": {"url": url, "unverified": true}}));
+        let of = |url: &str| faults(json!({"name": "a", "fetch": {"url": url, "unverified": true}}));
         for wrong in ["ftp://x/y", "https://", "https://u:p@h/x", "file://relative", "file:///a/../b", "x y"]
         {
-            assert_eq!(of(wrong), ["/source/url"], "{wrong}");
+            assert_eq!(of(wrong), ["/fetch/url"], "{wrong}");
         }
         assert_eq!(faults(json!({"name": "a"})), ["/path"]);
-        assert_eq!(faults(json!({"name": "a", "path": "/x", "source": {"url": "file:///y"}})), ["/path"]);
-        let file = json!({"name": "a", "kind": "file", "source": {"url": "file:///"}});
-        assert_eq!(faults(file), ["/source/url"]);
+        assert_eq!(faults(json!({"name": "a", "path": "/x", "fetch": {"url": "file:///y"}})), ["/path"]);
+        let file = json!({"name": "a", "kind": "file", "fetch": {"url": "file:///"}});
+        assert_eq!(faults(file), ["/fetch/url"]);
     }
 
     #[test]
@@ -387,11 +384,11 @@ mod tests {
         let sum = |digit: &str| format!("sha256:{}", digit.repeat(64));
         let files = |digit: &str| {
             let files = json!([{"path": "linux", "checksum": sum(digit)}]);
-            of(json!({"name": "a", "source": {"url": "https://h/x/", "files": files}}))
+            of(json!({"name": "a", "fetch": {"url": "https://h/x/", "files": files}}))
         };
         assert_ne!(files("0"), files("1"));
         assert_eq!(of(json!({"name": "a", "path": "/x"})), "/x");
         let proxied = json!({"url": "https://h/x", "checksum": sum("0"), "proxy": "http://p:1"});
-        assert_eq!(of(json!({"name": "a", "source": proxied})), format!("https://h/x#{}", sum("0")));
+        assert_eq!(of(json!({"name": "a", "fetch": proxied})), format!("https://h/x#{}", sum("0")));
     }
 }

@@ -158,7 +158,7 @@ fn an_image_is_fetched_through_lost_connections_unpacked_and_served() {
     assert!(before["problems"].to_string().contains("there is no artifact debian"), "{before:#}");
 
     let source = json!({"url": server.url, "checksum": checksum});
-    api.post("/artifacts", json!({"name": "debian", "source": source})).expect(201);
+    api.post("/artifacts", json!({"name": "debian", "fetch": source})).expect(201);
     let ready = settled(&api, "debian", &["ready", "failed"]);
     assert_eq!(ready["status"]["state"], "ready", "{ready:#}");
     let asked = server.asked();
@@ -186,7 +186,7 @@ fn a_server_that_is_killed_in_the_middle_of_a_fetch_goes_on_with_the_rest() {
     let half = content.len() / 2;
     let server = FileServer::of("files.tar.gz", content.clone(), &[half, 0, 0, 0, 0]);
     let source = json!({"url": server.url, "checksum": sum(&content)});
-    world.api().post("/artifacts", json!({"name": "files", "source": source})).expect(201);
+    world.api().post("/artifacts", json!({"name": "files", "fetch": source})).expect(201);
     let deadline = Instant::now() + SOON;
     while server.asked().len() < 2 {
         assert!(Instant::now() < deadline, "{:?}", server.asked());
@@ -209,7 +209,7 @@ fn a_wrong_checksum_is_the_reason_on_the_artifact_and_on_the_bootenv() {
     let server = FileServer::of("linux.tar", b"not what it was".to_vec(), &[]);
     let checksum = sum(b"what it was");
     let source = json!({"url": server.url, "checksum": checksum});
-    api.post("/artifacts", json!({"name": "a", "source": source})).expect(201);
+    api.post("/artifacts", json!({"name": "a", "fetch": source})).expect(201);
     let failed = settled(&api, "a", &["ready", "failed"]);
     let reason = failed["status"]["reason"].as_str().expect("a reason");
     assert!(failed["status"]["state"] == "failed" && reason.contains(&checksum[7..]), "{reason}");
@@ -217,7 +217,7 @@ fn a_wrong_checksum_is_the_reason_on_the_artifact_and_on_the_bootenv() {
         json!({"name": "b", "kind": "live", "arches": {"amd64": {"artifact": "a", "kernel": "linux"}}});
     let bootenv = api.post("/bootenvs", bootenv).expect(201);
     assert!(bootenv["problems"].to_string().contains("artifact a is failed: "), "{bootenv:#}");
-    api.post("/artifacts", json!({"name": "c", "source": {"url": server.url}})).expect(422);
+    api.post("/artifacts", json!({"name": "c", "fetch": {"url": server.url}})).expect(422);
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn what_does_not_fit_on_the_disk_is_refused_and_the_database_goes_on() {
         let api = world.api();
         let server = FileServer::of("large.bin", vec![0; 40 << 20], &[]);
         let source = json!({"url": server.url, "unverified": true});
-        api.post("/artifacts", json!({"name": "a", "kind": "file", "source": source})).expect(201);
+        api.post("/artifacts", json!({"name": "a", "kind": "file", "fetch": source})).expect(201);
         let failed = settled(&api, "a", &["ready", "failed"]);
         let reason = failed["status"]["reason"].as_str().expect("a reason");
         assert!(
