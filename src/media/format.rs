@@ -28,7 +28,7 @@ pub fn unpack(path: &Path, sink: &mut dyn Sink, job: &Job) -> io::Result<()> {
     let mut file = File::open(path)?;
     let head = head(&mut file)?;
     let input = || BufReader::with_capacity(BUFFER_BYTES, Counted { file: &file, job });
-    if is_iso(&mut &file)? {
+    if is_iso(&file)? {
         return iso::Image::open(Counted { file: &file, job })?.walk(sink);
     }
     if head.starts_with(&[0x1f, 0x8b]) {
