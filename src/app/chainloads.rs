@@ -7,10 +7,11 @@ use serde_json::json;
 
 use super::App;
 use super::boot::Gathered;
+use super::callers::about;
 use crate::boot::chainload::Ask;
 use crate::boot::decide::{Answer, Decision};
 use crate::dhcp::{ClientKey, Query};
-use crate::model::{Mac, Machine, NewEvent, Stored};
+use crate::model::{Mac, Machine, Stored};
 use crate::proto::dhcp4::MessageType;
 
 /// The rule of the decision that stops a client that goes round.
@@ -69,16 +70,7 @@ impl App {
     }
 
     fn note_dead_end(&self, gathered: &Gathered, kind: &str, data: serde_json::Value) {
-        let about = super::callers::about(gathered.machine.as_deref());
-        let subject = about.machine.map_or_else(|| "server".to_owned(), |id| format!("machine:{id}"));
-        self.note(NewEvent {
-            time: self.now(),
-            kind: kind.to_owned(),
-            actor: subject.clone(),
-            subject,
-            attempt: about.attempt,
-            data,
-        });
+        self.note(self.boot_event(kind, &about(gathered.machine.as_deref()), data));
     }
 
     /// A machine, or an unknown client, came to its script.

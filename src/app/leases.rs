@@ -32,7 +32,7 @@ impl App {
         }
         let sender = Sender::of(query, &self.world());
         let client = &sender.client;
-        let gathered = self.dhcp_client(query, client);
+        let gathered = self.dhcp_client(query, &sender);
         self.hear(query, &gathered).await;
         let (gathered, decision) = match self.dhcp_boot(query, client, gathered).await {
             Ok(decided) => decided,
@@ -83,8 +83,8 @@ impl App {
     }
 
     /// Who asks: by its hardware address, else by its SMBIOS UUID in either byte order.
-    fn dhcp_client(&self, query: &Query<'_>, client: &Client) -> Gathered {
-        let world = self.world();
+    fn dhcp_client(&self, query: &Query<'_>, sender: &Sender) -> Gathered {
+        let (world, client) = (self.world(), &sender.client);
         let mac = ClientKey::mac_of(query.packet);
         let by_mac = mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
         let by_uuid = || {
@@ -92,7 +92,7 @@ impl App {
             aliases.iter().find_map(|uuid| world.machines.find("smbios_uuid", &uuid.to_string()))
         };
         let mut gathered = Gathered::of(&world, &self.loaders, by_mac.or_else(by_uuid));
-        gathered.subnet_mode = Link::select(query, &world).ok().map(|link| link.selected.mode);
+        gathered.subnet_mode = sender.subnet_mode;
         gathered.client_arch = arch_of(client);
         gathered.asks = self.asks_before(query);
         gathered
@@ -274,7 +274,7 @@ impl Seen<'_> {
             Change::Claim(lease) | Change::Release(lease) => Some(lease),
             _ => None,
         };
-        let Sender { key, client, classes } = self.sender;
+        let Sender { key, client, classes, .. } = self.sender;
         let key = key.as_ref();
         let mut data = json!({
             "reason": outcome.reason,

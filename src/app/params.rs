@@ -14,16 +14,8 @@ const PROFILES_MAX: usize = 1024;
 /// The layers of a machine, highest first: the machine, its profiles in order (each followed by its nested
 /// ones), its stage, the stage's profiles, the profile `global`, the declared defaults.
 pub(super) fn layers(world: &World, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<Layer> {
-    let mut layers = Vec::new();
-    if let Some(machine) = machine {
-        layers.push(layer(Level::Machine, &machine.params));
-        layers.extend(profile_layers(world, &machine.profiles, Level::Profile));
-    }
-    if let Some(stage) = stage {
-        layers.push(layer(Level::Stage(stage.name.clone()), &stage.params));
-        layers.extend(profile_layers(world, &stage.profiles, Level::StageProfile));
-    }
-    layers.extend(profile_layers(world, &[GLOBAL_PROFILE.to_owned()], |_| Level::Global));
+    let set = levels(world, (machine, stage)).map(|(level, values)| layer(level, values));
+    let mut layers: Vec<Layer> = set.collect();
     let defaults = world.params.iter().filter_map(|param| {
         let default = param.spec.default.as_ref()?;
         Some((param.spec.name.clone(), default.clone()))
@@ -32,20 +24,34 @@ pub(super) fn layers(world: &World, machine: Option<&Machine>, stage: Option<&St
     layers
 }
 
-/// The value that is set for one param, found as [`layers`] does and without making them: a boot asks for it
-/// with every packet. The declared default does not count.
+/// The values of each level, highest first, without the declared defaults.
+fn levels<'a>(
+    world: &'a World,
+    (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
+) -> impl Iterator<Item = (Level, &'a BTreeMap<String, Value>)> {
+    let profiles = move |names: &[String], level: fn(String) -> Level| {
+        let expanded = expand(world, names).into_iter();
+        expanded.map(move |profile| (level(profile.name.clone()), &profile.params))
+    };
+    let of_machine = machine.into_iter().flat_map(move |machine| {
+        let of_profiles = profiles(&machine.profiles, Level::Profile);
+        std::iter::once((Level::Machine, &machine.params)).chain(of_profiles)
+    });
+    let of_stage = stage.into_iter().flat_map(move |stage| {
+        let of_profiles = profiles(&stage.profiles, Level::StageProfile);
+        std::iter::once((Level::Stage(stage.name.clone()), &stage.params)).chain(of_profiles)
+    });
+    of_machine.chain(of_stage).chain(profiles(&[GLOBAL_PROFILE.to_owned()], |_| Level::Global))
+}
+
+/// The value that is set for one param, found without making [`layers`]: a boot asks for it with every
+/// packet. The declared default does not count.
 pub(super) fn set_value<'a>(
     world: &'a World,
     (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
     name: &str,
 ) -> Option<&'a Value> {
-    let in_profiles =
-        |names: &[String]| expand(world, names).into_iter().find_map(|profile| profile.params.get(name));
-    let of_machine =
-        machine.and_then(|machine| machine.params.get(name).or_else(|| in_profiles(&machine.profiles)));
-    let of_stage = || stage.and_then(|stage| stage.params.get(name).or_else(|| in_profiles(&stage.profiles)));
-    let global = || in_profiles(&[GLOBAL_PROFILE.to_owned()]);
-    of_machine.or_else(of_stage).or_else(global)
+    levels(world, (machine, stage)).find_map(|(_, values)| values.get(name))
 }
 
 /// What becomes of the sealed values of secret params.
@@ -121,11 +127,6 @@ fn layer(level: Level, values: &BTreeMap<String, Value>) -> Layer {
         level,
         values.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<ParamValues>(),
     )
-}
-
-fn profile_layers(world: &World, names: &[String], level: impl Fn(String) -> Level) -> Vec<Layer> {
-    let profiles = expand(world, names);
-    profiles.into_iter().map(|profile| layer(level(profile.name.clone()), &profile.params)).collect()
 }
 
 /// Profiles with their nested ones after each, every one once. A cycle cannot be saved; the bound holds

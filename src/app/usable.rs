@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::app::boot::artifact_fault;
-use crate::app::params::{layers, secrets};
+use crate::app::params::{layers, secrets, set_value};
 use crate::model::{Bootenv, Machine, Stage, Step, StepKind, Stored, World};
 use crate::render::{Params, SecretAccess};
 
@@ -39,12 +39,9 @@ pub(super) fn unset_params<'a>(
     (machine, stage): (Option<&Machine>, Option<&Stage>),
     required: impl Iterator<Item = &'a String>,
 ) -> Vec<&'a str> {
-    let mut required = required.peekable();
-    if required.peek().is_none() {
-        return Vec::new();
-    }
-    let params = Params::new(layers(world, machine, stage), BTreeSet::new(), SecretAccess::Sealed);
-    required.filter(|name| params.level_of(name).is_none()).map(String::as_str).collect()
+    let has_default = |name: &str| world.params.get(name).is_some_and(|param| param.spec.default.is_some());
+    let is_set = |name: &str| set_value(world, (machine, stage), name).is_some() || has_default(name);
+    required.map(String::as_str).filter(|name| !is_set(name)).collect()
 }
 
 /// The params of a machine in a stage, secrets sealed.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::boot::client::{Client, FirstFile, Quirks, Stage};
 use crate::dhcp::{ClientKey, Link, Query};
-use crate::model::{ClassBoot, ClassMatch, ClientClass, Octets, Stored, World};
+use crate::model::{ClassBoot, ClassMatch, ClientClass, Octets, Stored, SubnetMode, World};
 use crate::proto::dhcp4::Packet;
 
 /// The classes a client is in, in the order they apply.
@@ -28,14 +28,25 @@ pub struct Sender {
     /// As its classes have it boot.
     pub client: Client,
     pub classes: Classes,
+    /// Of the subnet it is in, where there is one.
+    pub subnet_mode: Option<SubnetMode>,
 }
 
 impl Sender {
     pub fn of(query: &Query<'_>, world: &World) -> Self {
-        let subnet = Link::select(query, world).ok().map(|link| link.selected.name.as_str());
-        let asker = Asker { packet: query.packet, client: Client::read(query.packet), subnet };
+        let subnet = Link::select(query, world).ok().map(|link| link.selected);
+        let asker = Asker {
+            packet: query.packet,
+            client: Client::read(query.packet),
+            subnet: subnet.map(|subnet| subnet.name.as_str()),
+        };
         let classes = Classes::matching(world, &asker);
-        Sender { key: ClientKey::of(query.packet), client: classes.apply(asker.client), classes }
+        Sender {
+            key: ClientKey::of(query.packet),
+            client: classes.apply(asker.client),
+            classes,
+            subnet_mode: subnet.map(|subnet| subnet.mode),
+        }
     }
 }
 

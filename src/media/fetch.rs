@@ -3,7 +3,7 @@
 //! its checksum.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use futures_util::StreamExt;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE};
 use reqwest::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Sha256, Sha512};
 use tokio::io::AsyncWriteExt;
 
+use super::manifest::hash;
 use super::{Error, Folder, Job, Phase, folder, space};
-use crate::model::{Algorithm, Checksum, hex, sha256_hex};
+use crate::model::{Algorithm, Checksum, sha256_hex};
 
 /// What a file is called while it is fetched.
 pub const BODY: &str = "body";
@@ -31,8 +32,6 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 const SILENT_MAX: Duration = Duration::from_secs(60);
 /// Largest file that is fetched.
 const FILE_BYTES_MAX: u64 = 1 << 40;
-/// Bytes hashed at a time.
-const CHUNK_BYTES: usize = 1 << 20;
 
 /// A file to fetch.
 #[derive(Clone, Debug)]
@@ -308,10 +307,13 @@ async fn verify(path: &Path, get: &Get, job: &Job) -> Result<Result<(), String>,
     let Some(checksum) = get.checksum.clone() else { return Ok(Ok(())) };
     let (path, job, url) = (path.to_owned(), job.clone(), get.url.clone());
     let hashing = tokio::task::spawn_blocking(move || {
-        let found = match checksum.algorithm {
-            Algorithm::Sha256 => hash::<Sha256>(&path, &job),
-            Algorithm::Sha512 => hash::<Sha512>(&path, &job),
-        };
+        let found = fs::metadata(&path).and_then(|metadata| {
+            job.begin(Phase::Checking, Some(metadata.len()));
+            match checksum.algorithm {
+                Algorithm::Sha256 => hash::<Sha256>(&path, &job),
+                Algorithm::Sha512 => hash::<Sha512>(&path, &job),
+            }
+        });
         let found = found.map_err(|error| match job.failed(&error) {
             Error::Failed(why) => Error::Failed(format!("{url}: {why}")),
             stopped => stopped,
@@ -321,22 +323,6 @@ async fn verify(path: &Path, get: &Get, job: &Job) -> Result<Result<(), String>,
         Ok(if found == checksum.hex { Ok(()) } else { Err(wrong()) })
     });
     hashing.await.map_err(|error| Error::Failed(error.to_string()))?
-}
-
-fn hash<D: Digest>(path: &Path, job: &Job) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
-    job.begin(Phase::Checking, Some(file.metadata()?.len()));
-    let mut digest = D::new();
-    let mut buffer = vec![0; CHUNK_BYTES];
-    loop {
-        job.check()?;
-        let read = file.read(&mut buffer)?;
-        let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else {
-            return Ok(hex(&digest.finalize()));
-        };
-        digest.update(chunk);
-        job.add(chunk.len() as u64);
-    }
 }
 
 /// The cause at the end of the chain, which is the one that says something.

@@ -47,7 +47,7 @@ impl Manifest {
         for (path, entry) in found {
             let line = match entry {
                 Found::Link(target) => format!("-> {target}"),
-                Found::File(place, _) => hash(&place, job)
+                Found::File(place, _) => hash::<Sha256>(&place, job)
                     .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?,
             };
             manifest.entries.insert(path, line);
@@ -201,17 +201,18 @@ fn list(root: &Path, job: &Job) -> io::Result<Vec<(String, Found)>> {
     Ok(found)
 }
 
-fn hash(path: &Path, job: &Job) -> io::Result<String> {
+/// The digest of a file in hex, counted as the job's progress.
+pub(super) fn hash<D: Digest>(path: &Path, job: &Job) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let mut sha256 = Sha256::new();
+    let mut digest = D::new();
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         job.check()?;
         let read = file.read(&mut buffer)?;
         let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else {
-            return Ok(hex(&sha256.finalize()));
+            return Ok(hex(&digest.finalize()));
         };
-        sha256.update(chunk);
+        digest.update(chunk);
         job.add(chunk.len() as u64);
     }
 }
