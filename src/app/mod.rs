@@ -283,9 +283,16 @@ impl App {
     }
 
     pub(crate) async fn commit(&self, deed: Deed) -> Result<Vec<Event>, Error> {
-        let done = self.store.commit(deed).await;
+        Ok(self.saw_write(self.store.commit(deed).await)?)
+    }
+
+    /// Notes what came of a write to the store, for [`Health`](health::Health), and hands it on.
+    ///
+    /// # Errors
+    /// Those of `done`.
+    pub fn saw_write<T>(&self, done: Result<T, store::Error>) -> Result<T, store::Error> {
         self.health.saw(done.as_ref().err(), self.now());
-        Ok(done?)
+        done
     }
 
     /// Changes an object of ours with `change`, which sees the newest revision and is called again when

@@ -105,7 +105,7 @@ pub async fn history(
         if let Err(error) = jobs {
             tracing::warn!(%error, "old jobs could not be deleted");
         }
-        if let Err(error) = store.prune_events(EVENTS_KEPT).await {
+        if let Err(error) = app.saw_write(store.prune_events(EVENTS_KEPT).await) {
             tracing::warn!(%error, "old events could not be deleted");
         }
     }
