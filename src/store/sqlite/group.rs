@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::batch::{self, Statement};
+use super::batch::Batch;
 use super::deed::{Encoded, EncodedWrite, Unique};
 use super::events;
 use super::trail::{self, Step, Trail};
@@ -59,31 +59,31 @@ impl<'g> Group<'g> {
         done
     }
 
-    /// The statements that write it all, and what they do to the trail of leases; the first event gets the
-    /// number `first_seq`.
-    pub(super) fn statements(&self, first_seq: u64, trail: &Trail) -> (Vec<Statement>, trail::Change) {
-        let (mut statements, mut change) = (Vec::new(), trail::Change::default());
+    /// The transaction that writes it all, still open, and what it does to the trail of leases; the first event
+    /// gets the number `first_seq`.
+    pub(super) fn batch(&self, first_seq: u64, trail: &Trail) -> (Batch, trail::Change) {
+        let (mut batch, mut change) = (Batch::begin(), trail::Change::default());
         let rows: Vec<_> = self.rows.map.iter().collect();
         for rows in rows.chunk_by(|(before, _), (row, _)| before.0 == row.0) {
             let Some(((kind, _), _)) = rows.first() else { continue };
             if *kind == trail::KIND {
-                change = self.add_to_trail(&mut statements, rows, trail);
+                change = self.add_to_trail(&mut batch, rows, trail);
                 continue;
             }
             let gone: Vec<&str> =
                 rows.iter().filter(|(_, row)| row.clear).map(|((_, key), _)| *key).collect();
             let put = rows.iter().map(|(_, row)| row.last).filter(|write| write.revision().is_some());
-            batch::delete(&mut statements, *kind, &gone);
-            batch::put(&mut statements, *kind, &put.collect::<Vec<_>>());
+            batch.delete(*kind, &gone);
+            batch.put(*kind, &put.collect::<Vec<_>>());
         }
-        batch::add_events(&mut statements, &self.events, first_seq);
-        (statements, change)
+        batch.add_events(&self.events, first_seq);
+        (batch, change)
     }
 
     /// A row for each object that changed, whatever became of it.
     fn add_to_trail(
         &self,
-        statements: &mut Vec<Statement>,
+        batch: &mut Batch,
         rows: &[(&(Kind, &'g str), &Row<'g>)],
         trail: &Trail,
     ) -> trail::Change {
@@ -91,15 +91,15 @@ impl<'g> Group<'g> {
         let changed: Vec<&EncodedWrite> = rows.iter().filter(changed).map(|(_, row)| row.last).collect();
         let is_written = |key: &str| self.rows.map.contains_key(&(trail::KIND, key));
         let mut change = trail.sweep(self.world, changed.len(), is_written);
-        batch::move_along(statements, &change.moved);
+        batch.move_along(&change.moved);
         let first = trail.next(&change);
-        batch::add_to_trail(statements, &changed, first);
+        batch.add_to_trail(&changed, first);
         for (n, write) in (first..).zip(changed) {
             let (_, key) = write.id();
             change.add(Step { n, key: key.into(), revision: Some(write.revision().unwrap_or(trail::GONE)) });
         }
         if let Some(first) = trail.keeps_from(&change) {
-            batch::cut_trail(statements, first);
+            batch.cut_trail(first);
         }
         change
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::batch::Statement;
+use super::batch::Batch;
 use super::deed::Encoded;
 use super::group::{DamagedHolders, Group};
 use super::open::WriterConnection;
@@ -62,7 +62,7 @@ enum Done {
 
 /// What a group comes to before the database is asked.
 struct Plan {
-    statements: Vec<Statement>,
+    batch: Batch,
     /// One for each job; none for those that the database decides.
     outcomes: Vec<Option<Result<Done, Error>>>,
     last_seq: u64,
@@ -130,29 +130,32 @@ impl Writer {
             Some(done)
         });
         let outcomes = outcomes.collect();
-        let (statements, trail) = group.statements(first_seq, &self.trail);
-        Plan { statements, outcomes, last_seq: next_seq.saturating_sub(1), trail }
+        let (batch, trail) = group.batch(first_seq, &self.trail);
+        Plan { batch, outcomes, last_seq: next_seq.saturating_sub(1), trail }
     }
 
     /// Has it all on disk, or none of it. Where every deed was refused the database is left in peace.
     async fn transact(&mut self, jobs: &[Job], plan: Plan) -> sqlx::Result<Vec<Result<Done, Error>>> {
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        if plan.statements.is_empty() && plan.outcomes.iter().all(|outcome| matches!(outcome, Some(Err(_)))) {
-            outcomes.extend(plan.outcomes.into_iter().flatten());
-            return Ok(outcomes);
+        let Plan { mut batch, outcomes: decided, .. } = plan;
+        if batch.is_empty() && decided.iter().all(|outcome| matches!(outcome, Some(Err(_)))) {
+            return Ok(decided.into_iter().flatten().collect());
+        }
+        let is_decided = decided.iter().all(Option::is_some);
+        if is_decided {
+            batch.commit();
         }
         let connection = self.connection.get().await?;
-        execute(connection, "BEGIN IMMEDIATE").await?;
-        for statement in plan.statements {
-            statement.execute(&mut *connection).await?;
-        }
-        for (job, outcome) in jobs.iter().zip(plan.outcomes) {
+        batch.execute(connection).await?;
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for (job, outcome) in jobs.iter().zip(decided) {
             outcomes.push(match outcome {
                 Some(outcome) => outcome,
                 None => run(connection, &job.work).await?,
             });
         }
-        execute(connection, "COMMIT").await?;
+        if !is_decided {
+            execute(connection, "COMMIT").await?;
+        }
         Ok(outcomes)
     }
 
