@@ -5,6 +5,7 @@ mod counters;
 mod data;
 mod descriptors;
 mod desk;
+mod dhcp;
 mod upkeep;
 
 use std::io;
@@ -31,16 +32,16 @@ use crate::app::tftp_peers::TftpPeers;
 use crate::app::{App, Ctx, Endpoints, Setup, notes};
 use crate::config::{self, Config, Listen};
 use crate::content;
-use crate::dhcp;
+use crate::dhcp::Prober;
 use crate::listen::{Protocol, explain_bind};
 use crate::media::Folder;
-use crate::model::ServiceStatus;
 use crate::proto::tftp::{Limits, Rollover};
 use crate::render::Pool;
 use crate::store::{SqliteStore, Store};
 use crate::tftp;
 use data::DataDir;
 use desk::Desk;
+use dhcp::Dhcp;
 
 /// How long everything may take to end after a signal.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -54,34 +55,6 @@ struct Sockets {
     boot_https: Option<TcpListener>,
     tftp: Option<tftp::Service>,
     dhcp: Option<Dhcp>,
-}
-
-/// What DHCP is served with.
-struct Dhcp {
-    service: dhcp::service::Service,
-    probes: Arc<dhcp::service::Probes>,
-    lookout: dhcp::service::Lookout,
-}
-
-impl Dhcp {
-    fn bind(config: &Config, desk: &Arc<Desk>) -> io::Result<Dhcp> {
-        let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));
-        let service = dhcp::service::Service::bind(config.dhcp_port, names.clone(), handler)?;
-        let (probes, lookout) = (dhcp::service::Probes::open(), dhcp::service::Lookout::open(names));
-        Ok(Dhcp { service, probes, lookout })
-    }
-
-    fn status(&self, endpoints: &Endpoints) -> io::Result<ServiceStatus> {
-        let probes = self.probes.ability();
-        Ok(ServiceStatus {
-            enabled: true,
-            port: self.service.local_port()?,
-            boot_http_port: endpoints.boot_http_port,
-            hears_servers: self.lookout.can_listen(),
-            probes_arp: probes.arp,
-            probes_icmp: probes.icmp,
-        })
-    }
 }
 
 /// Runs a server until it is told to stop by SIGTERM or SIGINT.
@@ -115,7 +88,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
     });
     if let Some(dhcp) = &sockets.dhcp {
-        app.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn dhcp::Prober>);
+        app.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn Prober>);
         app.set_dhcp_service(dhcp.status(&endpoints)?);
     }
     desk.open(Arc::clone(&app));
@@ -387,7 +360,7 @@ impl Services {
             self.tasks.spawn(async { service.run(shutdown).await.context("TFTP") });
         }
         if let Some(dhcp) = sockets.dhcp {
-            self.start_dhcp(app, dhcp);
+            self.tasks.spawn(dhcp.run(Arc::clone(app), self.shutdown.clone()));
         }
         self.tasks.spawn(upkeep::artifacts(Arc::clone(app), self.shutdown.clone()));
         app.look_for_future_leases(app.now());
@@ -396,21 +369,6 @@ impl Services {
         self.tasks.spawn(upkeep::leases(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::history(Arc::clone(app), Arc::clone(store), self.shutdown.clone()));
         Ok(())
-    }
-
-    fn start_dhcp(&mut self, app: &Arc<App>, Dhcp { service, probes, lookout }: Dhcp) {
-        let shutdown = || self.shutdown.clone();
-        let (served, probed) = (service.run(shutdown()), probes.run(shutdown()));
-        let looked_out = lookout.run(Arc::clone(app) as Arc<dyn dhcp::service::Witness>, shutdown());
-        self.tasks.spawn(async { served.await.context("DHCP") });
-        self.tasks.spawn(async {
-            probed.await;
-            Ok(())
-        });
-        self.tasks.spawn(async {
-            looked_out.await;
-            Ok(())
-        });
     }
 
     /// Until a signal, or until a service ends by itself, which is an error.

@@ -1,0 +1,70 @@
+//! DHCP on a thread of its own, with a small runtime: a packet is a few microseconds of work, less than it takes
+//! to wake another worker up, and whatever else the server does, packets do not wait for it.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context;
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::desk::Desk;
+use crate::app::{App, Endpoints};
+use crate::config::Config;
+use crate::dhcp::service::{Lookout, Probes, Service, Witness};
+use crate::model::ServiceStatus;
+
+/// What DHCP is served with.
+pub(super) struct Dhcp {
+    pub service: Service,
+    pub probes: Arc<Probes>,
+    lookout: Lookout,
+    thread: Handle,
+    _end: DropGuard,
+}
+
+impl Dhcp {
+    pub fn bind(config: &Config, desk: &Arc<Desk>) -> io::Result<Dhcp> {
+        let (thread, end) = start_thread()?;
+        let _sockets_belong_to = thread.enter();
+        let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));
+        let service = Service::bind(config.dhcp_port, names.clone(), handler)?;
+        let (probes, lookout) = (Probes::open(), Lookout::open(names));
+        Ok(Dhcp { service, probes, lookout, thread: thread.clone(), _end: end })
+    }
+
+    pub fn status(&self, endpoints: &Endpoints) -> io::Result<ServiceStatus> {
+        let probes = self.probes.ability();
+        Ok(ServiceStatus {
+            enabled: true,
+            port: self.service.local_port()?,
+            boot_http_port: endpoints.boot_http_port,
+            hears_servers: self.lookout.can_listen(),
+            probes_arp: probes.arp,
+            probes_icmp: probes.icmp,
+        })
+    }
+
+    /// Serves until `shutdown`. An error is one of the socket.
+    pub async fn run(self, app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let probed = self.thread.spawn(self.probes.run(shutdown.clone()));
+        let looked_out = self.thread.spawn(self.lookout.run(app as Arc<dyn Witness>, shutdown.clone()));
+        let served = self.thread.spawn(self.service.run(shutdown));
+        let outcome = served.await?.context("DHCP");
+        if outcome.is_ok() {
+            probed.await?;
+            looked_out.await?;
+        }
+        outcome
+    }
+}
+
+/// A thread that runs what is spawned on it, until the guard is dropped.
+fn start_thread() -> io::Result<(Handle, DropGuard)> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (handle, end) = (runtime.handle().clone(), CancellationToken::new());
+    let ended = end.clone();
+    thread::Builder::new().name("dhcp".to_owned()).spawn(move || runtime.block_on(ended.cancelled()))?;
+    Ok((handle, end.drop_guard()))
+}
