@@ -2,10 +2,11 @@
 //!
 //! A restart forgets them, which is harmless: a REQUEST for a free address is answered all the same.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::dhcp::ClientKey;

@@ -7,9 +7,10 @@
 
 mod ranges;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 
 use crate::dhcp::index::ranges::Ranges;

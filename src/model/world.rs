@@ -1,8 +1,10 @@
 //! All stored objects in memory: what every read, decision and render looks at.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::*;
 
@@ -27,7 +29,7 @@ impl<T: Noun> Default for Table<T> {
     fn default() -> Self {
         Table {
             rows: BTreeMap::new(),
-            by_key: HashMap::new(),
+            by_key: HashMap::default(),
             unique: BTreeMap::new(),
             generation: 0,
             recent: VecDeque::new(),

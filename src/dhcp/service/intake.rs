@@ -1,10 +1,12 @@
 //! Which packets are taken on: no repeat of one that is being answered, no second answer where the first
 //! can be sent again, and no flood by one client.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::{DefaultHasher, RandomState};
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
+
+use foldhash::{HashMap, HashSet};
 
 use crate::dhcp::Reply;
 use crate::proto::dhcp4::Packet;
