@@ -5,6 +5,7 @@
 pub mod tftp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -55,6 +56,7 @@ pub struct Config {
     pub tftp: Tftp,
     pub dhcp_interfaces: Vec<String>,
     pub dhcp_port: u16,
+    pub dhcp_packets_per_second: Option<NonZeroU32>,
     /// The user to become once every port is bound.
     pub user: Option<String>,
     pub log_format: LogFormat,
@@ -103,6 +105,9 @@ pub struct Flags {
     /// The port DHCP listens on [default: 67].
     #[arg(long, env = "METALWRIGHT_DHCP_PORT", value_name = "PORT")]
     pub dhcp_port: Option<u16>,
+    /// Most DHCP packets of all clients that are taken on in a second [default: as many as can be].
+    #[arg(long, env = "METALWRIGHT_DHCP_PACKETS_PER_SECOND", value_name = "N")]
+    pub dhcp_packets_per_second: Option<NonZeroU32>,
     /// The user to run as once every port is bound.
     #[arg(long, env = "METALWRIGHT_USER", value_name = "NAME")]
     pub user: Option<String>,
@@ -146,6 +151,7 @@ struct BootSection {
 struct DhcpSection {
     interfaces: Option<Vec<String>>,
     port: Option<u16>,
+    packets_per_second: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -161,7 +167,7 @@ const KEYS: [(&str, &[&str]); 6] = [
     ("api", &["listen"]),
     ("boot", &["http", "https", "connections", "connections_per_address", "ignore_case"]),
     ("tftp", tftp::KEYS),
-    ("dhcp", &["interfaces", "port"]),
+    ("dhcp", &["interfaces", "port", "packets_per_second"]),
     ("log", &["format", "level"]),
 ];
 
@@ -218,6 +224,7 @@ impl Config {
             tftp,
             dhcp_interfaces: named(flags.dhcp_interfaces).or(file.dhcp.interfaces).unwrap_or_default(),
             dhcp_port: flags.dhcp_port.or(file.dhcp.port).unwrap_or(67),
+            dhcp_packets_per_second: flags.dhcp_packets_per_second.or(file.dhcp.packets_per_second),
             user: flags.user.or(file.user),
             log_format: log_format.unwrap_or_default(),
             log_level: flags.log_level.or(file.log.level).unwrap_or_else(|| "info".to_owned()),

@@ -18,6 +18,7 @@ mod under_way;
 use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
@@ -133,6 +134,14 @@ impl Service {
             under_way: FuturesUnordered::new(),
             failures: 0,
         })
+    }
+
+    /// Answers no more than so many packets each second, of all clients together.
+    pub fn at_most(mut self, per_second: Option<NonZeroU32>) -> Self {
+        if let Some(per_second) = per_second {
+            self.door.limit(per_second);
+        }
+        self
     }
 
     /// The port bound, chosen by the kernel where 0 was asked for.
@@ -255,6 +264,7 @@ impl Service {
         match self.door.admit(question, now) {
             Intake::Repeated => return Err(Dropped::Repeated),
             Intake::Flood => return Err(Dropped::Flood),
+            Intake::Limited => return Err(Dropped::Limited),
             Intake::Take => {}
         }
         if self.send_again(&question, request.port, now) {

@@ -30,6 +30,7 @@ impl Dhcp {
         let _sockets_belong_to = thread.enter();
         let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));
         let service = Service::bind(config.dhcp_port, names.clone(), handler)?;
+        let service = service.at_most(config.dhcp_packets_per_second);
         let (probes, lookout) = (Probes::open(), Lookout::open(names));
         Ok(Dhcp { service, probes, lookout, thread: thread.clone(), _end: end })
     }

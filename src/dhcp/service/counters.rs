@@ -26,6 +26,8 @@ pub enum Dropped {
     Repeated,
     /// Its client asks too often.
     Flood,
+    /// All clients together ask more than `dhcp.packets_per_second`.
+    Limited,
     /// Too many packets waited.
     Overload,
     /// It waited longer than its client does.
@@ -39,11 +41,12 @@ pub enum Dropped {
 }
 
 impl Dropped {
-    pub const ALL: [Dropped; 10] = [
+    pub const ALL: [Dropped; 11] = [
         Dropped::Malformed,
         Dropped::Elsewhere,
         Dropped::Repeated,
         Dropped::Flood,
+        Dropped::Limited,
         Dropped::Overload,
         Dropped::Stale,
         Dropped::NoSubnet,
@@ -59,6 +62,7 @@ impl Dropped {
             Dropped::Elsewhere => "elsewhere",
             Dropped::Repeated => "repeated",
             Dropped::Flood => "flood",
+            Dropped::Limited => "limited",
             Dropped::Overload => "overload",
             Dropped::Stale => "stale",
             Dropped::NoSubnet => "no_subnet",
@@ -103,6 +107,6 @@ mod tests {
         for (times, why) in (1..).zip(Dropped::ALL) {
             (0..times).for_each(|_| counters.count(why));
         }
-        assert_eq!(Dropped::ALL.map(|why| counters.dropped(why)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(Dropped::ALL.map(|why| counters.dropped(why)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     }
 }

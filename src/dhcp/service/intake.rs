@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use foldhash::{HashMap, HashSet};
@@ -50,6 +51,8 @@ pub(super) enum Intake {
     Repeated,
     /// The client asks too often.
     Flood,
+    /// All clients together ask more than this server is allowed to answer.
+    Limited,
 }
 
 /// Questions under way, replies just sent, and how much each client has asked.
@@ -58,9 +61,15 @@ pub(super) struct Door {
     open: HashSet<Question>,
     sent: Sent,
     rates: Rates,
+    all: Option<Overall>,
 }
 
 impl Door {
+    /// Takes on no more than so many packets each second, whoever sends them.
+    pub fn limit(&mut self, per_second: NonZeroU32) {
+        self.all = Some(Overall { rate: f64::from(per_second.get()), tokens: None });
+    }
+
     /// Decides on a packet; one that is taken stays open until [`Door::close`].
     pub fn admit(&mut self, question: Question, now: Instant) -> Intake {
         if self.open.contains(&question) {
@@ -68,6 +77,9 @@ impl Door {
         }
         if !self.rates.has_token(question.chaddr, now) {
             return Intake::Flood;
+        }
+        if self.all.as_mut().is_some_and(|all| !all.has_token(now)) {
+            return Intake::Limited;
         }
         self.open.insert(question);
         Intake::Take
@@ -116,12 +128,44 @@ impl Sent {
     }
 }
 
+/// What may be asked now: tokens that come at a rate, up to a bound.
+#[derive(Debug, Clone, Copy)]
+struct Tokens {
+    left: f64,
+    at: Instant,
+}
+
+impl Tokens {
+    fn take(&mut self, (rate, bound): (f64, f64), now: Instant) -> bool {
+        let earned = now.duration_since(self.at).as_secs_f64() * rate;
+        self.left = (self.left + earned).min(bound);
+        self.at = now;
+        let has_token = self.left >= 1.0;
+        self.left -= f64::from(u8::from(has_token));
+        has_token
+    }
+}
+
+/// What all clients together may ask; what they leave is kept for a second.
+#[derive(Debug)]
+struct Overall {
+    rate: f64,
+    /// None before the first packet.
+    tokens: Option<Tokens>,
+}
+
+impl Overall {
+    fn has_token(&mut self, now: Instant) -> bool {
+        let tokens = self.tokens.get_or_insert(Tokens { left: self.rate, at: now });
+        tokens.take((self.rate, self.rate), now)
+    }
+}
+
 /// How much one client may ask now.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     client: [u8; 16],
-    tokens: f64,
-    at: Instant,
+    tokens: Tokens,
 }
 
 /// A table of fixed size with one place for each client, which nobody outside can foresee.
@@ -141,16 +185,9 @@ impl Rates {
     fn has_token(&mut self, client: [u8; 16], now: Instant) -> bool {
         let place = usize::try_from(self.hasher.hash_one(client)).unwrap_or(0) % CLIENTS_MAX;
         let Some(place) = self.buckets.get_mut(place) else { return true };
-        let mut bucket = place.filter(|bucket| bucket.client == client).unwrap_or(Bucket {
-            client,
-            tokens: BURST,
-            at: now,
-        });
-        let earned = now.duration_since(bucket.at).as_secs_f64() * RATE_PER_SECOND;
-        bucket.tokens = (bucket.tokens + earned).min(BURST);
-        bucket.at = now;
-        let has_token = bucket.tokens >= 1.0;
-        bucket.tokens -= f64::from(u8::from(has_token));
+        let fresh = Bucket { client, tokens: Tokens { left: BURST, at: now } };
+        let mut bucket = place.filter(|bucket| bucket.client == client).unwrap_or(fresh);
+        let has_token = bucket.tokens.take((RATE_PER_SECOND, BURST), now);
         *place = Some(bucket);
         has_token
     }
@@ -207,6 +244,23 @@ mod tests {
         let taken = (0..100).filter(|xid| door.admit(question(*xid), now) == Intake::Take).count();
         assert_eq!(taken, 40);
         assert_eq!(door.admit(question(200), now + Duration::from_secs(1)), Intake::Take);
+    }
+
+    #[test]
+    fn all_clients_together_ask_no_more_than_is_allowed() {
+        let (mut door, now) = (Door::default(), Instant::now());
+        door.limit(NonZeroU32::new(30).unwrap());
+        let mut taken = |clients: std::ops::Range<u32>, now| {
+            let asked = clients.map(|client| {
+                let [.., a, b] = client.to_be_bytes();
+                let text = format!("xid 1\nchaddr 02:00:00:00:{a:02x}:{b:02x}\nmessage_type discover");
+                door.admit(Question::of(&from_text(&text).unwrap(), 2, 67), now)
+            });
+            asked.filter(|intake| *intake == Intake::Take).count()
+        };
+        assert_eq!(taken(0..100, now), 30);
+        assert_eq!(taken(100..200, now + Duration::from_millis(500)), 15);
+        assert_eq!(taken(200..300, now + Duration::from_secs(60)), 30);
     }
 
     #[test]
