@@ -6,29 +6,53 @@
 
 use std::sync::Arc;
 
-use sqlx::query_builder::Separated;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
 
 use super::deed::EncodedWrite;
 use super::{events, integer, trail};
 use crate::model::Kind;
 
-const SIZES: [usize; 3] = [1, 8, 64];
+const SIZES: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 const ROWS_MAX: usize = 64;
 /// Statements in one text, so that it is no longer than SQLite takes and comes again soon. What sixty-four
 /// clients write at once is one text.
 const STATEMENTS_MAX: usize = 6;
 
-/// A row that is written; its values are bound one by one.
-pub(super) type Row<'b> = Separated<'b, Sqlite, &'static str>;
-
 /// The statements of a transaction, in the order they were added.
 #[derive(Default)]
 pub(super) struct Batch {
-    full: Vec<QueryBuilder<Sqlite>>,
-    text: QueryBuilder<Sqlite>,
+    full: Vec<Text>,
+    text: Text,
     /// In `text`.
     statements: usize,
+}
+
+/// SQL, and the values for its question marks.
+#[derive(Default)]
+pub(super) struct Text {
+    sql: String,
+    values: SqliteArguments,
+    /// The first value that could not be taken.
+    fault: Option<sqlx::error::BoxDynError>,
+}
+
+impl Text {
+    pub(super) fn bind<'v>(&mut self, value: impl Encode<'v, Sqlite> + Type<Sqlite>) -> &mut Self {
+        if let Err(error) = self.values.add(value) {
+            self.fault.get_or_insert(error);
+        }
+        self
+    }
+
+    async fn execute(self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        match self.fault {
+            Some(fault) => Err(sqlx::Error::Encode(fault)),
+            None => {
+                sqlx::query_with(AssertSqlSafe(self.sql), self.values).execute(connection).await.map(drop)
+            }
+        }
+    }
 }
 
 impl Batch {
@@ -50,8 +74,8 @@ impl Batch {
     }
 
     pub(super) async fn execute(self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
-        for mut text in self.full.into_iter().chain([self.text]) {
-            text.build().execute(&mut *connection).await?;
+        for text in self.full.into_iter().chain([self.text]) {
+            text.execute(connection).await?;
         }
         Ok(())
     }
@@ -60,11 +84,10 @@ impl Batch {
     pub(super) fn delete(&mut self, kind: Kind, keys: &[&str]) {
         for keys in keys.chunks(ROWS_MAX) {
             let text = self.statement(&format!("DELETE FROM {kind} WHERE key IN ("));
-            let mut marks = text.separated(", ");
-            for key in filled(keys) {
-                marks.push_bind(key.map(|key| (*key).to_owned()));
-            }
-            text.push(")");
+            push_values::<1, _>(text, keys, |text, key| {
+                text.bind((*key).to_owned());
+            });
+            text.sql.push(')');
         }
     }
 
@@ -72,12 +95,11 @@ impl Batch {
     pub(super) fn put(&mut self, kind: Kind, writes: &[&EncodedWrite]) {
         for writes in writes.chunks(ROWS_MAX) {
             let text = self.statement(&format!("INSERT INTO {kind} (key, revision, document, held) "));
-            push_rows::<4, _>(text, writes, |row, write| {
-                row.push_bind(write.id().1.to_owned());
-                row.push_bind(integer(write.revision().unwrap_or_default()));
-                row.push_bind(Arc::clone(&write.document)).push_bind(Arc::clone(&write.held));
+            push_rows::<4, _>(text, writes, |text, write| {
+                text.bind(write.id().1.to_owned()).bind(integer(write.revision().unwrap_or_default()));
+                text.bind(Arc::clone(&write.document)).bind(Arc::clone(&write.held));
             });
-            text.push(
+            text.sql.push_str(
                 " ON CONFLICT (key) DO UPDATE SET revision = excluded.revision, \
                  document = excluded.document, held = excluded.held",
             );
@@ -89,10 +111,10 @@ impl Batch {
         let numbered: Vec<_> = (first..).zip(writes).collect();
         for writes in numbered.chunks(ROWS_MAX) {
             let head = format!("INSERT OR FAIL INTO {} (n, key, revision, document, held) ", trail::KIND);
-            push_rows::<5, _>(self.statement(&head), writes, |row, (n, write)| {
-                row.push_bind(integer(*n)).push_bind(write.id().1.to_owned());
-                row.push_bind(integer(write.revision().unwrap_or(trail::GONE)));
-                row.push_bind(Arc::clone(&write.document)).push_bind(Arc::clone(&write.held));
+            push_rows::<5, _>(self.statement(&head), writes, |text, (n, write)| {
+                text.bind(integer(*n)).bind(write.id().1.to_owned());
+                text.bind(integer(write.revision().unwrap_or(trail::GONE)));
+                text.bind(Arc::clone(&write.document)).bind(Arc::clone(&write.held));
             });
         }
     }
@@ -105,17 +127,16 @@ impl Batch {
                 "INSERT OR FAIL INTO {kind} (n, key, revision, document, held) \
                  SELECT new.column2, key, revision, document, held FROM ("
             ));
-            text.push_values(filled(moved), |mut row, moved| {
-                row.push_bind(moved.map(|(old, _)| integer(*old)));
-                row.push_bind(moved.map(|(_, new)| integer(*new)));
+            push_values::<2, _>(text, moved, |text, (old, new)| {
+                text.bind(integer(*old)).bind(integer(*new));
             });
-            text.push(format_args!(") AS new CROSS JOIN {kind} ON n = new.column1"));
+            text.sql.push_str(&format!(") AS new CROSS JOIN {kind} ON n = new.column1"));
         }
     }
 
     /// Deletes the rows of the trail before `first`.
     pub(super) fn cut_trail(&mut self, first: u64) {
-        self.statement(&format!("DELETE FROM {} WHERE n < ", trail::KIND)).push_bind(integer(first));
+        self.statement(&format!("DELETE FROM {} WHERE n < ?", trail::KIND)).bind(integer(first));
     }
 
     /// Adds events, numbered from `seq` on.
@@ -123,41 +144,43 @@ impl Batch {
         let numbered: Vec<_> = (seq..).zip(events).collect();
         for events in numbered.chunks(ROWS_MAX) {
             let head = "INSERT OR FAIL INTO event (seq, time, kind, subject, actor, attempt, data) ";
-            push_rows::<7, _>(self.statement(head), events, |row, (seq, event)| event.bind(row, *seq));
+            push_rows::<7, _>(self.statement(head), events, |text, (seq, event)| event.bind(text, *seq));
         }
     }
 
     /// Begins the next statement.
-    fn statement(&mut self, head: &str) -> &mut QueryBuilder<Sqlite> {
+    fn statement(&mut self, head: &str) -> &mut Text {
         if self.statements == STATEMENTS_MAX {
             self.full.push(std::mem::take(&mut self.text));
             self.statements = 0;
         }
-        self.text.push(if self.statements == 0 { "" } else { "; " });
+        self.text.sql.push_str(if self.statements == 0 { "" } else { "; " });
+        self.text.sql.push_str(head);
         self.statements += 1;
-        self.text.push(head)
+        &mut self.text
     }
 }
 
-/// Writes `rows` with so many columns, of which the first is never NULL but in those that fill up.
-fn push_rows<const COLUMNS: usize, T>(
-    text: &mut QueryBuilder<Sqlite>,
-    rows: &[T],
-    bind: impl Fn(&mut Row<'_>, &T),
-) {
+/// Rows of so many columns, of which the first is never NULL but in those that fill up.
+fn push_rows<const COLUMNS: usize, T>(text: &mut Text, rows: &[T], bind: impl Fn(&mut Text, &T)) {
     let is_alone = rows.len() == 1;
-    text.push(if is_alone { "" } else { "SELECT * FROM (" });
-    text.push_values(filled(rows), |mut row, values| match values {
-        Some(values) => bind(&mut row, values),
-        None => (0..COLUMNS).for_each(|_| {
-            row.push_bind(None::<i64>);
-        }),
-    });
-    text.push(if is_alone { "" } else { ") WHERE column1 IS NOT NULL" });
+    text.sql.push_str(if is_alone { "" } else { "SELECT * FROM (" });
+    push_values::<COLUMNS, _>(text, rows, bind);
+    text.sql.push_str(if is_alone { "" } else { ") WHERE column1 IS NOT NULL" });
 }
 
-/// The rows, and what they are filled up with.
-fn filled<T>(rows: &[T]) -> impl Iterator<Item = Option<&T>> {
+/// The rows, filled up to one of the sizes.
+fn push_values<const COLUMNS: usize, T>(text: &mut Text, rows: &[T], bind: impl Fn(&mut Text, &T)) {
     let size = SIZES.into_iter().find(|size| *size >= rows.len()).unwrap_or(ROWS_MAX);
-    rows.iter().map(Some).chain(std::iter::repeat_with(|| None)).take(size)
+    let marks = ["?"; COLUMNS].join(", ");
+    text.sql.push_str("VALUES ");
+    for number in 0..size {
+        text.sql.push_str(if number == 0 { "(" } else { ", (" });
+        text.sql.push_str(&marks);
+        text.sql.push(')');
+    }
+    rows.iter().for_each(|row| bind(text, row));
+    for _ in rows.len() * COLUMNS..size * COLUMNS {
+        text.bind(None::<i64>);
+    }
 }

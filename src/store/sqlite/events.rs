@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
-use super::batch::Row as NewRow;
+use super::batch::Text;
 use super::integer;
 use crate::model::{Event, NewEvent};
 use crate::store::{EVENTS_MAX, EventQuery, LEASE_KINDS, LeaseOf};
@@ -27,15 +27,15 @@ impl Encoded {
     }
 
     /// Binds number, time, kind, subject, actor, attempt, data.
-    pub(super) fn bind(&self, row: &mut NewRow<'_>, seq: u64) {
+    pub(super) fn bind(&self, text: &mut Text, seq: u64) {
         let event = &self.event;
-        row.push_bind(integer(seq))
-            .push_bind(event.time.as_microsecond())
-            .push_bind(event.kind.clone())
-            .push_bind(event.subject.clone())
-            .push_bind(event.actor.clone())
-            .push_bind(event.attempt.map(|attempt| attempt.to_string()))
-            .push_bind(Arc::clone(&self.data));
+        text.bind(integer(seq))
+            .bind(event.time.as_microsecond())
+            .bind(event.kind.clone())
+            .bind(event.subject.clone())
+            .bind(event.actor.clone())
+            .bind(event.attempt.map(|attempt| attempt.to_string()))
+            .bind(Arc::clone(&self.data));
     }
 
     /// The event with the number it got.
