@@ -1,5 +1,5 @@
-//! DHCP on a thread of its own, with a small runtime: a packet is a few microseconds of work, less than it takes
-//! to wake another worker up, and whatever else the server does, packets do not wait for it.
+//! DHCP on a thread of its own, with a small runtime: a packet is a few microseconds of work, less than it
+//! takes to wake another worker up, and whatever else the server does, packets do not wait for it.
 
 use std::io;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! A transaction as few texts of SQL with all their rows: each hand-over to the thread of SQLite costs more than
-//! a row does, and most transactions are one.
+//! A transaction as few texts of SQL with all their rows: each hand-over to the thread of SQLite costs more
+//! than a row does, and most transactions are one.
 //!
 //! A statement takes one of [`SIZES`] many rows, so that there are few texts to keep prepared; fewer rows are
 //! filled up with rows of NULL, which it passes over.

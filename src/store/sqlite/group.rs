@@ -59,8 +59,8 @@ impl<'g> Group<'g> {
         done
     }
 
-    /// The transaction that writes it all, still open, and what it does to the trail of leases; the first event
-    /// gets the number `first_seq`.
+    /// The transaction that writes it all, still open, and what it does to the trail of leases; the first
+    /// event gets the number `first_seq`.
     pub(super) fn batch(&self, first_seq: u64, trail: &Trail) -> (Batch, trail::Change) {
         let (mut batch, mut change) = (Batch::begin(), trail::Change::default());
         let rows: Vec<_> = self.rows.map.iter().collect();
