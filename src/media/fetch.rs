@@ -84,7 +84,7 @@ pub async fn fetch(folder: &Folder, get: &Get, job: &Job) -> Result<PathBuf, Err
     }
     let place = folder.fetched(&id((&get.artifact, &get.url), get.checksum.as_ref()));
     folder::make(&place).map_err(|error| Error::Failed(format!("{}: {error}", place.display())))?;
-    let client = client(get)?;
+    let client = client(&get.url, (get.proxy.as_ref(), get.checksum.as_ref()))?;
     for round in 0..2 {
         download(&client, (get, &place), job).await?;
         let body = place.join(BODY);
@@ -105,15 +105,22 @@ fn decoded(path: &str) -> String {
     percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
-fn client(get: &Get) -> Result<reqwest::Client, Error> {
-    let failed = |error: reqwest::Error| Error::Failed(format!("{}: {}", get.url, innermost(&error)));
+/// A client for one URL, through a proxy if one is given, else as the environment says.
+///
+/// # Errors
+/// The proxy cannot be used, or the host has no certificates.
+pub(super) fn client(
+    url: &str,
+    (proxy, checksum): (Option<&String>, Option<&Checksum>),
+) -> Result<reqwest::Client, Error> {
+    let failed = |error: reqwest::Error| Error::Failed(format!("{url}: {}", innermost(&error)));
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_WITHIN)
         .read_timeout(SILENT_MAX)
         // Without a checksum TLS is all there is: a redirect does not lead out of it.
-        .https_only(get.checksum.is_none() && get.url.starts_with("https://"))
+        .https_only(checksum.is_none() && url.starts_with("https://"))
         .user_agent(concat!("metalwright/", env!("CARGO_PKG_VERSION")));
-    if let Some(proxy) = &get.proxy {
+    if let Some(proxy) = proxy {
         builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(failed)?);
     }
     builder.build().map_err(failed)
@@ -206,7 +213,7 @@ fn anew(place: &Path, why: &str) -> Ended {
 }
 
 /// What may be over the next time.
-fn is_passing(status: StatusCode) -> bool {
+pub(super) fn is_passing(status: StatusCode) -> bool {
     status.is_server_error()
         || matches!(
             status,
@@ -289,13 +296,13 @@ fn known(place: &Path) -> Known {
 }
 
 /// What `If-Range` can be asked with: a strong tag, else the date (RFC 9110 section 13.1.5).
-fn validator(headers: &HeaderMap) -> Option<String> {
+pub(super) fn validator(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     text(ETAG).filter(|tag| tag.starts_with('"')).or_else(|| text(LAST_MODIFIED))
 }
 
 /// `bytes 5-9/10` is (5, 10), `bytes */10` is (none, 10).
-fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
+pub(super) fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
     let (range, total) = text.split_once('/')?;
     let from = range.split_once('-').and_then(|(from, _)| from.trim().parse().ok());
@@ -326,7 +333,7 @@ async fn verify(path: &Path, get: &Get, job: &Job) -> Result<Result<(), String>,
 }
 
 /// The cause at the end of the chain, which is the one that says something.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

@@ -5,6 +5,7 @@
 //! media/manifests/<sha256>        what each consists of
 //! media/fetched/<id>/body, state  what is being fetched, by its URL and checksum
 //! media/new/<id>/…                what is being unpacked; thrown away at the start
+//! media/mirrors/<id>/…            what is kept of a remote tree (`mirror::shelf`), by its artifact and URL
 //! ```
 
 use std::fs::{self, DirBuilder};
@@ -21,6 +22,7 @@ const TREES: &str = "trees";
 const MANIFESTS: &str = "manifests";
 const FETCHED: &str = "fetched";
 const NEW: &str = "new";
+const MIRRORS: &str = "mirrors";
 
 /// The server's own directory of files.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +58,15 @@ impl Folder {
 
     pub(super) fn all_fetched(&self) -> PathBuf {
         self.root.join(FETCHED)
+    }
+
+    /// Where what is kept of a remote tree is.
+    pub(super) fn mirror(&self, id: &str) -> PathBuf {
+        self.mirrors().join(id)
+    }
+
+    pub(super) fn mirrors(&self) -> PathBuf {
+        self.root.join(MIRRORS)
     }
 
     /// Throws away what was being unpacked when the server ended.
@@ -119,6 +130,11 @@ impl Folder {
     /// The name under which an artifact's download of a URL goes on after a restart.
     pub fn fetched_id(of: (&str, &str), checksum: Option<&crate::model::Checksum>) -> String {
         fetch::id(of, checksum)
+    }
+
+    /// The name under which an artifact keeps files of the tree at a URL.
+    pub fn mirror_id(artifact: &str, url: &str) -> String {
+        fetch::id((artifact, url), None)
     }
 }
 

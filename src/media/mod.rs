@@ -4,7 +4,7 @@
 //! Start at [`bring`]: from a source to a finished tree that is not in its place yet. [`Folder`] is where
 //! things are on disk; `fetch` gets one file over HTTP, `format` tells what it is, `iso` and `tarball` read
 //! it, `tree` writes what they find and never leaves its directory. [`manifest`] is what a tree consists of,
-//! `garbage` what nobody refers to. What an artifact's state is, and who may ask for what, is
+//! `garbage` what nobody refers to; `mirror` passes a remote tree on file by file. What an artifact's state is, and who may ask for what, is
 //! `app::artifacts`' business.
 
 mod fetch;
@@ -13,6 +13,7 @@ mod format;
 pub mod garbage;
 mod iso;
 pub mod manifest;
+mod mirror;
 pub mod repositories;
 mod space;
 mod tarball;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use folder::Folder;
 pub use manifest::Manifest;
+pub use mirror::{Coming, Found, Mirror, Mirrors, Miss, Terms};
 
 use crate::model::{ArtifactKind, ArtifactSource};
 use fetch::Get;

@@ -11,13 +11,21 @@ pub const KEPT_BYTES: u64 = 64 << 20;
 /// How much is written before the disk is looked at again.
 pub const LOOK_EVERY_BYTES: u64 = 32 << 20;
 
+/// Bytes of a disk that are free.
+///
+/// # Errors
+/// The disk cannot be asked.
+pub fn free(folder: &Path) -> io::Result<u64> {
+    let disk = statvfs(folder)?;
+    Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
+}
+
 /// Refuses what does not fit.
 ///
 /// # Errors
 /// `StorageFull`, with how much is needed and how much there is.
 pub fn check(folder: &Path, needed: u64) -> io::Result<()> {
-    let disk = statvfs(folder)?;
-    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    let free = free(folder)?;
     if free >= needed.saturating_add(KEPT_BYTES) {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::name::{check_file_path, check_name};
-use super::{Checksum, Kind, Noun, Object, Problem, Stored, sha256_hex};
+use super::{Checksum, Kind, MirrorStatus, MirrorTerms, Noun, Object, Problem, Stored, sha256_hex};
 
 /// Most files of a source that lists them.
 const SOURCE_FILES_MAX: usize = 256;
@@ -68,6 +68,10 @@ pub struct ArtifactSource {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub files: Vec<SourceFile>,
+    /// Nothing is fetched as a whole: the tree below `url` is passed on file by file as machines ask for it,
+    /// and what was fetched is kept within a bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorTerms>,
 }
 
 /// A file below the `url` of a source.
@@ -174,6 +178,9 @@ pub struct ArtifactStatus {
     /// Package repositories in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<TreeRepository>,
+    /// Of a tree that is passed on: whether its upstream answers, and what is kept of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorStatus>,
 }
 
 impl ArtifactStatus {
@@ -193,6 +200,11 @@ impl Artifact {
         }
     }
 
+    /// Whether its files are passed on from another server as machines ask for them.
+    pub fn is_mirror(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.mirror.is_some())
+    }
+
     /// What the file of a source of kind `file` is called.
     pub fn file_name(&self) -> Option<&str> {
         let from = self.source.as_ref().map_or(self.path.as_str(), |source| &source.url);
@@ -203,6 +215,12 @@ impl Artifact {
 
 impl ArtifactSource {
     fn origin(&self) -> String {
+        if let Some(mirror) = &self.mirror {
+            let declared = mirror.repositories.iter().map(|it| format!("{} {}\n", it.path, it.distribution));
+            let declared: String = declared.collect();
+            let sum = if declared.is_empty() { declared } else { format!("#{}", sha256_hex(declared)) };
+            return format!("{}{sum}", self.url);
+        }
         if !self.files.is_empty() {
             let list: Vec<String> = self.files.iter().map(SourceFile::line).collect();
             return format!("{}#sha256:{}", self.url, sha256_hex(list.concat()));
@@ -253,12 +271,16 @@ impl ArtifactSource {
                 problems.push(Problem::new(format!("/fetch/files/{i}/path"), what));
             }
         }
+        problems.extend(self.mirror.iter().flat_map(|mirror| mirror.problems(self)));
+        if self.mirror.is_some() && kind == ArtifactKind::File {
+            problems.push(Problem::new("/fetch/mirror", "only a tree is passed on file by file"));
+        }
         problems.extend(self.without_checksum());
         problems
     }
 
     fn without_checksum(&self) -> Vec<Problem> {
-        if self.unverified || self.local_path().is_some() {
+        if self.unverified || self.mirror.is_some() || self.local_path().is_some() {
             return Vec::new();
         }
         let needed = |pointer: String| {

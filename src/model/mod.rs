@@ -18,6 +18,7 @@ mod kind;
 mod lease;
 mod mac;
 mod machine;
+mod mirror;
 mod name;
 mod network;
 mod object;
@@ -59,6 +60,7 @@ pub use machine::{
     AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, Run, Step,
     StepKind, StepState, Tries, Waiting,
 };
+pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
 pub use name::{check_file_path, check_host_name, check_name};
 pub use network::{Cidr, Excluded, Pool, Probe, Subnet, SubnetMode};
 pub use object::{NoStatus, Noun, READ_ONLY_FIELDS, Reference, SITE, Stored};

@@ -1,0 +1,374 @@
+//! Passes a remote tree on, file by file, and keeps what was fetched within a bound of bytes.
+//!
+//! Start at [`Mirror::open`]: a file that is kept and fresh is given at once; else it is fetched, once for all
+//! who ask meanwhile, and they get its bytes as they come. `rules` says what may be kept without asking,
+//! `ledger` what goes first, both without a disk; `shelf` is the disk, `flight` one fetch, `probe` finds the
+//! package repositories. Which tree there is, and who may have a file of it, is `app`'s business: a client
+//! names a path in a tree that an operator has named, and nothing else.
+
+mod coming;
+mod flight;
+mod ledger;
+mod probe;
+mod rules;
+mod shelf;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use sha2::Sha256;
+use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use coming::Coming;
+
+use super::{Error, Folder, Job, Phase, fetch, manifest};
+use crate::model::{MirrorStatus, TreeRepository};
+use coming::Stage;
+use ledger::Kept;
+use shelf::Shelf;
+use state::{Counters, State};
+
+/// Files of one tree that are fetched at a time.
+const FETCHES_MAX: usize = 16;
+/// Files of one tree that are asked for and not here yet, those that wait for their turn among them.
+const FLIGHTS_MAX: usize = 1024;
+/// How often a file is looked for that goes again as soon as it has come.
+const LOOKS_MAX: usize = 3;
+/// Largest index that is read as text, in bytes.
+const TEXT_BYTES_MAX: u64 = 4 << 20;
+
+/// A remote tree, and how it is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The artifact's name.
+    pub name: String,
+    pub url: String,
+    pub proxy: Option<String>,
+    pub bytes_max: u64,
+}
+
+/// Why there is no file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Miss {
+    /// The upstream has none.
+    #[error("the upstream has no such file")]
+    Absent,
+    /// It cannot be had now.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A file of a tree.
+#[derive(Debug)]
+pub struct Found {
+    pub file: File,
+    pub bytes: u64,
+    /// What these very bytes are called.
+    pub id: String,
+    /// When its content was last changed, in seconds since 1970.
+    pub modified: i64,
+    /// Of a file that is not whole yet.
+    pub coming: Option<Coming>,
+}
+
+/// What a check of everything that is kept found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    pub files: u64,
+    /// Those that were not what they had been. They are kept no longer.
+    pub damaged: Vec<String>,
+}
+
+/// One remote tree and what is kept of it.
+#[derive(Debug)]
+pub struct Mirror {
+    terms: Terms,
+    bytes_max: AtomicU64,
+    root: PathBuf,
+    client: reqwest::Client,
+    state: OnceCell<Mutex<State>>,
+    fetches: Semaphore,
+    counters: Counters,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Where a file is, as far as it can be said without waiting.
+enum Look {
+    Found(Found),
+    Flight(watch::Receiver<Stage>),
+    Missed(Miss),
+}
+
+impl Mirror {
+    /// Opens a file: one that is kept, or one that has begun to come. Waits for the upstream's answer where it
+    /// has to be asked, and for all of the file where the upstream does not say how long it is.
+    ///
+    /// # Errors
+    /// Why there is none; see [`Miss`].
+    pub async fn open(self: &Arc<Self>, path: &str) -> Result<Found, Miss> {
+        if rules::address(&self.terms.url, path).is_none() {
+            return Err(Miss::Absent);
+        }
+        let state = self.state().await?;
+        for _ in 0..LOOKS_MAX {
+            let mut flight = match self.look(state, path) {
+                Look::Found(found) => return Ok(found),
+                Look::Missed(miss) => return Err(miss),
+                Look::Flight(flight) => flight,
+            };
+            let stage = flight.wait_for(Stage::is_news).await.map(|stage| stage.clone());
+            match stage.map_err(|_| Miss::Failed("the fetch ended by a fault in the server".to_owned()))? {
+                Stage::Coming(head, _) => {
+                    let file = head.file.try_clone().map_err(|error| Miss::Failed(error.to_string()))?;
+                    let (id, coming) = (head.id.clone(), Some(Coming::new(flight)));
+                    return Ok(Found { file, bytes: head.bytes, id, modified: head.modified, coming });
+                }
+                Stage::Missed(miss) => return self.stale(state, path).ok_or(miss),
+                Stage::Asked | Stage::Kept => {
+                    if let Some(found) = lock(state).open(path) {
+                        return Ok(found);
+                    }
+                }
+            }
+        }
+        Err(Miss::Failed("the file went again before it could be given out: the cache is too small".into()))
+    }
+
+    /// The text of a small file.
+    ///
+    /// # Errors
+    /// Why there is none; it is too large for a text.
+    pub async fn text(self: &Arc<Self>, path: &str) -> Result<String, Miss> {
+        let failed = |error: std::io::Error| Miss::Failed(format!("{path}: {error}"));
+        let Found { file, bytes, coming, .. } = self.open(path).await?;
+        if bytes > TEXT_BYTES_MAX {
+            return Err(failed(std::io::Error::other("it is too large for an index")));
+        }
+        if let Some(mut coming) = coming {
+            coming.whole(bytes).await.map_err(failed)?;
+        }
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut text = vec![0; usize::try_from(bytes).unwrap_or(0)];
+            std::os::unix::fs::FileExt::read_exact_at(&file, &mut text, 0)?;
+            std::io::Result::Ok(String::from_utf8_lossy(&text).into_owned())
+        });
+        reading.await.map_err(|error| Miss::Failed(error.to_string()))?.map_err(failed)
+    }
+
+    /// The package repositories in the tree: those that were declared, with what their indexes say.
+    ///
+    /// # Errors
+    /// The upstream cannot be asked, or has none of what was declared.
+    pub async fn repositories(
+        self: &Arc<Self>,
+        declared: &[crate::model::MirrorRepository],
+    ) -> Result<Vec<TreeRepository>, Miss> {
+        probe::repositories(self, declared).await
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> MirrorStatus {
+        let counters = &self.counters;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let state = self.state.get().map(lock);
+        let ledger = state.as_ref().map(|state| &state.shelf.ledger);
+        MirrorStatus {
+            upstream_answers: state.as_ref().is_some_and(|state| state.answers()),
+            cached_bytes: ledger.map_or(0, |ledger| ledger.bytes()),
+            cached_files: ledger.map_or(0, |ledger| ledger.files() as u64),
+            bytes_max: count(&self.bytes_max),
+            hits: count(&counters.hits),
+            misses: count(&counters.misses),
+            revalidated: count(&counters.revalidated),
+            stale: count(&counters.stale),
+            evicted: count(&counters.evicted),
+        }
+    }
+
+    /// Why the upstream gave no answer when it was last asked; none when it did, or was not asked yet.
+    pub fn failing(&self) -> Option<String> {
+        self.state.get().and_then(|state| lock(state).failing())
+    }
+
+    /// Has the upstream asked for every file before it is given out again.
+    pub async fn expire(&self) -> Result<(), Miss> {
+        lock(self.state().await?).expire();
+        Ok(())
+    }
+
+    /// Hashes everything that is kept; what is not as it was is kept no longer.
+    ///
+    /// # Errors
+    /// It was told to stop.
+    pub async fn verify(self: &Arc<Self>, job: &Job) -> Result<Checked, Error> {
+        let failed = |miss: Miss| Error::Failed(miss.to_string());
+        self.state().await.map_err(failed)?;
+        let (mirror, job) = (Arc::clone(self), job.clone());
+        let checking = tokio::task::spawn_blocking(move || mirror.check_all(&job));
+        checking.await.map_err(|error| Error::Failed(error.to_string()))?
+    }
+
+    fn check_all(&self, job: &Job) -> Result<Checked, Error> {
+        let Some(state) = self.state.get() else { return Ok(Checked::default()) };
+        let all: Vec<(Kept, PathBuf)> = {
+            let state = lock(state);
+            state.shelf.ledger.all().map(|kept| (kept.clone(), state.shelf.body(kept))).collect()
+        };
+        job.begin(Phase::Reading, Some(all.iter().map(|(kept, _)| kept.bytes).sum()));
+        let mut checked = Checked::default();
+        for (kept, place) in all {
+            let hashed = manifest::hash::<Sha256>(&place, job);
+            job.check().map_err(|_| Error::Stopped)?;
+            let mut state = lock(state);
+            let is_there = state.shelf.ledger.get(&kept.path).is_some_and(|now| now.body == kept.body);
+            checked.files += u64::from(is_there);
+            if is_there && hashed.is_ok_and(|hash| hash != kept.sha256) || is_there && !place.exists() {
+                state.shelf.throw_away(&kept.path);
+                checked.damaged.push(kept.path);
+            }
+        }
+        Ok(checked)
+    }
+
+    async fn state(&self) -> Result<&Mutex<State>, Miss> {
+        let loading = || async {
+            let root = self.root.clone();
+            let loaded = tokio::task::spawn_blocking(move || Shelf::load(&root)).await;
+            let loaded = loaded.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            let shelf =
+                loaded.map_err(|error| Miss::Failed(format!("what was kept cannot be read: {error}")))?;
+            Ok(Mutex::new(State::new(shelf)))
+        };
+        self.state.get_or_try_init(loading).await
+    }
+
+    /// Finds a file, or begins to fetch it.
+    fn look(self: &Arc<Self>, held: &Mutex<State>, path: &str) -> Look {
+        let mut state = lock(held);
+        let is_kept = state.shelf.ledger.get(path).map(|kept| rules::is_fresh(kept, now()));
+        let refusal = state.refusal(path);
+        match (is_kept, &refusal) {
+            (Some(true), _) => {
+                if let Some(found) = state.open(path) {
+                    self.counters.count(&self.counters.hits);
+                    return Look::Found(found);
+                }
+            }
+            // The upstream was asked a moment ago and could not tell.
+            (Some(false), Some(Miss::Failed(_))) => {
+                if let Some(found) = self.stale_of(&mut state, path) {
+                    return Look::Found(found);
+                }
+            }
+            _ => {}
+        }
+        if let Some(flight) = state.flight(path) {
+            self.counters.count(&self.counters.hits);
+            return Look::Flight(flight);
+        }
+        if let Some(miss) = refusal {
+            return Look::Missed(miss);
+        }
+        if state.flights() >= FLIGHTS_MAX {
+            return Look::Missed(Miss::Failed("too many files are being fetched; try again".to_owned()));
+        }
+        let (sender, flight) = watch::channel(Stage::Asked);
+        state.begin(path, flight.clone());
+        self.tasks.spawn(Arc::clone(self).fly(path.to_owned(), sender));
+        Look::Flight(flight)
+    }
+
+    /// What is kept of a file whatever its age: better than nothing where the upstream does not answer.
+    fn stale(&self, state: &Mutex<State>, path: &str) -> Option<Found> {
+        self.stale_of(&mut lock(state), path)
+    }
+
+    fn stale_of(&self, state: &mut State, path: &str) -> Option<Found> {
+        let found = state.open(path)?;
+        self.counters.count(&self.counters.hits);
+        self.counters.count(&self.counters.stale);
+        Some(found)
+    }
+}
+
+/// All trees that are passed on.
+#[derive(Debug, Default)]
+pub struct Mirrors {
+    folder: Folder,
+    open: Mutex<BTreeMap<String, Arc<Mirror>>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Mirrors {
+    pub fn new(folder: Folder) -> Self {
+        Mirrors { folder, ..Mirrors::default() }
+    }
+
+    /// The tree of these terms. One that was reached otherwise is reached so from now on.
+    ///
+    /// # Errors
+    /// The proxy cannot be used, or the host has no certificates.
+    pub fn of(&self, terms: Terms) -> Result<Arc<Mirror>, Error> {
+        let mut open = lock(&self.open);
+        if let Some(mirror) = open.get(&terms.name) {
+            let Terms { bytes_max, .. } = terms;
+            if (Terms { bytes_max, ..mirror.terms.clone() }) == terms {
+                mirror.bytes_max.store(bytes_max, Ordering::Relaxed);
+                return Ok(Arc::clone(mirror));
+            }
+            mirror.stop.cancel();
+        }
+        let mirror = Arc::new(Mirror {
+            client: fetch::client(&terms.url, (terms.proxy.as_ref(), None))?,
+            bytes_max: AtomicU64::new(terms.bytes_max),
+            root: self.folder.mirror(&Folder::mirror_id(&terms.name, &terms.url)),
+            state: OnceCell::new(),
+            fetches: Semaphore::new(FETCHES_MAX),
+            counters: Counters::default(),
+            stop: self.stop.child_token(),
+            tasks: self.tasks.clone(),
+            terms: terms.clone(),
+        });
+        open.insert(terms.name, Arc::clone(&mirror));
+        Ok(mirror)
+    }
+
+    /// Ends the fetches of trees that there are no longer.
+    pub fn keep_only(&self, names: &BTreeSet<&str>) {
+        lock(&self.open).retain(|name, mirror| {
+            let stays = names.contains(name.as_str());
+            if !stays {
+                mirror.stop.cancel();
+            }
+            stays
+        });
+    }
+
+    /// Ends all fetches.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,76 @@
+//! A file that is being fetched, as those see it who wait for it.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Miss;
+
+/// How far a fetch is.
+#[derive(Clone, Debug)]
+pub enum Stage {
+    /// The upstream has not answered yet, or has not said how long the file is.
+    Asked,
+    /// Bytes are coming: that many are there.
+    Coming(Arc<Head>, u64),
+    /// The file is kept now.
+    Kept,
+    Missed(Miss),
+}
+
+/// What is known of a file before it is whole.
+#[derive(Debug)]
+pub struct Head {
+    pub file: File,
+    pub bytes: u64,
+    pub id: String,
+    pub modified: i64,
+}
+
+impl Stage {
+    /// Whether who asked can be told something.
+    pub fn is_news(&self) -> bool {
+        !matches!(self, Stage::Asked)
+    }
+}
+
+/// The rest of a file that is not whole yet.
+#[derive(Clone, Debug)]
+pub struct Coming(watch::Receiver<Stage>);
+
+impl Coming {
+    pub(super) fn new(stage: watch::Receiver<Stage>) -> Self {
+        Coming(stage)
+    }
+
+    /// Waits until there is a byte at the place `at`, and says how many bytes there are from the beginning.
+    ///
+    /// # Errors
+    /// The file does not come to be whole.
+    pub async fn reach(&mut self, at: u64) -> io::Result<u64> {
+        let enough = |stage: &Stage| match stage {
+            Stage::Asked => false,
+            Stage::Coming(_, have) => *have > at,
+            Stage::Kept | Stage::Missed(_) => true,
+        };
+        let gone = |_| io::Error::other("the fetch ended by a fault in the server");
+        match &*self.0.wait_for(enough).await.map_err(gone)? {
+            Stage::Coming(_, have) => Ok(*have),
+            Stage::Missed(miss) => Err(io::Error::other(miss.clone())),
+            Stage::Kept | Stage::Asked => Ok(u64::MAX),
+        }
+    }
+
+    /// Waits for all of a file of `bytes` bytes.
+    ///
+    /// # Errors
+    /// The file does not come to be whole.
+    pub async fn whole(&mut self, bytes: u64) -> io::Result<()> {
+        match bytes.checked_sub(1) {
+            Some(last) => self.reach(last).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}

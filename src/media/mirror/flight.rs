@@ -1,0 +1,391 @@
+//! One fetch of one file, for all who ask for it: the question to the upstream, the bytes to the disk and at
+//! the same time to those who wait, the swap when all are there.
+//!
+//! Start at [`Mirror::fly`]. A connection that is lost is taken up again where it was (RFC 9110 section 14.2),
+//! so that who reads along does not notice; what does not come to be whole is not kept.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use reqwest::header::{
+    ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED,
+    RANGE,
+};
+use reqwest::{Response, StatusCode};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::coming::{Head, Stage};
+use super::ledger::Kept;
+use super::shelf::{held, new_id};
+use super::{Mirror, Miss, lock, now, rules};
+use crate::media::{fetch, space};
+use crate::model::hex;
+
+/// How long a fetch waits for its turn, and how long it may take in all.
+const TURN_MAX: Duration = Duration::from_secs(60);
+const FLIGHT_MAX: Duration = Duration::from_secs(6 * 3600);
+/// How long the upstream may think; less where there is something to give out without it.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+const ANSWER_MAX_WITH_STALE: Duration = Duration::from_secs(8);
+/// Tries to take up a lost connection without a byte more, and all of them.
+const FRUITLESS_TRIES_MAX: u32 = 4;
+const TRIES_MAX: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(250);
+/// Bytes that are written at a time, if so many have come.
+const BATCH_BYTES: usize = 256 << 10;
+/// Bytes for which room is made at a time where the upstream does not say how many there are.
+const STEP_BYTES: u64 = 8 << 20;
+/// Fewest such steps that fill a cache: the last one throws away little that could have stayed.
+const STEPS_MIN: u64 = 64;
+
+/// What a question to the upstream is about.
+enum Ask<'a> {
+    /// Everything.
+    All,
+    /// Everything, if it is another file than this.
+    Unless(&'a Kept),
+    /// What follows on so many bytes of a file with this validator.
+    Rest(u64, &'a str),
+}
+
+impl Mirror {
+    /// Fetches a file and tells all who wait.
+    pub(super) async fn fly(self: Arc<Self>, path: String, stage: watch::Sender<Stage>) {
+        let ended = tokio::select! {
+            ended = timeout(FLIGHT_MAX, self.bring(&path, &stage)) => {
+                ended.unwrap_or_else(|_| Err(Miss::Failed("the upstream is too slow".to_owned())))
+            }
+            () = self.stop.cancelled() => Err(Miss::Failed("the fetch was ended".to_owned())),
+        };
+        let missed = ended.err();
+        if let Some(Miss::Failed(why)) = &missed {
+            tracing::info!(artifact = self.terms.name, path, why, "a file could not be passed on");
+        }
+        if let Some(state) = self.state.get() {
+            lock(state).end(&path, missed.as_ref());
+        }
+        stage.send_replace(missed.map_or(Stage::Kept, Stage::Missed));
+    }
+
+    async fn bring(self: &Arc<Self>, path: &str, stage: &watch::Sender<Stage>) -> Result<(), Miss> {
+        let turn = timeout(TURN_MAX, self.fetches.acquire()).await;
+        let _turn =
+            turn.map_err(|_| Miss::Failed("too many files are being fetched; try again".to_owned()))?;
+        let held = self.state().await?;
+        let kept = lock(held).shelf.ledger.get(path).cloned();
+        let answer = self.ask(path, kept.as_ref().map_or(Ask::All, Ask::Unless)).await?;
+        let is_folder = answer.url().path().ends_with('/');
+        match answer.status() {
+            StatusCode::NOT_MODIFIED if kept.is_some() => {
+                self.counters.count(&self.counters.revalidated);
+                lock(held).shelf.checked(path, now());
+                Ok(())
+            }
+            StatusCode::OK if !is_folder => {
+                self.counters.count(&self.counters.misses);
+                self.store(path, answer, stage).await
+            }
+            StatusCode::OK | StatusCode::NOT_FOUND | StatusCode::GONE => {
+                lock(held).shelf.throw_away(path);
+                Err(Miss::Absent)
+            }
+            other => Err(self.failed(format!("the upstream answers {other}"))),
+        }
+    }
+
+    /// Asks the upstream, and notes whether it answers.
+    async fn ask(&self, path: &str, what: Ask<'_>) -> Result<Response, Miss> {
+        let url = rules::address(&self.terms.url, path).ok_or(Miss::Absent)?;
+        let mut request = self.client.get(&url).header(ACCEPT_ENCODING, "identity");
+        let mut patience = ANSWER_MAX;
+        match what {
+            Ask::All => {}
+            Ask::Unless(kept) => {
+                patience = ANSWER_MAX_WITH_STALE;
+                let tests = [(IF_NONE_MATCH, &kept.etag), (IF_MODIFIED_SINCE, &kept.last_modified)];
+                for (name, value) in
+                    tests.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)))
+                {
+                    request = request.header(name, value);
+                }
+            }
+            Ask::Rest(from, validator) => {
+                request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, validator);
+            }
+        }
+        let silent = || Err(format!("the upstream did not answer within {} s", patience.as_secs()));
+        let answer = timeout(patience, request.send()).await;
+        let answer =
+            answer.map_or_else(|_| silent(), |answer| answer.map_err(|error| fetch::innermost(&error)));
+        match answer {
+            Err(why) => {
+                let why = format!("{url}: {why}");
+                self.note(|state| state.unreached(&why));
+                Err(Miss::Failed(why))
+            }
+            Ok(answer) if fetch::is_passing(answer.status()) => {
+                Err(self.failed(format!("{url}: the upstream answers {}", answer.status())))
+            }
+            Ok(answer) => {
+                self.note(|state| state.answered());
+                Ok(answer)
+            }
+        }
+    }
+
+    fn note(&self, what: impl FnOnce(&mut super::State)) {
+        if let Some(state) = self.state.get() {
+            what(&mut lock(state));
+        }
+    }
+
+    fn failed(&self, why: String) -> Miss {
+        self.note(|state| state.failed(&why));
+        Miss::Failed(why)
+    }
+
+    /// Takes in what the upstream sends, over as many connections as it needs.
+    async fn store(
+        self: &Arc<Self>,
+        path: &str,
+        answer: Response,
+        stage: &watch::Sender<Stage>,
+    ) -> Result<(), Miss> {
+        let total = answer.content_length();
+        let kept = about(path, answer.headers())?;
+        // A weak tag does not say that bytes are the same (RFC 9110 section 8.8.1).
+        let validator = fetch::validator(answer.headers()).filter(|_| total.is_some());
+        let mut intake = Intake::begin(Arc::clone(self), (kept, total), stage).await?;
+        let (mut next, mut fruitless) = (Ok(answer), 0);
+        for _ in 0..TRIES_MAX {
+            let before = intake.have;
+            let lost = match next {
+                Ok(answer) => match intake.take(answer).await? {
+                    None => return intake.finish().await,
+                    Some(lost) => lost,
+                },
+                Err(lost) => lost,
+            };
+            fruitless = if intake.have > before { 0 } else { fruitless + 1 };
+            let why = format!("{path}: the connection was lost after {} bytes: {lost}", intake.have);
+            let Some(validator) = validator.as_deref().filter(|_| fruitless < FRUITLESS_TRIES_MAX) else {
+                return Err(self.failed(why));
+            };
+            tokio::time::sleep(PAUSE.saturating_mul(1 << fruitless.min(16))).await;
+            next = self.rest(path, (intake.have, validator)).await?;
+        }
+        Err(self.failed(format!("{path}: given up after {TRIES_MAX} connections")))
+    }
+
+    /// The rest of a file; why it cannot be had just now. That it has become another ends it.
+    async fn rest(
+        &self,
+        path: &str,
+        (have, validator): (u64, &str),
+    ) -> Result<Result<Response, String>, Miss> {
+        let answer = match self.ask(path, Ask::Rest(have, validator)).await {
+            Ok(answer) => answer,
+            Err(miss) => return Ok(Err(miss.to_string())),
+        };
+        let range = fetch::content_range(answer.headers());
+        match (answer.status(), range) {
+            (StatusCode::PARTIAL_CONTENT, Some((Some(from), _))) if from == have => Ok(Ok(answer)),
+            _ => Err(Miss::Failed(format!("{path} has become another file while it was fetched"))),
+        }
+    }
+}
+
+/// What is known of a file by the head of the answer.
+fn about(path: &str, headers: &HeaderMap) -> Result<Kept, Miss> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let last_modified = text(LAST_MODIFIED);
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    let modified = last_modified.as_ref().and_then(|date| parser.parse_timestamp(date).ok());
+    Ok(Kept {
+        path: path.to_owned(),
+        body: new_id().map_err(|error| Miss::Failed(error.to_string()))?,
+        etag: text(ETAG),
+        last_modified,
+        modified: modified.map_or_else(now, |time| time.as_second()),
+        ..Kept::default()
+    })
+}
+
+/// Room on the shelf for a file that is coming. What has not been put in its place goes with it.
+struct Room {
+    mirror: Arc<Mirror>,
+    id: String,
+    bytes: u64,
+}
+
+impl Room {
+    /// Promises `bytes` more. May wait for the disk.
+    fn grow(&mut self, bytes: u64) -> io::Result<()> {
+        let most = self.mirror.bytes_max.load(Ordering::Relaxed);
+        let Some(state) = self.mirror.state.get() else { return Ok(()) };
+        let mut state = lock(state);
+        let evicted = state.shelf.make_room(bytes, most)?;
+        state.shelf.ledger.promise(bytes);
+        self.bytes += bytes;
+        self.mirror.counters.evicted.fetch_add(evicted as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Puts the file in its place; from now on it is given to who asks.
+    fn fill(mut self, kept: Kept) -> io::Result<()> {
+        let Some(state) = self.mirror.state.get() else { return Ok(()) };
+        let mut state = lock(state);
+        state.shelf.ledger.release(std::mem::take(&mut self.bytes));
+        state.shelf.place(kept)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let Some(state) = self.mirror.state.get() else { return };
+        let mut state = lock(state);
+        state.shelf.ledger.release(self.bytes);
+        // It is not there when it has got its place.
+        drop(std::fs::remove_file(state.shelf.new_body(&self.id)));
+    }
+}
+
+/// A file on its way to the disk.
+struct Intake<'a> {
+    stage: &'a watch::Sender<Stage>,
+    /// What those who read along are told; none while the length is not known.
+    head: Option<Arc<Head>>,
+    kept: Kept,
+    total: Option<u64>,
+    have: u64,
+    /// None while a batch is being written.
+    disk: Option<Disk>,
+}
+
+/// What is needed to write, on a thread that may wait for the disk.
+struct Disk {
+    file: File,
+    hash: Sha256,
+    room: Room,
+    unlooked: u64,
+}
+
+impl<'a> Intake<'a> {
+    async fn begin(
+        mirror: Arc<Mirror>,
+        (kept, total): (Kept, Option<u64>),
+        stage: &'a watch::Sender<Stage>,
+    ) -> Result<Self, Miss> {
+        let (id, modified) = (kept.body.clone(), kept.modified);
+        let opened = blocking(move || {
+            let mut room = Room { mirror, id, bytes: 0 };
+            room.grow(total.unwrap_or(0))?;
+            let place = room.mirror.state.get().map(|state| lock(state).shelf.new_body(&room.id));
+            let place = place.ok_or(io::ErrorKind::NotFound)?;
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place)?;
+            let head = Head { file: held(&place)?, bytes: total.unwrap_or(0), id: room.id.clone(), modified };
+            Ok((Disk { file, hash: Sha256::new(), room, unlooked: 0 }, head))
+        });
+        let (disk, head) = opened.await.map_err(|error| refused(&kept.path, &error))?;
+        let head = total.map(|_| Arc::new(head));
+        if let Some(head) = &head {
+            stage.send_replace(Stage::Coming(Arc::clone(head), 0));
+        }
+        Ok(Intake { stage, head, kept, total, have: 0, disk: Some(disk) })
+    }
+
+    /// Takes in all that one answer brings. Gives why it ended before the file was whole.
+    async fn take(&mut self, mut answer: Response) -> Result<Option<String>, Miss> {
+        loop {
+            let (mut batch, mut bytes, mut end) = (Vec::new(), 0, None);
+            while bytes < BATCH_BYTES && end.is_none() {
+                // Waits for the first piece only: who reads along gets what there is.
+                let next = match batch.is_empty() {
+                    true => Some(answer.chunk().await),
+                    false => answer.chunk().now_or_never(),
+                };
+                match next {
+                    None => break,
+                    Some(Ok(Some(chunk))) => {
+                        bytes += chunk.len();
+                        batch.push(chunk);
+                    }
+                    Some(Ok(None)) => end = Some(None),
+                    Some(Err(error)) => end = Some(Some(fetch::innermost(&error))),
+                }
+            }
+            self.write(batch).await?;
+            let missing = self.total.is_some_and(|total| self.have < total);
+            match end {
+                None => {}
+                Some(None) if missing => return Ok(Some("it ended".to_owned())),
+                Some(lost) => return Ok(lost.filter(|_| missing || self.total.is_none())),
+            }
+        }
+    }
+
+    async fn write(&mut self, batch: Vec<Bytes>) -> Result<(), Miss> {
+        let bytes: u64 = batch.iter().map(|chunk| chunk.len() as u64).sum();
+        if self.total.is_some_and(|total| self.have + bytes > total) {
+            return Err(Miss::Failed(format!("{}: the upstream sends more than it said", self.kept.path)));
+        }
+        let Some(mut disk) = self.disk.take() else { return Ok(()) };
+        let have = self.have + bytes;
+        let written = blocking(move || disk.write(&batch, have).map(|()| disk)).await;
+        self.disk = Some(written.map_err(|error| refused(&self.kept.path, &error))?);
+        self.have = have;
+        if let Some(head) = &self.head {
+            self.stage.send_replace(Stage::Coming(Arc::clone(head), have));
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(), Miss> {
+        let Some(Disk { file, hash, room, .. }) = self.disk.take() else { return Ok(()) };
+        let path = self.kept.path.clone();
+        let (bytes, sha256) = (self.have, hex(&hash.finalize()));
+        let kept = Kept { bytes, sha256, checked_at: now(), ..self.kept };
+        let placed = blocking(move || {
+            file.sync_data()?;
+            room.fill(kept)
+        });
+        placed.await.map_err(|error| refused(&path, &error))
+    }
+}
+
+impl Disk {
+    fn write(&mut self, batch: &[Bytes], have: u64) -> io::Result<()> {
+        if have > self.room.bytes {
+            let most = self.room.mirror.bytes_max.load(Ordering::Relaxed);
+            self.room.grow((have - self.room.bytes).max(STEP_BYTES.min(most / STEPS_MIN)))?;
+        }
+        for chunk in batch {
+            self.file.write_all(chunk)?;
+            self.hash.update(chunk);
+            self.unlooked += chunk.len() as u64;
+        }
+        if self.unlooked >= space::LOOK_EVERY_BYTES {
+            self.unlooked = 0;
+            space::check(&self.room.mirror.root, 0)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the disk refuses is a fault of ours and not of the upstream.
+fn refused(path: &str, error: &io::Error) -> Miss {
+    tracing::warn!(path, %error, "a file that was to be passed on finds no place");
+    Miss::Failed(format!("{path} finds no place: {error}"))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}

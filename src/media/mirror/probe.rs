@@ -1,0 +1,104 @@
+//! Which package repositories a remote tree has: those that were declared, or the tree itself. Their indexes
+//! are read through the cache, so that a machine finds them there.
+
+use std::sync::Arc;
+
+use super::{Mirror, Miss};
+use crate::model::{MirrorRepository, TreeRepository};
+
+/// Most components of a suite that are told.
+const COMPONENTS_MAX: usize = 32;
+
+/// Reads the indexes of what was declared; without that, looks whether the tree is a repository of yum.
+///
+/// # Errors
+/// The upstream cannot be asked, or has none of what was declared.
+pub async fn repositories(
+    mirror: &Arc<Mirror>,
+    declared: &[MirrorRepository],
+) -> Result<Vec<TreeRepository>, Miss> {
+    if declared.is_empty() {
+        return Ok(yum(mirror, "").await?.into_iter().collect());
+    }
+    let mut found = Vec::new();
+    for repository in declared {
+        let read = match repository.distribution.as_str() {
+            "" => yum(mirror, &repository.path).await?,
+            suite => apt(mirror, (&repository.path, suite)).await?,
+        };
+        let index = match repository.distribution.as_str() {
+            "" => joined(&repository.path, "repodata/repomd.xml"),
+            suite => joined(&repository.path, &format!("dists/{suite}/Release")),
+        };
+        found.push(read.ok_or_else(|| Miss::Failed(format!("the upstream has no {index}")))?);
+    }
+    Ok(found)
+}
+
+async fn apt(mirror: &Arc<Mirror>, (path, suite): (&str, &str)) -> Result<Option<TreeRepository>, Miss> {
+    let dists = joined(path, &format!("dists/{suite}"));
+    let signed = text(mirror, &format!("{dists}/InRelease")).await?;
+    let release = match &signed {
+        Some(release) => Some(release.clone()),
+        None => text(mirror, &format!("{dists}/Release")).await?,
+    };
+    let Some(release) = release else { return Ok(None) };
+    let has_signature = signed.is_some() || text(mirror, &format!("{dists}/Release.gpg")).await?.is_some();
+    Ok(Some(TreeRepository {
+        package_type: "apt".to_owned(),
+        path: path.to_owned(),
+        distribution: suite.to_owned(),
+        components: components(&release),
+        install_source: true,
+        signed: has_signature,
+    }))
+}
+
+/// A tree with `.treeinfo` is what Anaconda installs from, also where only its variants have an index.
+async fn yum(mirror: &Arc<Mirror>, path: &str) -> Result<Option<TreeRepository>, Miss> {
+    let index = text(mirror, &joined(path, "repodata/repomd.xml")).await?;
+    let install_source = text(mirror, &joined(path, ".treeinfo")).await?.is_some();
+    if index.is_none() && !install_source {
+        return Ok(None);
+    }
+    let signature = text(mirror, &joined(path, "repodata/repomd.xml.asc")).await?;
+    Ok(Some(TreeRepository {
+        package_type: "yum".to_owned(),
+        path: path.to_owned(),
+        install_source,
+        signed: signature.is_some(),
+        ..TreeRepository::default()
+    }))
+}
+
+async fn text(mirror: &Arc<Mirror>, path: &str) -> Result<Option<String>, Miss> {
+    match mirror.text(path).await {
+        Ok(text) => Ok(Some(text)),
+        Err(Miss::Absent) => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
+/// The line `Components:` of a Release file. Some archives write `updates/main` and mean `main`.
+fn components(release: &str) -> Vec<String> {
+    let line = release.lines().find_map(|line| line.strip_prefix("Components:")).unwrap_or_default();
+    let names = line.split_whitespace().filter_map(|name| name.rsplit('/').next());
+    names.take(COMPONENTS_MAX).map(str::to_owned).collect()
+}
+
+fn joined(folder: &str, rest: &str) -> String {
+    if folder.is_empty() { rest.to_owned() } else { format!("{folder}/{rest}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_components_of_a_suite_are_those_its_release_file_lists() {
+        let release = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nCodename: bookworm\n\
+                       Components: main contrib updates/non-free-firmware\nMD5Sum:\n 0 1 main/binary-amd64/Packages\n";
+        assert_eq!(components(release), ["main", "contrib", "non-free-firmware"]);
+        assert!(components("Origin: x\n").is_empty());
+    }
+}

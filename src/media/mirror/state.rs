@@ -1,0 +1,165 @@
+//! What a tree that is passed on remembers from one request to the next: its shelf, what is being fetched,
+//! what could not be had a moment ago, and whether the upstream answers.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::coming::Stage;
+use super::shelf::Shelf;
+use super::{Found, Miss};
+
+/// How long an upstream that has no such file, or fails, is not asked for it again.
+const ABSENT_KEPT: Duration = Duration::from_secs(10);
+const FAILED_KEPT: Duration = Duration::from_secs(5);
+/// How long an upstream that cannot be reached is not asked for anything.
+const UNREACHED_KEPT: Duration = Duration::from_secs(5);
+/// Most paths that are remembered so.
+const REFUSALS_MAX: usize = 4096;
+
+/// Totals since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub hits: AtomicU64,
+    pub misses: AtomicU64,
+    pub revalidated: AtomicU64,
+    pub stale: AtomicU64,
+    pub evicted: AtomicU64,
+}
+
+impl Counters {
+    pub fn count(&self, counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How the upstream did when it was last asked.
+#[derive(Debug, Default)]
+enum Upstream {
+    #[default]
+    Unasked,
+    Answers,
+    Fails {
+        why: String,
+        /// Until when nothing is asked of it.
+        rests: Option<Instant>,
+    },
+}
+
+#[derive(Debug)]
+pub struct State {
+    pub shelf: Shelf,
+    flights: HashMap<String, watch::Receiver<Stage>>,
+    refusals: HashMap<String, (Instant, Miss)>,
+    upstream: Upstream,
+}
+
+impl State {
+    pub fn new(shelf: Shelf) -> Self {
+        let (flights, refusals) = (HashMap::new(), HashMap::new());
+        State { shelf, flights, refusals, upstream: Upstream::default() }
+    }
+
+    /// Opens a file that is kept. One that is not as it was put there is kept no longer.
+    pub fn open(&mut self, path: &str) -> Option<Found> {
+        self.shelf.ledger.get(path)?;
+        match self.shelf.open(path) {
+            Ok((file, kept)) => {
+                let (bytes, id, modified) = (kept.bytes, kept.body, kept.modified);
+                Some(Found { file, bytes, id, modified, coming: None })
+            }
+            Err(error) => {
+                tracing::warn!(path, %error, "a kept file of a mirror cannot be read; it is fetched anew");
+                self.shelf.throw_away(path);
+                None
+            }
+        }
+    }
+
+    /// The fetch of a path that is under way.
+    pub fn flight(&mut self, path: &str) -> Option<watch::Receiver<Stage>> {
+        let flight = self.flights.get(path)?;
+        if flight.has_changed().is_err() {
+            // It ended without a word.
+            self.flights.remove(path);
+            return None;
+        }
+        Some(flight.clone())
+    }
+
+    pub fn flights(&self) -> usize {
+        self.flights.len()
+    }
+
+    pub fn begin(&mut self, path: &str, flight: watch::Receiver<Stage>) {
+        self.flights.insert(path.to_owned(), flight);
+    }
+
+    /// A fetch has ended; what it could not have is not asked for again for a while.
+    pub fn end(&mut self, path: &str, missed: Option<&Miss>) {
+        self.flights.remove(path);
+        let Some(miss) = missed else { return };
+        let kept = if *miss == Miss::Absent { ABSENT_KEPT } else { FAILED_KEPT };
+        let now = Instant::now();
+        if self.refusals.len() >= REFUSALS_MAX {
+            self.refusals.retain(|_, (until, _)| *until > now);
+        }
+        if self.refusals.len() < REFUSALS_MAX {
+            self.refusals.insert(path.to_owned(), (now + kept, miss.clone()));
+        }
+    }
+
+    /// Why a path is not asked for now.
+    pub fn refusal(&mut self, path: &str) -> Option<Miss> {
+        let now = Instant::now();
+        if let Upstream::Fails { why, rests: Some(until) } = &self.upstream
+            && *until > now
+        {
+            return Some(Miss::Failed(why.clone()));
+        }
+        let (until, miss) = self.refusals.get(path)?;
+        if *until > now {
+            return Some(miss.clone());
+        }
+        self.refusals.remove(path);
+        None
+    }
+
+    /// Everything is to be asked for.
+    pub fn expire(&mut self) {
+        self.shelf.ledger.expire();
+        self.refusals.clear();
+        if let Upstream::Fails { rests, .. } = &mut self.upstream {
+            *rests = None;
+        }
+    }
+
+    /// Whether the upstream gave an answer when it was last asked.
+    pub fn answers(&self) -> bool {
+        matches!(self.upstream, Upstream::Answers)
+    }
+
+    pub fn failing(&self) -> Option<String> {
+        match &self.upstream {
+            Upstream::Fails { why, .. } => Some(why.clone()),
+            Upstream::Answers | Upstream::Unasked => None,
+        }
+    }
+
+    pub fn answered(&mut self) {
+        self.upstream = Upstream::Answers;
+    }
+
+    /// It answered, and not with what was asked for.
+    pub fn failed(&mut self, why: &str) {
+        self.upstream = Upstream::Fails { why: why.to_owned(), rests: None };
+    }
+
+    /// It could not be reached, so nothing is asked of it for a while.
+    pub fn unreached(&mut self, why: &str) {
+        let rests = Some(Instant::now() + UNREACHED_KEPT);
+        self.upstream = Upstream::Fails { why: why.to_owned(), rests };
+    }
+}
