@@ -1,15 +1,18 @@
 //! Artifacts: how they stand, and their files for machines, which never leave their directory.
 //!
 //! Start at [`work::run`]: it brings every artifact's status in line with its path or source, by `media`.
-//! What operators ask for is in `care`: fetch anew, hash again, throw away what nobody refers to.
+//! A tree that is passed on from another server is `mirror`'s. What operators ask for is in `care`: fetch anew,
+//! hash again, throw away what nobody refers to.
 
 pub mod care;
+mod mirror;
 pub mod work;
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -21,6 +24,11 @@ impl App {
     pub(super) fn served_artifact(&self, name: &str) -> Option<Artifact> {
         let stored = self.world().artifacts.get(name).cloned()?;
         self.with_path(&stored)
+    }
+
+    /// An artifact that is passed on from another server.
+    pub(super) fn mirrored(&self, name: &str) -> Option<Arc<Stored<Artifact>>> {
+        self.world().artifacts.get(name).filter(|artifact| artifact.spec.is_mirror()).cloned()
     }
 
     fn with_path(&self, stored: &Stored<Artifact>) -> Option<Artifact> {
@@ -71,6 +79,10 @@ impl App {
             Err(error) => Err(error),
         }
     }
+}
+
+fn boot_path(artifact: &Artifact) -> String {
+    format!("artifacts/{}/", artifact.name)
 }
 
 /// Kernels and initrds that bootenvs name in an artifact.

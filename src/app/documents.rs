@@ -142,8 +142,13 @@ impl App {
     pub(super) fn rehearse_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
         let Some(bootenv) = &boot.bootenv else { return Ok(()) };
         if let Some(files) = boot.files() {
-            let artifact = self.served_artifact(&files.artifact);
+            let (artifact, mirrored) =
+                (self.served_artifact(&files.artifact), self.mirrored(&files.artifact));
             let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
+                // What is passed on was looked for when the bootenv was written.
+                if let Some(mirrored) = &mirrored {
+                    return mirrored.status.absent.contains(path);
+                }
                 artifact.as_ref().is_none_or(|artifact| artifacts::open_file(artifact, path).is_err())
             });
             if let Some(path) = missing {

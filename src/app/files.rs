@@ -18,12 +18,13 @@ use super::callers::about;
 use super::documents::{Boot, Document, base_name};
 use super::params::Sealed;
 use super::renders::Page;
-use super::statics::{artifact_file, content_type, static_file, unreadable};
+use super::statics::{static_file, unreadable};
 use super::{App, Error};
 use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
 use crate::boot::stops::Sign;
+pub use crate::media::Coming;
 use crate::model::{Arch, BootProgress, NewEvent};
 use crate::render::RenderProblem;
 
@@ -46,13 +47,20 @@ pub struct Fetch {
     pub protocol: Protocol,
     /// What the URL says of who asks.
     pub hint: Hint,
+    /// Whether the URL has a part after `?`.
+    pub has_query: bool,
 }
 
 /// The bytes of a file.
 #[derive(Debug)]
 pub enum Body {
     Bytes(Bytes),
-    File { file: File, bytes: u64 },
+    File {
+        file: File,
+        bytes: u64,
+        /// Of one that is not whole yet: how far it is.
+        coming: Option<Coming>,
+    },
 }
 
 impl Body {
@@ -283,7 +291,7 @@ impl App {
                 self.saw_sign(machine, Sign::Initrd);
             }
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
-            return self.static_artifact((&files.artifact, &path), &gathered);
+            return self.static_artifact(fetch, (&files.artifact, &path), &gathered).await;
         }
         let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
         let template = templates.into_iter().find(|template| template.path == file).cloned();
@@ -312,7 +320,7 @@ impl App {
             }
             gathered = found;
         }
-        self.static_artifact((name, file), &gathered)
+        self.static_artifact(fetch, (name, file), &gathered).await
     }
 
     /// What is asked for by the path of a destructive bootenv's kernel or initrd.
@@ -329,14 +337,6 @@ impl App {
             })
         });
         asked.next()
-    }
-
-    fn static_artifact(&self, (name, file): (&str, &str), gathered: &Gathered) -> Result<Opened, Refused> {
-        let artifact = self.served_artifact(name).ok_or(Refused::Absent)?;
-        let opened = artifact_file(&artifact, file, self.case)
-            .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
-        let opened = opened.map_err(|error| unreadable(file, &error))?;
-        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
     }
 
     /// This very program, for machines of the server's own architecture.

@@ -80,7 +80,7 @@ use tokio::sync::mpsc;
 use crate::app::secrets::Secrets;
 use crate::boot::chainload::Asks;
 use crate::dhcp::{Holds, Neighbours, Sights};
-use crate::media::Folder;
+use crate::media::{Folder, Mirrors};
 use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
 use crate::render::{Engine, Pool};
 use crate::store::{self, Deed, SharedStore};
@@ -170,6 +170,8 @@ pub struct App {
     strangers: Mutex<tftp_peers::Strangers>,
     lease_clock: lease_clock::LeaseClock,
     media: Folder,
+    /// Remote trees that are passed on.
+    mirrors: Mirrors,
     /// Held for reading while a tree gets its place, for writing while one is thrown away.
     media_in_use: tokio::sync::RwLock<()>,
     notes: mpsc::Sender<NewEvent>,
@@ -215,6 +217,7 @@ impl App {
             neighbours: Mutex::default(),
             strangers: Mutex::default(),
             lease_clock: lease_clock::LeaseClock::default(),
+            mirrors: Mirrors::new(setup.media.clone()),
             media: setup.media,
             media_in_use: tokio::sync::RwLock::default(),
             notes: sender,

@@ -6,9 +6,34 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::beneath::Case;
-use super::files::{About, Body, Opened, Refused, Version};
-use super::{artifacts, beneath};
+use super::boot::Gathered;
+use super::callers::about;
+use super::files::{About, Body, Fetch, Opened, Refused, Version};
+use super::{App, artifacts, beneath};
 use crate::model::{Artifact, ArtifactKind};
+
+impl App {
+    /// Opens a file of an artifact: one of this disk, or one that is passed on.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be had now.
+    pub(super) async fn static_artifact(
+        &self,
+        fetch: &Fetch,
+        (name, file): (&str, &str),
+        gathered: &Gathered,
+    ) -> Result<Opened, Refused> {
+        if let Some(artifact) = self.mirrored(name) {
+            let opened = self.open_mirrored(fetch, &artifact, file).await?;
+            return Ok(Opened { about: about(gathered.machine.as_deref()), ..opened });
+        }
+        let artifact = self.served_artifact(name).ok_or(Refused::Absent)?;
+        let opened = artifact_file(&artifact, file, self.case)
+            .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
+        let opened = opened.map_err(|error| unreadable(file, &error))?;
+        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
+    }
+}
 
 /// A file as it is on disk, with a strong entity tag of its identity, size and time.
 ///
@@ -17,7 +42,7 @@ use crate::model::{Artifact, ArtifactKind};
 pub(super) fn static_file(file: File, label: String, content_type: &'static str) -> io::Result<Opened> {
     let metadata = file.metadata()?;
     let version = Version { tag: tag(&metadata), modified: metadata.mtime() };
-    let body = Body::File { file, bytes: metadata.len() };
+    let body = Body::File { file, bytes: metadata.len(), coming: None };
     Ok(Opened { body, label, content_type, version: Some(version), about: About::default() })
 }
 

@@ -8,6 +8,8 @@ use clap::{Args, Subcommand};
 use crate::cli::command::{Output, parse_duration};
 use crate::model::{Checksum, SourceFile};
 
+/// What is said of files that are fetched as a whole.
+const WHOLE: [&str; 4] = ["checksum", "unverified", "single", "get"];
 /// Files of the server's host, to which nothing is fetched.
 const IN_PLACE: [&str; 4] = ["dir", "file", "iso", "tar"];
 
@@ -28,6 +30,15 @@ pub(super) struct AddArgs {
     /// A file below the URL, with its checksum: linux=sha256:HEX; repeat for more.
     #[arg(long, conflicts_with_all = IN_PLACE, value_name = "PATH=SUM", value_parser = parse_source_file)]
     pub get: Vec<SourceFile>,
+    /// Most bytes that are kept of a tree that is passed on, such as 50GiB.
+    #[arg(long, value_name = "SIZE", requires = "mirror", value_parser = parse_bytes)]
+    pub keep: Option<u64>,
+    /// A suite of apt in the tree that is passed on: bookworm; repeat for more.
+    #[arg(long, value_name = "NAME", requires = "mirror")]
+    pub suite: Vec<String>,
+    /// A repository of yum in the tree that is passed on: BaseOS/x86_64/os; repeat for more.
+    #[arg(long, value_name = "PATH", requires = "mirror")]
+    pub repository: Vec<String>,
     /// The HTTP proxy to fetch through.
     #[arg(long, conflicts_with_all = IN_PLACE, value_name = "URL")]
     pub proxy: Option<String>,
@@ -55,6 +66,9 @@ pub(super) struct AddFrom {
     /// An ISO image or tarball to fetch and unpack; with --single a file, with --get the folder of files.
     #[arg(long)]
     pub url: Option<String>,
+    /// A remote tree, passed on file by file as machines ask for it, and kept within a bound.
+    #[arg(long, value_name = "URL", conflicts_with_all = WHOLE)]
+    pub mirror: Option<String>,
 }
 
 /// An artifact, and how long its work may take.
@@ -86,6 +100,23 @@ pub(super) enum ArtifactVerb {
     Verify(WorkArgs),
     /// Delete trees and downloads that no artifact refers to.
     Prune(PruneArgs),
+}
+
+/// A size with or without a unit: 1500000, 512MiB, 50G.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is not a size: write it like 512MiB, 50GiB or 2TiB");
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+    let shift = match unit.trim_end_matches('B').trim_end_matches('i') {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
 fn parse_source_file(text: &str) -> Result<SourceFile, String> {

@@ -18,6 +18,7 @@ use crate::cli::output::{self, Format};
 use crate::cli::sets::value_at;
 use crate::cli::waiting;
 use crate::client::{EventFilter, ObjectPath};
+use crate::model::MIRROR_BYTES_DEFAULT;
 
 /// What stands in the path of a URL as it is.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -63,17 +64,33 @@ fn fields(args: &AddArgs) -> Result<Value> {
     if let Some(file) = &from.file {
         return in_place("file", file);
     }
+    if let Some(url) = &from.mirror {
+        return Ok(json!({"kind": "tree", "path": null, "fetch": mirror(url, args)}));
+    }
     let url = match (from.iso.as_ref().or(from.tar.as_ref()), &from.url) {
         (Some(path), _) => format!("file://{}", encoded(&absolute(path)?)),
         (None, Some(url)) => url.clone(),
-        (None, None) => bail!("say where the files are: --dir, --file, --iso, --tar or --url"),
+        (None, None) => bail!("say where the files are: --dir, --file, --iso, --tar, --url or --mirror"),
     };
     let source = json!({
         "url": url, "checksum": args.checksum, "unverified": args.unverified, "proxy": args.proxy,
-        "files": args.get,
+        "files": args.get, "mirror": null,
     });
     let kind = if args.single { "file" } else { "tree" };
     Ok(json!({"kind": kind, "path": null, "fetch": source}))
+}
+
+/// The source of a tree that is passed on; what only others have is taken away.
+fn mirror(url: &str, args: &AddArgs) -> Value {
+    let suites = args.suite.iter().map(|suite| json!({"distribution": suite}));
+    let repositories = suites.chain(args.repository.iter().map(|path| json!({"path": path})));
+    json!({
+        "url": url, "checksum": null, "unverified": false, "proxy": args.proxy, "files": [],
+        "mirror": {
+            "bytes_max": args.keep.unwrap_or(MIRROR_BYTES_DEFAULT),
+            "repositories": repositories.collect::<Vec<Value>>(),
+        },
+    })
 }
 
 /// Asks the server to do it, waits, and says what came of it.

@@ -112,3 +112,6 @@ impl<R: BufRead> Read for Frames<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

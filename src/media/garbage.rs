@@ -26,13 +26,15 @@ pub enum Leftover {
     Manifest,
     /// A download that no artifact waits for.
     Download,
+    /// What was kept of a remote tree that no artifact passes on.
+    Mirror,
 }
 
 /// One thing that can go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Garbage {
     pub kind: Leftover,
-    /// The digest of a tree or manifest, the id of a download.
+    /// The digest of a tree or manifest, the id of a download or of what was kept of a remote tree.
     pub id: String,
     /// Bytes on the disk.
     pub bytes: u64,
@@ -45,6 +47,7 @@ pub struct Garbage {
 pub struct InUse {
     pub digests: BTreeSet<String>,
     pub downloads: BTreeSet<String>,
+    pub mirrors: BTreeSet<String>,
 }
 
 impl InUse {
@@ -53,6 +56,7 @@ impl InUse {
         match garbage.kind {
             Leftover::Tree | Leftover::Manifest => self.digests.contains(&garbage.id),
             Leftover::Download => self.downloads.contains(&garbage.id),
+            Leftover::Mirror => self.mirrors.contains(&garbage.id),
         }
     }
 }
@@ -65,6 +69,7 @@ pub fn find(folder: &Folder, used: &InUse) -> io::Result<Vec<Garbage>> {
     let places = [
         (Leftover::Tree, folder.trees()),
         (Leftover::Download, folder.all_fetched()),
+        (Leftover::Mirror, folder.mirrors()),
         (Leftover::Manifest, folder.manifests()),
     ];
     let mut found = Vec::new();
@@ -93,7 +98,7 @@ pub fn find(folder: &Folder, used: &InUse) -> io::Result<Vec<Garbage>> {
 pub fn delete(garbage: &Garbage) -> io::Result<()> {
     match garbage.kind {
         Leftover::Manifest => fs::remove_file(&garbage.path),
-        Leftover::Tree | Leftover::Download => fs::remove_dir_all(&garbage.path),
+        Leftover::Tree | Leftover::Download | Leftover::Mirror => fs::remove_dir_all(&garbage.path),
     }
 }
 
@@ -103,8 +108,10 @@ fn bytes_of(path: &Path) -> io::Result<u64> {
     for _ in 0..COUNTED_MAX {
         let Some(path) = open.pop() else { break };
         let about = fs::symlink_metadata(&path)?;
-        // Blocks of 512 bytes, whatever the file system has.
-        bytes += about.blocks() * 512;
+        // Blocks of 512 bytes, whatever the file system has. What another tree shares stays.
+        if about.is_dir() || about.nlink() == 1 {
+            bytes += about.blocks() * 512;
+        }
         if about.is_dir() {
             for entry in fs::read_dir(&path)? {
                 open.push(entry?.path());

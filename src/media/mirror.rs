@@ -1,7 +1,7 @@
 //! Passes a remote tree on, file by file, and keeps what was fetched within a bound of bytes.
 //!
-//! Start at [`Mirror::open`]: a file that is kept and fresh is given at once; else it is fetched, once for all
-//! who ask meanwhile, and they get its bytes as they come. `rules` says what may be kept without asking,
+//! Start at [`Mirror::open`]: a file that is kept and fresh is given at once; else it is fetched, once for
+//! all who ask meanwhile, and they get its bytes as they come. `rules` says what may be kept without asking,
 //! `ledger` what goes first, both without a disk; `shelf` is the disk, `flight` one fetch, `probe` finds the
 //! package repositories. Which tree there is, and who may have a file of it, is `app`'s business: a client
 //! names a path in a tree that an operator has named, and nothing else.
@@ -21,7 +21,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use sha2::Sha256;
 use tokio::sync::{OnceCell, Semaphore, watch};
@@ -97,6 +97,8 @@ pub struct Mirror {
     client: reqwest::Client,
     state: OnceCell<Mutex<State>>,
     fetches: Semaphore,
+    /// When the whole tree was last asked about, and for which boot files.
+    last_asked: Mutex<Option<(Instant, BTreeSet<String>)>>,
     counters: Counters,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -110,8 +112,8 @@ enum Look {
 }
 
 impl Mirror {
-    /// Opens a file: one that is kept, or one that has begun to come. Waits for the upstream's answer where it
-    /// has to be asked, and for all of the file where the upstream does not say how long it is.
+    /// Opens a file: one that is kept, or one that has begun to come. Waits for the upstream's answer where
+    /// it has to be asked, and for all of the file where the upstream does not say how long it is.
     ///
     /// # Errors
     /// Why there is none; see [`Miss`].
@@ -200,9 +202,30 @@ impl Mirror {
         self.state.get().and_then(|state| lock(state).failing())
     }
 
+    /// Why the last file that came found no place on the disk.
+    pub fn trouble(&self) -> Option<String> {
+        self.state.get().and_then(|state| lock(state).trouble.clone())
+    }
+
+    /// When the upstream was last asked about the whole tree, and for which boot files.
+    pub fn last_asked(&self) -> Option<(Instant, BTreeSet<String>)> {
+        lock(&self.last_asked).clone()
+    }
+
+    /// Notes that it was just asked, and for these files.
+    pub fn asked_for(&self, files: BTreeSet<String>) {
+        *lock(&self.last_asked) = Some((Instant::now(), files));
+    }
+
     /// Has the upstream asked for every file before it is given out again.
     pub async fn expire(&self) -> Result<(), Miss> {
         lock(self.state().await?).expire();
+        Ok(())
+    }
+
+    /// Has the upstream asked for one file before it is given out again.
+    async fn expire_one(&self, path: &str) -> Result<(), Miss> {
+        lock(self.state().await?).expire_one(path);
         Ok(())
     }
 
@@ -335,6 +358,7 @@ impl Mirrors {
             root: self.folder.mirror(&Folder::mirror_id(&terms.name, &terms.url)),
             state: OnceCell::new(),
             fetches: Semaphore::new(FETCHES_MAX),
+            last_asked: Mutex::default(),
             counters: Counters::default(),
             stop: self.stop.child_token(),
             tasks: self.tasks.clone(),
@@ -348,6 +372,17 @@ impl Mirrors {
     pub fn keep_only(&self, names: &BTreeSet<&str>) {
         lock(&self.open).retain(|name, mirror| {
             let stays = names.contains(name.as_str());
+            if !stays {
+                mirror.stop.cancel();
+            }
+            stays
+        });
+    }
+
+    /// Forgets what was kept under this id, which is about to be deleted.
+    pub fn forget(&self, id: &str) {
+        lock(&self.open).retain(|_, mirror| {
+            let stays = !mirror.root.ends_with(id);
             if !stays {
                 mirror.stop.cancel();
             }

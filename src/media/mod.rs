@@ -3,9 +3,9 @@
 //!
 //! Start at [`bring`]: from a source to a finished tree that is not in its place yet. [`Folder`] is where
 //! things are on disk; `fetch` gets one file over HTTP, `format` tells what it is, `iso` and `tarball` read
-//! it, `tree` writes what they find and never leaves its directory. [`manifest`] is what a tree consists of,
-//! `garbage` what nobody refers to; `mirror` passes a remote tree on file by file. What an artifact's state is, and who may ask for what, is
-//! `app::artifacts`' business.
+//! it, `tree` writes what they find and never leaves its directory, `share` has equal files of trees once.
+//! [`manifest`] is what a tree consists of, `garbage` what nobody refers to; `mirror` passes a remote tree on
+//! file by file. What an artifact's state is, and who may ask for what, is `app::artifacts`' business.
 
 mod fetch;
 mod folder;
@@ -15,6 +15,7 @@ mod iso;
 pub mod manifest;
 mod mirror;
 pub mod repositories;
+mod share;
 mod space;
 mod tarball;
 mod tree;
@@ -169,8 +170,10 @@ type Piece = (PathBuf, Option<String>);
 fn build(folder: &Folder, (kind, pieces): (ArtifactKind, &[Piece]), job: &Job) -> Result<Brought, Error> {
     let tree = folder.new_tree().map_err(|error| job.failed(&error))?;
     let built = fill(&tree, pieces, job).and_then(|()| {
+        let manifest = Manifest::of(&tree, kind, job)?;
+        share::with_others(folder, (&tree, &manifest), job)?;
         space::flush(&tree)?;
-        Manifest::of(&tree, kind, job)
+        Ok(manifest)
     });
     match built {
         Ok(manifest) => {

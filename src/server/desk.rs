@@ -103,13 +103,15 @@ fn fetch(request: &ReadRequest) -> Fetch {
         local: IpAddr::V4(request.local),
         protocol: Protocol::Tftp,
         hint: Hint::default(),
+        has_query: false,
     }
 }
 
 fn carried(opened: Opened, terms: TftpTerms) -> tftp::Opened {
     let body = match opened.body {
         files::Body::Bytes(bytes) => tftp::Body::Bytes(bytes),
-        files::Body::File { file, bytes } => tftp::Body::File { file, bytes },
+        // Over TFTP a file is opened when it is whole.
+        files::Body::File { file, bytes, .. } => tftp::Body::File { file, bytes },
     };
     let block_bytes_max = terms.block_bytes_max;
     tftp::Opened { body, label: opened.label, about: opened.about, block_bytes_max }

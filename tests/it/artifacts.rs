@@ -111,17 +111,53 @@ fn debian_image(scratch: &Path) -> Option<PathBuf> {
     fs::write(root.join("noise"), noise).expect("a file");
     std::os::unix::fs::symlink(".", root.join("debian")).expect("a link");
     std::os::unix::fs::symlink("bookworm", root.join("dists/stable")).expect("a link");
-    let iso = scratch.join("debian.iso");
+    image(&root, &scratch.join("debian.iso"), &["-R", "-J"])
+}
+
+/// The image of a folder; none without `xorriso`.
+fn image(root: &Path, iso: &Path, options: &[&str]) -> Option<PathBuf> {
     let mut make = Command::new("xorriso");
-    make.args(["-as", "mkisofs", "-quiet", "-R", "-J", "-o"]).arg(&iso).arg(&root);
+    make.args(["-as", "mkisofs", "-quiet"]).args(options).arg("-o").arg(iso).arg(root);
     match make.output() {
-        Ok(output) if output.status.success() => Some(iso),
+        Ok(output) if output.status.success() => Some(iso.to_owned()),
         Ok(output) => panic!("xorriso: {}", String::from_utf8_lossy(&output.stderr)),
         Err(_) => {
             eprintln!("xorriso is not installed (scripts/deps): images are not tested");
             None
         }
     }
+}
+
+/// A medium as Rocky Linux makes them: variants with an index each, names longer than Joliet has room for,
+/// links, and a boot image. None without `xorriso`.
+fn rocky_image(scratch: &Path) -> Option<PathBuf> {
+    let root = scratch.join("medium");
+    let long = format!("AppStream/Packages/{0}/{1}-1.0-1.module+el9.x86_64.rpm", "j", "java-".repeat(30));
+    let treeinfo = "[general]\nfamily = Rocky Linux\nversion = 9.4\nvariants = AppStream,BaseOS\n\
+                    [variant-BaseOS]\npackages = BaseOS/Packages\nrepository = BaseOS\n\
+                    [variant-AppStream]\npackages = AppStream/Packages\nrepository = AppStream\n";
+    for (path, text) in [
+        ("images/pxeboot/vmlinuz", "kernel"),
+        ("images/pxeboot/initrd.img", "initrd"),
+        ("images/install.img", "the second stage"),
+        (".treeinfo", treeinfo),
+        (".discinfo", "1714500000.0\n9.4\nx86_64\n"),
+        ("media.repo", "[InstallMedia]"),
+        ("BaseOS/repodata/repomd.xml", "<repomd/>"),
+        ("BaseOS/Packages/b/bash-5.1.8-9.el9.x86_64.rpm", "bash"),
+        ("AppStream/repodata/repomd.xml", "<repomd/>"),
+        (long.as_str(), "java"),
+        ("isolinux/isolinux.bin", "a boot image"),
+    ] {
+        let place = root.join(path);
+        fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
+        fs::write(place, text).expect("a file");
+    }
+    std::os::unix::fs::symlink("BaseOS/Packages", root.join("Packages")).expect("a link");
+    std::os::unix::fs::symlink("../images/pxeboot/vmlinuz", root.join("isolinux/vmlinuz")).expect("a link");
+    let label = ["-V", "Rocky-9-4-x86_64-dvd", "-R", "-joliet", "-joliet-long", "-iso-level", "3"];
+    let boot = ["-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat", "-no-emul-boot"];
+    image(&root, &scratch.join("rocky.iso"), &[&label[..], &boot].concat())
 }
 
 fn tarball(scratch: &Path, files: &[(&str, &str)]) -> PathBuf {
@@ -176,6 +212,32 @@ fn an_image_is_fetched_through_lost_connections_unpacked_and_served() {
     }
     assert_eq!(api.get("/bootenvs/site-debian").expect(200)["problems"], json!([]));
     assert!(fs::read_dir(world.data().join("media/fetched")).expect("a folder").next().is_none());
+}
+
+#[test]
+fn the_medium_of_rocky_linux_is_the_tree_that_its_installer_installs_from() {
+    let world = World::on_loopback();
+    let Some(iso) = rocky_image(world.scratch()) else { return };
+    let (api, boot) = (world.api(), BootSide::of(world.ready()));
+    let added = world.cli(&["artifacts", "add", "rocky-9-amd64", "--iso", iso.to_str().expect("a path")]);
+    // The catalogue of the boot image is a file too.
+    assert!(added.starts_with("artifact rocky-9-amd64 is ready: 12 files"), "{added}");
+    let java = format!("AppStream/Packages/j/{}-1.0-1.module+el9.x86_64.rpm", "java-".repeat(30));
+    for (path, text) in [
+        ("images/pxeboot/vmlinuz", "kernel"),
+        ("isolinux/vmlinuz", "kernel"),
+        ("Packages/b/bash-5.1.8-9.el9.x86_64.rpm", "bash"),
+        (java.as_str(), "java"),
+        ("AppStream/repodata/repomd.xml", "<repomd/>"),
+    ] {
+        assert_eq!(boot.get(&format!("/artifacts/rocky-9-amd64/{path}")), (200, text.to_owned()), "{path}");
+    }
+    let artifact = api.get("/artifacts/rocky-9-amd64").expect(200);
+    let found = artifact["status"]["repositories"].as_array().expect("repositories").iter();
+    let told: Vec<_> = found.map(|it| (it["path"].as_str(), it["install_source"].as_bool())).collect();
+    let expected = [("", true), ("AppStream", false), ("BaseOS", false)];
+    assert_eq!(told, expected.map(|(path, installs)| (Some(path), Some(installs))));
+    assert_eq!(api.get("/bootenvs/rocky-9-install").expect(200)["problems"], json!([]));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod full;
 mod killed;
 mod leases;
 mod loaders;
+mod mirror;
 mod net;
 mod program;
 mod qemu;

@@ -162,7 +162,7 @@ fn http_date(seconds: i64) -> Option<String> {
 
 fn part(body: files::Body, span: Span) -> Body {
     match body {
-        files::Body::File { file, .. } => Body::File(Part { file, span }),
+        files::Body::File { file, coming, .. } => Body::File(Part { file, span, coming }),
         files::Body::Bytes(bytes) => {
             let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
             Body::Document(bytes.slice(place(span.first)..place(span.end())))

@@ -214,7 +214,7 @@ impl Connection {
         match answer.body {
             _ if method == Method::Head => self.wire.write(&head).await,
             Body::Nothing => self.wire.write(&head).await,
-            Body::File(part) if part.span.length > PIECE_BYTES_MAX => {
+            Body::File(part) if part.coming.is_some() || part.span.length > PIECE_BYTES_MAX => {
                 self.wire.write_file(&head, &part, sent).await
             }
             Body::File(part) => {
@@ -274,6 +274,7 @@ impl Client {
             local: self.local,
             protocol: Protocol::Http,
             hint: hint(&request.query),
+            has_query: !request.query.is_empty(),
         };
         let answer = match self.shared.app.open(&fetch).await {
             Ok(opened) => {

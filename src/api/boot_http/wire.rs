@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::ranges::Span;
+use crate::app::files::Coming;
 
 /// How long a client may take nothing of an answer.
 pub const STALL_MAX: Duration = Duration::from_secs(300);
@@ -43,6 +44,8 @@ pub enum Wire {
 pub struct Part {
     pub file: File,
     pub span: Span,
+    /// Of a file that is not whole yet: how far it is.
+    pub coming: Option<Coming>,
 }
 
 impl Wire {
@@ -63,12 +66,16 @@ impl Wire {
     /// Sends bytes and then the part of the file; `sent` counts the bytes of the file.
     pub async fn write_file(&mut self, head: &[u8], part: &Part, sent: &mut u64) -> io::Result<()> {
         self.push(head, SendFlags::NOSIGNAL | SendFlags::MORE).await?;
+        let mut coming = part.coming.clone();
         while *sent < part.span.length {
-            let (first, left) = (part.span.first + *sent, part.span.length - *sent);
+            let (first, mut left) = (part.span.first + *sent, part.span.length - *sent);
+            if let Some(coming) = &mut coming {
+                left = left.min(coming.reach(first).await?.saturating_sub(first));
+            }
             match self {
                 Wire::Plain(stream) => {
                     let span = Span { first, length: TURN_BYTES.min(left) };
-                    send_turn(stream, Part { file: part.file.try_clone()?, span }, sent).await?;
+                    send_turn(stream, (part.file.try_clone()?, span), sent).await?;
                 }
                 Wire::Tls(stream) => {
                     let chunk = read(&part.file, Span { first, length: CHUNK_BYTES.min(left) }).await?;
@@ -128,8 +135,7 @@ impl Wire {
 
 /// Sends one turn's bytes from the page cache. Bytes that are only on disk are read on a thread that may
 /// wait, so that a cold disk keeps nobody else.
-async fn send_turn(stream: &TcpStream, turn: Part, sent: &mut u64) -> io::Result<()> {
-    let Part { mut file, span } = turn;
+async fn send_turn(stream: &TcpStream, (mut file, span): (File, Span), sent: &mut u64) -> io::Result<()> {
     if !is_in_memory(&file, span) {
         let warmed = tokio::task::spawn_blocking(move || warm(&file, span).map(|()| file));
         file = warmed.await.map_err(io::Error::other)??;
@@ -247,7 +253,7 @@ mod tests {
         let (client, server) = tokio::join!(client, listener.accept());
         let (_client, mut wire) = (client.unwrap(), Wire::Plain(server.unwrap().0));
         let mut sent = 0;
-        let part = Part { file, span: Span { first: 0, length: 2000 } };
+        let part = Part { file, span: Span { first: 0, length: 2000 }, coming: None };
         let error = wire.write_file(b"head", &part, &mut sent).await.unwrap_err();
         assert_eq!((error.kind(), sent), (io::ErrorKind::UnexpectedEof, 1000));
     }

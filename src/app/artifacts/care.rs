@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::app::{App, Ctx, Error};
 use crate::media::Folder;
-use crate::media::garbage::{self, FOUND_MAX, Garbage, InUse};
+use crate::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, NewEvent, World};
 use crate::store::Deed;
 
@@ -39,7 +39,7 @@ impl App {
     pub async fn ask_of_artifact(&self, ctx: &Ctx, name: &str, work: ArtifactWork) -> Result<(), Error> {
         let key = self.find::<Artifact>(name)?.key.clone();
         self.change::<Artifact>(&key, ctx.now, |next| {
-            if work == ArtifactWork::Verify && next.status.sha256.is_none() {
+            if work == ArtifactWork::Verify && next.status.sha256.is_none() && !next.spec.is_mirror() {
                 let reason = &next.status.reason;
                 return Err(Error::Conflict(format!("artifact `{key}` has no files yet: {reason}")));
             }
@@ -92,6 +92,9 @@ impl App {
         if in_use(&self.world()).has(garbage) {
             return Ok(false);
         }
+        if garbage.kind == Leftover::Mirror {
+            self.mirrors.forget(&garbage.id);
+        }
         let path = garbage.path.display().to_string();
         let garbage = garbage.clone();
         let deleting = tokio::task::spawn_blocking(move || garbage::delete(&garbage)).await;
@@ -114,5 +117,8 @@ fn in_use(world: &World) -> InUse {
             source.downloads().map(|(url, checksum)| Folder::fetched_id((&artifact.key, &url), checksum)),
         );
     }
-    InUse { digests: digests.collect(), downloads }
+    let sources = world.artifacts.iter().filter_map(|it| Some((&it.key, it.spec.source.as_ref()?)));
+    let mirrors = sources.filter(|(_, source)| source.mirror.is_some());
+    let mirrors = mirrors.map(|(name, source)| Folder::mirror_id(name, &source.url)).collect();
+    InUse { digests: digests.collect(), downloads, mirrors }
 }

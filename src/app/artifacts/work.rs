@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{boot_files, open_file};
+use super::{boot_files, boot_path, open_file};
 use crate::app::{App, Error};
 use crate::media::{self, Brought, Job, Manifest, Order, Phase, Progress, repositories};
 use crate::model::{
@@ -99,6 +99,7 @@ impl Works {
                 work.stop.cancel();
             }
         }
+        self.app.mirrors.keep_only(&all.iter().map(|artifact| artifact.key.as_str()).collect());
         for artifact in &all {
             if self.under_way.contains_key(&artifact.key) {
                 continue;
@@ -137,6 +138,7 @@ impl Works {
     }
 
     async fn stop(mut self) -> Result<(), Error> {
+        self.app.mirrors.stop().await;
         while self.tasks.join_next().await.is_some() {}
         Ok(())
     }
@@ -144,6 +146,9 @@ impl Works {
 
 impl App {
     fn needs_work(&self, artifact: &Stored<Artifact>, occasion: Occasion) -> bool {
+        if artifact.spec.is_mirror() {
+            return self.mirror_needs_work(artifact, occasion == Occasion::Tick);
+        }
         let status = &artifact.status;
         let in_place = artifact.spec.source.is_none();
         let there = || self.with_path(artifact).is_some_and(|served| Path::new(&served.path).exists());
@@ -162,6 +167,7 @@ impl App {
     async fn work_on(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
         let known = artifact.status.origin == artifact.spec.origin() && artifact.status.sha256.is_some();
         match &artifact.spec.source {
+            Some(source) if source.mirror.is_some() => self.tend_mirror(artifact, source, job).await,
             _ if artifact.status.asked == Some(ArtifactWork::Verify) && known => {
                 self.verify(artifact, job).await
             }
@@ -328,7 +334,7 @@ impl App {
     }
 
     /// Says every now and then how far the work is, until it is done.
-    async fn watched<T>(
+    pub(super) async fn watched<T>(
         &self,
         (target, before): ((&str, &str), Option<&ArtifactStatus>),
         job: &Job,
@@ -373,10 +379,6 @@ impl App {
             }
         }
     }
-}
-
-fn boot_path(artifact: &Artifact) -> String {
-    format!("artifacts/{}/", artifact.name)
 }
 
 fn tell(status: &mut ArtifactStatus, now: Progress, verifies: bool) {

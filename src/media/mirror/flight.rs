@@ -1,8 +1,8 @@
 //! One fetch of one file, for all who ask for it: the question to the upstream, the bytes to the disk and at
 //! the same time to those who wait, the swap when all are there.
 //!
-//! Start at [`Mirror::fly`]. A connection that is lost is taken up again where it was (RFC 9110 section 14.2),
-//! so that who reads along does not notice; what does not come to be whole is not kept.
+//! Start at [`Mirror::fly`]. A connection that is lost is taken up again where it was (RFC 9110 section
+//! 14.2), so that who reads along does not notice; what does not come to be whole is not kept.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -97,7 +97,10 @@ impl Mirror {
                 lock(held).shelf.throw_away(path);
                 Err(Miss::Absent)
             }
-            other => Err(self.failed(format!("the upstream answers {other}"))),
+            // Stores of files say so of what they do not have, where nobody may see a list.
+            StatusCode::FORBIDDEN if kept.is_none() => Err(Miss::Absent),
+            other if other.is_client_error() => Err(Miss::Failed(format!("the upstream answers {other}"))),
+            other => Err(self.failed(format!("{path}: the upstream answers {other}"))),
         }
     }
 
@@ -145,6 +148,14 @@ impl Mirror {
         if let Some(state) = self.state.get() {
             what(&mut lock(state));
         }
+    }
+
+    /// What the disk refuses is a fault of ours and not of the upstream.
+    fn refused(&self, path: &str, error: &io::Error) -> Miss {
+        let why = format!("{path} finds no place: {error}");
+        tracing::warn!(artifact = self.terms.name, why, "a file could not be kept");
+        self.note(|state| state.trouble = Some(why.clone()));
+        Miss::Failed(why)
     }
 
     fn failed(&self, why: String) -> Miss {
@@ -260,6 +271,7 @@ impl Drop for Room {
 
 /// A file on its way to the disk.
 struct Intake<'a> {
+    mirror: Arc<Mirror>,
     stage: &'a watch::Sender<Stage>,
     /// What those who read along are told; none while the length is not known.
     head: Option<Arc<Head>>,
@@ -284,9 +296,9 @@ impl<'a> Intake<'a> {
         (kept, total): (Kept, Option<u64>),
         stage: &'a watch::Sender<Stage>,
     ) -> Result<Self, Miss> {
-        let (id, modified) = (kept.body.clone(), kept.modified);
+        let (id, modified, owner) = (kept.body.clone(), kept.modified, Arc::clone(&mirror));
         let opened = blocking(move || {
-            let mut room = Room { mirror, id, bytes: 0 };
+            let mut room = Room { mirror: owner, id, bytes: 0 };
             room.grow(total.unwrap_or(0))?;
             let place = room.mirror.state.get().map(|state| lock(state).shelf.new_body(&room.id));
             let place = place.ok_or(io::ErrorKind::NotFound)?;
@@ -294,12 +306,12 @@ impl<'a> Intake<'a> {
             let head = Head { file: held(&place)?, bytes: total.unwrap_or(0), id: room.id.clone(), modified };
             Ok((Disk { file, hash: Sha256::new(), room, unlooked: 0 }, head))
         });
-        let (disk, head) = opened.await.map_err(|error| refused(&kept.path, &error))?;
+        let (disk, head) = opened.await.map_err(|error| mirror.refused(&kept.path, &error))?;
         let head = total.map(|_| Arc::new(head));
         if let Some(head) = &head {
             stage.send_replace(Stage::Coming(Arc::clone(head), 0));
         }
-        Ok(Intake { stage, head, kept, total, have: 0, disk: Some(disk) })
+        Ok(Intake { mirror, stage, head, kept, total, have: 0, disk: Some(disk) })
     }
 
     /// Takes in all that one answer brings. Gives why it ended before the file was whole.
@@ -340,7 +352,7 @@ impl<'a> Intake<'a> {
         let Some(mut disk) = self.disk.take() else { return Ok(()) };
         let have = self.have + bytes;
         let written = blocking(move || disk.write(&batch, have).map(|()| disk)).await;
-        self.disk = Some(written.map_err(|error| refused(&self.kept.path, &error))?);
+        self.disk = Some(written.map_err(|error| self.mirror.refused(&self.kept.path, &error))?);
         self.have = have;
         if let Some(head) = &self.head {
             self.stage.send_replace(Stage::Coming(Arc::clone(head), have));
@@ -357,7 +369,9 @@ impl<'a> Intake<'a> {
             file.sync_data()?;
             room.fill(kept)
         });
-        placed.await.map_err(|error| refused(&path, &error))
+        placed.await.map_err(|error| self.mirror.refused(&path, &error))?;
+        self.mirror.note(|state| state.trouble = None);
+        Ok(())
     }
 }
 
@@ -378,12 +392,6 @@ impl Disk {
         }
         Ok(())
     }
-}
-
-/// What the disk refuses is a fault of ours and not of the upstream.
-fn refused(path: &str, error: &io::Error) -> Miss {
-    tracing::warn!(path, %error, "a file that was to be passed on finds no place");
-    Miss::Failed(format!("{path} finds no place: {error}"))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

@@ -1,5 +1,6 @@
 //! Which package repositories a remote tree has: those that were declared, or the tree itself. Their indexes
-//! are read through the cache, so that a machine finds them there.
+//! are read through the cache, so that a machine finds them there, and always asked for: it shows whether the
+//! upstream answers.
 
 use std::sync::Arc;
 
@@ -72,6 +73,7 @@ async fn yum(mirror: &Arc<Mirror>, path: &str) -> Result<Option<TreeRepository>,
 }
 
 async fn text(mirror: &Arc<Mirror>, path: &str) -> Result<Option<String>, Miss> {
+    mirror.expire_one(path).await?;
     match mirror.text(path).await {
         Ok(text) => Ok(Some(text)),
         Err(Miss::Absent) => Ok(None),
@@ -96,8 +98,8 @@ mod tests {
 
     #[test]
     fn the_components_of_a_suite_are_those_its_release_file_lists() {
-        let release = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\nCodename: bookworm\n\
-                       Components: main contrib updates/non-free-firmware\nMD5Sum:\n 0 1 main/binary-amd64/Packages\n";
+        let release = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Debian\n\
+                       Components: main contrib updates/non-free-firmware\nMD5Sum:\n 0 1 main/Packages\n";
         assert_eq!(components(release), ["main", "contrib", "non-free-firmware"]);
         assert!(components("Origin: x\n").is_empty());
     }

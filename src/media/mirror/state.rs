@@ -54,12 +54,14 @@ pub struct State {
     flights: HashMap<String, watch::Receiver<Stage>>,
     refusals: HashMap<String, (Instant, Miss)>,
     upstream: Upstream,
+    /// Why the last file that came found no place.
+    pub trouble: Option<String>,
 }
 
 impl State {
     pub fn new(shelf: Shelf) -> Self {
         let (flights, refusals) = (HashMap::new(), HashMap::new());
-        State { shelf, flights, refusals, upstream: Upstream::default() }
+        State { shelf, flights, refusals, upstream: Upstream::default(), trouble: None }
     }
 
     /// Opens a file that is kept. One that is not as it was put there is kept no longer.
@@ -127,6 +129,12 @@ impl State {
         None
     }
 
+    /// A file is to be asked for.
+    pub fn expire_one(&mut self, path: &str) {
+        self.shelf.ledger.checked(path, 0);
+        self.refusals.remove(path);
+    }
+
     /// Everything is to be asked for.
     pub fn expire(&mut self) {
         self.shelf.ledger.expire();
@@ -154,12 +162,17 @@ impl State {
 
     /// It answered, and not with what was asked for.
     pub fn failed(&mut self, why: &str) {
-        self.upstream = Upstream::Fails { why: why.to_owned(), rests: None };
+        self.fails(why, None);
     }
 
     /// It could not be reached, so nothing is asked of it for a while.
     pub fn unreached(&mut self, why: &str) {
-        let rests = Some(Instant::now() + UNREACHED_KEPT);
-        self.upstream = Upstream::Fails { why: why.to_owned(), rests };
+        self.fails(why, Some(Instant::now() + UNREACHED_KEPT));
+    }
+
+    /// Of a row of faults the first is told.
+    fn fails(&mut self, why: &str, rests: Option<Instant>) {
+        let why = self.failing().unwrap_or_else(|| why.to_owned());
+        self.upstream = Upstream::Fails { why, rests };
     }
 }

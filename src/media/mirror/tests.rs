@@ -250,6 +250,11 @@ async fn what_is_kept_stays_below_the_bound_and_what_is_larger_is_refused() {
     let miss = mirror.open("large.rpm").await.unwrap_err();
     assert!(miss.to_string().contains("larger than `bytes_max`"), "{miss}");
     assert_eq!(mirror.failing(), None, "that is no fault of the upstream");
+    assert_eq!(mirror.trouble(), Some(miss.to_string()));
+    mirror.expire().await.unwrap();
+    get(&mirror, "Packages/11.rpm").await;
+    settled(&mirror, "Packages/11.rpm").await;
+    assert_eq!(mirror.trouble(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -302,6 +307,7 @@ async fn what_the_upstream_has_not_is_absent_and_a_folder_is_no_file() {
     let upstream = Upstream::of(|request| match request.path.as_str() {
         "pool" => say("301 Moved Permanently", "Location: /tree/pool/\r\nContent-Length: 0\r\n", b""),
         "pool/" => ok(b"<html>"),
+        "private" => say("401 Unauthorized", "Content-Length: 0\r\n", b""),
         "forbidden" => say("403 Forbidden", "Content-Length: 0\r\n", b""),
         _ => absent(),
     });
@@ -312,8 +318,10 @@ async fn what_the_upstream_has_not_is_absent_and_a_folder_is_no_file() {
     }
     assert_eq!(mirror.open("gone").await.unwrap_err(), Miss::Absent);
     assert_eq!(upstream.asked(), ["gone", "pool", "pool/"], "it is not asked for again at once");
-    let miss = mirror.open("forbidden").await.unwrap_err();
-    assert!(miss.to_string().contains("403"), "{miss}");
+    assert_eq!(mirror.open("forbidden").await.unwrap_err(), Miss::Absent);
+    let miss = mirror.open("private").await.unwrap_err();
+    assert!(miss.to_string().contains("401"), "{miss}");
+    assert_eq!(mirror.failing(), None, "it answers");
     assert_eq!(scene.bodies(), 0);
 }
 

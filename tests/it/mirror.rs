@@ -1,0 +1,317 @@
+//! A remote tree that the server passes on, as machines and operators see it. The upstream is a file server
+//! on loopback that can be slow, cut off, and away.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::wire::BootSide;
+use crate::world::World;
+
+const SOON: Duration = Duration::from_secs(90);
+const RELEASE: &str = "Codename: bookworm\nComponents: main contrib\n";
+
+/// How the upstream is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Well,
+    /// It answers 503.
+    Failing,
+    /// It ends every connection in the middle of the body, and has no validators.
+    CutsOff,
+}
+
+/// An upstream, with the files that it has and the requests it has seen.
+struct Upstream {
+    address: SocketAddr,
+    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    mood: Arc<Mutex<Mood>>,
+    /// The second half of a file `slow` comes when something is sent here.
+    go_on: Sender<()>,
+}
+
+impl Upstream {
+    fn of(files: &[(&str, &[u8])]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let files = files.iter().map(|(path, content)| ((*path).to_owned(), content.to_vec())).collect();
+        let (go_on, gate) = channel();
+        let upstream = Upstream {
+            address,
+            files: Arc::new(Mutex::new(files)),
+            asked: Arc::default(),
+            mood: Arc::new(Mutex::new(Mood::Well)),
+            go_on,
+        };
+        let seen = (Arc::clone(&upstream.files), Arc::clone(&upstream.asked), Arc::clone(&upstream.mood));
+        let gate = Arc::new(Mutex::new(gate));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let ((files, asked, mood), gate) = (seen.clone(), Arc::clone(&gate));
+                thread::spawn(move || answer(stream, (&files, &asked, &mood), &gate));
+            }
+        });
+        upstream
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/tree", self.address)
+    }
+
+    /// How often a path was asked for.
+    fn asked(&self, path: &str) -> usize {
+        self.asked.lock().expect("the list").iter().filter(|asked| *asked == path).count()
+    }
+
+    fn is(&self, mood: Mood) {
+        *self.mood.lock().expect("the mood") = mood;
+    }
+
+    fn put(&self, path: &str, content: &[u8]) {
+        self.files.lock().expect("the files").insert(path.to_owned(), content.to_vec());
+    }
+}
+
+type Files = Mutex<BTreeMap<String, Vec<u8>>>;
+
+fn answer(
+    stream: TcpStream,
+    (files, asked, mood): (&Files, &Mutex<Vec<String>>, &Mutex<Mood>),
+    gate: &Mutex<Receiver<()>>,
+) {
+    let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+    let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+    let path = path.trim_start_matches("/tree/").to_owned();
+    let mood = *mood.lock().expect("the mood");
+    let content = files.lock().expect("the files").get(&path).cloned();
+    asked.lock().expect("the list").push(path.clone());
+    let say = |head: String, body: &[u8]| {
+        let (mut stream, head) = (&stream, format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n"));
+        drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)));
+    };
+    let Some(content) = content.filter(|_| mood != Mood::Failing) else {
+        let status = if mood == Mood::Failing { "503 Service Unavailable" } else { "404 Not Found" };
+        return say(format!("{status}\r\nContent-Length: 0"), b"");
+    };
+    let tag = format!("\"{}\"", metalwright::model::sha256_hex(&content));
+    if head.iter().any(|line| line.to_lowercase() == format!("if-none-match: {tag}")) {
+        return say(format!("304 Not Modified\r\nETag: {tag}"), b"");
+    }
+    let (first, second) = content.split_at(content.len() / 2);
+    let length = content.len();
+    match mood {
+        Mood::CutsOff => say(format!("200 OK\r\nContent-Length: {length}"), first),
+        _ => {
+            say(format!("200 OK\r\nETag: {tag}\r\nContent-Length: {length}"), first);
+            if path.ends_with("slow") {
+                gate.lock().expect("the gate").recv().ok();
+            }
+            drop((&stream).write_all(second));
+        }
+    }
+}
+
+/// The artifact once `done` holds of its status.
+fn until(api: &Api, name: &str, done: impl Fn(&Value) -> bool) -> Value {
+    let mut events = api.events_after(0);
+    loop {
+        let status = api.get(&format!("/artifacts/{name}")).expect(200)["status"].take();
+        if done(&status) {
+            return status;
+        }
+        events.wait_for(SOON, |event| event["subject"] == format!("artifact:{name}"));
+    }
+}
+
+fn ready(status: &Value) -> bool {
+    status["state"] == "ready" && status.get("asked").is_none()
+}
+
+/// Head and body of an answer over HTTP to a request with these further lines.
+fn get(boot: BootSide, path: &str, lines: &str) -> (String, Vec<u8>) {
+    let mut stream = asking(boot, path, lines);
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer");
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+    (String::from_utf8_lossy(&answer[..end]).into_owned(), answer[end + 4..].to_vec())
+}
+
+fn asking(boot: BootSide, path: &str, lines: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(boot.http).expect("a connection");
+    stream.set_read_timeout(Some(SOON)).expect("a deadline");
+    let request = format!("GET /artifacts/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n");
+    stream.write_all(request.as_bytes()).expect("a request");
+    stream
+}
+
+fn debian() -> Upstream {
+    Upstream::of(&[
+        ("dists/bookworm/InRelease", RELEASE.as_bytes()),
+        ("pool/main/a/apt_1.deb", b"a package"),
+        ("linux", b"a kernel"),
+        ("initrd.gz", b"an initrd"),
+    ])
+}
+
+#[test]
+fn a_remote_tree_is_passed_on_kept_and_given_out_when_the_upstream_is_away() {
+    let mut world = World::on_loopback();
+    let upstream = debian();
+    let keep = ["--suite", "bookworm", "--keep", "64MiB"];
+    let said = world.cli(&[&["artifacts", "add", "debian", "--mirror", &upstream.url()][..], &keep].concat());
+    assert!(said.starts_with("artifact debian is ready: 1 files"), "{said}");
+    let (api, boot) = (world.api(), BootSide::of(world.ready()));
+    let artifact = api.get("/artifacts/debian").expect(200);
+    assert_eq!(artifact["fetch"]["mirror"]["bytes_max"], 64 << 20);
+    let found = &artifact["status"]["repositories"][0];
+    assert_eq!(
+        (&found["distribution"], &found["components"]),
+        (&json!("bookworm"), &json!(["main", "contrib"]))
+    );
+
+    let package = "debian/pool/main/a/apt_1.deb";
+    let (first, body) = get(boot, package, "");
+    assert!(first.starts_with("HTTP/1.1 200") && body == b"a package", "{first}");
+    let (second, body) = get(boot, package, "Range: bytes=2-8\r\n");
+    assert!(second.contains("206") && second.contains("bytes 2-8/9") && body == b"package", "{second}");
+    let tag = first
+        .lines()
+        .find(|line| line.starts_with("ETag: "))
+        .expect("a tag")
+        .replace("ETag", "If-None-Match");
+    assert!(get(boot, package, &format!("{tag}\r\n")).0.starts_with("HTTP/1.1 304"), "{tag}");
+    assert_eq!(boot.read(&format!("artifacts/{package}")), Ok(b"a package".to_vec()), "over TFTP too");
+    assert_eq!(upstream.asked("pool/main/a/apt_1.deb"), 1);
+    for path in ["debian/pool/none", "debian/pool/", "debian/../debian/linux", "debian/%2e%2e/linux"] {
+        assert!(matches!(boot.get(&format!("/artifacts/{path}")).0, 400 | 404), "{path}");
+    }
+    assert_eq!(boot.get("/artifacts/debian/linux?x=y").0, 400);
+
+    // The upstream goes away, and the server is killed and started again.
+    upstream.is(Mood::Failing);
+    world.kill();
+    world.start();
+    let (api, boot) = (world.api(), BootSide::of(world.ready()));
+    let failing = until(&api, "debian", |status| status["reason"].to_string().contains("503"));
+    assert_eq!((&failing["state"], &failing["mirror"]["upstream_answers"]), (&json!("ready"), &json!(false)));
+    assert_eq!(get(boot, package, "").1, b"a package");
+    api.post("/artifacts/debian/actions/fetch", json!({})).expect(202);
+    until(&api, "debian", ready);
+    assert_eq!(get(boot, "debian/dists/bookworm/InRelease", "").1, RELEASE.as_bytes(), "stale");
+    let (status, why) = boot.get("/artifacts/debian/linux");
+    assert!(status == 503 && why.contains("503"), "{status} {why}");
+
+    upstream.is(Mood::Well);
+    upstream.put("dists/bookworm/InRelease", b"Components: main\n");
+    api.post("/artifacts/debian/actions/fetch", json!({})).expect(202);
+    let well = until(&api, "debian", |status| ready(status) && status["reason"] == Value::Null);
+    assert_eq!(well["repositories"][0]["components"], json!(["main"]));
+    assert_eq!(get(boot, "debian/dists/bookworm/InRelease", "").1, b"Components: main\n");
+    let events = api.get("/events?limit=1000").expect(200)["items"].take();
+    let told =
+        events.as_array().expect("events").iter().filter(|event| {
+            event["subject"] == "artifact:debian" && event["kind"] == "artifact.state_changed"
+        });
+    assert!(told.count() <= 5, "begun, ready, failing, well: {events:#}");
+}
+
+#[test]
+fn a_client_reads_a_file_while_it_comes_and_many_are_one_fetch() {
+    let world = World::on_loopback();
+    let large = vec![7; 3_000_000];
+    let upstream = Upstream::of(&[("images/slow", &large)]);
+    world.cli(&["artifacts", "add", "rocky", "--mirror", &upstream.url()]);
+    let boot = BootSide::of(world.ready());
+    let mut streams: Vec<TcpStream> = (0..8).map(|_| asking(boot, "rocky/images/slow", "")).collect();
+    for stream in &mut streams {
+        let mut half = vec![0; 1_000_000];
+        stream.read_exact(&mut half).expect("what has come so far");
+    }
+    upstream.go_on.send(()).expect("an upstream");
+    for mut stream in streams {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).expect("the rest");
+        assert!(rest.len() > 2_000_000 && rest.ends_with(&large[..2_000_000]), "{}", rest.len());
+    }
+    assert_eq!(upstream.asked("images/slow"), 1);
+}
+
+#[test]
+fn what_is_cut_off_is_never_served_and_what_is_kept_stays_below_its_bound() {
+    let world = World::on_loopback();
+    let files: Vec<(String, Vec<u8>)> =
+        (0..12).map(|i| (format!("Packages/{i}.rpm"), vec![i; 200_000])).collect();
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    let upstream = Upstream::of(&files);
+    world.cli(&["artifacts", "add", "rocky", "--mirror", &upstream.url(), "--keep", "1MiB"]);
+    let (api, boot) = (world.api(), BootSide::of(world.ready()));
+
+    upstream.is(Mood::CutsOff);
+    let (head, body) = get(boot, "rocky/Packages/0.rpm", "");
+    assert!(head.contains("Content-Length: 200000") && body.len() < 200_000, "{head} {}", body.len());
+    upstream.is(Mood::Well);
+    api.post("/artifacts/rocky/actions/fetch", json!({})).expect(202);
+    until(&api, "rocky", ready);
+    for (i, (path, content)) in files.iter().enumerate() {
+        assert_eq!(get(boot, &format!("rocky/{path}"), "").1, *content, "{i}");
+    }
+    let status = until(&api, "rocky", |status| status["mirror"]["evicted"].as_u64() >= Some(7));
+    assert!(status["mirror"]["cached_bytes"].as_u64() <= Some(1 << 20), "{status:#}");
+    let root = world.data().join("media/mirrors");
+    let [mirror] = fs::read_dir(root).expect("a folder").collect::<Vec<_>>().try_into().expect("one mirror");
+    let bodies = mirror.expect("an entry").path().join("bodies");
+    let bytes = || -> u64 {
+        let entries = fs::read_dir(&bodies).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").metadata().expect("its size").len()).sum()
+    };
+    assert!((200_000..=1 << 20).contains(&bytes()), "{}", bytes());
+
+    // What is damaged is found, said and not served; what nobody refers to goes with `prune`.
+    let damaged = fs::read_dir(&bodies).expect("a folder").next().expect("a file").expect("an entry").path();
+    fs::write(&damaged, vec![b'x'; 200_000]).expect("changed");
+    let said = world.try_cli(&["artifacts", "verify", "rocky"]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("1 kept files were not what they had been"), "{said}");
+    assert!(!damaged.exists());
+    assert_eq!(world.cli(&["artifacts", "prune"]), "0 went, 0 B\n");
+    api.delete("/artifacts/rocky").expect(204);
+    let dry = world.cli(&["artifacts", "prune", "--dry-run"]);
+    assert!(dry.starts_with("mirror ") && dry.contains("1 would go"), "{dry}");
+    assert!(bodies.exists());
+    world.cli(&["artifacts", "prune"]);
+    assert!(!bodies.exists());
+}
+
+#[test]
+fn a_bootenv_knows_whether_its_kernel_is_in_the_remote_tree() {
+    let world = World::on_loopback();
+    let upstream = debian();
+    let api = world.api();
+    let files = json!({"artifact": "debian", "kernel": "linux", "initrds": ["initrd.gz"]});
+    api.post("/bootenvs", json!({"name": "b", "kind": "live", "arches": {"amd64": files}})).expect(201);
+    world.cli(&["artifacts", "add", "debian", "--mirror", &upstream.url()]);
+    assert_eq!(api.get("/bootenvs/b").expect(200)["problems"], json!([]));
+    assert_eq!((upstream.asked("linux"), upstream.asked("initrd.gz")), (1, 1), "they are kept beforehand");
+    let files = json!({"artifact": "debian", "kernel": "vmlinuz"});
+    api.post("/bootenvs", json!({"name": "c", "kind": "live", "arches": {"amd64": files}})).expect(201);
+    until(&api, "debian", |status| status["absent"] == json!(["vmlinuz"]));
+    let problems = api.get("/bootenvs/c").expect(200)["problems"].to_string();
+    assert!(problems.contains("artifact debian has no file vmlinuz"), "{problems}");
+
+    let away = json!({"name": "away", "fetch": {"url": "http://127.0.0.1:9/tree", "mirror": {}}});
+    api.post("/artifacts", away).expect(201);
+    let failed = until(&api, "away", |status| status["state"] == "failed");
+    assert!(failed["reason"].to_string().contains("the upstream fails: "), "{failed:#}");
+}
