@@ -133,7 +133,7 @@ impl Folder {
     }
 
     /// The name under which an artifact keeps files of the tree at a URL.
-    pub fn mirror_id(artifact: &str, url: &str) -> String {
+    pub fn mirror_id((artifact, url): (&str, &str)) -> String {
         fetch::id((artifact, url), None)
     }
 }

@@ -355,7 +355,7 @@ impl Mirrors {
         let mirror = Arc::new(Mirror {
             client: fetch::client(&terms.url, (terms.proxy.as_ref(), None))?,
             bytes_max: AtomicU64::new(terms.bytes_max),
-            root: self.folder.mirror(&Folder::mirror_id(&terms.name, &terms.url)),
+            root: self.folder.mirror(&Folder::mirror_id((&terms.name, &terms.url))),
             state: OnceCell::new(),
             fetches: Semaphore::new(FETCHES_MAX),
             last_asked: Mutex::default(),

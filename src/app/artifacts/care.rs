@@ -119,6 +119,6 @@ fn in_use(world: &World) -> InUse {
     }
     let sources = world.artifacts.iter().filter_map(|it| Some((&it.key, it.spec.source.as_ref()?)));
     let mirrors = sources.filter(|(_, source)| source.mirror.is_some());
-    let mirrors = mirrors.map(|(name, source)| Folder::mirror_id(name, &source.url)).collect();
+    let mirrors = mirrors.map(|(name, source)| Folder::mirror_id((name, &source.url))).collect();
     InUse { digests: digests.collect(), downloads, mirrors }
 }

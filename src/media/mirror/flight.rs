@@ -243,7 +243,7 @@ impl Room {
         let most = self.mirror.bytes_max.load(Ordering::Relaxed);
         let Some(state) = self.mirror.state.get() else { return Ok(()) };
         let mut state = lock(state);
-        let evicted = state.shelf.make_room(bytes, most)?;
+        let evicted = state.shelf.make_room((bytes, most))?;
         state.shelf.ledger.promise(bytes);
         self.bytes += bytes;
         self.mirror.counters.evicted.fetch_add(evicted as u64, Ordering::Relaxed);

@@ -109,7 +109,7 @@ impl Shelf {
     ///
     /// # Errors
     /// `StorageFull`, with the reason.
-    pub fn make_room(&mut self, bytes: u64, most: u64) -> io::Result<usize> {
+    pub fn make_room(&mut self, (bytes, most): (u64, u64)) -> io::Result<usize> {
         let full = |why: String| io::Error::new(io::ErrorKind::StorageFull, why);
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         if bytes > most {
@@ -261,14 +261,14 @@ mod tests {
         let other = file.try_clone().unwrap();
         shelf.ledger.touch("b");
         drop(file);
-        assert_eq!(shelf.make_room(50, MOST).unwrap(), 1);
+        assert_eq!(shelf.make_room((50, MOST)).unwrap(), 1);
         assert!(shelf.ledger.get("a").is_some() && shelf.ledger.get("b").is_none());
-        let error = shelf.make_room(60, MOST).unwrap_err();
+        let error = shelf.make_room((60, MOST)).unwrap_err();
         assert!(error.to_string().contains("no room beside what is being read"), "{error}");
         drop(other);
-        assert_eq!(shelf.make_room(60, MOST).unwrap(), 1);
+        assert_eq!(shelf.make_room((60, MOST)).unwrap(), 1);
         assert_eq!(bodies(root.path()), 0);
-        let error = shelf.make_room(101, MOST).unwrap_err();
+        let error = shelf.make_room((101, MOST)).unwrap_err();
         assert!(error.to_string().contains("larger than `bytes_max`"), "{error}");
     }
 
@@ -283,7 +283,7 @@ mod tests {
         }
         shelf.open("a").unwrap();
         let mut shelf = Shelf::load(root.path()).unwrap();
-        shelf.make_room(20, MOST).unwrap();
+        shelf.make_room((20, MOST)).unwrap();
         let left: Vec<&str> = shelf.ledger.all().map(|kept| kept.path.as_str()).collect();
         assert_eq!(left, ["a", "c"]);
     }

@@ -105,7 +105,7 @@ impl Scene {
 
     /// Files on the disk that hold bytes, whole ones and others.
     fn bodies(&self) -> usize {
-        let root = Folder::at(self.folder.path().to_owned()).mirror(&Folder::mirror_id("a", &self.url));
+        let root = Folder::at(self.folder.path().to_owned()).mirror(&Folder::mirror_id(("a", &self.url)));
         let count = |place: &str| std::fs::read_dir(root.join(place)).unwrap().count();
         count("bodies") + count("new")
     }
