@@ -1,8 +1,8 @@
 //! Artifacts: how they stand, and their files for machines, which never leave their directory.
 //!
 //! Start at [`work::run`]: it brings every artifact's status in line with its path or source, by `media`.
-//! A tree that is passed on from another server is `mirror`'s. What operators ask for is in `care`: fetch anew,
-//! hash again, throw away what nobody refers to.
+//! A tree that is passed on from another server is `mirror`'s. What operators ask for is in `care`: fetch
+//! anew, hash again, throw away what nobody refers to.
 
 pub mod care;
 mod mirror;

@@ -106,10 +106,21 @@ impl<R: BufRead> Read for Frames<R> {
             }
             let Some(frame) = &mut self.now else { return Ok(0) };
             match frame.read(buffer)? {
-                0 if !buffer.is_empty() => self.rest = self.now.take().map(StreamingDecoder::into_inner),
+                0 if !buffer.is_empty() => self.rest = self.now.take().map(checked).transpose()?,
                 read => return Ok(read),
             }
         }
+    }
+}
+
+/// What follows a frame, if the frame has the checksum that it says: the decoder leaves that to us.
+fn checked<R: BufRead>(frame: StreamingDecoder<R, FrameDecoder>) -> io::Result<R> {
+    let (rest, decoder) = frame.into_parts();
+    match decoder.get_checksum_from_data() {
+        Some(said) if decoder.get_calculated_checksum() != Some(said) => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "zstd: its checksum is another"))
+        }
+        _ => Ok(rest),
     }
 }
 

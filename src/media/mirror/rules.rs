@@ -51,7 +51,7 @@ pub fn is_fresh(kept: &Kept, now: i64) -> bool {
 }
 
 /// The URL of a path below a folder's; none for what is no path of a file in it.
-pub fn address(folder: &str, path: &str) -> Option<String> {
+pub fn address((folder, path): (&str, &str)) -> Option<String> {
     let inside = path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     let plain = !path.chars().any(|it| it.is_control() || it == '\\');
     let encoded = utf8_percent_encode(path, PATH);
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_path_is_asked_for_below_the_folder_and_nowhere_else() {
-        let of = |path| address("https://h/debian/", path);
+        let of = |path| address(("https://h/debian/", path));
         assert_eq!(of("pool/g++_1%2.deb").as_deref(), Some("https://h/debian/pool/g%2B%2B_1%252.deb"));
         assert_eq!(of("a?b#c d").as_deref(), Some("https://h/debian/a%3Fb%23c%20d"));
         for path in ["", "/x", "../x", "a/../x", "a//b", "a/", "./a", "a\\..\\b", "a\nb"] {

@@ -120,7 +120,10 @@ impl Shelf {
         let most = most.min(self.ledger.bytes().saturating_add(free));
         let victims = self.ledger.victims((bytes, most), |kept| is_read(&self.body(kept)));
         let why = || format!("{} MiB find no room beside what is being read and fetched", mib(bytes));
-        let victims = victims.ok_or_else(|| full(why()))?;
+        let Some(victims) = victims else {
+            space::check(&self.root, bytes)?;
+            return Err(full(why()));
+        };
         victims.iter().for_each(|path| self.throw_away(path));
         space::check(&self.root, bytes)?;
         Ok(victims.len())
