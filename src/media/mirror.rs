@@ -255,7 +255,7 @@ impl Mirror {
             let mut state = lock(state);
             let is_there = state.shelf.ledger.get(&kept.path).is_some_and(|now| now.body == kept.body);
             checked.files += u64::from(is_there);
-            if is_there && hashed.is_ok_and(|hash| hash != kept.sha256) || is_there && !place.exists() {
+            if is_there && !hashed.is_ok_and(|hash| hash == kept.sha256) {
                 state.shelf.throw_away(&kept.path);
                 checked.damaged.push(kept.path);
             }

@@ -60,7 +60,10 @@ fn entry(tar: &mut tar::Builder<Vec<u8>>, (kind, path): (tar::EntryType, &str), 
     tar.append(&header, content.as_bytes()).unwrap();
 }
 
-fn tarball(entries: &[(tar::EntryType, &str, &str)]) -> Vec<u8> {
+/// Kind, path, and content or target.
+type Entries<'a> = &'a [(tar::EntryType, &'a str, &'a str)];
+
+fn tarball(entries: Entries<'_>) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (kind, path, rest) in entries {
         entry(&mut tar, (*kind, path), rest);
@@ -154,7 +157,7 @@ fn a_tarball_that_is_cut_or_damaged_is_an_error_and_never_a_smaller_tree() {
 fn hostile_paths_and_links_are_refused_by_name() {
     use tar::EntryType::{Link, Regular, Symlink};
     let far = "x/".repeat(40) + &"../".repeat(3);
-    let cases: [(&[(tar::EntryType, &str, &str)], &str); 9] = [
+    let cases: [(Entries<'_>, &str); 9] = [
         (&[(Regular, "../out", "x")], "leaves the tree"),
         (&[(Regular, "a/../../out", "x")], "leaves the tree"),
         (&[(Regular, "/etc/out", "x")], "is absolute"),
