@@ -235,7 +235,7 @@ fn vector_96_a_machine_with_a_lease_is_served_at_its_own_address() {
     let denied = api.get("/events?kind=boot.denied&limit=100").expect(200);
     assert_eq!(denied["items"][0]["data"]["path"], "/m/…/answers.cfg", "{denied:#}");
     // Where addresses are translated on the way there is a setting.
-    api.post("/settings", json!({"name": "own_address_only", "value": false})).expect(201);
+    api.patch("/settings/own_address_only", json!({"value": false})).expect(200);
     assert_eq!([status(2, &answers), status(3, &answers)], ["200", "200"]);
 }
 
