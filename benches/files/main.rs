@@ -2,8 +2,8 @@
 //! comes from here.
 //!
 //! Each server runs alone, one after the other, and serves the same files. Two namespaces, as in
-//! `benches/dhcp`: `servers` who is measured, `tftp`, `http` and `storm` the rows and the clients, which are this program
-//! again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`,
+//! `benches/dhcp`: `servers` who is measured, `tftp`, `http` and `storm` the rows and the clients, which are
+//! this program again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`,
 //! `METALWRIGHT_BENCH_PROGRAM` (another build of ours) and `METALWRIGHT_BENCH_ROWS` (words that a row's name
 //! must have one of) change what is run.
 

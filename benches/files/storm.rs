@@ -1,6 +1,6 @@
 //! The boot storm: machines made of packets (`metalwright simulate`), all switched on at once, from the first
-//! DISCOVER over loader, script, kernel, initrd and answer file to the last report. Ours alone: the others have
-//! no machines to install. All of it is on the loopback of the server's namespace.
+//! DISCOVER over loader, script, kernel, initrd and answer file to the last report. Ours alone: the others
+//! have no machines to install. All of it is on the loopback of the server's namespace.
 
 use std::io;
 use std::path::Path;

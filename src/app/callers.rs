@@ -35,8 +35,8 @@ impl App {
         hint.mac.is_none() && world.leases.get(&fetch.peer.to_string()).is_none()
     }
 
-    /// Why a machine's own file is not for who asks for it, although the capability is right: it may have been
-    /// read off the wire, or off the machine's console.
+    /// Why a machine's own file is not for who asks for it, although the capability is right: it may have
+    /// been read off the wire, or off the machine's console.
     pub(super) fn why_not_from(&self, machine: &Stored<Machine>, peer: IpAddr) -> Option<String> {
         let world = self.world();
         let here = self.machine_at(&world, peer);

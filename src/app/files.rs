@@ -268,7 +268,6 @@ impl App {
         {
             return Err(self.deny_because(fetch, machine, &why));
         }
-        let now = self.now();
         let script = match namespace::resolve(file, |_| false) {
             Entry::Script(kind, _) => Some(kind),
             _ => None,
@@ -287,7 +286,7 @@ impl App {
         if let (Some(kind), false) = (script, is_over) {
             return self.answer_script(fetch, gathered, kind, asked).await;
         }
-        let decision = gathered.decide(&asked, now);
+        let decision = gathered.decide(&asked, self.now());
         if decision.answer != Answer::Serve {
             return Err(self.deny(fetch, &gathered, &decision));
         }
@@ -370,8 +369,8 @@ impl App {
         Boot::new(gathered, attempt, self.facing(fetch.local))
     }
 
+    /// On a thread that may take its time, if anything has to be rendered.
     async fn check_files(self: &Arc<Self>, boot: &Boot) -> Result<(), RenderProblem> {
-        // A thread that may take its time is only for what has to be rendered.
         if self.is_rehearsed(boot) {
             return Ok(());
         }

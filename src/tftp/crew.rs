@@ -1,5 +1,5 @@
-//! The threads of TFTP: pumps that move blocks, and a small runtime for the listening port and for what a read
-//! does besides.
+//! The threads of TFTP: pumps that move blocks, and a small runtime for the listening port and for what a
+//! read does besides.
 //!
 //! A block is a handful of microseconds of work, less than it takes to wake another worker up; and whatever
 //! else the server does, packets do not wait for it. A read stays with one pump.

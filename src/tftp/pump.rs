@@ -3,8 +3,8 @@
 //! receive and a send.
 //!
 //! What has to wait for something else is not done here: a read is handed in with [`Pump::start`], and comes
-//! back with the reason ([`Back`]) when it has ended, when it was called back, or when blocks have to come from
-//! a disk.
+//! back with the reason ([`Back`]) when it has ended, when it was called back, or when blocks have to come
+//! from a disk.
 
 use crate::proto::tftp::{Ended, ErrorCode, Packet, Span, Transfer, Transmit, packet};
 use crate::tftp::service::Counters;

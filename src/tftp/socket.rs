@@ -120,7 +120,8 @@ fn recv_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrival> {
     })
 }
 
-/// Sends `frames` from the listening socket, and waits where there is no room. `cutting` falls back by itself.
+/// Sends `frames` from the listening socket, and waits where there is no room. `cutting` falls back by
+/// itself.
 pub(super) async fn send(
     socket: &UdpSocket,
     route: Route,
@@ -131,8 +132,8 @@ pub(super) async fn send(
     socket.async_io(Interest::WRITABLE, || push(socket, route, &mut rest, cutting)).await
 }
 
-/// Sends `frames` if that can be done at once, as many as possible in one system call. `cutting` falls back by
-/// itself. What is left, if the socket has no room, stays in `frames`.
+/// Sends `frames` if that can be done at once, as many as possible in one system call. `cutting` falls back
+/// by itself. What is left, if the socket has no room, stays in `frames`.
 pub(super) fn push(
     socket: &impl AsRawFd,
     route: Route,
