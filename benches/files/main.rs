@@ -2,8 +2,8 @@
 //! comes from here.
 //!
 //! Each server runs alone, one after the other, and serves the same files. Two namespaces, as in
-//! `benches/dhcp`: `servers` who is measured, `tftp` and `http` the rows and the clients, which are this program
-//! again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`,
+//! `benches/dhcp`: `servers` who is measured, `tftp`, `http` and `storm` the rows and the clients, which are
+//! this program again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`,
 //! `METALWRIGHT_BENCH_PROGRAM` (another build of ours) and `METALWRIGHT_BENCH_ROWS` (words that a row's name
 //! must have one of) change what is run.
 
@@ -14,6 +14,7 @@ mod net;
 #[path = "../host/running.rs"]
 mod running;
 mod servers;
+mod storm;
 mod tftp;
 mod tftp_client;
 
@@ -42,7 +43,8 @@ fn main() -> io::Result<()> {
         _ => {
             let place = Place::make()?;
             tftp::measure(&place)?;
-            http::measure(&place)
+            http::measure(&place)?;
+            storm::measure(&place)
         }
     }
 }

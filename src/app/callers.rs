@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::App;
@@ -10,7 +11,7 @@ use super::boot::Gathered;
 use super::files::{About, Fetch, Refused};
 use crate::boot::capability;
 use crate::boot::namespace::Hint;
-use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World};
+use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World, settings};
 
 impl App {
     /// Who asks: by the address it asks from, else by what the URL says.
@@ -19,22 +20,12 @@ impl App {
         let now = self.now();
         let by_address = self.machine_at(&world, fetch.peer);
         let by_name = hint.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
-        let machine = match (&by_address, by_name) {
-            (Some(here), Some(named)) if here.key != named.key => {
-                let why = format!(
-                    "{} is the address of {}, not of {}",
-                    fetch.peer, here.spec.name, named.spec.name
-                );
-                return Err(Refused::Denied(why));
-            }
-            // A machine with an address of ours speaks from it. Where another server gives the addresses
-            // there is nothing to compare.
-            (None, Some(named)) if has_other_address(&world, (named, fetch.peer), now) => {
-                let why = format!("{} does not have the address {}", named.spec.name, fetch.peer);
-                return Err(Refused::Denied(why));
-            }
-            (by_address, by_name) => by_address.as_ref().or(by_name),
-        };
+        if let Some(why) =
+            by_name.and_then(|named| why_foreign(&world, (named, by_address.as_deref()), (fetch.peer, now)))
+        {
+            return Err(Refused::Denied(why));
+        }
+        let machine = by_name.or(by_address.as_ref());
         Ok(Gathered::of(&world, &self.loaders, machine))
     }
 
@@ -42,6 +33,14 @@ impl App {
     pub(super) fn is_stranger(&self, fetch: &Fetch, hint: &Hint) -> bool {
         let world = self.world();
         hint.mac.is_none() && world.leases.get(&fetch.peer.to_string()).is_none()
+    }
+
+    /// Why a machine's own file is not for who asks for it, although the capability is right: it may have
+    /// been read off the wire, or off the machine's console.
+    pub(super) fn why_not_from(&self, machine: &Stored<Machine>, peer: IpAddr) -> Option<String> {
+        let world = self.world();
+        let here = self.machine_at(&world, peer);
+        why_foreign(&world, (machine, here.as_deref()), (peer, self.now()))
     }
 
     /// The attempt a capability stands for, and the facts of its machine.
@@ -57,6 +56,26 @@ impl App {
 pub(super) fn about(machine: Option<&Stored<Machine>>) -> About {
     let attempt = machine.and_then(|machine| machine.status.boot_attempt.as_ref());
     About { machine: machine.map(|machine| machine.key.clone()), attempt: attempt.map(|attempt| attempt.id) }
+}
+
+/// Why a machine does not speak from an address, by the machine that is known there: it is another one's, or
+/// the machine has a lease of ours elsewhere. Where another server gives the addresses there is nothing to
+/// compare.
+fn why_foreign(
+    world: &World,
+    (machine, here): (&Stored<Machine>, Option<&Stored<Machine>>),
+    (peer, now): (IpAddr, Timestamp),
+) -> Option<String> {
+    let name = &machine.spec.name;
+    let why = match here {
+        Some(here) if here.key == machine.key => return None,
+        Some(here) => format!("{peer} is the address of {}, not of {name}", here.spec.name),
+        None if has_other_address(world, (machine, peer), now) => {
+            format!("{name} does not have the address {peer}")
+        }
+        None => return None,
+    };
+    (world.setting(settings::OWN_ADDRESS_ONLY) != Value::Bool(false)).then_some(why)
 }
 
 /// Whether a machine holds a lease of ours on another address than this one.

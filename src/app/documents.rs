@@ -67,6 +67,11 @@ impl Boot {
         }
     }
 
+    /// The files of the bootenv that are rendered.
+    fn templates(&self) -> &[BootTemplate] {
+        self.bootenv.as_ref().map_or(&[], |bootenv| &bootenv.spec.templates)
+    }
+
     /// Kernel and initrds for the machine's architecture.
     pub fn files(&self) -> Option<&BootFiles> {
         // An unknown machine that chose from the menu is a PC.
@@ -140,26 +145,34 @@ impl App {
     /// Opens the kernel and its initrds and renders every file of the bootenv, so that a fault is seen on the
     /// console before the kernel runs.
     pub(super) fn rehearse_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
-        let Some(bootenv) = &boot.bootenv else { return Ok(()) };
-        if let Some(files) = boot.files() {
-            let (artifact, mirrored) =
-                (self.served_artifact(&files.artifact), self.mirrored(&files.artifact));
-            let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
-                // What is passed on was looked for when the bootenv was written.
-                if let Some(mirrored) = &mirrored {
-                    return mirrored.status.absent.contains(path);
-                }
-                artifact.as_ref().is_none_or(|artifact| artifacts::open_file(artifact, path).is_err())
-            });
-            if let Some(path) = missing {
-                let message = format!("the artifact {} has no file {path} that can be read", files.artifact);
-                return Err(problem(&bootenv.spec.name, message));
-            }
-        }
-        for file in &bootenv.spec.templates {
+        self.find_files(boot)?;
+        for file in boot.templates() {
             self.page(boot, &Document::File(file.clone()), Sealed::Open)?;
         }
         Ok(())
+    }
+
+    /// Whether all of that was done before and would come to the same now. Renders nothing.
+    pub(super) fn is_rehearsed(&self, boot: &Boot) -> bool {
+        let is_kept =
+            |file: &BootTemplate| self.kept_page(boot, &Document::File(file.clone()), Sealed::Open).is_some();
+        boot.templates().iter().all(is_kept) && self.find_files(boot).is_ok()
+    }
+
+    /// Opens the kernel and its initrds.
+    fn find_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
+        let (Some(bootenv), Some(files)) = (&boot.bootenv, boot.files()) else { return Ok(()) };
+        let (artifact, mirrored) = (self.served_artifact(&files.artifact), self.mirrored(&files.artifact));
+        let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
+            // What is passed on was looked for when the bootenv was written.
+            if let Some(mirrored) = &mirrored {
+                return mirrored.status.absent.contains(path);
+            }
+            artifact.as_ref().is_none_or(|artifact| artifacts::open_file(artifact, path).is_err())
+        });
+        let Some(path) = missing else { return Ok(()) };
+        let message = format!("the artifact {} has no file {path} that can be read", files.artifact);
+        Err(problem(&bootenv.spec.name, message))
     }
 
     fn command_line(&self, boot: &Boot, input: &Input) -> Result<String, RenderProblem> {

@@ -25,7 +25,7 @@ use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
 use crate::boot::stops::Sign;
 pub use crate::media::Coming;
-use crate::model::{Arch, BootProgress, NewEvent};
+use crate::model::{Arch, BootProgress, Machine, NewEvent, Stored};
 use crate::render::RenderProblem;
 
 /// Which protocol a file is asked for over.
@@ -152,12 +152,15 @@ impl App {
     /// Why it gives nothing; see [`Refused`].
     pub async fn open(self: &Arc<Self>, fetch: &Fetch) -> Result<Opened, Refused> {
         let path = namespace::clean(&fetch.path).map_err(Refused::BadPath)?;
+        // What is rendered waits for much, and would make the future of a plain file ten times as large.
         match namespace::resolve(&path, |name| self.loaders.contains(name)) {
             Entry::Absent => Err(Refused::Absent),
             Entry::Loader(name) => self.open_loader(fetch, &name).await,
-            Entry::Script(kind, hint) => self.open_script(fetch, kind, &hint).await,
-            Entry::Choice { kind, bootenv } => self.open_choice(fetch, kind, &bootenv).await,
-            Entry::Machine { capability, file } => self.open_machine_file(fetch, &capability, &file).await,
+            Entry::Script(kind, hint) => Box::pin(self.open_script(fetch, kind, &hint)).await,
+            Entry::Choice { kind, bootenv } => Box::pin(self.open_choice(fetch, kind, &bootenv)).await,
+            Entry::Machine { capability, file } => {
+                Box::pin(self.open_machine_file(fetch, &capability, &file)).await
+            }
             Entry::Artifact { name, file } => self.open_artifact(fetch, (&name, &file)).await,
             Entry::Agent(arch) => self.open_agent(fetch, &arch),
         }
@@ -199,12 +202,17 @@ impl App {
     pub(super) fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> Refused {
         let reason = decision.verdict.reason();
         let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
-        if let Some(machine) = &gathered.machine {
-            let about = about(Some(machine));
-            let (path, protocol) = (capability::hide(&fetch.path), fetch.protocol);
-            let data = json!({"path": path, "peer": fetch.peer, "protocol": protocol, "reason": reason});
-            self.note(self.boot_event("boot.denied", &about, data));
+        match &gathered.machine {
+            Some(machine) => self.deny_because(fetch, machine, reason),
+            None => Refused::Denied(reason.to_owned()),
         }
+    }
+
+    fn deny_because(&self, fetch: &Fetch, machine: &Stored<Machine>, reason: &str) -> Refused {
+        let about = about(Some(machine));
+        let (path, protocol) = (capability::hide(&fetch.path), fetch.protocol);
+        let data = json!({"path": path, "peer": fetch.peer, "protocol": protocol, "reason": reason});
+        self.note(self.boot_event("boot.denied", &about, data));
         Refused::Denied(reason.to_owned())
     }
 
@@ -263,7 +271,11 @@ impl App {
         file: &str,
     ) -> Result<Opened, Refused> {
         let (attempt, gathered) = self.holder(capability).ok_or(Refused::Absent)?;
-        let now = self.now();
+        if let Some(machine) = &gathered.machine
+            && let Some(why) = self.why_not_from(machine, fetch.peer)
+        {
+            return Err(self.deny_because(fetch, machine, &why));
+        }
         let script = match namespace::resolve(file, |_| false) {
             Entry::Script(kind, _) => Some(kind),
             _ => None,
@@ -282,7 +294,7 @@ impl App {
         if let (Some(kind), false) = (script, is_over) {
             return self.answer_script(fetch, gathered, kind, asked).await;
         }
-        let decision = gathered.decide(&asked, now);
+        let decision = gathered.decide(&asked, self.now());
         if decision.answer != Answer::Serve {
             return Err(self.deny(fetch, &gathered, &decision));
         }
@@ -309,7 +321,8 @@ impl App {
         // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
         // uses up the arming as it does below the capability.
         if let Some(asked) = self.install_file((name, file)) {
-            let (found, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
+            let fetched = Box::pin(self.script_fetched(fetch, gathered, &asked)).await;
+            let (found, decision) = fetched.map_err(failed)?;
             if decision.answer != Answer::Serve {
                 return Err(self.deny(fetch, &found, &decision));
             }
@@ -356,7 +369,11 @@ impl App {
         Boot::new(gathered, attempt, self.facing(fetch.local))
     }
 
+    /// On a thread that may take its time, if anything has to be rendered.
     async fn check_files(self: &Arc<Self>, boot: &Boot) -> Result<(), RenderProblem> {
+        if self.is_rehearsed(boot) {
+            return Ok(());
+        }
         let (app, boot) = (Arc::clone(self), boot.clone());
         let checked = tokio::task::spawn_blocking(move || app.rehearse_files(&boot)).await;
         checked.unwrap_or_else(|error| Err(super::documents::problem("", error.to_string())))

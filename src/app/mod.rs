@@ -78,6 +78,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::app::secrets::Secrets;
+use crate::boot::capability;
 use crate::boot::chainload::Asks;
 use crate::dhcp::{Holds, Neighbours, Sights};
 use crate::media::{Folder, Mirrors};
@@ -145,7 +146,7 @@ pub struct Counters {
 pub struct App {
     store: SharedStore,
     secrets: Secrets,
-    boot_key: [u8; 32],
+    boot_key: capability::Key,
     endpoints: Endpoints,
     loaders: Loaders,
     pool: Arc<Pool>,
@@ -198,7 +199,7 @@ impl App {
         let (sender, notes) = mpsc::channel(notes::NOTES_MAX);
         let app = App {
             store: setup.store,
-            boot_key: setup.secrets.derive("boot capabilities"),
+            boot_key: capability::Key::new(&setup.secrets.derive("boot capabilities")),
             secrets: setup.secrets,
             endpoints: setup.endpoints,
             loaders: setup.loaders,

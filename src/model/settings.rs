@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use super::{Problem, Setting, nearest};
 
+/// Whether a machine with a lease of ours is served from that address alone.
+pub const OWN_ADDRESS_ONLY: &str = "own_address_only";
+
 /// What an unknown machine's boot gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownMachine {
@@ -19,7 +22,7 @@ pub enum UnknownMachine {
 }
 
 /// Name, default and JSON Schema of every setting.
-pub fn known() -> [(&'static str, Value, Value); 5] {
+pub fn known() -> [(&'static str, Value, Value); 6] {
     let row = |name, schema| (name, default(name), schema);
     [
         row("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
@@ -27,6 +30,7 @@ pub fn known() -> [(&'static str, Value, Value); 5] {
         row("default_bootenv", json!({"type": "string"})),
         row("artifact_proxy", json!({"type": ["string", "null"], "pattern": "^https?://[^\\s/@]+/?$"})),
         row("secure_boot", json!({"type": "boolean"})),
+        row(OWN_ADDRESS_ONLY, json!({"type": "boolean"})),
     ]
 }
 
@@ -35,6 +39,7 @@ pub fn default(name: &str) -> Value {
     match name {
         "unknown_machine" | "default_bootenv" => json!("local"),
         "secure_boot" => json!(false),
+        OWN_ADDRESS_ONLY => json!(true),
         _ => Value::Null,
     }
 }

@@ -1,23 +1,26 @@
-//! The threads of TFTP, each with a small runtime of its own.
+//! The threads of TFTP: pumps that move blocks, and a small runtime for the listening port and for what a
+//! read does besides.
 //!
 //! A block is a handful of microseconds of work, less than it takes to wake another worker up; and whatever
-//! else the server does, packets do not wait for it. A read stays on the thread it began on.
+//! else the server does, packets do not wait for it. A read stays with one pump.
 
+use crate::tftp::pump::Pump;
 use std::io;
 use std::thread;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Threads for each processor, so that the system can have one run beside what woke it, and threads at most:
+/// Pumps for each processor, so that the system can have one run beside what woke it, and pumps at most:
 /// more reads at a time than these can serve fill any link.
-const THREADS_PER_PROCESSOR: usize = 2;
-const THREADS_MAX: usize = 8;
-/// Threads of each that read what has to come from a disk.
-const DISK_THREADS_MAX: usize = 8;
+const PUMPS_PER_PROCESSOR: usize = 2;
+const PUMPS_MAX: usize = 8;
+/// Threads that read what has to come from a disk.
+const DISK_THREADS_MAX: usize = 32;
 
 /// Threads under way; they end when this is dropped.
 pub(super) struct Crew {
-    handles: Vec<Handle>,
+    home: Handle,
+    pumps: Vec<Pump>,
     next: usize,
     _end: DropGuard,
 }
@@ -27,22 +30,25 @@ impl Crew {
     pub(super) fn start() -> io::Result<Self> {
         let end = CancellationToken::new();
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        let threads = processors.saturating_mul(THREADS_PER_PROCESSOR).min(THREADS_MAX);
-        let mut handles = Vec::with_capacity(threads);
-        for _ in 0..threads {
-            let runtime = runtime()?;
-            handles.push(runtime.handle().clone());
-            let ended = end.clone();
-            let name = "tftp-reads".to_owned();
-            thread::Builder::new().name(name).spawn(move || runtime.block_on(ended.cancelled()))?;
-        }
-        Ok(Self { handles, next: 0, _end: end.drop_guard() })
+        let pumps = processors.saturating_mul(PUMPS_PER_PROCESSOR).min(PUMPS_MAX);
+        let pumps = (0..pumps).map(|_| Pump::launch()).collect::<io::Result<_>>()?;
+        let runtime = runtime()?;
+        let home = runtime.handle().clone();
+        let ended = end.clone();
+        let name = "tftp-port".to_owned();
+        thread::Builder::new().name(name).spawn(move || runtime.block_on(ended.cancelled()))?;
+        Ok(Self { home, pumps, next: 0, _end: end.drop_guard() })
     }
 
-    /// The thread whose turn it is.
-    pub(super) fn next(&mut self) -> Handle {
-        self.next = (self.next + 1) % self.handles.len().max(1);
-        self.handles.get(self.next).cloned().unwrap_or_else(Handle::current)
+    /// Where the listening port and the sessions are.
+    pub(super) fn home(&self) -> Handle {
+        self.home.clone()
+    }
+
+    /// The pump whose turn it is; there is one always.
+    pub(super) fn next(&mut self) -> Option<Pump> {
+        self.next = (self.next + 1) % self.pumps.len().max(1);
+        self.pumps.get(self.next).cloned()
     }
 }
 

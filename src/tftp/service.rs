@@ -115,8 +115,8 @@ impl Service {
     /// Serves until `shutdown`, then ends the running reads with an ERROR. An error is one of the listening
     /// socket. Paths are opened in the runtime that this is called in.
     pub async fn run(self, shutdown: CancellationToken) -> io::Result<()> {
-        let mut crew = Crew::start()?;
-        let home = crew.next();
+        let crew = Crew::start()?;
+        let home = crew.home();
         // A socket belongs to the runtime it is made in.
         let socket = {
             let _inside = home.enter();
@@ -255,12 +255,6 @@ impl Port {
     }
 
     fn start(&mut self, arrival: Arrival, datagram: &[u8], request: &Request<'_>) -> io::Result<()> {
-        let thread = match self.settings.ports {
-            Ports::PerTransfer => self.crew.next(),
-            // What comes to the shared port is handed over on this thread, so it is used there.
-            Ports::Single => Handle::current(),
-        };
-        let _inside = thread.enter();
         let (link, inbox) = match self.settings.ports {
             Ports::PerTransfer => (Link::own(socket::transfer(arrival.local)?), None),
             Ports::Single => {
@@ -268,11 +262,13 @@ impl Port {
                 (Link::shared(self.socket.clone(), inbox), Some(sender))
             }
         };
+        let pump = self.crew.next().ok_or(io::ErrorKind::NotFound)?;
         let stop = self.shutdown.child_token();
         let session = Session {
             arrival,
             asked: Asked::from(request),
             link,
+            pump,
             limits: self.settings.limits.within_mtu(socket::interface_mtu(arrival.interface)),
             opener: self.opener.clone(),
             opening: self.opening.clone(),
@@ -281,7 +277,7 @@ impl Port {
             shutdown: self.shutdown.clone(),
         };
         let span = debug_span!("tftp_read", peer = %arrival.peer, path = request.path);
-        let task = self.tasks.spawn_on(session.run().instrument(span), &thread).id();
+        let task = self.tasks.spawn(session.run().instrument(span)).id();
         let request = Bytes::copy_from_slice(datagram);
         self.sessions.insert(arrival.peer, Entry { task, request, since: Instant::now(), stop, inbox });
         Ok(())

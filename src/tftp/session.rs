@@ -1,18 +1,18 @@
-//! One read, from the admitted request to its outcome: opens the path, agrees on options, and drives the
-//! transfer machine over its link. Start at `Session::run`.
+//! One read, from the admitted request to its outcome: opens the path, agrees on options, and has the
+//! transfer machine driven: by a pump, or here where the listening port is shared. Start at `Session::run`.
 
-use crate::proto::tftp::packet;
 use crate::proto::tftp::{
-    ErrorCode, Limits, Mode, Offer, OptionField, Packet, Request, Terms, Transfer, Transmit, negotiate,
+    ErrorCode, Limits, Mode, Offer, OptionField, Packet, Request, Span, Terms, Transfer, Transmit, negotiate,
 };
-use crate::tftp::link::Link;
+use crate::tftp::link::{Link, Port};
 use crate::tftp::opener::{Opened, Opener, ReadRequest, Refused, TransferOutcome, TransferResult};
+use crate::tftp::pump::{Back, Pump, Reading, Ride};
 use crate::tftp::service::Counters;
-use crate::tftp::socket::{Arrival, DATAGRAM_BYTES_MAX, Frames};
+use crate::tftp::socket::{Arrival, Frames};
 use crate::tftp::source::Source;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -39,11 +39,19 @@ impl From<&Request<'_>> for Asked {
     }
 }
 
+/// A read that has come to its end, and how.
+type Driven = (Reading, io::Result<TransferResult>);
+
+/// The pump has ended, and took the read with it.
+struct Lost;
+
 /// One admitted read.
 pub(super) struct Session {
     pub arrival: Arrival,
     pub asked: Asked,
     pub link: Link,
+    /// What moves the blocks of a port of its own.
+    pub pump: Pump,
     pub limits: Limits,
     pub opener: Arc<dyn Opener>,
     /// Where paths are opened.
@@ -53,15 +61,6 @@ pub(super) struct Session {
     pub stop: CancellationToken,
     /// Ends all reads.
     pub shutdown: CancellationToken,
-}
-
-/// A read under way.
-struct Reading {
-    transfer: Transfer,
-    source: Source,
-    began: Instant,
-    /// Retransmissions that the counters know of.
-    counted: u32,
 }
 
 impl Session {
@@ -122,7 +121,18 @@ impl Session {
         let transfer = Transfer::new(Duration::ZERO, terms, body_bytes).with_jitter(jitter);
         let mut reading = Reading { transfer, source, began: Instant::now(), counted: 0 };
         self.counters.started.fetch_add(1, Relaxed);
-        let result = self.drive(&mut reading).await.unwrap_or_else(|error| {
+        let driven = match &self.link.port {
+            Port::Own(socket) => {
+                let socket = socket.clone();
+                self.ride(reading, socket).await
+            }
+            Port::Shared { .. } => {
+                let result = self.drive(&mut reading).await;
+                Ok((reading, result))
+            }
+        };
+        let Ok((reading, result)) = driven else { return self.lost() };
+        let result = result.unwrap_or_else(|error| {
             warn!(label = opened.label, %error, "the file could not be read to its end");
             TransferResult::Failed(error.to_string())
         });
@@ -155,12 +165,58 @@ impl Session {
         }
     }
 
-    /// Sends, waits, hears; until the transfer ends or is stopped. An error is one of the source.
+    /// Has a pump move the blocks, and does what it cannot wait for. An error within is one of the source;
+    /// without, the pump has ended, and the read with it.
+    async fn ride(&mut self, reading: Reading, socket: Arc<UdpSocket>) -> Result<Driven, Lost> {
+        let (peer, counters) = (self.arrival.peer, self.counters.clone());
+        let mut ride = Box::new(Ride { reading, socket, peer, counters });
+        loop {
+            let (id, mut back) = self.pump.start(ride);
+            let returned = tokio::select! {
+                returned = &mut back => returned,
+                () = self.stop.cancelled() => {
+                    self.pump.call_back(id);
+                    back.await
+                }
+            };
+            let why;
+            (ride, why) = returned.map_err(|_| Lost)?;
+            let result = match why {
+                Back::Ended(ended) => Ok(TransferResult::Ended(ended)),
+                Back::Called => Ok(self.stopped()),
+                Back::Failed(error) => Err(error),
+                Back::Disk(span) => match self.send_blocks(&mut ride.reading.source, span).await {
+                    Ok(()) => continue,
+                    Err(error) => Err(error),
+                },
+            };
+            return Ok((ride.reading, result));
+        }
+    }
+
+    async fn send_blocks(&mut self, source: &mut Source, span: Span) -> io::Result<()> {
+        let bytes = source.frames(&span).await?;
+        self.counters.windows.fetch_add(1, Relaxed);
+        self.link.send(self.arrival, Frames { bytes, each: span.frame_bytes() }).await;
+        Ok(())
+    }
+
+    fn stopped(&self) -> TransferResult {
+        if self.shutdown.is_cancelled() { TransferResult::Stopped } else { TransferResult::Replaced }
+    }
+
+    fn lost(&self) {
+        warn!(path = self.asked.path, "a thread of TFTP has ended, and this read with it");
+        self.counters.finished.fetch_add(1, Relaxed);
+        self.stop.cancel();
+    }
+
+    /// Sends, waits, hears at the shared port; until the transfer ends or is stopped. An error is one of the
+    /// source.
     async fn drive(&mut self, reading: &mut Reading) -> io::Result<TransferResult> {
         let stop = self.stop.clone();
         let mut stopped = std::pin::pin!(stop.cancelled());
         let mut timer = std::pin::pin!(sleep_until(reading.began.into()));
-        let mut buffer = [0; DATAGRAM_BYTES_MAX];
         loop {
             self.transmit(reading).await?;
             if let Some(ended) = reading.transfer.ended() {
@@ -173,36 +229,11 @@ impl Session {
             }
             tokio::select! {
                 biased;
-                heard = self.link.recv(self.arrival, &mut buffer) => {
-                    self.handle(reading, heard?.as_slice());
-                }
-                () = timer.as_mut() => self.handle_timeout(reading),
-                () = stopped.as_mut() => {
-                    let all = self.shutdown.is_cancelled();
-                    return Ok(if all { TransferResult::Stopped } else { TransferResult::Replaced });
-                }
+                heard = self.link.recv() => reading.take(heard.as_slice(), &self.counters),
+                () = timer.as_mut() => reading.handle_timeout(Instant::now(), &self.counters),
+                () = stopped.as_mut() => return Ok(self.stopped()),
             }
         }
-    }
-
-    fn handle(&self, reading: &mut Reading, datagram: &[u8]) {
-        match packet::parse(datagram) {
-            Ok(packet) => {
-                reading.transfer.handle(reading.began.elapsed(), &packet);
-            }
-            Err(error) => {
-                self.counters.malformed.fetch_add(1, Relaxed);
-                debug!(%error, "malformed packet in a transfer");
-            }
-        }
-    }
-
-    fn handle_timeout(&self, reading: &mut Reading) {
-        reading.transfer.handle_timeout(reading.began.elapsed());
-        let retransmissions = reading.transfer.retransmissions();
-        let more = u64::from(retransmissions.saturating_sub(reading.counted));
-        reading.counted = retransmissions;
-        self.counters.retransmitted.fetch_add(more, Relaxed);
     }
 
     async fn transmit(&mut self, reading: &mut Reading) -> io::Result<()> {
@@ -214,11 +245,7 @@ impl Session {
                     transfer.frame_options(&mut options);
                     self.link.send(self.arrival, Frames::one(&options)).await;
                 }
-                Transmit::Data(span) => {
-                    let bytes = source.frames(&span).await?;
-                    self.counters.windows.fetch_add(1, Relaxed);
-                    self.link.send(self.arrival, Frames { bytes, each: span.frame_bytes() }).await;
-                }
+                Transmit::Data(span) => self.send_blocks(source, span).await?,
             }
         }
         Ok(())

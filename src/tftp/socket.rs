@@ -8,7 +8,7 @@ use nix::sys::socket::{
     setsockopt, sockopt,
 };
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket as StdUdpSocket};
 use std::os::fd::AsRawFd;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -77,9 +77,11 @@ pub(super) fn listen(address: SocketAddrV4) -> io::Result<StdUdpSocket> {
     Ok(socket)
 }
 
-/// A socket with a new port on `local`, for one transfer.
-pub(super) fn transfer(local: Ipv4Addr) -> io::Result<UdpSocket> {
-    adopt(StdUdpSocket::bind(SocketAddrV4::new(local, 0))?)
+/// A socket with a new port on `local`, for one transfer. It does not block.
+pub(super) fn transfer(local: Ipv4Addr) -> io::Result<StdUdpSocket> {
+    let socket = StdUdpSocket::bind(SocketAddrV4::new(local, 0))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// A socket of the runtime that this is called in.
@@ -118,21 +120,29 @@ fn recv_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrival> {
     })
 }
 
-/// Sends `frames`, as many as possible in one system call. `cutting` falls back by itself.
+/// Sends `frames` from the listening socket, and waits where there is no room. `cutting` falls back by
+/// itself.
 pub(super) async fn send(
     socket: &UdpSocket,
     route: Route,
     frames: Frames<'_>,
     cutting: &mut Cutting,
 ) -> io::Result<()> {
-    if route.source.is_none() && frames.is_one() {
-        return socket.send_to(frames.bytes, SocketAddr::V4(route.peer)).await.map(drop);
-    }
     let mut rest = frames;
-    while !rest.bytes.is_empty() {
-        let sent = socket.async_io(Interest::WRITABLE, || send_now(socket, route, rest, *cutting)).await;
-        let sent = match sent {
-            Err(error) if *cutting == Cutting::Kernel && cannot_cut(&error) && !rest.is_one() => {
+    socket.async_io(Interest::WRITABLE, || push(socket, route, &mut rest, cutting)).await
+}
+
+/// Sends `frames` if that can be done at once, as many as possible in one system call. `cutting` falls back
+/// by itself. What is left, if the socket has no room, stays in `frames`.
+pub(super) fn push(
+    socket: &impl AsRawFd,
+    route: Route,
+    frames: &mut Frames<'_>,
+    cutting: &mut Cutting,
+) -> io::Result<()> {
+    while !frames.bytes.is_empty() {
+        let sent = match send_now(socket, route, *frames, *cutting) {
+            Err(error) if *cutting == Cutting::Kernel && cannot_cut(&error) && !frames.is_one() => {
                 *cutting = Cutting::Us;
                 continue;
             }
@@ -141,7 +151,7 @@ pub(super) async fn send(
         if sent == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        rest.bytes = rest.bytes.get(sent..).unwrap_or_default();
+        frames.bytes = frames.bytes.get(sent..).unwrap_or_default();
     }
     Ok(())
 }
@@ -156,7 +166,7 @@ pub(super) fn send_or_drop(socket: &UdpSocket, route: Route, datagram: &[u8]) ->
 }
 
 /// Returns how many bytes left.
-fn send_now(socket: &UdpSocket, route: Route, frames: Frames<'_>, cutting: Cutting) -> io::Result<usize> {
+fn send_now(socket: &impl AsRawFd, route: Route, frames: Frames<'_>, cutting: Cutting) -> io::Result<usize> {
     let info = in_pktinfo {
         ipi_ifindex: 0,
         ipi_spec_dst: address(route.source.unwrap_or(Ipv4Addr::UNSPECIFIED)),
@@ -177,7 +187,7 @@ fn send_now(socket: &UdpSocket, route: Route, frames: Frames<'_>, cutting: Cutti
 }
 
 fn send_each(
-    socket: &UdpSocket,
+    socket: &impl AsRawFd,
     route: Route,
     frames: Frames<'_>,
     control: &[ControlMessage<'_>],
@@ -213,6 +223,7 @@ pub(super) fn interface_mtu(index: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
     use std::time::Duration;
 
     /// The datagrams that arrive when `frames` are sent.
@@ -221,7 +232,7 @@ mod tests {
         there.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let SocketAddr::V4(peer) = there.local_addr().unwrap() else { panic!("not IPv4") };
         let here = transfer(Ipv4Addr::LOCALHOST).unwrap();
-        send(&here, Route { peer, source }, frames, &mut cutting.clone()).await.unwrap();
+        push(&here, Route { peer, source }, &mut { frames }, &mut cutting.clone()).unwrap();
         let mut buffer = vec![0; 70_000];
         let mut datagrams: Vec<Vec<u8>> = Vec::new();
         while datagrams.iter().map(Vec::len).sum::<usize>() < frames.bytes.len() {

@@ -69,9 +69,21 @@ impl Source {
     /// The packets of `span`, one after the other; `span.frame_bytes()` is the length of each but the last of
     /// the file.
     pub(super) async fn frames(&mut self, span: &Span) -> io::Result<&[u8]> {
-        if !self.has(span) {
+        if !self.has(span) && !self.fill_now(span)? {
             self.fill(span).await?;
         }
+        self.framed(span)
+    }
+
+    /// The same, or none where they have to come from a disk first.
+    pub(super) fn frames_now(&mut self, span: &Span) -> io::Result<Option<&[u8]>> {
+        if !self.has(span) && !self.fill_now(span)? {
+            return Ok(None);
+        }
+        self.framed(span).map(Some)
+    }
+
+    fn framed(&self, span: &Span) -> io::Result<&[u8]> {
         let start = self.place(span, span.first).unwrap_or(usize::MAX);
         let end = start.saturating_add(usize::from(span.blocks) * DATA_HEADER_BYTES + span.body_bytes);
         self.framed.get(start..end).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
@@ -89,31 +101,53 @@ impl Source {
         usize::try_from(block.checked_sub(self.first)?).ok()?.checked_mul(span.frame_bytes())
     }
 
-    /// Frames the span and what fits after it.
-    async fn fill(&mut self, span: &Span) -> io::Result<()> {
-        let window = usize::from(span.blocks).max(1);
-        let ahead = (AHEAD_BYTES / span.frame_bytes() / window).max(1) * window;
-        (self.block_bytes, self.ahead) = (usize::from(span.block_bytes), ahead);
-        let run = self.run(span);
+    /// Frames the span and what fits after it, if that is in memory; false if it is not.
+    fn fill_now(&mut self, span: &Span) -> io::Result<bool> {
+        let run = self.begin(span);
         let mut framed = std::mem::take(&mut self.framed);
         framed.resize(run.blocks * DATA_HEADER_BYTES + run.body_bytes, 0);
-        self.framed = match &self.body {
+        let is_there = match &self.body {
             Kept::Memory(bytes) => {
                 let start = usize::try_from(run.offset).unwrap_or(usize::MAX);
                 let body = bytes.get(start..start.saturating_add(run.body_bytes));
                 copy(&run, body.ok_or(io::ErrorKind::UnexpectedEof)?, &mut framed);
-                framed
+                true
             }
-            Kept::File(file) if read_cached(file, &run, &mut framed) => framed,
-            Kept::File(file) => read(file.clone(), run, framed).await?,
+            Kept::File(file) => read_cached(file, &run, &mut framed),
         };
-        self.first = span.first;
+        if is_there {
+            self.finish(span, framed);
+        }
+        Ok(is_there)
+    }
+
+    /// Frames the span and what fits after it, from the disk.
+    async fn fill(&mut self, span: &Span) -> io::Result<()> {
+        let Kept::File(file) = &self.body else { return Ok(()) };
+        let file = file.clone();
+        let run = self.begin(span);
+        let framed = vec![0; run.blocks * DATA_HEADER_BYTES + run.body_bytes];
+        let framed = read(file, run, framed).await?;
+        self.finish(span, framed);
+        Ok(())
+    }
+
+    /// What to read for a span.
+    fn begin(&mut self, span: &Span) -> Run {
+        let window = usize::from(span.blocks).max(1);
+        let ahead = (AHEAD_BYTES / span.frame_bytes() / window).max(1) * window;
+        (self.block_bytes, self.ahead) = (usize::from(span.block_bytes), ahead);
+        self.run(span)
+    }
+
+    /// Writes the headers between the payloads that were read.
+    fn finish(&mut self, span: &Span, framed: Vec<u8>) {
+        (self.first, self.framed) = (span.first, framed);
         for (at, frame) in self.framed.chunks_mut(span.frame_bytes()).enumerate() {
             if let Some(header) = frame.first_chunk_mut() {
                 *header = span.header(at as u64);
             }
         }
-        Ok(())
     }
 
     fn run(&self, span: &Span) -> Run {

@@ -204,6 +204,42 @@ fn vector_96_an_answer_file_has_a_length_and_is_not_to_be_kept() {
 }
 
 #[test]
+fn vector_96_a_machine_with_a_lease_is_served_at_its_own_address() {
+    let (world, boot, folder) = installing();
+    let api = world.api();
+    let pools = json!([{"start": "127.9.0.1", "end": "127.9.0.9"}]);
+    api.post("/subnets", json!({"name": "lan", "cidr": "127.9.0.0/24", "pools": pools})).expect(201);
+    let lease = |last: u8, mac: &str| {
+        let text = format!(
+            "lease 127.9.0.{last} {{ starts epoch 1700000000; ends never; binding state active; \
+             hardware ethernet {mac}; }}"
+        );
+        let files = json!([{"name": "x", "text": text}]);
+        let report = api.post("/leases/import", json!({"format": "isc", "files": files})).expect(200);
+        assert_eq!(report["taken"], 1, "{report:#}");
+    };
+    let status = |last: u8, path: &str| {
+        let url = format!("http://{}{path}", boot.http);
+        let from = format!("127.9.0.{last}");
+        curl(&["--interface", &from, "-o", "/dev/null", "-w", "%{http_code}", &url])
+    };
+    let (answers, kernel) = (format!("{folder}/answers.cfg"), format!("{folder}/linux"));
+    // Before there is a lease there is nothing to compare.
+    assert_eq!([status(1, &answers), status(2, &answers)], ["200", "200"]);
+    lease(1, MAC);
+    assert_eq!([status(1, &answers), status(1, &kernel)], ["200", "200"]);
+    assert_eq!([status(2, &answers), status(2, &kernel)], ["403", "403"], "nobody's address");
+    lease(3, "52:54:00:00:00:99");
+    api.post("/machines", json!({"name": "web9", "macs": ["52:54:00:00:00:99"]})).expect(201);
+    assert_eq!(status(3, &answers), "403", "another machine's address");
+    let denied = api.get("/events?kind=boot.denied&limit=100").expect(200);
+    assert_eq!(denied["items"][0]["data"]["path"], "/m/…/answers.cfg", "{denied:#}");
+    // Where addresses are translated on the way there is a setting.
+    api.patch("/settings/own_address_only", json!({"value": false})).expect(200);
+    assert_eq!([status(2, &answers), status(3, &answers)], ["200", "200"]);
+}
+
+#[test]
 fn vector_99_a_report_that_comes_twice_is_taken_once() {
     let (world, boot, folder) = installing();
     let said = [boot.post(&format!("{folder}/done"), ""), boot.post(&format!("{folder}/done"), "")];

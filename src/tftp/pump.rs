@@ -1,0 +1,331 @@
+//! The thread that moves the blocks of reads with ports of their own: it waits for packets of all of them at
+//! once, and answers each with what its transfer says. No task and no waker is between: a block is a wait, a
+//! receive and a send.
+//!
+//! What has to wait for something else is not done here: a read is handed in with [`Pump::start`], and comes
+//! back with the reason ([`Back`]) when it has ended, when it was called back, or when blocks have to come
+//! from a disk.
+
+use crate::proto::tftp::{Ended, ErrorCode, Packet, Span, Transfer, Transmit, packet};
+use crate::tftp::service::Counters;
+use crate::tftp::socket::{self, Cutting, DATAGRAM_BYTES_MAX, Frames, Route};
+use crate::tftp::source::Source;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tracing::{debug, error};
+
+/// ERROR 5 replies to strangers during one transfer; further ones get none.
+const STRANGER_REPLIES_MAX: u32 = 16;
+/// Packets that are looked at before the clock and the orders are.
+const EVENTS_MAX: usize = 64;
+/// What the bell is called among the sockets.
+const BELL: u64 = u64::MAX;
+
+/// A read under way.
+pub(super) struct Reading {
+    pub transfer: Transfer,
+    pub source: Source,
+    pub began: Instant,
+    /// Retransmissions that the counters know of.
+    pub counted: u32,
+}
+
+/// A read and its way to the peer.
+pub(super) struct Ride {
+    pub reading: Reading,
+    pub socket: Arc<UdpSocket>,
+    pub peer: SocketAddrV4,
+    pub counters: Arc<Counters>,
+}
+
+/// Why a read comes back.
+pub(super) enum Back {
+    Ended(Ended),
+    /// These blocks are to be sent, and have to be read from a disk first.
+    Disk(Span),
+    /// It was called back.
+    Called,
+    Failed(io::Error),
+}
+
+/// What is said to the thread.
+enum Order {
+    Start(u64, Box<Ride>, oneshot::Sender<(Box<Ride>, Back)>),
+    CallBack(u64),
+}
+
+/// The way to the thread. It ends when the last of these is dropped.
+#[derive(Clone)]
+pub(super) struct Pump(Arc<Handle>);
+
+struct Handle {
+    orders: mpsc::Sender<Order>,
+    bell: Bell,
+    next: AtomicU64,
+}
+
+/// Wakes the thread, and once more when it is dropped: that is after the sender of the orders is, so that the
+/// thread finds nobody who could give it any.
+struct Bell(Arc<EventFd>);
+
+impl Bell {
+    fn ring(&self) {
+        // A bell that rings already need not ring again.
+        let _ = self.0.write(1);
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        self.ring();
+    }
+}
+
+impl Pump {
+    /// Starts the thread, idle.
+    pub(super) fn launch() -> io::Result<Self> {
+        let (orders, inbox) = mpsc::channel();
+        let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(bell.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        let mut work =
+            Work { epoll, inbox, bell: bell.clone(), rides: HashMap::new(), due: BinaryHeap::new() };
+        thread::Builder::new().name("tftp-reads".to_owned()).spawn(move || {
+            if let Err(error) = work.run() {
+                error!(%error, "a thread of TFTP cannot wait for packets; its reads fail");
+            }
+        })?;
+        Ok(Self(Arc::new(Handle { orders, bell: Bell(bell), next: AtomicU64::new(0) })))
+    }
+
+    /// Lets a read run. It comes back by the receiver; an error there means that the thread has ended.
+    pub(super) fn start(&self, ride: Box<Ride>) -> (u64, oneshot::Receiver<(Box<Ride>, Back)>) {
+        let (sender, receiver) = oneshot::channel();
+        let id = self.0.next.fetch_add(1, Relaxed);
+        self.order(Order::Start(id, ride, sender));
+        (id, receiver)
+    }
+
+    /// Wants a read back. It may have come to its end before.
+    pub(super) fn call_back(&self, id: u64) {
+        self.order(Order::CallBack(id));
+    }
+
+    fn order(&self, order: Order) {
+        // Without the thread the sender in the order is dropped, which the receiver hears.
+        if self.0.orders.send(order).is_ok() {
+            self.0.bell.ring();
+        }
+    }
+}
+
+/// A read on the thread.
+struct Running {
+    ride: Box<Ride>,
+    cutting: Cutting,
+    stranger_replies: u32,
+    /// The earliest entry of this read in `due`.
+    due: Instant,
+    back: oneshot::Sender<(Box<Ride>, Back)>,
+}
+
+struct Work {
+    epoll: Epoll,
+    inbox: mpsc::Receiver<Order>,
+    bell: Arc<EventFd>,
+    rides: HashMap<u64, Running>,
+    /// When to look at which read. An entry that comes too early only asks what is due; moving it at every
+    /// packet would cost more.
+    due: BinaryHeap<Reverse<(Instant, u64)>>,
+}
+
+impl Work {
+    fn run(&mut self) -> io::Result<()> {
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        loop {
+            let heard = match self.epoll.wait(&mut events, self.timeout()) {
+                Err(nix::errno::Errno::EINTR) => 0,
+                heard => heard?,
+            };
+            for event in events.iter().take(heard) {
+                match event.data() {
+                    BELL if !self.take_orders() => return Ok(()),
+                    BELL => {}
+                    id => self.hear(id, &mut buffer),
+                }
+            }
+            self.look_at_clock();
+        }
+    }
+
+    /// In whole milliseconds, rather late than early; the machine's intervals are longer.
+    fn timeout(&self) -> EpollTimeout {
+        let Some(Reverse((due, _))) = self.due.peek() else { return EpollTimeout::NONE };
+        let wait = due.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+        EpollTimeout::try_from(i32::try_from(wait).unwrap_or(i32::MAX)).unwrap_or(EpollTimeout::ZERO)
+    }
+
+    /// False when nobody is there to give orders any more.
+    fn take_orders(&mut self) -> bool {
+        let _ = self.bell.read();
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Order::Start(id, ride, back)) => self.begin(id, (ride, back)),
+                Ok(Order::CallBack(id)) => self.give_back(id, Back::Called),
+                Err(mpsc::TryRecvError::Empty) => return true,
+                Err(mpsc::TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn begin(&mut self, id: u64, (ride, back): (Box<Ride>, oneshot::Sender<(Box<Ride>, Back)>)) {
+        let added = self.epoll.add(ride.socket.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, id));
+        if let Err(error) = added {
+            // Whoever waits for it no longer does if it cannot be sent.
+            let _ = back.send((ride, Back::Failed(error.into())));
+            return;
+        }
+        let due = Instant::now();
+        self.due.push(Reverse((due, id)));
+        let running = Running { ride, cutting: Cutting::default(), stranger_replies: 0, due, back };
+        self.rides.insert(id, running);
+        self.go_on(id);
+    }
+
+    fn give_back(&mut self, id: u64, why: Back) {
+        let Some(running) = self.rides.remove(&id) else { return };
+        if let Err(error) = self.epoll.delete(running.ride.socket.as_ref()) {
+            debug!(%error, "a socket could not be left alone");
+        }
+        let _ = running.back.send((running.ride, why));
+    }
+
+    fn hear(&mut self, id: u64, buffer: &mut [u8]) {
+        let Some(running) = self.rides.get_mut(&id) else { return };
+        match running.ride.socket.recv_from(buffer) {
+            Ok((bytes, from)) => {
+                running.take(buffer.get(..bytes).unwrap_or_default(), from);
+                self.go_on(id);
+            }
+            Err(error) if is_nothing(&error) => {}
+            Err(error) => self.give_back(id, Back::Failed(error)),
+        }
+    }
+
+    /// Sends what the transfer has to send, and notes when to look at it again.
+    fn go_on(&mut self, id: u64) {
+        let Some(running) = self.rides.get_mut(&id) else { return };
+        if let Some(why) = running.transmit() {
+            return self.give_back(id, why);
+        }
+        let reading = &running.ride.reading;
+        let wake = reading.began + reading.transfer.poll_timeout().unwrap_or(Duration::ZERO);
+        if wake < running.due {
+            running.due = wake;
+            self.due.push(Reverse((wake, id)));
+        }
+    }
+
+    fn look_at_clock(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse((due, id))) = self.due.peek().copied().filter(|Reverse((due, _))| *due <= now)
+        {
+            self.due.pop();
+            let Some(running) = self.rides.get_mut(&id).filter(|running| running.due == due) else {
+                continue;
+            };
+            running.handle_timeout(now);
+            // Its next entry is made anew.
+            running.due = now + Duration::from_secs(3600);
+            self.go_on(id);
+        }
+    }
+}
+
+/// Whether there was nothing to receive after all.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+impl Running {
+    /// A packet of the peer goes to the transfer. Strangers are told so, and change nothing.
+    fn take(&mut self, datagram: &[u8], from: SocketAddr) {
+        let Ride { reading, socket, peer, counters } = self.ride.as_mut();
+        if from != SocketAddr::V4(*peer) {
+            if self.stranger_replies < STRANGER_REPLIES_MAX {
+                self.stranger_replies += 1;
+                let reply = Packet::error_bytes(ErrorCode::UNKNOWN_TRANSFER, "unknown transfer");
+                let _lost_when_full = socket.send_to(&reply, from);
+            }
+            return;
+        }
+        reading.take(datagram, counters);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let Ride { reading, counters, .. } = self.ride.as_mut();
+        reading.handle_timeout(now, counters);
+    }
+
+    /// Sends what is to be sent now; a reason to give the read back, if there is one.
+    fn transmit(&mut self) -> Option<Back> {
+        let Ride { reading, socket, peer, counters } = self.ride.as_mut();
+        let route = Route { peer: *peer, source: None };
+        loop {
+            let now = reading.began.elapsed();
+            let Some(transmit) = reading.transfer.poll_transmit(now) else { break };
+            let mut options = Vec::new();
+            let mut frames = match transmit {
+                Transmit::OptionsAck => {
+                    reading.transfer.frame_options(&mut options);
+                    Frames::one(&options)
+                }
+                Transmit::Data(span) => match reading.source.frames_now(&span) {
+                    Ok(Some(bytes)) => {
+                        counters.windows.fetch_add(1, Relaxed);
+                        Frames { bytes, each: span.frame_bytes() }
+                    }
+                    Ok(None) => return Some(Back::Disk(span)),
+                    Err(error) => return Some(Back::Failed(error)),
+                },
+            };
+            // What the socket does not take counts as lost on the way.
+            if let Err(error) = socket::push(socket.as_ref(), route, &mut frames, &mut self.cutting) {
+                debug!(%error, "a packet could not be sent");
+            }
+        }
+        reading.transfer.ended().cloned().map(Back::Ended)
+    }
+}
+
+impl Reading {
+    pub(super) fn take(&mut self, datagram: &[u8], counters: &Counters) {
+        match packet::parse(datagram) {
+            Ok(packet) => {
+                self.transfer.handle(self.began.elapsed(), &packet);
+            }
+            Err(error) => {
+                counters.malformed.fetch_add(1, Relaxed);
+                debug!(%error, "malformed packet in a transfer");
+            }
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, counters: &Counters) {
+        self.transfer.handle_timeout(now.saturating_duration_since(self.began));
+        let retransmissions = self.transfer.retransmissions();
+        let more = u64::from(retransmissions.saturating_sub(self.counted));
+        self.counted = retransmissions;
+        counters.retransmitted.fetch_add(more, Relaxed);
+    }
+}
