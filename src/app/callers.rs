@@ -67,7 +67,7 @@ fn why_foreign(
     (peer, now): (IpAddr, Timestamp),
 ) -> Option<String> {
     let name = &machine.spec.name;
-    let why = match here {
+    let what = match here {
         Some(here) if here.key == machine.key => return None,
         Some(here) => format!("{peer} is the address of {}, not of {name}", here.spec.name),
         None if has_other_address(world, (machine, peer), now) => {
@@ -75,7 +75,9 @@ fn why_foreign(
         }
         None => return None,
     };
-    (world.setting(settings::OWN_ADDRESS_ONLY) != Value::Bool(false)).then_some(why)
+    let way_out = "an installer with a static address, or addresses translated on the way, need the setting \
+                   own_address_only false";
+    (world.setting(settings::OWN_ADDRESS_ONLY) != Value::Bool(false)).then(|| format!("{what}; {way_out}"))
 }
 
 /// Whether a machine holds a lease of ours on another address than this one.

@@ -16,7 +16,7 @@ const DATABASE_FILE: &str = "metalwright.db";
 const LOCK_FILE: &str = "metalwright.lock";
 const READERS_MAX: u32 = 4;
 /// How long a reader waits for its turn.
-const READER_WAIT_MAX: Duration = Duration::from_secs(5);
+const READER_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Pages in the write-ahead log before they are carried over into the database, which the writer waits for.
 /// Few at a time: everybody who waits for a commit then waits a few milliseconds and not 25.
 const WAL_PAGES: u32 = 500;
