@@ -87,10 +87,12 @@ impl Probes {
         let (mut arp, mut icmp) = (Ear::on(self.arp.as_ref()), Ear::on(self.icmp.as_ref()));
         loop {
             tokio::select! {
+                // In this order: the ARP reply before an echo says whose the address is.
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = forget.tick() => self.links().clear(),
                 (bytes, interface) = arp.hear_frame() => self.heard_arp(arp.packet(bytes), interface),
                 (bytes, from) = icmp.hear_datagram() => self.heard_echo(icmp.packet(bytes), from),
-                _ = forget.tick() => self.links().clear(),
-                () = shutdown.cancelled() => return,
             }
         }
     }
