@@ -20,4 +20,5 @@ pub mod simulate;
 pub mod store;
 pub mod telemetry;
 pub mod tftp;
+pub mod threads;
 pub mod workflow;

@@ -1,12 +1,10 @@
-//! DHCP on a thread of its own, with a small runtime: a packet is a few microseconds of work, less than it
-//! takes to wake another worker up, and whatever else the server does, packets do not wait for it.
+//! DHCP on a thread of its own.
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::Context;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::desk::Desk;
@@ -14,6 +12,10 @@ use crate::app::{App, Endpoints};
 use crate::config::Config;
 use crate::dhcp::service::{Lookout, Probes, Service, Witness};
 use crate::model::ServiceStatus;
+use crate::threads;
+
+/// Threads beside it that may wait for a disk: as many as the shared runtime has.
+const BLOCKING_MAX: usize = 512;
 
 /// What DHCP is served with.
 pub(super) struct Dhcp {
@@ -26,7 +28,7 @@ pub(super) struct Dhcp {
 
 impl Dhcp {
     pub fn bind(config: &Config, desk: &Arc<Desk>) -> io::Result<Dhcp> {
-        let (thread, end) = start_thread()?;
+        let (thread, end) = threads::start("dhcp", BLOCKING_MAX)?;
         let _sockets_belong_to = thread.enter();
         let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));
         let service = Service::bind(config.dhcp_port, names.clone(), handler)?;
@@ -59,13 +61,4 @@ impl Dhcp {
         }
         outcome
     }
-}
-
-/// A thread that runs what is spawned on it, until the guard is dropped.
-fn start_thread() -> io::Result<(Handle, DropGuard)> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (handle, end) = (runtime.handle().clone(), CancellationToken::new());
-    let ended = end.clone();
-    thread::Builder::new().name("dhcp".to_owned()).spawn(move || runtime.block_on(ended.cancelled()))?;
-    Ok((handle, end.drop_guard()))
 }

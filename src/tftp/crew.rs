@@ -5,10 +5,11 @@
 //! else the server does, packets do not wait for it. A read stays with one pump.
 
 use crate::tftp::pump::Pump;
+use crate::threads;
 use std::io;
 use std::thread;
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::runtime::Handle;
+use tokio_util::sync::DropGuard;
 
 /// Pumps for each processor, so that the system can have one run beside what woke it, and pumps at most:
 /// more reads at a time than these can serve fill any link.
@@ -28,16 +29,11 @@ pub(super) struct Crew {
 impl Crew {
     /// Starts the threads, idle.
     pub(super) fn start() -> io::Result<Self> {
-        let end = CancellationToken::new();
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let pumps = processors.saturating_mul(PUMPS_PER_PROCESSOR).min(PUMPS_MAX);
         let pumps = (0..pumps).map(|_| Pump::launch()).collect::<io::Result<_>>()?;
-        let runtime = runtime()?;
-        let home = runtime.handle().clone();
-        let ended = end.clone();
-        let name = "tftp-port".to_owned();
-        thread::Builder::new().name(name).spawn(move || runtime.block_on(ended.cancelled()))?;
-        Ok(Self { home, pumps, next: 0, _end: end.drop_guard() })
+        let (home, end) = threads::start("tftp-port", DISK_THREADS_MAX)?;
+        Ok(Self { home, pumps, next: 0, _end: end })
     }
 
     /// Where the listening port and the sessions are.
@@ -50,12 +46,4 @@ impl Crew {
         self.next = (self.next + 1) % self.pumps.len().max(1);
         self.pumps.get(self.next).cloned()
     }
-}
-
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(DISK_THREADS_MAX)
-        .thread_name("tftp-disk")
-        .build()
 }

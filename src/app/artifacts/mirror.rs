@@ -35,8 +35,7 @@ impl App {
         let none = || media::Error::Failed(format!("artifact {} is not passed on", artifact.key));
         let source = artifact.spec.source.as_ref().ok_or_else(none)?;
         let bytes_max = source.mirror.as_ref().ok_or_else(none)?.bytes_max;
-        let proxy = source.proxy.clone();
-        let proxy = proxy.or_else(|| self.world().setting("artifact_proxy").as_str().map(str::to_owned));
+        let proxy = source.proxy.clone().or_else(|| self.site_proxy());
         self.mirrors.of(Terms { name: artifact.key.clone(), url: source.url.clone(), proxy, bytes_max })
     }
 

@@ -242,6 +242,11 @@ impl App {
         }
     }
 
+    /// What all downloads go through that name no proxy of their own.
+    pub(super) fn site_proxy(&self) -> Option<String> {
+        self.world().setting("artifact_proxy").as_str().map(str::to_owned)
+    }
+
     async fn bring(
         self: &Arc<Self>,
         artifact: &Stored<Artifact>,
@@ -262,7 +267,7 @@ impl App {
             source: source.clone(),
             kind: artifact.spec.kind,
             file_name: artifact.spec.file_name().unwrap_or_default().to_owned(),
-            proxy: self.world().setting("artifact_proxy").as_str().map(str::to_owned),
+            proxy: self.site_proxy(),
         };
         let brought = media::bring(&self.media, &order, job);
         match self.watched((target, Some(&artifact.status)), job, brought).await {

@@ -22,7 +22,7 @@ const READER_WAIT_MAX: Duration = Duration::from_secs(20);
 const WAL_PAGES: u32 = 500;
 /// Pages that the writer keeps in memory.
 const WRITER_CACHE_KIB: u32 = 16 << 10;
-/// Statements kept prepared on a connection: six for each kind, and some more.
+/// Texts kept prepared on a connection: those of reads, and of batches as they come again.
 const STATEMENTS_MAX: usize = 128;
 
 /// Every migration there has been, in order. Nothing in this list is ever changed: only added to.
