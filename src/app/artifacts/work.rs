@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,8 @@ use crate::model::{
 
 /// How often directories that have gone or come are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// What is committed within so long is looked at together.
+const MOMENT: Duration = Duration::from_millis(50);
 /// How often the status says how far the work is.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 /// Artifacts that are worked on at a time.
@@ -69,7 +72,7 @@ pub async fn run(app: Arc<App>, shutdown: CancellationToken) -> Result<(), Error
             seen = Some(now);
         }
         tokio::select! {
-            changed = committed.changed() => {
+            changed = news(&mut committed) => {
                 changed.map_err(|_| Error::Failed("the store has gone".to_owned()))?;
             }
             _ = tick.tick() => works.look(Occasion::Tick).await,
@@ -82,6 +85,12 @@ pub async fn run(app: Arc<App>, shutdown: CancellationToken) -> Result<(), Error
             () = works.shutdown.cancelled() => return works.stop().await,
         }
     }
+}
+
+/// Waits for commits. Those of a moment count as one: thousands a second are not about artifacts.
+async fn news(committed: &mut watch::Receiver<u64>) -> Result<(), watch::error::RecvError> {
+    tokio::time::sleep(MOMENT).await;
+    committed.changed().await
 }
 
 impl Works {

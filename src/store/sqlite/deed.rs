@@ -1,7 +1,6 @@
 //! A deed on its way to the writer: what takes time and needs no order is done by who sends it.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use super::events;
 use crate::model::Kind;
@@ -19,11 +18,11 @@ pub(super) struct Encoded {
 pub(super) struct EncodedWrite {
     pub(super) write: Write,
     /// The object in JSON; empty for one that goes.
-    pub(super) document: Arc<str>,
+    pub(super) document: String,
     /// What the object holds from now on.
     pub(super) unique: Vec<Unique>,
     /// The same in JSON.
-    pub(super) held: Arc<str>,
+    pub(super) held: String,
 }
 
 impl EncodedWrite {
@@ -68,13 +67,12 @@ fn encode_write(write: Write, damaged: &HashSet<(Kind, String)>) -> Result<Encod
         Write::Delete { .. } => (Ok(String::new()), Vec::new()),
     };
     let held = serde_json::to_string(&unique);
-    let mut encoded = EncodedWrite { write, document: "".into(), unique, held: "".into() };
+    let mut encoded = EncodedWrite { write, document: String::new(), unique, held: String::new() };
     let (kind, key) = encoded.id();
     if !damaged.is_empty() && damaged.contains(&(kind, key.to_owned())) {
         return Err(Error::Damaged { kind, key: key.to_owned() });
     }
     let refused = |error: serde_json::Error| Error::Failed(format!("{kind} {key}: {error}"));
-    let (document, held) = (document.map_err(refused)?, held.map_err(refused)?);
-    (encoded.document, encoded.held) = (document.into(), held.into());
+    (encoded.document, encoded.held) = (document.map_err(refused)?, held.map_err(refused)?);
     Ok(encoded)
 }

@@ -1,12 +1,10 @@
 //! The table of events: adding one, and reading them back.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
+use rusqlite::{CachedStatement, params};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
-use super::batch::Text;
 use super::integer;
 use crate::model::{Event, NewEvent};
 use crate::store::{EVENTS_MAX, EventQuery, LEASE_KINDS, LeaseOf};
@@ -14,7 +12,7 @@ use crate::store::{EVENTS_MAX, EventQuery, LEASE_KINDS, LeaseOf};
 /// An event that is ready to be added.
 pub(super) struct Encoded {
     event: NewEvent,
-    data: Arc<str>,
+    data: String,
 }
 
 impl Encoded {
@@ -22,20 +20,16 @@ impl Encoded {
     pub(super) fn new(mut event: NewEvent) -> Self {
         event.time = Timestamp::from_microsecond(event.time.as_microsecond()).unwrap_or(event.time);
         // A JSON value is always text.
-        let data = serde_json::to_string(&event.data).unwrap_or_default().into();
+        let data = serde_json::to_string(&event.data).unwrap_or_default();
         Encoded { event, data }
     }
 
-    /// Binds number, time, kind, subject, actor, attempt, data.
-    pub(super) fn bind(&self, text: &mut Text, seq: u64) {
-        let event = &self.event;
-        text.bind(integer(seq))
-            .bind(event.time.as_microsecond())
-            .bind(event.kind.clone())
-            .bind(event.subject.clone())
-            .bind(event.actor.clone())
-            .bind(event.attempt.map(|attempt| attempt.to_string()))
-            .bind(Arc::clone(&self.data));
+    /// Gives number, time, kind, subject, actor, attempt and data to a statement.
+    pub(super) fn add(&self, statement: &mut CachedStatement<'_>, seq: u64) -> rusqlite::Result<usize> {
+        let NewEvent { time, kind, subject, actor, attempt, .. } = &self.event;
+        let attempt = attempt.map(|attempt| attempt.to_string());
+        let time = time.as_microsecond();
+        statement.execute(params![integer(seq), time, kind, subject, actor, attempt, self.data])
     }
 
     /// The event with the number it got.

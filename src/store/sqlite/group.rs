@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::batch::Batch;
+use rusqlite::Result;
+
 use super::deed::{Encoded, EncodedWrite, Unique};
 use super::events;
+use super::rows::Rows;
 use super::trail::{self, Step, Trail};
 use crate::model::{Kind, World};
 use crate::store::{Error, Write};
@@ -59,49 +61,54 @@ impl<'g> Group<'g> {
         done
     }
 
-    /// The transaction that writes it all, still open, and what it does to the trail of leases; the first
-    /// event gets the number `first_seq`.
-    pub(super) fn batch(&self, first_seq: u64, trail: &Trail) -> (Batch, trail::Change) {
-        let (mut batch, mut change) = (Batch::begin(), trail::Change::default());
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.map.is_empty() && self.events.is_empty()
+    }
+
+    /// Writes it all, and returns what that does to the trail of leases; the first event gets the number
+    /// `first_seq`.
+    pub(super) fn write(&self, to: &Rows<'_>, first_seq: u64, trail: &Trail) -> Result<trail::Change> {
+        let mut change = trail::Change::default();
         let rows: Vec<_> = self.rows.map.iter().collect();
         for rows in rows.chunk_by(|(before, _), (row, _)| before.0 == row.0) {
             let Some(((kind, _), _)) = rows.first() else { continue };
             if *kind == trail::KIND {
-                change = self.add_to_trail(&mut batch, rows, trail);
+                change = self.add_to_trail(to, rows, trail)?;
                 continue;
             }
             let gone: Vec<&str> =
                 rows.iter().filter(|(_, row)| row.clear).map(|((_, key), _)| *key).collect();
             let put = rows.iter().map(|(_, row)| row.last).filter(|write| write.revision().is_some());
-            batch.delete(*kind, &gone);
-            batch.put(*kind, &put.collect::<Vec<_>>());
+            to.delete(*kind, &gone)?;
+            to.put(*kind, &put.collect::<Vec<_>>())?;
         }
-        batch.add_events(&self.events, first_seq);
-        (batch, change)
+        to.add_events(&self.events, first_seq)?;
+        Ok(change)
     }
 
     /// A row for each object that changed, whatever became of it.
     fn add_to_trail(
         &self,
-        batch: &mut Batch,
+        to: &Rows<'_>,
         rows: &[(&(Kind, &'g str), &Row<'g>)],
         trail: &Trail,
-    ) -> trail::Change {
+    ) -> Result<trail::Change> {
         let changed = |(_, row): &&(&(Kind, &'g str), &Row<'g>)| row.clear || row.last.revision().is_some();
         let changed: Vec<&EncodedWrite> = rows.iter().filter(changed).map(|(_, row)| row.last).collect();
         let is_written = |key: &str| self.rows.map.contains_key(&(trail::KIND, key));
         let mut change = trail.sweep(self.world, changed.len(), is_written);
-        batch.move_along(&change.moved);
+        to.move_along(&change.moved)?;
         let first = trail.next(&change);
-        batch.add_to_trail(&changed, first);
+        to.add_to_trail(&changed, first)?;
         for (n, write) in (first..).zip(changed) {
             let (_, key) = write.id();
             change.add(Step { n, key: key.into(), revision: Some(write.revision().unwrap_or(trail::GONE)) });
         }
         if let Some(first) = trail.keeps_from(&change) {
-            batch.cut_trail(first);
+            to.cut_trail(first)?;
         }
-        change
+        Ok(change)
     }
 
     /// Checks revisions and gives up values; returns what is to be looked at for values to be claimed.

@@ -1,7 +1,8 @@
 //! The logs of jobs: pieces that agents send, perhaps twice, kept without gaps or overlaps.
 
 use futures_util::TryStreamExt;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use rusqlite::{Connection, OptionalExtension, ffi, params};
+use sqlx::{Row, SqlitePool};
 use uuid::Uuid;
 
 use super::integer;
@@ -17,10 +18,10 @@ pub(super) struct Piece {
 }
 
 /// Adds what is new of a piece; returns the length of the log.
-pub(super) async fn write(connection: &mut SqliteConnection, piece: &Piece) -> Result<u64, Undone> {
+pub(super) fn write(connection: &Connection, piece: &Piece) -> Result<u64, Undone> {
     let job = piece.job.to_string();
-    let end: Option<i64> =
-        sqlx::query_scalar(sql::LOG_END).bind(&job).fetch_optional(&mut *connection).await?;
+    let mut end = connection.prepare_cached(sql::LOG_END)?;
+    let end: Option<i64> = end.query_row([&job], |row| row.get(0)).optional()?;
     let end = end.unwrap_or(0).unsigned_abs();
     let Some(known) = end.checked_sub(piece.offset) else {
         return Err(Undone::Refused(Error::LogGap { bytes: end }));
@@ -33,14 +34,18 @@ pub(super) async fn write(connection: &mut SqliteConnection, piece: &Piece) -> R
     if length > LOG_BYTES_MAX {
         return Err(Undone::Refused(Error::LogFull { bytes: end }));
     }
-    let add = sqlx::query(sql::ADD_LOG).bind(&job).bind(integer(end)).bind(tail);
-    match add.execute(connection).await {
+    match connection.prepare_cached(sql::ADD_LOG)?.execute(params![job, integer(end), tail]) {
         Ok(_) => Ok(length),
-        Err(error) if error.as_database_error().is_some_and(|error| error.is_foreign_key_violation()) => {
+        Err(error) if is_of_no_job(&error) => {
             Err(Undone::Refused(Error::Stale { kind: Kind::Job, key: job }))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn is_of_no_job(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
 }
 
 /// Up to `length` bytes from `offset`.

@@ -1,16 +1,16 @@
 //! The store in one SQLite file, in the server's own process.
 //!
 //! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes deeds into groups,
-//! `deed` is one of them, `group` decides what is done and `batch` writes it, `trail` knows where leases are;
+//! `deed` is one of them, `group` decides what is done and `rows` writes it, `trail` knows where leases are;
 //! `events` and `log` are what is read from the database afterwards.
 
-mod batch;
 mod deed;
 mod events;
 mod group;
 mod load;
 mod log;
 mod open;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use futures_util::future::BoxFuture;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -79,8 +79,7 @@ impl SqliteStore {
             committed: committed_tx,
         };
         // A thread of its own: a task would wait for its turn on the worker of whoever sent the job.
-        let runtime = tokio::runtime::Handle::current();
-        let task = tokio::task::spawn_blocking(move || runtime.block_on(writer.run(jobs)));
+        let task = tokio::task::spawn_blocking(move || writer.run(jobs));
         let damaged = opened.loaded.damaged;
         Ok(Arc::new(SqliteStore {
             world,
@@ -172,8 +171,4 @@ fn failed(error: sqlx::Error) -> Error {
 /// SQLite's integers are signed; nothing of ours counts beyond them.
 fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> sqlx::Result<()> {
-    sqlx::query(sql).execute(connection).await.map(|_| ())
 }

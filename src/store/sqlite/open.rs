@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::OpenFlags;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
@@ -21,8 +22,8 @@ const READER_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Few at a time: everybody who waits for a commit then waits a few milliseconds and not 25.
 const WAL_PAGES: u32 = 500;
 /// Pages that the writer keeps in memory.
-const WRITER_CACHE_KIB: u32 = 16 << 10;
-/// Texts kept prepared on a connection: those of reads, and of batches as they come again.
+const WRITER_CACHE_KIB: i32 = 16 << 10;
+/// Statements kept prepared on a connection.
 const STATEMENTS_MAX: usize = 128;
 
 /// Every migration there has been, in order. Nothing in this list is ever changed: only added to.
@@ -35,6 +36,7 @@ pub(super) const MIGRATIONS: [(&str, &str); 5] = [
 ];
 
 /// What tests open otherwise.
+#[derive(Clone)]
 pub(super) struct Setup {
     /// Names and texts; the first is version 1.
     pub(super) migrations: Vec<(&'static str, &'static str)>,
@@ -78,25 +80,42 @@ pub(super) struct Opened {
     pub(super) lock: File,
 }
 
-/// The one connection that writes. It is made anew after a failure: SQLite may have rolled back on its own,
-/// and nothing that was begun may linger.
+/// The one connection that writes, without a thread of its own between the writer and the disk. It is made anew
+/// after a failure: SQLite may have rolled back on its own, and nothing that was begun may linger.
 pub(super) struct WriterConnection {
-    options: SqliteConnectOptions,
-    connection: Option<SqliteConnection>,
+    path: PathBuf,
+    setup: Setup,
+    connection: Option<rusqlite::Connection>,
 }
 
 impl WriterConnection {
-    pub(super) async fn get(&mut self) -> sqlx::Result<&mut SqliteConnection> {
+    pub(super) fn get(&mut self) -> rusqlite::Result<&rusqlite::Connection> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.options.connect().await?,
+            None => self.connect()?,
         };
         Ok(self.connection.insert(connection))
     }
 
-    pub(super) async fn close(&mut self) {
+    /// FULL: an address that a client was told it has must outlive a loss of power.
+    fn connect(&self) -> rusqlite::Result<rusqlite::Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = rusqlite::Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(self.setup.busy_timeout)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+        if let Some(pages) = self.setup.pages_max {
+            connection.pragma_update(None, "max_page_count", pages)?;
+        }
+        Ok(connection)
+    }
+
+    pub(super) fn close(&mut self) {
         if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
+            && let Err((_, error)) = connection.close()
         {
             tracing::warn!(%error, "a database connection did not close well");
         }
@@ -107,16 +126,20 @@ pub(super) async fn open(data_dir: &Path, setup: &Setup) -> Result<Opened, OpenE
     let path = data_dir.join(DATABASE_FILE);
     let lock = prepare_files(data_dir, &path)?;
     let database = |source| OpenError::Database { path: path.clone(), source };
-    let mut writer = WriterConnection { options: writer_options(&path, setup), connection: None };
-    migrate(writer.get().await.map_err(database)?, setup).await.map_err(|source| match source {
+    let whole =
+        options(&path, setup).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let mut connection = whole.connect().await.map_err(database)?;
+    migrate(&mut connection, setup).await.map_err(|source| match source {
         MigrateError::VersionMissing(found) => {
             OpenError::Later { path: path.clone(), found, known: setup.migrations.len() }
         }
         source => OpenError::Migrate { path: path.clone(), source },
     })?;
+    let writer = WriterConnection { path: path.clone(), setup: setup.clone(), connection: None };
     let readers = readers(&path, setup).await.map_err(database)?;
     let loaded = load::world(&readers).await.map_err(database)?;
     let last_seq = load::last_seq(&readers).await.map_err(database)?;
+    connection.close().await.map_err(database)?;
     Ok(Opened { loaded, last_seq, writer, readers, lock })
 }
 
@@ -153,19 +176,6 @@ fn options(path: &Path, setup: &Setup) -> SqliteConnectOptions {
         .busy_timeout(setup.busy_timeout)
         .statement_cache_capacity(STATEMENTS_MAX)
         .disable_statement_logging()
-}
-
-/// FULL: an address that a client was told it has must outlive a loss of power.
-fn writer_options(path: &Path, setup: &Setup) -> SqliteConnectOptions {
-    let options = match setup.pages_max {
-        Some(pages) => options(path, setup).pragma("max_page_count", pages.to_string()),
-        None => options(path, setup),
-    };
-    options
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
-        .pragma("wal_autocheckpoint", WAL_PAGES.to_string())
 }
 
 async fn readers(path: &Path, setup: &Setup) -> sqlx::Result<SqlitePool> {

@@ -4,15 +4,15 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::batch::Batch;
 use super::deed::Encoded;
 use super::group::{DamagedHolders, Group};
 use super::open::WriterConnection;
+use super::rows::Rows;
 use super::trail::{self, Trail};
-use super::{execute, integer, log};
+use super::{integer, log};
 use crate::model::{Event, World};
 use crate::store::{Error, Write, sql};
 
@@ -60,11 +60,10 @@ enum Done {
     Count(u64),
 }
 
-/// What a group comes to before the database is asked.
-struct Plan {
-    batch: Batch,
-    /// One for each job; none for those that the database decides.
-    outcomes: Vec<Option<Result<Done, Error>>>,
+/// What a transaction came to.
+struct Committed {
+    /// One for each job.
+    outcomes: Vec<Result<Done, Error>>,
     last_seq: u64,
     trail: trail::Change,
 }
@@ -73,40 +72,40 @@ struct Plan {
 /// transaction; a failure concerns the whole transaction.
 pub(super) enum Undone {
     Refused(Error),
-    Failed(sqlx::Error),
+    Failed(rusqlite::Error),
 }
 
-impl From<sqlx::Error> for Undone {
-    fn from(error: sqlx::Error) -> Self {
+impl From<rusqlite::Error> for Undone {
+    fn from(error: rusqlite::Error) -> Self {
         Undone::Failed(error)
     }
 }
 
 impl Writer {
     /// Works until nobody can send any more and the queue is empty.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut group = Vec::with_capacity(GROUP_MAX);
         let mut expected = 1;
-        while queue.recv_many(&mut group, GROUP_MAX).await > 0 {
+        while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             gather(&mut queue, &mut group, expected);
             expected = group.len() / 2;
-            self.commit(&mut group).await;
+            self.commit(&mut group);
         }
-        self.connection.close().await;
+        self.connection.close();
     }
 
-    async fn commit(&mut self, group: &mut Vec<Job>) {
-        let mut plan = self.plan(group);
-        let (last_seq, trail) = (plan.last_seq, std::mem::take(&mut plan.trail));
-        match self.transact(group, plan).await {
-            Ok(outcomes) => {
+    fn commit(&mut self, group: &mut Vec<Job>) {
+        match self.transact(group) {
+            Ok(Committed { outcomes, last_seq, trail }) => {
                 self.trail.apply(trail);
                 self.publish(group, &outcomes, last_seq);
                 group.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
+                // Whoever follows the events is woken behind those who wait for their answer.
+                self.committed.send_modify(|_| ());
             }
             Err(error) => {
                 tracing::error!(%error, jobs = group.len(), "the database failed; nothing was written");
-                self.connection.close().await;
+                self.connection.close();
                 for job in group.drain(..) {
                     let _ = job.reply.send(Err(Error::Failed(error.to_string())));
                 }
@@ -114,14 +113,15 @@ impl Writer {
         }
     }
 
-    /// Decides on the deeds. What one group has of other work comes after them: who sent it at the same time
-    /// cannot tell.
-    fn plan(&self, jobs: &[Job]) -> Plan {
+    /// Has it all on disk, or none of it. Where every deed was refused the database is left in peace. What a
+    /// group has of other work comes after its deeds: who sent it at the same time cannot tell.
+    fn transact(&mut self, jobs: &[Job]) -> rusqlite::Result<Committed> {
+        // Nobody but this thread writes to the world, so that nobody waits for this.
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
         let mut group = Group::new(&world, &self.damaged_holders);
         let first_seq = self.committed.borrow().saturating_add(1);
         let mut next_seq = first_seq;
-        let outcomes = jobs.iter().map(|job| {
+        let decided = jobs.iter().map(|job| {
             let Work::Deed(deed) = &job.work else { return None };
             let done = group.add(deed).map(|()| Done::Deed { first_seq: next_seq });
             if done.is_ok() {
@@ -129,34 +129,22 @@ impl Writer {
             }
             Some(done)
         });
-        let outcomes = outcomes.collect();
-        let (batch, trail) = group.batch(first_seq, &self.trail);
-        Plan { batch, outcomes, last_seq: next_seq.saturating_sub(1), trail }
-    }
-
-    /// Has it all on disk, or none of it. Where every deed was refused the database is left in peace.
-    async fn transact(&mut self, jobs: &[Job], plan: Plan) -> sqlx::Result<Vec<Result<Done, Error>>> {
-        let Plan { mut batch, outcomes: decided, .. } = plan;
-        if batch.is_empty() && decided.iter().all(|outcome| matches!(outcome, Some(Err(_)))) {
-            return Ok(decided.into_iter().flatten().collect());
+        let decided: Vec<_> = decided.collect();
+        let last_seq = next_seq.saturating_sub(1);
+        if group.is_empty() && decided.iter().all(|outcome| matches!(outcome, Some(Err(_)))) {
+            let outcomes = decided.into_iter().flatten().collect();
+            return Ok(Committed { outcomes, last_seq, trail: trail::Change::default() });
         }
-        let is_decided = decided.iter().all(Option::is_some);
-        if is_decided {
-            batch.commit();
-        }
-        let connection = self.connection.get().await?;
-        batch.execute(connection).await?;
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        for (job, outcome) in jobs.iter().zip(decided) {
-            outcomes.push(match outcome {
-                Some(outcome) => outcome,
-                None => run(connection, &job.work).await?,
-            });
-        }
-        if !is_decided {
-            execute(connection, "COMMIT").await?;
-        }
-        Ok(outcomes)
+        let connection = self.connection.get()?;
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let trail = group.write(&Rows(&transaction), first_seq, &self.trail)?;
+        let outcomes = jobs.iter().zip(decided).map(|(job, outcome)| match outcome {
+            Some(outcome) => Ok(outcome),
+            None => run(&transaction, &job.work),
+        });
+        let outcomes = outcomes.collect::<rusqlite::Result<_>>()?;
+        transaction.commit()?;
+        Ok(Committed { outcomes, last_seq, trail })
     }
 
     /// Shows what is on disk: first in the world, then by the number of its last event.
@@ -168,7 +156,10 @@ impl Writer {
             }
         }
         drop(world);
-        self.committed.send_if_modified(|committed| std::mem::replace(committed, last_seq) != last_seq);
+        self.committed.send_if_modified(|committed| {
+            *committed = last_seq;
+            false
+        });
     }
 }
 
@@ -199,11 +190,11 @@ fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected: usize
 }
 
 /// Does what is not a deed, or nothing of it.
-async fn run(connection: &mut SqliteConnection, work: &Work) -> sqlx::Result<Result<Done, Error>> {
+fn run(connection: &Connection, work: &Work) -> rusqlite::Result<Result<Done, Error>> {
     let count = match work {
         Work::Deed(_) => Ok(0),
-        Work::Log(piece) => log::write(connection, piece).await,
-        Work::Prune { keep } => prune(connection, *keep).await,
+        Work::Log(piece) => log::write(connection, piece),
+        Work::Prune { keep } => prune(connection, *keep),
     };
     match count {
         Ok(count) => Ok(Ok(Done::Count(count))),
@@ -212,9 +203,9 @@ async fn run(connection: &mut SqliteConnection, work: &Work) -> sqlx::Result<Res
     }
 }
 
-async fn prune(connection: &mut SqliteConnection, keep: u64) -> Result<u64, Undone> {
-    let prune = sqlx::query(sql::PRUNE_EVENTS).bind(integer(keep)).bind(integer(PRUNE_MAX));
-    Ok(prune.execute(connection).await?.rows_affected())
+fn prune(connection: &Connection, keep: u64) -> Result<u64, Undone> {
+    let mut prune = connection.prepare_cached(sql::PRUNE_EVENTS)?;
+    Ok(prune.execute([integer(keep), integer(PRUNE_MAX)])? as u64)
 }
 
 fn apply(world: &mut World, write: &Write) {

@@ -1,0 +1,82 @@
+//! The rows of a transaction: each statement is kept prepared on the connection and takes its rows one after the
+//! other.
+
+use rusqlite::{CachedStatement, Connection, Result, params};
+
+use super::deed::EncodedWrite;
+use super::{events, integer, trail};
+use crate::model::Kind;
+
+/// Where rows are written: a connection with a transaction that is open.
+pub(super) struct Rows<'c>(pub(super) &'c Connection);
+
+impl Rows<'_> {
+    /// Deletes rows, and what hangs on them.
+    pub(super) fn delete(&self, kind: Kind, keys: &[&str]) -> Result<()> {
+        self.each(keys, &format!("DELETE FROM {kind} WHERE key = ?1"), |delete, key| delete.execute([key]))
+    }
+
+    /// Makes the rows of objects what the objects are.
+    pub(super) fn put(&self, kind: Kind, writes: &[&EncodedWrite]) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO {kind} (key, revision, document, held) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (key) DO UPDATE SET revision = excluded.revision, \
+             document = excluded.document, held = excluded.held"
+        );
+        self.each(writes, &sql, |put, write| {
+            let revision = integer(write.revision().unwrap_or_default());
+            put.execute(params![write.id().1, revision, write.document, write.held])
+        })
+    }
+
+    /// Adds rows to the trail, numbered from `first` on.
+    pub(super) fn add_to_trail(&self, writes: &[&EncodedWrite], first: u64) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO {} (n, key, revision, document, held) VALUES (?1, ?2, ?3, ?4, ?5)",
+            trail::KIND
+        );
+        let numbered: Vec<_> = (first..).zip(writes).collect();
+        self.each(&numbered, &sql, |add, (n, write)| {
+            let revision = integer(write.revision().unwrap_or(trail::GONE));
+            add.execute(params![integer(*n), write.id().1, revision, write.document, write.held])
+        })
+    }
+
+    /// Writes rows of the trail again as they are, each with a new number.
+    pub(super) fn move_along(&self, moved: &[(u64, u64)]) -> Result<()> {
+        let kind = trail::KIND;
+        let sql = format!(
+            "INSERT INTO {kind} (n, key, revision, document, held) \
+             SELECT ?2, key, revision, document, held FROM {kind} WHERE n = ?1"
+        );
+        self.each(moved, &sql, |copy, (old, new)| copy.execute([integer(*old), integer(*new)]))
+    }
+
+    /// Deletes the rows of the trail before `first`.
+    pub(super) fn cut_trail(&self, first: u64) -> Result<()> {
+        self.each(&[first], &format!("DELETE FROM {} WHERE n < ?1", trail::KIND), |cut, first| {
+            cut.execute([integer(*first)])
+        })
+    }
+
+    /// Adds events, numbered from `seq` on.
+    pub(super) fn add_events(&self, events: &[&events::Encoded], seq: u64) -> Result<()> {
+        let sql = "INSERT INTO event (seq, time, kind, subject, actor, attempt, data) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let numbered: Vec<_> = (seq..).zip(events).collect();
+        self.each(&numbered, sql, |add, (seq, event)| event.add(add, *seq))
+    }
+
+    fn each<T>(
+        &self,
+        rows: &[T],
+        sql: &str,
+        execute: impl Fn(&mut CachedStatement<'_>, &T) -> Result<usize>,
+    ) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut statement = self.0.prepare_cached(sql)?;
+        rows.iter().try_for_each(|row| execute(&mut statement, row).map(drop))
+    }
+}
