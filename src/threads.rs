@@ -7,8 +7,8 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// A thread that runs what is spawned on it, until the guard is dropped; beside it at most `blocking_max` threads
-/// that may wait for a disk.
+/// A thread that runs what is spawned on it, until the guard is dropped; beside it at most `blocking_max`
+/// threads that may wait for a disk.
 ///
 /// # Errors
 /// The system has no more threads or descriptors.

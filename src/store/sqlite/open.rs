@@ -80,8 +80,8 @@ pub(super) struct Opened {
     pub(super) lock: File,
 }
 
-/// The one connection that writes, without a thread of its own between the writer and the disk. It is made anew
-/// after a failure: SQLite may have rolled back on its own, and nothing that was begun may linger.
+/// The one connection that writes, without a thread of its own between the writer and the disk. It is made
+/// anew after a failure: SQLite may have rolled back on its own, and nothing that was begun may linger.
 pub(super) struct WriterConnection {
     path: PathBuf,
     setup: Setup,

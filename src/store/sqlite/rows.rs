@@ -1,5 +1,5 @@
-//! The rows of a transaction: each statement is kept prepared on the connection and takes its rows one after the
-//! other.
+//! The rows of a transaction: each statement is kept prepared on the connection and takes its rows one after
+//! the other.
 
 use rusqlite::{CachedStatement, Connection, Result, params};
 
