@@ -8,6 +8,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod content;
+pub mod datagrams;
 pub mod dhcp;
 pub mod events;
 pub mod listen;

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::dhcp::service::intake::{Door, Intake, Question};
-use crate::dhcp::service::outlet::Outlet;
+use crate::dhcp::service::outlet::{Leaves, Outlet};
 use crate::dhcp::service::queue::{Queue, Waiting};
 use crate::dhcp::service::socket::{Listener, Sharing};
 use crate::dhcp::service::under_way::{Ended, UnderWay};
@@ -177,6 +177,7 @@ impl Service {
                 break Err(error);
             }
             self.decide();
+            self.flush();
             if self.can_decide() {
                 tokio::task::yield_now().await;
             }
@@ -191,12 +192,19 @@ impl Service {
         loop {
             tokio::select! {
                 ended = self.under_way.next() => match ended {
-                    Some(ended) => self.finish(ended),
+                    Some(ended) => {
+                        self.finish(ended);
+                        self.flush();
+                    }
                     None => return,
                 },
                 () = &mut stop => return warn!("some DHCP answers did not finish in {STOP_MAX:?}"),
             }
         }
+    }
+
+    fn flush(&mut self) {
+        flush(&self.counters, (&mut self.outlet, &self.listeners));
     }
 
     fn can_decide(&self) -> bool {
@@ -314,16 +322,28 @@ fn listen_as_boot_server() -> Option<Listener> {
 }
 
 fn send(counters: &Counters, (outlet, listeners): (&mut Outlet, &[Listener]), (reply, port): (&Reply, u16)) {
-    let listener = listeners.iter().find(|listener| listener.port == port);
-    let counter = match listener.map(|listener| outlet.send(listener, reply)) {
-        Some(Ok(())) => &counters.sent,
-        Some(Err(error)) => {
-            warn!(%error, destination = %reply.destination, "a DHCP reply could not be sent");
-            &counters.send_failures
-        }
-        None => &counters.send_failures,
+    let Some(listener) = listeners.iter().find(|listener| listener.port == port) else {
+        counters.send_failures.fetch_add(1, Relaxed);
+        return;
     };
-    counter.fetch_add(1, Relaxed);
+    match outlet.send(listener, reply) {
+        Ok(Leaves::Now) => {
+            counters.sent.fetch_add(1, Relaxed);
+        }
+        Ok(Leaves::AtTheEnd) if outlet.is_full() => flush(counters, (outlet, listeners)),
+        Ok(Leaves::AtTheEnd) => {}
+        Err(error) => {
+            warn!(%error, destination = %reply.destination, "a DHCP reply could not be sent");
+            counters.send_failures.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Sends what waits for the end of the turn.
+fn flush(counters: &Counters, (outlet, listeners): (&mut Outlet, &[Listener])) {
+    let (sent, lost) = outlet.flush(listeners);
+    counters.sent.fetch_add(sent, Relaxed);
+    counters.send_failures.fetch_add(lost, Relaxed);
 }
 
 /// Until one of the sockets has something; a failure shows when it is read.

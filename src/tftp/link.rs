@@ -1,7 +1,8 @@
 //! The way to one peer: a socket of its own, or the listening one that it shares.
 
+use crate::datagrams::{self, Cutting, Frames, Received, Route};
 use crate::tftp::sessions::Note;
-use crate::tftp::socket::{self, Arrival, Cutting, Frames, Route};
+use crate::tftp::socket;
 use std::net::UdpSocket as StdUdpSocket;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
@@ -32,15 +33,15 @@ impl Link {
 
     /// Sends datagrams. What the socket does not take counts as lost on the way: the machine sends it again,
     /// or gives up.
-    pub(super) async fn send(&mut self, arrival: Arrival, mut frames: Frames<'_>) {
+    pub(super) async fn send(&mut self, arrival: Received, mut frames: Frames<'_>) {
         let peer = arrival.peer;
         let sent = match &self.port {
             Port::Own(socket) => {
-                let route = Route { peer, source: None };
-                socket::push(socket.as_ref(), route, &mut frames, &mut self.cutting)
+                let route = Route { peer, source: None, interface: 0 };
+                datagrams::push(socket.as_ref(), route, &mut frames, &mut self.cutting)
             }
             Port::Shared { socket, .. } => {
-                let route = Route { peer, source: Some(arrival.local) };
+                let route = Route { peer, source: Some(arrival.local), interface: 0 };
                 socket::send(socket, route, frames, &mut self.cutting).await
             }
         };

@@ -6,9 +6,10 @@
 //! back with the reason ([`Back`]) when it has ended, when it was called back, or when blocks have to come
 //! from a disk.
 
+use crate::datagrams::{self, Cutting, Frames, Route};
 use crate::proto::tftp::{Ended, ErrorCode, Packet, Span, Transfer, Transmit, packet};
 use crate::tftp::service::Counters;
-use crate::tftp::socket::{self, Cutting, DATAGRAM_BYTES_MAX, Frames, Route};
+use crate::tftp::socket::DATAGRAM_BYTES_MAX;
 use crate::tftp::source::Source;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -280,7 +281,7 @@ impl Running {
     /// Sends what is to be sent now; a reason to give the read back, if there is one.
     fn transmit(&mut self) -> Option<Back> {
         let Ride { reading, socket, peer, counters } = self.ride.as_mut();
-        let route = Route { peer: *peer, source: None };
+        let route = Route { peer: *peer, source: None, interface: 0 };
         loop {
             let now = reading.began.elapsed();
             let Some(transmit) = reading.transfer.poll_transmit(now) else { break };
@@ -300,7 +301,7 @@ impl Running {
                 },
             };
             // What the socket does not take counts as lost on the way.
-            if let Err(error) = socket::push(socket.as_ref(), route, &mut frames, &mut self.cutting) {
+            if let Err(error) = datagrams::push(socket.as_ref(), route, &mut frames, &mut self.cutting) {
                 debug!(%error, "a packet could not be sent");
             }
         }

@@ -1,6 +1,7 @@
 //! The listening port: reads requests, admits them within bounds, and starts a session for each. Start at
 //! `Service::run`.
 
+use crate::datagrams::{Received, Route};
 use crate::proto::tftp::{ErrorCode, Limits, Packet, Request, packet};
 use crate::tftp::admission::Totals;
 use crate::tftp::crew::Crew;
@@ -8,7 +9,7 @@ use crate::tftp::link::Link;
 use crate::tftp::opener::Opener;
 use crate::tftp::session::{Asked, Session};
 use crate::tftp::sessions::{Admission, Entry, PerPeer, Sessions};
-use crate::tftp::socket::{self, Arrival, DATAGRAM_BYTES_MAX, Route};
+use crate::tftp::socket::{self, DATAGRAM_BYTES_MAX};
 use bytes::Bytes;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
@@ -202,7 +203,7 @@ impl Port {
         self.sessions.remove(task);
     }
 
-    fn handle(&mut self, arrival: Arrival, datagram: &[u8]) {
+    fn handle(&mut self, arrival: Received, datagram: &[u8]) {
         match packet::parse(datagram) {
             Ok(Packet::Read(request)) => self.read(arrival, datagram, &request),
             Ok(Packet::Write(request)) => {
@@ -225,7 +226,7 @@ impl Port {
         }
     }
 
-    fn read(&mut self, arrival: Arrival, datagram: &[u8], request: &Request<'_>) {
+    fn read(&mut self, arrival: Received, datagram: &[u8], request: &Request<'_>) {
         self.counters.requests.fetch_add(1, Relaxed);
         // Slots of reads that have just ended count as free for this one.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
@@ -254,7 +255,7 @@ impl Port {
         }
     }
 
-    fn start(&mut self, arrival: Arrival, datagram: &[u8], request: &Request<'_>) -> io::Result<()> {
+    fn start(&mut self, arrival: Received, datagram: &[u8], request: &Request<'_>) -> io::Result<()> {
         let (link, inbox) = match self.settings.ports {
             Ports::PerTransfer => (Link::own(socket::transfer(arrival.local)?), None),
             Ports::Single => {
@@ -284,9 +285,9 @@ impl Port {
     }
 
     /// Answers from the listening port, at once or never.
-    fn refuse(&self, arrival: Arrival, code: ErrorCode, message: &str) {
+    fn refuse(&self, arrival: Received, code: ErrorCode, message: &str) {
         self.counters.refused.fetch_add(1, Relaxed);
-        let route = Route { peer: arrival.peer, source: Some(arrival.local) };
+        let route = Route { peer: arrival.peer, source: Some(arrival.local), interface: 0 };
         if let Err(error) = socket::send_or_drop(&self.socket, route, &Packet::error_bytes(code, message)) {
             debug!(peer = %arrival.peer, %error, "a refusal could not be sent");
         }

@@ -1,6 +1,7 @@
 //! One read, from the admitted request to its outcome: opens the path, agrees on options, and has the
 //! transfer machine driven: by a pump, or here where the listening port is shared. Start at `Session::run`.
 
+use crate::datagrams::{Frames, Received};
 use crate::proto::tftp::{
     ErrorCode, Limits, Mode, Offer, OptionField, Packet, Request, Span, Terms, Transfer, Transmit, negotiate,
 };
@@ -8,7 +9,6 @@ use crate::tftp::link::{Link, Port};
 use crate::tftp::opener::{Opened, Opener, ReadRequest, Refused, TransferOutcome, TransferResult};
 use crate::tftp::pump::{Back, Pump, Reading, Ride};
 use crate::tftp::service::Counters;
-use crate::tftp::socket::{Arrival, Frames};
 use crate::tftp::source::Source;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -47,7 +47,7 @@ struct Lost;
 
 /// One admitted read.
 pub(super) struct Session {
-    pub arrival: Arrival,
+    pub arrival: Received,
     pub asked: Asked,
     pub link: Link,
     /// What moves the blocks of a port of its own.

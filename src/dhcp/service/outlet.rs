@@ -1,4 +1,7 @@
 //! How replies leave: as a datagram, or as a frame to a client that has no address yet.
+//!
+//! Datagrams wait for the end of the turn they are made in. Those for one peer, which is a relay then, leave by
+//! one call: the way of a packet through the kernel costs more than the decision it carries.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,9 +10,10 @@ use std::net::SocketAddrV4;
 use socket2::Socket;
 use tracing::{info, warn};
 
+use crate::datagrams::{self, Cutting, DATAGRAMS_MAX, Frames, Route};
 use crate::dhcp::frame::{FrameEnds, encode_frame};
 use crate::dhcp::service::interfaces::{self, Port};
-use crate::dhcp::service::socket::{self, Departure, Listener};
+use crate::dhcp::service::socket::{self, Listener};
 use crate::dhcp::{Destination, Reply};
 use crate::model::Mac;
 
@@ -19,6 +23,24 @@ pub(super) struct Outlet {
     names: Vec<String>,
     ports: BTreeMap<u32, Port>,
     told_of_fallback: bool,
+    waiting: Vec<Letter>,
+    /// Their bytes, one after the other.
+    bytes: Vec<u8>,
+    cutting: Cutting,
+}
+
+/// A datagram that waits to be sent, from a port in the protocol's terms.
+struct Letter {
+    port: u16,
+    route: Route,
+    bytes: usize,
+}
+
+impl Letter {
+    /// Whether the other can leave by the same call.
+    fn goes_with(&self, other: &Letter) -> bool {
+        self.port == other.port && self.route == other.route && self.bytes == other.bytes
+    }
 }
 
 impl Outlet {
@@ -31,7 +53,15 @@ impl Outlet {
         let ports = interfaces::read(&names)?;
         let missing = names.iter().filter(|name| ports.values().all(|port| port.facts.name != **name));
         missing.for_each(|name| warn!(interface = name, "there is no such interface yet"));
-        Ok(Outlet { told_of_fallback: frames.is_none(), frames, names, ports })
+        Ok(Outlet {
+            told_of_fallback: frames.is_none(),
+            frames,
+            names,
+            ports,
+            waiting: Vec::new(),
+            bytes: Vec::new(),
+            cutting: Cutting::default(),
+        })
     }
 
     /// The interface with this index, if it is served.
@@ -52,15 +82,15 @@ impl Outlet {
         }
     }
 
-    /// Sends a reply from the port its question came to.
-    pub fn send(&mut self, listener: &Listener, reply: &Reply) -> io::Result<()> {
+    /// Sends a reply from the port its question came to, now or with [`Outlet::flush`].
+    pub fn send(&mut self, listener: &Listener, reply: &Reply) -> io::Result<Leaves> {
         let port = self.ports.get(&reply.interface);
         let port = port.ok_or_else(|| io::Error::other("its interface is gone"))?;
         if let Some((mac, to)) = framed(&reply.destination) {
             let from = SocketAddrV4::new(reply.source, listener.local_port());
             let ends = port.mac().map(|from_mac| FrameEnds { from_mac, to_mac: mac, from, to });
             match self.send_frame(port, ends, &reply.bytes) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(Leaves::Now),
                 Err(error) if !self.told_of_fallback => {
                     warn!(%error, interface = port.facts.name, "no frame can be sent: broadcasting instead");
                     self.told_of_fallback = true;
@@ -72,11 +102,44 @@ impl Outlet {
             Destination::Unicast(to) => to,
             Destination::Broadcast | Destination::Frame { .. } => Destination::Broadcast.socket_address(),
         };
-        let Some(port) = self.ports.get(&reply.interface) else { return Ok(()) };
+        let Some(port) = self.ports.get(&reply.interface) else { return Ok(Leaves::Now) };
         // What is behind a router is left to routing; a forced interface would look for it on the link.
         let direct = to.ip().is_broadcast() || port.facts.is_on_link(*to.ip());
         let interface = if direct { reply.interface } else { 0 };
-        listener.send(Departure { source: reply.source, interface }, to, &reply.bytes)
+        let route = Route { peer: to, source: Some(reply.source), interface };
+        self.waiting.push(Letter { port: listener.port, route, bytes: reply.bytes.len() });
+        self.bytes.extend_from_slice(&reply.bytes);
+        Ok(Leaves::AtTheEnd)
+    }
+
+    /// Whether as many wait as leave by one call.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= DATAGRAMS_MAX
+    }
+
+    /// Sends what waits; returns how many datagrams left, and how many did not.
+    pub fn flush(&mut self, listeners: &[Listener]) -> (u64, u64) {
+        let (mut sent, mut lost) = (0, 0);
+        let mut rest = self.bytes.as_slice();
+        for letters in self.waiting.chunk_by(Letter::goes_with) {
+            let Some(first) = letters.first() else { continue };
+            let (bytes, behind) = rest.split_at_checked(first.bytes * letters.len()).unwrap_or_default();
+            rest = behind;
+            let mut frames = Frames { bytes, each: first.bytes };
+            let listener = listeners.iter().find(|listener| listener.port == first.port);
+            let pushed = listener.map_or(Err(io::ErrorKind::NotConnected.into()), |listener| {
+                datagrams::push(listener.socket(), first.route, &mut frames, &mut self.cutting)
+            });
+            if let Err(error) = pushed {
+                warn!(%error, destination = %first.route.peer, "a DHCP reply could not be sent");
+            }
+            let left = frames.bytes.len().div_ceil(first.bytes.max(1));
+            lost += left as u64;
+            sent += letters.len().saturating_sub(left) as u64;
+        }
+        self.waiting.clear();
+        self.bytes.clear();
+        (sent, lost)
     }
 
     fn send_frame(&self, port: &Port, ends: Option<FrameEnds>, payload: &[u8]) -> io::Result<()> {
@@ -86,6 +149,13 @@ impl Outlet {
         let frame = encode_frame(&ends, payload).ok_or_else(unable)?;
         socket::send_frame(frames, link, &frame)
     }
+}
+
+/// When a reply leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaves {
+    Now,
+    AtTheEnd,
 }
 
 /// What goes out as a frame: on virtual links the kernel leaves the checksum of its own broadcasts undone,

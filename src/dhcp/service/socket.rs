@@ -1,21 +1,17 @@
 //! The sockets: UDP on all addresses, and one to put frames on a link.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use nix::libc::in_pktinfo;
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, LinkAddr, MsgFlags, SockaddrIn, recvmsg, sendmsg, sendto,
-    setsockopt, sockopt,
-};
-use nix::sys::time::TimeSpec;
+use nix::sys::socket::{LinkAddr, MsgFlags, sendto, setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use crate::datagrams;
 use crate::proto::dhcp4::DATAGRAM_BYTES_MAX;
 
 /// A storm of machines powered on together must fit, in and out.
@@ -31,13 +27,6 @@ pub(super) struct Arrival {
     pub bytes: usize,
     /// How long it waited in the kernel.
     pub age: Duration,
-}
-
-/// Where a datagram leaves from: the address, and the interface where it must not be left to routing.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Departure {
-    pub source: Ipv4Addr,
-    pub interface: u32,
 }
 
 /// Whether others may have the port as well.
@@ -77,6 +66,10 @@ impl Listener {
         self.local_port
     }
 
+    pub fn socket(&self) -> &UdpSocket {
+        &self.udp
+    }
+
     /// Ready when there is something to [`Listener::receive`].
     pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.udp.poll_recv_ready(context)
@@ -90,19 +83,6 @@ impl Listener {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    pub fn send(&self, departure: Departure, to: SocketAddrV4, payload: &[u8]) -> io::Result<()> {
-        let info = in_pktinfo {
-            ipi_ifindex: i32::try_from(departure.interface).unwrap_or(0),
-            ipi_spec_dst: address(departure.source),
-            ipi_addr: address(Ipv4Addr::UNSPECIFIED),
-        };
-        let control = [ControlMessage::Ipv4PacketInfo(&info)];
-        let slices = [IoSlice::new(payload)];
-        let to = SockaddrIn::from(to);
-        sendmsg(self.udp.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
-        Ok(())
     }
 }
 
@@ -128,48 +108,23 @@ pub(super) fn frames() -> io::Result<Socket> {
 }
 
 fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrival> {
-    let mut control = nix::cmsg_space!(in_pktinfo, TimeSpec);
-    let mut slices = [IoSliceMut::new(buffer)];
-    let flags = MsgFlags::MSG_DONTWAIT;
-    let message = recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
-    let (mut info, mut age) = (None, Duration::ZERO);
-    for control in message.cmsgs()? {
-        match control {
-            ControlMessageOwned::Ipv4PacketInfo(found) => info = Some(found),
-            ControlMessageOwned::ScmTimestampns(stamp) => age = since(stamp),
-            _ => {}
-        }
-    }
-    let (Some(source), Some(info)) = (message.address, info) else {
-        return Err(io::Error::other("a datagram came without its addresses"));
-    };
-    // The two differ for a broadcast: there `spec_dst` is what the interface would answer from.
-    let addressed = u32::from_be(info.ipi_addr.s_addr);
-    let local = (addressed == u32::from_be(info.ipi_spec_dst.s_addr)).then(|| Ipv4Addr::from_bits(addressed));
+    let received = datagrams::receive(socket, buffer)?;
+    // The two differ for a broadcast: there `local` is what the interface would answer from.
+    let local = Some(received.addressed).filter(|addressed| *addressed == received.local);
+    // The kernel stamps with the wall clock. When that is set meanwhile, what waits may count as too old, and
+    // its client asks again.
+    let age = received.stamp.and_then(|stamp| SystemTime::now().duration_since(stamp).ok());
     Ok(Arrival {
-        source: SocketAddrV4::new(source.ip(), source.port()),
-        interface: u32::try_from(info.ipi_ifindex).unwrap_or(0),
+        source: received.peer,
+        interface: received.interface,
         local,
-        bytes: message.bytes,
-        age,
+        bytes: received.bytes,
+        age: age.unwrap_or_default(),
     })
-}
-
-/// The kernel stamps with the wall clock. When that is set meanwhile, what waits may count as too old, and
-/// its client asks again.
-fn since(stamp: TimeSpec) -> Duration {
-    SystemTime::UNIX_EPOCH
-        .checked_add(Duration::from(stamp))
-        .and_then(|stamp| SystemTime::now().duration_since(stamp).ok())
-        .unwrap_or_default()
 }
 
 /// Puts a complete Ethernet frame on the link of `interface`, whose own address names it.
 pub(super) fn send_frame(socket: &Socket, interface: &LinkAddr, frame: &[u8]) -> io::Result<()> {
     sendto(socket.as_raw_fd(), frame, interface, MsgFlags::MSG_DONTWAIT)?;
     Ok(())
-}
-
-fn address(ip: Ipv4Addr) -> nix::libc::in_addr {
-    nix::libc::in_addr { s_addr: u32::from(ip).to_be() }
 }

@@ -260,3 +260,35 @@ async fn what_waited_longer_than_its_client_is_dropped_and_counted() {
     assert_eq!(running.counters.dropped(Dropped::Stale), 1);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn replies_that_leave_together_arrive_each_at_its_relay() {
+    const EACH: u32 = 80;
+    let running = start(Waits::Everybody);
+    let relays = [relay().await, relay().await];
+    let to = ("127.0.0.1", running.port);
+    for number in 0..2 * EACH {
+        let client = u8::try_from(number).unwrap();
+        let relay = &relays[usize::from(client % 2)];
+        relay.send_to(&message("discover", 100 + number, client), to).await.unwrap();
+    }
+    // All are let go at once, when all are there.
+    while running.counters.sent.load(Relaxed) < u64::from(2 * EACH) {
+        if running.offers.asked.load(Relaxed) == u64::from(2 * EACH) {
+            running.offers.gate.notify_waiters();
+        }
+        tokio::task::yield_now().await;
+    }
+    for (at, relay) in (0..).zip(&relays) {
+        let mut heard = Vec::new();
+        for _ in 0..EACH {
+            let (packet, _) = offer(relay).await;
+            assert_eq!(packet.chaddr[5], u8::try_from(packet.xid - 100).unwrap());
+            heard.push(packet.xid);
+        }
+        heard.sort_unstable();
+        assert_eq!(heard, (0..EACH).map(|number| 100 + 2 * number + at).collect::<Vec<_>>());
+    }
+    assert_eq!(running.counters.send_failures.load(Relaxed), 0);
+    running.stop().await;
+}

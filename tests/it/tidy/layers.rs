@@ -60,8 +60,8 @@ const LAYERS: &[Layer] = &[
     // Shows the boot decision as it is.
     layer("api::boot_sight", &["model", "app", "boot"], &[SOCKETS, SQL, TEMPLATES]),
     layer("api::boot_http", &["model", "proto", "boot", "app"], &[SQL, TEMPLATES]),
-    layer("tftp", &["model", "proto", "boot", "app", "threads"], &[HTTP, SQL, TEMPLATES]),
-    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen"], &[HTTP, SQL, TEMPLATES]),
+    layer("tftp", &["model", "proto", "boot", "app", "threads", "datagrams"], &[HTTP, SQL, TEMPLATES]),
+    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "datagrams"], &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("cli", &["cli::doctor", "client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
@@ -72,6 +72,7 @@ const LAYERS: &[Layer] = &[
     layer("discovery", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     // 7. These put it together and nobody sees them.
     layer("listen", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
+    layer("datagrams", &[], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("threads", &[], &[SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("telemetry", &["model", "config"], &[HTTP, SQL, TEMPLATES]),

@@ -1,0 +1,218 @@
+//! UDP over IPv4 as servers need it: which address and interface of ours a datagram came to, answers that leave
+//! from there, and many datagrams for one peer in one system call. For DHCP and TFTP alike; what is in the
+//! datagrams is theirs.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, SystemTime};
+
+use nix::errno::Errno;
+use nix::libc::in_pktinfo;
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, recvmsg, sendmmsg, sendmsg,
+};
+use nix::sys::time::TimeSpec;
+
+/// Datagrams that leave by one call. Kernels take 64 or 128 (`UDP_MAX_SEGMENTS`).
+pub const DATAGRAMS_MAX: usize = 64;
+/// Bytes given to the kernel at once to be cut into datagrams; it takes 65,507.
+const SEGMENTED_BYTES_MAX: usize = 65_000;
+
+/// Where a datagram came from and to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    pub peer: SocketAddrV4,
+    /// The address it was sent to, which may be a broadcast address.
+    pub addressed: Ipv4Addr,
+    /// The unicast address of ours to answer from.
+    pub local: Ipv4Addr,
+    pub interface: u32,
+    pub bytes: usize,
+    /// When the kernel had it, by the wall clock, where the socket asks for that (`SO_TIMESTAMPNS`).
+    pub stamp: Option<SystemTime>,
+}
+
+/// Where datagrams go and leave from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    pub peer: SocketAddrV4,
+    /// The source address, where the socket is bound to none.
+    pub source: Option<Ipv4Addr>,
+    /// The interface; 0 leaves it to routing.
+    pub interface: u32,
+}
+
+/// Datagrams one after the other, all of `each` bytes but the last, which may be shorter.
+#[derive(Debug, Clone, Copy)]
+pub struct Frames<'a> {
+    pub bytes: &'a [u8],
+    pub each: usize,
+}
+
+impl<'a> Frames<'a> {
+    pub fn one(bytes: &'a [u8]) -> Self {
+        Self { bytes, each: bytes.len() }
+    }
+
+    fn is_one(&self) -> bool {
+        self.bytes.len() <= self.each
+    }
+}
+
+/// Who cuts a window into datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cutting {
+    /// The kernel, at the very end (UDP_SEGMENT): a window costs little more than a datagram.
+    #[default]
+    Kernel,
+    /// We do: this kernel or interface cannot.
+    Us,
+}
+
+/// Takes the next datagram of a socket that has `IP_PKTINFO` set, and does not wait for one.
+///
+/// # Errors
+/// `WouldBlock` where there is none; the system's.
+pub fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut control = nix::cmsg_space!(in_pktinfo, TimeSpec);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
+    let (mut info, mut stamp) = (None, None);
+    for control in message.cmsgs()? {
+        match control {
+            ControlMessageOwned::Ipv4PacketInfo(found) => info = Some(found),
+            ControlMessageOwned::ScmTimestampns(found) => {
+                stamp = SystemTime::UNIX_EPOCH.checked_add(Duration::from(found));
+            }
+            _ => {}
+        }
+    }
+    let (Some(peer), Some(info)) = (message.address, info) else {
+        return Err(io::Error::other("a datagram came without its addresses"));
+    };
+    Ok(Received {
+        peer: SocketAddrV4::new(peer.ip(), peer.port()),
+        addressed: Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr)),
+        local: Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)),
+        interface: u32::try_from(info.ipi_ifindex).unwrap_or(0),
+        bytes: message.bytes,
+        stamp,
+    })
+}
+
+/// Sends `frames` if that can be done at once, as many as possible in one system call. `cutting` falls back
+/// by itself. What is left, if the socket has no room, stays in `frames`.
+///
+/// # Errors
+/// `WouldBlock` where there is no room; the system's.
+pub fn push(
+    socket: &impl AsRawFd,
+    route: Route,
+    frames: &mut Frames<'_>,
+    cutting: &mut Cutting,
+) -> io::Result<()> {
+    while !frames.bytes.is_empty() {
+        let sent = match send(socket, route, *frames, *cutting) {
+            Err(error) if *cutting == Cutting::Kernel && cannot_cut(&error) && !frames.is_one() => {
+                *cutting = Cutting::Us;
+                continue;
+            }
+            sent => sent?,
+        };
+        if sent == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        frames.bytes = frames.bytes.get(sent..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Returns how many bytes left.
+fn send(socket: &impl AsRawFd, route: Route, frames: Frames<'_>, cutting: Cutting) -> io::Result<usize> {
+    let info = in_pktinfo {
+        ipi_ifindex: i32::try_from(route.interface).unwrap_or(0),
+        ipi_spec_dst: address(route.source.unwrap_or(Ipv4Addr::UNSPECIFIED)),
+        ipi_addr: address(Ipv4Addr::UNSPECIFIED),
+    };
+    let has_way = route.source.is_some() || route.interface != 0;
+    let from = has_way.then_some(ControlMessage::Ipv4PacketInfo(&info));
+    if cutting == Cutting::Us && !frames.is_one() {
+        return send_each(socket, route, frames, from.as_slice());
+    }
+    let each = frames.each.max(1);
+    let at_once = (SEGMENTED_BYTES_MAX / each).clamp(1, DATAGRAMS_MAX) * each;
+    let part = frames.bytes.get(..at_once).unwrap_or(frames.bytes);
+    let each = u16::try_from(frames.each).unwrap_or(u16::MAX);
+    let cut = (part.len() > frames.each).then_some(ControlMessage::UdpGsoSegments(&each));
+    let control: Vec<_> = from.into_iter().chain(cut).collect();
+    let (slices, flags) = ([IoSlice::new(part)], MsgFlags::MSG_DONTWAIT);
+    let peer = SockaddrIn::from(route.peer);
+    Ok(sendmsg(socket.as_raw_fd(), &slices, &control, flags, Some(&peer))?)
+}
+
+fn send_each(
+    socket: &impl AsRawFd,
+    route: Route,
+    frames: Frames<'_>,
+    control: &[ControlMessage<'_>],
+) -> io::Result<usize> {
+    let slices: Vec<_> = frames.bytes.chunks(frames.each.max(1)).map(|frame| [IoSlice::new(frame)]).collect();
+    let addresses = vec![Some(SockaddrIn::from(route.peer)); slices.len()];
+    let space = (!control.is_empty()).then(|| nix::cmsg_space!(in_pktinfo));
+    let mut headers = MultiHeaders::preallocate(slices.len(), space);
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let results = sendmmsg(socket.as_raw_fd(), &mut headers, &slices, &addresses, control, flags)?;
+    Ok(results.map(|sent| sent.bytes).sum())
+}
+
+/// Whether the kernel, or the interface the packets would leave by, does not know UDP_SEGMENT, or would have
+/// to fragment.
+fn cannot_cut(error: &io::Error) -> bool {
+    let refusals = [Errno::EINVAL, Errno::EIO, Errno::EMSGSIZE, Errno::EOPNOTSUPP, Errno::ENOPROTOOPT];
+    error.raw_os_error().is_some_and(|code| refusals.contains(&Errno::from_raw(code)))
+}
+
+fn address(ip: Ipv4Addr) -> nix::libc::in_addr {
+    nix::libc::in_addr { s_addr: u32::from(ip).to_be() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{SocketAddr, UdpSocket};
+
+    /// The datagrams that arrive when `frames` are sent.
+    fn arrived(frames: Frames<'_>, source: Option<Ipv4Addr>, cutting: Cutting) -> Vec<Vec<u8>> {
+        let there = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        there.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let SocketAddr::V4(peer) = there.local_addr().unwrap() else { panic!("not IPv4") };
+        let here = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        push(&here, Route { peer, source, interface: 0 }, &mut { frames }, &mut cutting.clone()).unwrap();
+        let mut buffer = vec![0; 70_000];
+        let mut datagrams: Vec<Vec<u8>> = Vec::new();
+        while datagrams.iter().map(Vec::len).sum::<usize>() < frames.bytes.len() {
+            let length = there.recv(&mut buffer).unwrap();
+            datagrams.push(buffer[..length].to_vec());
+        }
+        datagrams
+    }
+
+    #[test]
+    fn a_window_arrives_as_the_same_datagrams_whoever_cuts_it() {
+        let bytes: Vec<u8> = (0..100_000u32).map(|at| (at ^ (at >> 8)) as u8).collect();
+        for (length, each) in
+            [(1, 1), (1472, 1472), (1473, 1472), (16 * 1472, 1472), (20_000, 1472), (80_000, 9004)]
+        {
+            let frames = Frames { bytes: &bytes[..length], each };
+            let expected: Vec<Vec<u8>> = frames.bytes.chunks(each).map(<[u8]>::to_vec).collect();
+            for source in [None, Some(Ipv4Addr::new(127, 0, 0, 7))] {
+                for cutting in [Cutting::Kernel, Cutting::Us] {
+                    let came = arrived(frames, source, cutting);
+                    assert!(came == expected, "{length} by {each}, {source:?}, {cutting:?}");
+                }
+            }
+        }
+    }
+}
