@@ -68,7 +68,7 @@ bench: ## the performance table of the README, from the release build (minutes; 
 bench-dhcp: ## DHCP beside the other servers that are installed, the table of docs/performance.md (root)
 	$(CARGO) bench --locked --bench dhcp
 
-bench-files: ## boot files beside the other servers that are installed, for docs/performance.md (root)
+bench-files: ## boot files and boot storms beside the other servers that are installed, for docs/performance.md (root)
 	$(CARGO) bench --locked --bench files
 
 openapi: build ## write openapi.yaml from the code

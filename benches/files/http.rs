@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::http_client::{Figures, Load};
-use crate::net::SERVER;
-use crate::running::{Running, empty_folder, program};
-use crate::servers::{HTTP_PORT, INITRD, PREFIX_OF_OURS, metalwright};
+use crate::running::{Running, program};
+use crate::servers::{INITRD, NGINX, PREFIX_OF_OURS, metalwright, nginx};
 use crate::{HTTP_CLIENT, Place, client, load, spread};
 
 /// The small file.
@@ -140,7 +139,7 @@ impl Server {
     fn program(self) -> PathBuf {
         match self {
             Server::Metalwright => program(),
-            Server::Nginx => "/usr/sbin/nginx".into(),
+            Server::Nginx => NGINX.into(),
         }
     }
 
@@ -148,27 +147,8 @@ impl Server {
         if self == Server::Metalwright {
             return metalwright(place, &[]);
         }
-        let folder = empty_folder("files")?;
-        let config = folder.join("nginx.conf");
-        std::fs::write(&config, nginx(place, &folder.to_string_lossy()))?;
-        let mut command = place.net.in_server(&self.program());
-        command.arg("-p").arg(&folder).arg("-c").arg(&config);
-        Running::start(command, folder)
+        nginx(place, "")
     }
-}
-
-fn nginx(place: &Place, folder: &str) -> String {
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let temporary: String =
-        temporary.iter().map(|name| format!("{name}_temp_path {folder}/{name}; ")).collect();
-    format!(
-        "daemon off; worker_processes 2; user root; pid {folder}/pid; error_log {folder}/errors;\n\
-         events {{ worker_connections 8192; }}\n\
-         http {{ access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 100000000;\n\
-         open_file_cache max=100 inactive=60s; {temporary}\n\
-         server {{ listen {SERVER}:{HTTP_PORT} backlog=4096; root {}; }} }}\n",
-        place.files.display()
-    )
 }
 
 fn print_row((row, server): (&Row, Server), runs: &mut [Run]) {

@@ -2,11 +2,13 @@
 //! comes from here.
 //!
 //! Each server runs alone, one after the other, and serves the same files. Two namespaces, as in
-//! `benches/dhcp`: `servers` who is measured, `tftp`, `http` and `storm` the rows and the clients, which are
-//! this program again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`,
-//! `METALWRIGHT_BENCH_PROGRAM` (another build of ours) and `METALWRIGHT_BENCH_ROWS` (words that a row's name
-//! must have one of) change what is run.
+//! `benches/dhcp`: `servers` who is measured; `tftp` and `http` the rows of one protocol, `beside` the boot
+//! storm beside dnsmasq and nginx, `storm` the storm of the simulator. The clients, and the floor of TFTP,
+//! are this program again, in their namespaces. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`,
+//! `METALWRIGHT_BENCH_PROGRAM` (another build of ours) and `METALWRIGHT_BENCH_ROWS` (a part of the names of
+//! the rows that are wanted, or several: `storm of 64 beside|window 1, 32`) change what is run.
 
+mod beside;
 mod http;
 mod http_client;
 #[path = "../host/net.rs"]
@@ -15,38 +17,48 @@ mod net;
 mod running;
 mod servers;
 mod storm;
+mod storm_client;
 mod tftp;
 mod tftp_client;
+mod tftp_floor;
 
 use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
-/// The words that make this program a client.
+/// The words that make this program a client, or the floor.
 const TFTP_CLIENT: &str = "tftp-client";
 const HTTP_CLIENT: &str = "http-client";
+const STORM_CLIENT: &str = "storm-client";
+const TFTP_FLOOR: &str = "tftp-floor";
 const SECONDS: u64 = 2;
 const ROUNDS: u64 = 3;
+/// How often the memory of a server is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 fn main() -> io::Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();
-    match words.split_first() {
-        Some((first, rest)) if first == TFTP_CLIENT => {
-            println!("{}", tftp_client::run(rest)?);
-            Ok(())
-        }
-        Some((first, rest)) if first == HTTP_CLIENT => {
-            println!("{}", http_client::run(rest)?);
-            Ok(())
-        }
-        _ => {
-            let place = Place::make()?;
-            tftp::measure(&place)?;
-            http::measure(&place)?;
-            storm::measure(&place)
-        }
+    let Some((first, rest)) = words.split_first() else { return measure() };
+    match (first.as_str(), rest) {
+        (TFTP_CLIENT, rest) => println!("{}", tftp_client::run(rest)?),
+        (HTTP_CLIENT, rest) => println!("{}", http_client::run(rest)?),
+        (STORM_CLIENT, rest) => println!("{}", storm_client::run(rest)?),
+        (TFTP_FLOOR, [file]) => tftp_floor::run(Path::new(file))?,
+        // What Cargo says to a bench.
+        _ => measure()?,
     }
+    Ok(())
+}
+
+fn measure() -> io::Result<()> {
+    let place = Place::make()?;
+    tftp::measure(&place)?;
+    http::measure(&place)?;
+    beside::measure(&place)?;
+    storm::measure(&place)
 }
 
 /// Where it happens: the two namespaces, the files that are served, how long and how often.
@@ -71,13 +83,13 @@ impl Place {
             files,
             seconds: number("METALWRIGHT_BENCH_SECONDS", SECONDS),
             rounds: number("METALWRIGHT_BENCH_ROUNDS", ROUNDS).max(1),
-            rows: rows.split_whitespace().map(str::to_owned).collect(),
+            rows: rows.split('|').map(str::trim).filter(|row| !row.is_empty()).map(str::to_owned).collect(),
         })
     }
 
     /// Whether a row of this name is wanted.
     pub fn wants(&self, row: &str) -> bool {
-        self.rows.is_empty() || self.rows.iter().any(|word| row.contains(word.as_str()))
+        self.rows.is_empty() || self.rows.iter().any(|part| row.contains(part.as_str()))
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -121,6 +133,23 @@ pub fn spread(figures: &mut [f64]) -> (f64, f64, f64) {
     figures.sort_by(f64::total_cmp);
     let at = |place: usize| figures.get(place).copied().unwrap_or_default();
     (at(figures.len() / 2), at(0), at(figures.len().saturating_sub(1)))
+}
+
+/// Does the work, and gives the most of the memory that it saw meanwhile.
+pub fn with_memory<T: Send>(
+    resident_kib: impl Fn() -> io::Result<u64>,
+    work: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<(T, u64)> {
+    thread::scope(|scope| {
+        let working = scope.spawn(work);
+        let mut most = 0;
+        while !working.is_finished() {
+            most = most.max(resident_kib()?);
+            thread::park_timeout(LOOK_EVERY);
+        }
+        let done = working.join().map_err(|_| io::Error::other("the measurement panicked"))??;
+        Ok((done, most))
+    })
 }
 
 /// This program again, in the client's namespace.

@@ -2,18 +2,22 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::Command;
 
-use crate::Place;
 use crate::net::{NETWORK, PREFIX, SERVER};
 use crate::running::{Running, empty_folder, program};
+use crate::{Place, TFTP_FLOOR};
 
-/// What is served: a loader, and an initrd.
+/// What is served: a loader, a kernel, which is small because bytes are the initrd's business, and an initrd.
 pub const LOADER: &str = "loader.efi";
+pub const KERNEL: &str = "linux";
 pub const INITRD: &str = "initrd.img";
-pub const FILES: [(&str, usize); 2] = [(LOADER, 1 << 20), (INITRD, 64 << 20)];
+pub const FILES: [(&str, usize); 3] = [(LOADER, 1 << 20), (KERNEL, 1 << 20), (INITRD, 64 << 20)];
 /// Where our server has them.
 pub const PREFIX_OF_OURS: &str = "artifacts/bench/";
 pub const HTTP_PORT: u16 = 8080;
+pub const NGINX: &str = "/usr/sbin/nginx";
+pub const DNSMASQ: &str = "/usr/sbin/dnsmasq";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TftpServer {
@@ -22,14 +26,22 @@ pub enum TftpServer {
     Atftpd,
     TftpdHpa,
     Dnsmasq,
+    /// No server: what the host allows.
+    Floor,
 }
 
 impl TftpServer {
-    /// Ours and the others that can be found.
+    /// Ours, the others that can be found, and the floor.
     pub fn installed() -> Vec<TftpServer> {
-        use TftpServer::{Atftpd, Dnsmasq, Metalwright, SinglePort, TftpdHpa};
-        let all = [Metalwright, SinglePort, Atftpd, TftpdHpa, Dnsmasq];
-        all.into_iter().filter(|server| server.program().exists()).collect()
+        use TftpServer::{Atftpd, Dnsmasq, Floor, Metalwright, SinglePort, TftpdHpa};
+        let all = [Metalwright, SinglePort, Atftpd, TftpdHpa, Dnsmasq, Floor];
+        all.into_iter().filter(|server| server.is_installed()).collect()
+    }
+
+    /// The package of atftpd has a link of the name of tftpd-hpa's program.
+    fn is_installed(self) -> bool {
+        let place = self.program().canonicalize();
+        place.is_ok_and(|place| self != TftpServer::TftpdHpa || !place.ends_with("atftpd"))
     }
 
     pub fn name(self) -> &'static str {
@@ -39,6 +51,7 @@ impl TftpServer {
             TftpServer::Atftpd => "atftpd",
             TftpServer::TftpdHpa => "tftpd-hpa",
             TftpServer::Dnsmasq => "dnsmasq",
+            TftpServer::Floor => "floor",
         }
     }
 
@@ -58,7 +71,8 @@ impl TftpServer {
             TftpServer::Metalwright | TftpServer::SinglePort => program(),
             TftpServer::Atftpd => "/usr/sbin/atftpd".into(),
             TftpServer::TftpdHpa => hpa().unwrap_or_else(|| "/usr/sbin/in.tftpd".into()),
-            TftpServer::Dnsmasq => "/usr/sbin/dnsmasq".into(),
+            TftpServer::Dnsmasq => DNSMASQ.into(),
+            TftpServer::Floor => std::env::current_exe().unwrap_or_default(),
         }
     }
 
@@ -84,21 +98,43 @@ impl TftpServer {
                 ])
                 .args(["--maxthread", "1000", "--verbose=0", "--logfile", "/dev/null", &files]),
             TftpServer::TftpdHpa => command.args(["-L", "-4", "--address", &here, "-s", &files]),
-            _ => command
-                .args([
-                    "-k",
-                    "--conf-file=/dev/null",
-                    "--user=root",
-                    "--port=0",
-                    "--pid-file=",
-                    "--quiet-tftp",
-                ])
-                .args(["--enable-tftp", "--tftp-max=2000", "--tftp-no-fail"])
-                .args([format!("--tftp-root={files}"), format!("--listen-address={SERVER}")])
-                .arg("--bind-interfaces"),
+            TftpServer::Floor => command.arg(TFTP_FLOOR).arg(place.file(LOADER)),
+            _ => dnsmasq(&mut command, &files).arg(format!("--listen-address={SERVER}")),
         };
         Running::start(command, empty_folder("files")?)
     }
+}
+
+/// dnsmasq as a TFTP server of this folder; where it listens, and what else it is, follows.
+pub fn dnsmasq<'a>(command: &'a mut Command, files: &str) -> &'a mut Command {
+    command
+        .args(["-k", "--conf-file=/dev/null", "--user=root", "--port=0", "--pid-file=", "--bind-interfaces"])
+        .args(["--quiet-tftp", "--enable-tftp", "--tftp-max=2000", "--tftp-no-fail"])
+        .arg(format!("--tftp-root={files}"))
+}
+
+/// nginx with the files, and further `locations`.
+pub fn nginx(place: &Place, locations: &str) -> io::Result<Running> {
+    let folder = empty_folder("nginx")?;
+    let config = folder.join("nginx.conf");
+    std::fs::write(&config, nginx_config(place, (&folder.to_string_lossy(), locations)))?;
+    let mut command = place.net.in_server(NGINX.as_ref());
+    command.arg("-p").arg(&folder).arg("-c").arg(&config);
+    Running::start(command, folder)
+}
+
+fn nginx_config(place: &Place, (folder, locations): (&str, &str)) -> String {
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary: String =
+        temporary.iter().map(|name| format!("{name}_temp_path {folder}/{name}; ")).collect();
+    format!(
+        "daemon off; worker_processes 2; user root; pid {folder}/pid; error_log {folder}/errors;\n\
+         events {{ worker_connections 8192; }}\n\
+         http {{ access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 100000000;\n\
+         open_file_cache max=100 inactive=60s; {temporary}\n\
+         server {{ listen {SERVER}:{HTTP_PORT} backlog=4096; root {}; {locations} }} }}\n",
+        place.files.display()
+    )
 }
 
 /// Our server with the folder as an artifact, and a subnet that the client is in.

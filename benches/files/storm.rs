@@ -1,17 +1,16 @@
 //! The boot storm: machines made of packets (`metalwright simulate`), all switched on at once, from the first
-//! DISCOVER over loader, script, kernel, initrd and answer file to the last report. Ours alone: the others
-//! have no machines to install. All of it is on the loopback of the server's namespace.
+//! DISCOVER over loader, script, kernel, initrd and answer file to the last report. Ours alone, with
+//! everything that an installation has; the storm beside other servers is [`crate::beside`]. All of it is on
+//! the loopback of the server's namespace.
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::running::{Running, empty_folder, program};
-use crate::{Place, load, noise};
+use crate::{Place, load, noise, with_memory};
 
 /// How many machines.
 const SIZES: [u32; 3] = [64, 200, 1000];
-const FIRST_MAC: &str = "52:54:00:00:00:00";
 const DHCP_PORT: &str = "6767";
 const ARTIFACT: &str = "debian-12-amd64";
 const WORKFLOW: &str = "install-debian-12";
@@ -26,7 +25,7 @@ const SUBNET: &str = "name: storm\ncidr: 127.1.0.0/16\npools: [{start: 127.1.1.0
 /// The server does not start, or a machine fails.
 pub fn measure(place: &Place) -> io::Result<()> {
     for machines in SIZES {
-        if place.wants(&format!("storm of {machines}")) {
+        if place.wants(&format!("storm of {machines} simulated")) {
             run(place, machines)?;
         }
     }
@@ -38,20 +37,11 @@ fn run(place: &Place, machines: u32) -> io::Result<()> {
     prepare(place, &running, machines)?;
     let before = running.cpu_us()?;
     let mut simulate = place.net.in_server(&program());
-    simulate.args(["simulate", "-q", "--mac", FIRST_MAC, "--count", &machines.to_string()]);
+    simulate.args(["simulate", "-q", "--mac", &mac(0), "--count", &machines.to_string()]);
     simulate.arg("--dhcp").arg(format!("127.0.0.1:{DHCP_PORT}")).arg("--data").arg(data(&running));
-    let (output, resident_kib) = std::thread::scope(|scope| {
-        let playing = scope.spawn(|| simulate.output());
-        let mut resident = 0;
-        while !playing.is_finished() {
-            resident = resident.max(running.resident_kib()?);
-            std::thread::park_timeout(Duration::from_millis(100));
-        }
-        let output = playing.join().map_err(|_| io::Error::other("the simulator panicked"))??;
-        io::Result::Ok((output, resident))
-    })?;
+    let (output, resident_kib) = with_memory(|| running.resident_kib(), || simulate.output())?;
     let said = String::from_utf8_lossy(&output.stdout);
-    println!("\nA storm of {machines} (load {}):\n\n{said}", load());
+    println!("\nA storm of {machines} simulated (load {}):\n\n{said}", load());
     println!("server: {} ms of processors, {} MiB", (running.cpu_us()? - before) / 1000, resident_kib / 1024);
     if output.status.success() { Ok(()) } else { Err(io::Error::other("not every machine was installed")) }
 }
@@ -83,20 +73,40 @@ fn prepare(place: &Place, running: &Running, machines: u32) -> io::Result<()> {
     for (name, bytes) in FILES {
         std::fs::write(installer.join(name), noise(bytes))?;
     }
-    create(place, running, ("subnets", SUBNET))?;
-    let (net, installer) = (&place.net, installer.to_string_lossy());
-    running.cli(net, &["artifacts", "add", ARTIFACT, "--dir", &installer])?;
-    let all: String = (0..machines).map(machine).collect();
+    arm(place, running, Scene { subnet: SUBNET, installer: &installer, machines })
+}
+
+/// What there is to be installed, and where.
+pub struct Scene<'a> {
+    pub subnet: &'a str,
+    /// The folder with kernel and initrd, under the names of Debian's netboot files.
+    pub installer: &'a Path,
+    pub machines: u32,
+}
+
+/// Tells the server of it and starts the workflow of every machine.
+pub fn arm(place: &Place, running: &Running, scene: Scene<'_>) -> io::Result<()> {
+    create(place, running, ("subnets", scene.subnet))?;
+    let net = &place.net;
+    running.cli(net, &["artifacts", "add", ARTIFACT, "--dir", &path(scene.installer)])?;
+    let machine = |number| format!("---\nname: m{number}\nmacs: ['{}']\n", mac(number));
+    let all: String = (0..scene.machines).map(machine).collect();
     create(place, running, ("machines", &all))?;
-    for number in 0..machines {
+    for number in 0..scene.machines {
         running.cli(net, &["machines", "start", &format!("m{number}"), WORKFLOW])?;
     }
     Ok(())
 }
 
-fn machine(number: u32) -> String {
-    let [_, _, high, low] = number.to_be_bytes();
-    format!("---\nname: m{number}\nmacs: ['52:54:00:00:{high:02x}:{low:02x}']\n")
+/// The address of a machine's network card.
+pub fn hardware(machine: u32) -> [u8; 6] {
+    let [_, _, high, low] = machine.to_be_bytes();
+    [0x52, 0x54, 0, 0, high, low]
+}
+
+/// The same as text.
+pub fn mac(machine: u32) -> String {
+    hardware(machine).map(|byte| format!("{byte:02x}")).join(":")
 }
 
 fn create(place: &Place, running: &Running, (noun, body): (&str, &str)) -> io::Result<()> {

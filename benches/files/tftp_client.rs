@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::net;
 
-const BLOCK_BYTES: usize = 1468;
+/// What firmware on Ethernet asks for.
+pub const BLOCK_BYTES: usize = 1468;
 /// How long the client waits before it repeats what it said last, and how often it does so in a row.
 const PATIENCE: Duration = Duration::from_secs(1);
 const TRIES_MAX: u32 = 10;

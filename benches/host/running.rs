@@ -66,10 +66,8 @@ impl Running {
 
     /// What its processes have used so far, those that have ended included.
     pub fn cpu_us(&self) -> io::Result<u64> {
-        // utime, stime, and the same of children that were waited for; the clock has 100 ticks a second.
-        let used = |id: u32| stat(id).map(|fields| fields.iter().skip(11).take(4).sum::<u64>() * 10_000);
-        let living = children(self.child.id())?.into_iter().filter_map(|id| used(id).ok());
-        Ok(used(self.child.id())? + living.sum::<u64>())
+        let living = children(self.child.id())?.into_iter().filter_map(|id| cpu_us_of(id).ok());
+        Ok(cpu_us_of(self.child.id())? + living.sum::<u64>())
     }
 
     /// The memory of its processes.
@@ -82,6 +80,12 @@ impl Running {
         let living = children(self.child.id())?.into_iter().filter_map(|id| of(id).ok());
         Ok(of(self.child.id())? + living.sum::<u64>())
     }
+}
+
+/// What a process has used so far, and those of its children that it has waited for.
+pub fn cpu_us_of(id: u32) -> io::Result<u64> {
+    // utime, stime, and the same of the children; the clock has 100 ticks a second.
+    Ok(stat(id)?.iter().skip(11).take(4).sum::<u64>() * 10_000)
 }
 
 /// The numbers after the state in `/proc/ID/stat`: the first is the parent.
