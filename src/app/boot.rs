@@ -7,10 +7,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::beneath::Case;
 use super::loaders::Loaders;
 use super::usable::unset_params;
 use crate::boot::chainload::Ask;
-use crate::boot::decide::{Asked, Decision, Facts, decide};
+use crate::boot::decide::{Asked, Decision, Facts, Owners, decide};
 use crate::boot::signed::SecureBoot;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
@@ -148,6 +149,28 @@ fn default_bootenv(world: &World) -> Option<String> {
 
 /// Why kernel and initrds cannot be fetched now: their artifact is not there, not ready, or has no such file.
 pub(super) fn artifact_fault(world: &World, files: &BootFiles) -> Option<String> {
+/// What is asked for by the path of a destructive bootenv's kernel or initrd.
+pub(super) fn install_file(world: &World, case: Case, (artifact, file): (&str, &str)) -> Option<Asked> {
+    let is_it = |files: &BootFiles, path: &str| files.artifact == artifact && case.same((path, file));
+    let kernel = owners(world, |files| is_it(files, &files.kernel));
+    if !kernel.destructive.is_empty() {
+        return Some(Asked::InstallKernel(kernel));
+    }
+    let initrd = owners(world, |files| files.initrds.iter().any(|path| is_it(files, path)));
+    (!initrd.destructive.is_empty()).then_some(Asked::InstallInitrd(initrd))
+}
+
+fn owners(world: &World, is_theirs: impl Fn(&BootFiles) -> bool) -> Owners {
+    let mut owners = Owners::default();
+    for bootenv in world.bootenvs.iter().map(|row| &row.spec) {
+        if bootenv.arches.values().any(&is_theirs) {
+            let alike = if bootenv.destructive { &mut owners.destructive } else { &mut owners.harmless };
+            alike.push(bootenv.name.clone());
+        }
+    }
+    owners
+}
+
     let name = &files.artifact;
     let Some(artifact) = world.artifacts.get(name) else {
         return Some(format!(

@@ -36,9 +36,17 @@ pub enum Asked {
     /// A file under a capability of this attempt.
     MachineFile { attempt: Uuid, file: MachineFile },
     /// The kernel of a destructive bootenv, by its artifact path.
-    InstallKernel { bootenv: String },
+    InstallKernel(Owners),
     /// An initrd of a destructive bootenv, by its artifact path.
-    InstallInitrd { bootenv: String },
+    InstallInitrd(Owners),
+}
+
+/// The bootenvs that one file of an artifact belongs to, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    pub destructive: Vec<String>,
+    /// Those that boot the same file and erase nothing: a rescue system from an installer's kernel.
+    pub harmless: Vec<String>,
 }
 
 /// The files of one machine, as far as the decision tells them apart.
@@ -372,7 +380,7 @@ fn under_way<'a>(asked: &Asked, machine: &'a Stored<Machine>) -> Option<&'a Boot
         Asked::MachineFile { attempt, .. } => {
             current.id == *attempt && current.progress != BootProgress::Ended
         }
-        Asked::Script | Asked::InstallInitrd { .. } => current.progress == BootProgress::Kernel,
+        Asked::Script | Asked::InstallInitrd(_) => current.progress == BootProgress::Kernel,
         _ => false,
     };
     let same = current.bootenv.is_some() && current.bootenv == machine.status.bootenv;
@@ -407,11 +415,16 @@ fn file_answer(asked: &Asked, verdict: &Verdict, facts: &Facts<'_>) -> Answer {
         (Asked::MachineFile { attempt, file }, verdict) => {
             machine_file(*file, verdict, current_attempt(facts, *attempt))
         }
-        (
-            Asked::InstallKernel { bootenv } | Asked::InstallInitrd { bootenv },
-            Verdict::Netboot { bootenv: allowed },
-        ) if allowed == bootenv => Answer::Serve,
-        (Asked::InstallKernel { .. } | Asked::InstallInitrd { .. }, _) => Answer::Deny,
+        (Asked::InstallKernel(owners) | Asked::InstallInitrd(owners), verdict) => match verdict {
+            Verdict::Netboot { bootenv }
+                if owners.destructive.contains(bootenv) || owners.harmless.contains(bootenv) =>
+            {
+                Answer::Serve
+            }
+            // What was chosen at its console is not remembered; what harms nobody may be.
+            Verdict::Menu { .. } if !owners.harmless.is_empty() => Answer::Serve,
+            _ => Answer::Deny,
+        },
     }
 }
 

@@ -98,8 +98,13 @@ fn every_boot_question() -> Vec<Asked> {
         file(MachineFile::Script),
         file(MachineFile::Kernel),
         file(MachineFile::Answer),
-        Asked::InstallKernel { bootenv: "debian-12-install".into() },
+        Asked::InstallKernel(owners(&["debian-12-install"], &[])),
     ]
+}
+
+fn owners(destructive: &[&str], harmless: &[&str]) -> Owners {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Owners { destructive: names(destructive), harmless: names(harmless) }
 }
 
 fn attempt(progress: BootProgress, kernel_fetched: Option<Timestamp>) -> BootAttempt {
@@ -454,4 +459,25 @@ fn a_menu_boots_what_does_no_harm_and_never_what_erases_disks() {
     let (machine, bootenv) = (running(), install());
     let known = Facts { unknown_machine: UnknownMachine::Menu, ..facts(&machine, &bootenv) };
     assert_eq!(answer(&Asked::Script, &known), Answer::LocalScript, "a known machine has no menu");
+}
+
+#[test]
+fn a_kernel_that_several_bootenvs_share_is_for_each_of_them() {
+    let menu = Facts { unknown_machine: UnknownMachine::Menu, ..Facts::default() };
+    let answer = |asked: &Asked, facts: &Facts<'_>| decide(asked, facts, NOW).answer;
+    let files =
+        |owners: &Owners| [Asked::InstallKernel(owners.clone()), Asked::InstallInitrd(owners.clone())];
+    for asked in files(&owners(&["debian-12-install"], &["rescue"])) {
+        assert_eq!(answer(&asked, &menu), Answer::Serve, "a rescue system may be chosen: {asked:?}");
+        assert_eq!(answer(&asked, &Facts::default()), Answer::Deny, "without a menu nothing can: {asked:?}");
+    }
+    for asked in files(&owners(&["debian-12-install"], &[])) {
+        assert_eq!(answer(&asked, &menu), Answer::Deny, "nothing that erases: {asked:?}");
+    }
+    let (machine, bootenv) = (armed(), install());
+    let facts = facts(&machine, &bootenv);
+    let asked = Asked::InstallKernel(owners(&["a-site's-own", "debian-12-install"], &[]));
+    assert_eq!(answer(&asked, &facts), Answer::Serve);
+    let asked = Asked::InstallKernel(owners(&["a-site's-own"], &["rescue"]));
+    assert_eq!(answer(&asked, &facts), Answer::Deny, "it is to boot another bootenv");
 }
