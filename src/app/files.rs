@@ -73,11 +73,20 @@ impl Body {
     }
 }
 
-/// Whom a file is about, for its events.
+/// Whom a file is about, for its events and for figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     pub machine: Option<String>,
     pub attempt: Option<Uuid>,
+    /// The artifact, where it is one that is passed on from another server.
+    pub mirror: Option<String>,
+}
+
+impl About {
+    /// Whether it is to be recorded that the file was sent: what is nobody's is on no timeline.
+    pub fn is_recorded(&self) -> bool {
+        self.machine.is_some() || self.mirror.is_some()
+    }
 }
 
 /// A file that may be sent.
@@ -169,6 +178,9 @@ impl App {
     /// Records what was sent.
     pub fn served(self: &Arc<Self>, served: Served) {
         self.saw_file(&served);
+        if let Some(mirror) = &served.about.mirror {
+            self.mirrors.served(mirror, served.bytes);
+        }
         if !self.is_news("boot.file_served", &served.about, &served.label) {
             return;
         }

@@ -230,6 +230,39 @@ fn a_remote_tree_is_passed_on_kept_and_given_out_when_the_upstream_is_away() {
     assert!(told.count() <= 5, "begun, ready, failing, well: {events:#}");
 }
 
+#[test]
+fn the_metrics_page_has_the_figures_of_each_tree_that_is_passed_on() {
+    let world = World::on_loopback();
+    let upstream = Upstream::of(&[("a.rpm", &[1; 1000]), ("b.rpm", &[2; 500])]);
+    world.cli(&["artifacts", "add", "rocky", "--mirror", &upstream.url(), "--keep", "64MiB"]);
+    let (api, boot) = (world.api(), BootSide::of(world.ready()));
+    for path in ["rocky/a.rpm", "rocky/a.rpm", "rocky/b.rpm", "rocky/none"] {
+        get(boot, path, "");
+    }
+    assert_eq!(get(boot, "rocky/b.rpm", "Range: bytes=0-9\r\n").1, [2; 10]);
+    upstream.is(Mood::Failing);
+    assert_eq!(boot.get("/artifacts/rocky/c.rpm").0, 503);
+    let page = api.get("//metrics").expect(200);
+    let page = page.as_str().expect("text");
+    let figure = |name: &str| -> u64 {
+        let start = format!("metalwright_mirror_{name}{{artifact=\"rocky\"}} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap_or_else(|| panic!("no {start}in {page}")).parse().expect("a number")
+    };
+    assert_eq!((figure("hits_total"), figure("misses_total"), figure("failures_total")), (2, 2, 1));
+    assert_eq!((figure("fetched_bytes_total"), figure("served_bytes_total")), (1500, 2510));
+    assert_eq!((figure("kept_bytes"), figure("kept_files"), figure("kept_bytes_max")), (1500, 2, 64 << 20));
+    assert_eq!((figure("evicted_total"), figure("stale_total"), figure("upstream_answers")), (0, 0, 0));
+    // A tree that is gone has no figures.
+    api.delete("/artifacts/rocky").expect(204);
+    let mut events = api.events_after(0);
+    events.wait_for(SOON, |event| event["kind"] == "artifact.deleted");
+    let added = Upstream::of(&[]);
+    world.cli(&["artifacts", "add", "other", "--mirror", &added.url()]);
+    let page = api.get("//metrics").expect(200);
+    assert!(!page.to_string().contains("rocky") && page.to_string().contains("other"), "{page}");
+}
+
 /// A machine that is to be installed by this workflow.
 fn start(api: &Api, (name, workflow): (&str, &str)) {
     api.post("/machines", json!({"name": name})).expect(201);
