@@ -37,6 +37,7 @@ pub(super) struct Gathered {
     pub loaders: Option<Arc<BTreeSet<String>>>,
     /// The loaders it asked for before.
     pub asks: Vec<Ask>,
+    pub serves_https: bool,
     bootenv_name: Option<String>,
     unusable: Option<String>,
     unknown_machine: UnknownMachine,
@@ -93,6 +94,7 @@ impl Gathered {
             loaders: self.loaders.as_deref(),
             asks: &self.asks,
             secure_boot: self.secure_boot,
+            serves_https: self.serves_https,
         };
         decide(asked, &facts, now)
     }
@@ -147,8 +149,6 @@ fn default_bootenv(world: &World) -> Option<String> {
     setting.as_str().filter(|name| *name != LOCAL).map(str::to_owned)
 }
 
-/// Why kernel and initrds cannot be fetched now: their artifact is not there, not ready, or has no such file.
-pub(super) fn artifact_fault(world: &World, files: &BootFiles) -> Option<String> {
 /// What is asked for by the path of a destructive bootenv's kernel or initrd.
 pub(super) fn install_file(world: &World, case: Case, (artifact, file): (&str, &str)) -> Option<Asked> {
     let is_it = |files: &BootFiles, path: &str| files.artifact == artifact && case.same((path, file));
@@ -171,6 +171,8 @@ fn owners(world: &World, is_theirs: impl Fn(&BootFiles) -> bool) -> Owners {
     owners
 }
 
+/// Why kernel and initrds cannot be fetched now: their artifact is not there, not ready, or has no such file.
+pub(super) fn artifact_fault(world: &World, files: &BootFiles) -> Option<String> {
     let name = &files.artifact;
     let Some(artifact) = world.artifacts.get(name) else {
         return Some(format!(

@@ -8,6 +8,8 @@
 mod first_file;
 mod menu;
 
+pub use first_file::HTTPS_IS_OFF;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -17,7 +19,7 @@ use uuid::Uuid;
 
 use crate::boot::chainload::Ask;
 use crate::boot::client::{Client, Stage};
-use crate::boot::loader::client_arch;
+use crate::boot::loader::{Transport, client_arch};
 use crate::boot::signed::SecureBoot;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
@@ -80,6 +82,8 @@ pub struct Facts<'a> {
     pub asks: &'a [Ask],
     /// Whether it is to be started with signed loaders.
     pub secure_boot: SecureBoot,
+    /// Whether files can be had over HTTPS.
+    pub serves_https: bool,
 }
 
 /// What the machine may boot.
@@ -106,10 +110,11 @@ pub enum Answer {
     NoBootData,
     /// DHCP: a loader by TFTP.
     Loader { name: String },
-    /// DHCP: a loader by URL: over HTTP for firmware that boots so, over TFTP for an iPXE without HTTP.
-    LoaderUrl { name: String, http: bool },
+    /// DHCP: a loader by URL: over HTTP or HTTPS for firmware that boots so, over TFTP for an iPXE without
+    /// HTTP.
+    LoaderUrl { name: String, over: Transport },
     /// DHCP: the file or URL of a client class; a path goes to an HTTP client as a URL.
-    BootFile { file: String, http: bool },
+    BootFile { file: String, over: Transport },
     /// DHCP: the boot server's address alone, perhaps with a menu, for firmware that knows its files.
     BootServer {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,8 +141,10 @@ impl std::fmt::Display for Answer {
         match self {
             Answer::NoBootData => f.write_str("an address without boot data"),
             Answer::Loader { name } => write!(f, "the loader {name} over TFTP"),
-            Answer::LoaderUrl { name, http: true } => write!(f, "the loader {name} over HTTP"),
-            Answer::LoaderUrl { name, http: false } => write!(f, "the loader {name} by a TFTP URL"),
+            Answer::LoaderUrl { name, over: Transport::Tftp } => {
+                write!(f, "the loader {name} by a TFTP URL")
+            }
+            Answer::LoaderUrl { name, over } => write!(f, "the loader {name} over {}", over.name()),
             Answer::BootFile { file, .. } => write!(f, "{file}, by a client class"),
             Answer::BootServer { menu: None } => f.write_str("the boot server's address, by a client class"),
             Answer::BootServer { menu: Some(menu) } => write!(f, "the boot menu `{menu}`, by a client class"),
