@@ -110,6 +110,16 @@ pub fn loader_named(name: &str) -> Option<&'static Loader> {
     LOADERS.iter().find(|loader| loader.name == name)
 }
 
+/// The file beside a loader without which it starts nothing. Distributions have them in packages of their
+/// own, which need not be there (Debian's pxelinux only recommends syslinux-common).
+pub fn companion(name: &str) -> Option<&'static str> {
+    match name {
+        "pxelinux.0" | "lpxelinux.0" => Some("ldlinux.c32"),
+        "syslinux.efi" => Some("ldlinux.e64"),
+        _ => None,
+    }
+}
+
 /// Whether firmware of this architecture code is a BIOS, which starts other files than UEFI does.
 pub fn is_bios(code: u16) -> bool {
     matches!(code, 0x00 | 0x14)

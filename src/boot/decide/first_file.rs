@@ -33,9 +33,11 @@ pub(super) fn fault(
     let is_there = facts.loaders.is_none_or(|loaders| loaders.contains(name));
     (!is_there).then(|| {
         let bootenv = &bootenv.spec.name;
+        let needs = loader::companion(name)
+            .map_or_else(String::new, |needed| format!(", or {needed} is not, which it needs"));
         format!(
-            "the loader {name} that {bootenv} names is not on the server: install the package that has it, \
-             or put it into the folder `loaders` of the data directory, and restart the server"
+            "the loader {name} that {bootenv} names is not on the server{needs}: install the package that \
+             has it, or put it into the folder `loaders` of the data directory, and restart the server"
         )
     })
 }
