@@ -229,6 +229,7 @@ fn endpoints(sockets: &Sockets, fingerprint: &str) -> anyhow::Result<Endpoints> 
         api: address(&sockets.api)?,
         api_fingerprint: fingerprint.to_owned(),
         boot_http_port: address(&sockets.boot_http)?.map(|address| address.port()),
+        boot_https_port: address(&sockets.boot_https)?.map(|address| address.port()),
     })
 }
 

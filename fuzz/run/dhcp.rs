@@ -100,6 +100,9 @@ fn boot_data(packet: &Packet, machine: Option<&Stored<Machine>>) -> BootData {
         Ok(NextStage::Loader { name, transport: Transport::Http }) => {
             BootData::Url { url: format!("http://{us}/{name}") }
         }
+        Ok(NextStage::Loader { name, transport: Transport::Https }) => {
+            BootData::Url { url: format!("https://{us}:8444/{name}") }
+        }
         Ok(NextStage::Loader { name, transport: Transport::Tftp }) => {
             BootData::Tftp { next_server: us, file: name.to_owned() }
         }

@@ -8,6 +8,10 @@ use axum::http::StatusCode;
 
 use super::ApiState;
 use super::nouns::NOUNS;
+use crate::model::MirrorStatus;
+
+/// Most trees that are passed on with figures of their own, the first by name.
+const MIRRORS_MAX: usize = 100;
 
 /// Answers of the API, by the first digit of their status.
 #[derive(Debug, Default)]
@@ -71,7 +75,40 @@ pub fn text(state: &ApiState) -> String {
         let label = counter.label.map(|(name, value)| format!("{{{name}=\"{value}\"}}")).unwrap_or_default();
         let _ = writeln!(text, "{}{label} {}", counter.name, (counter.read)());
     }
+    mirrors(&mut text, &state.app.mirror_statuses());
     text
+}
+
+/// A figure of a tree that is passed on: its name, its type with what it is, and where it stands.
+type MirrorRow = (&'static str, &'static str, fn(&MirrorStatus) -> u64);
+
+const MIRROR_ROWS: [MirrorRow; 12] = [
+    ("hits_total", "counter Requests answered from what is kept or just being fetched.", |of| of.hits),
+    ("misses_total", "counter Files that had to be fetched.", |of| of.misses),
+    ("revalidated_total", "counter Hits of which the upstream said that they are as they were.", |of| {
+        of.revalidated
+    }),
+    ("stale_total", "counter Hits given out though the upstream gave no answer.", |of| of.stale),
+    ("failures_total", "counter Files that could not be had, or found no place.", |of| of.failures),
+    ("evicted_total", "counter Files that went to make room.", |of| of.evicted),
+    ("fetched_bytes_total", "counter Bytes that came from the upstream.", |of| of.fetched_bytes),
+    ("served_bytes_total", "counter Bytes that went to clients.", |of| of.served_bytes),
+    ("kept_bytes", "gauge Bytes of the files that are kept.", |of| of.cached_bytes),
+    ("kept_files", "gauge Files that are kept.", |of| of.cached_files),
+    ("kept_bytes_max", "gauge Bytes that may be kept.", |of| of.bytes_max),
+    ("upstream_answers", "gauge 1 when the upstream gave an answer when it was last asked.", |of| {
+        u64::from(of.upstream_answers)
+    }),
+];
+
+/// The names of artifacts need no quoting.
+fn mirrors(text: &mut String, statuses: &[(String, MirrorStatus)]) {
+    for (name, about, read) in MIRROR_ROWS {
+        head(text, &format!("metalwright_mirror_{name}"), about);
+        for (artifact, status) in statuses.iter().take(MIRRORS_MAX) {
+            let _ = writeln!(text, "metalwright_mirror_{name}{{artifact=\"{artifact}\"}} {}", read(status));
+        }
+    }
 }
 
 /// The two lines before a metric; `about` begins with its type.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::beneath::Case;
 use super::loaders::Loaders;
 use super::usable::unset_params;
 use crate::boot::chainload::Ask;
-use crate::boot::decide::{Asked, Decision, Facts, decide};
+use crate::boot::decide::{Asked, Decision, Facts, Owners, decide};
 use crate::boot::signed::SecureBoot;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
@@ -36,6 +37,7 @@ pub(super) struct Gathered {
     pub loaders: Option<Arc<BTreeSet<String>>>,
     /// The loaders it asked for before.
     pub asks: Vec<Ask>,
+    pub serves_https: bool,
     bootenv_name: Option<String>,
     unusable: Option<String>,
     unknown_machine: UnknownMachine,
@@ -92,6 +94,7 @@ impl Gathered {
             loaders: self.loaders.as_deref(),
             asks: &self.asks,
             secure_boot: self.secure_boot,
+            serves_https: self.serves_https,
         };
         decide(asked, &facts, now)
     }
@@ -144,6 +147,28 @@ impl Gathered {
 fn default_bootenv(world: &World) -> Option<String> {
     let setting = world.setting("default_bootenv");
     setting.as_str().filter(|name| *name != LOCAL).map(str::to_owned)
+}
+
+/// What is asked for by the path of a destructive bootenv's kernel or initrd.
+pub(super) fn install_file(world: &World, case: Case, (artifact, file): (&str, &str)) -> Option<Asked> {
+    let is_it = |files: &BootFiles, path: &str| files.artifact == artifact && case.same((path, file));
+    let kernel = owners(world, |files| is_it(files, &files.kernel));
+    if !kernel.destructive.is_empty() {
+        return Some(Asked::InstallKernel(kernel));
+    }
+    let initrd = owners(world, |files| files.initrds.iter().any(|path| is_it(files, path)));
+    (!initrd.destructive.is_empty()).then_some(Asked::InstallInitrd(initrd))
+}
+
+fn owners(world: &World, is_theirs: impl Fn(&BootFiles) -> bool) -> Owners {
+    let mut owners = Owners::default();
+    for bootenv in world.bootenvs.iter().map(|row| &row.spec) {
+        if bootenv.arches.values().any(&is_theirs) {
+            let alike = if bootenv.destructive { &mut owners.destructive } else { &mut owners.harmless };
+            alike.push(bootenv.name.clone());
+        }
+    }
+    owners
 }
 
 /// Why kernel and initrds cannot be fetched now: their artifact is not there, not ready, or has no such file.

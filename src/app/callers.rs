@@ -55,7 +55,11 @@ impl App {
 /// Whom a file is about: the machine and its boot attempt.
 pub(super) fn about(machine: Option<&Stored<Machine>>) -> About {
     let attempt = machine.and_then(|machine| machine.status.boot_attempt.as_ref());
-    About { machine: machine.map(|machine| machine.key.clone()), attempt: attempt.map(|attempt| attempt.id) }
+    About {
+        machine: machine.map(|machine| machine.key.clone()),
+        attempt: attempt.map(|attempt| attempt.id),
+        mirror: None,
+    }
 }
 
 /// Why a machine does not speak from an address, by the machine that is known there: it is another one's, or

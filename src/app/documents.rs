@@ -1,7 +1,7 @@
 //! Renders what a machine is served: boot scripts, screens, answer files, from the present content with the
 //! present params. What need not be rendered twice is in `renders`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use super::boot::Gathered;
 use super::params::{self, Of, Sealed};
 use super::repositories::repositories;
-use super::{App, artifacts};
-use crate::boot::capability;
+use super::{App, Endpoints, artifacts};
+use crate::boot::loader::Transport;
 use crate::boot::namespace::ScriptKind;
+use crate::boot::{BootData, capability};
 use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
 use crate::render::{Callbacks, Input, Limits, ProblemKind, RenderProblem, Rendered};
 
@@ -19,7 +20,21 @@ use crate::render::{Callbacks, Input, Limits, ProblemKind, RenderProblem, Render
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facing {
     pub address: IpAddr,
+    /// Empty where the listener is off, like `https`.
     pub http: String,
+    pub https: String,
+}
+
+impl Facing {
+    /// A file of ours, fetched in this way; nothing where it cannot be.
+    pub fn url(&self, over: Transport, file: &str) -> BootData {
+        let base = match over {
+            Transport::Tftp => &format!("tftp://{}", self.address),
+            Transport::Http => &self.http,
+            Transport::Https => &self.https,
+        };
+        if base.is_empty() { BootData::None } else { BootData::Url { url: format!("{base}/{file}") } }
+    }
 }
 
 /// One machine in one boot: what its documents are rendered from.
@@ -88,11 +103,12 @@ pub(super) fn base_name(path: &str) -> &str {
 impl App {
     /// Our addresses for a client that reached us at `address`.
     pub(super) fn facing(&self, address: IpAddr) -> Facing {
-        let http = self
-            .endpoints
-            .boot_http_port
-            .map_or_else(String::new, |port| format!("http://{}", std::net::SocketAddr::new(address, port)));
-        Facing { address, http }
+        let url = |scheme: &str, port: Option<u16>| {
+            let listener = port.map(|port| SocketAddr::new(address, port));
+            listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
+        };
+        let Endpoints { boot_http_port, boot_https_port, .. } = self.endpoints;
+        Facing { address, http: url("http", boot_http_port), https: url("https", boot_https_port) }
     }
 
     /// Renders a document. Blocks for as long as the render takes.
@@ -238,6 +254,7 @@ impl App {
         json!({
             "address": facing.address,
             "http": facing.http,
+            "https": facing.https,
             "tftp": format!("tftp://{}", facing.address),
             "api": self.endpoints.api_url(facing.address),
             "api_fingerprint": self.endpoints.api_fingerprint,

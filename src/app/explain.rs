@@ -94,6 +94,7 @@ impl App {
         gathered.subnet_mode = place.subnet.map(|subnet| subnet.mode);
         gathered.asks = self.asks_of(machine.as_deref(), place.mac);
         gathered.client_arch = asks.arch.and_then(|_| arch_of(&client));
+        gathered.serves_https = self.endpoints.boot_https_port.is_some();
         let asked = match asks.question {
             Question::Script => Asked::Script,
             _ => Asked::BootData(client),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::boot::Gathered;
+use super::boot::{Gathered, install_file};
 use super::callers::about;
 use super::documents::{Boot, Document, base_name};
 use super::params::Sealed;
@@ -73,11 +73,20 @@ impl Body {
     }
 }
 
-/// Whom a file is about, for its events.
+/// Whom a file is about, for its events and for figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     pub machine: Option<String>,
     pub attempt: Option<Uuid>,
+    /// The artifact, where it is one that is passed on from another server.
+    pub mirror: Option<String>,
+}
+
+impl About {
+    /// Whether it is to be recorded that the file was sent: what is nobody's is on no timeline.
+    pub fn is_recorded(&self) -> bool {
+        self.machine.is_some() || self.mirror.is_some()
+    }
 }
 
 /// A file that may be sent.
@@ -169,6 +178,9 @@ impl App {
     /// Records what was sent.
     pub fn served(self: &Arc<Self>, served: Served) {
         self.saw_file(&served);
+        if let Some(mirror) = &served.about.mirror {
+            self.mirrors.served(mirror, served.bytes);
+        }
         if !self.is_news("boot.file_served", &served.about, &served.label) {
             return;
         }
@@ -320,13 +332,14 @@ impl App {
         let mut gathered = self.who(fetch, &Hint::default())?;
         // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
         // uses up the arming as it does below the capability.
-        if let Some(asked) = self.install_file((name, file)) {
+        let asked = install_file(&self.world(), self.case, (name, file));
+        if let Some(asked) = asked {
             let fetched = Box::pin(self.script_fetched(fetch, gathered, &asked)).await;
             let (found, decision) = fetched.map_err(failed)?;
             if decision.answer != Answer::Serve {
                 return Err(self.deny(fetch, &found, &decision));
             }
-            if matches!(asked, Asked::InstallKernel { .. }) {
+            if matches!(asked, Asked::InstallKernel(_)) {
                 self.progress(&found, BootProgress::Kernel).await.map_err(failed)?;
             } else if let Some(machine) = &found.machine {
                 self.saw_sign(machine, Sign::Initrd);
@@ -334,22 +347,6 @@ impl App {
             gathered = found;
         }
         self.static_artifact(fetch, (name, file), &gathered).await
-    }
-
-    /// What is asked for by the path of a destructive bootenv's kernel or initrd.
-    fn install_file(&self, (artifact, file): (&str, &str)) -> Option<Asked> {
-        let (world, case) = (self.world(), self.case);
-        let destructive = world.bootenvs.iter().filter(|bootenv| bootenv.spec.destructive);
-        let mut asked = destructive.flat_map(|bootenv| {
-            let name = &bootenv.spec.name;
-            bootenv.spec.arches.values().filter(|files| files.artifact == artifact).filter_map(move |files| {
-                let is_initrd = files.initrds.iter().any(|path| case.same((path, file)));
-                let kernel =
-                    case.same((&files.kernel, file)).then(|| Asked::InstallKernel { bootenv: name.clone() });
-                kernel.or_else(|| is_initrd.then(|| Asked::InstallInitrd { bootenv: name.clone() }))
-            })
-        });
-        asked.next()
     }
 
     /// This very program, for machines of the server's own architecture.

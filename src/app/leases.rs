@@ -14,6 +14,7 @@ use super::lease_actions::without_address;
 use super::{App, Ctx, Error, attempts::PowerOn};
 use crate::boot::client::{Client, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, arch_of};
+use crate::boot::loader::Transport;
 use crate::boot::stops::Sign;
 use crate::boot::{BootData, Verdict, capability};
 use crate::dhcp::{self, Change, ClientKey, EventKind, Facts, Link, Outcome, Query, Reply, Sender, Silence};
@@ -95,6 +96,7 @@ impl App {
         gathered.subnet_mode = sender.subnet_mode;
         gathered.client_arch = arch_of(client);
         gathered.asks = self.asks_before(query);
+        gathered.serves_https = self.endpoints.boot_https_port.is_some();
         gathered
     }
 
@@ -144,21 +146,17 @@ impl App {
             return BootData::None;
         }
         let Some(server) = self.server_address(query) else { return BootData::None };
-        let http = self.facing(server.into()).http;
+        let facing = self.facing(server.into());
+        let http = &facing.http;
         match &decision.answer {
             Answer::Loader { name } => BootData::Tftp { next_server: server, file: name.clone() },
-            Answer::LoaderUrl { name, http: true } if !http.is_empty() => {
-                BootData::Url { url: format!("{http}/{name}") }
-            }
-            Answer::LoaderUrl { name, http: false } => {
-                BootData::Url { url: format!("tftp://{server}/{name}") }
-            }
+            Answer::LoaderUrl { name, over } => facing.url(*over, name),
             Answer::BootServer { menu } => BootData::Server { next_server: server, menu: menu.clone() },
-            Answer::BootFile { file, http: true } if !http.is_empty() => {
-                BootData::Url { url: format!("{http}/{file}") }
-            }
             Answer::BootFile { file, .. } if file.contains("://") => BootData::Url { url: file.clone() },
-            Answer::BootFile { file, .. } => BootData::Tftp { next_server: server, file: file.clone() },
+            Answer::BootFile { file, over: Transport::Tftp } => {
+                BootData::Tftp { next_server: server, file: file.clone() }
+            }
+            Answer::BootFile { file, over } => facing.url(*over, file),
             Answer::ScriptUrl if !http.is_empty() => {
                 let attempt =
                     gathered.attempt().filter(|_| !matches!(decision.verdict, Verdict::Ignore { .. }));

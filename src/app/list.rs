@@ -15,7 +15,7 @@ use crate::app::fields::{Field, Reader};
 use crate::app::filter::{Filter, Ordered};
 use crate::app::rules::Managed;
 use crate::app::view;
-use crate::app::{App, Error};
+use crate::app::{App, Endpoints, Error};
 use crate::model::{HasTable, Stored, Table, World};
 
 /// Objects on a page when the client does not say, and at most.
@@ -194,7 +194,7 @@ impl App {
         let mut items = Vec::with_capacity(rows.len());
         for rows in rows.chunks(SHOWN_AT_ONCE) {
             let world = self.world();
-            items.extend(rows.iter().map(|row| shown(&world, row, query)));
+            items.extend(rows.iter().map(|row| shown((&world, &self.endpoints), row, query)));
         }
         items
     }
@@ -260,15 +260,15 @@ fn compare<T: Managed>(query: &ListQuery, a: &Ranked<'_, T>, b: &Ranked<'_, T>) 
     by_values.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| a.key.cmp(b.key))
 }
 
-fn shown<T: Managed>(world: &World, stored: &Stored<T>, query: &ListQuery) -> Value
+fn shown<T: Managed>(here: (&World, &Endpoints), stored: &Stored<T>, query: &ListQuery) -> Value
 where
     World: HasTable<T>,
 {
     if query.fields.is_empty() {
-        return view::of(world, stored).body;
+        return view::of(here, stored).body;
     }
     let whole = if query.fields.iter().any(|field| field == "problems") {
-        view::of(world, stored).body
+        view::of(here, stored).body
     } else {
         view::plain(stored)
     };

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::boot::loader::{LOADERS, loader_named};
+use crate::boot::loader::{LOADERS, companion, loader_named};
 use crate::boot::signed::{IMAGE, STARTS};
 use crate::model::check_name;
 
@@ -44,6 +44,7 @@ impl Loaders {
             let place = std::iter::once(own.join(loader.name)).chain(packaged).find(|path| path.is_file());
             found.extend(place.map(|path| (loader.name.to_owned(), path)));
         }
+        let mut found = complete(found);
         found.extend(host.into_iter().flat_map(packaged_chain));
         found.extend(own_chains(own));
         let names = Arc::new(with_images(&found));
@@ -72,6 +73,19 @@ impl Loaders {
     pub fn open(&self, name: &str) -> io::Result<File> {
         File::open(self.found.get(name).ok_or(io::ErrorKind::NotFound)?)
     }
+}
+
+/// Those that have what they need beside them: the others would be told to firmware, and start nothing.
+fn complete(found: BTreeMap<String, PathBuf>) -> BTreeMap<String, PathBuf> {
+    let lacks = |name: &str| companion(name).filter(|needed| !found.contains_key(*needed));
+    let lacking: Vec<(String, &str)> =
+        found.keys().filter_map(|name| Some((name.clone(), lacks(name)?))).collect();
+    let mut complete = found;
+    for (loader, needed) in lacking {
+        tracing::warn!(loader, needed, "a loader is left out that starts nothing without another file");
+        complete.remove(&loader);
+    }
+    complete
 }
 
 /// The signed loaders that the packages of the server's own distribution put where the table says.
@@ -140,6 +154,17 @@ mod tests {
         assert_eq!(os_id("ID=\"rocky\"\n").as_deref(), Some("rocky"));
         assert_eq!(os_id("ID=../x\n"), None);
         assert_eq!(os_id("ID_LIKE=debian\n"), None);
+    }
+
+    #[test]
+    fn a_loader_without_what_it_needs_beside_it_is_not_one() {
+        let found = |names: &[&str]| -> Vec<String> {
+            let found = names.iter().map(|name| ((*name).to_owned(), PathBuf::from(name)));
+            complete(found.collect()).into_keys().collect()
+        };
+        assert_eq!(found(&["lpxelinux.0", "pxelinux.0", "snponly.efi"]), ["snponly.efi"]);
+        assert_eq!(found(&["ldlinux.c32", "pxelinux.0"]), ["ldlinux.c32", "pxelinux.0"]);
+        assert_eq!(found(&["ldlinux.c32", "syslinux.efi"]), ["ldlinux.c32"]);
     }
 
     #[test]

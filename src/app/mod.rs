@@ -98,6 +98,7 @@ pub struct Endpoints {
     /// SHA-256 of the API's certificate, in hex.
     pub api_fingerprint: String,
     pub boot_http_port: Option<u16>,
+    pub boot_https_port: Option<u16>,
 }
 
 impl Endpoints {

@@ -44,8 +44,8 @@ impl App {
         let world = self.world();
         let stored = find::<T>(&world, reference)?;
         match T::as_of(stored, self.now()) {
-            Some(seen) => Ok(view::of(&world, &seen)),
-            None => Ok(view::of(&world, stored)),
+            Some(seen) => Ok(view::of((&world, &self.endpoints), &seen)),
+            None => Ok(view::of((&world, &self.endpoints), stored)),
         }
     }
 
@@ -73,7 +73,7 @@ impl App {
         match self.finish(&prepared).await {
             Err(store::Error::Stale { .. }) => Err(exists::<T>(&prepared.object.key)),
             Err(other) => Err(self.refusal(other)),
-            Ok(()) => Ok(view::of(&self.world(), &prepared.object)),
+            Ok(()) => Ok(view::of((&self.world(), &self.endpoints), &prepared.object)),
         }
     }
 
@@ -147,7 +147,7 @@ impl App {
         for _ in 0..STALE_RETRIES_MAX {
             let prepared = self.prepare_update(ctx, target, &make)?;
             match self.finish(&prepared).await {
-                Ok(()) => return Ok(view::of(&self.world(), &prepared.object)),
+                Ok(()) => return Ok(view::of((&self.world(), &self.endpoints), &prepared.object)),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.refusal(other)),
             }

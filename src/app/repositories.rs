@@ -2,11 +2,13 @@
 //! those that were found in the tree that the bootenv is booted from.
 
 use crate::app::documents::{Boot, problem};
-use crate::model::{TreeRepository, World};
+use crate::model::{Artifact, Stored, TreeRepository, World};
 use crate::render::{Params, RenderProblem, Repository};
 
 /// The param that lists package repositories.
 const REPOSITORIES: &str = "repositories";
+/// Most repositories that a message lists.
+const SHOWN_MAX: usize = 10;
 
 /// What `repos()` gives to templates: the site's own first, then the bootenv's.
 ///
@@ -40,9 +42,16 @@ fn locate(world: &World, http: &str, repository: &mut Repository) -> Result<(), 
     let artifact = artifact.ok_or_else(why)?;
     let fits = |found: &&TreeRepository| {
         let suite = &repository.distribution;
-        found.path == repository.path && (suite.is_empty() || *suite == found.distribution)
+        let is_there = found.path.trim_matches('/') == repository.path.trim_matches('/');
+        is_there && (suite.is_empty() || *suite == found.distribution)
     };
-    let found = artifact.status.repositories.iter().find(fits).cloned().unwrap_or_default();
+    let found = artifact.status.repositories.iter().find(fits);
+    // The server has looked at all of a tree that it has. Of one that it passes on it knows what was
+    // declared, and what it does not know must not be taken for unsigned.
+    if found.is_none() && artifact.spec.is_mirror() {
+        return Err(undeclared(artifact, repository));
+    }
+    let found = found.cloned().unwrap_or_default();
     repository.url = url(http, name, &repository.path);
     if repository.package_type.is_empty() {
         repository.package_type = found.package_type;
@@ -55,6 +64,26 @@ fn locate(world: &World, http: &str, repository: &mut Repository) -> Result<(), 
     }
     repository.unsigned |= !found.signed && repository.key_url.is_empty();
     Ok(())
+}
+
+/// A repository that nobody declared in a tree that is passed on.
+fn undeclared(artifact: &Stored<Artifact>, wanted: &Repository) -> String {
+    let called = |path: &str, suite: &str| match (path.trim_matches('/'), suite) {
+        ("", "") => "the one of yum at its root".to_owned(),
+        ("", suite) => format!("the suite {suite}"),
+        (path, "") => format!("the one of yum in {path}"),
+        (path, suite) => format!("the suite {suite} in {path}"),
+    };
+    let name = &artifact.key;
+    let wanted = called(&wanted.path, &wanted.distribution);
+    let known = artifact.status.repositories.iter().take(SHOWN_MAX);
+    let known: Vec<String> = known.map(|found| called(&found.path, &found.distribution)).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    format!(
+        "the param `{REPOSITORIES}` names {wanted} of the artifact {name}, which is passed on and whose \
+         repositories are: {known}. Declare it in `fetch.mirror.repositories` of the artifact \
+         (`distribution` for a suite, `path` for a folder)"
+    )
 }
 
 /// The repositories in the tree that is booted from. One that an installer can be given stands for those

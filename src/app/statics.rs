@@ -25,7 +25,8 @@ impl App {
     ) -> Result<Opened, Refused> {
         if let Some(artifact) = self.mirrored(name) {
             let opened = self.open_mirrored(fetch, &artifact, file).await?;
-            return Ok(Opened { about: about(gathered.machine.as_deref()), ..opened });
+            let about = About { mirror: Some(name.to_owned()), ..about(gathered.machine.as_deref()) };
+            return Ok(Opened { about, ..opened });
         }
         let artifact = self.served_artifact(name).ok_or(Refused::Absent)?;
         let opened = artifact_file(&artifact, file, self.case)

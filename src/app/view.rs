@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::app::Endpoints;
 use crate::app::rules::{self, Managed};
 use crate::app::secrets;
 use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, Stored, World, sha256_hex};
@@ -18,12 +19,12 @@ pub struct View {
     pub body: Value,
 }
 
-/// An object with the problems it has in this world.
-pub fn of<T: Managed>(world: &World, stored: &Stored<T>) -> View
+/// An object with the problems it has in this world and on this server.
+pub fn of<T: Managed>((world, here): (&World, &Endpoints), stored: &Stored<T>) -> View
 where
     World: HasTable<T>,
 {
-    let problems = rules::problems(world, stored);
+    let problems = rules::problems((world, here), stored);
     View { key: stored.key.clone(), revision: stored.revision, body: shown::<T>(stored.view(&problems)) }
 }
 

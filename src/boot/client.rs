@@ -31,6 +31,8 @@ pub struct Client {
 pub struct Quirks {
     /// It is firmware, though it does not call itself a PXE client.
     pub firmware: bool,
+    /// The class by which its firmware fetches over HTTPS what it would fetch over HTTP.
+    pub https: Option<String>,
     pub first_file: FirstFile,
 }
 

@@ -8,6 +8,8 @@
 mod first_file;
 mod menu;
 
+pub use first_file::HTTPS_IS_OFF;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -17,7 +19,7 @@ use uuid::Uuid;
 
 use crate::boot::chainload::Ask;
 use crate::boot::client::{Client, Stage};
-use crate::boot::loader::client_arch;
+use crate::boot::loader::{Transport, client_arch};
 use crate::boot::signed::SecureBoot;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
@@ -36,9 +38,17 @@ pub enum Asked {
     /// A file under a capability of this attempt.
     MachineFile { attempt: Uuid, file: MachineFile },
     /// The kernel of a destructive bootenv, by its artifact path.
-    InstallKernel { bootenv: String },
+    InstallKernel(Owners),
     /// An initrd of a destructive bootenv, by its artifact path.
-    InstallInitrd { bootenv: String },
+    InstallInitrd(Owners),
+}
+
+/// The bootenvs that one file of an artifact belongs to, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    pub destructive: Vec<String>,
+    /// Those that boot the same file and erase nothing: a rescue system from an installer's kernel.
+    pub harmless: Vec<String>,
 }
 
 /// The files of one machine, as far as the decision tells them apart.
@@ -72,6 +82,8 @@ pub struct Facts<'a> {
     pub asks: &'a [Ask],
     /// Whether it is to be started with signed loaders.
     pub secure_boot: SecureBoot,
+    /// Whether files can be had over HTTPS.
+    pub serves_https: bool,
 }
 
 /// What the machine may boot.
@@ -98,10 +110,11 @@ pub enum Answer {
     NoBootData,
     /// DHCP: a loader by TFTP.
     Loader { name: String },
-    /// DHCP: a loader by URL: over HTTP for firmware that boots so, over TFTP for an iPXE without HTTP.
-    LoaderUrl { name: String, http: bool },
+    /// DHCP: a loader by URL: over HTTP or HTTPS for firmware that boots so, over TFTP for an iPXE without
+    /// HTTP.
+    LoaderUrl { name: String, over: Transport },
     /// DHCP: the file or URL of a client class; a path goes to an HTTP client as a URL.
-    BootFile { file: String, http: bool },
+    BootFile { file: String, over: Transport },
     /// DHCP: the boot server's address alone, perhaps with a menu, for firmware that knows its files.
     BootServer {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,8 +141,10 @@ impl std::fmt::Display for Answer {
         match self {
             Answer::NoBootData => f.write_str("an address without boot data"),
             Answer::Loader { name } => write!(f, "the loader {name} over TFTP"),
-            Answer::LoaderUrl { name, http: true } => write!(f, "the loader {name} over HTTP"),
-            Answer::LoaderUrl { name, http: false } => write!(f, "the loader {name} by a TFTP URL"),
+            Answer::LoaderUrl { name, over: Transport::Tftp } => {
+                write!(f, "the loader {name} by a TFTP URL")
+            }
+            Answer::LoaderUrl { name, over } => write!(f, "the loader {name} over {}", over.name()),
             Answer::BootFile { file, .. } => write!(f, "{file}, by a client class"),
             Answer::BootServer { menu: None } => f.write_str("the boot server's address, by a client class"),
             Answer::BootServer { menu: Some(menu) } => write!(f, "the boot menu `{menu}`, by a client class"),
@@ -372,7 +387,7 @@ fn under_way<'a>(asked: &Asked, machine: &'a Stored<Machine>) -> Option<&'a Boot
         Asked::MachineFile { attempt, .. } => {
             current.id == *attempt && current.progress != BootProgress::Ended
         }
-        Asked::Script | Asked::InstallInitrd { .. } => current.progress == BootProgress::Kernel,
+        Asked::Script | Asked::InstallInitrd(_) => current.progress == BootProgress::Kernel,
         _ => false,
     };
     let same = current.bootenv.is_some() && current.bootenv == machine.status.bootenv;
@@ -407,11 +422,16 @@ fn file_answer(asked: &Asked, verdict: &Verdict, facts: &Facts<'_>) -> Answer {
         (Asked::MachineFile { attempt, file }, verdict) => {
             machine_file(*file, verdict, current_attempt(facts, *attempt))
         }
-        (
-            Asked::InstallKernel { bootenv } | Asked::InstallInitrd { bootenv },
-            Verdict::Netboot { bootenv: allowed },
-        ) if allowed == bootenv => Answer::Serve,
-        (Asked::InstallKernel { .. } | Asked::InstallInitrd { .. }, _) => Answer::Deny,
+        (Asked::InstallKernel(owners) | Asked::InstallInitrd(owners), verdict) => match verdict {
+            Verdict::Netboot { bootenv }
+                if owners.destructive.contains(bootenv) || owners.harmless.contains(bootenv) =>
+            {
+                Answer::Serve
+            }
+            // What was chosen at its console is not remembered; what harms nobody may be.
+            Verdict::Menu { .. } if !owners.harmless.is_empty() => Answer::Serve,
+            _ => Answer::Deny,
+        },
     }
 }
 

@@ -4,14 +4,40 @@
 //! places they are looked for. Neither looks at the file system; whether a loader is there is for
 //! others to find out.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::boot::client::{Client, FirstFile, Stage};
 use crate::model::Arch;
 
 /// How the client fetches its first file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Transport {
     Tftp,
     Http,
+    Https,
+}
+
+impl Transport {
+    /// How this client, as its classes have it, fetches a file of ours that it was told to begin with.
+    pub fn of(client: &Client) -> Transport {
+        // A list of architectures may name PXE and HTTP variants; the vendor class says which one speaks.
+        match (client.stage, &client.quirks.https) {
+            (Stage::HttpFirmware, Some(_)) => Transport::Https,
+            (Stage::HttpFirmware, None) => Transport::Http,
+            _ => Transport::Tftp,
+        }
+    }
+
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Tftp => "TFTP",
+            Transport::Http => "HTTP",
+            Transport::Https => "HTTPS",
+        }
+    }
 }
 
 /// One row of the IANA registry of processor architecture types (RFC 5970 3.3, RFC 4578 2.1).
@@ -84,6 +110,16 @@ pub fn loader_named(name: &str) -> Option<&'static Loader> {
     LOADERS.iter().find(|loader| loader.name == name)
 }
 
+/// The file beside a loader without which it starts nothing. Distributions have them in packages of their
+/// own, which need not be there (Debian's pxelinux only recommends syslinux-common).
+pub fn companion(name: &str) -> Option<&'static str> {
+    match name {
+        "pxelinux.0" | "lpxelinux.0" => Some("ldlinux.c32"),
+        "syslinux.efi" => Some("ldlinux.e64"),
+        _ => None,
+    }
+}
+
 /// Whether firmware of this architecture code is a BIOS, which starts other files than UEFI does.
 pub fn is_bios(code: u16) -> bool {
     matches!(code, 0x00 | 0x14)
@@ -115,12 +151,7 @@ pub fn next_stage(client: &Client) -> Result<NextStage, NoLoader> {
         Stage::Firmware | Stage::HttpFirmware => {
             let row = row()?;
             let name = row.loader.ok_or(NoLoader::Unsupported(row.code))?;
-            // A list may name PXE and HTTP variants; the vendor class says which one is speaking.
-            let transport = match client.stage {
-                Stage::HttpFirmware => Transport::Http,
-                _ => Transport::Tftp,
-            };
-            Ok(NextStage::Loader { name, transport })
+            Ok(NextStage::Loader { name, transport: Transport::of(client) })
         }
     }
 }

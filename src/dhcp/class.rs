@@ -105,6 +105,9 @@ impl Classes {
         let mut quirks = Quirks::default();
         for class in self.iter() {
             quirks.firmware |= class.firmware;
+            if let Some(https) = class.https {
+                quirks.https = https.then(|| class.name.clone());
+            }
             let first = match (class.boot_data, &class.boot_file) {
                 (_, Some(_)) if is_ipxe && class.conditions.user_class.is_none() => continue,
                 (_, Some(file)) => FirstFile::File(file.clone()),
@@ -305,6 +308,23 @@ mod tests {
         let classes = Classes::of(&world, &packet, None);
         assert_eq!(classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["d", "b", "c", "a"]);
         assert_eq!(classes.next_server(), Some(Ipv4Addr::new(10, 0, 0, 3)));
+    }
+
+    #[test]
+    fn the_last_class_that_says_so_decides_on_https_and_is_named() {
+        let class = |name: &str, https: serde_json::Value| {
+            let mut class = json!({"name": name, "match": {}});
+            class.as_object_mut().unwrap().extend(https.as_object().unwrap().clone());
+            class
+        };
+        let packet = from_text("vendor_class_identifier \"HTTPClient:Arch:00016\"").unwrap();
+        let named = |classes: &[serde_json::Value]| {
+            Classes::of(&world(classes), &packet, None).apply(Client::read(&packet)).quirks.https
+        };
+        let (on, off, silent) = (json!({"https": true}), json!({"https": false}), json!({}));
+        assert_eq!(named(&[class("a", on.clone()), class("b", silent)]), Some("a".to_owned()));
+        assert_eq!(named(&[class("a", on.clone()), class("b", off.clone())]), None);
+        assert_eq!(named(&[class("a", off), class("b", on)]), Some("b".to_owned()));
     }
 
     #[test]

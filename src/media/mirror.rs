@@ -194,6 +194,9 @@ impl Mirror {
             revalidated: count(&counters.revalidated),
             stale: count(&counters.stale),
             evicted: count(&counters.evicted),
+            failures: count(&counters.failures),
+            fetched_bytes: count(&counters.fetched_bytes),
+            served_bytes: count(&counters.served_bytes),
         }
     }
 
@@ -366,6 +369,19 @@ impl Mirrors {
         });
         open.insert(terms.name, Arc::clone(&mirror));
         Ok(mirror)
+    }
+
+    /// Notes that a client got `bytes` of a file of this tree, if it is one that is passed on.
+    pub fn served(&self, name: &str, bytes: u64) {
+        if let Some(mirror) = lock(&self.open).get(name) {
+            mirror.counters.served_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// How each tree stands, by its artifact's name.
+    pub fn statuses(&self) -> Vec<(String, MirrorStatus)> {
+        let open: Vec<Arc<Mirror>> = lock(&self.open).values().cloned().collect();
+        open.into_iter().map(|mirror| (mirror.terms.name.clone(), mirror.status())).collect()
     }
 
     /// Ends the fetches of trees that there are no longer.

@@ -47,6 +47,10 @@ pub struct ClientClass {
     /// What a client that is to boot is told to load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_data: Option<ClassBoot>,
+    /// Whether UEFI firmware that boots over HTTP is given `https://` URLs: it must trust the certificate of
+    /// the HTTPS boot listener (`boot.https`), which must be on. By default they are `http://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<bool>,
     /// The text of a PXE boot menu with one entry (option 43), for firmware that looks for one: with
     /// `boot_data` `server` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,6 +248,11 @@ impl Noun for ClientClass {
             let what = "a class that gives no file has no `boot_file`: leave one of them out";
             problems.push(Problem::new("/boot_data", what));
         }
+        if self.https == Some(true) && self.boot_file.as_ref().is_some_and(|file| file.starts_with("http://"))
+        {
+            let what = "its `boot_file` is an `http://` URL: write `https://`, or a path of this server";
+            problems.push(Problem::new("/https", what));
+        }
         if let Some(menu) = &self.pxe_menu {
             let fits =
                 (1..=MENU_BYTES_MAX).contains(&menu.len()) && menu.bytes().all(|b| (32..127).contains(&b));
@@ -300,6 +309,10 @@ mod tests {
         let both = json!({"name": "a", "match": {}, "boot_file": "x", "boot_data": "none"});
         assert_eq!(problems(both).len(), 1);
         assert_eq!(problems(json!({"name": "a", "match": {}, "pxe_menu": "Boot"})).len(), 1);
+        let plain = |https| json!({"name": "a", "match": {}, "boot_file": "http://h/x.efi", "https": https});
+        let told = problems(plain(true));
+        assert!(told.len() == 1 && told[0].starts_with("/https: "), "{told:?}");
+        assert_eq!(problems(plain(false)), [""; 0]);
         assert_eq!(
             problems(json!({"name": "a", "match": {}, "pxe_menu": "B", "boot_data": "server"})),
             [""; 0]

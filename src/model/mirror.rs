@@ -70,6 +70,15 @@ pub struct MirrorStatus {
     pub stale: u64,
     /// Files that went to make room.
     pub evicted: u64,
+    /// Files that could not be had from the upstream, or found no place here.
+    #[serde(default)]
+    pub failures: u64,
+    /// Bytes of files that came from the upstream.
+    #[serde(default)]
+    pub fetched_bytes: u64,
+    /// Bytes of files that went to clients.
+    #[serde(default)]
+    pub served_bytes: u64,
 }
 
 impl MirrorTerms {

@@ -304,6 +304,9 @@ impl Case {
             (_, Ok(NextStage::Loader { name, transport: Transport::Http })) => {
                 BootData::Url { url: format!("http://{us}:8080/{name}") }
             }
+            (_, Ok(NextStage::Loader { name, transport: Transport::Https })) => {
+                BootData::Url { url: format!("https://{us}:8444/{name}") }
+            }
             (_, Ok(NextStage::Loader { name, transport: Transport::Tftp })) => {
                 BootData::Tftp { next_server, file: name.to_owned() }
             }

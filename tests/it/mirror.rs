@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::net;
+use crate::scene;
 use crate::wire::BootSide;
 use crate::world::World;
 
@@ -227,6 +228,95 @@ fn a_remote_tree_is_passed_on_kept_and_given_out_when_the_upstream_is_away() {
             event["subject"] == "artifact:debian" && event["kind"] == "artifact.state_changed"
         });
     assert!(told.count() <= 5, "begun, ready, failing, well: {events:#}");
+}
+
+#[test]
+fn the_metrics_page_has_the_figures_of_each_tree_that_is_passed_on() {
+    let world = World::on_loopback();
+    let upstream = Upstream::of(&[("a.rpm", &[1; 1000]), ("b.rpm", &[2; 500])]);
+    world.cli(&["artifacts", "add", "rocky", "--mirror", &upstream.url(), "--keep", "64MiB"]);
+    let (api, boot) = (world.api(), BootSide::of(world.ready()));
+    for path in ["rocky/a.rpm", "rocky/a.rpm", "rocky/b.rpm", "rocky/none"] {
+        get(boot, path, "");
+    }
+    assert_eq!(get(boot, "rocky/b.rpm", "Range: bytes=0-9\r\n").1, [2; 10]);
+    upstream.is(Mood::Failing);
+    assert_eq!(boot.get("/artifacts/rocky/c.rpm").0, 503);
+    let page = api.get("//metrics").expect(200);
+    let page = page.as_str().expect("text");
+    let figure = |name: &str| -> u64 {
+        let start = format!("metalwright_mirror_{name}{{artifact=\"rocky\"}} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap_or_else(|| panic!("no {start}in {page}")).parse().expect("a number")
+    };
+    assert_eq!((figure("hits_total"), figure("misses_total"), figure("failures_total")), (2, 2, 1));
+    assert_eq!((figure("fetched_bytes_total"), figure("served_bytes_total")), (1500, 2510));
+    assert_eq!((figure("kept_bytes"), figure("kept_files"), figure("kept_bytes_max")), (1500, 2, 64 << 20));
+    assert_eq!((figure("evicted_total"), figure("stale_total"), figure("upstream_answers")), (0, 0, 0));
+    // A tree that is gone has no figures.
+    api.delete("/artifacts/rocky").expect(204);
+    let mut events = api.events_after(0);
+    events.wait_for(SOON, |event| event["kind"] == "artifact.deleted");
+    let added = Upstream::of(&[]);
+    world.cli(&["artifacts", "add", "other", "--mirror", &added.url()]);
+    let page = api.get("//metrics").expect(200);
+    assert!(!page.to_string().contains("rocky") && page.to_string().contains("other"), "{page}");
+}
+
+/// A machine that is to be installed by this workflow.
+fn start(api: &Api, (name, workflow): (&str, &str)) {
+    api.post("/machines", json!({"name": name})).expect(201);
+    api.post(&format!("/machines/name:{name}/actions/start"), json!({"workflow": workflow})).expect(200);
+}
+
+#[test]
+fn repos_of_a_tree_that_is_passed_on_are_what_was_declared_and_never_taken_for_unsigned() {
+    let world = World::on_loopback();
+    let (api, upstream) = (world.api(), debian());
+    scene::add_installer(&api, &scene::small_installer(world.scratch()));
+    start(&api, ("web1", "install-debian-12"));
+    world.cli(&["artifacts", "add", "debian", "--mirror", &upstream.url()]);
+    let repository = json!({"tag": "debian", "artifact": "debian", "distribution": "bookworm",
+        "install_source": true});
+    let global = json!({"name": "global", "params": {"repositories": [repository]}});
+    api.post("/profiles", global).expect(201);
+    let refused = world.try_cli(&["render", "web1", "preseed.cfg"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{}", String::from_utf8_lossy(&refused.stdout));
+    assert!(told.contains("names the suite bookworm of the artifact debian"), "{told}");
+    assert!(told.contains("Declare it in `fetch.mirror.repositories`"), "{told}");
+
+    let declared = json!({"fetch": {"mirror": {"repositories": [{"distribution": "bookworm"}]}}});
+    api.patch("/artifacts/debian", declared).expect(200);
+    until(&api, "debian", |status| ready(status) && status["repositories"][0]["signed"] == true);
+    let preseed = world.cli(&["render", "web1", "preseed.cfg"]);
+    assert!(preseed.contains("/directory string /artifacts/debian\n"), "{preseed}");
+    assert!(!preseed.contains("allow_unauthenticated"), "{preseed}");
+}
+
+#[test]
+fn rocky_linux_boots_and_installs_from_a_tree_that_is_passed_on() {
+    let world = World::on_loopback();
+    let api = world.api();
+    let upstream = Upstream::of(&[
+        ("images/pxeboot/vmlinuz", b"a kernel"),
+        ("images/pxeboot/initrd.img", b"an initrd"),
+        (".treeinfo", b"[general]\n"),
+        ("repodata/repomd.xml", b"<repomd/>"),
+        ("AppStream/repodata/repomd.xml", b"<repomd/>"),
+    ]);
+    let trees = json!([{"path": ""}, {"path": "AppStream"}]);
+    let mirror = json!({"url": upstream.url(), "mirror": {"repositories": trees}});
+    api.post("/artifacts", json!({"name": "rocky-9-amd64", "fetch": mirror})).expect(201);
+    until(&api, "rocky-9-amd64", ready);
+    let appstream = json!({"tag": "appstream", "artifact": "rocky-9-amd64", "path": "/AppStream/"});
+    let global = json!({"name": "global", "params": {"repositories": [appstream]}});
+    api.post("/profiles", global).expect(201);
+    start(&api, ("rocky1", "install-rocky-9"));
+    let kickstart = world.cli(&["render", "rocky1", "rocky.ks"]);
+    let line = |start: &str| kickstart.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+    assert!(line("url --url=").contains("/artifacts/rocky-9-amd64"), "{kickstart}");
+    assert!(line("repo --install --name=").contains("/artifacts/rocky-9-amd64/AppStream"), "{kickstart}");
 }
 
 #[test]

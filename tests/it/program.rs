@@ -3,7 +3,7 @@
 //! [`Program::spawn`].
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -24,15 +24,25 @@ pub struct Program {
 impl Program {
     /// Starts `command` with stdout and stderr read together.
     pub fn spawn(name: &str, command: Command) -> Program {
-        let (reader, writer) = std::io::pipe().expect("a pipe");
-        let stderr = writer.try_clone().expect("a second end of the pipe");
-        start(name, command, reader, Stdio::from(writer), Stdio::from(stderr))
+        start(name, tied_to_this_thread(command), None)
+    }
+
+    /// As [`Program::spawn`], with a keyboard: [`Program::press`].
+    pub fn spawn_with_keyboard(name: &str, command: Command) -> Program {
+        let mut tied = tied_to_this_thread(command);
+        tied.stdin(Stdio::piped());
+        start(name, tied, None)
     }
 
     /// Starts `command`, reads its stdout and sends its stderr to `log`.
     pub fn spawn_with_log(name: &str, command: Command, log: File) -> Program {
-        let (reader, writer) = std::io::pipe().expect("a pipe");
-        start(name, command, reader, Stdio::from(writer), Stdio::from(log))
+        start(name, tied_to_this_thread(command), Some(log))
+    }
+
+    /// Types `keys` on its keyboard.
+    pub fn press(&mut self, keys: &str) {
+        let keyboard = self.child.stdin.as_mut().expect("a program with a keyboard");
+        keyboard.write_all(keys.as_bytes()).expect("it takes what is typed");
     }
 
     /// The process id, for signals.
@@ -45,13 +55,23 @@ impl Program {
         &self.text
     }
 
+    /// Blocks until `needle` was printed, also in the middle of a line, as menus do. Panics as
+    /// [`Program::wait_for_line`] does.
+    pub fn wait_for_text(&mut self, needle: &str, within: Duration) {
+        self.wait_for(needle, within, |text| text.contains(needle).then_some(()));
+    }
+
     /// Blocks until a whole line containing `needle` was printed and returns that line. Panics at the
     /// deadline or when the program ends first, showing what it printed.
     pub fn wait_for_line(&mut self, needle: &str, within: Duration) -> String {
+        self.wait_for(needle, within, |text| complete_line_with(text, needle))
+    }
+
+    fn wait_for<T>(&mut self, needle: &str, within: Duration, found: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + within;
         loop {
-            if let Some(line) = self.complete_line_with(needle) {
-                return line;
+            if let Some(found) = found(&self.text) {
+                return found;
             }
             if !self.read_more(deadline) {
                 let why = if self.ended { "it ended" } else { "the time was up" };
@@ -75,11 +95,6 @@ impl Program {
         // An error here means that it has ended already, which is what was asked for.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-
-    fn complete_line_with(&self, needle: &str) -> Option<String> {
-        let whole = self.text.rfind('\n').map_or("", |end| &self.text[..end]);
-        whole.lines().find(|line| line.contains(needle)).map(str::to_owned)
     }
 
     fn read_more(&mut self, deadline: Instant) -> bool {
@@ -119,15 +134,17 @@ pub fn tail(text: &str) -> &str {
     &text[start..]
 }
 
-fn start(
-    name: &str,
-    command: Command,
-    mut reader: impl Read + Send + 'static,
-    out: Stdio,
-    err: Stdio,
-) -> Program {
-    let mut command = tied_to_this_thread(command);
-    let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn();
+fn complete_line_with(text: &str, needle: &str) -> Option<String> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().find(|line| line.contains(needle)).map(str::to_owned)
+}
+
+/// Starts what is ready but for its output, which is read; what it says on stderr too, unless it has a log.
+fn start(name: &str, mut command: Command, log: Option<File>) -> Program {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let stderr =
+        log.map_or_else(|| Stdio::from(writer.try_clone().expect("a second end of the pipe")), Stdio::from);
+    let child = command.stdout(writer).stderr(stderr).spawn();
     let child = child.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
     // The command holds the writing ends; without this the reader would never see the end.
     drop(command);
@@ -156,5 +173,6 @@ fn tied_to_this_thread(command: Command) -> Command {
     if let Some(folder) = command.get_current_dir() {
         tied.current_dir(folder);
     }
+    tied.stdin(Stdio::null());
     tied
 }

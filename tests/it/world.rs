@@ -20,6 +20,7 @@ use crate::program::{Program, tail};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_metalwright");
 
 /// A server and its data. Dropping it ends the server; a failing test shows the server's log.
@@ -28,6 +29,8 @@ pub struct World {
     listeners: Vec<String>,
     server: Option<Program>,
     ready: Value,
+    /// How many times as fast as ours its clocks run.
+    hurry: u32,
 }
 
 impl World {
@@ -57,9 +60,14 @@ impl World {
 
     /// A server with these listeners.
     pub fn with(listeners: &[&str]) -> World {
+        World::in_a_hurry(listeners, 1)
+    }
+
+    /// A server whose clocks run so many times as fast as everybody else's (package faketime).
+    pub fn in_a_hurry(listeners: &[&str], hurry: u32) -> World {
         let folder = TempDir::new().expect("a temporary folder");
         let listeners = listeners.iter().map(|word| (*word).to_owned()).collect();
-        let mut world = World { folder, listeners, server: None, ready: Value::Null };
+        let mut world = World { folder, listeners, server: None, ready: Value::Null, hurry };
         world.start();
         world
     }
@@ -74,6 +82,10 @@ impl World {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log");
         let mut command = program();
         command.arg("serve").arg("--data").arg(self.data()).args(&self.listeners);
+        if self.hurry > 1 {
+            assert!(Path::new(FAKETIME).exists(), "{FAKETIME} is not there (package faketime)");
+            command.env("LD_PRELOAD", FAKETIME).env("FAKETIME", format!("+0 x{}", self.hurry));
+        }
         let mut server = Program::spawn_with_log("metalwright serve", command, log);
         let line = server.wait_for_line("{", READY_WITHIN);
         self.ready = serde_json::from_str(&line).expect("one line of JSON");

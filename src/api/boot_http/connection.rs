@@ -278,8 +278,7 @@ impl Client {
         };
         let answer = match self.shared.app.open(&fetch).await {
             Ok(opened) => {
-                // What is nobody's is on no timeline.
-                let is_told = opened.about.machine.is_some() && request.method == Method::Get;
+                let is_told = opened.about.is_recorded() && request.method == Method::Get;
                 let served = is_told.then(|| Served::of(&fetch, &opened));
                 let answer = answer::file(request, opened);
                 let is_sent = matches!(answer.body, Body::Document(_) | Body::File(_));

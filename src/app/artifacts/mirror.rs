@@ -13,8 +13,8 @@ use crate::app::statics::content_type;
 use crate::app::{App, Error};
 use crate::media::{self, Job, Mirror, Miss, Terms};
 use crate::model::{
-    Artifact, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, Stored,
-    TreeRepository,
+    Artifact, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, MirrorStatus,
+    Stored, TreeRepository,
 };
 
 /// How often an upstream that fails is asked whether it answers again.
@@ -37,6 +37,11 @@ impl App {
         let bytes_max = source.mirror.as_ref().ok_or_else(none)?.bytes_max;
         let proxy = source.proxy.clone().or_else(|| self.site_proxy());
         self.mirrors.of(Terms { name: artifact.key.clone(), url: source.url.clone(), proxy, bytes_max })
+    }
+
+    /// How the trees that are passed on stand, by their artifacts' names.
+    pub fn mirror_statuses(&self) -> Vec<(String, MirrorStatus)> {
+        self.mirrors.statuses()
     }
 
     /// Opens a file of a tree that is passed on.

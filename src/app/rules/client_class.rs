@@ -1,6 +1,8 @@
 //! Client classes: options that can be sent, and templates that can be read.
 
 use super::{Change, Managed};
+use crate::app::Endpoints;
+use crate::boot::decide::HTTPS_IS_OFF;
 use crate::model::{ClientClass, Problem, is_template};
 
 /// Most classes: each packet is held against all of them.
@@ -16,5 +18,10 @@ impl Managed for ClientClass {
             problems.push(Problem::new("", format!("there are {CLASSES_MAX} client classes already")));
         }
         problems
+    }
+
+    fn unserved(&self, endpoints: &Endpoints) -> Vec<Problem> {
+        let lacks = self.https == Some(true) && endpoints.boot_https_port.is_none();
+        lacks.then(|| Problem::new("/https", HTTPS_IS_OFF)).into_iter().collect()
     }
 }

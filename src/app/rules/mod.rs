@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::app::Error;
+use crate::app::{Endpoints, Error};
 use crate::model::{HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
 
 /// A noun whose objects are managed through the API.
@@ -74,6 +74,11 @@ pub trait Managed: Noun {
 
     /// Why it cannot be used as things are, besides the unknown objects it names.
     fn problems(_stored: &Stored<Self>, _world: &World) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// Why it cannot be used on this server as it was started.
+    fn unserved(&self, _endpoints: &Endpoints) -> Vec<Problem> {
         Vec::new()
     }
 
@@ -182,7 +187,7 @@ pub(crate) fn label(world: &World, kind: Kind, key: &str) -> String {
 }
 
 /// Why an object cannot be used as things are.
-pub(crate) fn problems<T: Managed>(world: &World, stored: &Stored<T>) -> Vec<Problem>
+pub(crate) fn problems<T: Managed>((world, here): (&World, &Endpoints), stored: &Stored<T>) -> Vec<Problem>
 where
     World: HasTable<T>,
 {
@@ -192,6 +197,7 @@ where
         problems.extend(params::problems(world, values));
     }
     problems.extend(T::problems(stored, world));
+    problems.extend(stored.spec.unserved(here));
     problems
 }
 

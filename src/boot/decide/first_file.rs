@@ -3,12 +3,16 @@
 
 use super::{Answer, Asked, Facts, Rule, Trace};
 use crate::boot::chainload::{ROUNDS_MAX, ROUNDS_WITHIN, goes_round};
-use crate::boot::client::{Client, Stage};
+use crate::boot::client::Client;
 use crate::boot::loader::{self, NextStage, Transport, next_stage};
 use crate::boot::signed::{self, SecureBoot};
 use crate::model::{Arch, Bootenv, Machine, Stored, is_template};
 
 use jiff::Timestamp;
+
+/// Why there is no https URL, and what to do about it.
+pub const HTTPS_IS_OFF: &str = "the HTTPS boot listener is off; start the server with \
+     `--boot-https ADDRESS:PORT` (`boot.https`)";
 
 /// Why the bootenv cannot be started with the loaders that it, or Secure Boot, asks for: a file is missing.
 pub(super) fn fault(
@@ -29,9 +33,11 @@ pub(super) fn fault(
     let is_there = facts.loaders.is_none_or(|loaders| loaders.contains(name));
     (!is_there).then(|| {
         let bootenv = &bootenv.spec.name;
+        let needs = loader::companion(name)
+            .map_or_else(String::new, |needed| format!(", or {needed} is not, which it needs"));
         format!(
-            "the loader {name} that {bootenv} names is not on the server: install the package that has it, \
-             or put it into the folder `loaders` of the data directory, and restart the server"
+            "the loader {name} that {bootenv} names is not on the server{needs}: install the package that \
+             has it, or put it into the folder `loaders` of the data directory, and restart the server"
         )
     })
 }
@@ -71,11 +77,17 @@ impl Trace {
             }
             Ok(NextStage::File(file)) => {
                 let is_path = !file.contains("://") && !is_template(&file);
-                let answer = Answer::BootFile { http: is_path && client.stage == Stage::HttpFirmware, file };
+                let over = if is_path { Transport::of(client) } else { Transport::Tftp };
+                if let Some(why) = no_https(client, over, facts) {
+                    return self.refused(why);
+                }
+                let answer = Answer::BootFile { file, over };
                 self.passed("loader", answer.to_string());
                 return answer;
             }
-            Ok(NextStage::FullIpxe(name)) => Answer::LoaderUrl { name: name.to_owned(), http: false },
+            Ok(NextStage::FullIpxe(name)) => {
+                Answer::LoaderUrl { name: name.to_owned(), over: Transport::Tftp }
+            }
             Ok(NextStage::Loader { name, transport }) => {
                 match self.firmware_loader(client, (name, transport), facts) {
                     Ok(answer) => answer,
@@ -101,18 +113,22 @@ impl Trace {
         (name, transport): (&'static str, Transport),
         facts: &Facts<'_>,
     ) -> Result<Answer, String> {
+        if let Some(why) = no_https(client, transport, facts) {
+            return Err(why);
+        }
         let is_bios = client.arches.first().copied().is_some_and(loader::is_bios);
         let arch = loader::loader_named(name).map_or(Arch::Amd64, |loader| loader.arch);
         let signed = if is_bios { None } else { self.signed_loader(facts, arch)? };
         let name = match (signed, transport, facts.loaders) {
-            (Some(start), Transport::Http, Some(loaders)) => signed::over_http(&start, loaders),
+            (Some(start), Transport::Http | Transport::Https, Some(loaders)) => {
+                signed::over_http(&start, loaders)
+            }
             (Some(start), ..) => start,
             (None, ..) => usual_loader(facts, name, client).to_owned(),
         };
-        let name = if transport == Transport::Http { on_a_disk(name, facts, arch) } else { name };
         Ok(match transport {
             Transport::Tftp => Answer::Loader { name },
-            Transport::Http => Answer::LoaderUrl { name, http: true },
+            over => Answer::LoaderUrl { name: on_a_disk(name, facts, arch), over },
         })
     }
 
@@ -161,6 +177,12 @@ impl Trace {
         self.rules.push(Rule { rule: "loader", matched: true, detail: why });
         Answer::NoBootData
     }
+}
+
+/// Why nothing of ours can be fetched in that way: a class asks for HTTPS where it is off.
+fn no_https(client: &Client, over: Transport, facts: &Facts<'_>) -> Option<String> {
+    let class = client.quirks.https.as_ref().filter(|_| over == Transport::Https && !facts.serves_https)?;
+    Some(format!("its client class {class} wants https URLs: {HTTPS_IS_OFF}"))
 }
 
 /// A GRUB that comes over HTTP as a file finds no configuration: it comes as a disk, where there is one.

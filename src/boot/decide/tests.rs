@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use super::*;
-use crate::boot::client::{Features, Quirks};
+use crate::boot::client::{Features, FirstFile, Quirks};
 use crate::model::{BootFiles, Run};
+
+mod menu;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -98,8 +100,13 @@ fn every_boot_question() -> Vec<Asked> {
         file(MachineFile::Script),
         file(MachineFile::Kernel),
         file(MachineFile::Answer),
-        Asked::InstallKernel { bootenv: "debian-12-install".into() },
+        Asked::InstallKernel(owners(&["debian-12-install"], &[])),
     ]
+}
+
+fn owners(destructive: &[&str], harmless: &[&str]) -> Owners {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Owners { destructive: names(destructive), harmless: names(harmless) }
 }
 
 fn attempt(progress: BootProgress, kernel_fetched: Option<Timestamp>) -> BootAttempt {
@@ -153,7 +160,7 @@ fn an_armed_machine_gets_what_fits_its_stage() {
     machine.status.boot_attempt = Some(attempt(BootProgress::Firmware, None));
     let expected = [
         Answer::Loader { name: "snponly.efi".into() },
-        Answer::LoaderUrl { name: "snponly.efi".into(), http: true },
+        Answer::LoaderUrl { name: "snponly.efi".into(), over: Transport::Http },
         Answer::ScriptUrl,
         Answer::Serve,
         Answer::BootScript,
@@ -363,7 +370,7 @@ fn secure_boot_begins_with_the_signed_loaders_of_the_bootenv() {
         let facts = secure(facts(&machine, &bootenv), &there, wanted);
         let answer = |asked: &Asked| decide(asked, &facts, NOW).answer;
         assert_eq!(answer(&client(Stage::Firmware)), Answer::Loader { name: "debian/shimx64.efi".into() });
-        let over_http = Answer::LoaderUrl { name: "debian/efi.img".into(), http: true };
+        let over_http = Answer::LoaderUrl { name: "debian/efi.img".into(), over: Transport::Http };
         assert_eq!(answer(&client(Stage::HttpFirmware)), over_http);
         assert_eq!(answer(&bios()), Answer::Loader { name: "undionly.kpxe".into() }, "a BIOS checks nothing");
         assert_eq!(answer(&ipxe()), Answer::ScriptUrl);
@@ -422,36 +429,40 @@ fn a_loader_that_the_bootenv_names_and_that_is_not_there_is_a_screen_of_the_usua
     let with_disk = loaders(&[&USUAL[..], &DEBIAN, &["grubx64.efi"]].concat());
     let facts = Facts { loaders: Some(&with_disk), ..facts(&machine, &bootenv) };
     let over_http = decide(&client(Stage::HttpFirmware), &facts, NOW).answer;
-    assert_eq!(over_http, Answer::LoaderUrl { name: "debian/efi.img".into(), http: true });
+    assert_eq!(over_http, Answer::LoaderUrl { name: "debian/efi.img".into(), over: Transport::Http });
     chosen(&mut bootenv, "pxelinux.0");
     assert_eq!(answer(&bootenv, &bios()), Answer::Loader { name: "pxelinux.0".into() });
     assert_eq!(answer(&bootenv, &client(Stage::Firmware)), usual, "UEFI does not start it");
 }
 
 #[test]
-fn a_menu_boots_what_does_no_harm_and_never_what_erases_disks() {
-    let mut rescue = install();
-    (rescue.spec.kind, rescue.spec.destructive) = (BootenvKind::Live, false);
-    rescue.spec.name = "rescue".into();
-    let menu = Facts { unknown_machine: UnknownMachine::Menu, ..Facts::default() };
+fn a_class_that_wants_https_gets_it_or_nothing_and_is_named() {
+    let (machine, bootenv) = (armed(), install());
+    let loaders = BTreeSet::from(["snponly.efi".to_owned()]);
+    let on = Facts { serves_https: true, loaders: Some(&loaders), ..facts(&machine, &bootenv) };
+    let off = Facts { serves_https: false, ..on.clone() };
+    let asked = |stage, file: Option<&str>| {
+        let Asked::BootData(mut client) = client(stage) else { panic!("a client") };
+        client.quirks.https = Some("tls-only".to_owned());
+        if let Some(file) = file {
+            client.quirks.first_file = FirstFile::File(file.to_owned());
+        }
+        Asked::BootData(client)
+    };
     let answer = |asked: &Asked, facts: &Facts<'_>| decide(asked, facts, NOW).answer;
-    assert_eq!(answer(&Asked::Script, &menu), Answer::MenuScript);
-    assert_eq!(answer(&ipxe(), &menu), Answer::ScriptUrl);
-    assert_eq!(answer(&client(Stage::Firmware), &menu), Answer::Loader { name: "snponly.efi".into() });
-    let chosen = |bootenv| Facts { bootenv: Some(bootenv), bootenv_name: Some("x"), ..menu.clone() };
-    assert_eq!(answer(&Asked::Script, &chosen(&rescue)), Answer::BootScript);
-    let erases = install();
-    let screen = decide(&Asked::Script, &chosen(&erases), NOW);
-    assert_eq!(screen.answer, Answer::ScreenScript);
-    assert!(screen.verdict.reason().contains("machines start"), "{:?}", screen.verdict);
-    for asked in every_boot_question() {
-        assert_eq!(decide(&asked, &chosen(&erases), NOW).verdict.bootenv(), None, "{asked:?}");
+    let (loader, file) = (asked(Stage::HttpFirmware, None), asked(Stage::HttpFirmware, Some("own/x.efi")));
+    let url = Answer::LoaderUrl { name: "snponly.efi".into(), over: Transport::Https };
+    assert_eq!(answer(&loader, &on), url);
+    let over = Transport::Https;
+    assert_eq!(answer(&file, &on), Answer::BootFile { file: "own/x.efi".into(), over });
+    for asked in [&loader, &file] {
+        let decision = decide(asked, &off, NOW);
+        assert_eq!(decision.answer, Answer::NoBootData, "never plain HTTP in its place");
+        let told = &decision.trace.last().unwrap().detail;
+        assert!(told.contains("class tls-only") && told.contains("--boot-https"), "{told}");
     }
-    let broken = Facts { unusable: Some("its artifact is missing".into()), ..chosen(&rescue) };
-    assert_eq!(answer(&Asked::Script, &broken), Answer::ScreenScript);
-    let gone = Facts { bootenv_name: Some("gone"), ..menu.clone() };
-    assert_eq!(answer(&Asked::Script, &gone), Answer::ScreenScript);
-    let (machine, bootenv) = (running(), install());
-    let known = Facts { unknown_machine: UnknownMachine::Menu, ..facts(&machine, &bootenv) };
-    assert_eq!(answer(&Asked::Script, &known), Answer::LocalScript, "a known machine has no menu");
+    // A URL of somebody else's needs no listener of ours, nor does what does not boot over HTTP.
+    let other = asked(Stage::HttpFirmware, Some("https://h/x.efi"));
+    assert!(matches!(answer(&other, &off), Answer::BootFile { .. }));
+    assert_eq!(answer(&asked(Stage::Firmware, None), &off), Answer::Loader { name: "snponly.efi".into() });
 }

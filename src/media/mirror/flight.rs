@@ -67,6 +67,7 @@ impl Mirror {
         };
         let missed = ended.err();
         if let Some(Miss::Failed(why)) = &missed {
+            self.counters.count(&self.counters.failures);
             tracing::info!(artifact = self.terms.name, path, why, "a file could not be passed on");
         }
         if let Some(state) = self.state.get() {
@@ -354,6 +355,7 @@ impl<'a> Intake<'a> {
         let written = blocking(move || disk.write(&batch, have).map(|()| disk)).await;
         self.disk = Some(written.map_err(|error| self.mirror.refused(&self.kept.path, &error))?);
         self.have = have;
+        self.mirror.counters.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Some(head) = &self.head {
             self.stage.send_replace(Stage::Coming(Arc::clone(head), have));
         }

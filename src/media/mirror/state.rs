@@ -27,6 +27,9 @@ pub struct Counters {
     pub revalidated: AtomicU64,
     pub stale: AtomicU64,
     pub evicted: AtomicU64,
+    pub failures: AtomicU64,
+    pub fetched_bytes: AtomicU64,
+    pub served_bytes: AtomicU64,
 }
 
 impl Counters {

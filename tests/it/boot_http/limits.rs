@@ -3,12 +3,23 @@
 use std::fs;
 use std::io::Read;
 use std::net::TcpStream;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use super::raw::Raw;
 use super::{Files, LARGE, small};
+use crate::world::World;
 
 /// Readers that take hardly anything, on the listener at the same time.
 const SLOW_READERS: usize = 1000;
+/// A client of 20 KB a second, on a server whose clocks run so many times as fast. Its file is longer than
+/// what goes in ten minutes: the kernel holds some millions of bytes between the two.
+const HURRY: u32 = 40;
+const TICK: Duration = Duration::from_millis(20);
+/// 20 KB in a second of the server's, of which a tick has 0.8.
+const SLOW_BYTES_A_TICK: usize = 16_000;
+const SLOW_SECONDS: u64 = 15 * 60;
+const SLOW_BYTES: u64 = SLOW_SECONDS * 20_000;
 /// Most memory of the server's process meanwhile (debug build).
 const RESIDENT_KIB_MAX: u64 = 150 * 1024;
 
@@ -54,6 +65,36 @@ fn vector_97_a_thousand_slow_readers_keep_nobody_waiting_and_take_no_memory() {
         assert_eq!(takes(&mut reader.stream, 20_000), 20_000);
     }
     assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"stalled\"}"), 0);
+}
+
+#[test]
+fn vector_98_who_reads_20_kb_a_second_for_ten_minutes_is_not_cut_off() {
+    let listeners =
+        ["--api-listen", "127.0.0.1:0", "--boot-http", "127.0.0.1:0", "--tftp-listen", "127.0.0.1:0"];
+    let files = Files::of(World::in_a_hurry(&listeners, HURRY));
+    let mut idle = Raw::connect(files.boot.http);
+    idle.say("GET /artifacts/files/large.img HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut slow = Raw::connect(files.boot.http);
+    let range = format!("Range: bytes=0-{}\r\nConnection: close\r\n", SLOW_BYTES - 1);
+    // The kernel holds no more than some millions of bytes for it, here and at the server.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&slow.stream, 256 << 10).expect("a small window");
+    slow.say(format!("GET /artifacts/files/large.img HTTP/1.1\r\nHost: x\r\n{range}\r\n"));
+    // A clock that ticks and nothing more: the client is to be as slow as this, whatever happens meanwhile.
+    let (_nobody, tick) = channel::<()>();
+    let begun = Instant::now();
+    let (mut got, mut buffer) = (0, vec![0; SLOW_BYTES_A_TICK]);
+    loop {
+        match slow.stream.read(&mut buffer).expect("what comes next") {
+            0 => break,
+            bytes => got += bytes as u64,
+        }
+        let due = TICK.mul_f64(got as f64 / SLOW_BYTES_A_TICK as f64);
+        let _ = tick.recv_timeout(due.saturating_sub(begun.elapsed()));
+    }
+    assert!(got > SLOW_BYTES, "cut off after {got} bytes with the head");
+    assert!(begun.elapsed() * HURRY >= Duration::from_secs(SLOW_SECONDS));
+    // Its clocks did run: who took nothing at all meanwhile is gone.
+    assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"stalled\"}"), 1);
 }
 
 #[test]

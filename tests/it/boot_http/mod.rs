@@ -30,7 +30,10 @@ struct Files {
 impl Files {
     fn new(flags: &[&str]) -> Files {
         let loopback = ["--api-listen", "127.0.0.1:0", "--boot-http", "127.0.0.1:0", "--tftp-listen"];
-        let world = World::with(&[&loopback[..], &["127.0.0.1:0"], flags].concat());
+        Files::of(World::with(&[&loopback[..], &["127.0.0.1:0"], flags].concat()))
+    }
+
+    fn of(world: World) -> Files {
         let folder = world.scratch().join("files");
         fs::create_dir_all(folder.join("Boot")).expect("a folder");
         fs::write(folder.join("x.efi"), small()).expect("a file");

@@ -3,7 +3,13 @@
 use std::fs;
 use std::process::Command;
 
+use metalwright::proto::dhcp4::{MessageType, codes};
+use serde_json::json;
+
 use super::{Files, LARGE, small};
+use crate::relay::{self, Relay, message};
+use crate::scene;
+use crate::world::World;
 
 #[test]
 fn boot_files_are_served_over_tls_with_the_certificate_that_is_exported() {
@@ -30,4 +36,51 @@ fn boot_files_are_served_over_tls_with_the_certificate_that_is_exported() {
     // The API's certificate is another one.
     let other = files.world.data().join("tls/cert.pem");
     assert!(!fetch("x.efi", other.to_str().expect("a path in UTF-8")));
+}
+
+/// UEFI firmware of `web1` that boots over HTTP asks for an address and something to start.
+fn asks_for_a_boot(relay: &Relay, xid: u32) -> Option<String> {
+    let mut discover = message((scene::MAC.parse().expect("a MAC"), xid), MessageType::Discover);
+    discover.options.set(codes::VENDOR_CLASS, "HTTPClient:Arch:00016:UNDI:003016");
+    discover.options.set(codes::CLIENT_ARCHITECTURES, 16u16.to_be_bytes());
+    let offer = relay.ask(&discover, scene::EVENT_WITHIN).expect("an offer");
+    let url = offer.options.get(codes::BOOTFILE_NAME)?;
+    Some(String::from_utf8(url.to_vec()).expect("a URL"))
+}
+
+#[test]
+fn firmware_of_a_class_is_given_an_https_url_that_it_can_fetch_or_is_told_why_not() {
+    let mut world = World::with(&[&relay::LISTENERS[..], &["--boot-https", "127.0.0.1:0"]].concat());
+    let api = world.api();
+    api.post("/subnets", relay::subnet()).expect(201);
+    scene::add_installer(&api, &scene::small_installer(world.scratch()));
+    scene::start_web1(&api);
+    let plain = asks_for_a_boot(&Relay::to(&world), 1).expect("a URL");
+    assert!(plain.starts_with("http://127.0.0.1:") && plain.ends_with("/snponly.efi"), "{plain}");
+
+    let class = json!({"name": "tls-only", "match": {"vendor_class": "HTTPClient*"}, "https": true});
+    let made = api.post("/client_classes", class).expect(201);
+    assert_eq!(made["problems"], json!([]));
+    let url = asks_for_a_boot(&Relay::to(&world), 2).expect("a URL");
+    assert_eq!(url, format!("{}/snponly.efi", world.ready()["boot_https"].as_str().expect("its address")));
+    let (pem, fetched) = (world.scratch().join("boot.pem"), world.scratch().join("fetched"));
+    world.cli(&["boot-certificate", "-o", pem.to_str().expect("a path in UTF-8")]);
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--fail", "--max-time", "60", "--cacert"]).arg(&pem).arg("-o").arg(&fetched).arg(&url);
+    assert!(curl.status().expect("curl").success());
+    let loader = fs::read("/usr/lib/ipxe/snponly.efi").expect("a loader (package ipxe)");
+    assert!(fs::read(&fetched).expect("what was fetched") == loader);
+
+    world.stop();
+    world.listen(&relay::LISTENERS);
+    world.start();
+    let (api, relay) = (world.api(), Relay::to(&world));
+    let problems = api.get("/client_classes/tls-only").expect(200)["problems"].clone();
+    assert_eq!(problems[0]["pointer"], "/https", "{problems}");
+    assert!(problems[0]["message"].as_str().expect("a message").contains("--boot-https"), "{problems}");
+    let listed = api.get("/client_classes?name=tls-only&fields=problems").expect(200);
+    assert_eq!(listed["items"][0]["problems"], problems);
+    assert_eq!(asks_for_a_boot(&relay, 3), None, "never plain HTTP in its place");
+    let told = world.cli(&["explain", "machine", "web1", "--vendor-class", "HTTPClient:Arch:00016"]);
+    assert!(told.contains("client class tls-only") && told.contains("--boot-https"), "{told}");
 }

@@ -68,7 +68,7 @@ impl Vm {
         vm
     }
 
-    /// Powers the machine on. The program's output is the serial console.
+    /// Powers the machine on. The program's output is the serial console, and what is pressed goes there too.
     pub fn power_on(&self) -> Program {
         let mut qemu = Command::new("qemu-system-x86_64");
         // Only in system management mode may the firmware of this one write its variables.
@@ -94,7 +94,7 @@ impl Vm {
         let file = if self.firmware == Firmware::Bios { disk } else { format!("fat:rw:{disk}") };
         qemu.args(["-device", &nic, "-drive", &format!("if=none,id=d0,format=raw,file={file}")]);
         qemu.args(["-device", "virtio-blk-pci,drive=d0,bootindex=2"]);
-        Program::spawn("qemu", qemu)
+        Program::spawn_with_keyboard("qemu", qemu)
     }
 
     /// Waits until the machine has booted its disk, and ended because of it. OVMF tries HTTP boot over both

@@ -5,6 +5,7 @@ mod beside;
 mod disk;
 mod local;
 mod machine;
+mod menu;
 mod refused;
 mod rehearsal;
 mod timeline;
