@@ -71,7 +71,9 @@ impl App {
     {
         let prepared = self.prepare_create(ctx, input)?;
         match self.finish(&prepared).await {
-            Err(store::Error::Stale { kind, .. }) if kind == T::KIND => Err(exists::<T>(&prepared.object.key)),
+            Err(store::Error::Stale { kind, .. }) if kind == T::KIND => {
+                Err(exists::<T>(&prepared.object.key))
+            }
             Err(store::Error::Stale { .. }) => Err(busy::<T>(&prepared.object.key)),
             Err(other) => Err(self.refusal(other)),
             Ok(()) => Ok(view::of(&self.world(), &prepared.object)),

@@ -26,7 +26,8 @@ impl Managed for Subnet {
         if let Some(other) = others().find(|other| other.spec.cidr.overlaps(&self.cidr)) {
             return Some(format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr));
         }
-        let elsewhere = || others().map(|other| &other.spec).filter(|other| other.network() != self.network());
+        let elsewhere =
+            || others().map(|other| &other.spec).filter(|other| other.network() != self.network());
         if let Some(reason) = elsewhere().find_map(|other| relay_of_two(self, other)) {
             return Some(reason);
         }
@@ -54,14 +55,14 @@ fn relay_of_two(subnet: &Subnet, other: &Subnet) -> Option<String> {
     };
     let relay = named(subnet, other).or_else(|| named(other, subnet))?;
     Some(format!(
-        "relay {relay} is one of subnet `{}` ({}): put both subnets on one `shared_network`, or have each wire \
-         relayed from an address of its own",
+        "relay {relay} is one of subnet `{}` ({}): put both subnets on one `shared_network`, or have each \
+         wire relayed from an address of its own",
         other.name, other.cidr
     ))
 }
 
-/// The leases of a subnet's addresses that are filed under another name or wire, as they are to be now. Of the
-/// leases that a client has on wires that become one, the one written last stays.
+/// The leases of a subnet's addresses that are filed under another name or wire, as they are to be now. Of
+/// the leases that a client has on wires that become one, the one written last stays.
 fn take_leases_along(next: &Stored<Subnet>, world: &World, deed: Deed) -> Deed {
     let subnet = &next.spec;
     let is_elsewhere = |lease: &Lease| lease.subnet != subnet.name || lease.network != subnet.network();
