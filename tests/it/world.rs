@@ -107,7 +107,8 @@ impl World {
         self.on_a_disk(&["-t", "tmpfs", "-o", &options, "data"]);
     }
 
-    /// As [`World::on_a_small_disk`], with a file system that turns read-only when it finds an error in itself.
+    /// As [`World::on_a_small_disk`], with a file system that turns read-only when it finds an error in
+    /// itself.
     pub fn on_an_image(&self, bytes: u64) {
         let image = self.image();
         fs::File::create(&image).and_then(|file| file.set_len(bytes)).expect("an image");
@@ -209,7 +210,8 @@ impl World {
 
 /// Runs a program of the system's, in the namespaces of this thread.
 pub fn run(program: &str, words: &[&str]) {
-    let output = Command::new(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output = Command::new(program).args(words).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {}: {said}", words.join(" "));
 }

@@ -8,5 +8,6 @@ mod machine;
 mod refused;
 mod rehearsal;
 mod timeline;
+mod vlan;
 
 pub use machine::{Firmware, Vm};
