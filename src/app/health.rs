@@ -1,6 +1,6 @@
 //! Whether what is to be kept can be kept: what the readiness page says, and the event when it is over.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -16,37 +16,61 @@ pub struct Outage {
     pub reason: String,
 }
 
-/// The outage there is, if there is one.
+/// What is known of outages.
 #[derive(Debug, Default)]
-pub struct Health(Mutex<Option<Outage>>);
+pub struct Health(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// The outage there is, if there is one.
+    lasting: Option<Outage>,
+    /// The one that no event tells of yet. Under load the first commit after it is a client's, not the event.
+    untold: Option<Outage>,
+}
 
 impl Health {
     /// The outage that lasts.
     pub fn outage(&self) -> Option<Outage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen().lasting.clone()
     }
 
     /// What came of a commit. The first failure is told, and the end; not each in between.
     pub(super) fn saw(&self, failure: Option<&store::Error>, now: Timestamp) {
-        let mut outage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match (failure, outage.as_ref()) {
+        let mut seen = self.seen();
+        match (failure, seen.lasting.as_ref()) {
             (Some(store::Error::Failed(reason)), None) => {
                 tracing::error!(reason, "the database takes no writes: nothing is promised until it does");
-                *outage = Some(Outage { since: now, reason: reason.clone() });
+                let outage = Outage { since: now, reason: reason.clone() };
+                seen.untold.get_or_insert_with(|| outage.clone());
+                seen.lasting = Some(outage);
             }
             (None, Some(over)) => {
                 tracing::info!(since = %over.since, "the database takes writes again");
-                *outage = None;
+                seen.lasting = None;
             }
             _ => {}
         }
+    }
+
+    fn untold(&self) -> Option<Outage> {
+        self.seen().untold.clone()
+    }
+
+    /// An event tells of it now. Another may have begun since.
+    fn told(&self) {
+        let mut seen = self.seen();
+        seen.untold = seen.lasting.clone();
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl App {
     /// Where the database took no writes, finds out whether it does again, and then says so with an event.
     pub async fn look_after_store(&self, now: Timestamp) {
-        let Some(outage) = self.health.outage() else { return };
+        let Some(outage) = self.health.untold() else { return };
         let event = NewEvent {
             time: now,
             kind: "server.store_recovered".to_owned(),
@@ -55,8 +79,9 @@ impl App {
             attempt: None,
             data: json!({ "reason": outage.reason, "since": outage.since }),
         };
-        if let Err(error) = self.commit(Deed::default().event(event)).await {
-            tracing::debug!(%error, "the database still takes no writes");
+        match self.commit(Deed::default().event(event)).await {
+            Ok(_) => self.health.told(),
+            Err(error) => tracing::debug!(%error, "the database still takes no writes"),
         }
     }
 }

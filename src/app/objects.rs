@@ -71,7 +71,10 @@ impl App {
     {
         let prepared = self.prepare_create(ctx, input)?;
         match self.finish(&prepared).await {
-            Err(store::Error::Stale { .. }) => Err(exists::<T>(&prepared.object.key)),
+            Err(store::Error::Stale { kind, .. }) if kind == T::KIND => {
+                Err(exists::<T>(&prepared.object.key))
+            }
+            Err(store::Error::Stale { .. }) => Err(busy::<T>(&prepared.object.key)),
             Err(other) => Err(self.refusal(other)),
             Ok(()) => Ok(view::of((&self.world(), &self.endpoints), &prepared.object)),
         }
@@ -177,6 +180,7 @@ impl App {
         let event = ctx.event(&stored, "created", view::created(&stored));
         let object = Arc::new(stored);
         let deed = Deed::default().create(T::object(Arc::clone(&object))).event(event);
+        let deed = T::along(&object, &world, deed);
         Ok(Prepared { object, deed: Some(deed) })
     }
 
@@ -204,6 +208,7 @@ impl App {
         let event = ctx.event(&next, "updated", view::updated(current, &next));
         let object = Arc::new(next);
         let deed = Deed::default().update(T::object(Arc::clone(&object))).event(event);
+        let deed = T::along(&object, &world, deed);
         Ok(Prepared { object, deed: Some(deed) })
     }
 

@@ -37,6 +37,7 @@ pub use classify::{Message, Unanswerable, classify, classify_at_boot_server};
 pub use client_key::ClientKey;
 pub use destination::{BOOT_SERVER_PORT, Destination, destination};
 pub use example::{example_discover, example_query};
+pub use frame::{FrameEnds, encode_frame};
 pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
 pub use index::pool_parts;
 pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};

@@ -1,10 +1,16 @@
-//! A disk that is full, and a database that somebody else holds: what is not on disk is not promised,
-//! operators are told, and it mends itself. On a small disk in a mount namespace, which needs root.
+//! A disk that is full or read-only, and a database that somebody else holds: what is not on disk is not
+//! promised, operators are told, and it mends itself. On a disk in a mount namespace, which needs root.
+//!
+//! The kernel refuses to remount a disk read-only while a file on it is open for writing, as the database is.
+//! What makes it read-only under a running server is an error that the file system finds in itself, and that
+//! ends with a repair. One that ends by itself, as that of a network's file server, is played by the flag
+//! `immutable` of the files: what is written to them, through a descriptor or through memory, fails as there.
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,10 +22,12 @@ use serde_json::Value;
 
 use crate::net;
 use crate::relay::{self, LISTENERS, Relay};
-use crate::world::World;
+use crate::world::{World, run};
 
 /// Room for a server without history, and not for much more.
 const DISK_BYTES: u64 = 24 << 20;
+/// Room for ext4 and the same.
+const IMAGE_BYTES: u64 = 64 << 20;
 /// How long an answer may take on a busy host, and how long silence must last to be one.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// SQLite itself waits five seconds for whoever holds the database.
@@ -27,8 +35,13 @@ const SILENT_FOR: Duration = Duration::from_secs(8);
 /// The server looks every five seconds whether the database takes writes again.
 const MENDED_WITHIN: Duration = Duration::from_secs(60);
 
-/// A server with a subnet, on a disk of its own. Runs on a thread of its own, for the mounts.
-fn on_a_small_disk(test: impl FnOnce(&World) + Send) {
+/// A server with a subnet, on a small disk of its own.
+fn on_a_small_disk(test: impl FnOnce(&mut World) + Send) {
+    on_a_disk(|world| world.on_a_small_disk(DISK_BYTES), test);
+}
+
+/// A server with a subnet, on a disk that `prepare` makes. Runs on a thread of its own, for the mounts.
+fn on_a_disk(prepare: impl FnOnce(&World) + Send, test: impl FnOnce(&mut World) + Send) {
     if !net::may_make_namespaces() {
         return;
     }
@@ -36,9 +49,9 @@ fn on_a_small_disk(test: impl FnOnce(&World) + Send) {
         let mut world = World::with(&LISTENERS);
         world.api().post("/subnets", relay::subnet()).expect(201);
         assert!(world.stop().success());
-        world.on_a_small_disk(DISK_BYTES);
+        prepare(&world);
         world.start();
-        test(&world);
+        test(&mut world);
     };
     let outcome = thread::scope(|scope| scope.spawn(inside).join());
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -75,25 +88,15 @@ impl Clients {
 /// The whole story; `harm` makes the database one that takes no writes, `mend` takes that back.
 fn silence_until_it_is_mended(world: &World, harm: impl FnOnce(&Path), mend: impl FnOnce(&Path)) {
     let mut clients = Clients { relay: Relay::to(world), xid: 1 };
-    let [first, second] = [1, 2].map(|last| Mac([2, 0, 0, 0, 0, last]));
-    let offer = clients.offer(first);
-    let ack = clients.take(first, (&offer, ANSWER_WITHIN)).expect("an ACK");
-    assert_eq!(ack.message_type(), Some(MessageType::Ack));
-
-    harm(&world.data());
-    let offer = clients.offer(second);
-    assert_eq!(clients.take(second, (&offer, SILENT_FOR)), None, "nothing is promised that is not kept");
-    let why = world.api().get("//readyz").expect(503);
-    let why = why["detail"].as_str().expect("a reason").to_owned();
-    assert!(why.contains("takes no writes since"), "{why}");
-    assert!(world.log().contains("the database takes no writes"), "{}", world.log());
-    assert_eq!(leases(world), 1, "what was promised before is there still");
+    let api = world.api();
+    let mut events = api.events_after(0);
+    silence(world, (&mut clients, harm));
 
     mend(&world.data());
     let deadline = Instant::now() + MENDED_WITHIN;
     let ack = loop {
-        let offer = clients.offer(second);
-        if let Some(ack) = clients.take(second, (&offer, SILENT_FOR)) {
+        let offer = clients.offer(SECOND);
+        if let Some(ack) = clients.take(SECOND, (&offer, SILENT_FOR)) {
             break ack;
         }
         assert!(Instant::now() < deadline, "still silent");
@@ -101,6 +104,28 @@ fn silence_until_it_is_mended(world: &World, harm: impl FnOnce(&Path), mend: imp
     assert_eq!(ack.message_type(), Some(MessageType::Ack));
     world.api().get("//readyz").expect(200);
     assert_eq!(leases(world), 2);
+    let over = events.wait_for(MENDED_WITHIN, |event| event["kind"] == "server.store_recovered");
+    assert!(!over["data"]["reason"].as_str().expect("a reason").is_empty(), "{over}");
+}
+
+const FIRST: Mac = Mac([2, 0, 0, 0, 0, 1]);
+const SECOND: Mac = Mac([2, 0, 0, 0, 0, 2]);
+
+/// One client has its lease before `harm`, the other is not given one after it. The lease is returned.
+fn silence(world: &World, (clients, harm): (&mut Clients, impl FnOnce(&Path))) -> Packet {
+    let offer = clients.offer(FIRST);
+    let held = clients.take(FIRST, (&offer, ANSWER_WITHIN)).expect("an ACK");
+    assert_eq!(held.message_type(), Some(MessageType::Ack));
+
+    harm(&world.data());
+    let offer = clients.offer(SECOND);
+    assert_eq!(clients.take(SECOND, (&offer, SILENT_FOR)), None, "nothing is promised that is not kept");
+    let why = world.api().get("//readyz").expect(503);
+    let why = why["detail"].as_str().expect("a reason").to_owned();
+    assert!(why.contains("takes no writes since"), "{why}");
+    assert!(world.log().contains("the database takes no writes"), "{}", world.log());
+    assert_eq!(leases(world), 1, "what was promised before is there still");
+    held
 }
 
 fn leases(world: &World) -> Value {
@@ -122,6 +147,52 @@ fn a_database_that_another_process_holds_is_silence_and_a_warning_until_it_lets_
         let hold = |data: &Path| held.set(Some(held_for_writing(data)));
         silence_until_it_is_mended(world, hold, |_| drop(held.take()));
     });
+}
+
+#[test]
+fn files_that_take_no_writes_for_a_while_are_silence_and_a_warning_until_they_do() {
+    let prepare = |world: &World| world.on_an_image(IMAGE_BYTES);
+    on_a_disk(prepare, |world| {
+        silence_until_it_is_mended(world, |data| set_immutable("+i", data), |data| set_immutable("-i", data));
+    });
+}
+
+/// Whether the folder and the files of the database are `immutable`.
+fn set_immutable(change: &str, data: &Path) {
+    let file = |name| data.join(name).to_str().expect("a path in UTF-8").to_owned();
+    let files = ["metalwright.db", "metalwright.db-wal", "metalwright.db-shm", ""].map(file);
+    run("chattr", &[&[change][..], &files.each_ref().map(String::as_str)].concat());
+}
+
+#[test]
+fn a_disk_that_turns_read_only_is_silence_and_a_warning_and_loses_nothing() {
+    let prepare = |world: &World| world.on_an_image(IMAGE_BYTES);
+    on_a_disk(prepare, |world| {
+        let mut clients = Clients { relay: Relay::to(world), xid: 1 };
+        let held = silence(world, (&mut clients, find_an_error));
+        assert!(world.stop().success(), "it ends as it is told to");
+        world.repair_the_image();
+        world.start();
+        world.api().get("//readyz").expect(200);
+        assert_eq!(leases(world), 1);
+        clients.relay = Relay::to(world);
+        let again = clients.take(FIRST, (&held, ANSWER_WITHIN)).expect("an ACK");
+        assert_eq!((again.message_type(), again.yiaddr), (Some(MessageType::Ack), held.yiaddr));
+        let offer = clients.offer(SECOND);
+        let ack = clients.take(SECOND, (&offer, ANSWER_WITHIN)).expect("an ACK");
+        assert_eq!(ack.message_type(), Some(MessageType::Ack));
+    });
+}
+
+/// Has the kernel find an error in the file system, which it then keeps from further harm.
+fn find_an_error(data: &Path) {
+    let words = ["--noheadings", "--output", "SOURCE", "--target", data.to_str().expect("a path in UTF-8")];
+    let source = Command::new("findmnt").args(words).output().expect("findmnt");
+    let source = String::from_utf8(source.stdout).expect("text");
+    let device = source.trim().strip_prefix("/dev/").expect("a device");
+    fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test").expect("an error");
+    let refused = File::create(data.join("new")).expect_err("a disk that is read-only");
+    assert_eq!(refused.kind(), ErrorKind::ReadOnlyFilesystem);
 }
 
 /// Takes the lock of SQLite's writers, as a tool does that never ends: byte 120 of the index of the log.

@@ -1,10 +1,17 @@
 //! Leases as operators use them, through the command line of the real program.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use metalwright::model::Mac;
+use metalwright::proto::dhcp4::{MessageType, Packet};
 use serde_json::{Value, json};
 
+use crate::relay::{self, LISTENERS, Relay};
 use crate::world::World;
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// Written by ISC dhcpd 4.4.3 and by Kea 2.2: the same three clients of both, the second of which gave its
 /// address back.
@@ -85,4 +92,57 @@ fn an_operator_ends_a_lease_and_finds_who_had_it() {
     api.get("/leases/web1/history").expect(400);
     let answer = api.post("/leases/import", json!({"format": "isc", "files": []})).expect(422);
     assert_eq!(answer["problems"][0]["pointer"], "/files");
+}
+
+/// A client behind a relay, and the number of its last message.
+struct Client {
+    relay: Relay,
+    mac: Mac,
+    xid: u32,
+}
+
+impl Client {
+    fn ask(&mut self, make: impl FnOnce((Mac, u32)) -> Packet) -> (Option<MessageType>, Ipv4Addr) {
+        self.xid += 1;
+        let answer = self.relay.ask(&make((self.mac, self.xid)), ANSWER_WITHIN).expect("an answer");
+        (answer.message_type(), answer.yiaddr)
+    }
+
+    fn discover(&mut self) -> (Option<MessageType>, Ipv4Addr) {
+        self.ask(|who| relay::message(who, MessageType::Discover))
+    }
+
+    /// Goes on with the address it has.
+    fn renew(&mut self, address: Ipv4Addr) -> (Option<MessageType>, Ipv4Addr) {
+        self.ask(|who| Packet { ciaddr: address, ..relay::message(who, MessageType::Request) })
+    }
+}
+
+#[test]
+fn a_lease_goes_on_when_its_subnet_joins_another_wire_or_is_made_again_under_another_name() {
+    let world = World::with(&LISTENERS);
+    let api = world.api();
+    api.post("/subnets", relay::subnet()).expect(201);
+    let mut client = Client { relay: Relay::to(&world), mac: Mac([2, 0, 0, 0, 0, 1]), xid: 0 };
+    let discover = relay::message((client.mac, 99), MessageType::Discover);
+    let offer = client.relay.ask(&discover, ANSWER_WITHIN).expect("an offer");
+    let (_, address) = client.ask(|who| relay::request_of(who, &offer));
+    let goes_on = (Some(MessageType::Ack), address);
+    assert_eq!(client.renew(address), goes_on);
+
+    let mut is_as_before = |when: &str| {
+        assert_eq!(client.discover(), (Some(MessageType::Offer), address), "{when}");
+        assert_eq!(client.renew(address), goes_on, "{when}");
+    };
+    api.patch("/subnets/load", json!({"shared_network": "wire"})).expect(200);
+    is_as_before("on a wire with a name");
+    api.patch("/subnets/load", json!({"shared_network": null})).expect(200);
+    is_as_before("on its own again");
+    api.delete("/subnets/load").expect(204);
+    let mut again = relay::subnet();
+    again["name"] = json!("again");
+    api.post("/subnets", again).expect(201);
+    is_as_before("under another name");
+    let lease = api.get(&format!("/leases/{address}")).expect(200);
+    assert_eq!((&lease["subnet"], &lease["network"]), (&json!("again"), &json!("again")));
 }

@@ -115,16 +115,50 @@ impl World {
     /// Moves the data of a server that is stopped to a small disk of its own, which only this thread and what
     /// it starts can see. Needs root.
     pub fn on_a_small_disk(&self, bytes: u64) {
+        let options = format!("size={bytes}");
+        self.on_a_disk(&["-t", "tmpfs", "-o", &options, "data"]);
+    }
+
+    /// As [`World::on_a_small_disk`], with a file system that turns read-only when it finds an error in
+    /// itself.
+    pub fn on_an_image(&self, bytes: u64) {
+        let image = self.image();
+        fs::File::create(&image).and_then(|file| file.set_len(bytes)).expect("an image");
+        run("mkfs.ext4", &["-q", "-F", &image]);
+        self.on_a_disk(&["-t", "ext4", "-o", "loop,errors=remount-ro", &image]);
+    }
+
+    /// Takes the image of [`World::on_an_image`] away from a server that is stopped, has it checked, and puts
+    /// it back.
+    pub fn repair_the_image(&self) {
+        let (image, data) = (self.image(), self.data());
+        run("umount", &[data.to_str().expect("a path in UTF-8")]);
+        // It ends with 1 when it has corrected something.
+        let checked = Command::new("e2fsck").args(["-p", "-f", &image]).status().expect("e2fsck");
+        assert!(checked.code().is_some_and(|code| code <= 1), "{checked}");
+        self.mount(&["-t", "ext4", "-o", "loop,errors=remount-ro", &image]);
+    }
+
+    fn image(&self) -> String {
+        self.folder.path().join("disk.image").to_str().expect("a path in UTF-8").to_owned()
+    }
+
+    fn on_a_disk(&self, disk: &[&str]) {
         unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
         let data = self.data();
         let before = self.folder.path().join("before");
         fs::rename(&data, &before).expect("a place for the data");
         fs::create_dir(&data).expect("a place for the disk");
-        mount(&["--make-rprivate", "/"]);
-        let place = data.to_str().expect("a path in UTF-8");
-        mount(&["-t", "tmpfs", "-o", &format!("size={bytes}"), "data", place]);
+        run("mount", &["--make-rprivate", "/"]);
+        self.mount(disk);
         let copied = Command::new("cp").args(["-a", "--"]).arg(before.join(".")).arg(&data).status();
         assert!(copied.expect("cp").success());
+        run("sync", &["--file-system", data.to_str().expect("a path in UTF-8")]);
+    }
+
+    fn mount(&self, disk: &[&str]) {
+        let data = self.data();
+        run("mount", &[disk, &[data.to_str().expect("a path in UTF-8")]].concat());
     }
 
     /// What the server said when it was ready.
@@ -186,11 +220,12 @@ impl World {
     }
 }
 
-/// Runs `mount`, in the namespace of this thread.
-fn mount(words: &[&str]) {
-    let output = Command::new("mount").args(words).output().expect("mount");
+/// Runs a program of the system's, in the namespaces of this thread.
+pub fn run(program: &str, words: &[&str]) {
+    let output = Command::new(program).args(words).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "mount {}: {said}", words.join(" "));
+    assert!(output.status.success(), "{program} {}: {said}", words.join(" "));
 }
 
 impl Drop for World {

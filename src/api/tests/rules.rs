@@ -167,6 +167,25 @@ async fn subnets_that_overlap_are_refused_both_ways_naming_the_other() {
 }
 
 #[tokio::test]
+async fn a_relay_stands_for_one_wire_whichever_subnet_is_written_last() {
+    let client = Client::new().await;
+    client.post("subnets", json!({"name": "lan", "cidr": "10.0.0.0/24", "relays": ["192.0.2.1"]})).await.ok();
+    let refused = [
+        json!({"name": "new", "cidr": "192.0.2.0/24"}),
+        json!({"name": "new", "cidr": "10.1.0.0/24", "relays": ["192.0.2.1"]}),
+        json!({"name": "new", "cidr": "10.1.0.0/24", "relays": ["10.0.0.254"]}),
+    ];
+    for subnet in refused {
+        let text = client.post("subnets", subnet).await.refused(409);
+        assert!(text.contains("`lan`") && text.contains("shared_network"), "{text}");
+    }
+    client.merge("subnets/lan", json!({"shared_network": "wire"})).await.ok();
+    let same =
+        json!({"name": "new", "cidr": "10.1.0.0/24", "relays": ["192.0.2.1"], "shared_network": "wire"});
+    client.post("subnets", same).await.ok();
+}
+
+#[tokio::test]
 async fn a_reservation_is_inside_its_subnet_and_one_for_each_client() {
     let client = Client::new().await;
     client.post("subnets", json!({"name": "lan", "cidr": "10.0.0.0/24"})).await.ok();

@@ -30,6 +30,7 @@ use serde_json::Value;
 
 use crate::app::{Endpoints, Error};
 use crate::model::{HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
+use crate::store::Deed;
 
 /// A noun whose objects are managed through the API.
 pub trait Managed: Noun {
@@ -90,6 +91,11 @@ pub trait Managed: Noun {
     /// The names that others refer to it by.
     fn names(stored: &Stored<Self>) -> Vec<Reference> {
         vec![Reference::new(Self::KIND, &stored.key, "")]
+    }
+
+    /// The deed that writes it, with what has to change together with it.
+    fn along(_next: &Stored<Self>, _world: &World, deed: Deed) -> Deed {
+        deed
     }
 
     /// Those that need it in other ways than by naming it in their fields.

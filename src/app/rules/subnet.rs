@@ -1,8 +1,13 @@
 //! Subnets: no two share an address, their DHCP options are ones we can send, and a subnet whose addresses
 //! are another server's asks for nothing that takes addresses.
 
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
 use super::{Change, Managed};
-use crate::model::{Probe, Problem, Subnet, SubnetMode};
+use crate::model::{Lease, NoStatus, Noun, Object, Probe, Problem, Stored, Subnet, SubnetMode, World};
+use crate::store::Deed;
 
 impl Managed for Subnet {
     fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
@@ -21,6 +26,11 @@ impl Managed for Subnet {
         if let Some(other) = others().find(|other| other.spec.cidr.overlaps(&self.cidr)) {
             return Some(format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr));
         }
+        let elsewhere =
+            || others().map(|other| &other.spec).filter(|other| other.network() != self.network());
+        if let Some(reason) = elsewhere().find_map(|other| relay_of_two(self, other)) {
+            return Some(reason);
+        }
         let wire = self.shared_network.as_deref()?;
         let is_proxy = |subnet: &Subnet| subnet.mode == SubnetMode::Proxy;
         let other = others().find(|other| {
@@ -31,6 +41,52 @@ impl Managed for Subnet {
             other.key
         ))
     }
+
+    fn along(next: &Stored<Self>, world: &World, deed: Deed) -> Deed {
+        take_leases_along(next, world, deed)
+    }
+}
+
+/// A relay's address stands for one wire. The network that it is in counts before those that name it, so to
+/// name it would have no effect.
+fn relay_of_two(subnet: &Subnet, other: &Subnet) -> Option<String> {
+    let named = |by: &Subnet, of: &Subnet| {
+        by.relays.iter().copied().find(|relay| of.cidr.contains(*relay) || of.relays.contains(relay))
+    };
+    let relay = named(subnet, other).or_else(|| named(other, subnet))?;
+    Some(format!(
+        "relay {relay} is one of subnet `{}` ({}): put both subnets on one `shared_network`, or have each \
+         wire relayed from an address of its own",
+        other.name, other.cidr
+    ))
+}
+
+/// The leases of a subnet's addresses that are filed under another name or wire, as they are to be now. Of
+/// the leases that a client has on wires that become one, the one written last stays.
+fn take_leases_along(next: &Stored<Subnet>, world: &World, deed: Deed) -> Deed {
+    let subnet = &next.spec;
+    let is_elsewhere = |lease: &Lease| lease.subnet != subnet.name || lease.network != subnet.network();
+    let here = world.leases.iter().filter(|row| subnet.cidr.contains(row.spec.address));
+    let mut moving: Vec<&Arc<Stored<Lease>>> = here.filter(|row| is_elsewhere(&row.spec)).collect();
+    moving.sort_by_key(|row| Reverse(row.updated_at));
+    let mut clients = HashSet::new();
+    let mut gone = HashMap::new();
+    let mut moved = Vec::new();
+    for row in moving {
+        let spec =
+            Lease { subnet: subnet.name.clone(), network: subnet.network().to_owned(), ..row.spec.clone() };
+        let (index, client) = spec.unique(&NoStatus {}).swap_remove(0);
+        let other = world.leases.find(index, &client).filter(|other| other.key != row.key);
+        let is_newest = other.is_none_or(|other| other.updated_at <= row.updated_at);
+        if clients.insert(client) && is_newest {
+            gone.extend(other.map(|other| (&other.key, other)));
+            moved.push(Stored { spec, ..row.next(next.updated_at) });
+        } else {
+            gone.insert(&row.key, row);
+        }
+    }
+    let deed = gone.values().fold(deed, |deed, row| deed.delete(&Object::Lease(Arc::clone(row))));
+    moved.into_iter().fold(deed, |deed, row| deed.update(Object::Lease(Arc::new(row))))
 }
 
 /// What says that we give addresses, where we do not. It would have no effect, and whoever wrote it expects
@@ -48,4 +104,60 @@ fn refused_beside_another_server(subnet: &Subnet) -> Vec<Problem> {
     let what = "a `proxy` subnet has its addresses and options from another DHCP server: leave this out, or \
                 use `managed`";
     set.iter().filter(|(_, is_set)| *is_set).map(|(pointer, _)| Problem::new(*pointer, what)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use jiff::{SignedDuration, Timestamp};
+    use serde_json::json;
+
+    use super::*;
+    use crate::app::objects::{Expected, Target};
+    use crate::app::patch::Patch;
+    use crate::app::{App, testing};
+    use crate::model::LeaseState;
+
+    async fn put(app: &App, (third, last): (u8, u8), subnet: &str, heard_at: Timestamp) {
+        let lease = Lease {
+            address: Ipv4Addr::new(10, 0, third, last),
+            client: "1/02:00:00:00:00:01".to_owned(),
+            mac: None,
+            state: LeaseState::Bound,
+            subnet: subnet.to_owned(),
+            network: subnet.to_owned(),
+            bound_at: heard_at,
+            expires_at: heard_at + SignedDuration::from_hours(1),
+            machine: None,
+            hostname: None,
+        };
+        let stored = Stored::new(lease.address.to_string(), lease, heard_at);
+        testing::put(app, Object::Lease(stored.into())).await;
+    }
+
+    async fn join(app: &App, subnet: &str) {
+        let target = Target { reference: subnet, expected: Expected::Any };
+        let patch = Patch::Merge(json!({"shared_network": "wire"}));
+        app.patch::<Subnet>(&testing::ctx(), &target, &patch).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_two_leases_on_wires_that_become_one_the_client_keeps_the_later() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        for (name, cidr) in [("a", "10.0.1.0/24"), ("b", "10.0.2.0/24")] {
+            app.create::<Subnet>(&ctx, json!({"name": name, "cidr": cidr})).await.unwrap();
+        }
+        put(&app, (1, 5), "a", ctx.now).await;
+        put(&app, (2, 5), "b", ctx.now + SignedDuration::from_mins(1)).await;
+        // What a subnet left that was deleted.
+        put(&app, (2, 9), "c", ctx.now - SignedDuration::from_mins(1)).await;
+        for subnet in ["a", "b"] {
+            join(&app, subnet).await;
+        }
+        let left: Vec<_> = app.world().leases.iter().map(|row| row.spec.clone()).collect();
+        let left: Vec<_> =
+            left.iter().map(|lease| (lease.address.to_string(), lease.network.as_str())).collect();
+        assert_eq!(left, [("10.0.2.5".to_owned(), "wire")]);
+    }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::doctor::ask::Answer;
 use crate::cli::doctor::host::{Host, HostInterface, PortUse};
-use crate::model::{DhcpStatus, InterfaceStatus, SubnetMode, SubnetStatus};
+use crate::model::{DhcpStatus, ExampleAnswer, InterfaceStatus, SubnetMode, SubnetStatus};
 
 /// Our own name in the table of processes.
 const PROGRAM: &str = "metalwright";
@@ -231,8 +231,8 @@ fn served_findings(status: &DhcpStatus, served: &InterfaceStatus) -> Vec<Finding
         );
         return vec![line(Level::Fail, name, what)];
     };
-    let mut findings = vec![pools(subnet)];
     let example = &served.example;
+    let mut findings = vec![pools(subnet, example)];
     let level = match example.event.as_str() {
         "dhcp.offered" => Level::Ok,
         "dhcp.ignored" if subnet.mode == SubnetMode::Proxy => Level::Ok,
@@ -243,7 +243,7 @@ fn served_findings(status: &DhcpStatus, served: &InterfaceStatus) -> Vec<Finding
     findings
 }
 
-fn pools(subnet: &SubnetStatus) -> Finding {
+fn pools(subnet: &SubnetStatus, example: &ExampleAnswer) -> Finding {
     let SubnetStatus { name, cidr, pool_addresses, leased, quarantined, free, .. } = subnet;
     let mode = match subnet.mode {
         SubnetMode::Managed => "addresses and boot data",
@@ -260,6 +260,10 @@ fn pools(subnet: &SubnetStatus) -> Finding {
             what,
             format!("{cidr}, {mode}; it has no pools: only reservations are answered"),
         ),
+        // Another subnet of its shared network has some yet.
+        (_, 0, _) if example.address.is_some() => {
+            line(Level::Warn, what, format!("{cidr}, {mode}; {counts}: others on its wire have"))
+        }
         (_, 0, _) => line(
             Level::Fail,
             what,
@@ -444,6 +448,12 @@ mod tests {
             worst(&findings, "answers on eth1 (02:00:00:00:00:09), gives addresses like 10.0.0.50"),
             Some(Level::Warn)
         );
+        assert_eq!(worst(&findings, "others on its wire have"), Some(Level::Warn));
+        status.interfaces[0].example = serde_json::from_value(json!(
+            {"event": "dhcp.pool_empty", "reason": "no address of network lan is free", "address": null}
+        ))
+        .unwrap();
+        let findings = look(&host(&["metalwright"]), Some(&status));
         assert_eq!(worst(&findings, "a wider pool"), Some(Level::Fail));
         status.servers[0].expected = true;
         status.interfaces.clear();

@@ -94,8 +94,12 @@ fn isc(server: Ipv4Addr, http: &str) -> String {
          if exists user-class and option user-class = \"iPXE\" {{\n    filename \"{http}/boot.ipxe\";\n}}"
     );
     for Firmware { codes, loader, http: over_http, .. } in &FIRMWARES {
-        let codes: Vec<String> =
-            codes.iter().map(|code| format!("option metalwright-arch = {code}")).collect();
+        // As bytes: dhcpd takes a number here too, and then nothing is equal to it.
+        let equal = |code: &u16| {
+            let [high, low] = code.to_be_bytes();
+            format!("option metalwright-arch = {high:02x}:{low:02x}")
+        };
+        let codes: Vec<String> = codes.iter().map(equal).collect();
         text += &format!(" elsif {} {{\n", codes.join(" or "));
         text += &match over_http {
             false => format!("    filename \"{loader}\";\n}}"),
@@ -182,6 +186,8 @@ mod tests {
     #[test]
     fn isc_dhcpd_takes_its_snippet() {
         let snippet = write(Dialect::Isc, SERVER, 8080);
+        let bytes = "elsif option metalwright-arch = 00:07 or option metalwright-arch = 00:09 {";
+        assert!(snippet.contains(bytes), "{snippet}");
         let config = |snippet: &str| format!("{snippet}subnet 10.0.0.0 netmask 255.255.255.0 {{}}\n");
         if let Some((taken, said)) = checked("dhcpd", &["-t", "-cf"], &config(&snippet)) {
             assert!(taken, "{said}");

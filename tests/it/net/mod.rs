@@ -6,6 +6,7 @@ mod lan;
 mod others;
 mod packets;
 mod probes;
+mod snippets;
 mod tftp;
 
 pub use dhcp::subnet;

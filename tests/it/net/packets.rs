@@ -1,9 +1,8 @@
-//! Packets as they are on the wire, and the ports, interfaces and VLANs they leave by. The numbers are those
-//! of the vectors in `tests/vectors/dhcp`.
+//! Packets as they are on the wire, and the ports and interfaces they leave by. The numbers are those of the
+//! vectors in `tests/vectors/dhcp`.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use metalwright::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
@@ -22,7 +21,7 @@ const IPV4: u16 = 0x0800;
 const LINK_AND_IP_BYTES: usize = 14 + 20;
 
 /// A frame that arrived, and the interface it arrived at.
-struct Frame {
+pub(super) struct Frame {
     bytes: Vec<u8>,
     interface: String,
 }
@@ -50,7 +49,7 @@ impl Frame {
         &self.bytes[LINK_AND_IP_BYTES..14 + usize::from(total)]
     }
 
-    fn dhcp(&self) -> Packet {
+    pub(super) fn dhcp(&self) -> Packet {
         parse(&self.udp()[8..]).expect("a DHCP message")
     }
 
@@ -76,7 +75,7 @@ fn sum(bytes: &[u8]) -> u32 {
 
 /// Sends `text` as a client without an address does, out of `interface`, and waits for the first DHCP reply
 /// to it that arrives at any interface of the host.
-fn ask(host: &Host, interface: &'static str, text: String) -> Frame {
+pub(super) fn ask(host: &Host, interface: &'static str, text: String) -> Frame {
     host.run(move || {
         let wire = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(i32::from(IPV4.to_be()))))
             .expect("a socket that sees frames");
@@ -199,49 +198,6 @@ fn plug_second_nic(host: &Host) {
         ip("link set h1b-far name eth1");
         ip("link set eth1 up");
     });
-}
-
-#[test]
-fn vector_70_a_vlan_has_its_own_subnet_and_its_replies_are_tagged() {
-    on_a_lan(|lan| {
-        if !has_vlans() {
-            eprintln!("skipped: this kernel has no VLANs (module 8021q)");
-            return;
-        }
-        ip("address add 10.78.0.1/24 brd + dev lan0.10");
-        ip("link set lan0.10 up");
-        let world = World::on_the_lan_with(&["--dhcp-interface", "lan0.10"]);
-        world.api().post("/subnets", subnet()).expect(201);
-        let tagged = json!({"name": "vlan10", "cidr": "10.78.0.0/24",
-            "pools": [{"start": "10.78.0.100", "end": "10.78.0.101"}]});
-        world.api().post("/subnets", tagged).expect(201);
-        let host = lan.plug_host("h1", MAC);
-        host.run(|| {
-            ip("link add link eth0 name eth0.10 type vlan id 10");
-            ip("link set eth0.10 up");
-        });
-        for (xid, flags) in [(70, ""), (71, "flags 0x8000\n")] {
-            // What has no tag, or another, does not arrive at the host's VLAN interface.
-            let frame = ask(&host, "eth0.10", discover(xid, flags));
-            assert_eq!(frame.interface, "eth0.10");
-            assert_eq!(frame.dhcp().yiaddr.to_string(), "10.78.0.100");
-        }
-        let frame = ask(&host, "eth0", discover(72, ""));
-        assert_eq!(
-            (frame.interface.as_str(), frame.dhcp().yiaddr.to_string().as_str()),
-            ("eth0", "10.77.0.100")
-        );
-    });
-}
-
-/// Makes the VLAN interface of the bridge, where the kernel knows what that is.
-fn has_vlans() -> bool {
-    let words = "link add link lan0 name lan0.10 type vlan id 10";
-    let output = Command::new("ip").args(words.split(' ')).output().expect("ip (package iproute2)");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let is_unknown = said.contains("Unknown device type");
-    assert!(output.status.success() || is_unknown, "ip {words}: {said}");
-    !is_unknown
 }
 
 /// A server in a network whose addresses are another's, and a machine that is to boot.

@@ -9,5 +9,6 @@ mod menu;
 mod refused;
 mod rehearsal;
 mod timeline;
+mod vlan;
 
 pub use machine::{Firmware, Vm};
