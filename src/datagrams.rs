@@ -1,6 +1,6 @@
-//! UDP over IPv4 as servers need it: which address and interface of ours a datagram came to, answers that leave
-//! from there, and many datagrams for one peer in one system call. For DHCP and TFTP alike; what is in the
-//! datagrams is theirs.
+//! UDP over IPv4 as servers need it: which address and interface of ours a datagram came to, answers that
+//! leave from there, and many datagrams for one peer in one system call. For DHCP and TFTP alike; what is in
+//! the datagrams is theirs.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddrV4};

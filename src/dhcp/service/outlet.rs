@@ -1,7 +1,7 @@
 //! How replies leave: as a datagram, or as a frame to a client that has no address yet.
 //!
-//! Datagrams wait for the end of the turn they are made in. Those for one peer, which is a relay then, leave by
-//! one call: the way of a packet through the kernel costs more than the decision it carries.
+//! Datagrams wait for the end of the turn they are made in. Those for one peer, which is a relay then, leave
+//! by one call: the way of a packet through the kernel costs more than the decision it carries.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -21,6 +21,7 @@ use reqwest::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::coming::{Head, Stage};
 use super::ledger::Kept;
@@ -236,6 +237,8 @@ struct Room {
     mirror: Arc<Mirror>,
     id: String,
     bytes: u64,
+    /// Who stops waits until it is gone: a write may go on for a moment when nobody waits for it any more.
+    _awaited: TaskTrackerToken,
 }
 
 impl Room {
@@ -298,8 +301,9 @@ impl<'a> Intake<'a> {
         stage: &'a watch::Sender<Stage>,
     ) -> Result<Self, Miss> {
         let (id, modified, owner) = (kept.body.clone(), kept.modified, Arc::clone(&mirror));
+        let awaited = mirror.tasks.token();
         let opened = blocking(move || {
-            let mut room = Room { mirror: owner, id, bytes: 0 };
+            let mut room = Room { mirror: owner, id, bytes: 0, _awaited: awaited };
             room.grow(total.unwrap_or(0))?;
             let place = room.mirror.state.get().map(|state| lock(state).shelf.new_body(&room.id));
             let place = place.ok_or(io::ErrorKind::NotFound)?;

@@ -10,7 +10,7 @@ use crate::render::problem::ProblemKind;
 /// Loops over one list inside itself: takes no fuel, calls nothing, writes nothing. Runs for a second
 /// or more, far beyond the deadline of these tests.
 fn endless() -> String {
-    let laps = if cfg!(debug_assertions) { 40 } else { 100 };
+    let laps = if cfg!(debug_assertions) { 80 } else { 200 };
     let opened: String = ["a", "b", "c", "d"].map(|name| format!("{{% for {name} in l %}}")).concat();
     format!("{{% set l = range(end={laps}) %}}{opened}{}", "{% endfor %}".repeat(4))
 }

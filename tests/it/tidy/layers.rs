@@ -61,7 +61,8 @@ const LAYERS: &[Layer] = &[
     layer("api::boot_sight", &["model", "app", "boot"], &[SOCKETS, SQL, TEMPLATES]),
     layer("api::boot_http", &["model", "proto", "boot", "app"], &[SQL, TEMPLATES]),
     layer("tftp", &["model", "proto", "boot", "app", "threads", "datagrams"], &[HTTP, SQL, TEMPLATES]),
-    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "datagrams"], &[HTTP, SQL, TEMPLATES]),
+    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "datagrams"],
+        &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("cli", &["cli::doctor", "client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
