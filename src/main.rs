@@ -49,7 +49,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let config = Config::load(flags).map_err(anyhow::Error::msg)?;
             metalwright::telemetry::start(&config.log_level, config.log_format)
                 .map_err(anyhow::Error::msg)?;
-            tokio::runtime::Runtime::new()?.block_on(metalwright::server::run(config))
+            metalwright::threads::shared()?.block_on(metalwright::server::run(config))
         }
         Command::Agent(args) => {
             metalwright::telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;

@@ -371,8 +371,8 @@ impl App {
         if self.is_rehearsed(boot) {
             return Ok(());
         }
-        let (app, boot) = (Arc::clone(self), boot.clone());
-        let checked = tokio::task::spawn_blocking(move || app.rehearse_files(&boot)).await;
+        let boot = boot.clone();
+        let checked = self.render_aside(move |app| app.rehearse_files(&boot)).await;
         checked.unwrap_or_else(|error| Err(super::documents::problem("", error.to_string())))
     }
 
@@ -398,8 +398,7 @@ impl App {
         {
             boot.agent_token = Some(self.agent_token(machine).await.map_err(failed)?);
         }
-        let (app, what) = (Arc::clone(self), document);
-        match tokio::task::spawn_blocking(move || app.page(&boot, &what, sealed)).await {
+        match self.render_aside(move |app| app.page(&boot, &document, sealed)).await {
             Ok(Ok(page)) => Ok(self.send_page(gathered, label, &page).await),
             Ok(Err(problem)) => {
                 self.render_failed(gathered, &label, &problem).await;

@@ -143,9 +143,8 @@ impl App {
         }
         let boot = self.preview_boot(&gathered);
         let document = document(&boot, &preview)?;
-        let app = Arc::clone(self);
-        let rendered =
-            tokio::task::spawn_blocking(move || app.render_document(&boot, &document, Sealed::Covered)).await;
+        let render = move |app: &App| app.render_document(&boot, &document, Sealed::Covered);
+        let rendered = self.render_aside(render).await;
         let rendered = rendered.map_err(|error| Error::Failed(error.to_string()))?;
         let rendered = rendered.map_err(|problem| Error::Invalid(vec![(&problem).into()]))?;
         Ok(Previewed { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })

@@ -16,10 +16,8 @@ use crate::workflow::step::boot_step;
 
 impl RenderTasks for Arc<App> {
     fn render_task(&self, request: TaskRender) -> BoxFuture<'_, Result<Vec<JobFile>, Vec<Problem>>> {
-        let app = Arc::clone(self);
         Box::pin(async move {
-            let rendering = tokio::task::spawn_blocking(move || app.render_task_files(&request));
-            match rendering.await {
+            match self.render_aside(move |app| app.render_task_files(&request)).await {
                 Ok(rendered) => rendered,
                 Err(error) => Err(vec![Problem::new("", format!("the render failed: {error}"))]),
             }

@@ -14,8 +14,8 @@ use crate::dhcp::service::{Lookout, Probes, Service, Witness};
 use crate::model::ServiceStatus;
 use crate::threads;
 
-/// Threads beside it that may wait for a disk: as many as the shared runtime has.
-const BLOCKING_MAX: usize = 512;
+/// Threads beside it that wait for the templates of options.
+const BLOCKING_MAX: usize = 16;
 
 /// What DHCP is served with.
 pub(super) struct Dhcp {
