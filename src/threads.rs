@@ -11,8 +11,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// mebibyte for each, and a disk is not quicker for more of them.
 const BLOCKING_MAX: usize = 32;
 
-/// The runtime of the server. Its memory is in small pages: with large ones, which the allocator asks for where
-/// the system leaves that to the program, a storm of a thousand machines held half as much again.
+/// The runtime of the server. Its memory is in small pages: with large ones, which the allocator asks for
+/// where the system leaves that to the program, a storm of a thousand machines held half as much again.
 ///
 /// # Errors
 /// The system has no more threads or descriptors.
