@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -138,6 +138,15 @@ fn until(api: &Api, name: &str, done: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
+/// Waits until so many files have their place: a client has all of one a moment before.
+fn until_kept(api: &Api, name: &str, files: usize) {
+    let line = format!("metalwright_mirror_kept_files{{artifact=\"{name}\"}} {files}\n");
+    let deadline = Instant::now() + SOON;
+    while !api.get("//metrics").expect(200).as_str().is_some_and(|page| page.contains(&line)) {
+        assert!(Instant::now() < deadline, "not kept: {files} files of {name}");
+    }
+}
+
 fn ready(status: &Value) -> bool {
     status["state"] == "ready" && status.get("asked").is_none()
 }
@@ -203,6 +212,7 @@ fn a_remote_tree_is_passed_on_kept_and_given_out_when_the_upstream_is_away() {
     assert_eq!(boot.get("/artifacts/debian/linux?x=y").0, 400);
 
     // The upstream goes away, and the server is killed and started again.
+    until_kept(&api, "debian", 2);
     upstream.is(Mood::Failing);
     world.kill();
     world.start();
@@ -242,6 +252,7 @@ fn the_metrics_page_has_the_figures_of_each_tree_that_is_passed_on() {
     assert_eq!(get(boot, "rocky/b.rpm", "Range: bytes=0-9\r\n").1, [2; 10]);
     upstream.is(Mood::Failing);
     assert_eq!(boot.get("/artifacts/rocky/c.rpm").0, 503);
+    until_kept(&api, "rocky", 2);
     let page = api.get("//metrics").expect(200);
     let page = page.as_str().expect("text");
     let figure = |name: &str| -> u64 {
