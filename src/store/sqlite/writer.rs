@@ -98,10 +98,11 @@ impl Writer {
         match self.transact(group) {
             Ok(Committed { outcomes, last_seq, trail }) => {
                 self.trail.apply(trail);
+                let has_events = *self.committed.borrow() != last_seq;
                 self.publish(group, &outcomes, last_seq);
                 group.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
                 // Whoever follows the events is woken behind those who wait for their answer.
-                self.committed.send_modify(|_| ());
+                self.committed.send_if_modified(|_| has_events);
             }
             Err(error) => {
                 tracing::error!(%error, jobs = group.len(), "the database failed; nothing was written");
