@@ -37,6 +37,10 @@ const PRIORITY: [u8; 18] = [
     codes::DOMAIN_NAME,
 ];
 
+/// What a reply is none without (RFC 2131 4.3.1). Where 82 leaves no room for them it is longer than the
+/// client said: the relay takes 82 out before the client sees it (RFC 3046 2.2).
+const ALWAYS: [u8; 3] = [codes::MESSAGE_TYPE, codes::SERVER_IDENTIFIER, codes::LEASE_TIME];
+
 /// A reply in bytes, and the options that did not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
@@ -52,14 +56,15 @@ pub fn payload_bytes_max(max_message_bytes: Option<u16>, mtu: u32) -> usize {
     usize::from(datagram).saturating_sub(IP_UDP_BYTES)
 }
 
-/// Writes a reply of at most `bytes_max` bytes, unless the relay's option 82 alone needs more.
+/// Writes a reply of at most `bytes_max` bytes, unless the relay's option 82 with what is always written
+/// needs more.
 pub fn encode_reply(reply: &Packet, bytes_max: usize) -> Encoded {
     let relay = reply.options.get(codes::RELAY_AGENT).filter(|bytes| !bytes.is_empty());
     let mut bytes = header(reply);
     let reserved = relay.map_or(0, written_bytes) + 1;
     let mut dropped = Vec::new();
     for (code, data) in by_priority(reply) {
-        if bytes.len() + written_bytes(data) + reserved <= bytes_max {
+        if ALWAYS.contains(&code) || bytes.len() + written_bytes(data) + reserved <= bytes_max {
             write_option(&mut bytes, code, data);
         } else {
             dropped.push(code);
@@ -177,6 +182,16 @@ mod tests {
         let Encoded { bytes, dropped } = encode_reply(&full, 548);
         assert_eq!(dropped, [200]);
         assert!(bytes.len() <= 548);
+        assert_eq!(parse(&bytes).unwrap().options.get(82), Some(&agent[..]));
+    }
+
+    #[test]
+    fn an_82_that_fills_the_reply_leaves_it_its_type_its_server_and_its_time() {
+        let agent = [[vec![1, 255], vec![7; 255]].concat(), vec![2, 80], vec![7; 80]].concat();
+        let needed = [(53, vec![2]), (54, vec![10, 0, 0, 1]), (51, vec![0, 0, 14, 16])];
+        let full = reply(&[&needed[..], &[(200, vec![0; 20]), (82, agent.clone())]].concat());
+        let Encoded { bytes, dropped } = encode_reply(&full, 548);
+        assert_eq!((codes_on_the_wire(&bytes), dropped), (vec![53, 54, 51, 82, 82], vec![200]));
         assert_eq!(parse(&bytes).unwrap().options.get(82), Some(&agent[..]));
     }
 
