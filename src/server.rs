@@ -6,6 +6,7 @@ mod data;
 mod descriptors;
 mod desk;
 mod dhcp;
+mod firmware_tls;
 mod upkeep;
 
 use std::io;

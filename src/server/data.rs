@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use axum_server::tls_rustls::RustlsConfig;
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
@@ -18,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::app::Endpoints;
 use crate::model::sha256_hex;
 use crate::server::Ready;
+use crate::server::firmware_tls::{self, rsa};
 
 /// The server's directory, open to its owner only.
 pub struct DataDir {
@@ -70,31 +72,44 @@ impl DataDir {
     /// # Errors
     /// The files cannot be read or written, or hold no certificate.
     pub fn certificate(&self) -> anyhow::Result<Certificate> {
-        self.certificate_of(("cert.pem", "key.pem"), names())
+        self.certificate_of(("cert.pem", "key.pem"), || Ok((KeyPair::generate()?, names())))
     }
 
     /// The certificate of the boot side, which firmware is told to trust: it names the addresses of this
-    /// host, because boot URLs do. The first start with that listener makes it.
+    /// host, because boot URLs do. The first start with that listener makes it, with a key that old firmware
+    /// knows.
     ///
     /// # Errors
     /// As [`DataDir::certificate`].
     pub fn boot_certificate(&self) -> anyhow::Result<Certificate> {
-        let addresses = nix::ifaddrs::getifaddrs().context("the addresses of this host")?;
-        let addresses = addresses.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
-        let names: BTreeSet<String> = addresses.map(|address| address.to_string()).chain(names()).collect();
-        self.certificate_of(("boot-cert.pem", "boot-key.pem"), names.into_iter().collect())
+        self.certificate_of(("boot-cert.pem", "boot-key.pem"), || {
+            let addresses = nix::ifaddrs::getifaddrs().context("the addresses of this host")?;
+            let addresses = addresses.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
+            let names: BTreeSet<String> =
+                addresses.map(|address| address.to_string()).chain(names()).collect();
+            Ok((rsa::generate()?, names.into_iter().collect()))
+        })
     }
 
-    fn certificate_of(&self, files: (&str, &str), names: Vec<String>) -> anyhow::Result<Certificate> {
+    /// `make` makes the key, and says what the certificate names.
+    fn certificate_of(
+        &self,
+        files: (&str, &str),
+        make: impl FnOnce() -> anyhow::Result<(KeyPair, Vec<String>)>,
+    ) -> anyhow::Result<Certificate> {
         let folder = self.path.join("tls");
         let (certificate, key) = (folder.join(files.0), folder.join(files.1));
         if !certificate.exists() {
             if !folder.exists() {
                 DirBuilder::new().mode(0o700).create(&folder).context("tls")?;
             }
-            let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
-            write_private(&key, &made.signing_key.serialize_pem())?;
-            write_private(&certificate, &made.cert.pem())?;
+            let (pair, names) = make().context("making a key")?;
+            let mut params = CertificateParams::new(names).context("the names of a certificate")?;
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, "Metalwright");
+            let made = params.self_signed(&pair).context("making a certificate")?;
+            write_private(&key, &pair.serialize_pem())?;
+            write_private(&certificate, &made.pem())?;
         }
         let read = |path: &Path| fs::read_to_string(path).with_context(|| path.display().to_string());
         let (certificate, key) = (read(&certificate)?, read(&key)?);
@@ -143,7 +158,7 @@ impl Certificate {
         RustlsConfig::from_pem(certificate, key).await.context("tls/cert.pem and tls/key.pem")
     }
 
-    /// For the boot side's listener: HTTP/1.1 and nothing else.
+    /// For the boot side's listener.
     ///
     /// # Errors
     /// The files do not hold a certificate with its key.
@@ -152,9 +167,7 @@ impl Certificate {
         let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
         let chain = chain.collect::<Result<Vec<_>, _>>().context(place)?;
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).context(place)?;
-        let config = rustls::ServerConfig::builder().with_no_client_auth();
-        let mut config = config.with_single_cert(chain, key).context(place)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let config = firmware_tls::config(chain, key).context(place)?;
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
