@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::boot::stops::NoTls;
 use connection::Client;
 use door::Door;
 pub use door::{Bounds, Counters, Limit};
@@ -147,7 +148,20 @@ async fn over_tls(tls: TlsAcceptor, stream: TcpStream, client: Client) {
         Ok(Err(error)) => {
             client.shared.door.counters.count(Limit::Malformed);
             tracing::debug!(peer = %client.peer, %error, "no TLS");
+            if let Some(why) = no_tls(&error) {
+                client.shared.app.saw_no_tls(client.peer, why);
+            }
         }
         Err(_) => client.shared.door.counters.count(Limit::SlowRequest),
+    }
+}
+
+/// What a client's failed handshake says of the client, if anything: others send what is no TLS at all.
+fn no_tls(error: &io::Error) -> Option<NoTls> {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::PeerIncompatible(_)) => Some(NoTls::NothingInCommon),
+        Some(rustls::Error::AlertReceived(alert)) => Some(NoTls::Left(Some(format!("{alert:?}")))),
+        Some(_) => None,
+        None => Some(NoTls::Left(None)),
     }
 }

@@ -2,6 +2,7 @@
 //! stopped and what that means. What it means is decided by `boot::stops`.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +13,7 @@ use super::App;
 use super::files::Served;
 use crate::boot::loader;
 use crate::boot::namespace::ScriptKind;
-use crate::boot::stops::{About, SILENCE_SECONDS, Seen, Sign, why};
+use crate::boot::stops::{About, NoTls, SILENCE_SECONDS, Seen, Sign, why};
 use crate::model::{BootAttempt, Machine, NewEvent, Stored};
 
 /// Machines that are followed; beyond that, others are not.
@@ -39,18 +40,27 @@ impl App {
         let Some(attempt) = machine.status.boot_attempt.as_ref() else { return };
         let mut trails = self.trails.lock().unwrap_or_else(PoisonError::into_inner);
         let before = trails.by_machine.remove(&machine.key).filter(|last| last.attempt == attempt.id);
-        if let Some(last) = &before {
-            self.tell_stop(machine, attempt, (last, Seen::Next(&sign)));
-        }
+        // An attempt begins with firmware that asks.
+        let begun = || Last { attempt: attempt.id, sign: Sign::FirmwareAsks, by: None, at: self.now() };
+        let last = before.unwrap_or_else(begun);
+        self.tell_stop(machine, attempt, (&last, Seen::Next(&sign)));
         if trails.by_machine.len() >= MACHINES_MAX {
             return;
         }
         let by = match sign {
             Sign::Script(kind) => Some(kind),
-            _ => before.and_then(|last| last.by),
+            _ => last.by,
         };
         let last = Last { attempt: attempt.id, sign, by, at: self.now() };
         trails.by_machine.insert(machine.key.clone(), last);
+    }
+
+    /// TLS with a client of the boot side did not come about.
+    pub fn saw_no_tls(&self, peer: IpAddr, why: NoTls) {
+        let machine = self.machine_at(&self.world(), peer);
+        if let Some(machine) = machine {
+            self.saw_sign(&machine, Sign::NoTls(why));
+        }
     }
 
     /// All of a file reached a machine.

@@ -20,6 +20,18 @@ pub enum Sign {
     Kernel,
     /// It began to fetch an initrd.
     Initrd,
+    /// It came for a loader over HTTPS, and TLS did not come about.
+    NoTls(NoTls),
+}
+
+/// Why TLS did not come about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoTls {
+    /// What the client offers and what the listener has, with its certificate, are not the same anywhere.
+    NothingInCommon,
+    /// The client was shown the certificate and went away, with this alert (RFC 5246 section 7.2) or
+    /// without a word.
+    Left(Option<String>),
 }
 
 /// Whether the boot stopped: what the last sign was, seen from the one that came now, or from long silence.
@@ -45,6 +57,9 @@ pub struct About {
 pub fn why(last: &Sign, seen: Seen<'_>, about: About) -> Option<String> {
     let is_mok = |name: &str| signed::role(name) == Some(Role::MokManager);
     match (last, seen) {
+        // Firmware that tries again is not told of again.
+        (Sign::NoTls(_), _) => None,
+        (_, Seen::Next(Sign::NoTls(why))) => Some(no_tls(why)),
         // shim asks for MokManager where it does not trust what it was to start.
         (Sign::Loader(name), Seen::Next(Sign::Fetches(next))) if is_mok(next) => {
             Some(format!(
@@ -66,6 +81,27 @@ pub fn why(last: &Sign, seen: Seen<'_>, about: About) -> Option<String> {
             )
         }
         _ => None,
+    }
+}
+
+/// UEFI of before 2023 is built without elliptic curves, so it knows no certificate with such a key.
+fn no_tls(why: &NoTls) -> String {
+    match why {
+        NoTls::NothingInCommon => {
+            "the firmware came for its loader over HTTPS, and it has no cipher suite in common with the listener \
+             and its certificate. Firmware of before 2023 needs a certificate with an RSA key: if that of \
+             tls/boot-cert.pem has another, delete it and tls/boot-key.pem, restart the server, and enrol the \
+             new one"
+                .to_owned()
+        }
+        NoTls::Left(alert) => {
+            let said = alert.as_ref().map_or("without a word".to_owned(), |alert| format!("with {alert}"));
+            format!(
+                "the firmware came for its loader over HTTPS, was shown the certificate, and went away {said}: \
+                 the certificate is not enrolled in it (`metalwright boot-certificate`), does not name the \
+                 address in the URL, or is not valid yet or any more by the machine's clock"
+            )
+        }
     }
 }
 
@@ -130,6 +166,23 @@ mod tests {
         assert!(reason.contains("debian/grubx64.efi") && reason.contains("Security Violation"), "{reason}");
         let bios = About { is_bios: true, by: None };
         assert!(!why(&loader("undionly.kpxe"), Seen::Nothing, bios).unwrap().contains("Secure Boot"));
+    }
+
+    #[test]
+    fn tls_that_did_not_come_about_is_told_once_and_says_what_to_do() {
+        let left = |alert: &str| Sign::NoTls(NoTls::Left(Some(alert.to_owned())));
+        let cases = [
+            (Sign::NoTls(NoTls::NothingInCommon), "RSA key"),
+            (left("UnknownCA"), "went away with UnknownCA: the certificate is not enrolled"),
+            (Sign::NoTls(NoTls::Left(None)), "went away without a word"),
+        ];
+        for (sign, said) in cases {
+            let reason = why(&Sign::FirmwareAsks, Seen::Next(&sign), About::default()).unwrap();
+            assert!(reason.contains(said), "{reason}");
+            for seen in [Seen::Next(&sign), Seen::Next(&Sign::FirmwareAsks), Seen::Nothing] {
+                assert_eq!(why(&sign, seen, About::default()), None, "{seen:?}");
+            }
+        }
     }
 
     #[test]

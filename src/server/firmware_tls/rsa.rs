@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn primes_have_their_two_highest_bits_and_go_with_the_exponent() {
         for prime in [prime().unwrap(), prime().unwrap()] {
-            assert_eq!(prime.bits_vartime(), BITS / 2);
+            assert_eq!(prime.bit_width_vartime(), BITS / 2);
             assert_eq!(prime.to_be_bytes()[0] >> 6, 0b11);
             assert_ne!(prime.rem_limb(NonZero::new(PUBLIC_EXPONENT.into()).unwrap()).0, 1);
         }

@@ -38,6 +38,58 @@ fn boot_files_are_served_over_tls_with_the_certificate_that_is_exported() {
     assert!(!fetch("x.efi", other.to_str().expect("a path in UTF-8")));
 }
 
+/// The cipher suites of OVMF as Debian 12 has it (edk2 2022.11), in its order: no elliptic curves. Then those
+/// of them that are not sound: keys without forward secrecy, CBC.
+const OLD_FIRMWARE: &str = "DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-SHA256:\
+    DHE-RSA-AES128-SHA256:DHE-RSA-AES256-SHA:DHE-RSA-AES128-SHA:AES256-GCM-SHA384:AES128-GCM-SHA256:\
+    AES256-SHA256:AES128-SHA256:AES256-SHA:AES128-SHA";
+const UNSOUND: &str = "DHE-RSA-AES256-SHA256:DHE-RSA-AES128-SHA:AES256-GCM-SHA384:AES128-SHA256";
+const LIKE_NEW: &str = "DHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256";
+
+#[test]
+fn firmware_without_elliptic_curves_is_served_too_and_whoever_has_them_uses_them() {
+    let files = Files::new(&["--boot-https", "127.0.0.1:0"]);
+    let base = files.world.ready()["boot_https"].as_str().expect("its address").to_owned();
+    let pem = files.world.data().join("tls/boot-cert.pem");
+    let fetched = files.world.scratch().join("fetched");
+    let fetch = |tls: &[&str]| {
+        let mut curl = Command::new("curl");
+        curl.args(["-sSv", "--fail", "--max-time", "60", "--cacert"]).arg(&pem).args(tls);
+        curl.arg("-o").arg(&fetched).arg(format!("{base}/artifacts/files/x.efi"));
+        let output = curl.output().expect("curl");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let of_1_2 = |ciphers| fetch(&["--tls-max", "1.2", "--ciphers", ciphers]);
+
+    let (fetches, said) = of_1_2(OLD_FIRMWARE);
+    assert!(fetches && said.contains("using TLSv1.2 / DHE-RSA-AES256-GCM-SHA384"), "{said}");
+    assert_eq!(fs::read(&fetched).expect("the file"), small());
+    let (fetches, said) = of_1_2("DHE-RSA-AES128-GCM-SHA256");
+    assert!(fetches && said.contains("using TLSv1.2 / DHE-RSA-AES128-GCM-SHA256"), "{said}");
+    let (fetches, said) = of_1_2(LIKE_NEW);
+    assert!(fetches && said.contains("using TLSv1.2 / ECDHE-RSA-AES128-GCM-SHA256"), "{said}");
+    let (fetches, said) = fetch(&[]);
+    assert!(fetches && said.contains("using TLSv1.3"), "{said}");
+    let (fetches, said) = of_1_2(UNSOUND);
+    assert!(!fetches && said.contains("handshake failure"), "{said}");
+}
+
+#[test]
+fn a_certificate_with_a_key_of_elliptic_curves_is_kept_and_served() {
+    let mut files = Files::new(&["--boot-https", "127.0.0.1:0"]);
+    files.world.stop();
+    let tls = files.world.data().join("tls");
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+    fs::write(tls.join("boot-cert.pem"), made.cert.pem()).expect("a file");
+    fs::write(tls.join("boot-key.pem"), made.signing_key.serialize_pem()).expect("a file");
+    files.world.start();
+    let base = files.world.ready()["boot_https"].as_str().expect("its address").to_owned();
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--fail", "--max-time", "60", "--cacert"]).arg(tls.join("boot-cert.pem"));
+    let output = curl.arg(format!("{base}/artifacts/files/x.efi")).output().expect("curl");
+    assert_eq!(output.stdout, small(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// UEFI firmware of `web1` that boots over HTTP asks for an address and something to start.
 fn asks_for_a_boot(relay: &Relay, xid: u32) -> Option<String> {
     let mut discover = message((scene::MAC.parse().expect("a MAC"), xid), MessageType::Discover);

@@ -46,6 +46,8 @@ pub struct Vm {
     mac: String,
     tap: String,
     folder: TempDir,
+    /// An EFI signature list of the certificates that its HTTPS boot trusts.
+    trusts: Option<PathBuf>,
 }
 
 impl Vm {
@@ -55,7 +57,7 @@ impl Vm {
         let tap = format!("tap{}", mac.replace(':', "").split_off(6));
         lan.plug_tap(&tap);
         let folder = TempDir::new().expect("a temporary folder");
-        let vm = Vm { firmware, mac: mac.to_owned(), tap, folder };
+        let vm = Vm { firmware, mac: mac.to_owned(), tap, folder, trusts: None };
         match firmware {
             Firmware::Bios => disk::write_bios_disk(&vm.disk()),
             Firmware::SecurePxe | Firmware::SecureHttp => disk::write_signed_disk(&vm.disk()),
@@ -66,6 +68,11 @@ impl Vm {
             fs::copy(variables, vm.variables()).expect("the firmware's variables (package ovmf)");
         }
         vm
+    }
+
+    /// Enrols the certificates of an EFI signature list in place of others, as an operator does in the setup.
+    pub fn trust(&mut self, list: PathBuf) {
+        self.trusts = Some(list);
     }
 
     /// Powers the machine on. The program's output is the serial console, and what is pressed goes there too.
@@ -89,6 +96,9 @@ impl Vm {
             let variables = self.variables().display().to_string();
             qemu.args(["-drive", &format!("if=pflash,unit=1,format=raw,file={variables}")]);
             self.leave_one_way_to_boot(&mut qemu);
+        }
+        if let Some(list) = &self.trusts {
+            qemu.args(["-fw_cfg", &format!("name=etc/edk2/https/cacerts,file={}", list.display())]);
         }
         let disk = self.disk().display().to_string();
         let file = if self.firmware == Firmware::Bios { disk } else { format!("fat:rw:{disk}") };

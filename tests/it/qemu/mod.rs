@@ -3,6 +3,7 @@
 
 mod beside;
 mod disk;
+mod https;
 mod local;
 mod machine;
 mod menu;
