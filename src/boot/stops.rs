@@ -88,18 +88,18 @@ pub fn why(last: &Sign, seen: Seen<'_>, about: About) -> Option<String> {
 fn no_tls(why: &NoTls) -> String {
     match why {
         NoTls::NothingInCommon => {
-            "the firmware came for its loader over HTTPS, and it has no cipher suite in common with the listener \
-             and its certificate. Firmware of before 2023 needs a certificate with an RSA key: if that of \
-             tls/boot-cert.pem has another, delete it and tls/boot-key.pem, restart the server, and enrol the \
-             new one"
+            "the firmware came for its loader over HTTPS, and it has no cipher suite in common with the \
+             listener and its certificate. Firmware of before 2023 needs a certificate with an RSA key: if \
+             that of tls/boot-cert.pem has another, delete it and tls/boot-key.pem, restart the server, and \
+             enrol the new one"
                 .to_owned()
         }
         NoTls::Left(alert) => {
             let said = alert.as_ref().map_or("without a word".to_owned(), |alert| format!("with {alert}"));
             format!(
-                "the firmware came for its loader over HTTPS, was shown the certificate, and went away {said}: \
-                 the certificate is not enrolled in it (`metalwright boot-certificate`), does not name the \
-                 address in the URL, or is not valid yet or any more by the machine's clock"
+                "the firmware came for its loader over HTTPS, was shown the certificate, and went away \
+                 {said}: the certificate is not enrolled in it (`metalwright boot-certificate`), does not \
+                 name the address in the URL, or is not valid yet or any more by the machine's clock"
             )
         }
     }

@@ -109,7 +109,7 @@ mod tests {
         let seven = BoxedUint::from_be_slice_truncated(&[7], SECRET_BITS);
         assert_eq!(power(three, &seven)[254..], 2187u16.to_be_bytes());
         let two = BoxedMontyForm::new(BoxedUint::from_be_slice_truncated(FFDHE2048.g, BITS), &MODULUS);
-        let order = PRIME.wrapping_sub(&BoxedUint::one_with_precision(BITS));
+        let order = PRIME.wrapping_sub(BoxedUint::one_with_precision(BITS));
         assert_eq!(two.pow(&order).retrieve().to_be_bytes()[..], padded(1));
     }
 

@@ -1,4 +1,4 @@
-//! Firmware that boots over HTTPS, from the URL that DHCP gives it: the firmware of Debian 12, whose TLS knows no
+//! Firmware that boots over HTTPS, from the URL that DHCP gives it: that of Debian 12, whose TLS knows no
 //! elliptic curves, trusts nobody but the certificate that was exported for it.
 
 use std::path::PathBuf;
