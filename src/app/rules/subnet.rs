@@ -169,7 +169,8 @@ mod tests {
         let lab = json!({"name": "lab", "cidr": "10.0.2.0/24", "shared_network": "floor"});
         let refused = app.create::<Subnet>(&ctx, lab.clone()).await.unwrap_err().to_string();
         assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
-        let set = |value: serde_json::Value| Patch::Merge(json!({"shared_network": value, "mode": "managed"}));
+        let set =
+            |value: serde_json::Value| Patch::Merge(json!({"shared_network": value, "mode": "managed"}));
         let target = |reference| Target { reference, expected: Expected::Any };
         app.patch::<Subnet>(&ctx, &target("floor"), &set(json!("floor"))).await.unwrap();
         app.create::<Subnet>(&ctx, lab).await.unwrap();
