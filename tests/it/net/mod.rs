@@ -3,6 +3,7 @@
 
 mod dhcp;
 mod lan;
+mod neighbours;
 mod others;
 mod packets;
 mod probes;
