@@ -3,6 +3,7 @@
 
 mod devices;
 mod dhcp;
+mod doctor;
 mod lan;
 mod neighbours;
 mod options;
