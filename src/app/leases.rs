@@ -52,6 +52,7 @@ impl App {
             if outcome.reply.as_ref().is_some_and(|reply| !reply.unfilled.is_empty()) {
                 Box::pin(self.fill_options(query, &gathered, &mut outcome)).await;
             }
+            tell_left_out(&mut outcome);
             self.saw_dhcp(query, &outcome, now);
             let seen =
                 Seen { sender: &sender, gathered: &gathered, outcome: &outcome, decision: &decision, now };
@@ -239,6 +240,17 @@ impl App {
         self.commit(deed).await?;
         Ok(())
     }
+}
+
+/// Options that the client has no room for are missed at the client; here is where it is said.
+fn tell_left_out(outcome: &mut Outcome) {
+    let Some(dropped) = outcome.reply.as_ref().map(|reply| &reply.dropped).filter(|codes| !codes.is_empty())
+    else {
+        return;
+    };
+    let name = |code: &u8| codes::by_code(*code).map_or_else(|| code.to_string(), |row| row.name.to_owned());
+    let names: Vec<String> = dropped.iter().map(name).collect();
+    outcome.reason += &format!("; left out, as the client has no room for it: {}", names.join(", "));
 }
 
 /// Of a reply or none; a RELEASE or a DECLINE that was heeded wants none.

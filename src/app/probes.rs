@@ -9,16 +9,31 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use super::App;
+use super::callers::is_active;
+use super::{App, Error};
 use crate::dhcp::{
-    self, Change, ClientKey, EventKind, Hold, HowToProbe, Link, Outcome, ProbeTarget, Probed, Prober, Query,
+    self, Change, ClientKey, EventKind, Hold, HowToProbe, LateAnswer, Link, Outcome, ProbeTarget, Probed,
+    Prober, Query,
 };
-use crate::model::{Mac, NewEvent};
+use crate::model::{AddressKey, Lease, LeaseState, Mac, NewEvent, Subnet};
+use crate::store::Deed;
 
 /// Addresses that are looked for in answer to one DISCOVER.
 const PROBES_MAX: usize = 3;
 /// Longest an OFFER waits for probes. Firmware asks again after a second (iPXE) or four.
 const OFFER_WITHIN: Duration = Duration::from_millis(780);
+
+/// How often a late answer is looked at anew because its lease changed meanwhile.
+const DECISIONS_MAX: usize = 3;
+
+/// An address that somebody answered for.
+#[derive(Clone, Copy)]
+struct Found {
+    address: Ipv4Addr,
+    how: HowToProbe,
+    by: Option<Mac>,
+    wanted_by: Option<Mac>,
+}
 
 /// A client within its network.
 type Whose = (String, ClientKey);
@@ -80,18 +95,18 @@ impl App {
         for _ in 0..PROBES_MAX {
             let Change::Hold { address, .. } = outcome.change else { return outcome };
             let interface = Arc::new(query.interface.clone());
-            let probe = prober.probe(ProbeTarget { address, interface, how });
+            let probe = prober.probe(ProbeTarget { address, interface, client: client_mac(query), how });
             let found = timeout_at(deadline, probe).await;
             let unknown = match found.unwrap_or_else(|_| Probed::Unable("the time was up".into())) {
-                Probed::InUse(mac) if mac.is_none() || mac != client_mac(query) => {
-                    if !Box::pin(self.keep_back(query, (address, how), mac)).await {
+                Probed::InUse(by) => {
+                    let found = Found { address, how, by, wanted_by: client_mac(query) };
+                    if !Box::pin(self.keep_back(query, &found)).await {
                         return Outcome::silence(EventKind::Ignored, "its address could not be kept back");
                     }
                     outcome = decide();
                     continue;
                 }
-                // Its own: it has not let go of it yet.
-                Probed::Free | Probed::InUse(_) => return outcome,
+                Probed::Free => return outcome,
                 Probed::Unable(why) => why,
             };
             outcome.reason = format!("{}; nobody was asked whether it is in use: {unknown}", outcome.reason);
@@ -103,43 +118,90 @@ impl App {
     }
 
     /// Puts an address that somebody answered for in quarantine.
-    async fn keep_back(
-        &self,
-        query: &Query<'_>,
-        (address, how): (Ipv4Addr, HowToProbe),
-        mac: Option<Mac>,
-    ) -> bool {
+    async fn keep_back(&self, query: &Query<'_>, found: &Found) -> bool {
         let now = self.now();
         let lease = {
             let world = self.world();
             let Ok(link) = Link::select(query, &world) else { return false };
-            dhcp::quarantine(&link, address, now)
+            dhcp::quarantine(link.subnet_of(found.address).unwrap_or(link.selected), found.address, now)
         };
+        let kept = self.write_lease(&lease, self.in_use(found, &lease, ""), now).await;
+        let address = found.address;
+        kept.inspect_err(|error| tracing::warn!(%error, %address, "it could not be kept back")).is_ok()
+    }
+
+    /// Somebody answered a probe when the address was on offer already. It is kept back, so that the client
+    /// is refused it and asks for another; one that the client has taken is only told of, as nothing takes it
+    /// from the client again.
+    pub async fn answered_late(&self, answer: LateAnswer) {
+        let LateAnswer { address, mac } = answer;
+        let found = Found { address, how: HowToProbe::Arp, by: Some(mac), wanted_by: None };
+        for _ in 0..DECISIONS_MAX {
+            let now = self.now();
+            let (subnet, present) = {
+                let world = self.world();
+                let mut subnets = world.subnets.iter().map(|row| &row.spec);
+                let subnet = subnets.find(|subnet| subnet.cidr.contains(address)).cloned();
+                (subnet, world.leases.get(&AddressKey::from(address)).map(|row| row.spec.clone()))
+            };
+            let Some(subnet) = subnet else { return };
+            if let Some(lease) = present.filter(|lease| is_active(lease, now)) {
+                if lease.mac != Some(mac) {
+                    let late = ", which is leased to another: two hosts have one address";
+                    let event = self.in_use(&Found { wanted_by: lease.mac, ..found }, &lease, late);
+                    let told = self.commit(Deed::default().event(event)).await;
+                    told.map_err(|error| tracing::warn!(%error, "an event was not written")).ok();
+                }
+                return;
+            }
+            match self.keep_back_late(&subnet, &found).await {
+                Err(Error::Conflict(_)) => {}
+                Err(error) => return tracing::warn!(%error, %address, "it could not be kept back"),
+                Ok(()) => return,
+            }
+        }
+    }
+
+    async fn keep_back_late(&self, subnet: &Subnet, found: &Found) -> Result<(), Error> {
+        let now = self.now();
+        let lease = dhcp::quarantine(subnet, found.address, now);
+        let hold = self.holds.lock().unwrap_or_else(PoisonError::into_inner).at(found.address, now).cloned();
+        let wanted_by = hold.as_ref().and_then(|hold| hold.client.mac());
+        let event = self.in_use(&Found { wanted_by, ..*found }, &lease, " when it was on offer already");
+        self.write_lease(&lease, event, now).await?;
+        if let Some(hold) = hold {
+            let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+            holds.release(&hold.network, &hold.client);
+        }
+        Ok(())
+    }
+
+    /// Counts an address that is in use by another, and tells of it; `lease` is what is on record for it.
+    fn in_use(&self, found: &Found, lease: &Lease, when: &str) -> NewEvent {
+        let Found { address, how, by, wanted_by } = found;
         let how = match how {
             HowToProbe::Arp => "arp",
             HowToProbe::Icmp => "icmp",
         };
         self.counters.dhcp_in_use.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let by = mac.map(|mac| mac.to_string());
-        tracing::warn!(%address, mac = ?mac, how, "an address that was to be offered is in use");
-        let event = NewEvent {
-            time: now,
+        let name = by.map_or_else(|| "somebody".to_owned(), |mac| mac.to_string());
+        tracing::warn!(%address, by = name, how, "an address that is in use by another{when}");
+        NewEvent {
+            time: self.now(),
             kind: "dhcp.address_in_use".to_owned(),
             subject: format!("lease:{address}"),
             actor: "server".to_owned(),
             attempt: None,
             data: json!({
-                "reason": format!("{} answers for {address}", by.as_deref().unwrap_or("somebody")),
+                "reason": format!("{name} answers for {address}{when}"),
                 "address": address,
-                "mac": mac,
+                "mac": by,
                 "probe": how,
                 "subnet": lease.subnet,
-                "kept_back_until": lease.expires_at,
-                "wanted_by": client_mac(query),
+                "kept_back_until": (lease.state == LeaseState::Declined).then_some(lease.expires_at),
+                "wanted_by": wanted_by,
             }),
-        };
-        let kept = self.write_lease(&lease, event, now).await;
-        kept.inspect_err(|error| tracing::warn!(%error, %address, "it could not be kept back")).is_ok()
+        }
     }
 
     fn release_hold(&self, outcome: &Outcome) {

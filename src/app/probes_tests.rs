@@ -14,10 +14,11 @@ use tokio::sync::Notify;
 use crate::app::App;
 use crate::app::testing::{app, put};
 use crate::dhcp::{
-    HowToProbe, Interface, InterfaceAddress, ProbeTarget, Probed, Prober, Query, Reply, example_query,
+    HowToProbe, Interface, InterfaceAddress, LateAnswer, ProbeTarget, Probed, Prober, Query, Reply,
+    example_query,
 };
 use crate::model::{DhcpStatus, LeaseState, Mac, Object, Stored, Subnet};
-use crate::proto::dhcp4::{Packet, from_text};
+use crate::proto::dhcp4::{MessageType, Packet, from_text};
 use crate::store::EventQuery;
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 99]);
@@ -43,7 +44,8 @@ impl Prober for Known {
                 gate.notified().await;
             }
             match self.answering.get(&target.address) {
-                Some(mac) => Probed::InUse(Some(*mac)),
+                Some(mac) if target.client != Some(*mac) => Probed::InUse(Some(*mac)),
+                Some(_) => Probed::Free,
                 None if self.slow => std::future::pending().await,
                 None if self.unable => Probed::Unable("there is no socket".into()),
                 None => Probed::Free,
@@ -109,6 +111,46 @@ async fn an_address_that_the_client_itself_still_has_is_offered_to_it() {
     let own = Mac([2, 0, 0, 0, 0, 1]);
     let (app, _) = served(Known { answering: taken([100], own), ..Known::default() }).await;
     assert_eq!((offered(&app).await, state(&app, "10.0.0.100")), (Some(100), None));
+}
+
+#[tokio::test]
+async fn an_offer_whose_address_is_answered_for_late_is_taken_back() {
+    let (app, _) = served(Known::default()).await;
+    assert_eq!(offered(&app).await, Some(100));
+    app.answered_late(late(OTHER)).await;
+    assert_eq!(state(&app, "10.0.0.100"), Some(LeaseState::Declined));
+    let request = "message_type request\nrequested_address 10.0.0.100\nserver_identifier 10.0.0.1";
+    let reply = ask(&app, request).await.unwrap();
+    assert_eq!(reply.packet.message_type(), Some(MessageType::Nak));
+    assert_eq!(offered(&app).await, Some(101));
+    let told = in_use(&app).await;
+    assert!(told.len() == 1 && told[0]["reason"].as_str().unwrap().contains("on offer"), "{told:#?}");
+    assert_eq!(told[0]["wanted_by"], json!("02:00:00:00:00:01"));
+}
+
+#[tokio::test]
+async fn a_lease_that_is_answered_for_late_stands_and_is_told_of() {
+    let (app, _) = served(Known::default()).await;
+    assert_eq!(offered(&app).await, Some(100));
+    let request = "message_type request\nrequested_address 10.0.0.100\nserver_identifier 10.0.0.1";
+    assert!(ask(&app, request).await.is_some());
+    app.answered_late(late(Mac([2, 0, 0, 0, 0, 1]))).await;
+    app.answered_late(late(OTHER)).await;
+    assert_eq!(state(&app, "10.0.0.100"), Some(LeaseState::Bound));
+    let told = in_use(&app).await;
+    assert!(told.len() == 1 && told[0]["reason"].as_str().unwrap().contains("two hosts"), "{told:#?}");
+    assert_eq!((&told[0]["mac"], &told[0]["kept_back_until"]), (&json!(OTHER), &json!(null)));
+}
+
+fn late(mac: Mac) -> LateAnswer {
+    LateAnswer { address: Ipv4Addr::new(10, 0, 0, 100), mac }
+}
+
+/// What was told of addresses in use.
+async fn in_use(app: &App) -> Vec<serde_json::Value> {
+    let events = app.events(EventQuery { limit: 99, ..EventQuery::default() }).await.unwrap();
+    let told = events.into_iter().filter(|event| event.kind == "dhcp.address_in_use");
+    told.map(|event| event.data).collect()
 }
 
 #[tokio::test]

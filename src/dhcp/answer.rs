@@ -89,14 +89,14 @@ pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
 
 /// The record that keeps an address from being given out, because a client declined it or a probe
 /// of it was answered. It belongs to no client, so that theirs can have another address.
-pub fn quarantine(link: &Link<'_>, address: Ipv4Addr, now: Timestamp) -> Lease {
+pub fn quarantine(subnet: &Subnet, address: Ipv4Addr, now: Timestamp) -> Lease {
     Lease {
         address,
         client: format!("declined/{address}"),
         mac: None,
         state: LeaseState::Declined,
-        subnet: link.subnet_of(address).unwrap_or(link.selected).name.clone(),
-        network: link.network().to_owned(),
+        subnet: subnet.name.clone(),
+        network: subnet.network().to_owned(),
         bound_at: now,
         expires_at: later(now, QUARANTINE_SECONDS),
         machine: None,
@@ -252,8 +252,8 @@ impl Desk<'_> {
         let Some(lease) = self.own_active_lease(address).filter(|_| self.may_be_for_us(server)) else {
             return self.ignored(format!("it declines {address}, which is not its own"));
         };
-        let lease =
-            Lease { mac: lease.mac, machine: lease.machine, ..quarantine(self.link, address, self.now) };
+        let kept_back = quarantine(self.subnet_of(address), address, self.now);
+        let lease = Lease { mac: lease.mac, machine: lease.machine, ..kept_back };
         Outcome {
             reason: format!("{address} is in use by another, says the client: not given out for a while"),
             event: EventKind::Declined,

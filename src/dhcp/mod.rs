@@ -45,7 +45,7 @@ pub use neighbours::{NEIGHBOURS_MAX, Neighbours, address_elsewhere};
 pub use options::{check_options, encode_text, ready_options};
 pub use outcome::{Change, EventKind, Outcome, Reply, Unfilled};
 pub use pool::{Ledger, NoAddress, Picked, Refusal};
-pub use probe::{HowToProbe, ProbeTarget, Probed, Prober, how_to_probe};
+pub use probe::{HowToProbe, LateAnswer, ProbeTarget, Probed, Prober, how_to_probe};
 pub use scopes::{Origin, Scopes};
 pub use sights::{Heard, Rival, Sights, Unserved};
 pub use silence::Silence;

@@ -14,6 +14,7 @@ const BROADCAST: [u8; 6] = [0xff; 6];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 /// Ethernet, IPv4, and their address lengths (RFC 826).
 const ARP_FIXED: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
+const ARP_REPLY: [u8; 2] = [0, 2];
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 
@@ -23,6 +24,8 @@ pub struct ProbeTarget {
     pub address: Ipv4Addr,
     /// The interface the client asked on.
     pub interface: Arc<Interface>,
+    /// Who is to have it: what it answers itself means nothing, it has not let go of the address yet.
+    pub client: Option<Mac>,
     pub how: HowToProbe,
 }
 
@@ -40,10 +43,17 @@ pub enum HowToProbe {
 pub enum Probed {
     /// Nobody answered.
     Free,
-    /// Somebody answered; over ARP with this address.
+    /// Somebody other than the client answered; on our own wire with this address.
     InUse(Option<Mac>),
     /// It could not be asked: why.
     Unable(String),
+}
+
+/// An ARP probe was answered when its time was up already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateAnswer {
+    pub address: Ipv4Addr,
+    pub mac: Mac,
 }
 
 /// Finds out whether an address is in use. Called for many clients at once; an answer takes a moment and may
@@ -71,12 +81,30 @@ pub(super) fn encode_arp_probe(from: Mac, address: Ipv4Addr) -> Vec<u8> {
     frame
 }
 
-/// Who an ARP packet is from, behind its Ethernet header: whoever says an address is its own uses it.
-pub(super) fn parse_arp(packet: &[u8]) -> Option<(Mac, Ipv4Addr)> {
+/// Who an ARP packet is from: whoever says an address is its own uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ArpSender {
+    pub mac: Mac,
+    pub address: Ipv4Addr,
+    /// It answers a probe: a question without a sender's address, as the kernel never asks.
+    pub answers_probe: bool,
+}
+
+/// The sender of an ARP packet, behind its Ethernet header.
+pub(super) fn parse_arp(packet: &[u8]) -> Option<ArpSender> {
     let rest = packet.strip_prefix(&ARP_FIXED)?;
     let mac: [u8; 6] = rest.get(2..8)?.try_into().ok()?;
     let address: [u8; 4] = rest.get(8..12)?.try_into().ok()?;
-    Some((Mac(mac), Ipv4Addr::from(address)))
+    let answers_probe = rest.starts_with(&ARP_REPLY) && rest.get(18..22) == Some(&[0; 4]);
+    Some(ArpSender { mac: Mac(mac), address: Ipv4Addr::from(address), answers_probe })
+}
+
+/// The hardware address of a neighbour in the kernel's table (proc(5), `/proc/net/arp`).
+pub(super) fn parse_neighbour(table: &str, address: Ipv4Addr) -> Option<Mac> {
+    let address = address.to_string();
+    let line = table.lines().skip(1).find(|line| line.split_whitespace().next() == Some(&address))?;
+    let mac: Mac = line.split_whitespace().nth(3)?.parse().ok()?;
+    (mac != Mac([0; 6])).then_some(mac)
 }
 
 /// An ICMP echo request (RFC 792); `token` comes back in the reply.
@@ -105,7 +133,8 @@ mod tests {
     fn an_arp_probe_claims_no_address_for_itself() {
         let frame = encode_arp_probe(MAC, Ipv4Addr::new(10, 0, 0, 100));
         assert_eq!((frame.len(), &frame[..6], &frame[12..14]), (60, &BROADCAST[..], &ETHERTYPE_ARP[..]));
-        assert_eq!(parse_arp(&frame[14..]), Some((MAC, Ipv4Addr::UNSPECIFIED)));
+        let from = ArpSender { mac: MAC, address: Ipv4Addr::UNSPECIFIED, answers_probe: false };
+        assert_eq!(parse_arp(&frame[14..]), Some(from));
         assert_eq!(&frame[38..42], &[10, 0, 0, 100]);
     }
 
@@ -118,6 +147,27 @@ mod tests {
         let mut other = frame[14..].to_vec();
         other[5] = 16;
         assert_eq!(parse_arp(&other), None);
+    }
+
+    #[test]
+    fn an_answer_to_a_probe_is_told_from_one_to_the_kernel() {
+        let mut packet = encode_arp_probe(MAC, Ipv4Addr::LOCALHOST)[14..].to_vec();
+        assert!(!parse_arp(&packet).unwrap().answers_probe, "a question");
+        packet[7] = 2;
+        packet[24..28].fill(0);
+        assert!(parse_arp(&packet).unwrap().answers_probe);
+        packet[24..28].copy_from_slice(&[10, 0, 0, 1]);
+        assert!(!parse_arp(&packet).unwrap().answers_probe, "the kernel asks with its own address");
+    }
+
+    #[test]
+    fn a_neighbour_is_found_in_the_kernels_table() {
+        let table = "IP address  HW type  Flags  HW address         Mask  Device\n\
+                     10.0.0.10   0x1      0x2    02:00:00:00:00:09  *     eth1\n\
+                     10.0.0.1    0x1      0x0    00:00:00:00:00:00  *     eth1\n";
+        assert_eq!(parse_neighbour(table, Ipv4Addr::new(10, 0, 0, 10)), Some(MAC));
+        assert_eq!(parse_neighbour(table, Ipv4Addr::new(10, 0, 0, 1)), None, "it was asked for in vain");
+        assert_eq!(parse_neighbour(table, Ipv4Addr::new(10, 0, 0, 2)), None);
     }
 
     #[test]

@@ -59,6 +59,10 @@ impl dhcp::service::Witness for App {
     fn heard(&self, heard: dhcp::Heard) {
         self.heard_dhcp_server(heard);
     }
+
+    fn heard_late(&self, answer: dhcp::LateAnswer) -> BoxFuture<'_, ()> {
+        Box::pin(self.answered_late(answer))
+    }
 }
 
 impl tftp::Opener for Desk {

@@ -51,8 +51,9 @@ impl Dhcp {
 
     /// Serves until `shutdown`. An error is one of the socket.
     pub async fn run(self, app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let probed = self.thread.spawn(self.probes.run(shutdown.clone()));
-        let looked_out = self.thread.spawn(self.lookout.run(app as Arc<dyn Witness>, shutdown.clone()));
+        let witness = app as Arc<dyn Witness>;
+        let probed = self.thread.spawn(self.probes.run(Arc::clone(&witness), shutdown.clone()));
+        let looked_out = self.thread.spawn(self.lookout.run(witness, shutdown.clone()));
         let served = self.thread.spawn(self.service.run(shutdown));
         let outcome = served.await?.context("DHCP");
         if outcome.is_ok() {

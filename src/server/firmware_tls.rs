@@ -1,5 +1,5 @@
 //! TLS as firmware speaks it, for the boot side's HTTPS listener. UEFI of before 2023 is built without
-//! elliptic curves: what it offers that is still sound is TLS 1.2 with DHE and RSA (`docs/adr/0018`). That is
+//! elliptic curves: what it offers that is still sound is TLS 1.2 with DHE and RSA (`docs/adr/0019`). That is
 //! added to what rustls has; whoever knows curves gets curves.
 //!
 //! [`config`] is the listener's side, `ffdhe` the key exchange, `rsa` makes a key. What is in a certificate

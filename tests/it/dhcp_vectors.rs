@@ -262,7 +262,7 @@ impl Case {
             let Some(hit) = probed.filter(|address| self.file.answering.contains(address)) else {
                 return outcome;
             };
-            let lease = quarantine(&Link::select(&query, &self.world).unwrap(), hit, self.now);
+            let lease = quarantine(Link::select(&query, &self.world).unwrap().selected, hit, self.now);
             put_lease(&mut self.world, lease, self.now);
         }
         panic!("{}: every probe was answered", self.name);

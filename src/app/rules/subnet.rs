@@ -31,6 +31,11 @@ impl Managed for Subnet {
         if let Some(reason) = elsewhere().find_map(|other| relay_of_two(self, other)) {
             return Some(reason);
         }
+        if let Some(reason) =
+            others().map(|other| &other.spec).find_map(|other| shared_by_its_name(self, other))
+        {
+            return Some(reason);
+        }
         let wire = self.shared_network.as_deref()?;
         let is_proxy = |subnet: &Subnet| subnet.mode == SubnetMode::Proxy;
         let other = others().find(|other| {
@@ -58,6 +63,20 @@ fn relay_of_two(subnet: &Subnet, other: &Subnet) -> Option<String> {
         "relay {relay} is one of subnet `{}` ({}): put both subnets on one `shared_network`, or have each \
          wire relayed from an address of its own",
         other.name, other.cidr
+    ))
+}
+
+/// A subnet without a shared network is a wire of its own under its own name; a shared network of that name
+/// would take it in without its saying so.
+fn shared_by_its_name(subnet: &Subnet, other: &Subnet) -> Option<String> {
+    if subnet.network() != other.network() || subnet.shared_network == other.shared_network {
+        return None;
+    }
+    let wire = subnet.network();
+    Some(format!(
+        "the shared network of subnet `{}` has the name of subnet `{wire}`, which is not on it: set \
+         `shared_network: {wire}` on subnet `{wire}` first, or call the shared network something else",
+        if subnet.shared_network.is_some() { &subnet.name } else { &other.name },
     ))
 }
 
@@ -140,6 +159,24 @@ mod tests {
         let target = Target { reference: subnet, expected: Expected::Any };
         let patch = Patch::Merge(json!({"shared_network": "wire"}));
         app.patch::<Subnet>(&testing::ctx(), &target, &patch).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_subnet_is_on_a_shared_network_of_its_name_only_if_it_says_so() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        let alone = json!({"name": "floor", "cidr": "10.0.1.0/24", "mode": "proxy"});
+        app.create::<Subnet>(&ctx, alone).await.unwrap();
+        let lab = json!({"name": "lab", "cidr": "10.0.2.0/24", "shared_network": "floor"});
+        let refused = app.create::<Subnet>(&ctx, lab.clone()).await.unwrap_err().to_string();
+        assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
+        let set =
+            |value: serde_json::Value| Patch::Merge(json!({"shared_network": value, "mode": "managed"}));
+        let target = |reference| Target { reference, expected: Expected::Any };
+        app.patch::<Subnet>(&ctx, &target("floor"), &set(json!("floor"))).await.unwrap();
+        app.create::<Subnet>(&ctx, lab).await.unwrap();
+        let leaves = app.patch::<Subnet>(&ctx, &target("floor"), &set(json!(null))).await;
+        let refused = leaves.unwrap_err().to_string();
+        assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
     }
 
     #[tokio::test]

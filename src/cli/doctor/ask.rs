@@ -39,7 +39,8 @@ pub struct Answer {
 /// Who offers an address to a new machine on an interface.
 ///
 /// # Errors
-/// The port of DHCP clients is taken or may not be had, or there is no such interface.
+/// The port of DHCP clients is taken or may not be had, frames may not be seen, or there is no such
+/// interface.
 pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<Answer>> {
     let client = Client::open(interface)?;
     let discover = discover()?;
@@ -61,12 +62,14 @@ struct Client {
     udp: UdpSocket,
     /// Frames that leave this host: a server on it may answer by them, and they do not come back as
     /// datagrams.
-    frames: Option<UdpSocket>,
+    frames: UdpSocket,
     interface: usize,
 }
 
 impl Client {
     fn open(interface: &str) -> io::Result<Client> {
+        let index = nix::net::if_::if_nametoindex(interface)
+            .map_err(|_| io::Error::other(format!("there is no interface {interface}")))?;
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
         socket.set_reuse_address(true)?;
         socket.set_broadcast(true)?;
@@ -74,10 +77,9 @@ impl Client {
         socket.bind_device(Some(interface.as_bytes()))?;
         let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
         socket.bind(&any.into()).map_err(|error| explain_bind(error, Protocol::Udp, CLIENT_PORT))?;
-        let index = nix::net::if_::if_nametoindex(interface)?;
         Ok(Client {
             udp: UdpSocket::from_std(socket.into())?,
-            frames: frames().ok(),
+            frames: frames().map_err(explain_frames)?,
             interface: usize::try_from(index).unwrap_or(0),
         })
     }
@@ -93,7 +95,7 @@ impl Client {
                     let IpAddr::V4(from) = from.ip() else { continue };
                     return Ok((datagram, from));
                 }
-                received = hear_frame(self.frames.as_ref(), &mut frame) => {
+                received = hear_frame(&self.frames, &mut frame) => {
                     let (bytes, interface) = received?;
                     let heard = frame.get(..bytes).and_then(payload).filter(|_| interface == self.interface);
                     if let Some(heard) = heard {
@@ -106,8 +108,7 @@ impl Client {
 }
 
 /// The length of the next frame, and its interface.
-async fn hear_frame(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> io::Result<(usize, usize)> {
-    let Some(socket) = socket else { return std::future::pending().await };
+async fn hear_frame(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, usize)> {
     let read = || Ok(recvfrom::<LinkAddr>(socket.as_raw_fd(), buffer)?);
     let (bytes, from) = socket.async_io(Interest::READABLE, read).await?;
     Ok((bytes, from.map_or(0, |from| from.ifindex())))
@@ -145,6 +146,17 @@ fn frames() -> io::Result<UdpSocket> {
     ])?;
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket.into())
+}
+
+/// Without frames a server on this host seems to be silent.
+fn explain_frames(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => io::Error::new(
+            error.kind(),
+            "the answers of a server on this host are seen with CAP_NET_RAW only: run this as root",
+        ),
+        _ => error,
+    }
 }
 
 /// From a hardware address that no card has, and to be answered by broadcast.

@@ -9,6 +9,9 @@ use crate::model::{DhcpStatus, ExampleAnswer, InterfaceStatus, SubnetMode, Subne
 /// Our own name in the table of processes.
 const PROGRAM: &str = "metalwright";
 
+/// How a server comes by its capabilities.
+const GRANTED: &str = "as root or with the capability (systemd: AmbientCapabilities, containers: --cap-add)";
+
 /// How a thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,7 +150,7 @@ fn capabilities(facts: &Facts<'_>) -> Vec<Finding> {
                 "a server started from here may bind its ports and send frames",
             ),
             false => {
-                let what = format!("{} missing here: start the server as root", missing.join(" and "));
+                let what = format!("{} missing here: start the server {GRANTED}", missing.join(" and "));
                 line(Level::Warn, "capabilities", what)
             }
         }];
@@ -156,6 +159,8 @@ fn capabilities(facts: &Facts<'_>) -> Vec<Finding> {
     let lacks: Vec<&str> = [
         (service.probes_arp || service.probes_icmp, "addresses are not probed before they are offered"),
         (service.hears_servers, "other DHCP servers are not heard"),
+        // The same kind of socket.
+        (service.hears_servers, "clients without an address are sent broadcasts"),
     ]
     .into_iter()
     .filter_map(|(there, lack)| (!there).then_some(lack))
@@ -163,7 +168,8 @@ fn capabilities(facts: &Facts<'_>) -> Vec<Finding> {
     vec![match lacks.is_empty() {
         true => line(Level::Ok, "capabilities", "the server probes addresses and hears other servers"),
         false => {
-            line(Level::Warn, "capabilities", format!("{}: the server needs CAP_NET_RAW", lacks.join(", ")))
+            let what = format!("{}: the server lacks CAP_NET_RAW: start it {GRANTED}", lacks.join(", "));
+            line(Level::Warn, "capabilities", what)
         }
     }]
 }

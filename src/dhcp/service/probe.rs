@@ -13,13 +13,15 @@ use nix::libc::{self, in_pktinfo};
 use nix::sys::socket::{ControlMessage, LinkAddr, MsgFlags, SockaddrIn, recvfrom, sendmsg, sendto};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::dhcp::probe::{encode_arp_probe, encode_echo, parse_arp, parse_echo_reply};
+use crate::dhcp::probe::{encode_arp_probe, encode_echo, parse_arp, parse_echo_reply, parse_neighbour};
+use crate::dhcp::service::Witness;
 use crate::dhcp::service::interfaces::{self, Port};
-use crate::dhcp::{HowToProbe, Interface, ProbeTarget, Probed, Prober};
+use crate::dhcp::{HowToProbe, Interface, LateAnswer, ProbeTarget, Probed, Prober};
 use crate::model::Mac;
 
 /// Probes under way at one time. Beyond that addresses are offered unprobed, so that other packets find a
@@ -27,6 +29,11 @@ use crate::model::Mac;
 pub const PROBES_MAX: usize = 512;
 /// How long an answer is waited for, in two halves: a question is asked twice.
 pub const PROBE_TIME: Duration = Duration::from_millis(240);
+/// How long an answer over ARP still counts when the address was offered without it.
+const LATE: Duration = Duration::from_secs(2);
+/// Addresses for which late answers are heard, and those of them that wait to be told.
+const LATE_MAX: usize = 4096;
+const LATE_QUEUE_MAX: usize = 64;
 /// Ethernet, in `if_arp.h`. Other links are asked by ICMP.
 const ARPHRD_ETHER: u16 = 1;
 const ETH_P_ARP: u16 = 0x0806;
@@ -34,6 +41,8 @@ const ETH_P_ARP: u16 = 0x0806;
 const LINKS_KEPT: Duration = Duration::from_secs(3);
 /// Failures of a socket in a row after which it is left alone.
 const RECEIVE_FAILURES_MAX: u32 = 16;
+/// The neighbours that the kernel knows.
+const NEIGHBOURS: &str = "/proc/net/arp";
 const PACKET_BYTES_MAX: usize = 2048;
 const ETHERNET_HEADER_BYTES: usize = 14;
 
@@ -44,6 +53,7 @@ pub struct Probes {
     /// What tells our echo requests from those of others.
     token: [u8; 4],
     waiting: Mutex<HashMap<Ipv4Addr, Waiting>>,
+    late: Mutex<HashMap<Ipv4Addr, Late>>,
     links: Mutex<HashMap<u32, Port>>,
 }
 
@@ -51,7 +61,16 @@ pub struct Probes {
 struct Waiting {
     /// The interface whose ARP counts.
     interface: u32,
+    /// Whose answer does not.
+    client: Option<Mac>,
     found: oneshot::Sender<Option<Mac>>,
+}
+
+/// A probe that nobody answered in time.
+struct Late {
+    interface: u32,
+    client: Option<Mac>,
+    until: Instant,
 }
 
 /// Which probes can be made.
@@ -74,15 +93,26 @@ impl Probes {
             );
         }
         let token = u32::to_be_bytes(std::process::id());
-        Arc::new(Probes { arp, icmp, token, waiting: Mutex::default(), links: Mutex::default() })
+        let (waiting, late, links) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Probes { arp, icmp, token, waiting, late, links })
     }
 
     pub fn ability(&self) -> ProbeAbility {
         ProbeAbility { arp: self.arp.is_some(), icmp: self.icmp.is_some() }
     }
 
-    /// Hears the answers until `shutdown`.
-    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+    /// Hears the answers until `shutdown`, and tells `witness` of those that are late.
+    pub async fn run(self: Arc<Self>, witness: Arc<dyn Witness>, shutdown: CancellationToken) {
+        let (tell, mut told) = mpsc::channel(LATE_QUEUE_MAX);
+        let telling = async {
+            while let Some(answer) = told.recv().await {
+                witness.heard_late(answer).await;
+            }
+        };
+        tokio::join!(self.hear(tell, shutdown), telling);
+    }
+
+    async fn hear(&self, tell: mpsc::Sender<LateAnswer>, shutdown: CancellationToken) {
         let mut forget = tokio::time::interval(LINKS_KEPT);
         let (mut arp, mut icmp) = (Ear::on(self.arp.as_ref()), Ear::on(self.icmp.as_ref()));
         loop {
@@ -90,28 +120,54 @@ impl Probes {
                 // In this order: the ARP reply before an echo says whose the address is.
                 biased;
                 () = shutdown.cancelled() => return,
-                _ = forget.tick() => self.links().clear(),
-                (bytes, interface) = arp.hear_frame() => self.heard_arp(arp.packet(bytes), interface),
+                _ = forget.tick() => {
+                    self.links().clear();
+                    self.late().retain(|_, late| late.until > Instant::now());
+                }
+                (bytes, interface) = arp.hear_frame() => {
+                    if let Some(late) = self.heard_arp(arp.packet(bytes), interface) {
+                        // Beyond so many at once one more says nothing new of the wire.
+                        let _ = tell.try_send(late);
+                    }
+                }
                 (bytes, from) = icmp.hear_datagram() => self.heard_echo(icmp.packet(bytes), from),
             }
         }
     }
 
-    fn heard_arp(&self, packet: &[u8], interface: u32) {
-        let Some((mac, address)) = packet.get(ETHERNET_HEADER_BYTES..).and_then(parse_arp) else { return };
+    /// Ends the probe that is answered. What answers one that is over is given back.
+    fn heard_arp(&self, packet: &[u8], interface: u32) -> Option<LateAnswer> {
+        let sender = packet.get(ETHERNET_HEADER_BYTES..).and_then(parse_arp)?;
+        let address = sender.address;
+        let is_anothers = |asked: (u32, Option<Mac>)| asked.0 == interface && asked.1 != Some(sender.mac);
         let mut waiting = self.waiting();
-        if waiting.get(&address).is_some_and(|probe| probe.interface == interface)
-            && let Some(probe) = waiting.remove(&address)
-        {
-            // Whoever gave up waiting needs no answer.
-            let _ = probe.found.send(Some(mac));
+        if let Some(probe) = waiting.get(&address) {
+            if is_anothers((probe.interface, probe.client))
+                && let Some(probe) = waiting.remove(&address)
+            {
+                // Whoever gave up waiting needs no answer.
+                let _ = probe.found.send(Some(sender.mac));
+            }
+            return None;
         }
+        drop(waiting);
+        let mut late = self.late();
+        let is_late = |late: &Late| late.until > Instant::now() && is_anothers((late.interface, late.client));
+        let counts = sender.answers_probe && late.get(&address).is_some_and(is_late);
+        (counts && late.remove(&address).is_some()).then_some(LateAnswer { address, mac: sender.mac })
     }
 
     fn heard_echo(&self, datagram: &[u8], from: Ipv4Addr) {
-        let ours = parse_echo_reply(datagram).is_some_and(|token| token == self.echo_token(from));
-        if ours && let Some(probe) = self.waiting().remove(&from) {
-            let _ = probe.found.send(None);
+        if parse_echo_reply(datagram).is_none_or(|token| token != self.echo_token(from)) {
+            return;
+        }
+        let mut waiting = self.waiting();
+        let Some(probe) = waiting.get(&from) else { return };
+        // On our own wire the kernel knows who it asked; it may have known before, so that no ARP was heard.
+        let mac = parse_neighbour(&std::fs::read_to_string(NEIGHBOURS).unwrap_or_default(), from);
+        let is_clients_own = mac.is_some() && mac == probe.client;
+        if !is_clients_own && let Some(probe) = waiting.remove(&from) {
+            let _ = probe.found.send(mac);
         }
     }
 
@@ -121,8 +177,7 @@ impl Probes {
     }
 
     async fn ask(&self, target: ProbeTarget) -> Probed {
-        let (address, interface) = (target.address, target.interface.index);
-        let Some((answer, _asked)) = self.register(address, interface) else {
+        let Some((answer, _asked)) = self.register(&target) else {
             return Probed::Unable("too many addresses are being probed".into());
         };
         tokio::pin!(answer);
@@ -137,17 +192,14 @@ impl Probes {
         Probed::Free
     }
 
-    fn register(
-        &self,
-        address: Ipv4Addr,
-        interface: u32,
-    ) -> Option<(oneshot::Receiver<Option<Mac>>, Asked<'_>)> {
+    fn register(&self, target: &ProbeTarget) -> Option<(oneshot::Receiver<Option<Mac>>, Asked<'_>)> {
+        let (address, interface) = (target.address, target.interface.index);
         let mut waiting = self.waiting();
         if waiting.len() >= PROBES_MAX || waiting.contains_key(&address) {
             return None;
         }
         let (found, answer) = oneshot::channel();
-        waiting.insert(address, Waiting { interface, found });
+        waiting.insert(address, Waiting { interface, client: target.client, found });
         Some((answer, Asked { probes: self, address }))
     }
 
@@ -207,6 +259,10 @@ impl Probes {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn late(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, Late>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn links(&self) -> MutexGuard<'_, HashMap<u32, Port>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,7 +274,7 @@ impl Prober for Probes {
     }
 }
 
-/// Takes a probe off the list when it ends, also when it is given up.
+/// Takes a probe off the list when it ends, also when it is given up. If nobody answered it somebody may yet.
 struct Asked<'a> {
     probes: &'a Probes,
     address: Ipv4Addr,
@@ -226,7 +282,13 @@ struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        self.probes.waiting().remove(&self.address);
+        let Some(Waiting { interface, client, .. }) = self.probes.waiting().remove(&self.address) else {
+            return;
+        };
+        let mut late = self.probes.late();
+        if late.len() < LATE_MAX {
+            late.insert(self.address, Late { interface, client, until: Instant::now() + LATE });
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use nix::libc;
 use nix::sys::socket::{LinkAddr, recvfrom};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::dhcp::service::interfaces::{self, Port};
-use crate::dhcp::{Heard, Interface};
+use crate::dhcp::{Heard, Interface, LateAnswer};
 use crate::model::Mac;
 use crate::proto::dhcp4::{MessageType, codes, parse};
 
@@ -37,6 +38,8 @@ pub trait Witness: Send + Sync + 'static {
     fn interfaces(&self, interfaces: Vec<Arc<Interface>>);
     /// A reply of another DHCP server.
     fn heard(&self, heard: Heard);
+    /// Somebody has an address that was offered meanwhile.
+    fn heard_late(&self, answer: LateAnswer) -> BoxFuture<'_, ()>;
 }
 
 /// The listening socket, opened before privileges are given up, and the interfaces it is for.

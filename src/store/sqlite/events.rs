@@ -2,17 +2,26 @@
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, params};
+use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
 use super::integer;
-use crate::model::{Event, NewEvent};
+use crate::model::{Event, Kind, NewEvent};
 use crate::store::{EVENTS_MAX, EventQuery, LEASE_KINDS, LeaseOf};
+
+/// How many events are a part of the table of keys: few, so that the keys of a group share a page; many, so that
+/// there are not many parts to look into.
+pub(super) const PART_EVENTS: u64 = 256;
+/// Parts that one statement looks into. The first looks into one, and each next one into twice as many: what is
+/// often there is found soon.
+const PARTS_MAX: u64 = 256;
 
 /// An event that is ready to be added.
 pub(super) struct Encoded {
     event: NewEvent,
     data: String,
+    keys: Vec<String>,
 }
 
 impl Encoded {
@@ -21,7 +30,8 @@ impl Encoded {
         event.time = Timestamp::from_microsecond(event.time.as_microsecond()).unwrap_or(event.time);
         // A JSON value is always text.
         let data = serde_json::to_string(&event.data).unwrap_or_default();
-        Encoded { event, data }
+        let keys = keys(&event);
+        Encoded { event, data, keys }
     }
 
     /// Gives number, time, kind, subject, actor, attempt and data to a statement.
@@ -32,6 +42,13 @@ impl Encoded {
         statement.execute(params![integer(seq), time, kind, subject, actor, attempt, self.data])
     }
 
+    /// Gives part, key, kind and number to a statement, for each key.
+    pub(super) fn add_keys(&self, statement: &mut CachedStatement<'_>, seq: u64) -> rusqlite::Result<usize> {
+        let part = integer(seq / PART_EVENTS);
+        let kind = &self.event.kind;
+        self.keys.iter().map(|key| statement.execute(params![part, key, kind, integer(seq)])).sum()
+    }
+
     /// The event with the number it got.
     pub(super) fn numbered(self, seq: u64) -> Event {
         let NewEvent { time, kind, subject, actor, attempt, data } = self.event;
@@ -39,17 +56,29 @@ impl Encoded {
     }
 }
 
-/// How many events have a part of the index for themselves: as the migration has it.
-const PART_EVENTS: u64 = 512;
-/// Parts of the index that one statement looks into. The first looks into one, and each next one into twice
-/// as many: what is often there is found soon.
-const PARTS_MAX: u64 = 256;
+/// What an event is looked up by: its subject; and who begins or ceases to have an address by what has it and by
+/// the address, which is often the subject.
+fn keys(event: &NewEvent) -> Vec<String> {
+    let mut keys = vec![event.subject.clone()];
+    if LEASE_KINDS.contains(&event.kind.as_str()) {
+        let text = |name| event.data.get(name).and_then(Value::as_str);
+        keys.extend(text("address").map(address_key).filter(|key| *key != event.subject));
+        keys.extend(text("mac").map(str::to_owned));
+    }
+    keys
+}
+
+/// As the subject is named of events about a lease.
+fn address_key(address: &str) -> String {
+    format!("{}:{address}", Kind::Lease)
+}
 
 pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Result<Vec<Event>> {
     let limit = if query.limit == 0 { EVENTS_MAX } else { query.limit.min(EVENTS_MAX) };
-    let key = key(query);
+    let key = asked(query);
     if key.is_none() && (query.kind.is_none() || query.attempt.is_some()) {
         let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE true"));
+        filter_kind(&mut sql, ("kind", query));
         filter(&mut sql, query, limit);
         return Ok(sql.build().fetch_all(readers).await?.iter().filter_map(readable).collect());
     }
@@ -59,7 +88,16 @@ pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Resu
         if left == 0 {
             break;
         }
-        let mut sql = key.as_ref().map_or_else(|| within(parts), |key| about(key, parts));
+        let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE seq IN ("));
+        match &key {
+            Some(key) => about(&mut sql, key, parts),
+            None => within(&mut sql, parts),
+        }
+        if query.lease.is_some() {
+            sql.push(format!(" AND event_kind IN ('{}')", LEASE_KINDS.join("', '")));
+        }
+        filter_kind(&mut sql, ("event_kind", query));
+        sql.push(")");
         filter(&mut sql, query, left);
         found.extend(sql.build().fetch_all(readers).await?);
     }
@@ -75,7 +113,7 @@ async fn stored(readers: &SqlitePool) -> sqlx::Result<(u64, u64)> {
     Ok((first.unwrap_or(0).unsigned_abs(), last.unwrap_or(0).unsigned_abs()))
 }
 
-/// The parts of the index that can have what is asked for, first and last of each statement, in the order of
+/// The parts of the keys that can have what is asked for, first and last of each statement, in the order of
 /// the answer.
 fn parts(query: &EventQuery, (first, last): (u64, u64)) -> impl Iterator<Item = (u64, u64)> {
     let mut from = first.max(query.after.saturating_add(1)) / PART_EVENTS;
@@ -94,31 +132,26 @@ fn parts(query: &EventQuery, (first, last): (u64, u64)) -> impl Iterator<Item = 
     })
 }
 
-/// CROSS JOIN, so that the index is asked for each part and not once for all events.
-fn about((condition, value): &(String, String), (from, to): (u64, u64)) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new("WITH RECURSIVE part (n) AS (SELECT ");
-    sql.push_bind(integer(from)).push(" UNION ALL SELECT n + 1 FROM part WHERE n < ").push_bind(integer(to));
-    sql.push(format!(") SELECT {COLUMNS} FROM part CROSS JOIN event ON seq >> 9 = n WHERE {condition} = "));
-    sql.push_bind(value.clone());
-    sql
+/// The numbers of what has the key. CROSS JOIN, so that it is looked up in each part and not once in all.
+fn about(sql: &mut QueryBuilder<Sqlite>, key: &str, (from, to): (u64, u64)) {
+    sql.push("WITH RECURSIVE parts (n) AS (SELECT ").push_bind(integer(from));
+    sql.push(" UNION ALL SELECT n + 1 FROM parts WHERE n < ").push_bind(integer(to));
+    sql.push(") SELECT event FROM parts CROSS JOIN event_key ON part = n WHERE key = ")
+        .push_bind(key.to_owned());
 }
 
-/// The index of subjects has the kinds as well: the events that are not asked for are not read.
-fn within((from, to): (u64, u64)) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event INDEXED BY event_subject"));
-    sql.push(" WHERE seq >> 9 BETWEEN ").push_bind(integer(from)).push(" AND ").push_bind(integer(to));
-    sql
+/// The numbers of all events of those parts.
+fn within(sql: &mut QueryBuilder<Sqlite>, (from, to): (u64, u64)) {
+    sql.push("SELECT event FROM event_key WHERE part BETWEEN ").push_bind(integer(from));
+    sql.push(" AND ").push_bind(integer(to));
 }
 
-/// What is looked up in an index that comes in parts, and its value. The conditions are word for word those
-/// of the migrations, or the indexes are not used.
-fn key(query: &EventQuery) -> Option<(String, String)> {
-    let lease = |field: &str| format!("kind IN ('{}') AND data ->> '$.{field}'", LEASE_KINDS.join("', '"));
+/// The key that tells most of what is asked for.
+fn asked(query: &EventQuery) -> Option<String> {
     match (&query.lease, &query.subject) {
-        (Some(LeaseOf::Address(address)), _) => Some((lease("address"), address.to_string())),
-        (Some(LeaseOf::Mac(mac)), _) => Some((lease("mac"), mac.to_string())),
-        (None, Some(subject)) if query.attempt.is_none() => Some(("subject".to_owned(), subject.clone())),
-        (None, _) => None,
+        (Some(LeaseOf::Address(address)), _) => Some(address_key(&address.to_string())),
+        (Some(LeaseOf::Mac(mac)), _) => Some(mac.to_string()),
+        (None, subject) => subject.clone().filter(|_| query.attempt.is_none()),
     }
 }
 
@@ -127,29 +160,27 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
     if let Some(before) = query.before {
         sql.push(" AND seq < ").push_bind(integer(before));
     }
-    if let Some(kind) = &query.kind {
-        filter_kind(sql, kind);
-    }
     if let Some(attempt) = query.attempt {
         sql.push(" AND attempt = ").push_bind(attempt.to_string());
     }
-    if let Some(subject) = query.subject.as_ref().filter(|_| query.lease.is_some() || query.attempt.is_some())
-    {
+    if let Some(subject) = &query.subject {
         sql.push(" AND subject = ").push_bind(subject.clone());
     }
     sql.push(if query.newest_first { " ORDER BY seq DESC" } else { " ORDER BY seq" });
     sql.push(" LIMIT ").push_bind(i64::from(limit));
 }
 
-/// `machine.*` is all kinds that begin so.
-fn filter_kind(sql: &mut QueryBuilder<Sqlite>, kind: &str) {
+/// Where the kind stands in a column: `machine.*` is all kinds that begin so.
+fn filter_kind(sql: &mut QueryBuilder<Sqlite>, (column, query): (&str, &EventQuery)) {
+    let Some(kind) = &query.kind else { return };
     match kind.strip_suffix('*') {
         Some(noun) => {
             let length = i64::try_from(noun.chars().count()).unwrap_or(i64::MAX);
-            sql.push(" AND substr(kind, 1, ").push_bind(length).push(") = ").push_bind(noun.to_owned());
+            sql.push(format!(" AND substr({column}, 1, ")).push_bind(length);
+            sql.push(") = ").push_bind(noun.to_owned());
         }
         None => {
-            sql.push(" AND kind = ").push_bind(kind.to_owned());
+            sql.push(format!(" AND {column} = ")).push_bind(kind.to_owned());
         }
     }
 }

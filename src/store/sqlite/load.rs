@@ -111,9 +111,8 @@ fn damaged(kind: Kind, row: &SqliteRow, why: String) -> Damaged {
     Damaged { kind, key, why }
 }
 
-/// The number of the last event there has been, pruned or not.
+/// The number of the last event there has been: it is never pruned.
 pub(super) async fn last_seq(readers: &SqlitePool) -> sqlx::Result<u64> {
-    let last = sqlx::query_scalar::<_, i64>("SELECT seq FROM sqlite_sequence WHERE name = 'event'");
-    let last = last.fetch_optional(readers).await?.unwrap_or(0);
-    Ok(u64::try_from(last).unwrap_or(0))
+    let last: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM event").fetch_one(readers).await?;
+    Ok(last.and_then(|last| last.try_into().ok()).unwrap_or(0))
 }

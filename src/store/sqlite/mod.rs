@@ -1,9 +1,11 @@
 //! The store in one SQLite file, in the server's own process.
 //!
 //! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes deeds into groups,
-//! `deed` is one of them, `group` decides what is done and `rows` writes it, `trail` knows where leases are;
+//! `deed` is one of them, `group` decides what is done and `rows` writes it, `trail` knows where leases are,
+//! `checkpoints` keeps the log short;
 //! `events` and `log` are what is read from the database afterwards.
 
+mod checkpoints;
 mod deed;
 mod events;
 mod group;

@@ -18,21 +18,21 @@ const LOCK_FILE: &str = "metalwright.lock";
 const READERS_MAX: u32 = 4;
 /// How long a reader waits for its turn.
 const READER_WAIT_MAX: Duration = Duration::from_secs(20);
-/// Pages in the write-ahead log before they are carried over into the database, which the writer waits for.
-/// Few at a time: everybody who waits for a commit then waits a few milliseconds and not 25.
-const WAL_PAGES: u32 = 500;
+/// Pages in the write-ahead log with which the writer carries them over itself, where `checkpoints` did not keep up.
+const WAL_PAGES_MAX: u32 = 1000;
 /// Pages that the writer keeps in memory.
 const WRITER_CACHE_KIB: i32 = 16 << 10;
 /// Statements kept prepared on a connection.
 const STATEMENTS_MAX: usize = 128;
 
 /// Every migration there has been, in order. Nothing in this list is ever changed: only added to.
-pub(super) const MIGRATIONS: [(&str, &str); 5] = [
+pub(super) const MIGRATIONS: [(&str, &str); 6] = [
     ("objects", include_str!("../../../migrations/sqlite/0001_objects.sql")),
     ("held_values", include_str!("../../../migrations/sqlite/0002_held_values.sql")),
     ("client_classes", include_str!("../../../migrations/sqlite/0003_client_classes.sql")),
     ("lease_history", include_str!("../../../migrations/sqlite/0004_lease_history.sql")),
     ("lease_trail", include_str!("../../../migrations/sqlite/0005_lease_trail.sql")),
+    ("event_keys", include_str!("../../../migrations/sqlite/0006_event_keys.sql")),
 ];
 
 /// What tests open otherwise.
@@ -89,6 +89,11 @@ pub(super) struct WriterConnection {
 }
 
 impl WriterConnection {
+    /// Another one to the same database.
+    pub(super) fn another(&self) -> WriterConnection {
+        WriterConnection { path: self.path.clone(), setup: self.setup.clone(), connection: None }
+    }
+
     pub(super) fn get(&mut self) -> rusqlite::Result<&rusqlite::Connection> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
@@ -106,7 +111,7 @@ impl WriterConnection {
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-        connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+        connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES_MAX)?;
         if let Some(pages) = self.setup.pages_max {
             connection.pragma_update(None, "max_page_count", pages)?;
         }

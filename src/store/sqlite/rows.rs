@@ -59,12 +59,14 @@ impl Rows<'_> {
         })
     }
 
-    /// Adds events, numbered from `seq` on.
+    /// Adds events, numbered from `seq` on, and what they are looked up by.
     pub(super) fn add_events(&self, events: &[&events::Encoded], seq: u64) -> Result<()> {
         let sql = "INSERT INTO event (seq, time, kind, subject, actor, attempt, data) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let numbered: Vec<_> = (seq..).zip(events).collect();
-        self.each(&numbered, sql, |add, (seq, event)| event.add(add, *seq))
+        self.each(&numbered, sql, |add, (seq, event)| event.add(add, *seq))?;
+        let sql = "INSERT INTO event_key (part, key, event_kind, event) VALUES (?1, ?2, ?3, ?4)";
+        self.each(&numbered, sql, |add, (seq, event)| event.add_keys(add, *seq))
     }
 
     fn each<T>(

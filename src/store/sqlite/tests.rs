@@ -1,19 +1,22 @@
 //! What is SQLite's own: files and their modes, migrations, damaged rows, failed commits and recovery.
 
+use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
+use super::events::PART_EVENTS;
 use super::open::{MIGRATIONS, Setup, migrate};
 use super::trail_tests::lease;
 use super::*;
 use crate::model::{Object, Stored};
 use crate::store::conformance::{self, MAC_1, MAC_2, created, event, machine, now, object};
-use crate::store::{EVENTS_MAX, LOG_BYTES_MAX};
+use crate::store::{EVENTS_MAX, LOG_BYTES_MAX, LeaseOf};
 
 pub(super) async fn open(data: &TempDir) -> Arc<SqliteStore> {
     SqliteStore::open(data.path()).await.unwrap()
@@ -80,7 +83,10 @@ async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String
     let mut connection = options.create_if_missing(true).connect().await.unwrap();
     migrate(&mut connection, &first).await.unwrap();
     let others = "INSERT INTO event (time, kind, subject, actor, data) \
-        VALUES (1, 'machine.created', 'machine:x', 'server', '{}'); \
+        VALUES (1, 'machine.created', 'machine:x', 'server', '{}'), \
+            (2, 'dhcp.leased', 'lease:10.0.0.5', 'server', '{\"address\":\"10.0.0.5\",\"mac\":\"52:54:00:aa:00:01\"}'), \
+            (3, 'dhcp.renewed', 'lease:10.0.0.5', 'server', '{\"address\":\"10.0.0.5\"}'), \
+            (4, 'dhcp.released', 'machine:x', 'server', '{\"address\":\"10.0.0.5\",\"mac\":null}'); \
         INSERT INTO job VALUES ('00000000-0000-0000-0000-000000000000', 1, '{'); \
         INSERT INTO job_log VALUES ('00000000-0000-0000-0000-000000000000', 0, CAST('log' AS BLOB))";
     sqlx::raw_sql(others).execute(&mut connection).await.unwrap();
@@ -95,6 +101,10 @@ async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String
         }
     }
     connection.close().await.unwrap();
+}
+
+async fn seqs(store: &SqliteStore, query: EventQuery) -> Vec<u64> {
+    store.events(query).await.unwrap().iter().map(|event| event.seq).collect()
 }
 
 #[tokio::test]
@@ -118,8 +128,12 @@ async fn older_data_directories_are_brought_up_to_date() {
     assert!(store.damaged().iter().any(|row| row.key == bad.key));
     let rival = store.commit(created(&machine("rival", &[MAC_2]))).await;
     assert!(matches!(rival, Err(Error::Taken { holder, .. }) if holder == bad.key));
-    let events = EventQuery { subject: Some("machine:x".into()), ..EventQuery::default() };
-    assert_eq!(store.events(events).await.unwrap().len(), 1);
+    let subject = EventQuery { subject: Some("machine:x".into()), ..EventQuery::default() };
+    assert_eq!(seqs(&store, subject).await, [1, 4]);
+    let of = |lease| EventQuery { lease: Some(lease), ..EventQuery::default() };
+    assert_eq!(seqs(&store, of(LeaseOf::Address(Ipv4Addr::new(10, 0, 0, 5)))).await, [2, 4]);
+    assert_eq!(seqs(&store, of(LeaseOf::Mac(MAC_1.parse().unwrap()))).await, [2]);
+    assert_eq!(*store.committed().borrow(), 4);
     assert_eq!(store.read_log(Uuid::nil(), 0, 100).await.unwrap(), b"log");
     store.commit(Deed::default().update(object(&kept.next(now())))).await.unwrap();
     let kept = kept.next(now());
@@ -347,6 +361,43 @@ async fn events_of_a_subject_or_a_kind_are_found_wherever_they_are() {
                 assert_eq!(found, expected(&query), "{query:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn what_pruned_events_were_looked_up_by_goes_with_them() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data).await;
+    let deed = (0..3 * PART_EVENTS).fold(Deed::default(), |deed, _| deed.event(event("test.a", "x")));
+    store.commit(deed).await.unwrap();
+    store.prune_events(PART_EVENTS / 2).await.unwrap();
+    let mut connection = tamper(&data, "PRAGMA query_only = ON").await;
+    let keys = "SELECT min(event), count(*) FROM event_key";
+    let (first, keys): (i64, i64) = sqlx::query_as(keys).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(first, integer(2 * PART_EVENTS), "the part that has some events left is whole");
+    assert_eq!(keys, integer(PART_EVENTS) + 1, "the numbers begin with 1");
+}
+
+/// What the database has without its log.
+async fn machines_in_the_file_alone(data: &TempDir) -> usize {
+    let copy = TempDir::new().unwrap();
+    fs::copy(data.path().join("metalwright.db"), copy.path().join("metalwright.db")).unwrap();
+    open(&copy).await.world().machines.len()
+}
+
+#[tokio::test]
+async fn the_log_is_carried_over_beside_the_writer() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data).await;
+    store.commit(created(&machine("one", &[]))).await.unwrap();
+    assert_eq!(machines_in_the_file_alone(&data).await, 0);
+    for i in 1..checkpoints::JOBS {
+        store.commit(Deed::default().event(event("test.a", &format!("n:{i}")))).await.unwrap();
+    }
+    let until = Instant::now() + Duration::from_secs(20);
+    while machines_in_the_file_alone(&data).await == 0 {
+        assert!(Instant::now() < until, "no checkpoint after as many jobs as make it due");
+        tokio::task::yield_now().await;
     }
 }
 

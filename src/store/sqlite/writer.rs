@@ -1,6 +1,7 @@
 //! The one thread that writes. It puts what is queued into groups, each one transaction with one flush to
 //! disk, and answers when the group is on disk and the world shows it.
 
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::deed::Encoded;
+use super::events::PART_EVENTS;
 use super::group::{DamagedHolders, Group};
 use super::open::WriterConnection;
 use super::rows::Rows;
 use super::trail::{self, Trail};
-use super::{integer, log};
+use super::{checkpoints, integer, log};
 use crate::model::{Event, World};
 use crate::store::{Error, Write, sql};
 
@@ -21,7 +23,7 @@ pub(super) const QUEUE_MAX: usize = 1024;
 /// Jobs in one transaction.
 const GROUP_MAX: usize = 256;
 /// How long a group is held open when it has less than half of what the one before had.
-const GATHER: Duration = Duration::from_micros(300);
+const GATHER: Duration = Duration::from_micros(150);
 /// Events that one call prunes, so that no deed waits long behind it.
 const PRUNE_MAX: u64 = 10_000;
 
@@ -83,15 +85,35 @@ impl From<rusqlite::Error> for Undone {
 
 impl Writer {
     /// Works until nobody can send any more and the queue is empty.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, queue: mpsc::Receiver<Job>) {
+        let (due, told) = std::sync::mpsc::sync_channel(1);
+        let connection = self.connection.another();
+        std::thread::scope(|threads| {
+            let beside = std::thread::Builder::new().name("checkpoints".into());
+            let beside = beside.spawn_scoped(threads, move || checkpoints::run(connection, &told));
+            if let Err(error) = beside {
+                tracing::warn!(%error, "no thread for checkpoints: the writer does them");
+            }
+            self.work(queue, due);
+        });
+        self.connection.close();
+    }
+
+    /// Gives up `checkpoint` in the end, which is how the thread beside knows.
+    fn work(&mut self, mut queue: mpsc::Receiver<Job>, checkpoint: SyncSender<()>) {
         let mut group = Vec::with_capacity(GROUP_MAX);
-        let mut expected = 1;
+        let (mut expected, mut jobs) = (1, 0);
         while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             gather(&mut queue, &mut group, expected);
             expected = group.len() / 2;
+            jobs += group.len();
             self.commit(&mut group);
+            if jobs >= checkpoints::JOBS {
+                // One that is not done yet has this in it.
+                let _ = checkpoint.try_send(());
+                jobs = 0;
+            }
         }
-        self.connection.close();
     }
 
     fn commit(&mut self, group: &mut Vec<Job>) {
@@ -206,7 +228,9 @@ fn run(connection: &Connection, work: &Work) -> rusqlite::Result<Result<Done, Er
 
 fn prune(connection: &Connection, keep: u64) -> Result<u64, Undone> {
     let mut prune = connection.prepare_cached(sql::PRUNE_EVENTS)?;
-    Ok(prune.execute([integer(keep), integer(PRUNE_MAX)])? as u64)
+    let pruned = prune.execute([integer(keep), integer(PRUNE_MAX)])?;
+    connection.prepare_cached(sql::PRUNE_EVENT_KEYS)?.execute([integer(PART_EVENTS)])?;
+    Ok(pruned as u64)
 }
 
 fn apply(world: &mut World, write: &Write) {

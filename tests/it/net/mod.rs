@@ -1,8 +1,12 @@
 //! Tests on real sockets in network namespaces of their own: the server on one side of a bridge, the
 //! operating system's own clients on the other. They need root. Start reading at [`Lan`].
 
+mod devices;
 mod dhcp;
+mod doctor;
 mod lan;
+mod neighbours;
+mod options;
 mod others;
 mod packets;
 mod probes;

@@ -27,11 +27,11 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    fn target_mac(&self) -> &[u8] {
+    pub(super) fn target_mac(&self) -> &[u8] {
         &self.bytes[..6]
     }
 
-    fn target(&self) -> Ipv4Addr {
+    pub(super) fn target(&self) -> Ipv4Addr {
         <[u8; 4]>::try_from(&self.bytes[30..34]).unwrap().into()
     }
 
@@ -44,13 +44,18 @@ impl Frame {
         (port(34), port(36))
     }
 
+    /// The UDP payload.
+    pub(super) fn message(&self) -> &[u8] {
+        &self.udp()[8..]
+    }
+
     fn udp(&self) -> &[u8] {
         let total = u16::from_be_bytes([self.bytes[16], self.bytes[17]]);
         &self.bytes[LINK_AND_IP_BYTES..14 + usize::from(total)]
     }
 
     pub(super) fn dhcp(&self) -> Packet {
-        parse(&self.udp()[8..]).expect("a DHCP message")
+        parse(self.message()).expect("a DHCP message")
     }
 
     /// RFC 791 and RFC 768: both sums are right when the sum over everything is all ones.
@@ -73,41 +78,65 @@ fn sum(bytes: &[u8]) -> u32 {
     sum
 }
 
-/// Sends `text` as a client without an address does, out of `interface`, and waits for the first DHCP reply
-/// to it that arrives at any interface of the host.
-pub(super) fn ask(host: &Host, interface: &'static str, text: String) -> Frame {
-    host.run(move || {
+/// A network card, as a client without an address has it. Open it on the host whose it is.
+pub(super) struct Nic {
+    wire: Socket,
+    asking: Socket,
+}
+
+impl Nic {
+    pub(super) fn open(interface: &str) -> Nic {
         let wire = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(i32::from(IPV4.to_be()))))
             .expect("a socket that sees frames");
         wire.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
-        let request = from_text(&text).expect("a request");
         let asking = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
         asking.set_reuse_address(true).expect("a shared port");
         asking.set_broadcast(true).expect("a socket that may broadcast");
         asking.bind_device(Some(interface.as_bytes())).expect("the interface");
         asking.bind(&SocketAddr::from(([0, 0, 0, 0], 68)).into()).expect("the client's port");
+        Nic { wire, asking }
+    }
+
+    pub(super) fn send(&self, bytes: &[u8]) {
         let to = SocketAddr::from((Ipv4Addr::BROADCAST, 67));
-        let until = Instant::now() + ANSWER_WITHIN;
-        while Instant::now() < until {
-            asking.send_to(&encode_listed(&request), &to.into()).expect("a request on the wire");
-            if let Some(frame) = reply(&wire, request.xid) {
-                return frame;
+        self.asking.send_to(bytes, &to.into()).expect("a request on the wire");
+    }
+
+    /// The next reply with an `xid` that is wanted, at any interface of the host, unless a second passes
+    /// without a frame.
+    pub(super) fn reply(&self, is_wanted: impl Fn(u32) -> bool) -> Option<Frame> {
+        let mut buffer = vec![0; 2048];
+        while let Ok((bytes, from)) = recvfrom::<LinkAddr>(self.wire.as_raw_fd(), &mut buffer) {
+            let index = from.map(|from| from.ifindex()).unwrap_or_default();
+            let name = nix::net::if_::if_indextoname(u32::try_from(index).unwrap()).expect("an interface");
+            let interface = name.to_str().unwrap().to_owned();
+            let frame = Frame { bytes: buffer[..bytes].to_vec(), interface };
+            let is_udp = bytes > LINK_AND_IP_BYTES + 8 && frame.bytes[23] == 17;
+            if is_udp && matches!(frame.ports(), (67, 68)) && is_wanted(frame.dhcp().xid) {
+                return Some(frame);
             }
         }
-        panic!("no reply to {text}");
+        None
+    }
+}
+
+/// Sends `text` as a client without an address does, out of `interface`, and waits for the first DHCP reply
+/// to it that arrives at any interface of the host.
+pub(super) fn ask(host: &Host, interface: &'static str, text: String) -> Frame {
+    host.run(move || {
+        let request = from_text(&text).expect("a request");
+        ask_bytes(interface, &encode_listed(&request)).unwrap_or_else(|| panic!("no reply to {text}"))
     })
 }
 
-/// The next reply with `xid`, unless a second passes without a frame.
-fn reply(wire: &Socket, xid: u32) -> Option<Frame> {
-    let mut buffer = vec![0; 2048];
-    while let Ok((bytes, from)) = recvfrom::<LinkAddr>(wire.as_raw_fd(), &mut buffer) {
-        let index = from.map(|from| from.ifindex()).unwrap_or_default();
-        let name = nix::net::if_::if_indextoname(u32::try_from(index).unwrap()).expect("an interface");
-        let interface = name.to_str().unwrap().to_owned();
-        let frame = Frame { bytes: buffer[..bytes].to_vec(), interface };
-        let is_udp = bytes > LINK_AND_IP_BYTES + 8 && frame.bytes[23] == 17;
-        if is_udp && matches!(frame.ports(), (67, 68)) && frame.dhcp().xid == xid {
+/// As [`ask`], on the host of this thread, with a message of any bytes.
+pub(super) fn ask_bytes(interface: &str, bytes: &[u8]) -> Option<Frame> {
+    let nic = Nic::open(interface);
+    let asked = u32::from_be_bytes(bytes[4..8].try_into().expect("a transaction"));
+    let until = Instant::now() + ANSWER_WITHIN;
+    while Instant::now() < until {
+        nic.send(bytes);
+        if let Some(frame) = nic.reply(|xid| xid == asked) {
             return Some(frame);
         }
     }

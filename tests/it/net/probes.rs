@@ -15,13 +15,13 @@ use crate::world::World;
 const SQUATTER: &str = "02:00:00:00:00:63";
 const MAC: &str = "02:00:00:00:00:01";
 /// Longest an OFFER may take, probes and all.
-const OFFER_WITHIN: Duration = Duration::from_millis(800);
+pub(super) const OFFER_WITHIN: Duration = Duration::from_millis(800);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// A port of the bridge that was just plugged in loses what is sent at once.
 const QUESTIONS_MAX: usize = 10;
 
 /// The subnet of the bridge, with addresses probed.
-fn probed(how: &str) -> serde_json::Value {
+pub(super) fn probed(how: &str) -> serde_json::Value {
     let mut subnet = subnet();
     subnet["probe"] = json!(how);
     subnet["pools"][0]["end"] = json!("10.77.0.110");
