@@ -10,11 +10,11 @@ use super::integer;
 use crate::model::{Event, Kind, NewEvent};
 use crate::store::{EVENTS_MAX, EventQuery, LEASE_KINDS, LeaseOf};
 
-/// How many events are a part of the table of keys: few, so that the keys of a group share a page; many, so that
-/// there are not many parts to look into.
+/// How many events are a part of the table of keys: few, so that the keys of a group share a page; many, so
+/// that there are not many parts to look into.
 pub(super) const PART_EVENTS: u64 = 256;
-/// Parts that one statement looks into. The first looks into one, and each next one into twice as many: what is
-/// often there is found soon.
+/// Parts that one statement looks into. The first looks into one, and each next one into twice as many: what
+/// is often there is found soon.
 const PARTS_MAX: u64 = 256;
 
 /// An event that is ready to be added.
@@ -56,8 +56,8 @@ impl Encoded {
     }
 }
 
-/// What an event is looked up by: its subject; and who begins or ceases to have an address by what has it and by
-/// the address, which is often the subject.
+/// What an event is looked up by: its subject; and what begins or ends a lease by the address, which is often
+/// the subject, and by the MAC.
 fn keys(event: &NewEvent) -> Vec<String> {
     let mut keys = vec![event.subject.clone()];
     if LEASE_KINDS.contains(&event.kind.as_str()) {

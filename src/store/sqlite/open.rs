@@ -18,7 +18,8 @@ const LOCK_FILE: &str = "metalwright.lock";
 const READERS_MAX: u32 = 4;
 /// How long a reader waits for its turn.
 const READER_WAIT_MAX: Duration = Duration::from_secs(20);
-/// Pages in the write-ahead log with which the writer carries them over itself, where `checkpoints` did not keep up.
+/// Pages in the write-ahead log with which the writer carries them over itself, where `checkpoints` did not
+/// keep up.
 const WAL_PAGES_MAX: u32 = 1000;
 /// Pages that the writer keeps in memory.
 const WRITER_CACHE_KIB: i32 = 16 << 10;

@@ -84,9 +84,10 @@ async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String
     migrate(&mut connection, &first).await.unwrap();
     let others = "INSERT INTO event (time, kind, subject, actor, data) \
         VALUES (1, 'machine.created', 'machine:x', 'server', '{}'), \
-            (2, 'dhcp.leased', 'lease:10.0.0.5', 'server', '{\"address\":\"10.0.0.5\",\"mac\":\"52:54:00:aa:00:01\"}'), \
-            (3, 'dhcp.renewed', 'lease:10.0.0.5', 'server', '{\"address\":\"10.0.0.5\"}'), \
-            (4, 'dhcp.released', 'machine:x', 'server', '{\"address\":\"10.0.0.5\",\"mac\":null}'); \
+            (2, 'dhcp.leased', 'lease:10.0.0.5', 'server', \
+             json_object('address', '10.0.0.5', 'mac', '52:54:00:aa:00:01')), \
+            (3, 'dhcp.renewed', 'lease:10.0.0.5', 'server', json_object('address', '10.0.0.5')), \
+            (4, 'dhcp.released', 'machine:x', 'server', json_object('address', '10.0.0.5', 'mac', NULL)); \
         INSERT INTO job VALUES ('00000000-0000-0000-0000-000000000000', 1, '{'); \
         INSERT INTO job_log VALUES ('00000000-0000-0000-0000-000000000000', 0, CAST('log' AS BLOB))";
     sqlx::raw_sql(others).execute(&mut connection).await.unwrap();
