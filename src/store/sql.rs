@@ -13,8 +13,8 @@ pub(super) fn load_held(kind: Kind) -> String {
     format!("SELECT held FROM {kind} WHERE key = $1")
 }
 
-/// Binds how many of the newest to keep, and how many to delete at most. The newest stays: it tells the number
-/// of the next.
+/// Binds how many of the newest to keep, and how many to delete at most. The newest stays: it tells the
+/// number of the next.
 pub(super) const PRUNE_EVENTS: &str = "DELETE FROM event WHERE seq IN (SELECT seq FROM event \
     WHERE seq <= (SELECT max(seq) FROM event) - max($1, 1) ORDER BY seq LIMIT $2)";
 /// Binds how many events are a part; deletes what events were looked up by of whose part none is left.

@@ -1,8 +1,8 @@
 //! Carrying over into the database what stands in the write-ahead log, on a thread beside the writer's: who
 //! waits for a commit does not wait for that as well.
 //!
-//! Little at a time: what is flushed here is in the way of the writer's own flush. But not for each few commits
-//! of one client alone, where it would be half of all flushes.
+//! Little at a time: what is flushed here is in the way of the writer's own flush. But not for each few
+//! commits of one client alone, where it would be half of all flushes.
 
 use std::sync::mpsc::Receiver;
 
