@@ -59,18 +59,29 @@ pub struct Probes {
 
 /// A probe under way.
 struct Waiting {
-    /// The interface whose ARP counts.
-    interface: u32,
-    /// Whose answer does not.
-    client: Option<Mac>,
+    who: Who,
     found: oneshot::Sender<Option<Mac>>,
 }
 
 /// A probe that nobody answered in time.
 struct Late {
-    interface: u32,
-    client: Option<Mac>,
+    who: Who,
     until: Instant,
+}
+
+/// Whose answer counts.
+#[derive(Clone, Copy)]
+struct Who {
+    /// The interface whose ARP does.
+    interface: u32,
+    /// Who is to have the address: its own does not.
+    client: Option<Mac>,
+}
+
+impl Who {
+    fn counts(&self, interface: u32, mac: Mac) -> bool {
+        self.interface == interface && self.client != Some(mac)
+    }
 }
 
 /// Which probes can be made.
@@ -139,10 +150,9 @@ impl Probes {
     fn heard_arp(&self, packet: &[u8], interface: u32) -> Option<LateAnswer> {
         let sender = packet.get(ETHERNET_HEADER_BYTES..).and_then(parse_arp)?;
         let address = sender.address;
-        let is_anothers = |asked: (u32, Option<Mac>)| asked.0 == interface && asked.1 != Some(sender.mac);
         let mut waiting = self.waiting();
         if let Some(probe) = waiting.get(&address) {
-            if is_anothers((probe.interface, probe.client))
+            if probe.who.counts(interface, sender.mac)
                 && let Some(probe) = waiting.remove(&address)
             {
                 // Whoever gave up waiting needs no answer.
@@ -152,7 +162,7 @@ impl Probes {
         }
         drop(waiting);
         let mut late = self.late();
-        let is_late = |late: &Late| late.until > Instant::now() && is_anothers((late.interface, late.client));
+        let is_late = |late: &Late| late.until > Instant::now() && late.who.counts(interface, sender.mac);
         let counts = sender.answers_probe && late.get(&address).is_some_and(is_late);
         (counts && late.remove(&address).is_some()).then_some(LateAnswer { address, mac: sender.mac })
     }
@@ -165,7 +175,7 @@ impl Probes {
         let Some(probe) = waiting.get(&from) else { return };
         // On our own wire the kernel knows who it asked; it may have known before, so that no ARP was heard.
         let mac = parse_neighbour(&std::fs::read_to_string(NEIGHBOURS).unwrap_or_default(), from);
-        let is_clients_own = mac.is_some() && mac == probe.client;
+        let is_clients_own = mac.is_some() && mac == probe.who.client;
         if !is_clients_own && let Some(probe) = waiting.remove(&from) {
             let _ = probe.found.send(mac);
         }
@@ -193,13 +203,14 @@ impl Probes {
     }
 
     fn register(&self, target: &ProbeTarget) -> Option<(oneshot::Receiver<Option<Mac>>, Asked<'_>)> {
-        let (address, interface) = (target.address, target.interface.index);
+        let address = target.address;
+        let who = Who { interface: target.interface.index, client: target.client };
         let mut waiting = self.waiting();
         if waiting.len() >= PROBES_MAX || waiting.contains_key(&address) {
             return None;
         }
         let (found, answer) = oneshot::channel();
-        waiting.insert(address, Waiting { interface, client: target.client, found });
+        waiting.insert(address, Waiting { who, found });
         Some((answer, Asked { probes: self, address }))
     }
 
@@ -282,12 +293,10 @@ struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        let Some(Waiting { interface, client, .. }) = self.probes.waiting().remove(&self.address) else {
-            return;
-        };
+        let Some(Waiting { who, .. }) = self.probes.waiting().remove(&self.address) else { return };
         let mut late = self.probes.late();
         if late.len() < LATE_MAX {
-            late.insert(self.address, Late { interface, client, until: Instant::now() + LATE });
+            late.insert(self.address, Late { who, until: Instant::now() + LATE });
         }
     }
 }
