@@ -81,8 +81,9 @@ pub(super) struct Opened {
     pub(super) lock: File,
 }
 
-/// The one connection that writes, without a thread of its own between the writer and the disk. It is made
-/// anew after a failure: SQLite may have rolled back on its own, and nothing that was begun may linger.
+/// A connection without a thread of its own between who has it and the disk: the one that writes, and the one
+/// beside it for checkpoints. It is made anew after a failure: SQLite may have rolled back on its own, and
+/// nothing that was begun may linger.
 pub(super) struct WriterConnection {
     path: PathBuf,
     setup: Setup,
