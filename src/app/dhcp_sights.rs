@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use crate::dhcp::{ClientKey, EventKind, Heard, Interface, Link, Outcome, Query, Sights};
-use crate::model::{NewEvent, SubnetMode, UnservedStatus, World};
+use crate::model::{Kind, NewEvent, SubnetMode, UnservedStatus, World};
 use crate::proto::dhcp4::MessageType;
 
 impl App {
@@ -130,7 +130,7 @@ fn noticed(time: Timestamp, (kind, subnet): (&str, Option<&str>), data: Value) -
     NewEvent {
         time,
         kind: kind.to_owned(),
-        subject: subnet.map_or_else(|| "server".to_owned(), |name| format!("subnet:{name}")),
+        subject: subnet.map_or_else(|| "server".to_owned(), |name| Kind::Subnet.subject(name)),
         actor: "server".to_owned(),
         attempt: None,
         data,

@@ -25,7 +25,7 @@ use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
 use crate::boot::stops::Sign;
 pub use crate::media::Coming;
-use crate::model::{Arch, BootProgress, Machine, NewEvent, Stored};
+use crate::model::{Arch, BootProgress, Kind, Machine, NewEvent, Stored};
 use crate::render::RenderProblem;
 
 /// Which protocol a file is asked for over.
@@ -199,7 +199,7 @@ impl App {
 
     pub(super) fn boot_event(&self, kind: &str, about: &About, data: serde_json::Value) -> NewEvent {
         let subject =
-            about.machine.as_ref().map_or_else(|| "server".to_owned(), |id| format!("machine:{id}"));
+            about.machine.as_ref().map_or_else(|| "server".to_owned(), |id| Kind::Machine.subject(id));
         NewEvent {
             time: self.now(),
             kind: kind.to_owned(),

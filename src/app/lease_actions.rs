@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::app::objects::Target;
 use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX};
-use crate::model::{Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
+use crate::model::{Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
 use crate::store::{self, Deed};
 
 /// Most leases that are marked as expired in one go.
@@ -134,11 +134,11 @@ pub(super) fn without_address(deed: Deed, ctx: &Ctx, (world, lease): (&World, &L
 
 /// An event of a lease's life, with what its history is made from.
 pub(super) fn lease_event(ctx: &Ctx, (kind, reason): (&str, &str), lease: &Lease) -> NewEvent {
-    let machine = lease.machine.map(|id| format!("machine:{id}"));
+    let machine = lease.machine.map(|id| Kind::Machine.subject(id));
     NewEvent {
         time: ctx.now,
         kind: kind.to_owned(),
-        subject: machine.unwrap_or_else(|| format!("{}:{}", Lease::KIND, lease.address)),
+        subject: machine.unwrap_or_else(|| Kind::Lease.subject(lease.address)),
         actor: ctx.actor.to_string(),
         attempt: None,
         data: json!({

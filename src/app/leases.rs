@@ -18,7 +18,9 @@ use crate::boot::loader::Transport;
 use crate::boot::stops::Sign;
 use crate::boot::{BootData, Verdict, capability};
 use crate::dhcp::{self, Change, ClientKey, EventKind, Facts, Link, Outcome, Query, Reply, Sender, Silence};
-use crate::model::{AddressKey, BootProgress, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
+use crate::model::{
+    AddressKey, BootProgress, Kind, Lease, LeaseState, NewEvent, Noun, Object, Stored, World,
+};
 use crate::proto::dhcp4::{MessageType, codes};
 use crate::store::Deed;
 
@@ -276,8 +278,8 @@ impl Seen<'_> {
         let about = about(self.gathered.machine.as_deref());
         let outcome = self.outcome;
         let subject = match (&about.machine, outcome.address) {
-            (Some(machine), _) => format!("machine:{machine}"),
-            (None, Some(address)) => format!("lease:{address}"),
+            (Some(machine), _) => Kind::Machine.subject(machine),
+            (None, Some(address)) => Kind::Lease.subject(address),
             (None, None) => "server".to_owned(),
         };
         let lease = match &outcome.change {

@@ -15,7 +15,7 @@ use crate::dhcp::{
     self, Change, ClientKey, EventKind, Hold, HowToProbe, LateAnswer, Link, Outcome, ProbeTarget, Probed,
     Prober, Query,
 };
-use crate::model::{AddressKey, Lease, LeaseState, Mac, NewEvent, Subnet};
+use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::store::Deed;
 
 /// Addresses that are looked for in answer to one DISCOVER.
@@ -189,7 +189,7 @@ impl App {
         NewEvent {
             time: self.now(),
             kind: "dhcp.address_in_use".to_owned(),
-            subject: format!("lease:{address}"),
+            subject: Kind::Lease.subject(address),
             actor: "server".to_owned(),
             attempt: None,
             data: json!({

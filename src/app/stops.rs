@@ -107,7 +107,7 @@ impl App {
         let is_bios = attempt.client_arch.is_some_and(loader::is_bios);
         let Some(reason) = why(&last.sign, seen, About { is_bios, by: last.by }) else { return };
         tracing::warn!(machine = machine.spec.name, reason, "a boot stopped");
-        let subject = format!("machine:{}", machine.key);
+        let subject = machine.subject();
         let after = match &last.sign {
             Sign::Loader(name) => Some(format!("loader:{name}")),
             Sign::Kernel => Some("kernel".to_owned()),

@@ -47,6 +47,11 @@ impl Kind {
         Kind::ClientClass,
     ];
 
+    /// How events name an object of this kind: `machine:0192…`.
+    pub fn subject(self, key: impl fmt::Display) -> String {
+        format!("{self}:{key}")
+    }
+
     /// `machine`: the table's name, the first word of its events and of their subject.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -78,7 +78,7 @@ impl<T: Noun> Stored<T> {
 
     /// How events name it: `machine:0192…`.
     pub fn subject(&self) -> String {
-        format!("{}:{}", T::KIND, self.key)
+        T::KIND.subject(&self.key)
     }
 }
 

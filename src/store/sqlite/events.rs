@@ -62,15 +62,12 @@ fn keys(event: &NewEvent) -> Vec<String> {
     let mut keys = vec![event.subject.clone()];
     if LEASE_KINDS.contains(&event.kind.as_str()) {
         let text = |name| event.data.get(name).and_then(Value::as_str);
-        keys.extend(text("address").map(address_key).filter(|key| *key != event.subject));
+        keys.extend(
+            text("address").map(|address| Kind::Lease.subject(address)).filter(|key| *key != event.subject),
+        );
         keys.extend(text("mac").map(str::to_owned));
     }
     keys
-}
-
-/// As the subject is named of events about a lease.
-fn address_key(address: &str) -> String {
-    format!("{}:{address}", Kind::Lease)
 }
 
 pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Result<Vec<Event>> {
@@ -149,7 +146,7 @@ fn within(sql: &mut QueryBuilder<Sqlite>, (from, to): (u64, u64)) {
 /// The key that tells most of what is asked for.
 fn asked(query: &EventQuery) -> Option<String> {
     match (&query.lease, &query.subject) {
-        (Some(LeaseOf::Address(address)), _) => Some(address_key(&address.to_string())),
+        (Some(LeaseOf::Address(address)), _) => Some(Kind::Lease.subject(address)),
         (Some(LeaseOf::Mac(mac)), _) => Some(mac.to_string()),
         (None, subject) => subject.clone().filter(|_| query.attempt.is_none()),
     }
