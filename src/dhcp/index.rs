@@ -15,7 +15,8 @@ use jiff::Timestamp;
 
 use crate::dhcp::index::ranges::Ranges;
 use crate::model::{
-    AddressKey, Lease, LeaseState, Mac, Noun, Reservation, Stored, Subnet, SubnetMode, Table, World,
+    AddressKey, GrowingMap, Lease, LeaseState, Mac, Noun, Reservation, Stored, Subnet, SubnetMode, Table,
+    World,
 };
 
 /// A part of a pool without what is excluded from it, and the number of its network.
@@ -61,7 +62,7 @@ pub(super) struct Index {
     networks: HashMap<String, usize>,
     shelves: Vec<Shelf>,
     /// Where an address stands in `Shelf::used`.
-    ends: HashMap<Ipv4Addr, Timestamp>,
+    ends: GrowingMap<Ipv4Addr, Timestamp>,
     /// Addresses of reservations, by whom they are for.
     reserved: HashMap<Vec<u8>, Vec<Ipv4Addr>>,
     reserved_for: HashMap<Ipv4Addr, Vec<u8>>,

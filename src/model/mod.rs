@@ -70,7 +70,7 @@ pub use problem::{Problem, nearest};
 pub use reservation::Reservation;
 pub use schema::{Input, check_schema, parse_input, schema_fault};
 pub use token::Token;
-pub use world::{HasTable, Object, Row, Table, World};
+pub use world::{GrowingMap, HasTable, Object, Row, Table, World};
 
 /// Names that stand twice in a list where order matters and repetition has no meaning.
 fn repeated(names: &[String], pointer: &str) -> Vec<Problem> {

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use foldhash::HashMap;
-
 use super::*;
+
+/// A map that moves to a larger table little by little, as it is written to: all at once that takes ten
+/// milliseconds with 57,000 leases, and every client waits.
+pub type GrowingMap<K, V> = griddle::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Writes to a table that are remembered; views that are further behind are made anew.
 const RECENT_MAX: usize = 4096;
@@ -17,9 +19,9 @@ pub struct Table<T: Noun> {
     /// In the order of keys, for who goes through them.
     rows: BTreeMap<Arc<str>, Arc<Stored<T>>>,
     /// The same, for who knows the key.
-    by_key: HashMap<Arc<str>, Arc<Stored<T>>>,
+    by_key: GrowingMap<Arc<str>, Arc<Stored<T>>>,
     /// The holders of the values of each index.
-    unique: BTreeMap<&'static str, HashMap<Box<str>, Arc<str>>>,
+    unique: BTreeMap<&'static str, GrowingMap<Box<str>, Arc<str>>>,
     generation: u64,
     /// Keys of the newest writes, oldest first: the last of them made the present generation.
     recent: VecDeque<Box<str>>,
@@ -29,7 +31,7 @@ impl<T: Noun> Default for Table<T> {
     fn default() -> Self {
         Table {
             rows: BTreeMap::new(),
-            by_key: HashMap::default(),
+            by_key: GrowingMap::default(),
             unique: BTreeMap::new(),
             generation: 0,
             recent: VecDeque::new(),
