@@ -24,9 +24,12 @@ pub(super) const QUEUE_MAX: usize = 1024;
 const GROUP_MAX: usize = 256;
 /// How long a group is held open when it has less than half of what the one before had.
 const GATHER: Duration = Duration::from_micros(150);
-/// How long the writer looks for the next job before it sleeps, after one that was alone: to be woken costs a
-/// client that asks on its own a fifth of its exchange.
-const LOOK_OUT: Duration = Duration::from_micros(100);
+/// How long the writer looks out for the next job before it sleeps, after one that was alone: to be woken costs
+/// a client that asks on its own a fifth of its exchange.
+const LOOK_OUT: Duration = Duration::from_micros(200);
+/// Jobs alone for which it just sleeps when it has looked out in vain time and again: the clients are slower, or
+/// others need the processors.
+const REST_MAX: u32 = 64;
 /// Events that one call prunes, so that no deed waits long behind it.
 const PRUNE_MAX: u64 = 10_000;
 
@@ -105,7 +108,7 @@ impl Writer {
     /// Gives up `checkpoint` in the end, which is how the thread beside knows.
     fn work(&mut self, mut queue: mpsc::Receiver<Job>, checkpoint: SyncSender<()>) {
         let mut group = Vec::with_capacity(GROUP_MAX);
-        let (mut expected, mut jobs) = (1, 0);
+        let (mut expected, mut jobs, mut lookout) = (1, 0, Lookout::default());
         while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             gather(&mut queue, &mut group, expected);
             expected = group.len() / 2;
@@ -118,7 +121,7 @@ impl Writer {
                 jobs = 0;
             }
             if was_alone {
-                look_out(&queue);
+                lookout.look_out(&queue);
             }
         }
     }
@@ -219,11 +222,32 @@ fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected: usize
     }
 }
 
-/// Leaves the processor to whoever else has something to do, and comes back with the first job that is there.
-fn look_out(queue: &mpsc::Receiver<Job>) {
-    let since = Instant::now();
-    while queue.is_empty() && since.elapsed() < LOOK_OUT {
-        std::thread::yield_now();
+/// Looks for the next job after one that was alone.
+#[derive(Default)]
+struct Lookout {
+    /// Jobs for which it is not done.
+    rest: u32,
+    /// The same, when it is in vain again.
+    next_rest: u32,
+}
+
+impl Lookout {
+    /// Does not give up the processor: where others wait for it, it would be had back too late.
+    fn look_out(&mut self, queue: &mpsc::Receiver<Job>) {
+        if self.rest > 0 {
+            self.rest -= 1;
+            return;
+        }
+        let since = Instant::now();
+        while since.elapsed() < LOOK_OUT {
+            if !queue.is_empty() {
+                self.next_rest = 0;
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        self.rest = self.next_rest;
+        self.next_rest = (self.next_rest * 4).clamp(1, REST_MAX);
     }
 }
 
@@ -252,5 +276,29 @@ fn apply(world: &mut World, write: &Write) {
     match write {
         Write::Create(object) | Write::Update(object) => world.put(object.clone()),
         Write::Delete { kind, key, .. } => world.remove(*kind, key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lookout_in_vain_rests_longer_each_time_until_there_is_a_job() {
+        let (sender, queue) = mpsc::channel(1);
+        let mut lookout = Lookout::default();
+        let rests = [(); 7].map(|()| {
+            lookout.look_out(&queue);
+            std::mem::take(&mut lookout.rest)
+        });
+        assert_eq!(rests, [0, 1, 4, 16, 64, 64, 64]);
+
+        let (reply, _) = oneshot::channel();
+        assert!(sender.try_send(Job { work: Work::Prune { keep: 1 }, reply }).is_ok());
+        lookout.rest = 1;
+        lookout.look_out(&queue);
+        assert_eq!((lookout.rest, lookout.next_rest), (0, 64), "rested");
+        lookout.look_out(&queue);
+        assert_eq!((lookout.rest, lookout.next_rest), (0, 0), "saw the job");
     }
 }
