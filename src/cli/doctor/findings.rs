@@ -407,7 +407,7 @@ mod tests {
     #[test]
     fn whoever_may_be_ours_is_not_said_to_be() {
         let alone = look(&host(&["of another file"]), Some(&status()));
-        assert_eq!(worst(&alone, "(pid 7) has it, and was not started from"), Some(Level::Warn));
+        assert_eq!(worst(&alone, "(pid 7) has it, and was not seen to be started"), Some(Level::Warn));
         let both = look(&host(&["of another file", "metalwright"]), Some(&status()));
         assert_eq!(worst(&both, "of another file (pid 7) has it as well as metalwright"), Some(Level::Fail));
     }

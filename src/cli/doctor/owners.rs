@@ -112,9 +112,9 @@ pub fn finding(port: &PortUse, what: &str, none: Level) -> Finding {
         (true, _) => {
             let pid = server.process.pid;
             let found = format!(
-                "{server} has it, and was not started from the file that this program is: it may be our \
-                 server of before an update, or another's by that name; ls -l /proc/{pid}/exe, or --data DIR \
-                 with the data directory of our server"
+                "{server} has it, and was not seen to be started from the file that this program is: it may \
+                 be our server of before an update, or another's by that name; ls -l /proc/{pid}/exe says \
+                 more, and --data DIR with the data directory of our server"
             );
             line(Level::Warn, what, found)
         }

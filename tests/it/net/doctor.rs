@@ -86,7 +86,7 @@ fn a_server_is_known_by_what_it_is_and_not_by_what_it_is_called() {
         dnsmasq.wait_for_line("DHCP, IP range", READY_WITHIN);
         let (text, _) = doctor(&data, &[BRIDGE]);
         let line = text.lines().find(|line| line.contains("port 67")).expect("a line");
-        let known = format!("metalwright (pid {}) has it, and was not started from the file", dnsmasq.id());
+        let known = format!("metalwright (pid {}) has it, and was not seen to be started from", dnsmasq.id());
         assert!(line.starts_with("warn") && line.contains(&known), "{text}");
         dnsmasq.kill();
         // Our server by another name, from another file; who knows its data directory knows it.
