@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use axum::Router;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
@@ -46,6 +47,8 @@ use dhcp::Dhcp;
 
 /// How long everything may take to end after a signal.
 const STOP_MAX: Duration = Duration::from_secs(10);
+/// How long the database may take to open before the API says that it is not there yet.
+const OPENED_SOON: Duration = Duration::from_secs(1);
 /// How long API requests may take to end after a signal.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -72,7 +75,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         data.give_to(user)?;
         data::become_user(user)?;
     }
-    let store = SqliteStore::open(data.path()).await.context("the database does not open")?;
+    let store = tokio::select! {
+        store = open_store(&data, sockets.api.as_ref()) => store?,
+        () = signals.come() => {
+            tracing::info!("told to stop before the database was open");
+            return Ok(());
+        }
+    };
     for damaged in store.damaged() {
         let (kind, key, why) = (damaged.kind, &damaged.key, &damaged.why);
         tracing::error!(%kind, key, why, "a damaged row is left out");
@@ -117,6 +126,27 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     ended
 }
 
+/// Opens the database. Where that takes long the API says so meanwhile.
+async fn open_store(data: &DataDir, api: Option<&TcpListener>) -> anyhow::Result<Arc<SqliteStore>> {
+    let opening = SqliteStore::open(data.path());
+    tokio::pin!(opening);
+    let opened = match tokio::time::timeout(OPENED_SOON, &mut opening).await {
+        Ok(opened) => opened,
+        Err(_) => {
+            let shutdown = CancellationToken::new();
+            let _until_it_is_open = shutdown.clone().drop_guard();
+            if let Some(api) = api {
+                // The data directory is ours by now: whoever else has it is refused at once.
+                let tls = data.certificate()?.tls().await?;
+                let listener = api.try_clone().context("api.listen")?;
+                tokio::spawn(serve_api(listener, tls, (api::starting::router(), shutdown)));
+            }
+            opening.await
+        }
+    };
+    opened.context("the database does not open")
+}
+
 /// What answers on the TCP ports.
 struct Listeners {
     tls: RustlsConfig,
@@ -144,6 +174,13 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
@@ -347,7 +384,7 @@ impl Services {
         if let Some(listener) = sockets.api {
             let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready))
                 .with_counters(counters);
-            self.tasks.spawn(serve_api(listener, tls, (state, self.shutdown.clone())));
+            self.tasks.spawn(serve_api(listener, tls, (api::router(state), self.shutdown.clone())));
         }
         if let Some(listener) = sockets.boot_http {
             let served = boot.clone().run(tokio::net::TcpListener::from_std(listener)?, None);
@@ -376,8 +413,7 @@ impl Services {
     /// Until a signal, or until a service ends by itself, which is an error.
     async fn wait(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
         tokio::select! {
-            _ = signals.terminate.recv() => Ok(()),
-            _ = signals.interrupt.recv() => Ok(()),
+            () = signals.come() => Ok(()),
             ended = self.tasks.join_next() => match ended {
                 Some(Ok(Ok(()))) | None => Err(anyhow!("a service ended by itself")),
                 Some(Ok(Err(error))) => Err(error),
@@ -403,13 +439,13 @@ impl Services {
 async fn serve_api(
     listener: TcpListener,
     tls: RustlsConfig,
-    (state, shutdown): (ApiState, CancellationToken),
+    (router, shutdown): (Router, CancellationToken),
 ) -> anyhow::Result<()> {
     let handle = Handle::new();
     // The last piece of an answer does not wait until the client has acknowledged the others.
     let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor);
     let server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle.clone());
-    let serve = server.serve(api::router(state).into_make_service());
+    let serve = server.serve(router.into_make_service());
     tokio::pin!(serve);
     tokio::select! {
         served = &mut serve => return served.context("API"),

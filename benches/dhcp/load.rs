@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use crate::dhcp_reply::{ACK, COOKIE, DISCOVER, OFFER, OPTIONS_OFFSET, REQUEST, Reply};
 use crate::net;
 
 /// Clients that the pool has addresses for.
@@ -13,12 +14,6 @@ const CLIENTS_MAX: u32 = 60_000;
 const HOLDERS: u32 = 2_000;
 /// An exchange without an answer for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
-const COOKIE: [u8; 4] = [99, 130, 83, 99];
-const OPTIONS_OFFSET: usize = 240;
-const DISCOVER: u8 = 1;
-const OFFER: u8 = 2;
-const REQUEST: u8 = 3;
-const ACK: u8 = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exchange {
@@ -148,14 +143,6 @@ struct Client {
     xid: u32,
 }
 
-/// What is read of a reply.
-struct Reply {
-    xid: u32,
-    kind: u8,
-    address: Ipv4Addr,
-    server: [u8; 4],
-}
-
 impl Client {
     fn new() -> io::Result<Client> {
         let socket = UdpSocket::bind((net::CLIENT, 67))?;
@@ -254,26 +241,6 @@ impl Client {
     fn receive(&self) -> Option<Reply> {
         let mut buffer = [0; 1500];
         let bytes = self.socket.recv(&mut buffer).ok()?;
-        let packet = buffer.get(..bytes).filter(|packet| packet.len() > OPTIONS_OFFSET && packet[0] == 2)?;
-        let four = |at: usize| packet.get(at..at + 4)?.try_into().ok();
-        let mut reply = Reply {
-            xid: u32::from_be_bytes(four(4)?),
-            kind: 0,
-            address: Ipv4Addr::from(four(16)?),
-            server: [0; 4],
-        };
-        let mut options = &packet[OPTIONS_OFFSET..];
-        while let [code, length, rest @ ..] = options
-            && *code != 255
-        {
-            let (data, after) = rest.split_at_checked(usize::from(*length))?;
-            match (code, data) {
-                (53, [kind]) => reply.kind = *kind,
-                (54, [a, b, c, d]) => reply.server = [*a, *b, *c, *d],
-                _ => {}
-            }
-            options = after;
-        }
-        Some(reply)
+        Reply::parse(buffer.get(..bytes)?, |_, _| {})
     }
 }

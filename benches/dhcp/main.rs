@@ -7,6 +7,8 @@
 //! this program again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`
 //! and `METALWRIGHT_BENCH_PROGRAM` (another build of ours) change what is run.
 
+#[path = "../host/dhcp_reply.rs"]
+mod dhcp_reply;
 mod load;
 #[path = "../host/net.rs"]
 mod net;

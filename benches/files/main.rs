@@ -9,6 +9,8 @@
 //! the rows that are wanted, or several: `storm of 64 beside|window 1, 32`) change what is run.
 
 mod beside;
+#[path = "../host/dhcp_reply.rs"]
+mod dhcp_reply;
 mod http;
 mod http_client;
 #[path = "../host/net.rs"]

@@ -24,6 +24,7 @@ pub mod resources;
 pub mod schema;
 mod service;
 mod sight;
+pub mod starting;
 #[cfg(test)]
 mod tests;
 mod tokens;

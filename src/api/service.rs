@@ -54,7 +54,7 @@ pub fn operations() -> Vec<Operation> {
 
 const METRICS_TEXT: &str = "text/plain";
 
-async fn health() -> Response {
+pub(super) async fn health() -> Response {
     body::json(StatusCode::OK, &json!({"status": "ok"}))
 }
 

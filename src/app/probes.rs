@@ -134,8 +134,8 @@ impl App {
     /// is refused it and asks for another; one that the client has taken is only told of, as nothing takes it
     /// from the client again.
     pub async fn answered_late(&self, answer: LateAnswer) {
-        let LateAnswer { address, mac } = answer;
-        let found = Found { address, how: HowToProbe::Arp, by: Some(mac), wanted_by: None };
+        let LateAnswer { address, how, mac } = answer;
+        let found = Found { address, how, by: mac, wanted_by: None };
         for _ in 0..DECISIONS_MAX {
             let now = self.now();
             let (subnet, present) = {
@@ -146,7 +146,8 @@ impl App {
             };
             let Some(subnet) = subnet else { return };
             if let Some(lease) = present.filter(|lease| is_active(lease, now)) {
-                if lease.mac != Some(mac) {
+                // Whoever has no name may be the client itself, see `LateAnswer`.
+                if mac.is_some() && lease.mac != mac {
                     let late = ", which is leased to another: two hosts have one address";
                     let event = self.in_use(&Found { wanted_by: lease.mac, ..found }, &lease, late);
                     let told = self.commit(Deed::default().event(event)).await;

@@ -142,8 +142,23 @@ async fn a_lease_that_is_answered_for_late_stands_and_is_told_of() {
     assert_eq!((&told[0]["mac"], &told[0]["kept_back_until"]), (&json!(OTHER), &json!(null)));
 }
 
+#[tokio::test]
+async fn a_late_echo_from_nobody_by_name_counts_until_the_client_has_the_address() {
+    let (app, _) = served(Known::default()).await;
+    let echo = LateAnswer { how: HowToProbe::Icmp, mac: None, ..late(OTHER) };
+    assert_eq!(offered(&app).await, Some(100));
+    app.answered_late(echo).await;
+    assert_eq!((offered(&app).await, state(&app, "10.0.0.100")), (Some(101), Some(LeaseState::Declined)));
+    let told = in_use(&app).await;
+    assert_eq!((told.len(), &told[0]["probe"], &told[0]["mac"]), (1, &json!("icmp"), &json!(null)));
+    let request = "message_type request\nrequested_address 10.0.0.101\nserver_identifier 10.0.0.1";
+    assert!(ask(&app, request).await.is_some());
+    app.answered_late(LateAnswer { address: Ipv4Addr::new(10, 0, 0, 101), ..echo }).await;
+    assert_eq!((in_use(&app).await.len(), state(&app, "10.0.0.101")), (1, Some(LeaseState::Bound)));
+}
+
 fn late(mac: Mac) -> LateAnswer {
-    LateAnswer { address: Ipv4Addr::new(10, 0, 0, 100), mac }
+    LateAnswer { address: Ipv4Addr::new(10, 0, 0, 100), how: HowToProbe::Arp, mac: Some(mac) }
 }
 
 /// What was told of addresses in use.

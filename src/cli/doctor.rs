@@ -1,11 +1,13 @@
 //! `doctor dhcp`: what DHCP clients on an interface are answered, and what stands in the way.
 //!
-//! `host` looks at this host, the server is asked how DHCP stands, `ask` plays a client, and `findings` makes
-//! lines of it all. `snippets` is for other DHCP servers. Start at [`dhcp`].
+//! `host` looks at this host and `owners` at who has its ports, the server is asked how DHCP stands, `ask`
+//! plays a client, and `findings` makes lines of it all. `snippets` is for other DHCP servers. Start at
+//! [`dhcp`].
 
 mod ask;
 mod findings;
 mod host;
+mod owners;
 mod snippets;
 
 use std::net::Ipv4Addr;
@@ -36,7 +38,7 @@ pub async fn dhcp(args: DoctorArgs, connection: &Connection) -> Result<()> {
         Ok(status) => (Some(status), None),
         Err(error) => (None, Some(format!("{error:#}"))),
     };
-    let host = Host::look()?;
+    let host = Host::look(connection.data.as_deref())?;
     if let Some(dialect) = args.snippet {
         return print_snippet(dialect, &args, (&host, status.as_ref()));
     }

@@ -70,8 +70,9 @@ pub fn destination(query: &Query<'_>, reply: &Packet) -> Destination {
         let routed = in_use && !query.interface.is_on_link(request.ciaddr);
         return if routed { at_ciaddr } else { Destination::Broadcast };
     }
+    // RFC 1542 5.4: BOOTP clients hear what is sent to their `ciaddr`, whatever their broadcast flag says.
     if in_use {
-        return at_ciaddr;
+        return if query.only_remembers_ciaddr() { Destination::Broadcast } else { at_ciaddr };
     }
     // A reply without an address (ProxyDHCP) has none that a frame could be sent to.
     let by_broadcast = reply.wants_broadcast() || reply.yiaddr.is_unspecified();

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::model::{Cidr, Subnet, World};
-use crate::proto::dhcp4::{MessageType, Packet};
+use crate::proto::dhcp4::{MessageType, Packet, codes};
 
 /// A network interface as the operating system has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,15 @@ impl Query<'_> {
         let in_link = || self.interface.addresses.iter().find(|own| link.subnet_of(own.address).is_some());
         let own = || in_link().or(self.interface.addresses.first()).map(|own| own.address);
         self.local.filter(|local| !local.is_broadcast()).or_else(own)
+    }
+
+    /// Whether `ciaddr` is of another wire than the one its client is on: BOOTP clients may fill in an
+    /// address that they had elsewhere (RFC 1542 3.3), and what is broadcast and not relayed is from the
+    /// interface's wire.
+    pub fn only_remembers_ciaddr(&self) -> bool {
+        let is_bootp = self.packet.message_type().is_none() && !self.packet.has_fault(codes::MESSAGE_TYPE);
+        let is_from_here = self.local.is_none() && !self.packet.is_relayed();
+        is_bootp && is_from_here && !self.interface.is_on_link(self.packet.ciaddr)
     }
 
     /// Whether `server` is a name of ours: what we call ourselves in `link`, or an address of the interface.
@@ -123,6 +132,7 @@ impl<'a> Link<'a> {
         // A DISCOVER has no address in use, whatever it says (RFC 2131 table 5).
         let is_discover = packet.message_type() == Some(MessageType::Discover);
         let in_use = Some(packet.ciaddr).filter(|address| !address.is_unspecified() && !is_discover);
+        let in_use = in_use.filter(|_| !query.only_remembers_ciaddr());
         let own = query.interface.addresses.iter().map(|own| own.address);
         let subnet = in_use.into_iter().chain(own).find_map(|address| containing(world, address));
         subnet.ok_or_else(|| NoLink::NoInterfaceSubnet(query.interface.name.clone()))

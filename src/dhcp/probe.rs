@@ -49,11 +49,18 @@ pub enum Probed {
     Unable(String),
 }
 
-/// An ARP probe was answered when its time was up already.
+/// A probe was answered when its time was up already.
+///
+/// Without a hardware address, as behind a relay, it cannot be told from the answer of the client itself: a
+/// router keeps an echo request for an address that nobody has until somebody has it. But a client has its
+/// address only when it was acknowledged, so while the address is on offer it is another who answered; once
+/// it is leased the answer means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateAnswer {
     pub address: Ipv4Addr,
-    pub mac: Mac,
+    pub how: HowToProbe,
+    /// Who answered, on our own wire; it is not the client.
+    pub mac: Option<Mac>,
 }
 
 /// Finds out whether an address is in use. Called for many clients at once; an answer takes a moment and may
@@ -99,12 +106,14 @@ pub(super) fn parse_arp(packet: &[u8]) -> Option<ArpSender> {
     Some(ArpSender { mac: Mac(mac), address: Ipv4Addr::from(address), answers_probe })
 }
 
-/// The hardware address of a neighbour in the kernel's table (proc(5), `/proc/net/arp`).
-pub(super) fn parse_neighbour(table: &str, address: Ipv4Addr) -> Option<Mac> {
-    let address = address.to_string();
-    let line = table.lines().skip(1).find(|line| line.split_whitespace().next() == Some(&address))?;
-    let mac: Mac = line.split_whitespace().nth(3)?.parse().ok()?;
-    (mac != Mac([0; 6])).then_some(mac)
+/// The neighbours in the kernel's table whose hardware address is known (proc(5), `/proc/net/arp`).
+pub(super) fn parse_neighbours(table: &str) -> impl Iterator<Item = (Ipv4Addr, Mac)> {
+    table.lines().skip(1).filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let address = words.next()?.parse().ok()?;
+        let mac: Mac = words.nth(2)?.parse().ok()?;
+        (mac != Mac([0; 6])).then_some((address, mac))
+    })
 }
 
 /// An ICMP echo request (RFC 792); `token` comes back in the reply.
@@ -161,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbour_is_found_in_the_kernels_table() {
+    fn neighbours_are_found_in_the_kernels_table() {
         let table = "IP address  HW type  Flags  HW address         Mask  Device\n\
                      10.0.0.10   0x1      0x2    02:00:00:00:00:09  *     eth1\n\
-                     10.0.0.1    0x1      0x0    00:00:00:00:00:00  *     eth1\n";
-        assert_eq!(parse_neighbour(table, Ipv4Addr::new(10, 0, 0, 10)), Some(MAC));
-        assert_eq!(parse_neighbour(table, Ipv4Addr::new(10, 0, 0, 1)), None, "it was asked for in vain");
-        assert_eq!(parse_neighbour(table, Ipv4Addr::new(10, 0, 0, 2)), None);
+                     10.0.0.1    0x1      0x0    00:00:00:00:00:00  *     eth1\n\
+                     10.0.0.2    0x1\n";
+        let found: Vec<_> = parse_neighbours(table).collect();
+        assert_eq!(found, [(Ipv4Addr::new(10, 0, 0, 10), MAC)], "the next was asked for in vain");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! decisions, and to commit what must be on disk. Start at [`Service::run`].
 
 mod counters;
+mod echoes;
 mod intake;
 mod interfaces;
 mod outlet;

@@ -1,10 +1,17 @@
 //! What is still true after the server was stopped, or killed, and started again.
 
+use std::net::TcpStream;
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+use crate::api::Api;
+use crate::program::Program;
 use crate::scene::{self, MAC};
 use crate::wire::BootSide;
-use crate::world::World;
+use crate::world::{World, program};
 
 #[test]
 fn a_run_goes_on_after_the_server_was_killed_in_the_middle_of_it() {
@@ -41,6 +48,64 @@ fn a_server_that_is_told_to_stop_ends_well_and_keeps_everything() {
     assert_eq!(world.api().get("/machines/name:web1").expect(200), made);
     let again = std::fs::read_to_string(world.data().join("admin.token")).expect("the token");
     assert_eq!(again, token);
+}
+
+#[test]
+fn a_server_whose_database_does_not_open_yet_says_so() {
+    let mut world = World::on_loopback();
+    let base = world.ready()["api"].as_str().expect("an address").to_owned();
+    let listener = base.trim_start_matches("https://").to_owned();
+    world.listen_at(&listener);
+    assert!(world.stop().success());
+    let database = held(&world);
+    let asking = std::thread::spawn(move || {
+        await_listener(&listener);
+        let api = Api::new(&base, "none");
+        let told = api.get("//readyz").expect(503);
+        let alive = api.get("//healthz").expect(200);
+        drop(database);
+        (told, alive)
+    });
+    world.start();
+    let (told, alive) = asking.join().expect("answers while the database is held");
+    assert!(told["detail"].as_str().is_some_and(|why| why.contains("database is being opened")), "{told:#}");
+    assert_eq!(alive["status"], "ok");
+    assert_eq!(world.api().get("//readyz").expect(200)["status"], "ok");
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_before_its_database_is_open_does_so() {
+    let mut world = World::on_loopback();
+    let listener = world.ready()["api"].as_str().expect("an address").replace("https://", "");
+    assert!(world.stop().success());
+    let _database = held(&world);
+    let mut command = program();
+    command.arg("serve").arg("--data").arg(world.data()).args(["--api-listen", &listener]);
+    command.args(["--boot-http", "off", "--tftp-listen", "off"]);
+    let mut server = Program::spawn("metalwright serve", command);
+    await_listener(&listener);
+    kill(Pid::from_raw(i32::try_from(server.id()).expect("a process id")), Signal::SIGTERM)
+        .expect("a signal");
+    assert!(
+        server.wait_for_end(scene::EVENT_WITHIN).success(),
+        "it would fail when it waited for the database"
+    );
+}
+
+fn await_listener(address: &str) {
+    let until = Instant::now() + scene::EVENT_WITHIN;
+    while TcpStream::connect(address).is_err() {
+        assert!(Instant::now() < until, "nobody listens at {address}");
+        std::thread::yield_now();
+    }
+}
+
+/// The database for ourselves, as another program may have it.
+fn held(world: &World) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(world.data().join("metalwright.db")).expect("the database");
+    let hold = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE held (n INTEGER)";
+    database.execute_batch(hold).expect("the database for ourselves");
+    database
 }
 
 fn fetched_at(world: &World) -> Value {

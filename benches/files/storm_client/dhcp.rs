@@ -12,18 +12,13 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::beside::RELAYS;
+use crate::dhcp_reply::{self, ACK, COOKIE, DISCOVER, OFFER, OPTIONS_OFFSET, REQUEST, four};
 use crate::net::SERVER;
 use crate::storm::hardware;
 
 /// How long the firmware waits for an answer before it asks again; after the last it gives up.
 const WAITS: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
-const COOKIE: [u8; 4] = [99, 130, 83, 99];
-const OPTIONS_OFFSET: usize = 240;
-const DISCOVER: u8 = 1;
-const OFFER: u8 = 2;
-const REQUEST: u8 = 3;
-const ACK: u8 = 5;
 const NAK: u8 = 6;
 
 /// What a machine was given.
@@ -35,11 +30,8 @@ pub struct Lease {
 
 /// What is read of a reply.
 struct Reply {
-    xid: u32,
-    kind: u8,
-    address: Ipv4Addr,
+    lease: dhcp_reply::Reply,
     next_server: Ipv4Addr,
-    server: [u8; 4],
     boot_file: String,
 }
 
@@ -64,7 +56,7 @@ impl Relay {
         loop {
             let length = self.socket.recv(&mut packet).await?;
             let Some(reply) = Reply::parse(&packet[..length]) else { continue };
-            let waiting = self.waiting.borrow_mut().remove(&reply.xid);
+            let waiting = self.waiting.borrow_mut().remove(&reply.lease.xid);
             if let Some(machine) = waiting {
                 // Who gave up meanwhile hears nothing.
                 let _ = machine.send(reply);
@@ -74,15 +66,15 @@ impl Relay {
 
     /// Gets an address for a machine.
     pub async fn lease(&self, machine: u32) -> Result<Lease, String> {
-        let offer = self.ask(machine, (DISCOVER, &[])).await?;
+        let offer = self.ask(machine, (DISCOVER, &[])).await?.lease;
         if offer.kind != OFFER {
             return Err(format!("a message of type {} for a DISCOVER", offer.kind));
         }
         let [a, b, c, d] = offer.address.octets();
         let [e, f, g, h] = offer.server;
         let reply = self.ask(machine, (REQUEST, &[50, 4, a, b, c, d, 54, 4, e, f, g, h])).await?;
-        let Reply { address, next_server, boot_file, .. } = reply;
-        match reply.kind {
+        let Reply { lease: dhcp_reply::Reply { address, kind, .. }, next_server, boot_file } = reply;
+        match kind {
             ACK if !boot_file.is_empty() => Ok(Lease { address, next_server, boot_file }),
             ACK => Err("an address, and nothing to boot".to_owned()),
             NAK => Err("NAK".to_owned()),
@@ -128,29 +120,13 @@ impl Relay {
 
 impl Reply {
     fn parse(packet: &[u8]) -> Option<Reply> {
-        let four = |at: usize| -> Option<[u8; 4]> { packet.get(at..at + 4)?.try_into().ok() };
-        let mut reply = Reply {
-            xid: u32::from_be_bytes(four(4)?),
-            kind: 0,
-            address: four(16)?.into(),
-            next_server: four(20)?.into(),
-            server: [0; 4],
-            boot_file: text(packet.get(108..236)?),
-        };
-        let mut options = packet.get(OPTIONS_OFFSET..)?;
-        while let [code, length, rest @ ..] = options
-            && *code != 255
-        {
-            let (data, after) = rest.split_at_checked(usize::from(*length))?;
-            match (code, data) {
-                (53, [kind]) => reply.kind = *kind,
-                (54, [a, b, c, d]) => reply.server = [*a, *b, *c, *d],
-                (67, name) => reply.boot_file = text(name),
-                _ => {}
+        let mut boot_file = text(packet.get(108..236)?);
+        let lease = dhcp_reply::Reply::parse(packet, |code, data| {
+            if code == 67 {
+                boot_file = text(data);
             }
-            options = after;
-        }
-        Some(reply)
+        })?;
+        Some(Reply { lease, next_server: four(packet, 20)?.into(), boot_file })
     }
 }
 

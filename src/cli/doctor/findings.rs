@@ -3,11 +3,9 @@
 use serde::Serialize;
 
 use crate::cli::doctor::ask::Answer;
-use crate::cli::doctor::host::{Host, HostInterface, PortUse};
+use crate::cli::doctor::host::{Host, HostInterface};
+use crate::cli::doctor::owners::finding;
 use crate::model::{DhcpStatus, ExampleAnswer, InterfaceStatus, SubnetMode, SubnetStatus};
-
-/// Our own name in the table of processes.
-const PROGRAM: &str = "metalwright";
 
 /// How a server comes by its capabilities.
 const GRANTED: &str = "as root or with the capability (systemd: AmbientCapabilities, containers: --cap-add)";
@@ -42,7 +40,7 @@ impl Finding {
     }
 }
 
-fn line(level: Level, what: impl Into<String>, found: impl Into<String>) -> Finding {
+pub(super) fn line(level: Level, what: impl Into<String>, found: impl Into<String>) -> Finding {
     Finding { level, what: what.into(), found: found.into() }
 }
 
@@ -103,36 +101,12 @@ fn ports(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     // Another port than the usual is for tests, and nobody else's.
     if matches!(dhcp_port, 0 | 67) {
-        findings.push(port(&facts.host.dhcp_port, "port 67", Level::Fail));
+        findings.push(finding(&facts.host.dhcp_port, "port 67", Level::Fail));
     }
     if facts.host.pxe_port.bound || proxies {
-        findings.push(port(&facts.host.pxe_port, "port 4011", Level::Warn));
+        findings.push(finding(&facts.host.pxe_port, "port 4011", Level::Warn));
     }
     findings
-}
-
-fn port(port: &PortUse, what: &str, none: Level) -> Finding {
-    let strangers: Vec<String> =
-        port.owners.iter().filter(|owner| owner.name != PROGRAM).map(ToString::to_string).collect();
-    let ours = port.owners.iter().find(|owner| owner.name == PROGRAM);
-    match (ours, strangers.is_empty(), port.bound) {
-        (Some(ours), true, _) => line(Level::Ok, what, format!("{ours} has it")),
-        (Some(_), false, _) => {
-            let who = strangers.join(", ");
-            line(
-                Level::Fail,
-                what,
-                format!("{who} has it as well: each packet goes to one of the two; stop it"),
-            )
-        }
-        (None, false, _) => line(Level::Fail, what, format!("{} has it: stop it", strangers.join(", "))),
-        (None, true, true) => {
-            line(Level::Warn, what, "somebody has it who cannot be seen from here: run this as root")
-        }
-        (None, true, false) => {
-            line(none, what, "nobody listens: start metalwright serve with --dhcp-interface NAME")
-        }
-    }
 }
 
 fn capabilities(facts: &Facts<'_>) -> Vec<Finding> {
@@ -355,11 +329,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::doctor::host::{Capabilities, HostAddress};
+    use crate::cli::doctor::host::{Capabilities, HostAddress, PortUse};
+    use crate::cli::doctor::owners::{PortOwner, Whose};
     use crate::listen::Owner;
 
-    fn owner(name: &str) -> Owner {
-        Owner { name: name.into(), pid: 7 }
+    fn owner(name: &str) -> PortOwner {
+        let whose = match name {
+            "metalwright" => Whose::Ours,
+            "of another file" => Whose::Unknown,
+            _ => Whose::Anothers,
+        };
+        PortOwner { process: Owner { name: name.into(), pid: 7 }, whose }
     }
 
     fn host(owners: &[&str]) -> Host {
@@ -371,7 +351,7 @@ mod tests {
             addresses: vec![address],
             ..HostInterface::default()
         };
-        let owners: Vec<Owner> = owners.iter().map(|name| owner(name)).collect();
+        let owners: Vec<PortOwner> = owners.iter().map(|name| owner(name)).collect();
         Host {
             interfaces: vec![eth1],
             dhcp_port: PortUse { bound: !owners.is_empty(), owners },
@@ -420,6 +400,16 @@ mod tests {
         let both = look(&host(&["metalwright", "dnsmasq"]), Some(&status()));
         assert_eq!(worst(&both, "dnsmasq (pid 7) has it as well"), Some(Level::Fail));
         assert_eq!(worst(&look(&host(&[]), None), "nobody listens"), Some(Level::Fail));
+        let two = look(&host(&["metalwright", "metalwright"]), Some(&status()));
+        assert_eq!(worst(&two, "metalwright (pid 7) has it as well"), Some(Level::Fail));
+    }
+
+    #[test]
+    fn whoever_may_be_ours_is_not_said_to_be() {
+        let alone = look(&host(&["of another file"]), Some(&status()));
+        assert_eq!(worst(&alone, "(pid 7) has it, and was not seen to be started"), Some(Level::Warn));
+        let both = look(&host(&["of another file", "metalwright"]), Some(&status()));
+        assert_eq!(worst(&both, "of another file (pid 7) has it as well as metalwright"), Some(Level::Fail));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
-use crate::listen::{Owner, Protocol, is_port_bound, port_owners};
+use crate::cli::doctor::owners::{Marks, PortOwner, Whose};
+use crate::listen::{Protocol, is_port_bound, port_owners};
 
 /// Interfaces of one host that are looked at.
 const INTERFACES_MAX: usize = 1024;
@@ -33,7 +35,7 @@ pub struct Host {
 #[derive(Debug, Clone, Default)]
 pub struct PortUse {
     pub bound: bool,
-    pub owners: Vec<Owner>,
+    pub owners: Vec<PortOwner>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,17 +63,19 @@ pub struct HostAddress {
 }
 
 impl Host {
-    /// Looks at the host.
+    /// Looks at the host; the server with `data` as its data directory is ours, by whatever name.
     ///
     /// # Errors
     /// The interfaces cannot be read.
-    pub fn look() -> Result<Host> {
-        let dhcp_port = port_use(67);
-        let server = dhcp_port.owners.iter().find(|owner| owner.name == "metalwright").map(|owner| owner.pid);
+    pub fn look(data: Option<&Path>) -> Result<Host> {
+        let marks = Marks::read(data);
+        let dhcp_port = port_use(67, &marks);
+        let server = dhcp_port.owners.iter().find(|owner| owner.whose == Whose::Ours);
+        let server = server.map(|owner| owner.process.pid);
         Ok(Host {
             interfaces: interfaces().context("the network interfaces cannot be read")?,
             dhcp_port,
-            pxe_port: port_use(4011),
+            pxe_port: port_use(4011, &marks),
             rp_filter: rp_filter("all"),
             capabilities: capabilities(server),
         })
@@ -82,8 +86,9 @@ impl Host {
     }
 }
 
-fn port_use(port: u16) -> PortUse {
-    PortUse { bound: is_port_bound(Protocol::Udp, port), owners: port_owners(Protocol::Udp, port) }
+fn port_use(port: u16, marks: &Marks) -> PortUse {
+    let owners = port_owners(Protocol::Udp, port).into_iter().map(|owner| marks.owner(owner));
+    PortUse { bound: is_port_bound(Protocol::Udp, port), owners: owners.collect() }
 }
 
 fn interfaces() -> nix::Result<Vec<HostInterface>> {
@@ -138,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_host_has_a_loopback_interface_that_is_up() {
-        let host = Host::look().unwrap();
+        let host = Host::look(None).unwrap();
         let lo = host.interface("lo").unwrap();
         assert!(lo.up && lo.loopback);
         assert_eq!(lo.addresses[0], HostAddress { address: Ipv4Addr::LOCALHOST, prefix: 8 });

@@ -3,7 +3,7 @@
 //! Datagrams wait for the end of the turn they are made in. Those for one peer, which is a relay then, leave
 //! by one call: the way of a packet through the kernel costs more than the decision it carries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddrV4;
 
@@ -22,24 +22,28 @@ pub(super) struct Outlet {
     frames: Option<Socket>,
     names: Vec<String>,
     ports: BTreeMap<u32, Port>,
-    told_of_fallback: bool,
+    /// Interfaces without frames that were told of.
+    told_of_fallback: BTreeSet<u32>,
     waiting: Vec<Letter>,
     /// Their bytes, one after the other.
     bytes: Vec<u8>,
-    cutting: Cutting,
+    cutting: CuttingByInterface,
 }
 
 /// A datagram that waits to be sent, from a port in the protocol's terms.
 struct Letter {
     port: u16,
     route: Route,
+    /// The interface its question came by, which is where it leaves as a rule, be it routed.
+    interface: u32,
     bytes: usize,
 }
 
 impl Letter {
     /// Whether the other can leave by the same call.
     fn goes_with(&self, other: &Letter) -> bool {
-        self.port == other.port && self.route == other.route && self.bytes == other.bytes
+        (self.port, self.route, self.interface, self.bytes)
+            == (other.port, other.route, other.interface, other.bytes)
     }
 }
 
@@ -54,13 +58,13 @@ impl Outlet {
         let missing = names.iter().filter(|name| ports.values().all(|port| port.facts.name != **name));
         missing.for_each(|name| warn!(interface = name, "there is no such interface yet"));
         Ok(Outlet {
-            told_of_fallback: frames.is_none(),
+            told_of_fallback: BTreeSet::new(),
             frames,
             names,
             ports,
             waiting: Vec::new(),
             bytes: Vec::new(),
-            cutting: Cutting::default(),
+            cutting: CuttingByInterface::default(),
         })
     }
 
@@ -77,6 +81,8 @@ impl Outlet {
                     info!(interface = port.facts.name, "serving DHCP");
                 }
                 self.ports = ports;
+                self.cutting.forget(|interface| !self.ports.contains_key(&interface));
+                self.told_of_fallback.retain(|interface| self.ports.contains_key(interface));
             }
             Err(error) => warn!(%error, "the network interfaces cannot be read"),
         }
@@ -91,9 +97,9 @@ impl Outlet {
             let ends = port.mac().map(|from_mac| FrameEnds { from_mac, to_mac: mac, from, to });
             match self.send_frame(port, ends, &reply.bytes) {
                 Ok(()) => return Ok(Leaves::Now),
-                Err(error) if !self.told_of_fallback => {
+                // Without a socket for frames that was told at the start.
+                Err(error) if self.frames.is_some() && self.told_of_fallback.insert(reply.interface) => {
                     warn!(%error, interface = port.facts.name, "no frame can be sent: broadcasting instead");
-                    self.told_of_fallback = true;
                 }
                 Err(_) => {}
             }
@@ -107,7 +113,8 @@ impl Outlet {
         let direct = to.ip().is_broadcast() || port.facts.is_on_link(*to.ip());
         let interface = if direct { reply.interface } else { 0 };
         let route = Route { peer: to, source: Some(reply.source), interface };
-        self.waiting.push(Letter { port: listener.port, route, bytes: reply.bytes.len() });
+        let (port, bytes) = (listener.port, reply.bytes.len());
+        self.waiting.push(Letter { port, route, interface: reply.interface, bytes });
         self.bytes.extend_from_slice(&reply.bytes);
         Ok(Leaves::AtTheEnd)
     }
@@ -128,7 +135,9 @@ impl Outlet {
             let mut frames = Frames { bytes, each: first.bytes };
             let listener = listeners.iter().find(|listener| listener.port == first.port);
             let pushed = listener.map_or(Err(io::ErrorKind::NotConnected.into()), |listener| {
-                datagrams::push(listener.socket(), first.route, &mut frames, &mut self.cutting)
+                self.cutting.push(first.interface, |cutting| {
+                    datagrams::push(listener.socket(), first.route, &mut frames, cutting)
+                })
             });
             if let Err(error) = pushed {
                 warn!(%error, destination = %first.route.peer, "a DHCP reply could not be sent");
@@ -151,6 +160,29 @@ impl Outlet {
     }
 }
 
+/// Who cuts what leaves together, for each interface: one that cannot has no say for the others.
+#[derive(Debug, Default)]
+struct CuttingByInterface {
+    by_us: BTreeSet<u32>,
+}
+
+impl CuttingByInterface {
+    /// Sends, and remembers where we have to cut. What did not leave by our own cutting either was not
+    /// refused for that.
+    fn push(&mut self, interface: u32, push: impl FnOnce(&mut Cutting) -> io::Result<()>) -> io::Result<()> {
+        let mut cutting = if self.by_us.contains(&interface) { Cutting::Us } else { Cutting::Kernel };
+        push(&mut cutting)?;
+        if cutting == Cutting::Us {
+            self.by_us.insert(interface);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
+        self.by_us.retain(|interface| !is_gone(*interface));
+    }
+}
+
 /// When a reply leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaves {
@@ -165,5 +197,33 @@ fn framed(destination: &Destination) -> Option<(Mac, SocketAddrV4)> {
         Destination::Unicast(_) => None,
         Destination::Frame { mac, to } => Some((*mac, *to)),
         Destination::Broadcast => Some((Mac([0xff; 6]), destination.socket_address())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_cannot_cut_takes_it_from_no_other_and_one_that_is_new_is_tried() {
+        let mut cutting = CuttingByInterface::default();
+        let mut cut_by = |interface, refuses: bool, result: fn() -> io::Result<()>| {
+            let mut first = None;
+            let sent = cutting.push(interface, |cutting| {
+                first = Some(*cutting);
+                if refuses {
+                    *cutting = Cutting::Us;
+                }
+                result()
+            });
+            (first.unwrap(), sent.is_ok())
+        };
+        assert_eq!(cut_by(2, true, || Ok(())), (Cutting::Kernel, true));
+        assert_eq!(cut_by(2, false, || Ok(())), (Cutting::Us, true));
+        assert_eq!(cut_by(3, false, || Ok(())), (Cutting::Kernel, true), "another");
+        assert_eq!(cut_by(3, true, || Err(io::ErrorKind::InvalidInput.into())), (Cutting::Kernel, false));
+        assert_eq!(cut_by(3, false, || Ok(())), (Cutting::Kernel, true), "it was refused for something else");
+        cutting.forget(|interface| interface == 2);
+        assert!(cutting.by_us.is_empty());
     }
 }

@@ -18,8 +18,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::dhcp::probe::{encode_arp_probe, encode_echo, parse_arp, parse_echo_reply, parse_neighbour};
+use crate::dhcp::probe::{encode_arp_probe, encode_echo, parse_arp, parse_echo_reply};
 use crate::dhcp::service::Witness;
+use crate::dhcp::service::echoes::Echoes;
 use crate::dhcp::service::interfaces::{self, Port};
 use crate::dhcp::{HowToProbe, Interface, LateAnswer, ProbeTarget, Probed, Prober};
 use crate::model::Mac;
@@ -29,7 +30,7 @@ use crate::model::Mac;
 pub const PROBES_MAX: usize = 512;
 /// How long an answer is waited for, in two halves: a question is asked twice.
 pub const PROBE_TIME: Duration = Duration::from_millis(240);
-/// How long an answer over ARP still counts when the address was offered without it.
+/// How long an answer still counts when the address was offered without it.
 const LATE: Duration = Duration::from_secs(2);
 /// Addresses for which late answers are heard, and those of them that wait to be told.
 const LATE_MAX: usize = 4096;
@@ -41,8 +42,6 @@ const ETH_P_ARP: u16 = 0x0806;
 const LINKS_KEPT: Duration = Duration::from_secs(3);
 /// Failures of a socket in a row after which it is left alone.
 const RECEIVE_FAILURES_MAX: u32 = 16;
-/// The neighbours that the kernel knows.
-const NEIGHBOURS: &str = "/proc/net/arp";
 const PACKET_BYTES_MAX: usize = 2048;
 const ETHERNET_HEADER_BYTES: usize = 14;
 
@@ -50,7 +49,7 @@ const ETHERNET_HEADER_BYTES: usize = 14;
 pub struct Probes {
     arp: Option<UdpSocket>,
     icmp: Option<UdpSocket>,
-    /// What tells our echo requests from those of others.
+    /// What tells answers to our echo requests from those to others, and from what was made up elsewhere.
     token: [u8; 4],
     waiting: Mutex<HashMap<Ipv4Addr, Waiting>>,
     late: Mutex<HashMap<Ipv4Addr, Late>>,
@@ -82,6 +81,11 @@ impl Who {
     fn counts(&self, interface: u32, mac: Mac) -> bool {
         self.interface == interface && self.client != Some(mac)
     }
+
+    /// Whether an echo reply counts. It finds its own way; behind a router nobody's hardware address is seen.
+    fn counts_echo(&self, mac: Option<Mac>) -> bool {
+        mac.is_none() || mac != self.client
+    }
 }
 
 /// Which probes can be made.
@@ -103,7 +107,10 @@ impl Probes {
                 icmp, "not all addresses can be probed before they are offered: CAP_NET_RAW is needed"
             );
         }
-        let token = u32::to_be_bytes(std::process::id());
+        let mut token = [0; 4];
+        if let Err(error) = getrandom::fill(&mut token) {
+            warn!(%error, "no random token for echo requests: answers to them may be made up");
+        }
         let (waiting, late, links) = (Mutex::default(), Mutex::default(), Mutex::default());
         Arc::new(Probes { arp, icmp, token, waiting, late, links })
     }
@@ -126,6 +133,7 @@ impl Probes {
     async fn hear(&self, tell: mpsc::Sender<LateAnswer>, shutdown: CancellationToken) {
         let mut forget = tokio::time::interval(LINKS_KEPT);
         let (mut arp, mut icmp) = (Ear::on(self.arp.as_ref()), Ear::on(self.icmp.as_ref()));
+        let mut echoes = Echoes::new();
         loop {
             tokio::select! {
                 // In this order: the ARP reply before an echo says whose the address is.
@@ -141,7 +149,18 @@ impl Probes {
                         let _ = tell.try_send(late);
                     }
                 }
-                (bytes, from) = icmp.hear_datagram() => self.heard_echo(icmp.packet(bytes), from),
+                senders = echoes.next() => {
+                    for (address, mac) in senders {
+                        if let Some(late) = self.echoed(address, mac) {
+                            let _ = tell.try_send(late);
+                        }
+                    }
+                }
+                (bytes, from) = icmp.hear_datagram() => {
+                    if self.is_waited_for(icmp.packet(bytes), from) {
+                        echoes.hear(from);
+                    }
+                }
             }
         }
     }
@@ -161,24 +180,37 @@ impl Probes {
             return None;
         }
         drop(waiting);
-        let mut late = self.late();
-        let is_late = |late: &Late| late.until > Instant::now() && late.who.counts(interface, sender.mac);
-        let counts = sender.answers_probe && late.get(&address).is_some_and(is_late);
-        (counts && late.remove(&address).is_some()).then_some(LateAnswer { address, mac: sender.mac })
+        let counts = sender.answers_probe && self.is_late(address, |who| who.counts(interface, sender.mac));
+        counts.then_some(LateAnswer { address, how: HowToProbe::Arp, mac: Some(sender.mac) })
     }
 
-    fn heard_echo(&self, datagram: &[u8], from: Ipv4Addr) {
-        if parse_echo_reply(datagram).is_none_or(|token| token != self.echo_token(from)) {
-            return;
-        }
+    /// Whether an address was asked for a moment ago, by somebody for whom the answer counts; told once.
+    fn is_late(&self, address: Ipv4Addr, counts: impl Fn(&Who) -> bool) -> bool {
+        let mut late = self.late();
+        let is_late = |late: &Late| late.until > Instant::now() && counts(&late.who);
+        late.get(&address).is_some_and(is_late) && late.remove(&address).is_some()
+    }
+
+    /// Whether a datagram answers an echo request of ours, in time or a moment after.
+    fn is_waited_for(&self, datagram: &[u8], from: Ipv4Addr) -> bool {
+        parse_echo_reply(datagram).is_some_and(|token| token == self.echo_token(from))
+            && (self.waiting().contains_key(&from) || self.late().contains_key(&from))
+    }
+
+    /// Ends the probe that is answered. What answers one that is over is given back.
+    fn echoed(&self, address: Ipv4Addr, mac: Option<Mac>) -> Option<LateAnswer> {
         let mut waiting = self.waiting();
-        let Some(probe) = waiting.get(&from) else { return };
-        // On our own wire the kernel knows who it asked; it may have known before, so that no ARP was heard.
-        let mac = parse_neighbour(&std::fs::read_to_string(NEIGHBOURS).unwrap_or_default(), from);
-        let is_clients_own = mac.is_some() && mac == probe.who.client;
-        if !is_clients_own && let Some(probe) = waiting.remove(&from) {
-            let _ = probe.found.send(mac);
+        if let Some(probe) = waiting.get(&address) {
+            if probe.who.counts_echo(mac)
+                && let Some(probe) = waiting.remove(&address)
+            {
+                let _ = probe.found.send(mac);
+            }
+            return None;
         }
+        drop(waiting);
+        let counts = self.is_late(address, |who| who.counts_echo(mac));
+        counts.then_some(LateAnswer { address, how: HowToProbe::Icmp, mac })
     }
 
     fn echo_token(&self, address: Ipv4Addr) -> [u8; 8] {

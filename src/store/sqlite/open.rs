@@ -4,10 +4,10 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::OpenFlags;
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate as _, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
 
@@ -45,11 +45,18 @@ pub(super) struct Setup {
     pub(super) busy_timeout: Duration,
     /// How many pages the database may have, as if the disk had no more.
     pub(super) pages_max: Option<u32>,
+    /// How often it is said that a migration still runs.
+    pub(super) reminder: Duration,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { migrations: MIGRATIONS.to_vec(), busy_timeout: Duration::from_secs(5), pages_max: None }
+        Setup {
+            migrations: MIGRATIONS.to_vec(),
+            busy_timeout: Duration::from_secs(5),
+            pages_max: None,
+            reminder: Duration::from_secs(10),
+        }
     }
 }
 
@@ -195,9 +202,52 @@ async fn readers(path: &Path, setup: &Setup) -> sqlx::Result<SqlitePool> {
         .await
 }
 
+/// Brings the tables up to date. A database with something to bring over may take a while, and says so.
 pub(super) async fn migrate(connection: &mut SqliteConnection, setup: &Setup) -> Result<(), MigrateError> {
     let migrations = (1..).zip(&setup.migrations).map(|(version, (name, sql))| {
         Migration::new(version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
-    Migrator::with_migrations(migrations.collect()).run(connection).await
+    let migrator = Migrator::with_migrations(migrations.collect());
+    connection.ensure_migrations_table(&migrator.table_name).await?;
+    let applied = connection.list_applied_migrations(&migrator.table_name).await?;
+    let newest = applied.iter().map(|migration| migration.version).max();
+    let pending = migrator.iter().filter(|migration| newest.is_some_and(|newest| migration.version > newest));
+    for migration in pending {
+        apply_with_a_word(connection, (&migrator, migration), setup.reminder).await?;
+    }
+    migrator.run(connection).await
+}
+
+async fn apply_with_a_word(
+    connection: &mut SqliteConnection,
+    (migrator, migration): (&Migrator, &Migration),
+    reminder: Duration,
+) -> Result<(), MigrateError> {
+    let size = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+    let bytes: i64 = sqlx::query_scalar(size).fetch_one(&mut *connection).await?;
+    let (name, version) = (&*migration.description, migration.version);
+    tracing::info!(
+        migration = name,
+        version,
+        database_mib = bytes >> 20,
+        "the database is from an earlier version and is brought up to date; nothing is answered meanwhile"
+    );
+    let begun = Instant::now();
+    let mut again = tokio::time::interval_at((begun + reminder).into(), reminder);
+    let applied = migrator.run_to(version, connection);
+    tokio::pin!(applied);
+    loop {
+        tokio::select! {
+            ended = &mut applied => {
+                ended?;
+                let seconds = begun.elapsed().as_secs_f64();
+                tracing::info!(migration = name, version, seconds, "the database is up to date with this");
+                return Ok(());
+            }
+            _ = again.tick() => {
+                let seconds = begun.elapsed().as_secs();
+                tracing::info!(migration = name, version, seconds, "the database is not up to date yet");
+            }
+        }
+    }
 }

@@ -159,6 +159,60 @@ async fn older_data_directories_are_brought_up_to_date() {
     assert!(message.contains(&expected), "{message}");
 }
 
+/// What is logged from info on, on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn start(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone());
+        tracing::subscriber::set_default(log.finish())
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn bringing_a_database_up_to_date_is_told_when_it_begins_goes_on_and_ends() {
+    let (data, log) = (TempDir::new().unwrap(), Log::default());
+    let _guard = log.start();
+    open(&data).await.close().await;
+    open(&data).await.close().await;
+    assert_eq!(log.lines(), [""; 0], "a new database, and one that is as it should be");
+    let count = "CREATE TABLE counted (n INTEGER); INSERT INTO counted \
+        WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 500000) \
+        SELECT max(n) FROM up";
+    let mut setup = Setup { reminder: Duration::from_millis(1), ..Setup::default() };
+    setup.migrations.extend([("slow", count), ("quick", "CREATE TABLE other (n INTEGER)")]);
+    SqliteStore::open_with(data.path(), &setup).await.unwrap().close().await;
+    let lines = log.lines();
+    let of = |name: &str, what: &str| {
+        let name = format!("migration=\"{name}\"");
+        lines.iter().filter(|line| line.contains(&name) && line.contains(what)).count()
+    };
+    for name in ["slow", "quick"] {
+        assert_eq!((of(name, "database_mib="), of(name, "is up to date with this")), (1, 1), "{lines:#?}");
+    }
+    assert!(of("slow", "not up to date yet") > 0, "{lines:#?}");
+    assert!(lines.last().is_some_and(|line| line.contains("version=8 seconds=")), "{lines:#?}");
+    SqliteStore::open_with(data.path(), &setup).await.unwrap().close().await;
+    assert_eq!(log.lines(), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_migration_that_fails_leaves_the_older_version_usable() {
     let data = TempDir::new().unwrap();

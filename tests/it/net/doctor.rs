@@ -3,6 +3,7 @@
 
 use std::net::UdpSocket;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,6 +13,8 @@ use super::{BRIDGE, SERVER_ADDRESS, ip, on_a_lan, subnet};
 use crate::api::Api;
 use crate::program::Program;
 use crate::world::{World, program};
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// The program without some capabilities, as root in a container is.
 fn without(capabilities: &[&str], words: &[&str]) -> Command {
@@ -70,6 +73,41 @@ fn whoever_has_port_67_is_named() {
 }
 
 #[test]
+fn a_server_is_known_by_what_it_is_and_not_by_what_it_is_called() {
+    on_a_lan(|_| {
+        // Another's server by our name.
+        let data = TempDir::new().expect("a folder");
+        let false_one = data.path().join("metalwright");
+        std::fs::copy("/usr/sbin/dnsmasq", &false_one).expect("dnsmasq (package dnsmasq-base)");
+        let mut command = Command::new(&false_one);
+        command.args(["-d", "-C", "/dev/null", "-p", "0", "--user=root", "--log-dhcp", "--leasefile-ro"]);
+        command.arg("--dhcp-range=10.77.0.200,10.77.0.209,1h");
+        let mut dnsmasq = Program::spawn("dnsmasq", command);
+        dnsmasq.wait_for_line("DHCP, IP range", READY_WITHIN);
+        let (text, _) = doctor(&data, &[BRIDGE]);
+        let line = text.lines().find(|line| line.contains("port 67")).expect("a line");
+        let known = format!("metalwright (pid {}) has it, and was not seen to be started from", dnsmasq.id());
+        assert!(line.starts_with("warn") && line.contains(&known), "{text}");
+        dnsmasq.kill();
+        // Our server by another name, from another file; who knows its data directory knows it.
+        let renamed = data.path().join("boot-server");
+        std::fs::copy(program().get_program(), &renamed).expect("a copy of the program");
+        let folder = data.path().join("data");
+        let mut command = Command::new(&renamed);
+        command.arg("serve").arg("--data").arg(&folder).args(["--dhcp-interface", BRIDGE]);
+        command.args(["--api-listen", "127.0.0.1:0", "--boot-http", "off", "--tftp-listen", "off"]);
+        let mut server = Program::spawn("metalwright serve", command);
+        server.wait_for_line("{\"event\":\"ready\"", READY_WITHIN);
+        let words = ["doctor", "dhcp", BRIDGE, "--data", folder.to_str().expect("a path in UTF-8")];
+        let mut asking = program();
+        let (text, _) = said(&asking.args(words).output().expect("the program runs"));
+        let line = text.lines().find(|line| line.contains("port 67")).expect("a line");
+        let known = format!("boot-server (pid {}) has it", server.id());
+        assert!(line.starts_with("ok") && line.contains(&known), "{text}");
+    });
+}
+
+#[test]
 fn capabilities_that_are_missing_are_named_with_the_ways_to_have_them() {
     on_a_lan(|_| {
         let data = TempDir::new().expect("a folder");
@@ -111,7 +149,7 @@ fn a_server_without_net_raw_answers_by_broadcast_and_the_doctor_says_what_it_lac
         let serve = ["serve", "--data", folder, "--dhcp-interface", BRIDGE];
         let command = without(&["net_raw"], &[&serve[..], &off].concat());
         let mut server = Program::spawn("metalwright serve", command);
-        let ready = server.wait_for_line("{\"event\":\"ready\"", std::time::Duration::from_secs(60));
+        let ready = server.wait_for_line("{\"event\":\"ready\"", READY_WITHIN);
         let ready: Value = serde_json::from_str(&ready).expect("one line of JSON");
         let token = std::fs::read_to_string(data.path().join("admin.token")).expect("a token");
         let api = Api::new(ready["api"].as_str().expect("an address"), token.trim());

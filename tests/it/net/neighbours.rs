@@ -2,7 +2,8 @@
 //! another's, in time.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::TcpStream;
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -10,15 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use metalwright::proto::dhcp4::{MessageType, Packet, encode_listed, from_text};
+use metalwright::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
 use nix::sys::socket::{LinkAddr, MsgFlags, recvfrom, sendto};
 use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::lan::{Host, ip};
+use super::lan::{Host, ip, plug_behind};
 use super::packets::{Nic, ask};
 use super::probes::{OFFER_WITHIN, probed};
-use super::{Lan, on_a_lan};
+use super::{Lan, SERVER_ADDRESS, on_a_lan};
 use crate::scene::EVENT_WITHIN;
 use crate::world::World;
 
@@ -188,6 +189,88 @@ fn a_lease_that_a_neighbour_answers_for_too_late_stands_and_is_told_of() {
         let reason = told["data"]["reason"].as_str().expect("a reason");
         assert!(reason.contains("02:00:00:00:00:63") && reason.contains("two hosts"), "{told:#}");
         assert_eq!(api.get("/leases/10.77.0.101").expect(200)["state"], "bound");
+    });
+}
+
+#[test]
+fn an_echo_that_comes_too_late_takes_an_offer_back_too() {
+    on_a_lan(|lan| {
+        let (world, neighbour, host) = scene(lan, "icmp");
+        let api = world.api();
+        let mut events = api.events_after(0);
+        neighbour.run(|| {
+            // Its kernel answers echo requests, and leaves ARP to us.
+            fs::write("/proc/sys/net/ipv4/conf/all/arp_ignore", "8").expect("a setting of the neighbour");
+            ip("address add 10.77.0.101/24 dev eth0");
+        });
+        let manner = Manner { delay: Duration::from_millis(700), ..at_once(101..=101) };
+        let _answering = Answering::on(&neighbour, manner);
+        assert_eq!(offer(&host, 1), 101);
+        let told = events.wait_for(EVENT_WITHIN, |event| event["kind"] == "dhcp.address_in_use");
+        let data = &told["data"];
+        assert_eq!((&data["probe"], &data["mac"]), (&json!("icmp"), &json!("02:00:00:00:00:63")), "{told:#}");
+        let answer = ask(&host, "eth0", request(1, "10.77.0.101")).dhcp();
+        assert_eq!(answer.message_type(), Some(MessageType::Nak));
+    });
+}
+
+/// What a relay at 10.78.0.1, whose part `router` plays, is answered.
+fn relayed(router: &Host, text: &str) -> Packet {
+    let request = from_text(&format!("giaddr 10.78.0.1\n{text}")).expect("a request");
+    router.run(move || {
+        let relay = UdpSocket::bind("0.0.0.0:67").expect("the relay's port");
+        relay.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
+        let mut buffer = [0; 2048];
+        let until = Instant::now() + EVENT_WITHIN;
+        while Instant::now() < until {
+            relay.send_to(&encode_listed(&request), (SERVER_ADDRESS, 67)).expect("a request");
+            let heard = relay.recv(&mut buffer).ok().and_then(|bytes| parse(&buffer[..bytes]).ok());
+            if let Some(reply) = heard.filter(|reply| reply.xid == request.xid) {
+                return reply;
+            }
+        }
+        panic!("no reply to {request:?}")
+    })
+}
+
+/// The router keeps the echo request until somebody answers its ARP, which it repeats each second.
+#[test]
+fn behind_a_relay_a_late_echo_takes_an_offer_back_and_says_nothing_of_a_lease() {
+    on_a_lan(|lan| {
+        let world = World::on_the_lan();
+        let api = world.api();
+        let far = json!({"name": "far", "cidr": "10.78.0.0/24", "probe": "icmp",
+            "pools": [{"start": "10.78.0.100", "end": "10.78.0.110"}]});
+        api.post("/subnets", far).expect(201);
+        let router = lan.plug_host("h1", "02:00:00:00:00:02");
+        router.run(|| ip("address add 10.77.0.2/24 dev eth0"));
+        let host = plug_behind(&router, "02:00:00:00:00:63", "10.78.0.1/24");
+        ip("route add 10.78.0.0/24 via 10.77.0.2");
+        let mut events = api.events_after(0);
+        let take = |address: Ipv4Addr| {
+            host.run(move || {
+                ip(&format!("address add {address}/24 dev eth0"));
+                ip("route replace default via 10.78.0.1");
+            });
+        };
+        // Another than the client takes its address; then the client itself does; then another again.
+        for client in 1..=3 {
+            let address = relayed(&router, &discover(client)).yiaddr;
+            assert_eq!(address.octets()[3], u8::try_from(99 + client).unwrap());
+            if client != 2 {
+                take(address);
+                let told = events.wait_for(EVENT_WITHIN, |event| event["kind"] == "dhcp.address_in_use");
+                assert_eq!(told["data"]["address"], json!(address), "{told:#}");
+                assert_eq!((&told["data"]["probe"], &told["data"]["mac"]), (&json!("icmp"), &json!(null)));
+            }
+            let answer = relayed(&router, &request(client, &address.to_string()));
+            let expected = if client == 2 { MessageType::Ack } else { MessageType::Nak };
+            assert_eq!(answer.message_type(), Some(expected), "{client}");
+            if client == 2 {
+                take(address);
+            }
+        }
+        assert_eq!(api.get("/leases/10.78.0.101").expect(200)["state"], "bound");
     });
 }
 

@@ -1,0 +1,161 @@
+//! Whose process it is that has a port. A name can be anybody's: our server is known by the file it was
+//! started from, which is this program, or by the lock of its data directory, which it keeps open. Where
+//! neither says so and the name is ours, nothing is made of it.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::cli::doctor::findings::{Finding, Level, line};
+use crate::cli::doctor::host::PortUse;
+use crate::listen::Owner;
+
+/// Our own name in the table of processes.
+const PROGRAM: &str = "metalwright";
+/// What a server keeps open in its data directory.
+const LOCK_FILE: &str = "metalwright.lock";
+/// Open files of one process that are looked at.
+const FILES_MAX: usize = 4096;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Ours,
+    /// It has our name, and was started from another file; or what it was started from cannot be seen.
+    Unknown,
+    Anothers,
+}
+
+/// A process that has a port.
+#[derive(Debug, Clone)]
+pub struct PortOwner {
+    pub process: Owner,
+    pub whose: Whose,
+}
+
+impl fmt::Display for PortOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.process.fmt(f)
+    }
+}
+
+/// A file, whatever it is called: device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    fn of(path: &Path) -> Option<FileId> {
+        fs::metadata(path).ok().map(|file| FileId(file.dev(), file.ino()))
+    }
+}
+
+/// What our server is known by.
+#[derive(Debug, Default)]
+pub struct Marks {
+    program: Option<FileId>,
+    lock: Option<FileId>,
+}
+
+impl Marks {
+    /// Of this program, and of the server with this data directory.
+    pub fn read(data: Option<&Path>) -> Marks {
+        Marks {
+            program: FileId::of(Path::new("/proc/self/exe")),
+            lock: data.and_then(|data| FileId::of(&data.join(LOCK_FILE))),
+        }
+    }
+
+    pub fn owner(&self, process: Owner) -> PortOwner {
+        let whose = self.whose(&Path::new("/proc").join(process.pid.to_string()), &process.name);
+        PortOwner { process, whose }
+    }
+
+    /// `folder` is that of the process in `/proc`.
+    fn whose(&self, folder: &Path, name: &str) -> Whose {
+        let program = FileId::of(&folder.join("exe"));
+        if program.is_some() && program == self.program || self.is_locked_by(folder) {
+            return Whose::Ours;
+        }
+        if program.is_none() || name == PROGRAM { Whose::Unknown } else { Whose::Anothers }
+    }
+
+    fn is_locked_by(&self, folder: &Path) -> bool {
+        let (Some(lock), Ok(files)) = (self.lock, fs::read_dir(folder.join("fd"))) else { return false };
+        files.flatten().take(FILES_MAX).any(|file| FileId::of(&file.path()) == Some(lock))
+    }
+}
+
+/// What there is to say of a port; `none` is how bad it is that nobody has it.
+pub fn finding(port: &PortUse, what: &str, none: Level) -> Finding {
+    let of = |whose| port.owners.iter().position(|owner| owner.whose == whose);
+    // Whoever is most likely to be the server; all others share its packets.
+    let Some(server) = of(Whose::Ours).or_else(|| of(Whose::Unknown)) else {
+        return match (port.owners.as_slice(), port.bound) {
+            ([], true) => {
+                line(Level::Warn, what, "somebody has it who cannot be seen from here: run this as root")
+            }
+            ([], false) => {
+                line(none, what, "nobody listens: start metalwright serve with --dhcp-interface NAME")
+            }
+            (strangers, _) => line(Level::Fail, what, format!("{} has it: stop it", names(strangers))),
+        };
+    };
+    let mut others = port.owners.clone();
+    let server = others.remove(server);
+    match (others.is_empty(), server.whose) {
+        (false, _) => {
+            let who = names(&others);
+            let found = format!("{who} has it as well as {server}: each packet goes to one of them; stop it");
+            line(Level::Fail, what, found)
+        }
+        (true, Whose::Ours) => line(Level::Ok, what, format!("{server} has it")),
+        (true, _) => {
+            let pid = server.process.pid;
+            let found = format!(
+                "{server} has it, and was not seen to be started from the file that this program is: it may \
+                 be our server of before an update, or another's by that name; ls -l /proc/{pid}/exe says \
+                 more, and --data DIR with the data directory of our server"
+            );
+            line(Level::Warn, what, found)
+        }
+    }
+}
+
+fn names(owners: &[PortOwner]) -> String {
+    owners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_ours_by_its_program_or_by_the_lock_and_never_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["ours", "theirs", LOCK_FILE] {
+            fs::write(at(name), "").unwrap();
+        }
+        fs::create_dir_all(at("process/fd")).unwrap();
+        let marks = Marks { program: FileId::of(&at("ours")), lock: Marks::read(Some(folder.path())).lock };
+        let whose = |name| marks.whose(&at("process"), name);
+        assert_eq!(whose("dnsmasq"), Whose::Unknown, "its program cannot be seen");
+        symlink(at("ours"), at("process/exe")).unwrap();
+        assert_eq!(whose("boot-server"), Whose::Ours);
+        fs::remove_file(at("process/exe")).unwrap();
+        symlink(at("theirs"), at("process/exe")).unwrap();
+        assert_eq!((whose("dnsmasq"), whose(PROGRAM)), (Whose::Anothers, Whose::Unknown));
+        symlink(at(LOCK_FILE), at("process/fd/7")).unwrap();
+        assert_eq!(whose(PROGRAM), Whose::Ours);
+        let nothing = Marks::default();
+        assert_eq!(nothing.whose(&at("no-process"), PROGRAM), Whose::Unknown);
+    }
+
+    #[test]
+    fn this_process_is_ours() {
+        let process = Owner { name: "a test".into(), pid: std::process::id() };
+        assert_eq!(Marks::read(None).owner(process).whose, Whose::Ours);
+    }
+}
