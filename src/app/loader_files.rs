@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use serde_json::json;
 
 use super::boot::Gathered;
 use super::callers::about;
@@ -53,15 +54,31 @@ impl App {
         let about = about(gathered.machine.as_deref());
         let label = format!("loader:{name}");
         if let Some(chain) = signed::image_of(name) {
-            let image = self.image(chain, fetch.local).await?;
+            let image = self.image(chain, fetch.local).await;
+            let image = image.map_err(|refused| self.loader_lost(&gathered, refused))?;
             let (body, version) = (Body::Bytes(image.bytes), Some(image.version));
             return Ok(Opened { body, label, content_type: "application/vnd.efi-img", version, about });
         }
-        let file = self.loaders.open(name).map_err(|error| unreadable(name, &error))?;
+        let file = self.loaders.open(name).map_err(|error| {
+            let way_out = "put it back, or restart the server to have it looked for elsewhere";
+            let why = format!("the loader {name} cannot be read: {error}; {way_out}");
+            self.loader_lost(&gathered, Refused::Failed(why))
+        })?;
         let content_type =
             if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
         let opened = static_file(file, label, content_type).map_err(|error| unreadable(name, &error))?;
         Ok(Opened { about, ..opened })
+    }
+
+    /// A loader that was found at the start and cannot be had now: "not found" on a machine's screen would
+    /// tell nobody why.
+    fn loader_lost(&self, gathered: &Gathered, refused: Refused) -> Refused {
+        if let Refused::Failed(reason) = &refused {
+            tracing::warn!(reason, "a loader cannot be served");
+            let about = about(gathered.machine.as_deref());
+            self.note(self.boot_event("boot.no_loader", &about, json!({"reason": reason})));
+        }
+        refused
     }
 
     /// What could be asked of us and is not there: loaders that firmware would be told of, and those that

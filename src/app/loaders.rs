@@ -71,7 +71,9 @@ impl Loaders {
     /// # Errors
     /// It was not found at start, or has gone since.
     pub fn open(&self, name: &str) -> io::Result<File> {
-        File::open(self.found.get(name).ok_or(io::ErrorKind::NotFound)?)
+        let place = self.found.get(name).ok_or(io::ErrorKind::NotFound)?;
+        File::open(place)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", place.display())))
     }
 }
 

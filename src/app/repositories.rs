@@ -1,6 +1,7 @@
 //! Package repositories for templates: those of the param `repositories`, by URL or in an artifact, and
 //! those that were found in the tree that the bootenv is booted from.
 
+use crate::app::boot::served;
 use crate::app::documents::{Boot, problem};
 use crate::model::{Artifact, Stored, TreeRepository, World};
 use crate::render::{Params, RenderProblem, Repository};
@@ -36,10 +37,8 @@ pub(super) fn repositories(
 /// Where an artifact's repository is served, with what was found about it where the param says nothing.
 fn locate(world: &World, http: &str, repository: &mut Repository) -> Result<(), String> {
     let name = &repository.artifact;
-    let artifact = world.artifacts.get(name).filter(|artifact| artifact.status.is_served());
-    let why =
-        || format!("the param `{REPOSITORIES}` names the artifact {name}, which is not there or not ready");
-    let artifact = artifact.ok_or_else(why)?;
+    let artifact = served(world, name)
+        .map_err(|fault| format!("the param `{REPOSITORIES}` names the artifact {name}: {fault}"))?;
     let fits = |found: &&TreeRepository| {
         let suite = &repository.distribution;
         let is_there = found.path.trim_matches('/') == repository.path.trim_matches('/');

@@ -8,8 +8,8 @@ use std::net::Ipv4Addr;
 use crate::boot::signed::STARTS;
 use crate::model::Mac;
 
-/// Longest path, in bytes, before it is cleaned.
-pub const PATH_BYTES_MAX: usize = 512;
+/// Longest path, in bytes, before it is cleaned: Linux' own. TFTP's packets have a bound of their own.
+pub const PATH_BYTES_MAX: usize = 4096;
 
 /// What a path means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +185,8 @@ mod tests {
             assert!(clean(path).is_err(), "{path}");
         }
         assert!(clean("a\0b").is_err());
-        assert!(clean(&"a".repeat(513)).is_err());
+        assert!(clean(&"a".repeat(PATH_BYTES_MAX)).is_ok());
+        assert!(clean(&"a".repeat(PATH_BYTES_MAX + 1)).is_err());
     }
 
     #[test]

@@ -156,8 +156,8 @@ const TABLE: [(Kind, &[Column]); 16] = [
             ("%", "status.percent", Text),
             ("FILES", "status.files", Text),
             ("SIZE", "status.size", Bytes),
-            ("FROM", "status.origin", Text),
             ("REASON", "status.reason", Text),
+            ("FROM", "status.origin", Text),
         ],
     ),
     (

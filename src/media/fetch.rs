@@ -179,7 +179,12 @@ async fn receive(answer: Response, (get, place): (&Get, &Path), (have, job): (u6
     let (from, total) = match status {
         StatusCode::OK => (0, answer.content_length()),
         StatusCode::PARTIAL_CONTENT => match range {
-            Some((Some(from), total)) if from == have => (from, total),
+            Some((Some(from), total)) if from == have => {
+                if known(place).validator.is_some_and(|known| is_of_another(answer.headers(), &known)) {
+                    return anew(place, "it has become another file");
+                }
+                (from, total)
+            }
             _ => return anew(place, "the server sent another part than was asked for"),
         },
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => match range {
@@ -301,6 +306,13 @@ pub(super) fn validator(headers: &HeaderMap) -> Option<String> {
     text(ETAG).filter(|tag| tag.starts_with('"')).or_else(|| text(LAST_MODIFIED))
 }
 
+/// Whether a part is of another file than the one with this validator: there are servers that pass over
+/// `If-Range` and send what is there now.
+pub(super) fn is_of_another(part: &HeaderMap, validator: &str) -> bool {
+    let name = if validator.starts_with('"') { ETAG } else { LAST_MODIFIED };
+    part.get(name).is_some_and(|now| now.as_bytes() != validator.as_bytes())
+}
+
 /// `bytes 5-9/10` is (5, 10), `bytes */10` is (none, 10).
 pub(super) fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
@@ -316,17 +328,20 @@ async fn verify(path: &Path, get: &Get, job: &Job) -> Result<Result<(), String>,
     let hashing = tokio::task::spawn_blocking(move || {
         let found = fs::metadata(&path).and_then(|metadata| {
             job.begin(Phase::Checking, Some(metadata.len()));
-            match checksum.algorithm {
-                Algorithm::Sha256 => hash::<Sha256>(&path, &job),
-                Algorithm::Sha512 => hash::<Sha512>(&path, &job),
-            }
+            let hex = match checksum.algorithm {
+                Algorithm::Sha256 => hash::<Sha256>(&path, &job)?,
+                Algorithm::Sha512 => hash::<Sha512>(&path, &job)?,
+            };
+            Ok((hex, metadata.len()))
         });
-        let found = found.map_err(|error| match job.failed(&error) {
+        let (found, bytes) = found.map_err(|error| match job.failed(&error) {
             Error::Failed(why) => Error::Failed(format!("{url}: {why}")),
             stopped => stopped,
         })?;
         let name = checksum.algorithm.as_str();
-        let wrong = || format!("{url} has the {name} {found}, and should have {}", checksum.hex);
+        // A few hundred bytes in place of an image are a page that says why.
+        let wrong =
+            || format!("{url} has {bytes} bytes with the {name} {found}, and should have {}", checksum.hex);
         Ok(if found == checksum.hex { Ok(()) } else { Err(wrong()) })
     });
     hashing.await.map_err(|error| Error::Failed(error.to_string()))?

@@ -80,11 +80,16 @@ impl Folder {
 
     /// An empty directory to unpack into.
     pub(super) fn new_tree(&self) -> io::Result<PathBuf> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(io::Error::other)?;
-        let tree = self.root.join(NEW).join(hex(&id));
+        let tree = self.new_path()?;
         make(&tree)?;
         Ok(tree)
+    }
+
+    /// A name for what has no place yet.
+    fn new_path(&self) -> io::Result<PathBuf> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(io::Error::other)?;
+        Ok(self.root.join(NEW).join(hex(&id)))
     }
 
     /// What was fetched has been unpacked.
@@ -95,31 +100,44 @@ impl Folder {
     }
 
     /// Puts a finished tree in its place, by one rename. One with the same files that is there already is
-    /// replaced by it, for it may be damaged; who has one of its files open keeps it.
+    /// replaced by it, for it may be damaged; who has one of its files open keeps it. Two artifacts with the
+    /// same files may do so at once.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk refuses; the tree is thrown away then.
     pub fn install(&self, brought: &Brought) -> io::Result<PathBuf> {
-        let sha256 = &brought.manifest.sha256;
-        brought.manifest.write(&self.manifest(sha256))?;
-        let place = self.tree(sha256);
+        let installed = self.remember(&brought.manifest).and_then(|()| self.place(brought));
+        // What was in the place before, or what could not get there.
+        drop(fs::remove_dir_all(&brought.tree));
+        installed
+    }
+
+    fn place(&self, brought: &Brought) -> io::Result<PathBuf> {
+        let place = self.tree(&brought.manifest.sha256);
         make(&self.trees())?;
-        if place.exists() {
-            renameat2(AT_FDCWD, &brought.tree, AT_FDCWD, &place, RenameFlags::RENAME_EXCHANGE)?;
-            drop(fs::remove_dir_all(&brought.tree));
-        } else {
-            fs::rename(&brought.tree, &place)?;
+        match fs::rename(&brought.tree, &place) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                renameat2(AT_FDCWD, &brought.tree, AT_FDCWD, &place, RenameFlags::RENAME_EXCHANGE)?;
+            }
+            other => other?,
         }
         fs::File::open(self.trees())?.sync_all()?;
         Ok(place)
     }
 
-    /// Remembers what files in place consist of.
+    /// Remembers what files consist of, whole or not at all.
     ///
     /// # Errors
     /// The disk refuses.
     pub fn remember(&self, manifest: &super::Manifest) -> io::Result<()> {
-        manifest.write(&self.manifest(&manifest.sha256))
+        let (new, place) = (self.new_path()?, self.manifest(&manifest.sha256));
+        make(&self.root.join(NEW))?;
+        make(&self.manifests())?;
+        let remembered = manifest.write(&new).and_then(|()| fs::rename(&new, place));
+        if remembered.is_err() {
+            drop(fs::remove_file(&new));
+        }
+        remembered
     }
 
     /// What the files with this digest were, if that is remembered.
@@ -176,6 +194,35 @@ mod tests {
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "kernel");
         assert_eq!(folder.recall(&first.manifest.sha256), Some(first.manifest));
+        assert_eq!(fs::read_dir(folder.root.join(NEW)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn artifacts_with_the_same_files_that_are_finished_at_once_do_not_hinder_each_other() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = Folder::at(outer.path().join("media"));
+        for round in 0..50 {
+            let text = format!("kernel {round}");
+            let all: Vec<Brought> = (0..4).map(|_| brought(&folder, &text)).collect();
+            let installed: Vec<io::Result<PathBuf>> = std::thread::scope(|scope| {
+                let threads: Vec<_> = all.iter().map(|one| scope.spawn(|| folder.install(one))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            for place in installed {
+                assert_eq!(fs::read_to_string(place.unwrap().join("linux")).unwrap(), text);
+            }
+            assert!(folder.recall(&all[0].manifest.sha256).is_some());
+        }
+        assert_eq!(fs::read_dir(folder.root.join(NEW)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_tree_that_cannot_get_its_place_leaves_nothing_behind() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = Folder::at(outer.path().join("media"));
+        let first = brought(&folder, "kernel");
+        fs::write(folder.trees(), "in the way").unwrap();
+        assert!(folder.install(&first).is_err());
         assert_eq!(fs::read_dir(folder.root.join(NEW)).unwrap().count(), 0);
     }
 

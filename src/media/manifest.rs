@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::tree::Limits;
-use super::{Job, Phase, folder};
+use super::{Job, Phase};
 use crate::model::{ArtifactKind, hex, sha256_hex};
 
 /// Bytes read at a time for a digest.
@@ -99,16 +99,10 @@ impl Manifest {
         self.entries.iter().map(|(path, line)| format!("{line}  {path}\n")).collect()
     }
 
-    /// Whole or not at all.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        if let Some(parent) = path.parent() {
-            folder::make(parent)?;
-        }
-        let partial = path.with_extension("partial");
-        let mut file = File::create(&partial)?;
+        let mut file = File::create(path)?;
         file.write_all(format!("{}\n{}", self.size, self.text()).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
+        file.sync_all()
     }
 
     pub(super) fn read(path: &Path) -> io::Result<Self> {
@@ -256,7 +250,7 @@ mod tests {
     fn a_manifest_is_read_as_it_was_written() {
         let root = tree();
         let manifest = of(root.path());
-        let path = root.path().join("manifests/x");
+        let path = root.path().join("manifest");
         manifest.write(&path).unwrap();
         assert_eq!(Manifest::read(&path).unwrap(), manifest);
     }

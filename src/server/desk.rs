@@ -26,6 +26,16 @@ impl Desk {
         Desk { tftp_peers, ..Desk::default() }
     }
 
+    /// How the one who asks over TFTP is served; a stranger is told of, and is not.
+    fn tftp_terms(&self, fetch: &Fetch) -> Option<(&Arc<App>, TftpTerms)> {
+        let app = self.app.get()?;
+        let terms = app.tftp_terms(fetch, self.tftp_peers);
+        if terms.is_none() {
+            app.tftp_stranger(fetch);
+        }
+        Some((app, terms?))
+    }
+
     /// From now on requests are answered.
     pub fn open(&self, app: Arc<App>) {
         // Called once; a second application would not be looked at.
@@ -68,14 +78,14 @@ impl dhcp::service::Witness for App {
 impl tftp::Opener for Desk {
     fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<tftp::Opened, tftp::Refused>> {
         Box::pin(async move {
-            let app = self.app.get().ok_or(tftp::Refused::Silence)?;
             let fetch = fetch(&request);
-            let Some(terms) = app.tftp_terms(&fetch, self.tftp_peers) else {
-                app.tftp_stranger(&fetch);
-                return Err(tftp::Refused::Silence);
-            };
+            let (app, terms) = self.tftp_terms(&fetch).ok_or(tftp::Refused::Silence)?;
             app.open(&fetch).await.map(|opened| carried(opened, terms)).map_err(refusal)
         })
+    }
+
+    fn is_served(&self, request: &ReadRequest) -> bool {
+        self.tftp_terms(&fetch(request)).is_some()
     }
 
     fn finished(&self, outcome: TransferOutcome) {

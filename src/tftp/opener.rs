@@ -83,6 +83,9 @@ pub trait Opener: Send + Sync + 'static {
     /// Opens a path. May take a while (rendering); repeated requests of the client are dropped meanwhile.
     fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<Opened, Refused>>;
 
+    /// Whether the one who asks is served at all; others hear nothing, whatever they send.
+    fn is_served(&self, request: &ReadRequest) -> bool;
+
     /// Hears of the end of every read that was begun. Called once for each, and must not block.
     fn finished(&self, outcome: TransferOutcome);
 }

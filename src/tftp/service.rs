@@ -6,7 +6,7 @@ use crate::proto::tftp::{ErrorCode, Limits, Packet, Request, packet};
 use crate::tftp::admission::Totals;
 use crate::tftp::crew::Crew;
 use crate::tftp::link::Link;
-use crate::tftp::opener::Opener;
+use crate::tftp::opener::{Opener, ReadRequest};
 use crate::tftp::session::{Asked, Session};
 use crate::tftp::sessions::{Admission, Entry, PerPeer, Sessions};
 use crate::tftp::socket::{self, DATAGRAM_BYTES_MAX};
@@ -209,7 +209,7 @@ impl Port {
             Ok(Packet::Write(request)) => {
                 self.counters.requests.fetch_add(1, Relaxed);
                 debug!(peer = %arrival.peer, path = request.path, "write request refused");
-                self.refuse(arrival, ErrorCode::ACCESS, "this server takes no files");
+                self.refuse((arrival, request.path), ErrorCode::ACCESS, "this server takes no files");
             }
             // A late ACK of a read that has ended is normal where the port is shared, so it gets no ERROR.
             Ok(_) if self.sessions.deliver(arrival.peer, datagram) => {}
@@ -220,7 +220,7 @@ impl Port {
                 self.counters.malformed.fetch_add(1, Relaxed);
                 debug!(peer = %arrival.peer, %error, "malformed packet");
                 if let Some((code, message)) = error.reply() {
-                    self.refuse(arrival, code, message);
+                    self.refuse((arrival, ""), code, message);
                 }
             }
         }
@@ -244,12 +244,13 @@ impl Port {
             }
             Admission::PeerFull => {
                 debug!(peer = %arrival.peer, path = request.path, "the peer has all its slots");
-                self.refuse(arrival, ErrorCode::OTHER, "too many transfers at a time, try again");
+                let message = "too many transfers at a time, try again";
+                self.refuse((arrival, request.path), ErrorCode::OTHER, message);
             }
             Admission::Start => {
                 if let Err(error) = self.start(arrival, datagram, request) {
                     warn!(peer = %arrival.peer, %error, "no socket for a TFTP read");
-                    self.refuse(arrival, ErrorCode::OTHER, "no free port, try again");
+                    self.refuse((arrival, request.path), ErrorCode::OTHER, "no free port, try again");
                 }
             }
         }
@@ -285,7 +286,12 @@ impl Port {
     }
 
     /// Answers from the listening port, at once or never.
-    fn refuse(&self, arrival: Received, code: ErrorCode, message: &str) {
+    fn refuse(&self, (arrival, path): (Received, &str), code: ErrorCode, message: &str) {
+        let (path, peer) = (path.to_owned(), SocketAddr::V4(arrival.peer));
+        if !self.opener.is_served(&ReadRequest { path, peer, local: arrival.local }) {
+            self.counters.unanswered.fetch_add(1, Relaxed);
+            return;
+        }
         self.counters.refused.fetch_add(1, Relaxed);
         let route = Route { peer: arrival.peer, source: Some(arrival.local), interface: 0 };
         if let Err(error) = socket::send_or_drop(&self.socket, route, &Packet::error_bytes(code, message)) {

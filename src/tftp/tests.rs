@@ -62,6 +62,10 @@ impl Opener for Shelf {
         .boxed()
     }
 
+    fn is_served(&self, request: &ReadRequest) -> bool {
+        request.path != "quiet"
+    }
+
     fn finished(&self, outcome: TransferOutcome) {
         self.outcomes.send(outcome).unwrap();
     }
@@ -262,6 +266,16 @@ async fn vector_88_the_opener_may_choose_silence() {
     world.asked().await;
     // The next answer this client hears is that of its next request.
     assert_eq!(client.read(world.server, "small", &[]).await.body, b"small");
+}
+
+#[tokio::test]
+async fn vector_88_who_is_not_served_hears_nothing_of_a_write_either() {
+    let world = World::with(Ports::PerTransfer);
+    let client = Client::new().await;
+    let request = Request { path: "quiet", mode: Mode::Octet, options: Vec::new() };
+    client.send(world.server, &Packet::Write(request)).await;
+    assert_eq!(client.read(world.server, "small", &[]).await.body, b"small");
+    assert_eq!((count(&world.counters.unanswered), count(&world.counters.refused)), (1, 0));
 }
 
 #[tokio::test]

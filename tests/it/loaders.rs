@@ -75,6 +75,24 @@ fn what_shim_and_grub_probe_for_is_there_or_is_not_found_at_once() {
 }
 
 #[test]
+fn a_loader_that_has_gone_since_the_start_is_told_with_its_place() {
+    let world = world_with_chain();
+    let boot = BootSide::of(world.ready());
+    assert_eq!(boot.get("/site/grubx64.efi").0, 200);
+    let place = world.data().join("loaders/site/grubx64.efi");
+    fs::remove_file(&place).expect("the loader goes");
+    let (status, why) = boot.get("/site/grubx64.efi");
+    assert!(status == 503 && why.contains(place.to_str().expect("a name")), "{status} {why}");
+    assert_eq!(boot.read("site/grubx64.efi").expect_err("over TFTP").0, 0);
+    let event =
+        world.api().events_after(0).wait_for(scene::EVENT_WITHIN, |event| event["kind"] == "boot.no_loader");
+    let reason = event["data"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains(place.to_str().expect("a name")) && reason.contains("put it back"), "{reason}");
+    fs::write(&place, "grubx64.efi").expect("the loader is back");
+    assert_eq!(boot.get("/site/grubx64.efi").0, 200);
+}
+
+#[test]
 fn autoexec_and_boot_are_one_script_in_every_folder() {
     let world = world_with_chain();
     let boot = BootSide::of(world.ready());

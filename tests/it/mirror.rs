@@ -306,6 +306,28 @@ fn repos_of_a_tree_that_is_passed_on_are_what_was_declared_and_never_taken_for_u
 }
 
 #[test]
+fn an_answer_file_says_what_ails_the_tree_that_its_packages_are_to_come_from() {
+    let world = World::on_loopback();
+    let api = world.api();
+    scene::add_installer(&api, &scene::small_installer(world.scratch()));
+    start(&api, ("web1", "install-debian-12"));
+    let repositories = json!([{"tag": "debian", "artifact": "debian", "distribution": "bookworm"}]);
+    api.post("/profiles", json!({"name": "global", "params": {"repositories": repositories}})).expect(201);
+    let told =
+        || String::from_utf8_lossy(&world.try_cli(&["render", "web1", "preseed.cfg"]).stderr).into_owned();
+    assert!(told().contains("there is no artifact debian: add one with"), "{}", told());
+    // Nobody listens there.
+    let mirror = json!({"url": "http://127.0.0.1:1/debian", "mirror": {}});
+    api.post("/artifacts", json!({"name": "debian", "fetch": mirror})).expect(201);
+    until(&api, "debian", |status| status["state"] == "failed");
+    assert!(
+        told().contains("artifact debian is failed: the upstream fails: http://127.0.0.1:1/"),
+        "{}",
+        told()
+    );
+}
+
+#[test]
 fn rocky_linux_boots_and_installs_from_a_tree_that_is_passed_on() {
     let world = World::on_loopback();
     let api = world.api();

@@ -111,11 +111,26 @@ fn a_file_that_is_another_meanwhile_is_fetched_from_its_beginning() {
 }
 
 #[test]
+fn a_part_of_another_file_is_not_put_to_what_is_there() {
+    let (old, new) = (vec![7; 50_000], content());
+    let rest = format!("{}\r\nETag: \"new\"", part(50_000, new.len()));
+    let (url, requests) = server(vec![
+        (ok(new.len(), "old"), old),
+        (rest, new[50_000..].to_vec()),
+        (ok(new.len(), "new"), new.clone()),
+    ]);
+    // Without a checksum nothing else would tell.
+    assert_eq!(Scene::of(&url, None).run().unwrap(), new);
+    assert_eq!(requests.iter().count(), 3);
+}
+
+#[test]
 fn a_wrong_checksum_names_both_and_keeps_nothing() {
     let (url, _requests) = server(vec![(ok(5, "x"), b"wrong".to_vec())]);
     let scene = Scene::of(&url, Some(b"right"));
     let why = scene.why();
     assert!(why.contains(&sha256_hex("wrong")) && why.contains(&sha256_hex("right")), "{why}");
+    assert!(why.contains(" has 5 bytes "), "{why}");
     assert_eq!(scene.have(), 0);
 }
 

@@ -210,7 +210,11 @@ impl Mirror {
         };
         let range = fetch::content_range(answer.headers());
         match (answer.status(), range) {
-            (StatusCode::PARTIAL_CONTENT, Some((Some(from), _))) if from == have => Ok(Ok(answer)),
+            (StatusCode::PARTIAL_CONTENT, Some((Some(from), _)))
+                if from == have && !fetch::is_of_another(answer.headers(), validator) =>
+            {
+                Ok(Ok(answer))
+            }
             _ => Err(Miss::Failed(format!("{path} has become another file while it was fetched"))),
         }
     }

@@ -126,6 +126,14 @@ async fn get(mirror: &Arc<Mirror>, path: &str) -> Vec<u8> {
     all(mirror.open(path).await.unwrap()).await.unwrap()
 }
 
+/// Why a file cannot be had: it may be known when it is opened, or while it comes.
+async fn why_not(mirror: &Arc<Mirror>, path: &str) -> String {
+    match mirror.open(path).await {
+        Ok(found) => all(found).await.unwrap_err().to_string(),
+        Err(miss) => miss.to_string(),
+    }
+}
+
 /// Waits until nothing of `path` is under way.
 async fn settled(mirror: &Arc<Mirror>, path: &str) {
     let flight = lock(mirror.state.get().unwrap()).flight(path);
@@ -268,8 +276,7 @@ async fn a_file_that_is_cut_off_is_not_kept_and_fetched_anew() {
     let scene = Scene::of(&upstream);
     let mirror = scene.mirror();
     let path = "pool/a.deb";
-    let found = mirror.open(path).await.unwrap();
-    let error = all(found).await.unwrap_err().to_string();
+    let error = why_not(&mirror, path).await;
     assert!(error.contains("the connection was lost after 5 bytes"), "{error}");
     settled(&mirror, path).await;
     assert_eq!((scene.bodies(), mirror.status().cached_bytes), (0, 0));
@@ -300,6 +307,24 @@ async fn a_lost_connection_is_taken_up_where_it_was() {
     assert_eq!(mirror.status().cached_bytes, 10);
     let checked = mirror.verify(&Job::new(CancellationToken::new())).await.unwrap();
     assert_eq!(checked, Checked { files: 1, damaged: Vec::new() });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_another_file_is_not_put_to_what_has_come() {
+    let upstream = Upstream::of(|request| match request.head.contains("range: bytes=5-") {
+        false => say("200 OK", "ETag: \"v1\"\r\nContent-Length: 10\r\n", b"01234"),
+        // `If-Range` is passed over.
+        true => {
+            let range = "ETag: \"v2\"\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n";
+            say("206 Partial Content", range, b"fghij")
+        }
+    });
+    let scene = Scene::of(&upstream);
+    let mirror = scene.mirror();
+    let error = why_not(&mirror, "pool/a.deb").await;
+    assert!(error.contains("has become another file"), "{error}");
+    settled(&mirror, "pool/a.deb").await;
+    assert_eq!(scene.bodies(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

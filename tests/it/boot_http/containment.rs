@@ -57,7 +57,7 @@ fn no_path_leaves_the_tree_on_either_protocol() {
         let refused = files.boot.read(&below(path)).expect_err(path);
         assert_eq!(refused.0, 1, "{path} over TFTP: {refused:?}");
     }
-    let too_long = below(&"n/".repeat(300));
+    let too_long = below(&"n/".repeat(2048));
     for path in ["../secret", "../files-other/secret", "Boot/../../secret", "..\\secret", "a/..\\..\\x", ".."]
     {
         assert_eq!(raw.get(&format!("/{}", below(path)), "").status, 400, "{path} over HTTP");
@@ -71,6 +71,21 @@ fn no_path_leaves_the_tree_on_either_protocol() {
         assert_eq!(raw.get(path, "").status, 404, "{path} over HTTP");
         assert_eq!(files.boot.read(path).expect_err(path).0, 1, "{path} over TFTP");
     }
+}
+
+#[test]
+fn a_path_of_many_long_names_is_served_over_http_and_told_to_be_too_long_over_tftp() {
+    let files = Files::new(&[]);
+    let folder = format!("{}/", "n".repeat(200)).repeat(10);
+    fs::create_dir_all(files.folder.join(&folder)).expect("folders");
+    fs::write(files.folder.join(&folder).join("deep.rpm"), "deep").expect("a file");
+    let path = format!("artifacts/files/{folder}deep.rpm");
+    assert_eq!(files.boot.get(&format!("/{path}")), (200, "deep".to_owned()));
+    // Three bytes for each of a name that is not ASCII, and a query beside it.
+    let encoded = path.replace('n', "%6e");
+    assert_eq!(files.boot.get(&format!("/{encoded}?signature={}", "a".repeat(4000))).0, 200);
+    let refused = files.boot.read(&path).expect_err("a request has less room");
+    assert_eq!((refused.0, refused.1.as_str()), (2, "path too long"));
 }
 
 #[test]

@@ -152,16 +152,20 @@ fn vector_88_a_host_outside_every_subnet_hears_nothing_until_its_subnet_is_there
         let stranger = lan.plug_host("h2", "02:00:00:00:00:02");
         let api = world.api();
         let mut events = api.events_after(0);
-        let hears = || {
-            stranger.run(|| {
+        let hears = |request: &'static [u8]| {
+            stranger.run(move || {
                 let socket = UdpSocket::bind("10.88.0.2:0").expect("a socket");
                 socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a deadline");
-                socket.send_to(b"\0\x01undionly.kpxe\0octet\0", "10.88.0.1:69").expect("a request");
+                socket.send_to(request, "10.88.0.1:69").expect("a request");
                 socket.recv(&mut [0; 600]).is_ok()
             })
         };
         stranger.run(|| ip("address add 10.88.0.2/24 dev eth0"));
-        assert!(!hears());
+        let (read, write, nonsense) =
+            (&b"\0\x01undionly.kpxe\0octet\0"[..], &b"\0\x02a\0octet\0"[..], &b"\0\x09a\0"[..]);
+        for request in [read, write, nonsense] {
+            assert!(!hears(request), "{request:?}");
+        }
         let event = events.wait_for(EVENT_WITHIN, |event| event["kind"] == "boot.stranger_ignored");
         assert_eq!(event["data"]["peer"], "10.88.0.2");
         assert!(
@@ -170,7 +174,9 @@ fn vector_88_a_host_outside_every_subnet_hears_nothing_until_its_subnet_is_there
         );
         let subnet = json!({"name": "far", "cidr": "10.88.0.0/24", "tftp_block_bytes_max": 1000});
         api.post("/subnets", subnet).expect(201);
-        assert!(hears());
+        for request in [read, write, nonsense] {
+            assert!(hears(request), "{request:?}");
+        }
     });
 }
 
