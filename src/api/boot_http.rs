@@ -6,12 +6,13 @@
 //!
 //! It speaks HTTP/1 itself (`docs/adr/0013`), because the kernel can then send files and because its clients
 //! are old. Start at [`Service::run`]; `connection` is one client, `request` and `ranges` what it asks for,
-//! `answer` what it gets, `wire` how that leaves, `door` how many there may be.
+//! `answer` what it gets, `wire` how that leaves, `door` how many there may be, `handshakes` TLS.
 
 mod answer;
 mod body;
 mod connection;
 mod door;
+mod handshakes;
 mod ranges;
 mod request;
 mod wire;
@@ -30,10 +31,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::boot::stops::NoTls;
 use connection::Client;
 use door::Door;
 pub use door::{Bounds, Counters, Limit};
+use handshakes::{Failed, Handshakes};
 use wire::Wire;
 
 /// How long transfers may go on after the server was told to stop.
@@ -99,6 +100,7 @@ impl Service {
     /// # Errors
     /// The listener failed.
     pub async fn run(self, listener: TcpListener, tls: Option<TlsAcceptor>) -> io::Result<()> {
+        let tls = tls.map(Handshakes::start).transpose()?;
         let tasks = TaskTracker::new();
         let stop = self.0.stop.clone();
         let accepting = async {
@@ -117,7 +119,7 @@ impl Service {
         Ok(())
     }
 
-    async fn accept(&self, listener: &TcpListener, tls: Option<&TlsAcceptor>, tasks: &TaskTracker) {
+    async fn accept(&self, listener: &TcpListener, tls: Option<&Handshakes>, tasks: &TaskTracker) {
         let Some(place) = self.0.door.place().await else { return };
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -142,26 +144,16 @@ impl Service {
     }
 }
 
-async fn over_tls(tls: TlsAcceptor, stream: TcpStream, client: Client) {
-    match tokio::time::timeout(connection::HEAD_MAX, tls.accept(stream)).await {
-        Ok(Ok(stream)) => connection::serve(Wire::Tls(Box::new(stream)), client).await,
-        Ok(Err(error)) => {
+async fn over_tls(tls: Handshakes, stream: TcpStream, client: Client) {
+    match tls.shake(stream).await {
+        Ok(stream) => connection::serve(Wire::Tls(Box::new(stream)), client).await,
+        Err(Failed::TooSlow) => client.shared.door.counters.count(Limit::SlowRequest),
+        Err(Failed::Broken(error, why)) => {
             client.shared.door.counters.count(Limit::Malformed);
             tracing::debug!(peer = %client.peer, %error, "no TLS");
-            if let Some(why) = no_tls(&error) {
+            if let Some(why) = why {
                 client.shared.app.saw_no_tls(client.peer, why);
             }
         }
-        Err(_) => client.shared.door.counters.count(Limit::SlowRequest),
-    }
-}
-
-/// What a client's failed handshake says of the client, if anything: others send what is no TLS at all.
-fn no_tls(error: &io::Error) -> Option<NoTls> {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::PeerIncompatible(_)) => Some(NoTls::NothingInCommon),
-        Some(rustls::Error::AlertReceived(alert)) => Some(NoTls::Left(Some(format!("{alert:?}")))),
-        Some(_) => None,
-        None => Some(NoTls::Left(None)),
     }
 }

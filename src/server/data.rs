@@ -106,7 +106,7 @@ impl DataDir {
             let (pair, names) = make().context("making a key")?;
             let mut params = CertificateParams::new(names).context("the names of a certificate")?;
             params.distinguished_name = DistinguishedName::new();
-            params.distinguished_name.push(DnType::CommonName, "Metalwright");
+            params.distinguished_name.push(DnType::CommonName, subject(&pair));
             let made = params.self_signed(&pair).context("making a certificate")?;
             write_private(&key, &pair.serialize_pem())?;
             write_private(&certificate, &made.pem())?;
@@ -218,6 +218,13 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 fn names() -> Vec<String> {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     ["localhost".to_owned(), "127.0.0.1".to_owned()].into_iter().chain(host).collect()
+}
+
+/// No two certificates have one name: OpenSSL looks for a trusted one by its name, and where firmware trusts
+/// two of one name it finds the first only. (They have no key usage: OpenSSL of before 3 takes a certificate
+/// whose key may not sign certificates for one that somebody else has signed.)
+fn subject(key: &KeyPair) -> String {
+    format!("Metalwright {:.16}", sha256_hex(key.public_key_raw()))
 }
 
 fn fingerprint(pem: &str) -> anyhow::Result<String> {

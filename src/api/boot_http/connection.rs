@@ -28,7 +28,7 @@ use crate::boot::namespace::Hint;
 const IDLE_MAX: Duration = Duration::from_secs(75);
 const IDLE_CROWDED_MAX: Duration = Duration::from_secs(5);
 /// How long the head of a request may take from its first byte, and the body of a report.
-pub const HEAD_MAX: Duration = Duration::from_secs(10);
+const HEAD_MAX: Duration = Duration::from_secs(10);
 const BODY_MAX: Duration = Duration::from_secs(60);
 /// Largest body that is sent in one piece with its head.
 const PIECE_BYTES_MAX: u64 = 64 * 1024;

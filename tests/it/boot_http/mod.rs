@@ -1,8 +1,9 @@
 //! The boot side over HTTP, against the real program: raw sockets for old clients, `curl` for present ones.
 //! `vectors` are the cases of HTTP by their number, `limits` what clients may not do to each other,
-//! `containment` which paths give nothing, on both protocols.
+//! `containment` which paths give nothing, on both protocols, `tls` and `handshakes` are the same over TLS.
 
 mod containment;
+mod handshakes;
 mod limits;
 mod raw;
 mod tls;

@@ -59,7 +59,7 @@ const LAYERS: &[Layer] = &[
     layer("api", &["model", "app", "events"], &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.
     layer("api::boot_sight", &["model", "app", "boot"], &[SOCKETS, SQL, TEMPLATES]),
-    layer("api::boot_http", &["model", "proto", "boot", "app"], &[SQL, TEMPLATES]),
+    layer("api::boot_http", &["model", "proto", "boot", "app", "threads"], &[SQL, TEMPLATES]),
     layer("tftp", &["model", "proto", "boot", "app", "threads", "datagrams"], &[HTTP, SQL, TEMPLATES]),
     layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "datagrams"],
         &[HTTP, SQL, TEMPLATES]),
