@@ -220,7 +220,7 @@ impl App {
         }
     }
 
-    fn deny_because(&self, fetch: &Fetch, machine: &Stored<Machine>, reason: &str) -> Refused {
+    pub(super) fn deny_because(&self, fetch: &Fetch, machine: &Stored<Machine>, reason: &str) -> Refused {
         let about = about(Some(machine));
         let (path, protocol) = (capability::hide(&fetch.path), fetch.protocol);
         let data = json!({"path": path, "peer": fetch.peer, "protocol": protocol, "reason": reason});

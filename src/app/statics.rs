@@ -29,10 +29,38 @@ impl App {
             return Ok(Opened { about, ..opened });
         }
         let artifact = self.served_artifact(name).ok_or(Refused::Absent)?;
+        self.refuse_damaged(fetch, (name, file), gathered)?;
         let opened = artifact_file(&artifact, file, self.case)
             .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
         let opened = opened.map_err(|error| unreadable(file, &error))?;
         Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
+    }
+
+    /// What is known not to be what it was is not given out: an installer would fail on it, or install it.
+    fn refuse_damaged(
+        &self,
+        fetch: &Fetch,
+        (name, file): (&str, &str),
+        gathered: &Gathered,
+    ) -> Result<(), Refused> {
+        let world = self.world();
+        let Some(artifact) = world.artifacts.get(name) else { return Ok(()) };
+        let is_it = |damaged: &String| match (artifact.spec.kind, self.case) {
+            (ArtifactKind::File, _) => true,
+            (ArtifactKind::Tree, Case::Ignored) => damaged.eq_ignore_ascii_case(file),
+            (ArtifactKind::Tree, Case::Exact) => damaged == file,
+        };
+        if !artifact.status.damaged.iter().any(is_it) {
+            return Ok(());
+        }
+        let why = format!(
+            "{file} of the artifact {name} is not what it was when it was fetched: \
+             metalwright artifacts fetch {name} has it anew"
+        );
+        if let Some(machine) = &gathered.machine {
+            self.deny_because(fetch, machine, &why);
+        }
+        Err(Refused::Failed(why))
     }
 }
 

@@ -300,6 +300,9 @@ fn files_that_have_changed_are_found_and_fetched_again() {
     assert!(said.contains("its files are not what they were: linux"), "{said}");
     let status = api.get("/artifacts/a").expect(200)["status"].take();
     assert_eq!((&status["state"], &status["damaged"]), (&json!("failed"), &json!(["linux"])));
+    let (status, why) = boot.get("/artifacts/a/linux");
+    assert!(status == 503 && why.contains("metalwright artifacts fetch a has it anew"), "{status} {why}");
+    assert_eq!(boot.read("artifacts/a/initrd.gz"), Ok(b"initrd".to_vec()), "the others are whole");
 
     assert_eq!(world.cli(&["artifacts", "fetch", "a"]), added);
     assert_eq!(boot.read("artifacts/a/linux"), Ok(b"kernel".to_vec()));
