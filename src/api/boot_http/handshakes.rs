@@ -1,6 +1,6 @@
-//! TLS handshakes, on a thread of their own. Each is about a millisecond of arithmetic, which any stranger gets
-//! for a hundred bytes: among the workers of the shared runtime, a flood of them would keep plain HTTP and the
-//! API waiting. Here it keeps only other handshakes waiting, and those in turn.
+//! TLS handshakes, on a thread of their own. Each is about a millisecond of arithmetic, which any stranger
+//! gets for a hundred bytes: among the workers of the shared runtime, a flood of them would keep plain HTTP
+//! and the API waiting. Here it keeps only other handshakes waiting, and those in turn.
 
 use std::io;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Makes an RSA key as FIPS 186-5 appendix A.1 asks. ring, which signs with it, makes none, and checks what it
-//! is given when it is loaded.
+//! Makes an RSA key as FIPS 186-5 appendix A.1 asks. ring, which signs with it, makes none, and checks what
+//! it is given when it is loaded.
 
 use anyhow::{Context, anyhow};
 use crypto_bigint::{BoxedUint, ConcatenatingMul, Lcm, NonZero, Odd, Resize};

@@ -24,11 +24,11 @@ pub(super) const QUEUE_MAX: usize = 1024;
 const GROUP_MAX: usize = 256;
 /// How long a group is held open when it has less than half of what the one before had.
 const GATHER: Duration = Duration::from_micros(150);
-/// How long the writer looks out for the next job before it sleeps, after one that was alone: to be woken costs
-/// a client that asks on its own a fifth of its exchange.
+/// How long the writer looks out for the next job before it sleeps, after one that was alone: to be woken
+/// costs a client that asks on its own a sixth of its exchange.
 const LOOK_OUT: Duration = Duration::from_micros(200);
-/// Jobs alone for which it just sleeps when it has looked out in vain time and again: the clients are slower, or
-/// others need the processors.
+/// Jobs alone for which it just sleeps when it has looked out in vain time and again: the clients are slower,
+/// or others need the processors.
 const REST_MAX: u32 = 64;
 /// Events that one call prunes, so that no deed waits long behind it.
 const PRUNE_MAX: u64 = 10_000;
