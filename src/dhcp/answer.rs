@@ -277,8 +277,15 @@ impl Desk<'_> {
         }
     }
 
+    /// The answer goes to the address that the client says it has (RFC 2131 4.3.5), so nobody may name one
+    /// elsewhere.
     fn inform(&self) -> Outcome {
-        let subnet = self.subnet_of(self.packet().ciaddr);
+        let address = self.packet().ciaddr;
+        let subnet = match self.link.subnet_of(address) {
+            Some(subnet) => subnet,
+            None if address.is_unspecified() => self.link.selected,
+            None => return self.ignored(format!("it asks for {address}, which is not of its network")),
+        };
         let packet = reply::informed(self.query, &self.content(subnet));
         Outcome {
             reply: Some(self.finish(packet)),

@@ -1,19 +1,18 @@
 //! What the host itself says: interfaces, ports, settings of the kernel, capabilities. Reads, changes
 //! nothing.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 
 use crate::cli::doctor::owners::{Marks, PortOwner, Whose};
 use crate::listen::{Protocol, is_port_bound, port_owners};
 
-/// Interfaces of one host that are looked at.
-const INTERFACES_MAX: usize = 1024;
 /// Bits of `CapEff` (capabilities(7)).
 const CAP_NET_BIND_SERVICE: u32 = 10;
 const CAP_NET_RAW: u32 = 13;
@@ -73,7 +72,7 @@ impl Host {
         let server = dhcp_port.owners.iter().find(|owner| owner.whose == Whose::Ours);
         let server = server.map(|owner| owner.process.pid);
         Ok(Host {
-            interfaces: interfaces().context("the network interfaces cannot be read")?,
+            interfaces: interfaces(getifaddrs().context("the network interfaces cannot be read")?),
             dhcp_port,
             pxe_port: port_use(4011, &marks),
             rp_filter: rp_filter("all"),
@@ -91,13 +90,15 @@ fn port_use(port: u16, marks: &Marks) -> PortUse {
     PortUse { bound: is_port_bound(Protocol::Udp, port), owners: owners.collect() }
 }
 
-fn interfaces() -> nix::Result<Vec<HostInterface>> {
+/// All there are, in the kernel's order: which will be asked about is not known yet.
+fn interfaces(entries: impl Iterator<Item = InterfaceAddress>) -> Vec<HostInterface> {
     let mut all: Vec<HostInterface> = Vec::new();
-    for entry in getifaddrs()? {
-        let at = match all.iter().position(|known| known.name == entry.interface_name) {
-            Some(at) => at,
-            None if all.len() >= INTERFACES_MAX => continue,
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for entry in entries {
+        let at = match known.get(&entry.interface_name) {
+            Some(at) => *at,
             None => {
+                known.insert(entry.interface_name.clone(), all.len());
                 all.push(HostInterface {
                     up: entry.flags.contains(InterfaceFlags::IFF_UP),
                     running: entry.flags.contains(InterfaceFlags::IFF_RUNNING),
@@ -116,7 +117,7 @@ fn interfaces() -> nix::Result<Vec<HostInterface>> {
             interface.addresses.push(HostAddress { address, prefix });
         }
     }
-    Ok(all)
+    all
 }
 
 fn rp_filter(interface: &str) -> u8 {
@@ -147,6 +148,15 @@ mod tests {
         let lo = host.interface("lo").unwrap();
         assert!(lo.up && lo.loopback);
         assert_eq!(lo.addresses[0], HostAddress { address: Ipv4Addr::LOCALHOST, prefix: 8 });
+    }
+
+    #[test]
+    fn an_interface_is_seen_behind_many_others() {
+        let entry = getifaddrs().unwrap().find(|entry| entry.interface_name == "lo").unwrap();
+        let named = |name| InterfaceAddress { interface_name: name, ..entry.clone() };
+        let names = (0..1100).map(|number| format!("tap{number}")).chain(["eth1".to_owned()]);
+        let found = interfaces(names.clone().chain(names).map(named));
+        assert_eq!((found.len(), found[1100].name.as_str()), (1101, "eth1"));
     }
 
     #[test]

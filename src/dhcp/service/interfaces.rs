@@ -5,14 +5,14 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress as Entry, getifaddrs};
 use nix::sys::socket::{LinkAddr, SockaddrLike as _};
 
 use crate::dhcp::{Interface, InterfaceAddress};
 use crate::model::Mac;
 
-/// Interfaces of one host that are looked at.
-const INTERFACES_MAX: usize = 1024;
+/// What the kernel says of the interfaces that are served, an address each time, that is looked at.
+const ENTRIES_MAX: usize = 1024;
 /// The MTU where the kernel does not tell one.
 const MTU_DEFAULT: u32 = 1500;
 
@@ -33,11 +33,13 @@ impl Port {
 /// The interfaces called by `names` that exist, by index. Members of a bridge or bond are not
 /// looked at: packets are reported at the interface that has the address.
 pub(super) fn read(names: &[String]) -> io::Result<BTreeMap<u32, Port>> {
+    Ok(ports(getifaddrs()?, names))
+}
+
+/// As [`read`]; hosts of many guests have far more links than are served.
+fn ports(entries: impl Iterator<Item = Entry>, names: &[String]) -> BTreeMap<u32, Port> {
     let mut ports: BTreeMap<u32, Port> = BTreeMap::new();
-    for entry in getifaddrs()?.take(INTERFACES_MAX) {
-        if !names.contains(&entry.interface_name) {
-            continue;
-        }
+    for entry in entries.filter(|entry| names.contains(&entry.interface_name)).take(ENTRIES_MAX) {
         let Ok(index) = nix::net::if_::if_nametoindex(entry.interface_name.as_str()) else { continue };
         let port = ports.entry(index).or_insert_with(|| Port {
             facts: Arc::new(Interface {
@@ -59,7 +61,7 @@ pub(super) fn read(names: &[String]) -> io::Result<BTreeMap<u32, Port>> {
             Arc::make_mut(&mut port.facts).addresses.push(InterfaceAddress { address: address.ip(), prefix });
         }
     }
-    Ok(ports)
+    ports
 }
 
 fn mtu(name: &str) -> u32 {
@@ -78,5 +80,13 @@ mod tests {
         assert_eq!(facts.len(), 1);
         assert!(facts[0].has_address(Ipv4Addr::LOCALHOST) && facts[0].mtu >= 1500);
         assert!(facts[0].is_on_link(Ipv4Addr::new(127, 9, 9, 9)));
+    }
+
+    #[test]
+    fn an_interface_is_found_behind_many_that_are_not_served() {
+        let entry = getifaddrs().unwrap().find(|entry| entry.interface_name == "lo").unwrap();
+        let other = |number| Entry { interface_name: format!("tap{number}"), ..entry.clone() };
+        let entries = (0..1100).map(other).chain([entry.clone()]);
+        assert_eq!(ports(entries, &["lo".to_owned()]).len(), 1);
     }
 }
