@@ -136,7 +136,26 @@ pub fn tail(text: &str) -> &str {
 
 fn complete_line_with(text: &str, needle: &str) -> Option<String> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole.lines().find(|line| line.contains(needle)).map(str::to_owned)
+    whole.lines().map(without_control_sequences).find(|line| line.contains(needle))
+}
+
+/// SeaBIOS moves the cursor in the middle of a word when it has nothing better to do (ECMA-48: ESC, `[`,
+/// parameters, a letter).
+fn without_control_sequences(line: &str) -> String {
+    let mut pieces = line.split("\x1b[");
+    let first = pieces.next().unwrap_or_default();
+    let rest = pieces.filter_map(|piece| {
+        let end = piece.find(|letter| matches!(letter, '@'..='~'))?;
+        piece.get(end + 1..)
+    });
+    std::iter::once(first).chain(rest).collect()
+}
+
+#[test]
+fn a_cursor_that_moves_is_not_in_the_way() {
+    let text = "a\nbooting from the\x1b[25;29H\x1b[25;30H disk\x1b[0m\nrest";
+    assert_eq!(complete_line_with(text, "the disk").as_deref(), Some("booting from the disk"));
+    assert_eq!(complete_line_with(text, "rest"), None);
 }
 
 /// Starts what is ready but for its output, which is read; what it says on stderr too, unless it has a log.
