@@ -229,6 +229,11 @@ impl Service {
                 };
                 self.failures = 0;
                 self.counters.received.fetch_add(1, Relaxed);
+                // Before it takes the place of one that is to be answered.
+                if self.outlet.port(arrival.interface).is_none() {
+                    self.counters.count(Dropped::Elsewhere);
+                    continue;
+                }
                 let now = Instant::now();
                 let since = now.checked_sub(arrival.age).unwrap_or(now);
                 let waiting = Waiting { datagram: datagram.into(), arrival, port, since };

@@ -88,9 +88,13 @@ impl Running {
 }
 
 fn bind(waits: Waits) -> (Arc<Offers>, Service) {
+    bind_on("lo", waits)
+}
+
+fn bind_on(interface: &str, waits: Waits) -> (Arc<Offers>, Service) {
     let (gate, holds, asked) = (Arc::default(), AtomicBool::new(true), AtomicU64::default());
     let offers = Arc::new(Offers { gate, waits, holds, asked });
-    let service = Service::bind(0, vec!["lo".into()], offers.clone()).unwrap();
+    let service = Service::bind(0, vec![interface.into()], offers.clone()).unwrap();
     (offers, service)
 }
 
@@ -291,4 +295,14 @@ async fn replies_that_leave_together_arrive_each_at_its_relay() {
     }
     assert_eq!(running.counters.send_failures.load(Relaxed), 0);
     running.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_by_an_interface_that_is_not_served_takes_nobodys_place() {
+    let (_, mut service) = bind_on("no-such-interface", Waits::Nobody);
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.send_to(&[1; 300], ("127.0.0.1", service.local_port().unwrap())).await.unwrap();
+    readable(&service.listeners).await;
+    service.read().unwrap();
+    assert_eq!((service.queue.len(), service.counters.dropped(Dropped::Elsewhere)), (0, 1));
 }
