@@ -157,10 +157,11 @@ fn files_that_take_no_writes_for_a_while_are_silence_and_a_warning_until_they_do
     });
 }
 
-/// Whether the folder and the files of the database are `immutable`.
+/// Whether the folder and the files of the database are `immutable`; but for the index of the log, which is
+/// mapped into memory: the kernel ends a process by SIGBUS that writes to such a page of such a file.
 fn set_immutable(change: &str, data: &Path) {
     let file = |name| data.join(name).to_str().expect("a path in UTF-8").to_owned();
-    let files = ["metalwright.db", "metalwright.db-wal", "metalwright.db-shm", ""].map(file);
+    let files = ["metalwright.db", "metalwright.db-wal", ""].map(file);
     run("chattr", &[&[change][..], &files.each_ref().map(String::as_str)].concat());
 }
 
