@@ -31,7 +31,8 @@ impl App {
         self.world().artifacts.get(name).filter(|artifact| artifact.spec.is_mirror()).cloned()
     }
 
-    fn with_path(&self, stored: &Stored<Artifact>) -> Option<Artifact> {
+    /// The same artifact with the path that its files are served from.
+    pub(super) fn with_path(&self, stored: &Stored<Artifact>) -> Option<Artifact> {
         let spec = stored.spec.clone();
         if spec.source.is_none() {
             return Some(spec);

@@ -10,7 +10,7 @@ use super::boot::Gathered;
 use super::callers::about;
 use super::files::{About, Body, Fetch, Opened, Refused, Version};
 use super::{App, artifacts, beneath};
-use crate::model::{Artifact, ArtifactKind};
+use crate::model::{Artifact, ArtifactKind, Stored};
 
 impl App {
     /// Opens a file of an artifact: one of this disk, or one that is passed on.
@@ -23,14 +23,15 @@ impl App {
         (name, file): (&str, &str),
         gathered: &Gathered,
     ) -> Result<Opened, Refused> {
-        if let Some(artifact) = self.mirrored(name) {
+        let artifact = self.world().artifacts.get(name).cloned().ok_or(Refused::Absent)?;
+        if artifact.spec.is_mirror() {
             let opened = self.open_mirrored(fetch, &artifact, file).await?;
             let about = About { mirror: Some(name.to_owned()), ..about(gathered.machine.as_deref()) };
             return Ok(Opened { about, ..opened });
         }
-        let artifact = self.served_artifact(name).ok_or(Refused::Absent)?;
-        self.refuse_damaged(fetch, (name, file), gathered)?;
-        let opened = artifact_file(&artifact, file, self.case)
+        let served = self.with_path(&artifact).ok_or(Refused::Absent)?;
+        self.refuse_damaged(fetch, (&artifact, file), gathered)?;
+        let opened = artifact_file(&served, file, self.case)
             .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
         let opened = opened.map_err(|error| unreadable(file, &error))?;
         Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
@@ -40,11 +41,9 @@ impl App {
     fn refuse_damaged(
         &self,
         fetch: &Fetch,
-        (name, file): (&str, &str),
+        (artifact, file): (&Stored<Artifact>, &str),
         gathered: &Gathered,
     ) -> Result<(), Refused> {
-        let world = self.world();
-        let Some(artifact) = world.artifacts.get(name) else { return Ok(()) };
         let is_it = |damaged: &String| match (artifact.spec.kind, self.case) {
             (ArtifactKind::File, _) => true,
             (ArtifactKind::Tree, Case::Ignored) => damaged.eq_ignore_ascii_case(file),
@@ -53,6 +52,7 @@ impl App {
         if !artifact.status.damaged.iter().any(is_it) {
             return Ok(());
         }
+        let name = &artifact.spec.name;
         let why = format!(
             "{file} of the artifact {name} is not what it was when it was fetched: \
              metalwright artifacts fetch {name} has it anew"
