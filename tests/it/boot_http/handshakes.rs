@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use metalwright::proto::dhcp4::{MessageType, codes};
+use metalwright::proto::dhcp4::MessageType;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
-use super::Files;
+use super::{Files, of_firmware};
 use crate::relay::{self, Relay, message, request_of};
 use crate::scene;
 use crate::world::World;
@@ -43,13 +43,9 @@ fn https(world: &World) -> String {
 /// `web1`, as UEFI firmware that boots over HTTP, takes an address.
 fn boots(relay: &Relay) -> Ipv4Addr {
     let client = (scene::MAC.parse().expect("a MAC"), 1);
-    let mut discover = message(client, MessageType::Discover);
-    discover.options.set(codes::VENDOR_CLASS, "HTTPClient:Arch:00016:UNDI:003016");
-    discover.options.set(codes::CLIENT_ARCHITECTURES, 16u16.to_be_bytes());
+    let discover = of_firmware(message(client, MessageType::Discover));
     let offer = relay.ask(&discover, scene::EVENT_WITHIN).expect("an offer");
-    let mut request = request_of(client, &offer);
-    request.options.set(codes::VENDOR_CLASS, "HTTPClient:Arch:00016:UNDI:003016");
-    request.options.set(codes::CLIENT_ARCHITECTURES, 16u16.to_be_bytes());
+    let request = of_firmware(request_of(client, &offer));
     relay.ask(&request, scene::EVENT_WITHIN).expect("an acknowledgement").yiaddr
 }
 

@@ -12,6 +12,7 @@ mod vectors;
 use std::fs;
 use std::path::PathBuf;
 
+use metalwright::proto::dhcp4::{Packet, codes};
 use serde_json::json;
 
 use crate::scene;
@@ -20,6 +21,13 @@ use crate::world::World;
 
 /// Length of the large file.
 const LARGE: u64 = 50_000_000;
+
+/// A message of UEFI firmware that boots over HTTP.
+fn of_firmware(mut message: Packet) -> Packet {
+    message.options.set(codes::VENDOR_CLASS, "HTTPClient:Arch:00016:UNDI:003016");
+    message.options.set(codes::CLIENT_ARCHITECTURES, 16u16.to_be_bytes());
+    message
+}
 
 /// A server on loopback with the artifact `files`.
 struct Files {

@@ -6,7 +6,7 @@ use std::process::Command;
 use metalwright::proto::dhcp4::{MessageType, codes};
 use serde_json::json;
 
-use super::{Files, LARGE, small};
+use super::{Files, LARGE, of_firmware, small};
 use crate::relay::{self, Relay, message};
 use crate::scene;
 use crate::world::World;
@@ -92,9 +92,7 @@ fn a_certificate_with_a_key_of_elliptic_curves_is_kept_and_served() {
 
 /// UEFI firmware of `web1` that boots over HTTP asks for an address and something to start.
 fn asks_for_a_boot(relay: &Relay, xid: u32) -> Option<String> {
-    let mut discover = message((scene::MAC.parse().expect("a MAC"), xid), MessageType::Discover);
-    discover.options.set(codes::VENDOR_CLASS, "HTTPClient:Arch:00016:UNDI:003016");
-    discover.options.set(codes::CLIENT_ARCHITECTURES, 16u16.to_be_bytes());
+    let discover = of_firmware(message((scene::MAC.parse().expect("a MAC"), xid), MessageType::Discover));
     let offer = relay.ask(&discover, scene::EVENT_WITHIN).expect("an offer");
     let url = offer.options.get(codes::BOOTFILE_NAME)?;
     Some(String::from_utf8(url.to_vec()).expect("a URL"))
