@@ -22,6 +22,8 @@ use crate::store::{Error, Write, sql};
 pub(super) const QUEUE_MAX: usize = 1024;
 /// Jobs in one transaction.
 const GROUP_MAX: usize = 256;
+/// Jobs that the world shows under one lock: no decision waits for a whole group.
+const SHOWN_AT_ONCE_MAX: usize = 12;
 /// How long a group is held open when it has less than half of what the one before had.
 const GATHER: Duration = Duration::from_micros(150);
 /// How long the writer looks out for the next job before it sleeps, after one that was alone: to be woken
@@ -182,13 +184,14 @@ impl Writer {
 
     /// Shows what is on disk: first in the world, then by the number of its last event.
     fn publish(&self, group: &[Job], outcomes: &[Result<Done, Error>], last_seq: u64) {
-        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
-        for (job, _) in group.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
-            if let Work::Deed(deed) = &job.work {
-                deed.writes.iter().for_each(|write| apply(&mut world, &write.write));
+        for (jobs, outcomes) in group.chunks(SHOWN_AT_ONCE_MAX).zip(outcomes.chunks(SHOWN_AT_ONCE_MAX)) {
+            let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+            for (job, _) in jobs.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
+                if let Work::Deed(deed) = &job.work {
+                    deed.writes.iter().for_each(|write| apply(&mut world, &write.write));
+                }
             }
         }
-        drop(world);
         self.committed.send_if_modified(|committed| {
             *committed = last_seq;
             false
