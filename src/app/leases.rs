@@ -17,11 +17,13 @@ use crate::boot::decide::{Answer, Asked, Decision, arch_of};
 use crate::boot::loader::Transport;
 use crate::boot::stops::Sign;
 use crate::boot::{BootData, Verdict, capability};
-use crate::dhcp::{self, Change, ClientKey, EventKind, Facts, Link, Outcome, Query, Reply, Sender, Silence};
+use crate::dhcp::{
+    self, Change, ClientKey, Datagram, EventKind, Facts, Link, Outcome, Query, Sender, Silence,
+};
 use crate::model::{
     AddressKey, BootProgress, Kind, Lease, LeaseState, NewEvent, Noun, Object, Stored, World,
 };
-use crate::proto::dhcp4::{MessageType, codes};
+use crate::proto::dhcp4::{MessageType, codes, parse};
 use crate::store::Deed;
 
 /// How often one packet is decided on anew because its lease changed meanwhile.
@@ -29,7 +31,7 @@ const DECISIONS_MAX: usize = 3;
 
 impl App {
     /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
-    pub async fn answer_dhcp(&self, query: &Query<'_>) -> Result<Option<Reply>, Silence> {
+    pub async fn answer_dhcp(&self, query: &Query<'_>) -> Result<Option<Datagram>, Silence> {
         if !self.lease_clock.is_steady(self.now()) {
             return Err(Silence::Failed);
         }
@@ -74,13 +76,14 @@ impl App {
 
     /// Whether an ACK that was sent a moment ago still holds: its address is leased to that client, in a
     /// subnet that is served.
-    pub fn still_holds(&self, reply: &Reply) -> bool {
+    pub fn still_holds(&self, reply: &Datagram) -> bool {
+        let Ok(packet) = parse(&reply.bytes) else { return false };
         let world = self.world();
-        let lease = world.leases.get(&AddressKey::from(reply.packet.yiaddr)).map(|row| &row.spec);
-        let (Some(lease), Some(client)) = (lease, ClientKey::of(&reply.packet)) else { return false };
+        let lease = world.leases.get(&AddressKey::from(packet.yiaddr)).map(|row| &row.spec);
+        let (Some(lease), Some(client)) = (lease, ClientKey::of(&packet)) else { return false };
         let is_served = world.subnets.get(&lease.subnet).is_some_and(|subnet| subnet.spec.enabled);
         is_served
-            && reply.packet.message_type() == Some(MessageType::Ack)
+            && packet.message_type() == Some(MessageType::Ack)
             && lease.client == client.as_str()
             && lease.state == LeaseState::Bound
             && lease.expires_at > self.now()
@@ -256,10 +259,10 @@ fn tell_left_out(outcome: &mut Outcome) {
 }
 
 /// Of a reply or none; a RELEASE or a DECLINE that was heeded wants none.
-fn answered(outcome: Outcome) -> Result<Option<Reply>, Silence> {
+fn answered(outcome: Outcome) -> Result<Option<Datagram>, Silence> {
     match outcome.change {
         Change::Release(_) | Change::Decline(_) => Ok(None),
-        _ => outcome.reply.map(Some).ok_or_else(|| outcome.event.into()),
+        _ => outcome.reply.map(|reply| Some(reply.into())).ok_or_else(|| outcome.event.into()),
     }
 }
 

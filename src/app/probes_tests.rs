@@ -14,11 +14,10 @@ use tokio::sync::Notify;
 use crate::app::App;
 use crate::app::testing::{app, put};
 use crate::dhcp::{
-    HowToProbe, Interface, InterfaceAddress, LateAnswer, ProbeTarget, Probed, Prober, Query, Reply,
-    example_query,
+    HowToProbe, Interface, InterfaceAddress, LateAnswer, ProbeTarget, Probed, Prober, Query, example_query,
 };
 use crate::model::{DhcpStatus, LeaseState, Mac, Object, Stored, Subnet};
-use crate::proto::dhcp4::{MessageType, Packet, from_text};
+use crate::proto::dhcp4::{MessageType, Packet, from_text, parse};
 use crate::store::EventQuery;
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 99]);
@@ -76,14 +75,14 @@ fn packet(text: &str) -> Packet {
     from_text(&format!("xid 1\nchaddr 02:00:00:00:00:01\n{text}")).unwrap()
 }
 
-async fn ask(app: &App, text: &str) -> Option<Reply> {
+async fn ask(app: &App, text: &str) -> Option<Packet> {
     let (packet, interface) = (packet(text), interface());
     let query: Query<'_> = example_query(&packet, &interface);
-    app.answer_dhcp(&query).await.ok().flatten()
+    app.answer_dhcp(&query).await.ok().flatten().map(|reply| parse(&reply.bytes).unwrap())
 }
 
 async fn offered(app: &App) -> Option<u8> {
-    ask(app, "message_type discover").await.map(|reply| reply.packet.yiaddr.octets()[3])
+    ask(app, "message_type discover").await.map(|reply| reply.yiaddr.octets()[3])
 }
 
 fn taken(addresses: impl IntoIterator<Item = u8>, by: Mac) -> HashMap<Ipv4Addr, Mac> {
@@ -121,7 +120,7 @@ async fn an_offer_whose_address_is_answered_for_late_is_taken_back() {
     assert_eq!(state(&app, "10.0.0.100"), Some(LeaseState::Declined));
     let request = "message_type request\nrequested_address 10.0.0.100\nserver_identifier 10.0.0.1";
     let reply = ask(&app, request).await.unwrap();
-    assert_eq!(reply.packet.message_type(), Some(MessageType::Nak));
+    assert_eq!(reply.message_type(), Some(MessageType::Nak));
     assert_eq!(offered(&app).await, Some(101));
     let told = in_use(&app).await;
     assert!(told.len() == 1 && told[0]["reason"].as_str().unwrap().contains("on offer"), "{told:#?}");

@@ -40,6 +40,24 @@ pub struct Reply {
     pub bytes_max: usize,
 }
 
+/// What is sent of a reply, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    pub bytes: Vec<u8>,
+    pub destination: Destination,
+    /// Our address it leaves from.
+    pub source: Ipv4Addr,
+    /// Index of the interface it leaves by.
+    pub interface: u32,
+}
+
+impl From<Reply> for Datagram {
+    fn from(reply: Reply) -> Self {
+        let Reply { bytes, destination, source, interface, .. } = reply;
+        Datagram { bytes, destination, source, interface }
+    }
+}
+
 /// An option of a reply whose value is a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfilled {

@@ -35,7 +35,7 @@ use crate::dhcp::service::outlet::{Leaves, Outlet};
 use crate::dhcp::service::queue::{Queue, Waiting};
 use crate::dhcp::service::socket::{Listener, Sharing};
 use crate::dhcp::service::under_way::{Ended, UnderWay};
-use crate::dhcp::{BOOT_SERVER_PORT, Interface, Query, Reply, Silence};
+use crate::dhcp::{BOOT_SERVER_PORT, Datagram, Interface, Query, Silence};
 use crate::listen::{Protocol, explain_bind, port_owner};
 use crate::proto::dhcp4::{Packet, parse};
 
@@ -58,7 +58,7 @@ const RECEIVE_FAILURES_MAX: u32 = 16;
 const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// What comes of a request: a reply; nothing, where none is due; or silence with its reason.
-pub type Answered = Result<Option<Reply>, Silence>;
+pub type Answered = Result<Option<Datagram>, Silence>;
 
 /// Decides what is answered.
 pub trait Handler: Send + Sync + 'static {
@@ -69,7 +69,7 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Whether a reply that was sent a few seconds ago still holds, so that it can be sent again to a client
     /// that did not hear it.
-    fn still_holds(&self, reply: &Reply) -> bool;
+    fn still_holds(&self, reply: &Datagram) -> bool;
 }
 
 /// A request that came in.
@@ -215,7 +215,7 @@ impl Service {
     /// Empties the sockets into the queue, so that nothing grows old where it cannot be seen.
     fn read(&mut self) -> io::Result<()> {
         for listener in &mut self.listeners {
-            let port = listener.port;
+            let (port, now) = (listener.port, Instant::now());
             for _ in 0..READ_AT_ONCE_MAX {
                 let (arrival, datagram) = match listener.receive() {
                     Ok(Some(received)) => received,
@@ -234,7 +234,6 @@ impl Service {
                     self.counters.count(Dropped::Elsewhere);
                     continue;
                 }
-                let now = Instant::now();
                 let since = now.checked_sub(arrival.age).unwrap_or(now);
                 let waiting = Waiting { datagram: datagram.into(), arrival, port, since };
                 if self.queue.push(waiting).is_some() {
@@ -327,7 +326,11 @@ fn listen_as_boot_server() -> Option<Listener> {
         .ok()
 }
 
-fn send(counters: &Counters, (outlet, listeners): (&mut Outlet, &[Listener]), (reply, port): (&Reply, u16)) {
+fn send(
+    counters: &Counters,
+    (outlet, listeners): (&mut Outlet, &[Listener]),
+    (reply, port): (&Datagram, u16),
+) {
     let Some(listener) = listeners.iter().find(|listener| listener.port == port) else {
         counters.send_failures.fetch_add(1, Relaxed);
         return;

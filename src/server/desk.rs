@@ -56,7 +56,7 @@ impl dhcp::service::Handler for Desk {
         })
     }
 
-    fn still_holds(&self, reply: &dhcp::Reply) -> bool {
+    fn still_holds(&self, reply: &dhcp::Datagram) -> bool {
         self.app.get().is_some_and(|app| app.still_holds(reply))
     }
 }

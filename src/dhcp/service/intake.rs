@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::HashSet;
 
-use crate::dhcp::Reply;
+use crate::dhcp::Datagram;
 use crate::proto::dhcp4::Packet;
 
 /// Packets of one client per second, and how many may come at once.
@@ -89,12 +89,12 @@ impl Door {
     }
 
     /// Keeps a reply for the case that it was lost.
-    pub fn keep(&mut self, question: Question, reply: Reply, now: Instant) {
+    pub fn keep(&mut self, question: Question, reply: Datagram, now: Instant) {
         self.sent.keep(question, reply, now);
     }
 
     /// The reply that was sent to this question a moment ago.
-    pub fn reply_to(&self, question: &Question, now: Instant) -> Option<&Reply> {
+    pub fn reply_to(&self, question: &Question, now: Instant) -> Option<&Datagram> {
         self.sent.find(question, now)
     }
 }
@@ -131,7 +131,7 @@ impl<K: Hash + Eq, V> Places<K, V> {
 
 /// Replies and when they were sent.
 #[derive(Debug)]
-struct Sent(Places<Question, Box<(Instant, Reply)>>);
+struct Sent(Places<Question, (Instant, Datagram)>);
 
 impl Default for Sent {
     fn default() -> Self {
@@ -140,12 +140,12 @@ impl Default for Sent {
 }
 
 impl Sent {
-    fn keep(&mut self, question: Question, reply: Reply, now: Instant) {
-        self.0.put(question, Box::new((now, reply)));
+    fn keep(&mut self, question: Question, reply: Datagram, now: Instant) {
+        self.0.put(question, (now, reply));
     }
 
-    fn find(&self, question: &Question, now: Instant) -> Option<&Reply> {
-        let (sent, reply) = &**self.0.get(question)?;
+    fn find(&self, question: &Question, now: Instant) -> Option<&Datagram> {
+        let (sent, reply) = self.0.get(question)?;
         (now.duration_since(*sent) < RESEND).then_some(reply)
     }
 }
@@ -215,16 +215,12 @@ mod tests {
         Question::of(&from_text(&text).unwrap(), 2, 67)
     }
 
-    fn reply(bytes: &[u8]) -> Reply {
-        Reply {
-            packet: Packet::default(),
+    fn reply(bytes: &[u8]) -> Datagram {
+        Datagram {
             bytes: bytes.to_vec(),
-            dropped: Vec::new(),
             destination: Destination::Broadcast,
             source: Ipv4Addr::LOCALHOST,
             interface: 2,
-            unfilled: Vec::new(),
-            bytes_max: 548,
         }
     }
 

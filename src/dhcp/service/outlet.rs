@@ -14,7 +14,7 @@ use crate::datagrams::{self, Cutting, DATAGRAMS_MAX, Frames, Route};
 use crate::dhcp::frame::{FrameEnds, encode_frame};
 use crate::dhcp::service::interfaces::{self, Port};
 use crate::dhcp::service::socket::{self, Listener};
-use crate::dhcp::{Destination, Reply};
+use crate::dhcp::{Datagram, Destination};
 use crate::model::Mac;
 
 /// The interfaces that are served, and the socket for frames.
@@ -89,7 +89,7 @@ impl Outlet {
     }
 
     /// Sends a reply from the port its question came to, now or with [`Outlet::flush`].
-    pub fn send(&mut self, listener: &Listener, reply: &Reply) -> io::Result<Leaves> {
+    pub fn send(&mut self, listener: &Listener, reply: &Datagram) -> io::Result<Leaves> {
         let port = self.ports.get(&reply.interface);
         let port = port.ok_or_else(|| io::Error::other("its interface is gone"))?;
         if let Some((mac, to)) = framed(&reply.destination) {

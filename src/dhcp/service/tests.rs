@@ -48,15 +48,11 @@ impl Offers {
         let kind = if is_discover { MessageType::Offer } else { MessageType::Ack };
         let mut packet = Packet { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.packet.clone() };
         packet.options.set(53, [u8::from(kind)]);
-        Ok(Some(Reply {
+        Ok(Some(Datagram {
             bytes: encode_reply(&packet, 548).bytes,
-            packet,
-            dropped: Vec::new(),
             destination: crate::dhcp::destination(&request.query(), &request.packet),
             source: request.local.ok_or(Silence::NotOurs)?,
             interface: request.interface.index,
-            unfilled: Vec::new(),
-            bytes_max: 548,
         }))
     }
 }
@@ -66,7 +62,7 @@ impl Handler for Offers {
         Box::pin(async move { self.decide(request).await })
     }
 
-    fn still_holds(&self, _: &Reply) -> bool {
+    fn still_holds(&self, _: &Datagram) -> bool {
         self.holds.load(Relaxed)
     }
 }
