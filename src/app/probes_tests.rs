@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use crate::app::App;
 use crate::app::testing::{app, put};
 use crate::dhcp::{
-    HowToProbe, Interface, InterfaceAddress, LateAnswer, ProbeTarget, Probed, Prober, Query, example_query,
+    Datagram, HowToProbe, Interface, InterfaceAddress, LateAnswer, ProbeTarget, Probed, Prober, Query,
+    example_query,
 };
 use crate::model::{DhcpStatus, LeaseState, Mac, Object, Stored, Subnet};
 use crate::proto::dhcp4::{MessageType, Packet, from_text, parse};
@@ -76,9 +77,13 @@ fn packet(text: &str) -> Packet {
 }
 
 async fn ask(app: &App, text: &str) -> Option<Packet> {
+    answer(app, text).await.map(|reply| parse(&reply.bytes).unwrap())
+}
+
+async fn answer(app: &App, text: &str) -> Option<Datagram> {
     let (packet, interface) = (packet(text), interface());
     let query: Query<'_> = example_query(&packet, &interface);
-    app.answer_dhcp(&query).await.ok().flatten().map(|reply| parse(&reply.bytes).unwrap())
+    app.answer_dhcp(&query).await.ok().flatten()
 }
 
 async fn offered(app: &App) -> Option<u8> {
@@ -125,6 +130,21 @@ async fn an_offer_whose_address_is_answered_for_late_is_taken_back() {
     let told = in_use(&app).await;
     assert!(told.len() == 1 && told[0]["reason"].as_str().unwrap().contains("on offer"), "{told:#?}");
     assert_eq!(told[0]["wanted_by"], json!("02:00:00:00:00:01"));
+}
+
+#[tokio::test]
+async fn what_was_sent_holds_only_as_long_as_the_client_has_the_lease() {
+    let (app, _) = served(Known::default()).await;
+    let offer = answer(&app, "message_type discover").await.unwrap();
+    let request = "message_type request\nrequested_address 10.0.0.100\nserver_identifier 10.0.0.1";
+    let ack = answer(&app, request).await.unwrap();
+    assert_eq!((app.still_holds(&offer), app.still_holds(&ack)), (false, true));
+    assert!(!app.still_holds(&Datagram { bytes: vec![2; 9], ..ack.clone() }), "it is none");
+    ask(&app, "message_type release\nciaddr 10.0.0.100\nserver_identifier 10.0.0.1").await;
+    assert!(!app.still_holds(&ack), "it is given back");
+    let others = request.replace("message_type", "chaddr 02:00:00:00:00:02\nmessage_type");
+    assert!(app.still_holds(&answer(&app, &others).await.unwrap()));
+    assert!(!app.still_holds(&ack), "it is another's");
 }
 
 #[tokio::test]
