@@ -146,19 +146,25 @@ impl Index {
         let Some(shelf) = self.network_of(address).and_then(|network| self.shelves.get_mut(network)) else {
             return;
         };
-        if let Some(ends) = self.ends.remove(&address) {
-            shelf.used.remove(&(ends, address));
-        }
         let key = AddressKey::from(address);
         let is_out = is_held(address) || world.reservations.get(&key).is_some();
-        match world.leases.get(&key).map(|row| ends_at(row)) {
-            None if !is_out => shelf.never_used.insert(address),
-            Some(ends) if !is_out => {
-                shelf.never_used.remove(address);
-                shelf.used.insert((ends, address));
-                self.ends.insert(address, ends);
-            }
-            _ => shelf.never_used.remove(address),
+        let ends = world.leases.get(&key).map(|row| ends_at(row));
+        let (before, after) = (self.ends.get(&address).copied(), ends.filter(|_| !is_out));
+        if before.is_some() && before == after {
+            return;
+        }
+        if let Some(before) = before {
+            self.ends.remove(&address);
+            shelf.used.remove(&(before, address));
+        }
+        if let Some(after) = after {
+            self.ends.insert(address, after);
+            shelf.used.insert((after, address));
+        }
+        if ends.is_none() && !is_out {
+            shelf.never_used.insert(address);
+        } else {
+            shelf.never_used.remove(address);
         }
     }
 
