@@ -1,5 +1,6 @@
 //! Metalwright: one server that takes a machine from power-on to a finished installation.
 
+pub mod addresses;
 pub mod agent;
 pub mod api;
 pub mod app;

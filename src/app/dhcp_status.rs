@@ -14,17 +14,21 @@ use crate::model::{
 use jiff::Timestamp;
 
 impl App {
-    /// Which sockets the DHCP service got.
-    pub fn set_dhcp_service(&self, service: ServiceStatus) {
+    /// Who says how the sockets of the DHCP service are.
+    pub fn set_dhcp_service(&self, service: impl Fn() -> ServiceStatus + Send + Sync + 'static) {
         // Called once, at the start.
-        let _ = self.dhcp_service.set(service);
+        let _ = self.dhcp_service.set(Box::new(service));
+    }
+
+    fn dhcp_service(&self) -> ServiceStatus {
+        self.dhcp_service.get().map(|service| service()).unwrap_or_default()
     }
 
     /// How DHCP stands now.
     pub fn dhcp_status(&self) -> DhcpStatus {
         let now = self.now();
         let sights = self.sights().clone();
-        let service = self.dhcp_service.get().copied().unwrap_or_default();
+        let service = self.dhcp_service();
         let interfaces = sights.interfaces.iter().map(|interface| self.interface_status(interface)).collect();
         let world = self.world();
         let mut status = DhcpStatus {
@@ -41,7 +45,8 @@ impl App {
         status
     }
 
-    /// The interfaces that another DHCP server answers on, for a page that anybody may read: no addresses.
+    /// The interfaces that another DHCP server answers on, and a service that hears nobody, for a page that
+    /// anybody may read: no addresses.
     pub fn dhcp_warnings(&self) -> Vec<String> {
         let now = self.now();
         let sights = self.sights().clone();
@@ -51,7 +56,7 @@ impl App {
         let interfaces: BTreeSet<&str> = unexpected.map(|seen| seen.heard.interface.as_str()).collect();
         let told =
             |name| format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}");
-        interfaces.into_iter().map(told).collect()
+        deaf(self.dhcp_service()).into_iter().chain(interfaces.into_iter().map(told)).collect()
     }
 
     fn interface_status(&self, interface: &Arc<Interface>) -> InterfaceStatus {
@@ -176,5 +181,12 @@ fn warnings(status: &DhcpStatus, sights: &Sights, now: Timestamp) -> Vec<String>
         .iter()
         .filter(|subnet| subnet.enabled && subnet.free == 0 && subnet.pool_addresses > 0);
     let full = full.map(|subnet| format!("subnet {} has no free address", subnet.name));
-    rivals.chain(alone).chain(relays).chain(full).collect()
+    deaf(status.service).into_iter().chain(rivals).chain(alone).chain(relays).chain(full).collect()
+}
+
+/// The sentence about a service that hears nobody.
+fn deaf(service: ServiceStatus) -> Option<String> {
+    let ServiceStatus { enabled, receives, port, .. } = service;
+    let why = "its socket fails and is opened anew every few seconds, see the server's log";
+    (enabled && !receives).then(|| format!("DHCP requests to port {port} cannot be read: {why}"))
 }

@@ -161,7 +161,7 @@ pub struct App {
     probing: probes::Probing,
     /// What was seen of the networks that are served.
     sights: Mutex<Sights>,
-    dhcp_service: OnceLock<crate::model::ServiceStatus>,
+    dhcp_service: OnceLock<Box<dyn Fn() -> crate::model::ServiceStatus + Send + Sync>>,
     /// Loaders that clients asked for lately.
     asks: Mutex<Asks>,
     trails: Mutex<stops::Trails>,

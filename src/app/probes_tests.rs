@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::dhcp::{
     Datagram, HowToProbe, Interface, InterfaceAddress, LateAnswer, ProbeTarget, Probed, Prober, Query,
     example_query,
 };
-use crate::model::{DhcpStatus, LeaseState, Mac, Object, Stored, Subnet};
+use crate::model::{DhcpStatus, LeaseState, Mac, Object, ServiceStatus, Stored, Subnet};
 use crate::proto::dhcp4::{MessageType, Packet, from_text, parse};
 use crate::store::EventQuery;
 
@@ -302,4 +302,26 @@ async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_anothe
     let status = app.dhcp_status();
     assert!(status.warnings[0].contains("02:00:00:00:00:63"), "{:?}", status.warnings);
     assert!(app.dhcp_warnings()[0].contains("eth1") && !app.dhcp_warnings()[0].contains("10.0.0"));
+}
+
+#[tokio::test]
+async fn a_dhcp_socket_that_fails_is_told_of_as_long_as_it_does() {
+    let (app, _) = served(Known::default()).await;
+    let receives = Arc::new(AtomicBool::new(true));
+    let told = Arc::clone(&receives);
+    app.set_dhcp_service(move || ServiceStatus {
+        enabled: true,
+        receives: told.load(Ordering::Relaxed),
+        port: 67,
+        ..ServiceStatus::default()
+    });
+    for works in [true, false, true] {
+        receives.store(works, Ordering::Relaxed);
+        let status = app.dhcp_status();
+        assert_eq!(status.service.receives, works);
+        for warnings in [status.warnings, app.dhcp_warnings()] {
+            let says = warnings.iter().any(|said| said.contains("requests to port 67 cannot be read"));
+            assert_eq!(says, !works, "{warnings:?}");
+        }
+    }
 }

@@ -7,12 +7,14 @@
 
 mod counters;
 mod echoes;
+mod hearing;
 mod intake;
 mod interfaces;
 mod outlet;
 mod probe;
 mod queue;
 mod rivals;
+mod seldom;
 mod socket;
 mod under_way;
 
@@ -27,14 +29,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::dhcp::service::intake::{Door, Intake, Question};
 use crate::dhcp::service::outlet::{Leaves, Outlet};
 use crate::dhcp::service::queue::{Queue, Waiting};
+use crate::dhcp::service::seldom::Seldom;
 use crate::dhcp::service::socket::{Listener, Sharing};
-use crate::dhcp::service::under_way::{Ended, UnderWay};
+use crate::dhcp::service::under_way::{ANSWER_WITHIN, Ended, UnderWay};
 use crate::dhcp::{BOOT_SERVER_PORT, Datagram, Interface, Query, Silence};
 use crate::listen::{Protocol, explain_bind, port_owner};
 use crate::proto::dhcp4::{Packet, parse};
@@ -45,6 +49,8 @@ pub use rivals::{Lookout, Witness};
 
 /// Packets whose answer waits for the disk at one time. More wait in the queue, and not for long.
 pub const IN_FLIGHT_MAX: usize = 1024;
+/// Answers that go on though they are not sent. Beyond that one is dropped where it stands.
+const GIVEN_UP_MAX: usize = IN_FLIGHT_MAX;
 /// The port of DHCP servers (RFC 2131 4.1).
 const SERVER_PORT: u16 = 67;
 /// Datagrams that are read, and packets that are decided on, before other things get their turn.
@@ -52,8 +58,8 @@ const READ_AT_ONCE_MAX: usize = 1024;
 const DECIDED_AT_ONCE_MAX: usize = 16;
 /// How often the interfaces are read.
 const REFRESH: Duration = Duration::from_secs(3);
-/// Failures of a socket in a row after which the service ends.
-const RECEIVE_FAILURES_MAX: u32 = 16;
+/// How often answers are looked for that take too long.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Longest the service waits for answers under way when told to stop.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
@@ -106,8 +112,10 @@ pub struct Service {
     queue: Queue,
     door: Door,
     under_way: FuturesUnordered<UnderWay>,
-    /// Failures of the sockets in a row.
-    failures: u32,
+    /// Answers that took too long: what they write is finished, and told of, and nothing is sent.
+    given_up: FuturesUnordered<UnderWay>,
+    /// Warns of answers that took too long.
+    late: Seldom,
 }
 
 impl Service {
@@ -133,7 +141,8 @@ impl Service {
             queue: Queue::default(),
             door: Door::default(),
             under_way: FuturesUnordered::new(),
-            failures: 0,
+            given_up: FuturesUnordered::new(),
+            late: Seldom::default(),
         })
     }
 
@@ -155,18 +164,25 @@ impl Service {
         self.counters.clone()
     }
 
-    /// Serves until `shutdown`, then lets the answers under way finish. An error is one of the socket.
-    pub async fn run(mut self, shutdown: CancellationToken) -> io::Result<()> {
-        let mut refresh = tokio::time::interval(REFRESH);
-        refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    /// Whether the ports can be read, whenever it is asked.
+    pub fn receives(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let all: Vec<_> = self.listeners.iter().map(|listener| Arc::clone(listener.hearing())).collect();
+        move || all.iter().all(|hearing| hearing.is_well())
+    }
+
+    /// Serves until `shutdown`, then lets the answers under way finish. No failure of a socket ends it.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let (mut refresh, mut sweep) = (every(REFRESH), every(SWEEP));
         let cancelled = shutdown.cancelled();
         tokio::pin!(cancelled);
-        let result = loop {
+        loop {
             tokio::select! {
                 biased;
-                () = &mut cancelled => break Ok(()),
-                _ = refresh.tick() => self.outlet.refresh(),
+                () = &mut cancelled => break,
+                _ = refresh.tick() => self.refresh(),
+                _ = sweep.tick() => self.give_up_late(Instant::now()),
                 Some(ended) = self.under_way.next() => self.finish(ended),
+                Some(_) = self.given_up.next() => {}
                 () = readable(&self.listeners) => {}
                 // With packets waiting there is no reason to; the others are looked at all the same.
                 () = std::future::ready(()), if self.can_decide() => {}
@@ -174,17 +190,44 @@ impl Service {
             while let Some(Some(ended)) = self.under_way.next().now_or_never() {
                 self.finish(ended);
             }
-            if let Err(error) = self.read() {
-                break Err(error);
-            }
+            self.read();
             self.decide();
             self.flush();
             if self.can_decide() {
                 tokio::task::yield_now().await;
             }
-        };
+        }
         self.drain().await;
-        result
+    }
+
+    fn refresh(&mut self) {
+        self.outlet.refresh();
+        self.listeners.iter_mut().for_each(Listener::look_after);
+    }
+
+    /// Makes room where answers take too long, as when the disk hangs. What they write may be written yet:
+    /// then the client finds it when it asks again.
+    fn give_up_late(&mut self, now: Instant) {
+        if !self.under_way.iter().any(|answer| answer.is_late(now)) {
+            return;
+        }
+        let all = std::mem::take(&mut self.under_way).into_iter();
+        let (late, rest): (Vec<_>, Vec<_>) = all.partition(|answer| answer.is_late(now));
+        self.under_way.extend(rest);
+        for answer in late {
+            self.door.close(answer.question());
+            self.too_late(now);
+            if self.given_up.len() < GIVEN_UP_MAX {
+                self.given_up.push(answer);
+            }
+        }
+    }
+
+    fn too_late(&mut self, now: Instant) {
+        self.counters.count(Dropped::Late);
+        if let Some(answers) = self.late.count(1, now) {
+            warn!(answers, "DHCP answers took longer than {ANSWER_WITHIN:?}: is the disk slow?");
+        }
     }
 
     async fn drain(&mut self) {
@@ -213,21 +256,18 @@ impl Service {
     }
 
     /// Empties the sockets into the queue, so that nothing grows old where it cannot be seen.
-    fn read(&mut self) -> io::Result<()> {
+    fn read(&mut self) {
         for listener in &mut self.listeners {
             let (port, now) = (listener.port, Instant::now());
             for _ in 0..READ_AT_ONCE_MAX {
                 let (arrival, datagram) = match listener.receive() {
                     Ok(Some(received)) => received,
                     Ok(None) => break,
-                    Err(error) if self.failures < RECEIVE_FAILURES_MAX => {
-                        self.failures += 1;
-                        warn!(%error, "the DHCP socket cannot be read");
+                    Err(_) => {
+                        self.counters.receive_failures.fetch_add(1, Relaxed);
                         break;
                     }
-                    Err(error) => return Err(error),
                 };
-                self.failures = 0;
                 self.counters.received.fetch_add(1, Relaxed);
                 // Before it takes the place of one that is to be answered.
                 if self.outlet.port(arrival.interface).is_none() {
@@ -241,7 +281,6 @@ impl Service {
                 }
             }
         }
-        Ok(())
     }
 
     /// Answers what waits, as far as it can be answered now.
@@ -284,7 +323,7 @@ impl Service {
             self.door.close(&question);
             return Ok(());
         }
-        let mut answer = UnderWay::new(&self.handler, request, question);
+        let mut answer = UnderWay::new(&self.handler, request, (question, waiting.since));
         match (&mut answer).now_or_never() {
             Some(ended) => self.finish(ended),
             None => self.under_way.push(answer),
@@ -305,11 +344,15 @@ impl Service {
 
     fn finish(&mut self, ended: Ended) {
         self.door.close(&ended.question);
+        let now = Instant::now();
+        if ended.is_late(now) {
+            return self.too_late(now);
+        }
         match ended.answered {
             Ok(Some(reply)) => {
                 send(&self.counters, (&mut self.outlet, &self.listeners), (&reply, ended.port));
                 if ended.is_committed {
-                    self.door.keep(ended.question, reply, Instant::now());
+                    self.door.keep(ended.question, reply, now);
                 }
             }
             Ok(None) => {}
@@ -342,10 +385,16 @@ fn send(
         Ok(Leaves::AtTheEnd) if outlet.is_full() => flush(counters, (outlet, listeners)),
         Ok(Leaves::AtTheEnd) => {}
         Err(error) => {
-            warn!(%error, destination = %reply.destination, "a DHCP reply could not be sent");
+            outlet.lost(&error, reply);
             counters.send_failures.fetch_add(1, Relaxed);
         }
     }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 /// Sends what waits for the end of the turn.

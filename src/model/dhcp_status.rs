@@ -27,10 +27,12 @@ pub struct DhcpStatus {
     pub unserved_packets: u64,
 }
 
-/// The sockets that the DHCP service has.
+/// The sockets that the DHCP service has, as they are now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
     pub enabled: bool,
+    /// Whether its sockets can be read; false while one fails and is opened anew.
+    pub receives: bool,
     /// The UDP port.
     pub port: u16,
     /// The port of boot files over HTTP.

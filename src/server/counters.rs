@@ -12,10 +12,13 @@ use crate::{dhcp, tftp};
 /// A metric's name, its help text, and where its number is.
 type Row<C> = (&'static str, &'static str, fn(&C) -> &AtomicU64);
 
+#[rustfmt::skip]
 const DHCP: &[Row<dhcp::service::Counters>] = &[
     ("metalwright_dhcp_received_total", "Datagrams that came to the DHCP port.", |c| &c.received),
     ("metalwright_dhcp_sent_total", "DHCP replies sent.", |c| &c.sent),
     ("metalwright_dhcp_resent_total", "DHCP replies sent once more, because they were lost.", |c| &c.resent),
+    ("metalwright_dhcp_receive_failures_total", "Failures of the DHCP sockets when they were read.",
+        |c| &c.receive_failures),
     ("metalwright_dhcp_send_failures_total", "DHCP replies that could not be sent.", |c| &c.send_failures),
 ];
 

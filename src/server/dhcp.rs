@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::desk::Desk;
 use crate::app::{App, Endpoints};
 use crate::config::Config;
-use crate::dhcp::service::{Lookout, Probes, Service, Witness};
+use crate::dhcp::service::{Lookout, ProbeAbility, Probes, Service, Witness};
 use crate::model::ServiceStatus;
 use crate::threads;
 
@@ -37,29 +37,37 @@ impl Dhcp {
         Ok(Dhcp { service, probes, lookout, thread: thread.clone(), _end: end })
     }
 
-    pub fn status(&self, endpoints: &Endpoints) -> io::Result<ServiceStatus> {
-        let probes = self.probes.ability();
-        Ok(ServiceStatus {
-            enabled: true,
-            port: self.service.local_port()?,
-            boot_http_port: endpoints.boot_http_port,
-            hears_servers: self.lookout.can_listen(),
-            probes_arp: probes.arp,
-            probes_icmp: probes.icmp,
+    /// How the sockets are, whenever it is asked.
+    pub fn status(
+        &self,
+        endpoints: &Endpoints,
+    ) -> io::Result<impl Fn() -> ServiceStatus + Send + Sync + use<>> {
+        let (port, boot_http_port) = (self.service.local_port()?, endpoints.boot_http_port);
+        let (receives, hears_servers) = (self.service.receives(), self.lookout.hears());
+        let probes = Arc::clone(&self.probes);
+        Ok(move || {
+            let ProbeAbility { arp: probes_arp, icmp: probes_icmp } = probes.ability();
+            ServiceStatus {
+                enabled: true,
+                receives: receives(),
+                port,
+                boot_http_port,
+                hears_servers: hears_servers(),
+                probes_arp,
+                probes_icmp,
+            }
         })
     }
 
-    /// Serves until `shutdown`. An error is one of the socket.
+    /// Serves until `shutdown`. An error is one of its thread.
     pub async fn run(self, app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
         let witness = app as Arc<dyn Witness>;
         let probed = self.thread.spawn(self.probes.run(Arc::clone(&witness), shutdown.clone()));
         let looked_out = self.thread.spawn(self.lookout.run(witness, shutdown.clone()));
         let served = self.thread.spawn(self.service.run(shutdown));
-        let outcome = served.await?.context("DHCP");
-        if outcome.is_ok() {
-            probed.await?;
-            looked_out.await?;
+        for task in [served, probed, looked_out] {
+            task.await.context("DHCP")?;
         }
-        outcome
+        Ok(())
     }
 }

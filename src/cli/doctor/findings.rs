@@ -75,6 +75,11 @@ pub fn all(facts: &Facts<'_>, names: &[String]) -> Vec<Finding> {
 
 fn server(facts: &Facts<'_>) -> Vec<Finding> {
     match (facts.status, facts.unreachable) {
+        (Some(status), _) if status.service.enabled && !status.service.receives => {
+            let what =
+                "it runs, and its DHCP socket fails: its log says why; it is opened anew until it works";
+            vec![line(Level::Fail, "server", what)]
+        }
         (Some(status), _) if status.service.enabled => {
             vec![line(Level::Ok, "server", "it runs and serves DHCP")]
         }
@@ -142,7 +147,10 @@ fn capabilities(facts: &Facts<'_>) -> Vec<Finding> {
     vec![match lacks.is_empty() {
         true => line(Level::Ok, "capabilities", "the server probes addresses and hears other servers"),
         false => {
-            let what = format!("{}: the server lacks CAP_NET_RAW: start it {GRANTED}", lacks.join(", "));
+            let lacks = lacks.join(", ");
+            let what = format!(
+                "{lacks}: the server lacks CAP_NET_RAW: start it {GRANTED}; if it has it, see its log"
+            );
             line(Level::Warn, "capabilities", what)
         }
     }]
@@ -364,7 +372,7 @@ mod tests {
         serde_json::from_value(json!({
             "warnings": [], "unserved": [], "unserved_packets": 0, "relays": [], "servers": [],
             "service": {"enabled": true, "port": 67, "boot_http_port": 8080, "hears_servers": true,
-                        "probes_arp": true, "probes_icmp": true},
+                        "receives": true, "probes_arp": true, "probes_icmp": true},
             "interfaces": [{"name": "eth1", "addresses": ["10.0.0.1/24"], "mtu": 1500, "subnet": "lan",
                 "example": {"event": "dhcp.offered", "reason": "offered 10.0.0.100: it was never used",
                             "address": "10.0.0.100"}}],
@@ -389,6 +397,14 @@ mod tests {
         assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{findings:#?}");
         assert_eq!(worst(&findings, "2 of 11 addresses leased"), Some(Level::Ok));
         assert_eq!(worst(&findings, "offered 10.0.0.100"), Some(Level::Ok));
+    }
+
+    #[test]
+    fn a_server_whose_socket_fails_is_broken() {
+        let mut status = status();
+        status.service.receives = false;
+        let findings = look(&host(&["metalwright"]), Some(&status));
+        assert_eq!(worst(&findings, "its DHCP socket fails: its log says why"), Some(Level::Fail));
     }
 
     #[test]

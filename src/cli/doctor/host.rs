@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 
+use crate::addresses::{self, OwnAddress};
 use crate::cli::doctor::owners::{Marks, PortOwner, Whose};
 use crate::listen::{Protocol, is_port_bound, port_owners};
 
@@ -67,12 +68,14 @@ impl Host {
     /// # Errors
     /// The interfaces cannot be read.
     pub fn look(data: Option<&Path>) -> Result<Host> {
+        let links = getifaddrs().context("the network interfaces cannot be read")?;
+        let addresses = addresses::read().context("the addresses of this host cannot be read")?;
         let marks = Marks::read(data);
         let dhcp_port = port_use(67, &marks);
         let server = dhcp_port.owners.iter().find(|owner| owner.whose == Whose::Ours);
         let server = server.map(|owner| owner.process.pid);
         Ok(Host {
-            interfaces: interfaces(getifaddrs().context("the network interfaces cannot be read")?),
+            interfaces: interfaces(links, &addresses),
             dhcp_port,
             pxe_port: port_use(4011, &marks),
             rp_filter: rp_filter("all"),
@@ -91,33 +94,28 @@ fn port_use(port: u16, marks: &Marks) -> PortUse {
 }
 
 /// All there are, in the kernel's order: which will be asked about is not known yet.
-fn interfaces(entries: impl Iterator<Item = InterfaceAddress>) -> Vec<HostInterface> {
-    let mut all: Vec<HostInterface> = Vec::new();
-    let mut known: HashMap<String, usize> = HashMap::new();
-    for entry in entries {
-        let at = match known.get(&entry.interface_name) {
-            Some(at) => *at,
-            None => {
-                known.insert(entry.interface_name.clone(), all.len());
-                all.push(HostInterface {
-                    up: entry.flags.contains(InterfaceFlags::IFF_UP),
-                    running: entry.flags.contains(InterfaceFlags::IFF_RUNNING),
-                    loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
-                    addresses: Vec::new(),
-                    rp_filter: rp_filter(&entry.interface_name),
-                    name: entry.interface_name,
-                });
-                all.len() - 1
-            }
-        };
-        let address = entry.address.as_ref().and_then(|address| address.as_sockaddr_in().map(|own| own.ip()));
-        let mask = entry.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in().map(|mask| mask.ip()));
-        let prefix = mask.map_or(32, |mask| mask.to_bits().leading_ones() as u8);
-        if let (Some(address), Some(interface)) = (address, all.get_mut(at)) {
-            interface.addresses.push(HostAddress { address, prefix });
-        }
+fn interfaces(
+    entries: impl Iterator<Item = InterfaceAddress>,
+    addresses: &[OwnAddress],
+) -> Vec<HostInterface> {
+    let mut by_index: HashMap<u32, Vec<HostAddress>> = HashMap::new();
+    for OwnAddress { interface, address, prefix } in addresses.iter().copied() {
+        by_index.entry(interface).or_default().push(HostAddress { address, prefix });
     }
-    all
+    // What has no link is the label of an address.
+    let links = entries.filter_map(|entry| {
+        let index = entry.address.as_ref()?.as_link_addr()?.ifindex();
+        Some((entry, u32::try_from(index).ok()?))
+    });
+    let interface = |(entry, index): (InterfaceAddress, u32)| HostInterface {
+        up: entry.flags.contains(InterfaceFlags::IFF_UP),
+        running: entry.flags.contains(InterfaceFlags::IFF_RUNNING),
+        loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
+        addresses: by_index.remove(&index).unwrap_or_default(),
+        rp_filter: rp_filter(&entry.interface_name),
+        name: entry.interface_name,
+    };
+    links.map(interface).collect()
 }
 
 fn rp_filter(interface: &str) -> u8 {
@@ -155,7 +153,7 @@ mod tests {
         let entry = getifaddrs().unwrap().find(|entry| entry.interface_name == "lo").unwrap();
         let named = |name| InterfaceAddress { interface_name: name, ..entry.clone() };
         let names = (0..1100).map(|number| format!("tap{number}")).chain(["eth1".to_owned()]);
-        let found = interfaces(names.clone().chain(names).map(named));
+        let found = interfaces(names.map(named), &[]);
         assert_eq!((found.len(), found[1100].name.as_str()), (1101, "eth1"));
     }
 

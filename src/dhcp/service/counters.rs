@@ -12,6 +12,8 @@ pub struct Counters {
     /// Replies that were sent once more because their question was repeated; in `sent` as well.
     pub resent: AtomicU64,
     pub send_failures: AtomicU64,
+    /// Failures of the sockets when they were read.
+    pub receive_failures: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
 }
 
@@ -36,12 +38,14 @@ pub enum Dropped {
     /// It is for another server, or from a stranger.
     NotOurs,
     PoolEmpty,
+    /// Its answer was under way for longer than its client waits.
+    Late,
     /// What the answer promises could not be written, or deciding failed inside.
     Failed,
 }
 
 impl Dropped {
-    pub const ALL: [Dropped; 11] = [
+    pub const ALL: [Dropped; 12] = [
         Dropped::Malformed,
         Dropped::Elsewhere,
         Dropped::Repeated,
@@ -52,6 +56,7 @@ impl Dropped {
         Dropped::NoSubnet,
         Dropped::NotOurs,
         Dropped::PoolEmpty,
+        Dropped::Late,
         Dropped::Failed,
     ];
 
@@ -68,6 +73,7 @@ impl Dropped {
             Dropped::NoSubnet => "no_subnet",
             Dropped::NotOurs => "not_ours",
             Dropped::PoolEmpty => "pool_empty",
+            Dropped::Late => "late",
             Dropped::Failed => "failed",
         }
     }
@@ -107,6 +113,6 @@ mod tests {
         for (times, why) in (1..).zip(Dropped::ALL) {
             (0..times).for_each(|_| counters.count(why));
         }
-        assert_eq!(Dropped::ALL.map(|why| counters.dropped(why)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(Dropped::ALL.map(|why| counters.dropped(why)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     }
 }

@@ -26,7 +26,7 @@ const REPLIES_MAX: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     xid: u32,
-    chaddr: [u8; 16],
+    client: u64,
     interface: u32,
     /// Ours that it came to: iPXE keeps its xid from 67 to 4011.
     port: u16,
@@ -38,8 +38,20 @@ impl Question {
         let mut content = DefaultHasher::new();
         (packet.flags, packet.ciaddr, packet.giaddr).hash(&mut content);
         packet.options.iter().for_each(|option| option.hash(&mut content));
-        Question { xid: packet.xid, chaddr: packet.chaddr, interface, port, content: content.finish() }
+        let client = client_of(packet);
+        Question { xid: packet.xid, client, interface, port, content: content.finish() }
     }
+}
+
+/// Whose packet it is, as `ClientKey` has it: where there is no hardware address, as on InfiniBand (RFC
+/// 4390), the client identifier says it.
+fn client_of(packet: &Packet) -> u64 {
+    let mut client = DefaultHasher::new();
+    match packet.hardware_address() {
+        [] => packet.client_identifier().hash(&mut client),
+        address => (packet.htype, address).hash(&mut client),
+    }
+    client.finish()
 }
 
 /// The verdict on a packet.
@@ -74,7 +86,7 @@ impl Door {
         if self.open.contains(&question) {
             return Intake::Repeated;
         }
-        if !self.rates.has_token(question.chaddr, now) {
+        if !self.rates.has_token(question.client, now) {
             return Intake::Flood;
         }
         if self.all.as_mut().is_some_and(|all| !all.has_token(now)) {
@@ -185,7 +197,7 @@ impl Overall {
 
 /// How much each client may ask now.
 #[derive(Debug)]
-struct Rates(Places<[u8; 16], Tokens>);
+struct Rates(Places<u64, Tokens>);
 
 impl Default for Rates {
     fn default() -> Self {
@@ -194,7 +206,7 @@ impl Default for Rates {
 }
 
 impl Rates {
-    fn has_token(&mut self, client: [u8; 16], now: Instant) -> bool {
+    fn has_token(&mut self, client: u64, now: Instant) -> bool {
         let mut tokens = self.0.get(&client).copied().unwrap_or(Tokens { left: BURST, at: now });
         let has_token = tokens.take((RATE_PER_SECOND, BURST), now);
         self.0.put(client, tokens);
@@ -252,6 +264,18 @@ mod tests {
     }
 
     #[test]
+    fn clients_without_a_hardware_address_are_told_apart_by_their_identifier() {
+        let (mut door, now) = (Door::default(), Instant::now());
+        let mut ask = |xid: u32, id: &str| {
+            let text = format!("xid {xid}\nhtype 32\nhlen 0\nmessage_type discover\nclient_identifier {id}");
+            door.admit(Question::of(&from_text(&text).unwrap(), 2, 67), now)
+        };
+        let taken = (0..100).filter(|xid| ask(*xid, "ff00000001") == Intake::Take).count();
+        assert_eq!(taken, 40);
+        assert_eq!(ask(200, "ff00000002"), Intake::Take, "another client on the same wire");
+    }
+
+    #[test]
     fn all_clients_together_ask_no_more_than_is_allowed() {
         let (mut door, now) = (Door::default(), Instant::now());
         door.limit(NonZeroU32::new(30).unwrap());
@@ -271,8 +295,8 @@ mod tests {
     #[test]
     fn any_number_of_clients_may_ask_at_once() {
         let (mut rates, now) = (Rates::default(), Instant::now());
-        for number in 0..100_000u128 {
-            assert!(rates.has_token(number.to_be_bytes(), now));
+        for number in 0..100_000 {
+            assert!(rates.has_token(number, now));
         }
         assert_eq!(rates.0.places.len(), CLIENTS_MAX);
     }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use nix::ifaddrs::{InterfaceAddress as Entry, getifaddrs};
 use nix::sys::socket::{LinkAddr, SockaddrLike as _};
 
+use crate::addresses::{self, OwnAddress};
 use crate::dhcp::{Interface, InterfaceAddress};
 use crate::model::Mac;
 
-/// What the kernel says of the interfaces that are served, an address each time, that is looked at.
-const ENTRIES_MAX: usize = 1024;
+/// Addresses of the interfaces that are served that are looked at.
+const ADDRESSES_MAX: usize = 1024;
 /// The MTU where the kernel does not tell one.
 const MTU_DEFAULT: u32 = 1500;
 
@@ -33,32 +33,29 @@ impl Port {
 /// The interfaces called by `names` that exist, by index. Members of a bridge or bond are not
 /// looked at: packets are reported at the interface that has the address.
 pub(super) fn read(names: &[String]) -> io::Result<BTreeMap<u32, Port>> {
-    Ok(ports(getifaddrs()?, names))
+    Ok(ports((getifaddrs()?, addresses::read()?), names))
 }
 
-/// As [`read`]; hosts of many guests have far more links than are served.
-fn ports(entries: impl Iterator<Item = Entry>, names: &[String]) -> BTreeMap<u32, Port> {
+/// As [`read`]; hosts of many guests have far more links than are served. An entry that has the name of an
+/// interface may as well be the label of an address, whose interface is another's.
+fn ports(
+    (links, addresses): (impl Iterator<Item = Entry>, Vec<OwnAddress>),
+    names: &[String],
+) -> BTreeMap<u32, Port> {
     let mut ports: BTreeMap<u32, Port> = BTreeMap::new();
-    for entry in entries.filter(|entry| names.contains(&entry.interface_name)).take(ENTRIES_MAX) {
-        let Ok(index) = nix::net::if_::if_nametoindex(entry.interface_name.as_str()) else { continue };
-        let port = ports.entry(index).or_insert_with(|| Port {
-            facts: Arc::new(Interface {
-                mtu: mtu(&entry.interface_name),
-                name: entry.interface_name.clone(),
-                index,
-                addresses: Vec::new(),
-            }),
-            link: None,
-        });
-        let Some(address) = entry.address else { continue };
-        if let Some(link) = address.as_link_addr().filter(|link| link.len() > 0) {
-            port.link = Some(*link);
-        }
-        if let Some(address) = address.as_sockaddr_in() {
-            let mask = entry.netmask.and_then(|mask| mask.as_sockaddr_in().map(|mask| mask.ip()));
-            let mask = mask.unwrap_or(Ipv4Addr::BROADCAST);
-            let prefix = mask.to_bits().leading_ones() as u8;
-            Arc::make_mut(&mut port.facts).addresses.push(InterfaceAddress { address: address.ip(), prefix });
+    let links = links.filter(|entry| names.contains(&entry.interface_name));
+    for (name, link) in
+        links.filter_map(|entry| Some((entry.interface_name, *entry.address?.as_link_addr()?)))
+    {
+        let Ok(index) = u32::try_from(link.ifindex()) else { continue };
+        let facts = Interface { mtu: mtu(&name), name, index, addresses: Vec::new() };
+        ports.insert(index, Port { facts: Arc::new(facts), link: Some(link).filter(|link| link.len() > 0) });
+    }
+    let served = addresses.into_iter().filter(|own| ports.contains_key(&own.interface));
+    let served: Vec<OwnAddress> = served.take(ADDRESSES_MAX).collect();
+    for OwnAddress { interface, address, prefix } in served {
+        if let Some(port) = ports.get_mut(&interface) {
+            Arc::make_mut(&mut port.facts).addresses.push(InterfaceAddress { address, prefix });
         }
     }
     ports
@@ -71,6 +68,8 @@ fn mtu(name: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -82,11 +81,23 @@ mod tests {
         assert!(facts[0].is_on_link(Ipv4Addr::new(127, 9, 9, 9)));
     }
 
+    /// The entry of a link, which the kernel has before those of addresses.
+    fn loopback() -> Entry {
+        getifaddrs().unwrap().find(|entry| entry.interface_name == "lo").unwrap()
+    }
+
     #[test]
     fn an_interface_is_found_behind_many_that_are_not_served() {
-        let entry = getifaddrs().unwrap().find(|entry| entry.interface_name == "lo").unwrap();
-        let other = |number| Entry { interface_name: format!("tap{number}"), ..entry.clone() };
-        let entries = (0..1100).map(other).chain([entry.clone()]);
-        assert_eq!(ports(entries, &["lo".to_owned()]).len(), 1);
+        let other = |number| Entry { interface_name: format!("tap{number}"), ..loopback() };
+        let entries = (0..1100).map(other).chain([loopback()]);
+        let guests = (0..1100).map(|number| OwnAddress {
+            interface: 1000 + number,
+            address: Ipv4Addr::from(0x0a00_0000 + number),
+            prefix: 24,
+        });
+        let own = OwnAddress { interface: 1, address: Ipv4Addr::LOCALHOST, prefix: 8 };
+        let ports = ports((entries, guests.chain([own]).collect()), &["lo".to_owned()]);
+        assert_eq!(ports.len(), 1);
+        assert!(ports.values().all(|port| port.facts.has_address(Ipv4Addr::LOCALHOST)));
     }
 }

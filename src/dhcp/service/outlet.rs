@@ -4,8 +4,10 @@
 //! by one call: the way of a packet through the kernel costs more than the decision it carries.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddrV4;
+use std::time::Instant;
 
 use socket2::Socket;
 use tracing::{info, warn};
@@ -13,6 +15,7 @@ use tracing::{info, warn};
 use crate::datagrams::{self, Cutting, DATAGRAMS_MAX, Frames, Route};
 use crate::dhcp::frame::{FrameEnds, encode_frame};
 use crate::dhcp::service::interfaces::{self, Port};
+use crate::dhcp::service::seldom::Seldom;
 use crate::dhcp::service::socket::{self, Listener};
 use crate::dhcp::{Datagram, Destination};
 use crate::model::Mac;
@@ -28,6 +31,7 @@ pub(super) struct Outlet {
     /// Their bytes, one after the other.
     bytes: Vec<u8>,
     cutting: CuttingByInterface,
+    lost: Lost,
 }
 
 /// A datagram that waits to be sent, from a port in the protocol's terms.
@@ -65,6 +69,7 @@ impl Outlet {
             waiting: Vec::new(),
             bytes: Vec::new(),
             cutting: CuttingByInterface::default(),
+            lost: Lost::default(),
         })
     }
 
@@ -139,10 +144,10 @@ impl Outlet {
                     datagrams::push(listener.socket(), first.route, &mut frames, cutting)
                 })
             });
-            if let Err(error) = pushed {
-                warn!(%error, destination = %first.route.peer, "a DHCP reply could not be sent");
-            }
             let left = frames.bytes.len().div_ceil(first.bytes.max(1));
+            if let Err(error) = pushed {
+                self.lost.tell(left as u64, &error, &first.route.peer);
+            }
             lost += left as u64;
             sent += letters.len().saturating_sub(left) as u64;
         }
@@ -151,12 +156,29 @@ impl Outlet {
         (sent, lost)
     }
 
+    /// A reply was lost before it waited.
+    pub fn lost(&mut self, error: &io::Error, reply: &Datagram) {
+        self.lost.tell(1, error, &reply.destination);
+    }
+
     fn send_frame(&self, port: &Port, ends: Option<FrameEnds>, payload: &[u8]) -> io::Result<()> {
         let unable = || io::Error::other("the interface has no Ethernet address, or there is no raw socket");
         let (link, ends) = port.link.as_ref().zip(ends).ok_or_else(unable)?;
         let frames = self.frames.as_ref().ok_or_else(unable)?;
         let frame = encode_frame(&ends, payload).ok_or_else(unable)?;
         socket::send_frame(frames, link, &frame)
+    }
+}
+
+/// Replies that did not leave: under load a dead interface has thousands of them each second.
+#[derive(Debug, Default)]
+struct Lost(Seldom);
+
+impl Lost {
+    fn tell(&mut self, replies: u64, error: &io::Error, destination: &impl Display) {
+        if let Some(replies) = self.0.count(replies, Instant::now()) {
+            warn!(%error, %destination, replies, "DHCP replies could not be sent");
+        }
     }
 }
 

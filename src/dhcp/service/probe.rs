@@ -3,24 +3,25 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use nix::libc::{self, in_pktinfo};
-use nix::sys::socket::{ControlMessage, LinkAddr, MsgFlags, SockaddrIn, recvfrom, sendmsg, sendto};
+use nix::sys::socket::{ControlMessage, LinkAddr, MsgFlags, SockaddrIn, sendmsg, sendto};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::dhcp::probe::{encode_arp_probe, encode_echo, parse_arp, parse_echo_reply};
 use crate::dhcp::service::Witness;
 use crate::dhcp::service::echoes::Echoes;
+use crate::dhcp::service::hearing::Ear;
 use crate::dhcp::service::interfaces::{self, Port};
 use crate::dhcp::{HowToProbe, Interface, LateAnswer, ProbeTarget, Probed, Prober};
 use crate::model::Mac;
@@ -40,15 +41,15 @@ const ARPHRD_ETHER: u16 = 1;
 const ETH_P_ARP: u16 = 0x0806;
 /// How long the hardware address of an interface is remembered.
 const LINKS_KEPT: Duration = Duration::from_secs(3);
-/// Failures of a socket in a row after which it is left alone.
-const RECEIVE_FAILURES_MAX: u32 = 16;
 const PACKET_BYTES_MAX: usize = 2048;
 const ETHERNET_HEADER_BYTES: usize = 14;
 
 /// Asks the wire. Where a socket cannot be had, probes say so and addresses are offered all the same.
 pub struct Probes {
-    arp: Option<UdpSocket>,
-    icmp: Option<UdpSocket>,
+    arp: Ear,
+    icmp: Ear,
+    /// Whether the sockets hear anything: on a large network each ARP question of others would wake us.
+    listens: AtomicBool,
     /// What tells answers to our echo requests from those to others, and from what was made up elsewhere.
     token: [u8; 4],
     waiting: Mutex<HashMap<Ipv4Addr, Waiting>>,
@@ -98,25 +99,43 @@ pub struct ProbeAbility {
 impl Probes {
     /// Opens what sockets it may.
     pub fn open() -> Arc<Self> {
-        let arp = arp_socket().inspect_err(|error| debug!(%error, "no socket for ARP")).ok();
-        let icmp = icmp_socket().inspect_err(|error| debug!(%error, "no socket for ICMP")).ok();
-        if arp.is_none() || icmp.is_none() {
-            let (arp, icmp) = (arp.is_some(), icmp.is_some());
-            warn!(
-                arp,
-                icmp, "not all addresses can be probed before they are offered: CAP_NET_RAW is needed"
-            );
-        }
+        Arc::new(Probes::with([
+            Ear::open("the socket for ARP probes", arp_socket),
+            Ear::open("the socket for ICMP probes", icmp_socket),
+        ]))
+    }
+
+    fn with([arp, icmp]: [Ear; 2]) -> Self {
         let mut token = [0; 4];
         if let Err(error) = getrandom::fill(&mut token) {
             warn!(%error, "no random token for echo requests: answers to them may be made up");
         }
         let (waiting, late, links) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Probes { arp, icmp, token, waiting, late, links })
+        let listens = AtomicBool::new(true);
+        let probes = Probes { arp, icmp, listens, token, waiting, late, links };
+        probes.rest();
+        probes
     }
 
+    /// As it is now.
     pub fn ability(&self) -> ProbeAbility {
-        ProbeAbility { arp: self.arp.is_some(), icmp: self.icmp.is_some() }
+        ProbeAbility { arp: self.arp.hearing().is_well(), icmp: self.icmp.hearing().is_well() }
+    }
+
+    /// Hears nothing more while nobody is asked.
+    fn rest(&self) {
+        let waiting = self.waiting();
+        if waiting.is_empty() && self.late().is_empty() {
+            self.listens.store(false, Relaxed);
+            [&self.arp, &self.icmp].into_iter().for_each(Ear::close);
+        }
+    }
+
+    /// Before somebody is asked.
+    fn listen(&self) {
+        if !self.listens.swap(true, Relaxed) {
+            [&self.arp, &self.icmp].into_iter().for_each(Ear::listen);
+        }
     }
 
     /// Hears the answers until `shutdown`, and tells `witness` of those that are late.
@@ -132,19 +151,17 @@ impl Probes {
 
     async fn hear(&self, tell: mpsc::Sender<LateAnswer>, shutdown: CancellationToken) {
         let mut forget = tokio::time::interval(LINKS_KEPT);
-        let (mut arp, mut icmp) = (Ear::on(self.arp.as_ref()), Ear::on(self.icmp.as_ref()));
+        let [mut frame, mut datagram] = [(); 2].map(|()| vec![0; PACKET_BYTES_MAX]);
         let mut echoes = Echoes::new();
         loop {
             tokio::select! {
                 // In this order: the ARP reply before an echo says whose the address is.
                 biased;
                 () = shutdown.cancelled() => return,
-                _ = forget.tick() => {
-                    self.links().clear();
-                    self.late().retain(|_, late| late.until > Instant::now());
-                }
-                (bytes, interface) = arp.hear_frame() => {
-                    if let Some(late) = self.heard_arp(arp.packet(bytes), interface) {
+                _ = forget.tick() => self.look_after(),
+                (bytes, from) = self.arp.hear::<LinkAddr>(&mut frame) => {
+                    let interface = u32::try_from(from.ifindex()).unwrap_or(0);
+                    if let Some(late) = self.heard_arp(frame.get(..bytes).unwrap_or_default(), interface) {
                         // Beyond so many at once one more says nothing new of the wire.
                         let _ = tell.try_send(late);
                     }
@@ -156,13 +173,20 @@ impl Probes {
                         }
                     }
                 }
-                (bytes, from) = icmp.hear_datagram() => {
-                    if self.is_waited_for(icmp.packet(bytes), from) {
-                        echoes.hear(from);
+                (bytes, from) = self.icmp.hear::<SockaddrIn>(&mut datagram) => {
+                    if self.is_waited_for(datagram.get(..bytes).unwrap_or_default(), from.ip()) {
+                        echoes.hear(from.ip());
                     }
                 }
             }
         }
+    }
+
+    fn look_after(&self) {
+        self.links().clear();
+        self.late().retain(|_, late| late.until > Instant::now());
+        [&self.arp, &self.icmp].into_iter().for_each(Ear::look_after);
+        self.rest();
     }
 
     /// Ends the probe that is answered. What answers one that is over is given back.
@@ -219,8 +243,9 @@ impl Probes {
     }
 
     async fn ask(&self, target: ProbeTarget) -> Probed {
-        let Some((answer, _asked)) = self.register(&target) else {
-            return Probed::Unable("too many addresses are being probed".into());
+        let (answer, _asked) = match self.register(&target) {
+            Ok(registered) => registered,
+            Err(why) => return Probed::Unable(why.to_owned()),
         };
         tokio::pin!(answer);
         for _ in 0..2 {
@@ -234,16 +259,23 @@ impl Probes {
         Probed::Free
     }
 
-    fn register(&self, target: &ProbeTarget) -> Option<(oneshot::Receiver<Option<Mac>>, Asked<'_>)> {
+    fn register(
+        &self,
+        target: &ProbeTarget,
+    ) -> Result<(oneshot::Receiver<Option<Mac>>, Asked<'_>), &'static str> {
         let address = target.address;
         let who = Who { interface: target.interface.index, client: target.client };
         let mut waiting = self.waiting();
-        if waiting.len() >= PROBES_MAX || waiting.contains_key(&address) {
-            return None;
+        if waiting.contains_key(&address) {
+            return Err("it is being probed for another client");
+        }
+        if waiting.len() >= PROBES_MAX {
+            return Err("too many addresses are being probed");
         }
         let (found, answer) = oneshot::channel();
         waiting.insert(address, Waiting { who, found });
-        Some((answer, Asked { probes: self, address }))
+        self.listen();
+        Ok((answer, Asked { probes: self, address }))
     }
 
     fn send(&self, target: &ProbeTarget) -> io::Result<()> {
@@ -252,7 +284,7 @@ impl Probes {
         }
         match target.how {
             HowToProbe::Icmp => self.send_echo(target),
-            HowToProbe::Arp => match (self.arp.as_ref(), self.link(&target.interface)?) {
+            HowToProbe::Arp => match (self.arp.socket(), self.link(&target.interface)?) {
                 (Some(arp), Some((link, mac))) => {
                     let frame = encode_arp_probe(mac, target.address);
                     Ok(sendto(arp.as_raw_fd(), &frame, &link, MsgFlags::MSG_DONTWAIT).map(drop)?)
@@ -263,7 +295,7 @@ impl Probes {
     }
 
     fn send_echo(&self, target: &ProbeTarget) -> io::Result<()> {
-        let icmp = self.icmp.as_ref().ok_or_else(|| io::Error::other("there is no socket to probe with"))?;
+        let icmp = self.icmp.socket().ok_or_else(|| io::Error::other("there is no socket to probe with"))?;
         // What is behind a router is left to routing.
         let direct = target.interface.is_on_link(target.address);
         let interface = if direct { target.interface.index } else { 0 };
@@ -333,72 +365,89 @@ impl Drop for Asked<'_> {
     }
 }
 
-/// A socket that is read, as long as that goes well.
-struct Ear<'a> {
-    socket: Option<&'a UdpSocket>,
-    buffer: Vec<u8>,
-    failures: u32,
-}
-
-impl<'a> Ear<'a> {
-    fn on(socket: Option<&'a UdpSocket>) -> Self {
-        Ear { socket, buffer: vec![0; PACKET_BYTES_MAX], failures: 0 }
-    }
-
-    fn packet(&self, bytes: usize) -> &[u8] {
-        self.buffer.get(..bytes).unwrap_or_default()
-    }
-
-    /// The length of the next frame, and the interface it came in on.
-    async fn hear_frame(&mut self) -> (usize, u32) {
-        self.hear(|from: LinkAddr| u32::try_from(from.ifindex()).unwrap_or(0)).await
-    }
-
-    /// The length of the next datagram, and who sent it.
-    async fn hear_datagram(&mut self) -> (usize, Ipv4Addr) {
-        self.hear(|from: SockaddrIn| from.ip()).await
-    }
-
-    async fn hear<A: nix::sys::socket::SockaddrLike, T>(&mut self, read: impl Fn(A) -> T) -> (usize, T) {
-        loop {
-            let Some(socket) = self.socket else { return std::future::pending().await };
-            let buffer = &mut self.buffer;
-            let received = socket
-                .async_io(tokio::io::Interest::READABLE, || Ok(recvfrom::<A>(socket.as_raw_fd(), buffer)?));
-            match received.await {
-                Ok((bytes, Some(from))) => {
-                    self.failures = 0;
-                    return (bytes, read(from));
-                }
-                Ok((_, None)) => {}
-                Err(error) => self.failed(&error),
-            }
-        }
-    }
-
-    fn failed(&mut self, error: &io::Error) {
-        self.failures += 1;
-        if self.failures >= RECEIVE_FAILURES_MAX {
-            warn!(%error, "answers to probes cannot be read any more");
-            self.socket = None;
-        }
-    }
-}
-
 /// Sends any frame, and receives those of ARP that come in, on every link.
 fn arp_socket() -> io::Result<UdpSocket> {
     let protocol = Protocol::from(i32::from(ETH_P_ARP.to_be()));
-    let socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol))?;
-    socket.set_nonblocking(true)?;
-    // Only its registration with the runtime is used; what is read and sent is said to the kernel.
-    UdpSocket::from_std(socket.into())
+    Ok(Socket::new(Domain::PACKET, Type::RAW, Some(protocol))?.into())
 }
 
 /// A raw socket, or the one that the kernel lets groups have (`net.ipv4.ping_group_range`).
 fn icmp_socket() -> io::Result<UdpSocket> {
     let open = |kind| Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4));
-    let socket = open(Type::RAW).or_else(|_| open(Type::DGRAM))?;
-    socket.set_nonblocking(true)?;
-    // Only its registration with the runtime is used; what is read and sent is said to the kernel.
-    UdpSocket::from_std(socket.into())
+    Ok(open(Type::RAW).or_else(|_| open(Type::DGRAM))?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dhcp::service::hearing;
+
+    /// Probes whose sockets are datagrams on the loopback interface.
+    fn probes() -> Arc<Probes> {
+        let open = || UdpSocket::bind("127.0.0.1:0");
+        Arc::new(Probes::with([Ear::open("ARP", open), Ear::open("ICMP", open)]))
+    }
+
+    fn target(last: u8) -> ProbeTarget {
+        let interface = Interface { name: "eth1".into(), index: 2, mtu: 1500, addresses: Vec::new() };
+        let address = Ipv4Addr::new(10, 0, 0, last);
+        ProbeTarget { address, interface: Arc::new(interface), client: None, how: HowToProbe::Icmp }
+    }
+
+    /// Whether what is sent to the socket of ARP arrives.
+    fn arrives(probes: &Probes) -> bool {
+        let socket = probes.arp.socket().unwrap();
+        let from = UdpSocket::bind("127.0.0.1:0").unwrap();
+        from.send_to(&[1], socket.local_addr().unwrap()).unwrap();
+        nix::sys::socket::recv(socket.as_raw_fd(), &mut [0; 8], MsgFlags::MSG_DONTWAIT).is_ok()
+    }
+
+    #[tokio::test]
+    async fn the_wire_wakes_nobody_but_while_somebody_is_asked_and_a_moment_after() {
+        let probes = probes();
+        assert!(!arrives(&probes));
+        let registered = probes.register(&target(1)).unwrap();
+        assert!(arrives(&probes));
+        probes.look_after();
+        assert!(arrives(&probes), "a probe is under way");
+        drop(registered);
+        probes.look_after();
+        assert!(arrives(&probes), "a late answer counts");
+        probes.late().values_mut().for_each(|late| late.until = Instant::now());
+        probes.look_after();
+        assert!(!arrives(&probes));
+    }
+
+    #[tokio::test]
+    async fn whoever_cannot_be_asked_for_says_why() {
+        let probes = probes();
+        let first = probes.register(&target(1)).unwrap();
+        assert_eq!(
+            probes.ask(target(1)).await,
+            Probed::Unable("it is being probed for another client".into())
+        );
+        drop(first);
+        assert!(probes.register(&target(1)).is_ok());
+        let many: Vec<Asked<'_>> = (0..PROBES_MAX)
+            .map(|number| {
+                let address = Ipv4Addr::from(0x0a01_0000 + number as u32);
+                probes.register(&ProbeTarget { address, ..target(0) }).unwrap().1
+            })
+            .collect();
+        assert_eq!(probes.ask(target(1)).await, Probed::Unable("too many addresses are being probed".into()));
+        drop(many);
+    }
+
+    #[tokio::test]
+    async fn what_can_be_probed_is_told_as_it_is() {
+        let probes = probes();
+        assert_eq!(probes.ability(), ProbeAbility { arp: true, icmp: true });
+        for _ in 0..hearing::FAILURES_MAX {
+            probes.arp.hearing().failed(&io::ErrorKind::Other.into());
+        }
+        assert_eq!(probes.ability(), ProbeAbility { arp: false, icmp: true });
+        probes.look_after();
+        probes.look_after();
+        assert_eq!(probes.ability(), ProbeAbility { arp: true, icmp: true });
+    }
 }

@@ -14,6 +14,11 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// With more than these waiting the newest goes first: the oldest would be answered too late, and then
 /// everybody.
 const FIRST_COME_MAX: usize = 256;
+/// One in so many goes to a DISCOVER, if one waits: where all machines of a hall renew at once, those that
+/// are powered on are served too.
+const DISCOVERS_SHARE: u32 = 8;
+/// Discovers that keep their place when requests fill the queue.
+const DISCOVERS_KEPT: usize = FIRST_COME_MAX;
 /// Where the options begin (RFC 2131 2: the fixed fields and the cookie).
 const OPTIONS_OFFSET: usize = 240;
 /// Options that are looked through for the kind of message.
@@ -34,16 +39,18 @@ pub(super) struct Queue {
     /// From clients that have an address or an offer of ours: refusing these wastes what was done for them.
     requests: VecDeque<Waiting>,
     discovers: VecDeque<Waiting>,
+    /// Requests that went before a discover that waits.
+    ahead: u32,
 }
 
 impl Queue {
     /// Puts a datagram at the end. Gives the one that must go for it, if the queue is full.
     pub fn push(&mut self, waiting: Waiting) -> Option<Waiting> {
-        let is_full = self.len() >= WAITING_MAX;
-        let goes = if is_full { self.discovers.pop_front() } else { None };
-        if is_full && goes.is_none() {
-            return Some(waiting);
-        }
+        let goes = match self.len() >= WAITING_MAX {
+            true if self.discovers.len() > DISCOVERS_KEPT => self.discovers.pop_front(),
+            true => self.requests.pop_front(),
+            false => None,
+        };
         let queue = if is_discover(&waiting.datagram) { &mut self.discovers } else { &mut self.requests };
         queue.push_back(waiting);
         goes
@@ -51,9 +58,13 @@ impl Queue {
 
     /// The datagram to answer next.
     pub fn pop(&mut self) -> Option<Waiting> {
-        if let Some(request) = self.requests.pop_front() {
+        if (self.discovers.is_empty() || self.ahead + 1 < DISCOVERS_SHARE)
+            && let Some(request) = self.requests.pop_front()
+        {
+            self.ahead += u32::from(!self.discovers.is_empty());
             return Some(request);
         }
+        self.ahead = 0;
         if self.discovers.len() > FIRST_COME_MAX {
             return self.discovers.pop_back();
         }
@@ -124,6 +135,33 @@ mod tests {
             assert!(queue.push(waiting(kind, xid, now)).is_none());
         }
         assert_eq!(xids(&mut queue), [2, 4, 5, 1, 3]);
+    }
+
+    #[test]
+    fn requests_without_end_leave_a_share_to_discovers() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        (0..10).for_each(|_| drop(queue.push(waiting("discover", 1, now))));
+        let served: Vec<Waiting> = (0..80)
+            .map(|_| {
+                queue.push(waiting("request", 2, now));
+                queue.pop().unwrap()
+            })
+            .collect();
+        let discovers = served.iter().filter(|waiting| waiting.datagram[7] == 1).count();
+        assert_eq!(discovers, 10, "one in eight");
+        queue.pop();
+        assert_eq!(queue.ahead, 0, "nobody waits");
+    }
+
+    #[test]
+    fn requests_that_fill_the_queue_leave_discovers_their_place() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let all = u32::try_from(WAITING_MAX).unwrap();
+        (0..all).for_each(|xid| drop(queue.push(waiting("request", xid, now))));
+        let gone = queue.push(waiting("discover", 200, now)).unwrap();
+        assert_eq!(gone.datagram[4..8], [0, 0, 0, 0], "the oldest request");
+        (0..all).for_each(|_| drop(queue.push(waiting("request", 100, now))));
+        assert_eq!((queue.len(), queue.discovers.len()), (WAITING_MAX, 1));
     }
 
     #[test]

@@ -4,20 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use nix::libc;
-use nix::sys::socket::{LinkAddr, recvfrom};
+use nix::sys::socket::LinkAddr;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
+use crate::dhcp::service::hearing::Ear;
 use crate::dhcp::service::interfaces::{self, Port};
 use crate::dhcp::{Heard, Interface, LateAnswer};
 use crate::model::Mac;
@@ -26,8 +24,6 @@ use crate::proto::dhcp4::{MessageType, codes, parse};
 const ETH_P_IP: u16 = 0x0800;
 /// How often the interfaces are read.
 const REFRESH: Duration = Duration::from_secs(3);
-/// Failures of the socket in a row after which it is left alone.
-const RECEIVE_FAILURES_MAX: u32 = 16;
 const PACKET_BYTES_MAX: usize = 4096;
 const UDP_HEADER_BYTES: usize = 8;
 const BOOT_REPLY: u8 = 2;
@@ -44,7 +40,7 @@ pub trait Witness: Send + Sync + 'static {
 
 /// The listening socket, opened before privileges are given up, and the interfaces it is for.
 pub struct Lookout {
-    socket: Option<UdpSocket>,
+    ear: Ear,
     names: Vec<String>,
     ports: BTreeMap<u32, Port>,
 }
@@ -52,38 +48,31 @@ pub struct Lookout {
 impl Lookout {
     /// Without CAP_NET_RAW other servers are known only by clients that name them.
     pub fn open(names: Vec<String>) -> Self {
-        let socket = replies_socket()
-            .inspect_err(|error| warn!(%error, "other DHCP servers cannot be heard: CAP_NET_RAW is needed"));
-        Lookout { socket: socket.ok(), names, ports: BTreeMap::new() }
+        let ear = Ear::open("the socket for replies of other DHCP servers", replies_socket);
+        Lookout { ear, names, ports: BTreeMap::new() }
     }
 
-    /// Whether there is a socket to listen on.
-    pub fn can_listen(&self) -> bool {
-        self.socket.is_some()
+    /// Whether other servers can be heard, whenever it is asked.
+    pub fn hears(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let hearing = Arc::clone(self.ear.hearing());
+        move || hearing.is_well()
     }
 
     /// Tells `witness` until `shutdown`.
     pub async fn run(mut self, witness: Arc<dyn Witness>, shutdown: CancellationToken) {
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let socket = self.socket.take();
-        let mut failures = 0;
         let mut buffer = vec![0; PACKET_BYTES_MAX];
         loop {
-            let deaf = failures >= RECEIVE_FAILURES_MAX;
             tokio::select! {
-                received = receive(socket.as_ref(), &mut buffer), if !deaf => match received {
-                    Ok((bytes, from)) => {
-                        failures = 0;
-                        let heard = self.read(buffer.get(..bytes).unwrap_or_default(), &from);
-                        heard.into_iter().for_each(|heard| witness.heard(heard));
-                    }
-                    Err(error) => {
-                        failures += 1;
-                        debug!(%error, "the socket for replies of other DHCP servers cannot be read");
-                    }
-                },
-                _ = refresh.tick() => self.refresh(witness.as_ref()),
+                (bytes, from) = self.ear.hear(&mut buffer) => {
+                    let heard = self.read(buffer.get(..bytes).unwrap_or_default(), &from);
+                    heard.into_iter().for_each(|heard| witness.heard(heard));
+                }
+                _ = refresh.tick() => {
+                    self.refresh(witness.as_ref());
+                    self.ear.look_after();
+                }
                 () = shutdown.cancelled() => return,
             }
         }
@@ -131,21 +120,11 @@ fn read_reply(packet: &[u8]) -> Option<Heard> {
     })
 }
 
-async fn receive(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> io::Result<(usize, LinkAddr)> {
-    let Some(socket) = socket else { return std::future::pending().await };
-    let received =
-        socket.async_io(Interest::READABLE, || Ok(recvfrom::<LinkAddr>(socket.as_raw_fd(), buffer)?));
-    let (bytes, from) = received.await?;
-    Ok((bytes, from.ok_or_else(|| io::Error::other("a packet came without its sender"))?))
-}
-
 /// IP packets of all links, from the IP header on; the kernel keeps all but replies of DHCP servers away.
 fn replies_socket() -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(ETH_P_IP.to_be()))))?;
     socket.attach_filter(&reply_filter())?;
-    socket.set_nonblocking(true)?;
-    // Only its registration with the runtime is used; what is read is said to the kernel.
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// What others send: UDP, whole, a BOOTREPLY from port 67 to port 67 or 68 (RFC 2131 4.1), as the kernel's

@@ -3,15 +3,18 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use nix::sys::socket::{LinkAddr, MsgFlags, sendto, setsockopt, sockopt};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tracing::debug;
 
 use crate::datagrams;
+use crate::dhcp::service::hearing::Hearing;
 use crate::proto::dhcp4::DATAGRAM_BYTES_MAX;
 
 /// A storm of machines powered on together must fit, in and out.
@@ -38,10 +41,12 @@ pub(super) enum Sharing {
 
 /// A port of ours.
 pub(super) struct Listener {
-    udp: UdpSocket,
+    pub(super) udp: UdpSocket,
     local_port: u16,
     /// The port in the protocol's terms, whatever was bound.
     pub port: u16,
+    sharing: Sharing,
+    hearing: Arc<Hearing>,
     buffer: Vec<u8>,
 }
 
@@ -49,17 +54,34 @@ impl Listener {
     /// Binds the wildcard address: a socket bound to one of ours would not see broadcasts. With `bound` 0 the
     /// kernel chooses.
     pub fn bind(bound: u16, (port, sharing): (u16, Sharing)) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-        socket.set_reuse_address(sharing == Sharing::Shared)?;
-        socket.set_broadcast(true)?;
-        socket.set_nonblocking(true)?;
-        enlarge(&socket);
-        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
-        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, bound).into())?;
-        let udp = UdpSocket::from_std(socket.into())?;
+        let udp = UdpSocket::from_std(open(bound, sharing)?.into())?;
         let local_port = udp.local_addr()?.port();
-        Ok(Listener { udp, local_port, port, buffer: vec![0; DATAGRAM_BYTES_MAX + 1] })
+        let hearing = Arc::new(Hearing::new("the DHCP socket"));
+        Ok(Listener { udp, local_port, port, sharing, hearing, buffer: vec![0; DATAGRAM_BYTES_MAX + 1] })
+    }
+
+    /// Puts a new socket in the place of one that failed.
+    pub fn look_after(&mut self) {
+        let hearing = Arc::clone(&self.hearing);
+        hearing.look_after(|| {
+            let reopened = self.reopen();
+            reopened.inspect_err(|error| debug!(%error, "the DHCP socket cannot be opened anew")).ok();
+            true
+        });
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        // For a moment both have the port.
+        SockRef::from(&self.udp).set_reuse_address(true)?;
+        let socket = open(self.local_port, Sharing::Shared)?;
+        socket.set_reuse_address(self.sharing == Sharing::Shared)?;
+        self.udp = UdpSocket::from_std(socket.into())?;
+        Ok(())
+    }
+
+    /// How it fares, for whoever tells of it.
+    pub fn hearing(&self) -> &Arc<Hearing> {
+        &self.hearing
     }
 
     pub fn local_port(&self) -> u16 {
@@ -72,18 +94,43 @@ impl Listener {
 
     /// Ready when there is something to [`Listener::receive`].
     pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.udp.poll_recv_ready(context)
+        if self.hearing.is_deaf() { Poll::Pending } else { self.udp.poll_recv_ready(context) }
     }
 
-    /// The next datagram, if there is one.
+    /// The next datagram, if there is one. No error is the end of it: what fails again and again has nothing
+    /// until it was looked after.
     pub fn receive(&mut self) -> io::Result<Option<(Arrival, &[u8])>> {
+        if self.hearing.is_deaf() {
+            return Ok(None);
+        }
         let (udp, buffer) = (&self.udp, &mut self.buffer);
         match udp.try_io(Interest::READABLE, || receive_now(udp, buffer)) {
-            Ok(arrival) => Ok(Some((arrival, self.buffer.get(..arrival.bytes).unwrap_or_default()))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+            Ok(arrival) => {
+                self.hearing.succeeded();
+                Ok(Some((arrival, self.buffer.get(..arrival.bytes).unwrap_or_default())))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.hearing.succeeded();
+                Ok(None)
+            }
+            Err(error) => {
+                self.hearing.failed(&error);
+                Err(error)
+            }
         }
     }
+}
+
+fn open(bound: u16, sharing: Sharing) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    socket.set_reuse_address(sharing == Sharing::Shared)?;
+    socket.set_broadcast(true)?;
+    socket.set_nonblocking(true)?;
+    enlarge(&socket);
+    setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+    setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, bound).into())?;
+    Ok(socket)
 }
 
 /// The kernel may grant less without CAP_NET_ADMIN; that is no reason not to serve.
@@ -91,12 +138,12 @@ fn enlarge(socket: &Socket) {
     if setsockopt(socket, sockopt::RcvBufForce, &BUFFER_BYTES).is_err()
         && let Err(error) = socket.set_recv_buffer_size(BUFFER_BYTES)
     {
-        tracing::debug!(%error, "the receive buffer of DHCP could not be enlarged");
+        debug!(%error, "the receive buffer of DHCP could not be enlarged");
     }
     if setsockopt(socket, sockopt::SndBufForce, &BUFFER_BYTES).is_err()
         && let Err(error) = socket.set_send_buffer_size(BUFFER_BYTES)
     {
-        tracing::debug!(%error, "the send buffer of DHCP could not be enlarged");
+        debug!(%error, "the send buffer of DHCP could not be enlarged");
     }
 }
 

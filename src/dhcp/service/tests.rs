@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use socket2::{Domain, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::dhcp::Destination;
 use crate::proto::dhcp4::{MessageType, encode_listed, encode_reply, from_text};
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -72,14 +74,14 @@ struct Running {
     offers: Arc<Offers>,
     counters: Arc<Counters>,
     stop: CancellationToken,
-    service: tokio::task::JoinHandle<io::Result<()>>,
+    service: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
     async fn stop(self) {
         self.offers.gate.notify_waiters();
         self.stop.cancel();
-        self.service.await.unwrap().unwrap();
+        self.service.await.unwrap();
     }
 }
 
@@ -299,6 +301,134 @@ async fn what_comes_by_an_interface_that_is_not_served_takes_nobodys_place() {
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     client.send_to(&[1; 300], ("127.0.0.1", service.local_port().unwrap())).await.unwrap();
     readable(&service.listeners).await;
-    service.read().unwrap();
+    service.read();
     assert_eq!((service.queue.len(), service.counters.dropped(Dropped::Elsewhere)), (0, 1));
+}
+
+#[tokio::test]
+async fn a_socket_that_keeps_failing_does_not_end_the_service_and_is_opened_anew() {
+    let (offers, mut service) = bind(Waits::Nobody);
+    // TCP without a peer: ready to be read at any time, and an error each time.
+    let broken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    broken.set_nonblocking(true).unwrap();
+    service.listeners[0].udp = UdpSocket::from_std(broken.into()).unwrap();
+    let (receives, counters) = (service.receives(), service.counters());
+    while receives() {
+        readable(&service.listeners).await;
+        service.read();
+    }
+    service.read();
+    let failures = counters.receive_failures.load(Relaxed);
+    assert_eq!(failures, u64::from(hearing::FAILURES_MAX), "it is left alone");
+    assert!(readable(&service.listeners).now_or_never().is_none(), "and wakes nobody");
+    service.refresh();
+    assert!(!receives(), "the new one has to do well first");
+    service.refresh();
+    assert!(receives());
+    let running = run(offers, service);
+    let relay = relay().await;
+    relay.send_to(&discover(1), ("127.0.0.1", running.port)).await.unwrap();
+    assert_eq!(offer(&relay).await.0.xid, 1);
+    running.stop().await;
+}
+
+/// Sends a request and has the service take it on, if there is a place for it.
+async fn ask(service: &mut Service, relay: &UdpSocket, request: &[u8]) {
+    relay.send_to(request, ("127.0.0.1", service.local_port().unwrap())).await.unwrap();
+    readable(&service.listeners).await;
+    service.read();
+    service.decide();
+}
+
+#[tokio::test]
+async fn answers_that_take_too_long_give_up_their_places() {
+    let (offers, mut service) = bind(Waits::Everybody);
+    let relay = relay().await;
+    let request = |number: usize| {
+        let xid = u32::try_from(number).unwrap();
+        message("request", 100 + xid, u8::try_from(number % 250).unwrap())
+    };
+    for number in 0..IN_FLIGHT_MAX {
+        ask(&mut service, &relay, &request(number)).await;
+    }
+    ask(&mut service, &relay, &discover(1)).await;
+    assert_eq!((service.under_way.len(), service.queue.len()), (IN_FLIGHT_MAX, 1), "no place is free");
+    service.give_up_late(Instant::now());
+    assert_eq!(service.under_way.len(), IN_FLIGHT_MAX);
+    service.give_up_late(Instant::now() + ANSWER_WITHIN);
+    assert_eq!((service.under_way.len(), service.counters.dropped(Dropped::Late)), (0, IN_FLIGHT_MAX as u64));
+    assert_eq!(service.given_up.len(), GIVEN_UP_MAX, "what they write is finished");
+    ask(&mut service, &relay, &request(0)).await;
+    assert_eq!((service.under_way.len(), service.queue.len()), (2, 0), "also one that asks again");
+    assert_eq!(service.counters.dropped(Dropped::Repeated), 0);
+    service.give_up_late(Instant::now() + ANSWER_WITHIN);
+    assert_eq!((service.under_way.len(), service.given_up.len()), (0, GIVEN_UP_MAX));
+    // They end, and nothing is sent.
+    while service.given_up.next().now_or_never().flatten().is_some() {}
+    offers.gate.notify_waiters();
+    let ended = async { while service.given_up.next().await.is_some() {} };
+    tokio::time::timeout(WAIT_MAX, ended).await.expect("they end");
+    service.flush();
+    assert_eq!(service.counters.sent.load(Relaxed), 0);
+}
+
+fn lost_reply(interface: u32) -> Datagram {
+    Datagram {
+        bytes: vec![0; 300],
+        destination: Destination::Unicast("127.0.0.1:9".parse().unwrap()),
+        source: Ipv4Addr::LOCALHOST,
+        interface,
+    }
+}
+
+fn loopback_index() -> u32 {
+    nix::net::if_::if_nametoindex("lo").unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_is_not_sent() {
+    let (_, mut service) = bind(Waits::Nobody);
+    let packet = parse(&discover(1)).unwrap();
+    let question = Question::of(&packet, loopback_index(), SERVER_PORT);
+    let now = Instant::now();
+    for since in [now.checked_sub(ANSWER_WITHIN).unwrap(), now] {
+        let answered = Ok(Some(lost_reply(loopback_index())));
+        service.finish(Ended { question, port: SERVER_PORT, since, answered, is_committed: true });
+        service.flush();
+    }
+    let counters = service.counters();
+    assert_eq!((counters.sent.load(Relaxed), counters.dropped(Dropped::Late)), (1, 1));
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn replies_that_cannot_leave_are_all_counted_and_told_of_once() {
+    let (log, (_, mut service)) = (Log::default(), bind(Waits::Nobody));
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logs = tracing::subscriber::set_default(subscriber);
+    // From an address that is not ours, and by an interface that is gone.
+    let not_ours = Datagram { source: Ipv4Addr::new(192, 0, 2, 77), ..lost_reply(loopback_index()) };
+    for reply in [not_ours, lost_reply(u32::MAX)] {
+        for _ in 0..100 {
+            send(&service.counters, (&mut service.outlet, &service.listeners), (&reply, SERVER_PORT));
+            service.flush();
+        }
+    }
+    assert_eq!(service.counters.send_failures.load(Relaxed), 200);
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(logged.lines().filter(|line| line.contains("could not be sent")).count(), 1, "{logged}");
 }

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, CatchUnwind, FutureExt as _};
 use tracing::instrument::Instrumented;
@@ -14,10 +15,16 @@ use crate::dhcp::Silence;
 use crate::dhcp::service::intake::Question;
 use crate::dhcp::service::{Answered, Handler, Request};
 
+/// How long an answer may take, from the arrival of its question. Clients ask again after a second (iPXE) to
+/// four (RFC 2131 4.1, PXE 2.1), and what is later has another question to answer.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
 /// One call of the handler. A failure inside of it is silence, and stays there.
 pub(super) struct UnderWay {
     question: Question,
     port: u16,
+    /// When the question came.
+    since: Instant,
     /// How often it was asked whether it is ready.
     polls: u32,
     answer: CatchUnwind<AssertUnwindSafe<Instrumented<BoxFuture<'static, Answered>>>>,
@@ -28,23 +35,42 @@ pub(super) struct Ended {
     pub question: Question,
     /// The port the reply leaves from.
     pub port: u16,
+    pub since: Instant,
     pub answered: Answered,
     /// It waited for something, which is a write.
     pub is_committed: bool,
 }
 
 impl UnderWay {
-    pub fn new(handler: &Arc<dyn Handler>, request: Request, question: Question) -> Self {
+    pub fn new(handler: &Arc<dyn Handler>, request: Request, asked: (Question, Instant)) -> Self {
         let span = debug_span!(
             "dhcp",
             xid = request.packet.xid,
             interface = request.interface.name,
             client = crate::model::hex(request.packet.hardware_address())
         );
-        let port = request.port;
+        let (port, (question, since)) = (request.port, asked);
         let answer = Arc::clone(handler).answer(request).instrument(span);
-        UnderWay { question, port, polls: 0, answer: AssertUnwindSafe(answer).catch_unwind() }
+        UnderWay { question, port, since, polls: 0, answer: AssertUnwindSafe(answer).catch_unwind() }
     }
+
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
+    pub fn is_late(&self, now: Instant) -> bool {
+        is_late(self.since, now)
+    }
+}
+
+impl Ended {
+    pub fn is_late(&self, now: Instant) -> bool {
+        is_late(self.since, now)
+    }
+}
+
+fn is_late(since: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(since) >= ANSWER_WITHIN
 }
 
 impl Future for UnderWay {
@@ -59,6 +85,7 @@ impl Future for UnderWay {
         Poll::Ready(Ended {
             question: self.question,
             port: self.port,
+            since: self.since,
             answered,
             is_committed: self.polls > 1,
         })

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{CIDR, SERVER_ADDRESS, on_a_lan};
+use super::{BRIDGE, CIDR, SERVER_ADDRESS, ip, on_a_lan};
 use crate::net::lan::Host;
 use crate::program::Program;
 use crate::world::World;
@@ -102,6 +102,23 @@ fn dhclient_gets_an_address_and_the_options_of_the_subnet() {
         assert_eq!(told("new_dhcp_lease_time"), "3600");
         let lease = lease(&world);
         assert_eq!((&lease["address"], &lease["mac"]), (&json!("10.77.0.100"), &json!(MAC)), "{lease:#}");
+    });
+}
+
+#[test]
+fn an_address_with_a_label_is_that_of_its_interface() {
+    on_a_lan(|lan| {
+        ip(&format!("address del {SERVER_ADDRESS}/24 dev {BRIDGE}"));
+        ip(&format!("address add {SERVER_ADDRESS}/24 brd + dev {BRIDGE} label {BRIDGE}:boot"));
+        let world = World::on_the_lan();
+        world.api().post("/subnets", subnet()).expect(201);
+        let host = lan.plug_host("h1", MAC);
+        let client = Client::new(world.scratch());
+        client.start(&host).wait_for_line("bound to 10.77.0.100", LEASE_WITHIN);
+        assert_eq!(client.told("BOUND", "new_dhcp_server_identifier"), SERVER_ADDRESS);
+        let doctor = world.try_cli(&["doctor", "dhcp", BRIDGE]);
+        let said = String::from_utf8_lossy(&doctor.stdout);
+        assert!(said.contains(&format!("it is up with {SERVER_ADDRESS}/24")), "{said}");
     });
 }
 

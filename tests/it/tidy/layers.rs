@@ -61,17 +61,19 @@ const LAYERS: &[Layer] = &[
     layer("api::boot_sight", &["model", "app", "boot"], &[SOCKETS, SQL, TEMPLATES]),
     layer("api::boot_http", &["model", "proto", "boot", "app", "threads"], &[SQL, TEMPLATES]),
     layer("tftp", &["model", "proto", "boot", "app", "threads", "datagrams"], &[HTTP, SQL, TEMPLATES]),
-    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "datagrams"],
+    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "addresses", "datagrams"],
         &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("cli", &["cli::doctor", "client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
     // Looks at the host and at the wire, besides asking the server.
-    layer("cli::doctor", &["cli", "client", "model", "proto", "listen"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("cli::doctor", &["cli", "client", "model", "proto", "listen", "addresses"],
+        &[SQL, TEMPLATES, &["axum::"]]),
     layer("agent", &["agent::step", "client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("simulate", &["client", "model", "proto", "agent"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("discovery", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     // 7. These put it together and nobody sees them.
+    layer("addresses", &[], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("listen", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("datagrams", &[], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("threads", &[], &[SOCKETS, HTTP, SQL, TEMPLATES]),

@@ -1,0 +1,249 @@
+//! How sockets fare that are read: what fails again and again is left alone for a moment and then opened
+//! anew. Nothing that a socket says ends a service. Start at [`Hearing::look_after`].
+
+use std::io;
+use std::net::UdpSocket as StdUdpSocket;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use nix::libc;
+use nix::sys::socket::{SockaddrLike, recvfrom};
+use socket2::{SockFilter, SockRef, Socket};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tracing::{debug, info, warn};
+
+use crate::dhcp::service::seldom::Seldom;
+
+/// Failures of a socket in a row after which it is left alone until it is looked after.
+pub(super) const FAILURES_MAX: u32 = 16;
+
+/// A packet filter of this step alone lets nothing through.
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+/// How one socket fares. Shared with whoever tells of it.
+#[derive(Debug)]
+pub(super) struct Hearing {
+    what: &'static str,
+    /// In a row.
+    failures: AtomicU32,
+    is_well: AtomicBool,
+    warning: Mutex<Seldom>,
+}
+
+impl Hearing {
+    /// Of a socket that is there. `what` it is for is named in the log.
+    pub fn new(what: &'static str) -> Self {
+        let (failures, is_well) = (AtomicU32::new(0), AtomicBool::new(true));
+        Hearing { what, failures, is_well, warning: Mutex::default() }
+    }
+
+    /// It was read, or there was nothing to read.
+    pub fn succeeded(&self) {
+        self.failures.store(0, Relaxed);
+    }
+
+    pub fn failed(&self, error: &io::Error) {
+        self.failures.fetch_add(1, Relaxed);
+        if let Some(times) = self.warning().count(1, Instant::now()) {
+            warn!(%error, times, "{} cannot be read", self.what);
+        }
+    }
+
+    /// Whether it is left alone.
+    pub fn is_deaf(&self) -> bool {
+        self.failures.load(Relaxed) >= FAILURES_MAX
+    }
+
+    /// As operators are told: whether there is a socket, and it did well since it was looked after last.
+    pub fn is_well(&self) -> bool {
+        self.is_well.load(Relaxed) && !self.is_deaf()
+    }
+
+    /// Every few seconds, which is the pause that a failing socket gets. `reopen` puts a new one in its place
+    /// if it can, and says whether there is any: where privileges were given up the old one is tried again.
+    pub fn look_after(&self, reopen: impl FnOnce() -> bool) {
+        if self.is_deaf() {
+            self.is_well.store(false, Relaxed);
+            if reopen() {
+                self.succeeded();
+            }
+        } else if !self.is_well.swap(true, Relaxed) {
+            info!("{} can be read again", self.what);
+        }
+    }
+
+    fn warning(&self) -> std::sync::MutexGuard<'_, Seldom> {
+        self.warning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket that is sent with elsewhere, and read here.
+pub(super) struct Ear {
+    open: fn() -> io::Result<StdUdpSocket>,
+    socket: ArcSwapOption<UdpSocket>,
+    hearing: Arc<Hearing>,
+}
+
+impl Ear {
+    /// Opens the socket, if that may be done. Only its registration with the runtime is used, whatever kind
+    /// of socket it is; what is read and sent is said to the kernel.
+    pub fn open(what: &'static str, open: fn() -> io::Result<StdUdpSocket>) -> Self {
+        let hearing = Arc::new(Hearing::new(what));
+        let ear = Ear { open, socket: ArcSwapOption::empty(), hearing };
+        if let Err(error) = ear.reopen() {
+            warn!(%error, "{what} cannot be opened: is CAP_NET_RAW there?");
+            ear.hearing.failures.store(FAILURES_MAX, Relaxed);
+            ear.hearing.is_well.store(false, Relaxed);
+        }
+        ear
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        let socket = (self.open)()?;
+        socket.set_nonblocking(true)?;
+        self.socket.store(Some(Arc::new(UdpSocket::from_std(socket)?)));
+        Ok(())
+    }
+
+    /// How it fares, for whoever tells of it.
+    pub fn hearing(&self) -> &Arc<Hearing> {
+        &self.hearing
+    }
+
+    /// The socket, to send with.
+    pub fn socket(&self) -> Option<Arc<UdpSocket>> {
+        self.socket.load_full()
+    }
+
+    /// Opens the socket anew if it failed, or was not to be had.
+    pub fn look_after(&self) {
+        self.hearing.look_after(|| {
+            let reopened = self.reopen().inspect_err(|error| debug!(%error, "it cannot be opened anew"));
+            reopened.is_ok() || self.socket.load().is_some()
+        });
+    }
+
+    /// Has the kernel keep everything away, so that nobody is woken.
+    pub fn close(&self) {
+        self.filter(|socket| socket.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)]));
+    }
+
+    /// Ends [`Ear::close`]. A socket that was opened anew meanwhile was not closed.
+    pub fn listen(&self) {
+        self.filter(|socket| socket.detach_filter().or_else(ignore_absent));
+    }
+
+    fn filter(&self, change: impl Fn(&Socket) -> io::Result<()>) {
+        let Some(socket) = self.socket() else { return };
+        if let Err(error) = change(&SockRef::from(&*socket)) {
+            debug!(%error, "what {} hears cannot be changed", self.hearing.what);
+        }
+    }
+
+    /// The length of what comes next, and where from. Never ready while the socket is left alone; may be
+    /// given up and asked again.
+    pub async fn hear<A: SockaddrLike>(&self, buffer: &mut [u8]) -> (usize, A) {
+        loop {
+            let socket = self.socket().filter(|_| !self.hearing.is_deaf());
+            let Some(socket) = socket else { return std::future::pending().await };
+            let received =
+                socket.async_io(Interest::READABLE, || Ok(recvfrom::<A>(socket.as_raw_fd(), buffer)?));
+            match received.await {
+                Ok((bytes, Some(from))) => {
+                    self.hearing.succeeded();
+                    return (bytes, from);
+                }
+                Ok((_, None)) => self.hearing.failed(&io::Error::other("a packet came without its sender")),
+                Err(error) => self.hearing.failed(&error),
+            }
+        }
+    }
+}
+
+fn ignore_absent(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::SockaddrIn;
+    use socket2::{Domain, Type};
+
+    use super::*;
+
+    /// A socket that cannot be read, and is always ready to be: TCP without a peer.
+    fn broken() -> io::Result<StdUdpSocket> {
+        Ok(Socket::new(Domain::IPV4, Type::STREAM, None)?.into())
+    }
+
+    fn sound() -> io::Result<StdUdpSocket> {
+        StdUdpSocket::bind("127.0.0.1:0")
+    }
+
+    fn absent() -> io::Result<StdUdpSocket> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    /// Reads until the socket is left alone.
+    async fn until_deaf(ear: &Ear) {
+        let mut buffer = [0; 64];
+        tokio::select! {
+            biased;
+            _ = ear.hear::<SockaddrIn>(&mut buffer) => panic!("something was heard"),
+            () = async { while !ear.hearing.is_deaf() { tokio::task::yield_now().await } } => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_keeps_failing_is_left_alone_and_told_of_until_a_new_one_does_well() {
+        let mut ear = Ear::open("the test", broken);
+        assert!(ear.hearing.is_well());
+        until_deaf(&ear).await;
+        assert!(!ear.hearing.is_well(), "told of as soon as it is left alone");
+        ear.look_after();
+        assert!(!ear.hearing.is_well(), "a new one has to do well first");
+        until_deaf(&ear).await;
+        ear.look_after();
+        assert!(!ear.hearing.is_well());
+        until_deaf(&ear).await;
+        ear.open = sound;
+        ear.look_after();
+        let to = ear.socket().unwrap().local_addr().unwrap();
+        sound().unwrap().send_to(b"hello", to).unwrap();
+        let mut buffer = [0; 64];
+        assert_eq!(ear.hear::<SockaddrIn>(&mut buffer).await.0, 5);
+        ear.look_after();
+        assert!(ear.hearing.is_well());
+    }
+
+    #[tokio::test]
+    async fn where_no_new_one_can_be_had_the_old_one_is_tried_again() {
+        let mut ear = Ear::open("the test", sound);
+        ear.open = absent;
+        for _ in 0..FAILURES_MAX {
+            ear.hearing.failed(&io::ErrorKind::Other.into());
+        }
+        ear.look_after();
+        let to = ear.socket().unwrap().local_addr().unwrap();
+        sound().unwrap().send_to(b"hello", to).unwrap();
+        let mut buffer = [0; 64];
+        assert_eq!(ear.hear::<SockaddrIn>(&mut buffer).await.0, 5);
+    }
+
+    #[tokio::test]
+    async fn one_that_was_never_there_is_not_well_until_it_can_be_had() {
+        let mut ear = Ear::open("the test", absent);
+        for _ in 0..3 {
+            assert!(!ear.hearing.is_well() && ear.socket().is_none());
+            ear.look_after();
+        }
+        ear.open = sound;
+        ear.look_after();
+        ear.look_after();
+        assert!(ear.hearing.is_well());
+    }
+}
