@@ -14,8 +14,8 @@ use crate::boot::client::Client;
 use crate::boot::decide::{Asked, Decision, arch_of};
 use crate::dhcp::{self, ClassLine, Classes, Interface, Origin, Scopes, Sender, examine};
 use crate::model::{
-    ExampleAnswer, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet, SubnetMode,
-    World, hex,
+    ExampleAnswer, Lease, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
+    SubnetMode, World, hex,
 };
 use crate::proto::dhcp4::{MessageType, Packet, codes};
 
@@ -169,12 +169,16 @@ impl<'a> Place<'a> {
             _ => None,
         };
         let own = || machine.and_then(|machine| machine.spec.macs.first().copied());
-        let leased = |mac: Mac| world.leases.iter().find(|lease| lease.spec.mac == Some(mac));
+        let of_machine = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied());
+        let macs: Vec<Mac> = asked_mac.map_or_else(|| of_machine.collect(), |mac| vec![mac]);
+        let is_its = |lease: &&Arc<Stored<Lease>>| lease.spec.mac.is_some_and(|mac| macs.contains(&mac));
+        // The last one, though it may have ended: that is where it was.
+        let leased = || world.leases.iter().filter(is_its).max_by_key(|lease| lease.updated_at);
         let address = match who {
             Who::Address(IpAddr::V4(address)) => Some(*address),
             _ => machine
                 .and_then(|machine| machine.status.address)
-                .or_else(|| Some(leased(asked_mac?)?.spec.address)),
+                .or_else(|| leased().map(|lease| lease.spec.address)),
         };
         let at = |address: Ipv4Addr| world.leases.get(&address.to_string())?.spec.mac;
         let mac = asked_mac.or_else(|| address.and_then(at)).or_else(own);
@@ -274,7 +278,7 @@ mod tests {
     use super::*;
     use crate::app::testing;
     use crate::dhcp::InterfaceAddress;
-    use crate::model::{Lease, LeaseState, Object};
+    use crate::model::{LeaseState, Object};
 
     const MAC: Mac = Mac([0x02, 0, 0, 0, 0, 1]);
 
@@ -341,5 +345,22 @@ mod tests {
             json!({"address": "10.0.0.105", "mac": "02:00:00:00:00:09", "options": {"domain_name": "a"}});
         app.create::<Reservation>(&ctx, other).await.unwrap();
         assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_gave_its_address_back_is_where_it_was() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        served(&app);
+        let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
+        let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "mode": "address_only", "pools": pools});
+        app.create::<Subnet>(&ctx, lan).await.unwrap();
+        app.create::<Subnet>(&ctx, json!({"name": "far", "cidr": "10.2.0.0/24"})).await.unwrap();
+        app.create::<Machine>(&ctx, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
+        let explain = || app.explain(&Who::Machine("name:web1".into()), &Asks::default()).unwrap();
+        assert!(explain().decision.trace[0].detail.contains("its subnet is not known"));
+        leased(&app, [10, 0, 0, 105], MAC).await;
+        let explained = explain();
+        assert_eq!(explained.decision.trace[0].detail, "its subnet gives addresses only");
+        assert_eq!(explained.offer.unwrap().reason, "offered 10.0.0.105: this client had it before");
     }
 }

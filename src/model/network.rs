@@ -185,7 +185,7 @@ pub struct Subnet {
     #[serde(default)]
     pub probe: Probe,
     #[serde(default = "default_lease_seconds")]
-    #[schemars(range(min = 60))]
+    #[schemars(range(min = 60, max = 4_294_967_295_u32))]
     pub lease_seconds: u32,
     /// DHCP options by IANA name in snake_case (`routers`, `domain_name_servers`), or `{code, hex}`.
     #[serde(default)]
@@ -247,6 +247,8 @@ impl Noun for Subnet {
 
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
+        let wire = self.shared_network.as_deref();
+        problems.extend(wire.into_iter().flat_map(|wire| check_name(wire, "/shared_network")));
         for (i, range) in self.excluded.iter().enumerate() {
             problems.extend(self.range_problems((range.start, range.end), &format!("/excluded/{i}")));
         }
@@ -286,12 +288,13 @@ mod tests {
     #[test]
     fn a_range_outside_the_network_is_told_whether_it_is_given_out_or_kept_back() {
         let subnet: Subnet = serde_json::from_value(serde_json::json!({
-            "name": "lan", "cidr": "10.0.0.0/24",
+            "name": "lan", "cidr": "10.0.0.0/24", "shared_network": "a b",
             "pools": [{"start": "10.0.0.9", "end": "10.0.1.9"}],
             "excluded": [{"start": "10.0.2.1", "end": "10.0.0.20"}],
         }))
         .unwrap();
-        let told: Vec<String> = subnet.check().iter().map(ToString::to_string).collect();
+        let mut told: Vec<String> = subnet.check().iter().map(ToString::to_string).collect();
+        assert!(told.remove(0).starts_with("/shared_network: `a b` cannot be a name"));
         assert_eq!(
             told,
             [
