@@ -2,14 +2,15 @@
 //! Start reading at [`App::dhcp_status`].
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError};
 
 use super::App;
 use super::dhcp_sights::{is_proxy, subnet_at};
-use crate::dhcp::{self, Interface, Rival, Sender, Sights, pool_parts};
+use crate::dhcp::{self, Interface, Outcome, Rival, Sender, Sights, pool_parts};
 use crate::model::{
-    DhcpStatus, ExampleAnswer, InterfaceStatus, LeaseState, RivalStatus, ServiceStatus, Subnet, SubnetMode,
-    SubnetStatus, World,
+    AddressKey, DhcpStatus, ExampleAnswer, InterfaceStatus, Lease, LeaseState, RivalStatus, ServiceStatus,
+    Subnet, SubnetMode, SubnetStatus, World,
 };
 use jiff::Timestamp;
 
@@ -30,12 +31,16 @@ impl App {
         let sights = self.sights().clone();
         let service = self.dhcp_service();
         let interfaces = sights.interfaces.iter().map(|interface| self.interface_status(interface)).collect();
+        let own = sights.interfaces.iter().flat_map(|interface| &interface.addresses);
+        let mut own: Vec<Ipv4Addr> = own.map(|own| own.address).collect();
+        own.sort_unstable();
+        own.dedup();
         let world = self.world();
         let mut status = DhcpStatus {
             warnings: Vec::new(),
             service,
             interfaces,
-            subnets: subnets(&world, now),
+            subnets: subnets(&world, &own, now),
             relays: sights.relays().cloned().collect(),
             servers: sights.rivals().map(|seen| rival(seen, &world)).collect(),
             unserved: sights.unserved.recent.iter().cloned().collect(),
@@ -83,7 +88,12 @@ impl App {
         let boot = crate::boot::BootData::None;
         let sender = Sender::of(&query, &world);
         let facts = dhcp::Facts { world: &world, holds: &holds, sender: &sender, machine: None, boot: &boot };
-        let outcome = dhcp::answer(&query, &facts, self.now());
+        dhcp::answer(&query, &facts, self.now()).into()
+    }
+}
+
+impl From<Outcome> for ExampleAnswer {
+    fn from(outcome: Outcome) -> Self {
         ExampleAnswer {
             event: outcome.event.as_str().to_owned(),
             reason: outcome.reason,
@@ -92,41 +102,70 @@ impl App {
     }
 }
 
-fn subnets(world: &World, now: Timestamp) -> Vec<SubnetStatus> {
+fn subnets(world: &World, own: &[Ipv4Addr], now: Timestamp) -> Vec<SubnetStatus> {
     let subnets = world.subnets.iter().map(|row| &row.spec);
-    let mut all: Vec<_> = subnets.map(|subnet| (empty(subnet), pool_parts(subnet))).collect();
-    for lease in world.leases.iter().map(|row| &row.spec).filter(|lease| lease.expires_at > now) {
-        let address = lease.address.to_bits();
-        let Some((status, parts)) = all.iter_mut().find(|(status, _)| status.name == lease.subnet) else {
-            continue;
-        };
-        if !parts.iter().any(|(first, last)| (first..=last).contains(&&address)) {
-            continue;
-        }
+    let mut all: Vec<Counted> = subnets.map(|subnet| Counted::of(subnet, own)).collect();
+    let leases = world.leases.iter().map(|row| &row.spec).filter(|lease| lease.expires_at > now);
+    for lease in leases {
+        let of = all.iter_mut().find(|one| one.status.name == lease.subnet && one.has(lease.address));
+        let Some(Counted { status, .. }) = of else { continue };
         match lease.state {
             LeaseState::Bound | LeaseState::Offered => status.leased += 1,
             LeaseState::Declined => status.quarantined += 1,
             LeaseState::Released | LeaseState::Expired => {}
         }
     }
-    let counted = all.into_iter().map(|(mut status, parts)| {
-        status.pool_addresses = parts.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
-        status.free = status.pool_addresses.saturating_sub(status.leased + status.quarantined);
-        status
-    });
-    counted.collect()
+    for address in world.reservations.iter().map(|row| row.spec.address) {
+        let lease = world.leases.get(&AddressKey::from(address)).map(|row| &row.spec);
+        let is_idle = |lease: &Lease| {
+            lease.expires_at <= now || matches!(lease.state, LeaseState::Released | LeaseState::Expired)
+        };
+        let of = all.iter_mut().find(|one| one.has(address)).filter(|_| lease.is_none_or(is_idle));
+        of.into_iter().for_each(|one| one.status.reserved += 1);
+    }
+    all.into_iter().map(Counted::counted).collect()
 }
 
-fn empty(subnet: &Subnet) -> SubnetStatus {
-    SubnetStatus {
-        name: subnet.name.clone(),
-        cidr: subnet.cidr.to_string(),
-        mode: subnet.mode,
-        enabled: subnet.enabled,
-        pool_addresses: 0,
-        leased: 0,
-        quarantined: 0,
-        free: 0,
+/// A subnet while its addresses are counted.
+struct Counted<'a> {
+    status: SubnetStatus,
+    parts: Vec<(u32, u32)>,
+    /// Addresses of this host, which are in no pool.
+    own: &'a [Ipv4Addr],
+}
+
+impl<'a> Counted<'a> {
+    fn of(subnet: &Subnet, own: &'a [Ipv4Addr]) -> Self {
+        let status = SubnetStatus {
+            name: subnet.name.clone(),
+            network: subnet.network().to_owned(),
+            cidr: subnet.cidr.to_string(),
+            mode: subnet.mode,
+            enabled: subnet.enabled,
+            pool_addresses: 0,
+            leased: 0,
+            quarantined: 0,
+            reserved: 0,
+            free: 0,
+        };
+        Counted { status, parts: pool_parts(subnet), own }
+    }
+
+    fn has(&self, address: Ipv4Addr) -> bool {
+        self.in_parts(address) && !self.own.contains(&address)
+    }
+
+    fn in_parts(&self, address: Ipv4Addr) -> bool {
+        self.parts.iter().any(|(first, last)| (first..=last).contains(&&address.to_bits()))
+    }
+
+    fn counted(self) -> SubnetStatus {
+        let all: u64 = self.parts.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
+        let own = self.own.iter().filter(|own| self.in_parts(**own)).count() as u64;
+        let SubnetStatus { leased, quarantined, reserved, .. } = self.status;
+        let pool_addresses = all.saturating_sub(own);
+        let free = pool_addresses.saturating_sub(leased + quarantined + reserved);
+        SubnetStatus { pool_addresses, free, ..self.status }
     }
 }
 
@@ -174,7 +213,7 @@ fn warnings(status: &DhcpStatus, sights: &Sights, now: Timestamp) -> Vec<String>
         })
     });
     let relays = status.relays.iter().filter(|relay| relay.subnet.is_none()).map(|relay| {
-        format!("no enabled subnet fits the relay {}: name it in `relays` of a subnet", relay.address)
+        format!("no enabled subnet contains the relay {}, or names it in `relays`", relay.address)
     });
     let full = status
         .subnets
@@ -189,4 +228,34 @@ fn deaf(service: ServiceStatus) -> Option<String> {
     let ServiceStatus { enabled, receives, port, .. } = service;
     let why = "its socket fails and is opened anew every few seconds, see the server's log";
     (enabled && !receives).then(|| format!("DHCP requests to port {port} cannot be read: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::app::testing;
+    use crate::dhcp::InterfaceAddress;
+    use crate::model::Reservation;
+
+    #[tokio::test]
+    async fn what_is_reserved_or_a_servers_or_our_own_is_not_free() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
+        let eth1 = Interface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
+        app.dhcp_interfaces(vec![Arc::new(eth1)]);
+        let pools = json!([{"start": "10.0.0.0", "end": "10.0.0.9"}]);
+        let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools,
+            "options": {"routers": ["10.0.0.9"]}});
+        app.create::<Subnet>(&ctx, lan).await.unwrap();
+        for last in [5, 6, 200] {
+            let address = format!("10.0.0.{last}");
+            let kept = json!({"address": address, "client_id": address});
+            app.create::<Reservation>(&ctx, kept).await.unwrap();
+        }
+        let status = app.dhcp_status();
+        let lan = &status.subnets[0];
+        assert_eq!((lan.pool_addresses, lan.leased, lan.reserved, lan.free), (7, 0, 2, 5));
+    }
 }

@@ -2,17 +2,22 @@
 //! which scope gives which DHCP option.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, PoisonError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::boot::Gathered;
 use super::{App, Error};
+use crate::boot::BootData;
 use crate::boot::client::Client;
 use crate::boot::decide::{Asked, Decision, arch_of};
-use crate::dhcp::{ClassLine, Classes, Origin, Scopes, examine};
-use crate::model::{Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet, World, hex};
-use crate::proto::dhcp4::{Packet, codes};
+use crate::dhcp::{self, ClassLine, Classes, Interface, Origin, Scopes, Sender, examine};
+use crate::model::{
+    ExampleAnswer, Lease, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
+    SubnetMode, World, hex,
+};
+use crate::proto::dhcp4::{MessageType, Packet, codes};
 
 /// Who is asked about.
 #[derive(Clone, Debug)]
@@ -58,6 +63,10 @@ pub struct Explained {
     pub client_classes: Vec<ClassLine>,
     /// The options it could be sent, by code. Templates stand as they were written.
     pub options: Vec<OptionLine>,
+    /// The answer to its DISCOVER, and why that address. None where its subnet or its MAC is not known, or
+    /// addresses are another server's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer: Option<ExampleAnswer>,
 }
 
 /// One DHCP option and where it comes from.
@@ -99,9 +108,11 @@ impl App {
             Question::Script => Asked::Script,
             _ => Asked::BootData(client),
         };
+        let offer = self.would_be_offered(&world, &place, &packet);
+        let address = offer.as_ref().and_then(|offer| offer.address).or(place.address);
         let scopes = Scopes {
             subnet: place.subnet,
-            pool: place.pool,
+            pool: place.pool_of(address),
             reservation: place.reservation,
             machine: machine.as_deref(),
             classes: &classes,
@@ -110,50 +121,104 @@ impl App {
             decision: gathered.decide(&asked, self.now()),
             client_classes: examine(&world, &packet, subnet),
             options: scopes.effective().into_values().map(option_line).collect(),
+            offer,
         })
+    }
+
+    /// What a client there would be offered if it asked now. Nothing is held and nothing is written.
+    fn would_be_offered(&self, world: &World, place: &Place<'_>, asks: &Packet) -> Option<ExampleAnswer> {
+        let subnet = place.subnet.filter(|subnet| subnet.enabled && subnet.mode != SubnetMode::Proxy)?;
+        place.mac?;
+        let (interfaces, relay) = {
+            let sights = self.sights();
+            let relay = sights.relays().find(|relay| relay.subnet.as_ref() == Some(&subnet.name));
+            (sights.interfaces.clone(), relay.map(|relay| relay.address))
+        };
+        let is_here = |interface: &&Arc<Interface>| {
+            interface.addresses.iter().any(|own| subnet.cidr.contains(own.address))
+        };
+        let here = interfaces.iter().find(is_here);
+        let mut packet = asks.clone();
+        packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Discover)]);
+        if here.is_none() {
+            // No host has the address of its network.
+            packet.giaddr = relay.unwrap_or(subnet.cidr.address);
+        }
+        let query = dhcp::example_query(&packet, here.or(interfaces.first())?);
+        let sender = Sender::of(&query, world);
+        let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let (machine, boot) = (place.machine, &BootData::None);
+        let facts = dhcp::Facts { world, holds: &holds, sender: &sender, machine, boot };
+        Some(dhcp::answer(&query, &facts, self.now()).into())
     }
 }
 
 /// Where a client is, as far as it is known.
 struct Place<'a> {
+    machine: Option<&'a Stored<Machine>>,
     mac: Option<Mac>,
+    address: Option<Ipv4Addr>,
     subnet: Option<&'a Subnet>,
-    pool: Option<&'a Pool>,
     reservation: Option<&'a Reservation>,
 }
 
 impl<'a> Place<'a> {
-    fn of(world: &'a World, who: &Who, machine: Option<&Stored<Machine>>) -> Self {
+    fn of(world: &'a World, who: &Who, machine: Option<&'a Stored<Machine>>) -> Self {
         let asked_mac = match who {
             Who::Mac(mac) => Some(*mac),
             _ => None,
         };
         let own = || machine.and_then(|machine| machine.spec.macs.first().copied());
-        let leased = |mac: Mac| world.leases.iter().find(|lease| lease.spec.mac == Some(mac));
+        let of_machine = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied());
+        let macs: Vec<Mac> = asked_mac.map_or_else(|| of_machine.collect(), |mac| vec![mac]);
+        let is_its = |lease: &&Arc<Stored<Lease>>| lease.spec.mac.is_some_and(|mac| macs.contains(&mac));
+        // The last one, though it may have ended: that is where it was.
+        let leased = || world.leases.iter().filter(is_its).max_by_key(|lease| lease.updated_at);
         let address = match who {
             Who::Address(IpAddr::V4(address)) => Some(*address),
             _ => machine
                 .and_then(|machine| machine.status.address)
-                .or_else(|| Some(leased(asked_mac?)?.spec.address)),
+                .or_else(|| leased().map(|lease| lease.spec.address)),
         };
         let at = |address: Ipv4Addr| world.leases.get(&address.to_string())?.spec.mac;
         let mac = asked_mac.or_else(|| address.and_then(at)).or_else(own);
-        let mut kept = world.reservations.iter().map(|row| &row.spec);
-        let reservation = kept.find(|kept| {
-            let of_machine = machine.is_some_and(|machine| kept.machine.as_ref() == Some(&machine.spec.name));
-            let of_mac = kept.mac.is_some() && kept.mac == mac;
-            of_machine || of_mac || Some(kept.address) == address
-        });
-        let address = address.or_else(|| reservation.map(|kept| kept.address));
-        let mut subnets = world.subnets.iter().map(|row| &row.spec);
-        let by_address = address.and_then(|address| subnets.find(|subnet| subnet.cidr.contains(address)));
+        let reserved = reserved_for(world, mac, machine);
+        let address = address.or_else(|| reserved.first().map(|kept| kept.address));
+        let by_address = address.and_then(|address| subnet_of(world, address));
         // Who was never seen is where everybody is, if there is one subnet only.
         let only = || world.subnets.iter().next().filter(|_| address.is_none() && world.subnets.len() == 1);
         let subnet = by_address.or_else(|| only().map(|row| &row.spec));
-        let pools = subnet.into_iter().flat_map(|subnet| &subnet.pools);
-        let pool = address.and_then(|address| pools.into_iter().find(|pool| pool.contains(address)));
-        Place { mac, subnet, pool, reservation }
+        let wire = subnet.map(Subnet::network);
+        let is_here = |kept: &&Reservation| subnet_of(world, kept.address).map(Subnet::network) == wire;
+        let reservation = reserved.into_iter().find(is_here);
+        Place { machine, mac, address, subnet, reservation }
     }
+
+    fn pool_of(&self, address: Option<Ipv4Addr>) -> Option<&'a Pool> {
+        let address = address?;
+        self.subnet?.pools.iter().find(|pool| pool.contains(address))
+    }
+}
+
+fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
+    world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address))
+}
+
+/// The reservations of a client, those of its MAC first, as `Ledger::reservation` has them.
+fn reserved_for<'a>(
+    world: &'a World,
+    mac: Option<Mac>,
+    machine: Option<&Stored<Machine>>,
+) -> Vec<&'a Reservation> {
+    let fits = |kept: &&Reservation| {
+        let subnet = subnet_of(world, kept.address);
+        subnet.is_some_and(|subnet| kept.subnet.as_ref().is_none_or(|name| *name == subnet.name))
+    };
+    let of_mac = |kept: &&Reservation| kept.mac.is_some() && kept.mac == mac;
+    let name = machine.map(|machine| &machine.spec.name);
+    let of_machine = |kept: &&Reservation| kept.machine.is_some() && kept.machine.as_ref() == name;
+    let all = || world.reservations.iter().map(|row| &row.spec).filter(fits);
+    all().filter(of_mac).chain(all().filter(of_machine)).collect()
 }
 
 /// What such a client would send.
@@ -202,5 +267,100 @@ fn option_line((origin, option): (Origin<'_>, &ReadyOption)) -> OptionLine {
         value,
         scope: origin.scope(),
         from: origin.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use serde_json::json;
+
+    use super::*;
+    use crate::app::testing;
+    use crate::dhcp::InterfaceAddress;
+    use crate::model::{LeaseState, Object};
+
+    const MAC: Mac = Mac([0x02, 0, 0, 0, 0, 1]);
+
+    fn served(app: &App) {
+        let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
+        let eth1 = Interface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
+        app.dhcp_interfaces(vec![Arc::new(eth1)]);
+    }
+
+    async fn leased(app: &App, address: [u8; 4], mac: Mac) {
+        let now = app.now();
+        let lease = Lease {
+            address: address.into(),
+            client: format!("1/{mac}"),
+            mac: Some(mac),
+            state: LeaseState::Bound,
+            subnet: "lan".into(),
+            network: "lan".into(),
+            bound_at: now,
+            expires_at: now + SignedDuration::from_hours(1),
+            machine: None,
+            hostname: None,
+        };
+        testing::put(app, Object::Lease(Stored::new(lease.address.to_string(), lease, now).into())).await;
+    }
+
+    fn told(app: &App) -> (String, Vec<String>) {
+        let explained = app.explain(&Who::Mac(MAC), &Asks::default()).unwrap();
+        let options = explained.options.iter().map(|line| format!("{} {}", line.code, line.from));
+        (explained.offer.map(|offer| offer.reason).unwrap_or_default(), options.collect())
+    }
+
+    #[tokio::test]
+    async fn an_explanation_names_the_address_that_would_be_offered() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        served(&app);
+        let pools = json!([
+            {"start": "10.0.0.100", "end": "10.0.0.109"},
+            {"start": "10.0.0.110", "end": "10.0.0.119", "options": {"interface_mtu": 9000}},
+        ]);
+        let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
+        app.create::<Subnet>(&ctx, lan).await.unwrap();
+        assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
+        leased(&app, [10, 0, 0, 115], MAC).await;
+        let expected = "offered 10.0.0.115: this client had it before";
+        assert_eq!(told(&app), (expected.into(), vec!["26 10.0.0.110 - 10.0.0.119".into()]));
+        let reserved = json!({"address": "10.0.0.5", "mac": MAC, "options": {"domain_name": "a"}});
+        app.create::<Reservation>(&ctx, reserved).await.unwrap();
+        let expected = "offered 10.0.0.5: it is reserved for this client";
+        assert_eq!(told(&app), (expected.into(), vec!["15 10.0.0.5".into()]));
+        leased(&app, [10, 0, 0, 5], Mac([0x02, 0, 0, 0, 0, 9])).await;
+        assert!(told(&app).0.contains("has to wait: 10.0.0.5 is leased to another client"));
+    }
+
+    #[tokio::test]
+    async fn a_reservation_of_another_for_the_address_one_has_is_not_ones_own() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        served(&app);
+        let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
+        let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
+        app.create::<Subnet>(&ctx, lan).await.unwrap();
+        leased(&app, [10, 0, 0, 105], MAC).await;
+        let other =
+            json!({"address": "10.0.0.105", "mac": "02:00:00:00:00:09", "options": {"domain_name": "a"}});
+        app.create::<Reservation>(&ctx, other).await.unwrap();
+        assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_gave_its_address_back_is_where_it_was() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        served(&app);
+        let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
+        let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "mode": "address_only", "pools": pools});
+        app.create::<Subnet>(&ctx, lan).await.unwrap();
+        app.create::<Subnet>(&ctx, json!({"name": "far", "cidr": "10.2.0.0/24"})).await.unwrap();
+        app.create::<Machine>(&ctx, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
+        let explain = || app.explain(&Who::Machine("name:web1".into()), &Asks::default()).unwrap();
+        assert!(explain().decision.trace[0].detail.contains("its subnet is not known"));
+        leased(&app, [10, 0, 0, 105], MAC).await;
+        let explained = explain();
+        assert_eq!(explained.decision.trace[0].detail, "its subnet gives addresses only");
+        assert_eq!(explained.offer.unwrap().reason, "offered 10.0.0.105: this client had it before");
     }
 }

@@ -25,8 +25,8 @@ pub struct Tenure {
     pub from: Option<Timestamp>,
     /// None where it has the address still.
     pub until: Option<Timestamp>,
-    /// How it ended: `released`, `expired`, `declined`, `deleted`, or `taken` by another client; `unknown`
-    /// where nothing was recorded of it.
+    /// How it ended: `released`, `expired`, `declined`, `deleted`, `moved` to another address, or `taken` by
+    /// another client; `unknown` where nothing was recorded of it.
     pub ended: Option<String>,
     /// Who ended it.
     pub ended_by: Option<String>,
@@ -141,6 +141,7 @@ fn close(tenure: &mut Tenure, event: &Event, how: &str) {
 /// How a lease ends with this event; none where it begins.
 fn ending(event: &Event) -> Option<&'static str> {
     match event.kind.as_str() {
+        "dhcp.released" if event.data.get("moved_to").is_some() => Some("moved"),
         "dhcp.released" => Some("released"),
         "dhcp.expired" => Some("expired"),
         "dhcp.declined" => Some("declined"),

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::boot::Gathered;
 use super::callers::about;
-use super::lease_actions::without_address;
+use super::lease_actions::{as_of, lease_event, without_address};
 use super::{App, Ctx, Error, attempts::PowerOn};
 use crate::boot::client::{Client, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, arch_of};
@@ -205,7 +205,12 @@ impl App {
         tracing::debug!(event = outcome.event.as_str(), reason = outcome.reason, "dhcp");
         match &outcome.change {
             Change::Claim(lease) => {
-                let deed = lease_deed(&self.world(), lease, seen.now);
+                let deed = {
+                    let world = self.world();
+                    let mut deed = lease_deed(&world, lease, seen.now);
+                    deed.events.extend(left_behind(&world, lease, seen.now));
+                    deed
+                };
                 // Renewals of whom nobody knows are many, and the lease says all there is to them.
                 let is_noted = outcome.event != EventKind::Renewed || seen.is_worth_noting();
                 let deed = if is_noted { deed.event(seen.event()) } else { deed };
@@ -339,6 +344,20 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Ipxe(_) => "ipxe",
         Stage::Other => "system",
     }
+}
+
+/// The end of the lease that a client had at another address until it took this one, for the history of that
+/// address.
+fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent> {
+    let (index, client) = lease.unique(&Default::default()).swap_remove(0);
+    let left = world.leases.find(index, &client).map(|row| &row.spec)?;
+    if left.address == lease.address || as_of(left, now) != LeaseState::Bound {
+        return None;
+    }
+    let reason = format!("its client has {} now", lease.address);
+    let mut event = lease_event(&Ctx::server(now), ("dhcp.released", &reason), left);
+    event.data["moved_to"] = json!(lease.address);
+    Some(event)
 }
 
 /// The writes that put a lease in place. Each is checked against what the decision saw: a lease that changed

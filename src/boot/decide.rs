@@ -235,7 +235,13 @@ impl Trace {
             let reason = "its subnet gives addresses only".to_owned();
             return self.settled("subnet_mode", Verdict::Ignore { reason });
         }
-        self.passed("subnet_mode", "the subnet may give boot data");
+        self.passed(
+            "subnet_mode",
+            match facts.subnet_mode {
+                Some(_) => "the subnet may give boot data",
+                None => "its subnet is not known here, and taken to be one that gives boot data",
+            },
+        );
         let Some(machine) = facts.machine else { return self.unknown(facts) };
         self.passed("known_machine", format!("it is {}", machine.spec.name));
         if let Some(reason) = not_at_work(machine, under_way(asked, machine)) {

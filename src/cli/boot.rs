@@ -62,7 +62,9 @@ fn explained(explanation: &Explanation) -> String {
         })
         .collect();
     let table = output::table(&["", "RULE", "WHAT IT SAW"], &rows);
-    let told = format!("verdict: {}\nanswer:  {}\n\n{table}", plain(&verdict), plain(&answer));
+    let offer = explanation.offer.as_ref();
+    let offer = offer.map(|offer| format!("address: {}\n", plain(&offer.reason))).unwrap_or_default();
+    let told = format!("verdict: {}\nanswer:  {}\n{offer}\n{table}", plain(&verdict), plain(&answer));
     told + &classes(explanation) + &options(explanation)
 }
 
@@ -162,9 +164,12 @@ mod tests {
             "verdict": "local_disk", "reason": "the machine is not armed", "answer": "local_script",
             "trace": [{"rule": "known_machine", "matched": false, "detail": "it is web1"},
                       {"rule": "armed", "matched": true, "detail": "it is not armed"}],
+            "offer": {"event": "dhcp.offered", "reason": "offered 10.0.0.5: it is reserved for this client",
+                      "address": "10.0.0.5"},
         });
         let said = explained(&serde_json::from_value(explanation).unwrap());
-        let expected = "verdict: local disk: the machine is not armed\nanswer:  local script\n\n\
+        let expected = "verdict: local disk: the machine is not armed\nanswer:  local script\n\
+                        address: offered 10.0.0.5: it is reserved for this client\n\n\
                         \u{20}   RULE           \
                         WHAT IT SAW\n    known_machine  it is web1\n=>  armed          it is not armed\n";
         assert_eq!(said, expected);

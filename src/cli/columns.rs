@@ -228,12 +228,16 @@ pub fn is_sealed(value: &Value) -> bool {
     value.as_object().is_some_and(|map| map.len() == 1 && map.contains_key("sealed"))
 }
 
+/// What ends so far ahead has no end: a lease over BOOTP, one of another server.
+const NEVER: SignedDuration = SignedDuration::from_hours(24 * 365 * 100);
+
 /// `3m ago`, `in 2h`, `now`: one unit is enough.
 pub fn age(passed: SignedDuration) -> String {
     let span = passed.abs();
     let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
     let unit = units.iter().find(|(seconds, _)| span >= SignedDuration::from_secs(*seconds));
     match unit {
+        _ if span >= NEVER && !passed.is_positive() => "never".to_owned(),
         None => "now".to_owned(),
         Some((seconds, name)) if passed.is_positive() => format!("{}{name} ago", span.as_secs() / seconds),
         Some((seconds, name)) => format!("in {}{name}", span.as_secs() / seconds),
@@ -275,6 +279,7 @@ mod tests {
         assert_eq!(age(SignedDuration::from_secs(-7201)), "in 2h");
         assert_eq!(age(SignedDuration::from_secs(200)), "3m ago");
         assert_eq!(age(SignedDuration::ZERO), "now");
+        assert_eq!(age(SignedDuration::from_secs(-i64::from(u32::MAX))), "never", "a lease over BOOTP");
     }
 
     #[test]

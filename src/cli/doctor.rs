@@ -1,12 +1,13 @@
 //! `doctor dhcp`: what DHCP clients on an interface are answered, and what stands in the way.
 //!
 //! `host` looks at this host and `owners` at who has its ports, the server is asked how DHCP stands, `ask`
-//! plays a client, and `findings` makes lines of it all. `snippets` is for other DHCP servers. Start at
-//! [`dhcp`].
+//! plays a client, and `findings` makes lines of it all, with `networks`. `snippets` is for other DHCP
+//! servers. Start at [`dhcp`].
 
 mod ask;
 mod findings;
 mod host;
+mod networks;
 mod owners;
 mod snippets;
 

@@ -127,7 +127,7 @@ async fn import(client: &Client, args: ImportArgs) -> Result<()> {
     }
     match count("unread") {
         0 => Ok(()),
-        unread => bail!("{unread} pieces could not be read"),
+        unread => bail!("what could not be read: {unread}; its lines are `unread`"),
     }
 }
 

@@ -78,6 +78,7 @@ impl Noun {
             return self.print_one(view, format);
         }
         output::print(&format!("{} {} created\n", self.kind, name_of(self.kind, view)))?;
+        note_problems(view);
         match view.get("token").and_then(Value::as_str) {
             Some(token) if self.kind == Kind::Token => {
                 output::note("its token, which cannot be shown again:");
@@ -99,7 +100,11 @@ impl Noun {
         let view = self.client.patch(&object_path(self.kind, reference)?, &patch, None).await?;
         match format {
             Some(format) => self.print_one(&view, format),
-            None => output::print(&format!("{} {} changed\n", self.kind, name_of(self.kind, &view))),
+            None => {
+                output::print(&format!("{} {} changed\n", self.kind, name_of(self.kind, &view)))?;
+                note_problems(&view);
+                Ok(())
+            }
         }
     }
 
@@ -198,5 +203,13 @@ impl Failures {
             0 => Ok(()),
             failed => Err(anyhow!("{failed} of {} failed", self.all)),
         }
+    }
+}
+
+/// What stands against an object that was written all the same: a name that nothing has yet.
+fn note_problems(view: &Value) {
+    for problem in view.get("problems").and_then(Value::as_array).into_iter().flatten() {
+        let text = |field: &str| problem.get(field).and_then(Value::as_str).unwrap_or_default();
+        output::note(&output::plain(&format!("{}: {}", text("pointer"), text("message"))));
     }
 }

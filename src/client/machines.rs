@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::client::{Client, Error, EventPage, ObjectPath, PageOf};
-use crate::model::DhcpStatus;
+use crate::model::{DhcpStatus, ExampleAnswer};
 
 /// The verbs of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,9 @@ pub struct Explanation {
     pub client_classes: Vec<ClassLine>,
     #[serde(default)]
     pub options: Vec<OptionLine>,
+    /// What its DISCOVER would be answered.
+    #[serde(default)]
+    pub offer: Option<ExampleAnswer>,
 }
 
 /// A client class, and whether the client is in it.

@@ -16,7 +16,7 @@ use crate::dhcp::{
     BOOT_SERVER_PORT, Change, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, Query,
     Refusal, Reply, Sender, Unanswerable, classify, classify_at_boot_server, server_identifier,
 };
-use crate::model::{Lease, LeaseState, Machine, Probe, Reservation, Stored, Subnet, SubnetMode, World};
+use crate::model::{Lease, LeaseState, Machine, Probe, Stored, Subnet, SubnetMode, World};
 use crate::proto::dhcp4::{Kind, MessageType, Packet, codes};
 
 /// How long an address that a client found in use is kept back.
@@ -133,11 +133,14 @@ impl Desk<'_> {
 
     /// Only a reserved address is for a client that says neither whether it took it nor when it goes.
     fn bootp(&self) -> Outcome {
-        let is_served = |reserved: &&Reservation| self.subnet_of(reserved.address).bootp;
-        let Some(reserved) = self.ledger.reservation().filter(is_served) else {
-            return self.ignored("it is BOOTP: `bootp` is off here, or nothing is reserved for it".into());
+        let Some(reserved) = self.ledger.reservation() else {
+            return self.ignored("it is BOOTP, and nothing is reserved for it here".into());
         };
         let address = reserved.address;
+        let subnet = self.subnet_of(address);
+        if !subnet.bootp {
+            return self.ignored(format!("it is BOOTP, and `bootp` is off in subnet {}", subnet.name));
+        }
         if let Some(refusal) = self.ledger.refuse(address) {
             return self.ignored(format!("it is BOOTP, and {refusal}"));
         }
@@ -166,8 +169,13 @@ impl Desk<'_> {
     fn discover(&self) -> Outcome {
         let picked = match self.ledger.pick(self.packet().requested_address()) {
             Ok(picked) => picked,
-            Err(why @ NoAddress::Empty(_)) => return Outcome::silence(EventKind::PoolEmpty, why.to_string()),
-            Err(why) => return Outcome::silence(EventKind::Ignored, why.to_string()),
+            Err(why) => {
+                let event = match why {
+                    NoAddress::Empty(_) => EventKind::PoolEmpty,
+                    NoAddress::ReservationsOnly(_) => EventKind::Ignored,
+                };
+                return Outcome::silence(event, format!("{why}{}", self.waiting()));
+            }
         };
         let hold = Hold {
             network: self.link.network().to_owned(),
@@ -180,10 +188,16 @@ impl Desk<'_> {
             reply: Some(self.finish(offer)),
             change: Change::Hold { address: picked.address, hold },
             event: EventKind::Offered,
-            reason: format!("offered {}: {}", picked.address, picked.why),
+            reason: format!("offered {}: {}{}", picked.address, picked.why, self.waiting()),
             address: Some(picked.address),
             probe: if picked.fresh { subnet.probe } else { Probe::None },
         }
+    }
+
+    /// Why a client does not get what is reserved for it.
+    fn waiting(&self) -> String {
+        let refusal = self.ledger.reservation().and_then(|reserved| self.ledger.refuse(reserved.address));
+        refusal.map_or_else(String::new, |why| format!("; its reservation has to wait: {why}"))
     }
 
     fn selecting(&self, address: Ipv4Addr) -> Outcome {

@@ -14,6 +14,7 @@ use foldhash::HashMap;
 use jiff::Timestamp;
 
 use crate::dhcp::index::ranges::Ranges;
+use crate::dhcp::{addresses_named, ready_options};
 use crate::model::{
     AddressKey, GrowingMap, Lease, LeaseState, Mac, Noun, Reservation, Stored, Subnet, SubnetMode, Table,
     World,
@@ -221,12 +222,20 @@ fn gives_any(subnet: &Subnet) -> bool {
     subnet.enabled && !subnet.reservations_only && subnet.mode != SubnetMode::Proxy
 }
 
-/// The pools of a subnet without what is excluded, and without its network and broadcast addresses: the ends
-/// of each part.
+/// The addresses that a subnet names to its clients: routers, servers, the boot server. They are in use.
+pub fn servers_named(subnet: &Subnet) -> impl Iterator<Item = Ipv4Addr> + '_ {
+    let pools = subnet.pools.iter().map(|pool| &pool.options);
+    let options = std::iter::once(&subnet.options).chain(pools).flat_map(ready_options);
+    options.flat_map(addresses_named).chain(subnet.next_server)
+}
+
+/// The pools of a subnet without what is excluded, without the servers it names, and without its network and
+/// broadcast addresses: the ends of each part.
 pub fn pool_parts(subnet: &Subnet) -> Vec<(u32, u32)> {
     let cidr = subnet.cidr;
     let mut without: Vec<(u32, u32)> =
         subnet.excluded.iter().map(|range| (range.start.to_bits(), range.end.to_bits())).collect();
+    without.extend(servers_named(subnet).map(|address| (address.to_bits(), address.to_bits())));
     if cidr.prefix <= 30 {
         without
             .extend([cidr.address, cidr.broadcast()].map(|address| (address.to_bits(), address.to_bits())));

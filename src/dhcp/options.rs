@@ -6,6 +6,7 @@
 //! `proto::dhcp4::codes`. Which scope wins is in `scopes`.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value};
 
@@ -89,6 +90,22 @@ pub fn ready_options(options: &OptionSet) -> &[ReadyOption] {
         };
         options.iter().filter_map(read).take(OPTIONS_MAX).collect()
     })
+}
+
+/// The addresses that an option tells clients: routers, name servers and the like, and the routers of routes.
+pub fn addresses_named(option: &ReadyOption) -> impl Iterator<Item = Ipv4Addr> + '_ {
+    let bytes = match &option.value {
+        ReadyValue::Bytes(bytes) => bytes.as_slice(),
+        ReadyValue::Template(_) => &[],
+    };
+    let (listed, routes) = match codes::by_code(option.code).map(|row| row.kind) {
+        Some(Kind::Address | Kind::Addresses) => (bytes, Vec::new()),
+        Some(Kind::Routes) => (&[][..], Kind::Routes.decode(bytes).unwrap_or_default()),
+        _ => (&[][..], Vec::new()),
+    };
+    let listed = listed.chunks_exact(4).filter_map(|four| <[u8; 4]>::try_from(four).ok().map(Ipv4Addr::from));
+    // A route is DESTINATION=ROUTER.
+    listed.chain(routes.into_iter().filter_map(|route| route.rsplit('=').next()?.parse().ok()))
 }
 
 /// The bytes of an option whose template came out as `text`.

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 
 use crate::dhcp::index::For;
-use crate::dhcp::{ClientKey, Holds, Link};
+use crate::dhcp::{ClientKey, Holds, Link, servers_named};
 use crate::model::{
     AddressKey, Lease, LeaseState, Machine, Octets, Pool, Reservation, Stored, Subnet, SubnetMode, World,
 };
@@ -48,6 +48,8 @@ pub enum Refusal {
     NotAHost(Ipv4Addr),
     #[error("{0} is our own or the relay's")]
     Taken(Ipv4Addr),
+    #[error("{0} is a router's or server's that its subnet names: reserve it for the host that has it")]
+    Server(Ipv4Addr),
     #[error("{0} is reserved for another client")]
     Reserved(Ipv4Addr),
     #[error("{0} is leased to another client")]
@@ -122,6 +124,11 @@ impl<'a> Ledger<'a> {
         let held = self.holds.at(address, self.now).filter(|_| !reserved);
         if held.is_some_and(|hold| !hold.is_of(self.link.network(), self.client)) {
             return Some(Refusal::Held(address));
+        }
+        let is_server =
+            || self.link.subnets.iter().any(|subnet| servers_named(subnet).any(|it| it == address));
+        if !reserved && is_server() {
+            return Some(Refusal::Server(address));
         }
         let excluded = || subnet.excluded.iter().any(|range| range.contains(address));
         let in_pool = || self.pools().any(|pool| pool.contains(address)) && !excluded();

@@ -176,6 +176,7 @@ impl JsonSchema for MacPrefix {
         json_schema!({
             "type": "string",
             "description": "The first one to six bytes of a MAC address, like b8:27:eb.",
+            "examples": ["b8:27:eb"],
             "pattern": "^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){0,5}$",
         })
     }

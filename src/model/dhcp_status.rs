@@ -71,6 +71,8 @@ pub struct ExampleAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubnetStatus {
     pub name: String,
+    /// Its shared network, or its own name.
+    pub network: String,
     pub cidr: String,
     pub mode: SubnetMode,
     pub enabled: bool,
@@ -80,6 +82,8 @@ pub struct SubnetStatus {
     pub leased: u64,
     /// Of these: found in use by somebody else.
     pub quarantined: u64,
+    /// Of these: reserved, and not leased now.
+    pub reserved: u64,
     pub free: u64,
 }
 

@@ -110,6 +110,7 @@ impl JsonSchema for Mac {
         json_schema!({
             "type": "string",
             "description": "A MAC address: six bytes in hex, with colons, dashes, dots or nothing between.",
+            "examples": ["52:54:00:aa:00:01"],
             "pattern": "^[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}$|^[0-9A-Fa-f]{4}(\\.[0-9A-Fa-f]{4}){2}$",
         })
     }

@@ -92,6 +92,7 @@ impl JsonSchema for Cidr {
         json_schema!({
             "type": "string",
             "description": "An IPv4 network, like 10.0.0.0/24.",
+            "examples": ["10.0.0.0/24"],
             "pattern": "^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$",
         })
     }
@@ -184,7 +185,7 @@ pub struct Subnet {
     #[serde(default)]
     pub probe: Probe,
     #[serde(default = "default_lease_seconds")]
-    #[schemars(range(min = 60))]
+    #[schemars(range(min = 60, max = 4_294_967_295_u32))]
     pub lease_seconds: u32,
     /// DHCP options by IANA name in snake_case (`routers`, `domain_name_servers`), or `{code, hex}`.
     #[serde(default)]
@@ -220,6 +221,15 @@ impl Subnet {
     pub fn network(&self) -> &str {
         self.shared_network.as_deref().unwrap_or(&self.name)
     }
+
+    /// A range that is out of the network is a mistake, be it given out or kept back.
+    fn range_problems(&self, (start, end): (Ipv4Addr, Ipv4Addr), pointer: &str) -> Vec<Problem> {
+        let outside = [start, end].into_iter().filter(|address| !self.cidr.contains(*address));
+        let outside =
+            outside.map(|address| Problem::new(pointer, format!("{address} is not in {}", self.cidr)));
+        let reversed = (start > end).then(|| Problem::new(pointer, "`start` is after `end`"));
+        outside.chain(reversed).collect()
+    }
 }
 
 impl Noun for Subnet {
@@ -237,23 +247,14 @@ impl Noun for Subnet {
 
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
-        problems.extend(
-            self.excluded
-                .iter()
-                .enumerate()
-                .filter(|(_, range)| range.start > range.end)
-                .map(|(i, _)| Problem::new(format!("/excluded/{i}"), "`start` is after `end`")),
-        );
+        let wire = self.shared_network.as_deref();
+        problems.extend(wire.into_iter().flat_map(|wire| check_name(wire, "/shared_network")));
+        for (i, range) in self.excluded.iter().enumerate() {
+            problems.extend(self.range_problems((range.start, range.end), &format!("/excluded/{i}")));
+        }
         for (i, pool) in self.pools.iter().enumerate() {
             let pointer = format!("/pools/{i}");
-            for end in [pool.start, pool.end] {
-                if !self.cidr.contains(end) {
-                    problems.push(Problem::new(&pointer, format!("{end} is not in {}", self.cidr)));
-                }
-            }
-            if pool.start > pool.end {
-                problems.push(Problem::new(&pointer, "`start` is after `end`"));
-            }
+            problems.extend(self.range_problems((pool.start, pool.end), &pointer));
             let overlaps = |other: &&Pool| pool.start <= other.end && other.start <= pool.end;
             if let Some(other) = self.pools.iter().take(i).find(overlaps) {
                 let what = format!("overlaps the pool {} - {}", other.start, other.end);
@@ -282,6 +283,26 @@ mod tests {
     fn a_network_with_host_bits_is_told_its_network() {
         let error = "10.0.0.5/24".parse::<Cidr>().unwrap_err();
         assert!(error.contains("10.0.0.0/24"), "{error}");
+    }
+
+    #[test]
+    fn a_range_outside_the_network_is_told_whether_it_is_given_out_or_kept_back() {
+        let subnet: Subnet = serde_json::from_value(serde_json::json!({
+            "name": "lan", "cidr": "10.0.0.0/24", "shared_network": "a b",
+            "pools": [{"start": "10.0.0.9", "end": "10.0.1.9"}],
+            "excluded": [{"start": "10.0.2.1", "end": "10.0.0.20"}],
+        }))
+        .unwrap();
+        let mut told: Vec<String> = subnet.check().iter().map(ToString::to_string).collect();
+        assert!(told.remove(0).starts_with("/shared_network: `a b` cannot be a name"));
+        assert_eq!(
+            told,
+            [
+                "/excluded/0: 10.0.2.1 is not in 10.0.0.0/24",
+                "/excluded/0: `start` is after `end`",
+                "/pools/0: 10.0.1.9 is not in 10.0.0.0/24",
+            ]
+        );
     }
 
     #[test]

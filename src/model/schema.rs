@@ -112,8 +112,40 @@ impl Compiled {
                 let field = property.as_str().unwrap_or_default();
                 vec![Problem::new(at, format!("`{field}` is missing"))]
             }
-            _ => vec![Problem::new(at, error.to_string())],
+            _ => {
+                let plain = self.in_plain_words(error);
+                vec![Problem::new(at, plain.unwrap_or_else(|| error.to_string()))]
+            }
         }
+    }
+
+    /// What people have to write instead, where the validator would answer in the words of schemas.
+    fn in_plain_words(&self, error: &ValidationError<'_>) -> Option<String> {
+        let given = error.instance();
+        match error.kind() {
+            ValidationErrorKind::Format { format } if format == "ipv4" => {
+                Some(format!("{given} is not an IPv4 address"))
+            }
+            ValidationErrorKind::Pattern { .. } => {
+                let example = self.beside(error, "examples")?.get(0)?.as_str()?;
+                Some(format!("{given} does not fit: write it like {example}"))
+            }
+            ValidationErrorKind::OneOfNotValid { .. } => {
+                let words = self.beside(error, "oneOf")?.as_array()?.iter().map(words_of);
+                let words: Vec<&str> = words.collect::<Option<Vec<_>>>()?.concat();
+                let near = given.as_str().and_then(|given| nearest(given, words.iter().copied()));
+                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                Some(format!("{given} is not one of: {}{hint}", words.join(", ")))
+            }
+            _ => None,
+        }
+    }
+
+    /// What stands beside the keyword that failed.
+    fn beside(&self, error: &ValidationError<'_>, word: &str) -> Option<&Value> {
+        let keyword = error.schema_path().to_string();
+        let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
+        self.schema.pointer(parent)?.get(word)
     }
 
     /// The names of the properties declared beside an `additionalProperties` keyword.
@@ -122,6 +154,13 @@ impl Compiled {
         let properties = self.schema.pointer(parent).and_then(|schema| schema.get("properties"));
         properties.and_then(Value::as_object).map(|map| map.keys().cloned().collect()).unwrap_or_default()
     }
+}
+
+/// The words that one choice of a `oneOf` stands for; none if it is no list of words.
+fn words_of(choice: &Value) -> Option<Vec<&str>> {
+    let listed = choice.get("enum").and_then(Value::as_array);
+    let listed = listed.map(|words| words.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+    listed.unwrap_or_else(|| Some(vec![choice.get("const")?.as_str()?]))
 }
 
 fn unknown_field(at: &str, field: &str, known: &[String]) -> Problem {
@@ -181,6 +220,22 @@ mod tests {
         let faults = faults::<Subnet>(nested);
         assert!(faults.iter().any(|fault| fault.contains("/pools/0/stop: unknown field")), "{faults:?}");
         assert!(faults.iter().any(|fault| fault.contains("`end` is missing")), "{faults:?}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_what_to_write_instead() {
+        let subnet = json!({"name": "lan", "cidr": "10.0.0.0", "mode": "manged",
+            "pools": [{"start": "10.0.0.1", "end": "10.0.0.300"}]});
+        assert_eq!(
+            faults::<Subnet>(subnet),
+            [
+                "/cidr: \"10.0.0.0\" does not fit: write it like 10.0.0.0/24",
+                "/mode: \"manged\" is not one of: managed, proxy, address_only; did you mean `managed`?",
+                "/pools/0/end: \"10.0.0.300\" is not an IPv4 address",
+            ]
+        );
+        let machine = faults::<Machine>(json!({"name": "web1", "macs": ["52:54:00:aa:00:gg"]}));
+        assert_eq!(machine, ["/macs/0: \"52:54:00:aa:00:gg\" does not fit: write it like 52:54:00:aa:00:01"]);
     }
 
     #[test]

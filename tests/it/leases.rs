@@ -57,7 +57,8 @@ fn leases_of_kea_are_imported_and_those_it_deleted_are_not() {
     let said = world.cli(&["leases", "import", "--format", "kea", &path]);
     assert!(said.ends_with("2 taken, 0 here already, 0 skipped\n"), "{said}");
     let wrong = world.try_cli(&["leases", "import", "--format", "isc", &path]);
-    assert!(wrong.status.success(), "a file without leases is no fault");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stdout).contains("dhcpd did not write it"));
     let isc = file("dhcpd.leases").display().to_string();
     let wrong = world.try_cli(&["leases", "import", "--format", "kea", &isc]);
     assert_eq!(wrong.status.code(), Some(1));
@@ -116,6 +117,27 @@ impl Client {
     fn renew(&mut self, address: Ipv4Addr) -> (Option<MessageType>, Ipv4Addr) {
         self.ask(|who| Packet { ciaddr: address, ..relay::message(who, MessageType::Request) })
     }
+}
+
+#[test]
+fn who_is_moved_to_a_reserved_address_has_the_other_no_longer() {
+    let world = World::with(&LISTENERS);
+    let api = world.api();
+    api.post("/subnets", relay::subnet()).expect(201);
+    let mut client = Client { relay: Relay::to(&world), mac: Mac([2, 0, 0, 0, 0, 1]), xid: 0 };
+    let mut take = |xid| {
+        let offer =
+            client.relay.ask(&relay::message((client.mac, xid), MessageType::Discover), ANSWER_WITHIN);
+        client.ask(|who| relay::request_of(who, &offer.expect("an offer"))).1
+    };
+    let first = take(90);
+    api.post("/reservations", json!({"mac": "02:00:00:00:00:01", "address": "127.1.0.5"})).expect(201);
+    assert_eq!(take(91), Ipv4Addr::new(127, 1, 0, 5));
+    let history = api.get(&format!("/leases/{first}/history")).expect(200);
+    let tenure = &history["items"][0];
+    assert_eq!((&tenure["ended"], tenure["until"].is_string()), (&json!("moved"), true), "{history:#}");
+    let said = world.cli(&["events", "list", "--kind", "dhcp.released"]);
+    assert!(said.contains("its client has 127.1.0.5 now"), "{said}");
 }
 
 #[test]

@@ -194,6 +194,8 @@ async fn a_reservation_is_inside_its_subnet_and_one_for_each_client() {
         |address: &str| client.post("reservations", json!({"address": address, "mac": mac, "subnet": "lan"}));
     assert!(reserve("10.0.1.5").await.refused(422).contains("10.0.0.0/24"));
     assert!(reserve("10.0.0.255").await.refused(422).contains("/address"));
+    let anywhere = client.post("reservations", json!({"address": "10.0.0.255", "mac": mac})).await;
+    assert!(anywhere.refused(422).contains("not a host's address in subnet `lan`"));
     reserve("10.0.0.5").await.ok();
     assert!(reserve("10.0.0.6").await.refused(409).contains("10.0.0.5"));
     client.merge("reservations/10.0.0.5", json!({"address": "10.0.0.7"})).await.refused(422);

@@ -43,7 +43,7 @@ fn who(spec: &Reservation) -> String {
 }
 
 fn outside(spec: &Reservation, world: &World) -> Option<Problem> {
-    let subnet = world.subnets.get(spec.subnet.as_deref()?)?;
+    let subnet = world.subnets.get(subnet(spec, world)?)?;
     let cidr = subnet.spec.cidr;
     let usable =
         |address: Ipv4Addr| cidr.prefix >= 31 || (address != cidr.address && address != cidr.broadcast());

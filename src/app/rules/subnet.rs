@@ -3,10 +3,15 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::{Change, Managed};
-use crate::model::{Lease, NoStatus, Noun, Object, Probe, Problem, Stored, Subnet, SubnetMode, World};
+use crate::dhcp::{addresses_named, ready_options};
+use crate::model::{
+    Lease, NoStatus, Noun, Object, OptionSet, Probe, Problem, Stored, Subnet, SubnetMode, World,
+};
+use crate::proto::dhcp4::codes;
 use crate::store::Deed;
 
 impl Managed for Subnet {
@@ -47,9 +52,33 @@ impl Managed for Subnet {
         ))
     }
 
+    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        let subnet = &stored.spec;
+        let on_wire =
+            world.subnets.iter().map(|row| &row.spec).filter(|other| other.network() == subnet.network());
+        let wire: Vec<&Subnet> = on_wire.chain([subnet]).collect();
+        let pools = subnet.pools.iter().enumerate();
+        let pools = pools.map(|(i, pool)| (format!("/pools/{i}/options"), &pool.options));
+        let places = std::iter::once(("/options".to_owned(), &subnet.options)).chain(pools);
+        places.flat_map(|(pointer, options)| routers_elsewhere(options, (&pointer, &wire))).collect()
+    }
+
     fn along(next: &Stored<Self>, world: &World, deed: Deed) -> Deed {
         take_leases_along(next, world, deed)
     }
+}
+
+/// Routers that clients cannot reach, as they are in no network of their wire. Not refused: some clouds have
+/// theirs so.
+fn routers_elsewhere(options: &OptionSet, (pointer, wire): (&str, &[&Subnet])) -> Vec<Problem> {
+    let routers = ready_options(options).iter().filter(|option| option.code == codes::ROUTERS);
+    let here = |router: &Ipv4Addr| wire.iter().any(|subnet| subnet.cidr.contains(*router));
+    let found = routers.flat_map(|option| addresses_named(option).map(move |router| (option, router)));
+    let found = found.filter(|(_, router)| !here(router)).map(|(option, router)| {
+        let what = format!("router {router} is outside of the subnet, where its clients cannot reach it");
+        Problem::new(format!("{pointer}/{}", option.name), what)
+    });
+    found.collect()
 }
 
 /// A relay's address stands for one wire. The network that it is in counts before those that name it, so to
@@ -127,8 +156,6 @@ fn refused_beside_another_server(subnet: &Subnet) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use jiff::{SignedDuration, Timestamp};
     use serde_json::json;
 
@@ -177,6 +204,26 @@ mod tests {
         let leaves = app.patch::<Subnet>(&ctx, &target("floor"), &set(json!(null))).await;
         let refused = leaves.unwrap_err().to_string();
         assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_router_outside_of_its_wire_is_a_problem_and_no_refusal() {
+        let (app, ctx) = (testing::app(), testing::ctx());
+        let told = |subnet: &str| -> Vec<String> {
+            let world = app.world();
+            let problems = Subnet::problems(world.subnets.get(subnet).unwrap(), &world);
+            problems.iter().map(ToString::to_string).collect()
+        };
+        let pool = json!({"start": "10.0.1.9", "end": "10.0.1.9", "options": {"routers": ["10.0.2.1"]}});
+        let lan = json!({"name": "lan", "cidr": "10.0.1.0/24", "shared_network": "wire", "pools": [pool],
+            "options": {"routers": ["10.0.1.1", "10.9.0.1"]}});
+        app.create::<Subnet>(&ctx, lan).await.unwrap();
+        let outside = |at: &str| format!("{at} is outside of the subnet, where its clients cannot reach it");
+        let of_all = outside("/options/routers: router 10.9.0.1");
+        assert_eq!(told("lan"), [of_all.clone(), outside("/pools/0/options/routers: router 10.0.2.1")]);
+        let other = json!({"name": "b", "cidr": "10.0.2.0/24", "shared_network": "wire"});
+        app.create::<Subnet>(&ctx, other).await.unwrap();
+        assert_eq!(told("lan"), [of_all], "the other one is on the wire");
     }
 
     #[tokio::test]

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::cli::doctor::ask::Answer;
 use crate::cli::doctor::host::{Host, HostInterface};
+use crate::cli::doctor::networks;
 use crate::cli::doctor::owners::finding;
-use crate::model::{DhcpStatus, ExampleAnswer, InterfaceStatus, SubnetMode, SubnetStatus};
+use crate::model::{DhcpStatus, InterfaceStatus, SubnetMode};
 
 /// How a server comes by its capabilities.
 const GRANTED: &str = "as root or with the capability (systemd: AmbientCapabilities, containers: --cap-add)";
@@ -65,8 +66,9 @@ pub fn all(facts: &Facts<'_>, names: &[String]) -> Vec<Finding> {
         findings.extend(interface(facts, name));
     }
     if let Some(status) = facts.status {
-        findings.extend(relays(status));
-        findings.extend(unserved(status));
+        findings.extend(networks::behind_relays(status));
+        findings.extend(networks::relays(status));
+        findings.extend(networks::unserved(status));
         findings.extend(servers(status));
     }
     findings.extend(facts.answers.map(|answers| answered(facts, answers)).into_iter().flatten());
@@ -220,7 +222,7 @@ fn served_findings(status: &DhcpStatus, served: &InterfaceStatus) -> Vec<Finding
         return vec![line(Level::Fail, name, what)];
     };
     let example = &served.example;
-    let mut findings = vec![pools(subnet, example)];
+    let mut findings = vec![networks::pools(subnet, status)];
     let level = match example.event.as_str() {
         "dhcp.offered" => Level::Ok,
         "dhcp.ignored" if subnet.mode == SubnetMode::Proxy => Level::Ok,
@@ -231,61 +233,6 @@ fn served_findings(status: &DhcpStatus, served: &InterfaceStatus) -> Vec<Finding
     findings
 }
 
-fn pools(subnet: &SubnetStatus, example: &ExampleAnswer) -> Finding {
-    let SubnetStatus { name, cidr, pool_addresses, leased, quarantined, free, .. } = subnet;
-    let mode = match subnet.mode {
-        SubnetMode::Managed => "addresses and boot data",
-        SubnetMode::AddressOnly => "addresses only",
-        SubnetMode::Proxy => "boot data only",
-    };
-    let what = format!("subnet {name}");
-    let counts =
-        format!("{leased} of {pool_addresses} addresses leased, {quarantined} in use by others, {free} free");
-    match (subnet.mode, *free, *pool_addresses) {
-        (SubnetMode::Proxy, ..) => line(Level::Ok, what, format!("{cidr}, {mode}")),
-        (_, _, 0) => line(
-            Level::Warn,
-            what,
-            format!("{cidr}, {mode}; it has no pools: only reservations are answered"),
-        ),
-        // Another subnet of its shared network has some yet.
-        (_, 0, _) if example.address.is_some() => {
-            line(Level::Warn, what, format!("{cidr}, {mode}; {counts}: others on its wire have"))
-        }
-        (_, 0, _) => line(
-            Level::Fail,
-            what,
-            format!("{cidr}, {mode}; {counts}: a wider pool, or a shorter lease_seconds"),
-        ),
-        _ => line(Level::Ok, what, format!("{cidr}, {mode}; {counts}")),
-    }
-}
-
-fn relays(status: &DhcpStatus) -> Vec<Finding> {
-    let found = status.relays.iter().map(|relay| {
-        let what = format!("relay {}", relay.address);
-        let seen = format!("{} packets on {}", relay.packets, relay.interface);
-        match &relay.subnet {
-            Some(subnet) => line(Level::Ok, what, format!("{seen}, for subnet {subnet}")),
-            None => line(
-                Level::Fail,
-                what,
-                format!("{seen}, and no enabled subnet fits: name it in `relays` of a subnet"),
-            ),
-        }
-    });
-    found.collect()
-}
-
-fn unserved(status: &DhcpStatus) -> Vec<Finding> {
-    let found = status.unserved.iter().map(|unserved| {
-        let mac = unserved.mac.map(|mac| format!(", the last of {mac}")).unwrap_or_default();
-        let what = format!("{} packets left alone{mac}: {}", unserved.packets, unserved.reason);
-        line(Level::Warn, unserved.interface.as_str(), what)
-    });
-    found.collect()
-}
-
 fn servers(status: &DhcpStatus) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for server in &status.servers {
@@ -293,8 +240,10 @@ fn servers(status: &DhcpStatus) -> Vec<Finding> {
         let offered =
             server.offered.map(|address| format!(", gives addresses like {address}")).unwrap_or_default();
         let boots = if server.boot_data { ", tells what to boot" } else { "" };
-        let found =
-            format!("answers on {}{mac}{offered}{boots}, last heard {}", server.interface, server.last_seen);
+        let found = format!(
+            "answers on {}{mac}{offered}{boots}, last heard {:.0}",
+            server.interface, server.last_seen
+        );
         let what = format!("server {}", server.address);
         findings.push(match server.expected {
             true => line(Level::Ok, what, format!("{found}; it gives the addresses of this network")),
@@ -377,7 +326,8 @@ mod tests {
                 "example": {"event": "dhcp.offered", "reason": "offered 10.0.0.100: it was never used",
                             "address": "10.0.0.100"}}],
             "subnets": [{"name": "lan", "cidr": "10.0.0.0/24", "mode": "managed", "enabled": true,
-                "pool_addresses": 11, "leased": 2, "quarantined": 1, "free": 8}],
+                "pool_addresses": 11, "leased": 2, "quarantined": 1, "reserved": 0, "free": 8,
+                "network": "lan"}],
         }))
         .unwrap()
     }
@@ -455,17 +405,11 @@ mod tests {
         .unwrap();
         status.subnets[0].free = 0;
         let findings = look(&host(&["metalwright"]), Some(&status));
-        assert_eq!(worst(&findings, "name it in `relays`"), Some(Level::Fail));
+        assert_eq!(worst(&findings, "create the subnet that contains 10.1.0.1"), Some(Level::Fail));
         assert_eq!(
             worst(&findings, "answers on eth1 (02:00:00:00:00:09), gives addresses like 10.0.0.50"),
             Some(Level::Warn)
         );
-        assert_eq!(worst(&findings, "others on its wire have"), Some(Level::Warn));
-        status.interfaces[0].example = serde_json::from_value(json!(
-            {"event": "dhcp.pool_empty", "reason": "no address of network lan is free", "address": null}
-        ))
-        .unwrap();
-        let findings = look(&host(&["metalwright"]), Some(&status));
         assert_eq!(worst(&findings, "a wider pool"), Some(Level::Fail));
         status.servers[0].expected = true;
         status.interfaces.clear();

@@ -131,6 +131,10 @@ pub(super) fn read(text: &str, journal: &mut Journal) {
             _ => {}
         }
     }
+    if let Some((line, _)) = head.first() {
+        let what = "a statement without its `;` or `}`: the file is cut off, or dhcpd did not write it";
+        journal.fault(*line, what);
+    }
 }
 
 /// Passes over a block and those inside of it.
@@ -310,6 +314,14 @@ mod tests {
     }
 
     const WHOLE: &str = "starts 5 2026/11/20 10:00:00; ends 5 2026/11/20 11:00:00; binding state active;";
+
+    #[test]
+    fn what_dhcpd_did_not_write_is_said_and_a_file_without_leases_is_all_right() {
+        let fault = |text: &str| journal(text).faults.first().map(|fault| fault.line);
+        assert_eq!(fault("# nothing yet\nauthoring-byte-order little-endian;\n\nserver-duid \"x\";\n"), None);
+        assert_eq!(fault("address,hwaddr\n10.0.0.5,52:54:00:aa:00:01\n"), Some(1));
+        assert_eq!(fault("10.0.0.5,1,{ \"ISC\": { } }\n10.0.0.6,1,\n"), Some(2));
+    }
 
     #[test]
     fn what_stands_last_for_an_address_holds() {

@@ -67,7 +67,9 @@ impl Kind {
             Kind::Bytes => "bytes in hex, like 0104c0a80001",
             Kind::Relay => "a list of sub-options, like 1=6574683 as code and hex",
             Kind::Names => "a list of domain names",
-            Kind::Routes => "a list of routes, like 10.1.0.0/16=10.0.0.1",
+            Kind::Routes => {
+                "a list of routes without host bits, like {destination: 10.1.0.0/16, router: 10.0.0.1}"
+            }
         }
     }
 
