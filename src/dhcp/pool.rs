@@ -117,7 +117,8 @@ impl<'a> Ledger<'a> {
             Some(_) => return Some(Refusal::Reserved(address)),
             None => false,
         };
-        if let Some(refusal) = self.lease_at(address).and_then(|lease| self.refuse_leased(lease, reserved)) {
+        let lease = self.lease_at(address);
+        if let Some(refusal) = lease.and_then(|lease| self.refuse_leased(lease, reserved)) {
             return Some(refusal);
         }
         // What is reserved for a machine may be on offer to another of its interfaces.
@@ -125,9 +126,11 @@ impl<'a> Ledger<'a> {
         if held.is_some_and(|hold| !hold.is_of(self.link.network(), self.client)) {
             return Some(Refusal::Held(address));
         }
+        // Whoever goes on with one may be that server.
+        let is_new = lease.is_none_or(|lease| lease.expires_at <= self.now || !self.is_our_lease(lease));
         let is_server =
             || self.link.subnets.iter().any(|subnet| servers_named(subnet).any(|it| it == address));
-        if !reserved && is_server() {
+        if !reserved && is_new && is_server() {
             return Some(Refusal::Server(address));
         }
         let excluded = || subnet.excluded.iter().any(|range| range.contains(address));
