@@ -206,11 +206,15 @@ fn check_boot(sent: &Packet, boot: &BootData) {
     }
 }
 
+/// Replies go to a host of the client's link, to its relay or back to who sent the question.
 fn check_destination(query: &Query<'_>, reply: &Reply) {
-    if let Destination::Unicast(to) = reply.destination {
-        let known = [query.packet.giaddr, query.packet.ciaddr, *query.source.ip(), reply.packet.yiaddr];
-        assert!(known.contains(to.ip()) && !to.ip().is_unspecified(), "{to} for {query:?}");
-    }
+    let (Destination::Unicast(to) | Destination::Frame { to, .. }) = reply.destination else { return };
+    let link = Link::select(query, &WORLD).expect("a link");
+    let giaddr = query.packet.giaddr;
+    let is_relay = query.packet.is_relayed() && (*to.ip() == giaddr || to == query.source);
+    assert!(is_relay || link.has_host(*to.ip()), "{to} for {query:?}");
+    let is_ours = query.interface.has_address(*to.ip()) && to.port() == 67;
+    assert!(!is_ours && !to.ip().is_broadcast() && !to.ip().is_multicast(), "{to} for {query:?}");
 }
 
 /// No reply gives an address that is not to be had.

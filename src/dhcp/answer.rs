@@ -163,7 +163,7 @@ impl Desk<'_> {
         if self.link.selected.always_broadcast {
             draft.packet.set_broadcast();
         }
-        reply::finish(self.query, self.source, draft)
+        reply::finish(self.query, self.link, self.source, draft)
     }
 
     fn discover(&self) -> Outcome {
@@ -218,8 +218,12 @@ impl Desk<'_> {
         let authoritative = self.link.selected.authoritative;
         let refusal = self.refuse_remembered(address);
         match refusal {
-            Some(Refusal::WrongLink(_)) if !authoritative && !self.is_known() => self.stranger(address),
-            Some(refusal @ Refusal::WrongLink(_)) => self.nak(address, &refusal.to_string()),
+            Some(refusal @ Refusal::WrongLink(_)) => {
+                let is_known =
+                    self.facts.machine.is_some() || self.has_record() || self.has_lease_of(address);
+                let is_told = authoritative || is_known;
+                if is_told { self.nak(address, &refusal.to_string()) } else { self.stranger(address) }
+            }
             _ if !self.has_record() && authoritative => self.nak(address, NO_RECORD),
             _ if !self.has_record() => self.stranger(address),
             Some(refusal) => self.nak(address, &refusal.to_string()),
@@ -230,6 +234,7 @@ impl Desk<'_> {
     fn renewing(&self, address: Ipv4Addr) -> Outcome {
         let authoritative = self.link.selected.authoritative;
         match self.refuse_remembered(address) {
+            Some(refusal @ Refusal::WrongLink(_)) => self.uses_elsewhere(address, &refusal),
             // Two clients on one address is worse than a NAK to a stranger.
             Some(refusal @ (Refusal::Leased(_) | Refusal::Reserved(_))) => {
                 self.nak(address, &refusal.to_string())
@@ -239,6 +244,17 @@ impl Desk<'_> {
             Some(refusal) => self.nak(address, &refusal.to_string()),
             None => self.ack(address, EventKind::Renewed, "goes on with its address"),
         }
+    }
+
+    /// A client uses an address of another wire. If it sent to us alone it may be on that wire, behind
+    /// routers; no subnet of ours has the address then. If it rebinds it is here and was moved, so its
+    /// address does not work. As with INIT-REBOOT that is told where the subnet is authoritative and to those
+    /// with a record, but not to every machine that is known: its address is in use, and of another server
+    /// that may only be late.
+    fn uses_elsewhere(&self, address: Ipv4Addr, refusal: &Refusal) -> Outcome {
+        let is_here = self.query.is_from_here() || self.packet().is_relayed();
+        let is_told = self.link.selected.authoritative || self.has_record() || self.has_lease_of(address);
+        if is_here && is_told { self.nak(address, &refusal.to_string()) } else { self.stranger(address) }
     }
 
     /// RFC 2131 4.3.2: without a record of the client the server must remain silent.
@@ -294,12 +310,11 @@ impl Desk<'_> {
     /// The answer goes to the address that the client says it has (RFC 2131 4.3.5), so nobody may name one
     /// elsewhere.
     fn inform(&self) -> Outcome {
-        let address = self.packet().ciaddr;
-        let subnet = match self.link.subnet_of(address) {
-            Some(subnet) => subnet,
-            None if address.is_unspecified() => self.link.selected,
-            None => return self.ignored(format!("it asks for {address}, which is not of its network")),
-        };
+        let address = self.query.address_in_use();
+        if let Some(elsewhere) = address.filter(|address| !self.link.has_host(*address)) {
+            return self.ignored(format!("it asks for {elsewhere}, which is not of its network"));
+        }
+        let subnet = address.map_or(self.link.selected, |address| self.subnet_of(address));
         let packet = reply::informed(self.query, &self.content(subnet));
         Outcome {
             reply: Some(self.finish(packet)),
@@ -343,6 +358,7 @@ impl Desk<'_> {
     fn content<'b>(&'b self, subnet: &'b Subnet) -> Content<'b> {
         let boots = subnet.mode == SubnetMode::Managed;
         Content {
+            link: self.link,
             subnet,
             reservation: self.ledger.reservation(),
             machine: self.facts.machine,
@@ -398,8 +414,9 @@ impl Desk<'_> {
         self.ledger.own_lease().is_some() || self.ledger.reservation().is_some()
     }
 
-    fn is_known(&self) -> bool {
-        self.facts.machine.is_some() || self.has_record()
+    /// Whether an address that is asked for is the client's own lease, be it on another wire.
+    fn has_lease_of(&self, address: Ipv4Addr) -> bool {
+        self.ledger.lease_at(address).is_some_and(|lease| lease.client == self.ledger.client.as_str())
     }
 
     fn packet(&self) -> &Packet {

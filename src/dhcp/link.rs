@@ -2,8 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::dhcp::BOOT_SERVER_PORT;
+use crate::dhcp::destination::{SERVER_PORT, relay_answers_at};
 use crate::model::{Cidr, Subnet, World};
-use crate::proto::dhcp4::{MessageType, Packet, codes};
+use crate::proto::dhcp4::{MessageType, Packet};
 
 /// A network interface as the operating system has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,13 +60,25 @@ impl Query<'_> {
         self.local.filter(|local| !local.is_broadcast()).or_else(own)
     }
 
-    /// Whether `ciaddr` is of another wire than the one its client is on: BOOTP clients may fill in an
-    /// address that they had elsewhere (RFC 1542 3.3), and what is broadcast and not relayed is from the
-    /// interface's wire.
-    pub fn only_remembers_ciaddr(&self) -> bool {
-        let is_bootp = self.packet.message_type().is_none() && !self.packet.has_fault(codes::MESSAGE_TYPE);
-        let is_from_here = self.local.is_none() && !self.packet.is_relayed();
-        is_bootp && is_from_here && !self.interface.is_on_link(self.packet.ciaddr)
+    /// Whether the packet is from the interface's own wire: it was broadcast there. What was sent to us alone
+    /// may have come through routers.
+    pub fn is_from_here(&self) -> bool {
+        let was_broadcast = self.local.is_none_or(|local| local.is_broadcast());
+        was_broadcast && !self.packet.is_relayed()
+    }
+
+    /// The address that the client says it uses. An INFORM without it is from the address it is sent from;
+    /// at the boot server's port that counts before what is said. A DISCOVER has none, whatever it says
+    /// (RFC 2131 table 5).
+    pub fn address_in_use(&self) -> Option<Ipv4Addr> {
+        let some = |address: Ipv4Addr| Some(address).filter(|address| !address.is_unspecified());
+        let (said, source) = (some(self.packet.ciaddr), some(*self.source.ip()));
+        match self.packet.message_type() {
+            _ if self.port == BOOT_SERVER_PORT => source.or(said),
+            Some(MessageType::Discover) => None,
+            Some(MessageType::Inform) if !self.packet.is_relayed() => said.or(source),
+            _ => said,
+        }
     }
 
     /// Whether `server` is a name of ours: what we call ourselves in `link`, or an address of the interface.
@@ -95,6 +109,8 @@ pub enum NoLink {
     NoSubnet { address: Ipv4Addr, what: &'static str },
     #[error("no subnet contains an address of interface {0}")]
     NoInterfaceSubnet(String),
+    #[error("the packet names {0} as its relay, which is no address of another host that could be one")]
+    NoRelay(Ipv4Addr),
     #[error("subnet {0} is not enabled")]
     Disabled(String),
 }
@@ -111,30 +127,29 @@ impl<'a> Link<'a> {
             (packet.subnet_selection(), "client's subnet selection"),
         ];
         let told = told.into_iter().find_map(|(address, what)| Some((address?, what)));
-        let by_place = || Link::by_place(query, world);
-        let subnet = match told {
-            Some((address, what)) => match by_place().ok().filter(|subnet| subnet.ignore_link_selection) {
-                Some(subnet) => subnet,
-                None => containing(world, address).ok_or(NoLink::NoSubnet { address, what })?,
-            },
-            None => by_place()?,
+        let by_place = Link::by_place(query, world);
+        check_relay(query, by_place.as_ref().ok().copied())?;
+        let heeded = told.filter(|_| !by_place.as_ref().is_ok_and(|subnet| subnet.ignore_link_selection));
+        let subnet = match heeded {
+            Some((address, what)) => containing(world, address).ok_or(NoLink::NoSubnet { address, what })?,
+            None => by_place?,
         };
         Link::of(subnet, world)
     }
 
-    /// The subnet by where the packet came from: the relay, the address in use, the interface.
+    /// The subnet by where the packet came from: the relay, the address in use, the interface. What was
+    /// broadcast is from the interface's wire, whatever address its client has (RFC 2131 4.3.2).
     fn by_place(query: &Query<'_>, world: &'a World) -> Result<&'a Subnet, NoLink> {
         let packet = query.packet;
         if packet.is_relayed() {
             let no_subnet = NoLink::NoSubnet { address: packet.giaddr, what: "relay's address" };
             return containing(world, packet.giaddr).ok_or(no_subnet);
         }
-        // A DISCOVER has no address in use, whatever it says (RFC 2131 table 5).
-        let is_discover = packet.message_type() == Some(MessageType::Discover);
-        let in_use = Some(packet.ciaddr).filter(|address| !address.is_unspecified() && !is_discover);
-        let in_use = in_use.filter(|_| !query.only_remembers_ciaddr());
-        let own = query.interface.addresses.iter().map(|own| own.address);
-        let subnet = in_use.into_iter().chain(own).find_map(|address| containing(world, address));
+        let own = || query.interface.addresses.iter().filter_map(|own| containing(world, own.address));
+        let is_here = |subnet: &&Subnet| own().any(|own| own.network() == subnet.network());
+        let in_use = query.address_in_use().and_then(|address| containing(world, address));
+        let in_use = in_use.filter(|subnet| !query.is_from_here() || is_here(subnet));
+        let subnet = in_use.or_else(|| own().next());
         subnet.ok_or_else(|| NoLink::NoInterfaceSubnet(query.interface.name.clone()))
     }
 
@@ -156,10 +171,30 @@ impl<'a> Link<'a> {
         self.selected.network()
     }
 
+    /// Whether `address` can be that of a client here.
+    pub fn has_host(&self, address: Ipv4Addr) -> bool {
+        self.subnet_of(address).is_some_and(|subnet| subnet.cidr.has_host(address))
+    }
+
     /// The subnet of this link that contains `address`.
     pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&'a Subnet> {
         self.subnets.iter().copied().find(|subnet| subnet.cidr.contains(address))
     }
+}
+
+/// Replies must not come back to us, nor go to all hosts of a network, because a packet names such an address
+/// as its relay. `subnet` is the one that the relay is in or relays for.
+fn check_relay(query: &Query<'_>, subnet: Option<&Subnet>) -> Result<(), NoLink> {
+    let giaddr = query.packet.giaddr;
+    let of_many = giaddr.is_broadcast() || giaddr.is_multicast();
+    let of_no_host =
+        subnet.is_some_and(|subnet| subnet.cidr.contains(giaddr) && !subnet.cidr.has_host(giaddr));
+    let elsewhere = giaddr.is_loopback() && !query.interface.is_on_link(giaddr);
+    // Another program on this computer may relay, from a port of its own.
+    let answer = relay_answers_at(query);
+    let to_us = query.interface.has_address(*answer.ip()) && answer.port() == SERVER_PORT;
+    let is_none = query.packet.is_relayed() && (of_many || of_no_host || elsewhere || to_us);
+    if is_none { Err(NoLink::NoRelay(giaddr)) } else { Ok(()) }
 }
 
 fn containing(world: &World, address: Ipv4Addr) -> Option<&Subnet> {

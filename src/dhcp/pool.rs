@@ -105,8 +105,7 @@ impl<'a> Ledger<'a> {
     /// Why this client may not have `address`; `None` when it may.
     pub fn refuse(&self, address: Ipv4Addr) -> Option<Refusal> {
         let Some(subnet) = self.link.subnet_of(address) else { return Some(Refusal::WrongLink(address)) };
-        let cidr = subnet.cidr;
-        if cidr.prefix <= 30 && (address == cidr.address || address == cidr.broadcast()) {
+        if !subnet.cidr.has_host(address) {
             return Some(Refusal::NotAHost(address));
         }
         if self.taken.contains(&address) {

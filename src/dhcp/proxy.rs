@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use crate::boot::BootData;
 use crate::boot::client::Stage;
 use crate::dhcp::reply::{self, Content, Draft};
-use crate::dhcp::{EventKind, Facts, Link, Message, Outcome, Query, Sender};
+use crate::dhcp::{BOOT_SERVER_PORT, EventKind, Facts, Link, Message, Outcome, Query, Sender};
 use crate::model::SubnetMode;
 use crate::proto::dhcp4::{MessageType, Packet, codes};
 
@@ -63,9 +63,13 @@ impl BootServer<'_> {
         if *self.facts.boot == BootData::None || self.link.selected.mode == SubnetMode::AddressOnly {
             return self.silence("it is not to boot from the network".into());
         }
+        let asks_from = self.query.address_in_use().filter(|_| self.query.port == BOOT_SERVER_PORT);
+        if let Some(address) = asks_from.filter(|address| !self.link.has_host(*address)) {
+            return self.silence(format!("it asks from {address}, which is not of its network"));
+        }
         let packet = self.boot_reply(message);
         Outcome {
-            reply: Some(reply::finish(self.query, self.source, packet)),
+            reply: Some(reply::finish(self.query, self.link, self.source, packet)),
             event: if message == MessageType::Offer { EventKind::Offered } else { EventKind::BootServed },
             reason: "told what to boot; its address is another server's".into(),
             ..self.silence(String::new())
@@ -84,6 +88,7 @@ impl BootServer<'_> {
             reply.set_broadcast();
         }
         let content = Content {
+            link: self.link,
             subnet: self.link.selected,
             reservation: None,
             machine: None,

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::boot::client::{Client, Stage};
 use crate::boot::data::BootData;
-use crate::dhcp::{Destination, Query, Reply, Scopes, Sender, Unfilled, destination, encode_text};
+use crate::dhcp::{Destination, Link, Query, Reply, Scopes, Sender, Unfilled, destination, encode_text};
 use crate::model::{
     BOOT_FILE_BYTES_MAX, Machine, ReadyValue, Reservation, Stored, Subnet, check_boot_file, is_template,
 };
@@ -34,6 +34,7 @@ const BOOT_CODES: [u8; 7] = [
 /// What a reply with addresses and options is made of.
 #[derive(Debug, Clone)]
 pub(super) struct Content<'a> {
+    pub link: &'a Link<'a>,
     pub subnet: &'a Subnet,
     pub reservation: Option<&'a Reservation>,
     pub machine: Option<&'a Stored<Machine>>,
@@ -135,7 +136,7 @@ pub(super) fn informed(query: &Query<'_>, content: &Content<'_>) -> Draft {
 }
 
 /// Turns a reply into bytes of the size the client takes, and says where it goes.
-pub(super) fn finish(query: &Query<'_>, source: Ipv4Addr, draft: impl Into<Draft>) -> Reply {
+pub(super) fn finish(query: &Query<'_>, link: &Link<'_>, source: Ipv4Addr, draft: impl Into<Draft>) -> Reply {
     let Draft { packet, unfilled } = draft.into();
     let bytes_max = match packet.message_type() {
         Some(_) => payload_bytes_max(query.packet.max_message_bytes(), query.interface.mtu),
@@ -144,7 +145,7 @@ pub(super) fn finish(query: &Query<'_>, source: Ipv4Addr, draft: impl Into<Draft
     };
     let encoded = encode_reply(&packet, bytes_max);
     Reply {
-        destination: destination(query, &packet),
+        destination: destination(query, link, &packet),
         packet,
         bytes: encoded.bytes,
         dropped: encoded.dropped,
@@ -201,7 +202,9 @@ fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Dra
         reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
     }
     // Where it goes by broadcast in any case the flag stays what the client sent.
-    if content.sender.classes.always_broadcast() && destination(query, &reply) != Destination::Broadcast {
+    if content.sender.classes.always_broadcast()
+        && destination(query, content.link, &reply) != Destination::Broadcast
+    {
         reply.set_broadcast();
     }
     if boots {

@@ -32,6 +32,13 @@ impl Cidr {
         address.to_bits() & self.mask().to_bits() == self.address.to_bits()
     }
 
+    /// Whether a host may have this address of the network: not its own nor that of all its hosts, which a
+    /// network of one or two addresses does not have (RFC 3021).
+    pub fn has_host(&self, address: Ipv4Addr) -> bool {
+        let is_end = address == self.address || address == self.broadcast();
+        self.contains(address) && (self.prefix > 30 || !is_end)
+    }
+
     pub fn overlaps(&self, other: &Cidr) -> bool {
         self.contains(other.address) || other.contains(self.address)
     }

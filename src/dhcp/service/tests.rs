@@ -52,7 +52,7 @@ impl Offers {
         packet.options.set(53, [u8::from(kind)]);
         Ok(Some(Datagram {
             bytes: encode_reply(&packet, 548).bytes,
-            destination: crate::dhcp::destination(&request.query(), &request.packet),
+            destination: Destination::Unicast(request.source),
             source: request.local.ok_or(Silence::NotOurs)?,
             interface: request.interface.index,
         }))
