@@ -213,6 +213,31 @@ fn vector_26_a_broadcast_leaves_by_the_interface_the_question_came_in_on() {
     });
 }
 
+#[test]
+fn vector_111_a_client_that_was_moved_is_refused_by_broadcast_on_the_wire_it_is_on() {
+    on_a_lan(|lan| {
+        second_network("lan1", "10.79.0.1/24");
+        let world = World::on_the_lan_with(&["--dhcp-interface", "lan1"]);
+        world.api().post("/subnets", subnet()).expect(201);
+        let second = json!({"name": "second", "cidr": "10.79.0.0/24",
+            "pools": [{"start": "10.79.0.100", "end": "10.79.0.101"}]});
+        world.api().post("/subnets", second).expect(201);
+        let host = lan.plug_host("h1", MAC);
+        plug_second_nic(&host);
+        let request = |xid: u32, more: &str| format!("xid {xid}\nchaddr {MAC}\nmessage_type request\n{more}");
+        ask(&host, "eth1", discover(1, ""));
+        let selecting = "requested_address 10.79.0.100\nserver_identifier 10.79.0.1";
+        let ack = ask(&host, "eth1", request(2, selecting));
+        assert_eq!(ack.dhcp().message_type(), Some(MessageType::Ack));
+        let rebinding = "ciaddr 10.79.0.100";
+        let nak = ask(&host, "eth0", request(3, rebinding));
+        assert_eq!(nak.dhcp().message_type(), Some(MessageType::Nak));
+        assert_eq!((nak.interface.as_str(), nak.target()), ("eth0", Ipv4Addr::BROADCAST));
+        let ack = ask(&host, "eth1", request(4, rebinding));
+        assert_eq!(ack.dhcp().message_type(), Some(MessageType::Ack), "it is back where it belongs");
+    });
+}
+
 fn second_network(bridge: &str, address: &str) {
     ip(&format!("link add {bridge} type bridge forward_delay 0"));
     ip(&format!("address add {address} brd + dev {bridge}"));
