@@ -1,6 +1,8 @@
 //! UDP over IPv4 as servers need it: which address and interface of ours a datagram came to, answers that
-//! leave from there, and many datagrams for one peer in one system call. For DHCP and TFTP alike; what is in
-//! the datagrams is theirs.
+//! leave from there, many datagrams for one peer in one system call, and what becomes of a socket that fails
+//! (`hearing`). For DHCP and TFTP alike; what is in the datagrams is theirs.
+
+mod hearing;
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -13,6 +15,8 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, recvmsg, sendmmsg, sendmsg,
 };
 use nix::sys::time::TimeSpec;
+
+pub use hearing::{FAILURES_MAX, Hearing};
 
 /// Datagrams that leave by one call. Kernels take 64 or 128 (`UDP_MAX_SEGMENTS`).
 pub const DATAGRAMS_MAX: usize = 64;

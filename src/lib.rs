@@ -17,6 +17,7 @@ pub mod media;
 pub mod model;
 pub mod proto;
 pub mod render;
+pub mod seldom;
 pub mod server;
 pub mod simulate;
 pub mod store;

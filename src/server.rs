@@ -347,7 +347,7 @@ fn ready<'a>(
     data: &'a DataDir,
 ) -> anyhow::Result<Ready<'a>> {
     let dhcp_port = sockets.dhcp.as_ref().map(|dhcp| dhcp.service.local_port()).transpose()?;
-    let tftp = sockets.tftp.as_ref().map(tftp::Service::local_addr).transpose()?;
+    let tftp = sockets.tftp.as_ref().map(tftp::Service::local_addr);
     let http = sockets.boot_http.as_ref().map(TcpListener::local_addr).transpose()?;
     let https = sockets.boot_https.as_ref().map(TcpListener::local_addr).transpose()?;
     Ok(Ready {

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::seldom::warn_seldom;
 use connection::Client;
 use door::Door;
 pub use door::{Bounds, Counters, Limit};
@@ -125,7 +126,7 @@ impl Service {
             Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return,
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted on the boot side's HTTP port");
+                warn_seldom!(%error, "no connection can be accepted on the boot side's HTTP port");
                 return tokio::time::sleep(PAUSE).await;
             }
         };

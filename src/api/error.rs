@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::Error;
 use crate::model::Problem;
+use crate::seldom::warn_seldom;
 
 pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Longest text of a refusal that did not come from us, in bytes.
@@ -114,7 +115,10 @@ pub async fn finish(response: Response, request_id: &str) -> Response {
         Some(error) => error,
         None => ApiError::new(status, foreign_text(status, body).await),
     };
-    if status.is_server_error() {
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        // Whoever asks whether the server is ready may ask at will.
+        warn_seldom!(request_id, detail = error.detail, "a request could not be answered for now");
+    } else if status.is_server_error() {
         tracing::error!(%status, request_id, detail = error.detail, "request failed");
     }
     let details = ProblemDetails {

@@ -13,6 +13,7 @@ use crate::boot::attempt;
 use crate::boot::decide::{Asked, Decision, Verdict};
 use crate::model::{BootProgress, Mac, Machine, Problem};
 use crate::render::RenderProblem;
+use crate::seldom::warn_seldom;
 
 /// Most faults of failed renders that one machine keeps.
 const FAULTS_MAX: usize = 16;
@@ -154,7 +155,7 @@ impl App {
     /// A document of the machine could not be rendered: an event, and a fault that stays until it can.
     pub(super) async fn render_failed(&self, gathered: &Gathered, label: &str, problem: &RenderProblem) {
         let Some(machine) = &gathered.machine else {
-            tracing::warn!(label, %problem, "render failed");
+            warn_seldom!(label, %problem, "render failed");
             return;
         };
         let ctx = Ctx::machine(machine, self.now());
@@ -170,7 +171,7 @@ impl App {
         });
         if let Err(error) = changed.await {
             let machine = &machine.spec.name;
-            tracing::warn!(machine, label, %problem, %error, "render failed, and is not recorded");
+            warn_seldom!(machine, label, %problem, %error, "render failed, and is not recorded");
         }
     }
 
@@ -190,7 +191,7 @@ impl App {
             Ok(Vec::new())
         });
         if let Err(error) = changed.await {
-            tracing::warn!(machine = machine.spec.name, label, %error, "a fault that is gone is still shown");
+            warn_seldom!(machine = machine.spec.name, label, %error, "a fault that is gone is still shown");
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::boot::decide::{Answer, Decision};
 use crate::dhcp::{ClientKey, Query};
 use crate::model::{Mac, Machine, Stored};
 use crate::proto::dhcp4::MessageType;
+use crate::seldom::warn_seldom;
 
 /// The rule of the decision that stops a client that goes round.
 const RULE: &str = "chainload";
@@ -54,7 +55,7 @@ impl App {
         let ask = Ask { xid: query.packet.xid, loader, at: now, served: stopped.is_none() };
         let is_new = self.asks.lock().unwrap_or_else(PoisonError::into_inner).add(mac, ask);
         if let Some(rule) = stopped.filter(|_| is_new) {
-            tracing::warn!(%mac, reason = rule.detail, "a boot goes round and is stopped");
+            warn_seldom!(%mac, reason = rule.detail, "a boot goes round and is stopped");
             self.note_dead_end(gathered, "boot.loop_stopped", json!({ "mac": mac, "reason": rule.detail }));
         }
     }
@@ -64,7 +65,7 @@ impl App {
         let lacks = decision.trace.iter().find(|rule| rule.rule == NO_LOADER && rule.matched);
         let (Some(rule), Some(mac), Some(_)) = (lacks, mac_of(query), &gathered.machine) else { return };
         if query.packet.message_type() == Some(MessageType::Discover) {
-            tracing::warn!(%mac, reason = rule.detail, "there is no loader for a machine");
+            warn_seldom!(%mac, reason = rule.detail, "there is no loader for a machine");
             self.note_dead_end(gathered, "boot.no_loader", json!({ "mac": mac, "reason": rule.detail }));
         }
     }

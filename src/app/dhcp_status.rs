@@ -61,7 +61,7 @@ impl App {
         let interfaces: BTreeSet<&str> = unexpected.map(|seen| seen.heard.interface.as_str()).collect();
         let told =
             |name| format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}");
-        deaf(self.dhcp_service()).into_iter().chain(interfaces.into_iter().map(told)).collect()
+        deaf(&self.dhcp_service()).into_iter().chain(interfaces.into_iter().map(told)).collect()
     }
 
     fn interface_status(&self, interface: &Arc<Interface>) -> InterfaceStatus {
@@ -220,14 +220,33 @@ fn warnings(status: &DhcpStatus, sights: &Sights, now: Timestamp) -> Vec<String>
         .iter()
         .filter(|subnet| subnet.enabled && subnet.free == 0 && subnet.pool_addresses > 0);
     let full = full.map(|subnet| format!("subnet {} has no free address", subnet.name));
-    deaf(status.service).into_iter().chain(rivals).chain(alone).chain(relays).chain(full).collect()
+    let mute = no_boot_server(status);
+    deaf(&status.service)
+        .into_iter()
+        .chain(mute)
+        .chain(rivals)
+        .chain(alone)
+        .chain(relays)
+        .chain(full)
+        .collect()
 }
 
 /// The sentence about a service that hears nobody.
-fn deaf(service: ServiceStatus) -> Option<String> {
+fn deaf(service: &ServiceStatus) -> Option<String> {
     let ServiceStatus { enabled, receives, port, .. } = service;
     let why = "its socket fails and is opened anew every few seconds, see the server's log";
-    (enabled && !receives).then(|| format!("DHCP requests to port {port} cannot be read: {why}"))
+    (*enabled && !receives).then(|| format!("DHCP requests to port {port} cannot be read: {why}"))
+}
+
+/// The sentence about a port that others than us have, for whoever has a subnet that needs it.
+fn no_boot_server(status: &DhcpStatus) -> Option<String> {
+    let why = status.service.boot_server_fault.as_ref()?;
+    let proxies = |subnet: &&SubnetStatus| subnet.enabled && subnet.mode == SubnetMode::Proxy;
+    let names: Vec<&str> = status.subnets.iter().filter(proxies).map(|subnet| &*subnet.name).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("UEFI firmware in {names} (mode `proxy`) is not told what to boot: {why}; then restart")
+    })
 }
 
 #[cfg(test)]

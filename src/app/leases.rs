@@ -24,6 +24,7 @@ use crate::model::{
     AddressKey, BootProgress, Kind, Lease, LeaseState, NewEvent, Noun, Object, Stored, World,
 };
 use crate::proto::dhcp4::{MessageType, codes, parse};
+use crate::seldom::warn_seldom;
 use crate::store::Deed;
 
 /// How often one packet is decided on anew because its lease changed meanwhile.
@@ -42,7 +43,7 @@ impl App {
         let (gathered, decision) = match self.dhcp_boot(query, client, gathered).await {
             Ok(decided) => decided,
             Err(error) => {
-                tracing::warn!(%error, "the boot attempt cannot be recorded: no answer");
+                warn_seldom!(%error, "the boot attempt cannot be recorded: no answer");
                 return Err(Silence::Failed);
             }
         };
@@ -66,7 +67,7 @@ impl App {
                 Err(Error::Conflict(_)) => continue,
                 // RFC 2131 4.3: what cannot be promised is not said. The client asks again.
                 Err(error) => {
-                    tracing::warn!(%error, reason = outcome.reason, "a lease was not written: no answer");
+                    warn_seldom!(%error, reason = outcome.reason, "a lease was not written: no answer");
                     return Err(Silence::Failed);
                 }
             }

@@ -21,6 +21,7 @@ use crate::boot::signed::{self, Role};
 use crate::boot::stops::Sign;
 use crate::model::{Arch, BootFiles, sha256_hex};
 use crate::proto::fat;
+use crate::seldom::warn_seldom;
 
 /// Images that are kept: one for each chain and each of our addresses.
 const IMAGES_MAX: usize = 16;
@@ -74,7 +75,7 @@ impl App {
     /// tell nobody why.
     fn loader_lost(&self, gathered: &Gathered, refused: Refused) -> Refused {
         if let Refused::Failed(reason) = &refused {
-            tracing::warn!(reason, "a loader cannot be served");
+            warn_seldom!(reason, "a loader cannot be served");
             let about = about(gathered.machine.as_deref());
             self.note(self.boot_event("boot.no_loader", &about, json!({"reason": reason})));
         }

@@ -12,6 +12,7 @@ use super::callers::{is_active, is_leased};
 use super::{App, Ctx};
 use crate::dhcp::{self, Query};
 use crate::model::{Mac, Machine, Stored, SubnetMode, World};
+use crate::seldom::warn_seldom;
 
 impl App {
     /// Takes note of the address that another server gives to the client, if this packet tells. A machine's
@@ -79,7 +80,7 @@ impl App {
                 Ok(vec![ctx.event(next, "address_changed", json!({ "address": address }))])
             });
             if let Err(error) = changed.await {
-                tracing::warn!(machine = key, %error, "its address was not recorded");
+                warn_seldom!(machine = key, %error, "its address was not recorded");
             }
         }
     }

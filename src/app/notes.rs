@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::App;
 use crate::model::NewEvent;
+use crate::seldom::warn_seldom;
 use crate::store::Deed;
 
 /// Most events that wait to be written. Beyond it they are dropped and counted.
@@ -42,7 +43,7 @@ pub async fn run(app: Arc<App>, mut notes: Notes, stop: tokio_util::sync::Cancel
         }
         let deed = Deed { events: std::mem::take(&mut group), ..Deed::default() };
         if let Err(error) = app.commit(deed).await {
-            tracing::warn!(%error, events = received, "events were not written");
+            warn_seldom!(%error, events = received, "events were not written");
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::dhcp::{
     Prober, Query,
 };
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
+use crate::seldom::warn_seldom;
 use crate::store::Deed;
 
 /// Addresses that are looked for in answer to one DISCOVER.
@@ -127,7 +128,7 @@ impl App {
         };
         let kept = self.write_lease(&lease, self.in_use(found, &lease, ""), now).await;
         let address = found.address;
-        kept.inspect_err(|error| tracing::warn!(%error, %address, "it could not be kept back")).is_ok()
+        kept.inspect_err(|error| warn_seldom!(%error, %address, "it could not be kept back")).is_ok()
     }
 
     /// Somebody answered a probe when the address was on offer already. It is kept back, so that the client
@@ -151,13 +152,13 @@ impl App {
                     let late = ", which is leased to another: two hosts have one address";
                     let event = self.in_use(&Found { wanted_by: lease.mac, ..found }, &lease, late);
                     let told = self.commit(Deed::default().event(event)).await;
-                    told.map_err(|error| tracing::warn!(%error, "an event was not written")).ok();
+                    told.map_err(|error| warn_seldom!(%error, "an event was not written")).ok();
                 }
                 return;
             }
             match self.keep_back_late(&subnet, &found).await {
                 Err(Error::Conflict(_)) => {}
-                Err(error) => return tracing::warn!(%error, %address, "it could not be kept back"),
+                Err(error) => return warn_seldom!(%error, %address, "it could not be kept back"),
                 Ok(()) => return,
             }
         }

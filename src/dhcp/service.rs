@@ -6,15 +6,14 @@
 //! decisions, and to commit what must be on disk. Start at [`Service::run`].
 
 mod counters;
+mod ear;
 mod echoes;
-mod hearing;
 mod intake;
 mod interfaces;
 mod outlet;
 mod probe;
 mod queue;
 mod rivals;
-mod seldom;
 mod socket;
 mod under_way;
 
@@ -36,12 +35,12 @@ use tracing::{debug, warn};
 use crate::dhcp::service::intake::{Door, Intake, Question};
 use crate::dhcp::service::outlet::{Leaves, Outlet};
 use crate::dhcp::service::queue::{Queue, Waiting};
-use crate::dhcp::service::seldom::Seldom;
 use crate::dhcp::service::socket::{Listener, Sharing};
 use crate::dhcp::service::under_way::{ANSWER_WITHIN, Ended, UnderWay};
 use crate::dhcp::{BOOT_SERVER_PORT, Datagram, Interface, Query, Silence};
 use crate::listen::{Protocol, explain_bind, port_owner};
 use crate::proto::dhcp4::{Packet, parse};
+use crate::seldom::Seldom;
 
 pub use counters::{Counters, Dropped};
 pub use probe::{PROBE_TIME, ProbeAbility, Probes};
@@ -106,6 +105,7 @@ impl Request {
 /// The DHCP service, bound and not yet running.
 pub struct Service {
     listeners: Vec<Listener>,
+    boot_server_fault: Option<String>,
     outlet: Outlet,
     handler: Arc<dyn Handler>,
     counters: Arc<Counters>,
@@ -132,9 +132,11 @@ impl Service {
         }
         let server = Listener::bind(port, (SERVER_PORT, Sharing::Shared))
             .map_err(|error| explain_bind(error, Protocol::Udp, port))?;
-        let boot_server = if port == SERVER_PORT { listen_as_boot_server() } else { None };
+        let boot_server = (port == SERVER_PORT).then(listen_as_boot_server).transpose();
+        let boot_server_fault = boot_server.as_ref().err().map(ToString::to_string);
         Ok(Service {
-            listeners: [server].into_iter().chain(boot_server).collect(),
+            listeners: [server].into_iter().chain(boot_server.ok().flatten()).collect(),
+            boot_server_fault,
             outlet: Outlet::new(names)?,
             handler,
             counters: Arc::default(),
@@ -158,6 +160,11 @@ impl Service {
     pub fn local_port(&self) -> io::Result<u16> {
         let server = self.listeners.first().map(Listener::local_port);
         server.ok_or_else(|| io::Error::other("no port is bound"))
+    }
+
+    /// Why [`BOOT_SERVER_PORT`] could not be bound.
+    pub fn boot_server_fault(&self) -> Option<&str> {
+        self.boot_server_fault.as_deref()
     }
 
     pub fn counters(&self) -> Arc<Counters> {
@@ -362,11 +369,10 @@ impl Service {
 }
 
 /// The socket that PXE clients ask for boot data when they have an address. Without it the rest is served.
-fn listen_as_boot_server() -> Option<Listener> {
+fn listen_as_boot_server() -> io::Result<Listener> {
     Listener::bind(BOOT_SERVER_PORT, (BOOT_SERVER_PORT, Sharing::Alone))
         .map_err(|error| explain_bind(error, Protocol::Udp, BOOT_SERVER_PORT))
         .inspect_err(|error| warn!(%error, "UEFI firmware in `proxy` subnets cannot be told what to boot"))
-        .ok()
 }
 
 fn send(

@@ -28,13 +28,17 @@ pub struct DhcpStatus {
 }
 
 /// The sockets that the DHCP service has, as they are now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
     pub enabled: bool,
     /// Whether its sockets can be read; false while one fails and is opened anew.
     pub receives: bool,
     /// The UDP port.
     pub port: u16,
+    /// Why UDP port 4011, where UEFI in subnets of mode `proxy` asks, could not be bound at the start: who
+    /// has it, where that can be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_server_fault: Option<String>,
     /// The port of boot files over HTTP.
     pub boot_http_port: Option<u16>,
     /// Whether other servers can be heard.

@@ -41,7 +41,7 @@ impl DataDir {
     /// It cannot be made, or others may read it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let context = || format!("the data directory {}", path.display());
-        if !path.exists() {
+        if !path.try_exists().with_context(context)? {
             DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(context)?;
         }
         let path = path.canonicalize().with_context(context)?;
@@ -231,4 +231,18 @@ fn fingerprint(pem: &str) -> anyhow::Result<String> {
     let der =
         CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| anyhow!("tls/cert.pem: {error}"))?;
     Ok(sha256_hex(der))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_cannot_be_looked_at_is_not_taken_for_one_that_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let round = folder.path().join("round");
+        std::os::unix::fs::symlink(&round, &round).unwrap();
+        let error = format!("{:#}", DataDir::open(&round).err().unwrap());
+        assert!(error.contains("the data directory") && error.contains("symbolic links"), "{error}");
+    }
 }

@@ -44,6 +44,7 @@ impl Dhcp {
     ) -> io::Result<impl Fn() -> ServiceStatus + Send + Sync + use<>> {
         let (port, boot_http_port) = (self.service.local_port()?, endpoints.boot_http_port);
         let (receives, hears_servers) = (self.service.receives(), self.lookout.hears());
+        let boot_server_fault = self.service.boot_server_fault().map(str::to_owned);
         let probes = Arc::clone(&self.probes);
         Ok(move || {
             let ProbeAbility { arp: probes_arp, icmp: probes_icmp } = probes.ability();
@@ -51,6 +52,7 @@ impl Dhcp {
                 enabled: true,
                 receives: receives(),
                 port,
+                boot_server_fault: boot_server_fault.clone(),
                 boot_http_port,
                 hears_servers: hears_servers(),
                 probes_arp,

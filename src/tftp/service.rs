@@ -1,8 +1,9 @@
 //! The listening port: reads requests, admits them within bounds, and starts a session for each. Start at
 //! `Service::run`.
 
-use crate::datagrams::{Received, Route};
+use crate::datagrams::{Hearing, Received, Route};
 use crate::proto::tftp::{ErrorCode, Limits, Packet, Request, packet};
+use crate::seldom::warn_seldom;
 use crate::tftp::admission::Totals;
 use crate::tftp::crew::Crew;
 use crate::tftp::link::Link;
@@ -20,6 +21,7 @@ use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, debug_span, warn};
 
@@ -30,8 +32,8 @@ pub const SESSIONS_PER_PEER_MAX: usize = 8;
 const INBOX_PACKETS_MAX: usize = 64;
 /// Datagrams taken from the listening socket before the service looks at what else there is.
 const TURN_DATAGRAMS_MAX: usize = 64;
-/// Failures of the listening socket in a row after which the service ends.
-const RECV_FAILURES_MAX: u32 = 16;
+/// How often the listening socket is looked after, which is the pause it gets when it fails.
+const LOOK_AFTER: Duration = Duration::from_secs(3);
 /// Longest the service waits for its sessions when told to stop.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
@@ -92,7 +94,8 @@ pub struct Counters {
 
 /// The TFTP service, bound and not yet running.
 pub struct Service {
-    socket: StdUdpSocket,
+    pub(super) socket: StdUdpSocket,
+    address: SocketAddrV4,
     settings: Settings,
     opener: Arc<dyn Opener>,
     counters: Arc<Counters>,
@@ -101,20 +104,22 @@ pub struct Service {
 impl Service {
     /// Binds `address`; the unspecified one serves all interfaces, and broadcast requests.
     pub fn bind(address: SocketAddrV4, settings: Settings, opener: Arc<dyn Opener>) -> io::Result<Self> {
-        Ok(Self { socket: socket::listen(address)?, settings, opener, counters: Arc::default() })
+        let socket = socket::listen(address)?;
+        let address = SocketAddrV4::new(*address.ip(), socket.local_addr()?.port());
+        Ok(Self { socket, address, settings, opener, counters: Arc::default() })
     }
 
     /// The address bound, with the port chosen by the kernel where 0 was asked for.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    pub fn local_addr(&self) -> SocketAddr {
+        SocketAddr::V4(self.address)
     }
 
     pub fn counters(&self) -> Arc<Counters> {
         self.counters.clone()
     }
 
-    /// Serves until `shutdown`, then ends the running reads with an ERROR. An error is one of the listening
-    /// socket. Paths are opened in the runtime that this is called in.
+    /// Serves until `shutdown`, then ends the running reads with an ERROR. No failure of the listening socket
+    /// ends it; an error is one of the threads. Paths are opened in the runtime that this is called in.
     pub async fn run(self, shutdown: CancellationToken) -> io::Result<()> {
         let crew = Crew::start()?;
         let home = crew.home();
@@ -127,6 +132,8 @@ impl Service {
             Sessions::new(self.settings.sessions_max, PerPeer(self.settings.sessions_per_peer_max));
         let port = Port {
             socket,
+            address: self.address,
+            hearing: Hearing::new("the TFTP socket"),
             settings: self.settings,
             opener: self.opener,
             opening: Handle::current(),
@@ -136,13 +143,15 @@ impl Service {
             tasks: JoinSet::new(),
             shutdown,
         };
-        home.spawn(port.serve()).await.map_err(io::Error::other)?
+        home.spawn(port.serve()).await.map_err(io::Error::other)
     }
 }
 
 /// The listening port at work.
 struct Port {
     socket: Arc<UdpSocket>,
+    address: SocketAddrV4,
+    hearing: Hearing,
     settings: Settings,
     opener: Arc<dyn Opener>,
     opening: Handle,
@@ -154,33 +163,43 @@ struct Port {
 }
 
 impl Port {
-    async fn serve(mut self) -> io::Result<()> {
+    async fn serve(mut self) {
         let shutdown = self.shutdown.clone();
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        let mut failures = 0;
-        let result = loop {
+        let mut look_after = tokio::time::interval(LOOK_AFTER);
+        look_after.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let hears = !self.hearing.is_deaf();
             tokio::select! {
-                received = socket::recv(&self.socket, &mut buffer) => match received {
+                received = socket::recv(&self.socket, &mut buffer), if hears => match received {
                     Ok(arrival) => {
-                        failures = 0;
+                        self.hearing.succeeded();
                         self.handle(arrival, buffer.get(..arrival.bytes).unwrap_or_default());
                         self.take_waiting(&mut buffer);
                     }
-                    Err(error) if failures < RECV_FAILURES_MAX => {
-                        failures += 1;
-                        warn!(%error, "the TFTP socket cannot be read");
-                    }
-                    Err(error) => break Err(error),
+                    Err(error) => self.hearing.failed(&error),
                 },
+                _ = look_after.tick() => self.look_after(),
                 Some(ended) = self.tasks.join_next_with_id() => self.free(ended),
-                () = shutdown.cancelled() => break Ok(()),
+                () = shutdown.cancelled() => break,
             }
-        };
+        }
         let drain = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_MAX, drain).await.is_err() {
             warn!("some TFTP reads did not stop in {STOP_MAX:?}");
         }
-        result
+    }
+
+    /// Puts a new socket in the place of one that failed. Reads that share the port send from the old one to
+    /// their end, and what comes for them is heard here.
+    fn look_after(&mut self) {
+        self.hearing.look_after(|| {
+            match socket::reopen(&self.socket, self.address) {
+                Ok(socket) => self.socket = Arc::new(socket),
+                Err(error) => debug!(%error, "the TFTP socket cannot be opened anew"),
+            }
+            true
+        });
     }
 
     /// Takes what else has come already, within bounds.
@@ -196,7 +215,7 @@ impl Port {
         let task = match ended {
             Ok((task, ())) => task,
             Err(error) => {
-                warn!(%error, "a TFTP read failed inside");
+                warn_seldom!(%error, "a TFTP read failed inside");
                 error.id()
             }
         };
@@ -249,7 +268,7 @@ impl Port {
             }
             Admission::Start => {
                 if let Err(error) = self.start(arrival, datagram, request) {
-                    warn!(peer = %arrival.peer, %error, "no socket for a TFTP read");
+                    warn_seldom!(peer = %arrival.peer, %error, "no socket for a TFTP read");
                     self.refuse((arrival, request.path), ErrorCode::OTHER, "no free port, try again");
                 }
             }

@@ -5,6 +5,7 @@ use crate::datagrams::{Frames, Received};
 use crate::proto::tftp::{
     ErrorCode, Limits, Mode, Offer, OptionField, Packet, Request, Span, Terms, Transfer, Transmit, negotiate,
 };
+use crate::seldom::warn_seldom;
 use crate::tftp::link::{Link, Port};
 use crate::tftp::opener::{Opened, Opener, ReadRequest, Refused, TransferOutcome, TransferResult};
 use crate::tftp::pump::{Back, Pump, Reading, Ride};
@@ -20,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{debug, warn};
+use tracing::debug;
 
 /// Longest an opener may take; a client would have given up.
 const OPEN_MAX: Duration = Duration::from_secs(20);
@@ -80,11 +81,11 @@ impl Session {
             }
             Ok(Ok(Err(Refused::Error { code, message }))) => self.refuse(code, &message).await,
             Ok(Err(error)) => {
-                warn!(path = self.asked.path, %error, "opening failed inside");
+                warn_seldom!(path = self.asked.path, %error, "opening failed inside");
                 self.refuse(ErrorCode::OTHER, "the file cannot be opened").await;
             }
             Err(_) => {
-                warn!(path = self.asked.path, "opening took longer than {OPEN_MAX:?}");
+                warn_seldom!(path = self.asked.path, "opening took longer than {OPEN_MAX:?}");
                 self.refuse(ErrorCode::OTHER, "the file took too long to prepare").await;
             }
         }
@@ -133,7 +134,7 @@ impl Session {
         };
         let Ok((reading, result)) = driven else { return self.lost() };
         let result = result.unwrap_or_else(|error| {
-            warn!(label = opened.label, %error, "the file could not be read to its end");
+            warn_seldom!(label = opened.label, %error, "the file could not be read to its end");
             TransferResult::Failed(error.to_string())
         });
         self.say_goodbye(&result).await;
@@ -206,7 +207,7 @@ impl Session {
     }
 
     fn lost(&self) {
-        warn!(path = self.asked.path, "a thread of TFTP has ended, and this read with it");
+        warn_seldom!(path = self.asked.path, "a thread of TFTP has ended, and this read with it");
         self.counters.finished.fetch_add(1, Relaxed);
         self.stop.cancel();
     }

@@ -2,6 +2,7 @@
 
 use crate::datagrams::{self, Cutting, Frames, Received, Route};
 use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket as StdUdpSocket};
 use tokio::io::Interest;
@@ -16,13 +17,26 @@ const MTU_DEFAULT: u32 = 1500;
 
 /// Binds the listening socket, with packet information on.
 pub(super) fn listen(address: SocketAddrV4) -> io::Result<StdUdpSocket> {
-    let socket = StdUdpSocket::bind(address)?;
+    prepared(StdUdpSocket::bind(address)?)
+}
+
+fn prepared(socket: StdUdpSocket) -> io::Result<StdUdpSocket> {
     setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     // As much as the host allows (`net.core.rmem_max`), and more where we may.
     if setsockopt(&socket, sockopt::RcvBufForce, &LISTEN_BYTES_MAX).is_err() {
         setsockopt(&socket, sockopt::RcvBuf, &LISTEN_BYTES_MAX)?;
     }
     Ok(socket)
+}
+
+/// A new listening socket in the place of one that failed: for a moment both have the port.
+pub(super) fn reopen(failed: &UdpSocket, address: SocketAddrV4) -> io::Result<UdpSocket> {
+    setsockopt(failed, sockopt::ReuseAddr, &true)?;
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.set_reuse_address(false)?;
+    adopt(prepared(socket.into())?)
 }
 
 /// A socket with a new port on `local`, for one transfer. It does not block.

@@ -82,11 +82,17 @@ struct World {
 
 impl World {
     fn start(settings: Settings) -> Self {
+        Self::start_after(settings, |_| {})
+    }
+
+    fn start_after(settings: Settings, harm: impl FnOnce(&mut Service)) -> Self {
         let (asked_sender, asked) = mpsc::unbounded_channel();
         let (outcome_sender, outcomes) = mpsc::unbounded_channel();
         let shelf = Arc::new(Shelf { asked: asked_sender, outcomes: outcome_sender });
-        let service = Service::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), settings, shelf).unwrap();
-        let port = service.local_addr().unwrap().port();
+        let mut service =
+            Service::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), settings, shelf).unwrap();
+        harm(&mut service);
+        let port = service.local_addr().port();
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let counters = service.counters();
         let stop = CancellationToken::new();
@@ -132,6 +138,29 @@ async fn files_and_bytes_arrive_whole_with_every_window_and_both_kinds_of_port()
                 assert_eq!(outcome.label, format!("shelf:{path}"));
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_listening_socket_that_keeps_failing_ends_nothing_and_is_opened_anew() {
+    for ports in [Ports::PerTransfer, Ports::Single] {
+        // TCP without a peer cannot be read, and is always ready to be.
+        let broken = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let world = World::start_after(Settings { ports, ..Settings::default() }, |service| {
+            service.socket = broken.into();
+        });
+        let read = async {
+            loop {
+                let client = Client::new().await;
+                let reading = client.read(world.server, "small", &[]);
+                if let Ok(download) = timeout(Duration::from_millis(300), reading).await {
+                    return download;
+                }
+            }
+        };
+        assert_eq!(timeout(PATIENCE, read).await.unwrap().body, b"small", "{ports:?}");
+        assert!(!world.running.is_finished());
+        assert_eq!(count(&world.counters.requests), 1, "{ports:?}: only the new socket heard any");
     }
 }
 

@@ -158,7 +158,8 @@ fn files_that_take_no_writes_for_a_while_are_silence_and_a_warning_until_they_do
 }
 
 /// Whether the folder and the files of the database are `immutable`; but for the index of the log, which is
-/// mapped into memory: the kernel ends a process by SIGBUS that writes to such a page of such a file.
+/// mapped into memory: the kernel ends a process by SIGBUS that writes to such a page of such a file
+/// (`docs/operating/leases.md`).
 fn set_immutable(change: &str, data: &Path) {
     let file = |name| data.join(name).to_str().expect("a path in UTF-8").to_owned();
     let files = ["metalwright.db", "metalwright.db-wal", ""].map(file);
@@ -172,6 +173,11 @@ fn a_disk_that_turns_read_only_is_silence_and_a_warning_and_loses_nothing() {
         let mut clients = Clients { relay: Relay::to(world), xid: 1 };
         let held = silence(world, (&mut clients, find_an_error));
         assert!(world.stop().success(), "it ends as it is told to");
+        let why = world.refused_start();
+        assert!(
+            why.contains("its file system is read-only") && why.contains("mount it for writing"),
+            "{why}"
+        );
         world.repair_the_image();
         world.start();
         world.api().get("//readyz").expect(200);

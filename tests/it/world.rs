@@ -79,6 +79,14 @@ impl World {
 
     /// Starts the server on the data that is there, and waits until it says that it is ready.
     pub fn start(&mut self) {
+        let mut server = self.spawn();
+        let line = server.wait_for_line("{", READY_WITHIN);
+        self.ready = serde_json::from_str(&line).expect("one line of JSON");
+        assert_eq!(self.ready["event"], "ready", "{line}");
+        self.server = Some(server);
+    }
+
+    fn spawn(&self) -> Program {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log");
         let mut command = program();
         command.arg("serve").arg("--data").arg(self.data()).args(&self.listeners);
@@ -86,11 +94,7 @@ impl World {
             assert!(Path::new(FAKETIME).exists(), "{FAKETIME} is not there (package faketime)");
             command.env("LD_PRELOAD", FAKETIME).env("FAKETIME", format!("+0 x{}", self.hurry));
         }
-        let mut server = Program::spawn_with_log("metalwright serve", command, log);
-        let line = server.wait_for_line("{", READY_WITHIN);
-        self.ready = serde_json::from_str(&line).expect("one line of JSON");
-        assert_eq!(self.ready["event"], "ready", "{line}");
-        self.server = Some(server);
+        Program::spawn_with_log("metalwright serve", command, log)
     }
 
     /// Where the API is to listen when the server starts the next time.
@@ -105,6 +109,16 @@ impl World {
         let id = Pid::from_raw(i32::try_from(server.id()).expect("a process id"));
         kill(id, Signal::SIGTERM).expect("a signal to the server");
         server.wait_for_end(STOPPED_WITHIN)
+    }
+
+    /// Starts the server in vain: ended by itself, with an error, which is returned.
+    pub fn refused_start(&self) -> String {
+        let before = self.log().len();
+        let mut server = self.spawn();
+        let ended = server.wait_for_end(READY_WITHIN);
+        let said = self.log().split_off(before);
+        assert_eq!(ended.code(), Some(1), "{said}");
+        said
     }
 
     /// Ends the server without a chance to tidy up, as a power cut does.

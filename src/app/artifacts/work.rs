@@ -16,6 +16,7 @@ use crate::media::{self, Brought, Job, Manifest, Order, Phase, Progress, reposit
 use crate::model::{
     Artifact, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, Stored,
 };
+use crate::seldom::warn_seldom;
 
 /// How often directories that have gone or come are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -129,7 +130,7 @@ impl Works {
             let worked = app.work_on(&artifact, &job).await;
             if let Err(error) = &worked {
                 let name = &artifact.key;
-                tracing::warn!(name, %error, "an artifact's state could not be written; it is tried again");
+                warn_seldom!(name, %error, "an artifact's state could not be written; it is tried again");
             }
             worked.is_ok()
         });

@@ -110,6 +110,11 @@ fn ports(facts: &Facts<'_>) -> Vec<Finding> {
     if matches!(dhcp_port, 0 | 67) {
         findings.push(finding(&facts.host.dhcp_port, "port 67", Level::Fail));
     }
+    let fault = facts.status.and_then(|status| status.service.boot_server_fault.as_deref());
+    if let Some(why) = fault.filter(|_| proxies) {
+        let what = "not the server's since its start: UEFI in `proxy` subnets is not told what to boot";
+        findings.push(line(Level::Warn, "port 4011", format!("{what}: {why}; then restart the server")));
+    }
     if facts.host.pxe_port.bound || proxies {
         findings.push(finding(&facts.host.pxe_port, "port 4011", Level::Warn));
     }
@@ -136,7 +141,7 @@ fn capabilities(facts: &Facts<'_>) -> Vec<Finding> {
             }
         }];
     };
-    let service = status.service;
+    let service = &status.service;
     let lacks: Vec<&str> = [
         (service.probes_arp || service.probes_icmp, "addresses are not probed before they are offered"),
         (service.hears_servers, "other DHCP servers are not heard"),
@@ -355,6 +360,20 @@ mod tests {
         status.service.receives = false;
         let findings = look(&host(&["metalwright"]), Some(&status));
         assert_eq!(worst(&findings, "its DHCP socket fails: its log says why"), Some(Level::Fail));
+    }
+
+    #[test]
+    fn a_boot_server_port_that_was_taken_matters_where_a_subnet_is_another_servers() {
+        let mut status = status();
+        status.service.boot_server_fault = Some("UDP port 4011 is in use by dnsmasq (pid 7)".to_owned());
+        let told = |status: &DhcpStatus| {
+            worst(&look(&host(&["metalwright"]), Some(status)), "port 4011 is in use by dnsmasq (pid 7)")
+        };
+        assert_eq!(told(&status), None);
+        status.subnets[0].mode = SubnetMode::Proxy;
+        assert_eq!(told(&status), Some(Level::Warn));
+        status.subnets[0].enabled = false;
+        assert_eq!(told(&status), None);
     }
 
     #[test]

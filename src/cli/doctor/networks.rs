@@ -104,8 +104,8 @@ mod tests {
         let example = json!({"event": "dhcp.offered", "reason": "x", "address": null});
         serde_json::from_value(json!({
             "warnings": [], "unserved": [], "unserved_packets": 0, "servers": [], "subnets": subnets,
-            "service": {"enabled": true, "port": 67, "boot_http_port": 8080, "receives": true,
-                "hears_servers": true, "probes_arp": true, "probes_icmp": true},
+            "service": {"enabled": true, "port": 67, "boot_http_port": 8080, "hears_servers": true,
+                "receives": true, "probes_arp": true, "probes_icmp": true},
             "interfaces": [{"name": "eth1", "addresses": [], "mtu": 1500, "subnet": "lan",
                 "example": example}],
             "relays": [{"address": "10.1.0.1", "interface": "eth1", "subnet": "far", "packets": 3,

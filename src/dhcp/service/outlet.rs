@@ -15,10 +15,10 @@ use tracing::{info, warn};
 use crate::datagrams::{self, Cutting, DATAGRAMS_MAX, Frames, Route};
 use crate::dhcp::frame::{FrameEnds, encode_frame};
 use crate::dhcp::service::interfaces::{self, Port};
-use crate::dhcp::service::seldom::Seldom;
 use crate::dhcp::service::socket::{self, Listener};
 use crate::dhcp::{Datagram, Destination};
 use crate::model::Mac;
+use crate::seldom::{Seldom, warn_seldom};
 
 /// The interfaces that are served, and the socket for frames.
 pub(super) struct Outlet {
@@ -89,7 +89,7 @@ impl Outlet {
                 self.cutting.forget(|interface| !self.ports.contains_key(&interface));
                 self.told_of_fallback.retain(|interface| self.ports.contains_key(interface));
             }
-            Err(error) => warn!(%error, "the network interfaces cannot be read"),
+            Err(error) => warn_seldom!(%error, "the network interfaces cannot be read"),
         }
     }
 

@@ -20,8 +20,8 @@ use tracing::warn;
 
 use crate::dhcp::probe::{encode_arp_probe, encode_echo, parse_arp, parse_echo_reply};
 use crate::dhcp::service::Witness;
+use crate::dhcp::service::ear::Ear;
 use crate::dhcp::service::echoes::Echoes;
-use crate::dhcp::service::hearing::Ear;
 use crate::dhcp::service::interfaces::{self, Port};
 use crate::dhcp::{HowToProbe, Interface, LateAnswer, ProbeTarget, Probed, Prober};
 use crate::model::Mac;
@@ -380,7 +380,7 @@ fn icmp_socket() -> io::Result<UdpSocket> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dhcp::service::hearing;
+    use crate::datagrams::FAILURES_MAX;
 
     /// Probes whose sockets are datagrams on the loopback interface.
     fn probes() -> Arc<Probes> {
@@ -442,7 +442,7 @@ mod tests {
     async fn what_can_be_probed_is_told_as_it_is() {
         let probes = probes();
         assert_eq!(probes.ability(), ProbeAbility { arp: true, icmp: true });
-        for _ in 0..hearing::FAILURES_MAX {
+        for _ in 0..FAILURES_MAX {
             probes.arp.hearing().failed(&io::ErrorKind::Other.into());
         }
         assert_eq!(probes.ability(), ProbeAbility { arp: false, icmp: true });

@@ -13,13 +13,13 @@ use nix::libc;
 use nix::sys::socket::LinkAddr;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
-use crate::dhcp::service::hearing::Ear;
+use crate::dhcp::service::ear::Ear;
 use crate::dhcp::service::interfaces::{self, Port};
 use crate::dhcp::{Heard, Interface, LateAnswer};
 use crate::model::Mac;
 use crate::proto::dhcp4::{MessageType, codes, parse};
+use crate::seldom::warn_seldom;
 
 const ETH_P_IP: u16 = 0x0800;
 /// How often the interfaces are read.
@@ -89,7 +89,7 @@ impl Lookout {
                 }
                 self.ports = ports;
             }
-            Err(error) => warn!(%error, "the network interfaces cannot be read"),
+            Err(error) => warn_seldom!(%error, "the network interfaces cannot be read"),
         }
     }
 

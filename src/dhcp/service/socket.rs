@@ -13,8 +13,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::debug;
 
-use crate::datagrams;
-use crate::dhcp::service::hearing::Hearing;
+use crate::datagrams::{self, Hearing};
 use crate::proto::dhcp4::DATAGRAM_BYTES_MAX;
 
 /// A storm of machines powered on together must fit, in and out.

@@ -319,7 +319,7 @@ async fn a_socket_that_keeps_failing_does_not_end_the_service_and_is_opened_anew
     }
     service.read();
     let failures = counters.receive_failures.load(Relaxed);
-    assert_eq!(failures, u64::from(hearing::FAILURES_MAX), "it is left alone");
+    assert_eq!(failures, u64::from(crate::datagrams::FAILURES_MAX), "it is left alone");
     assert!(readable(&service.listeners).now_or_never().is_none(), "and wakes nobody");
     service.refresh();
     assert!(!receives(), "the new one has to do well first");

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, CatchUnwind, FutureExt as _};
 use tracing::instrument::Instrumented;
-use tracing::{Instrument as _, debug_span, warn};
+use tracing::{Instrument as _, debug_span};
 
 use crate::dhcp::Silence;
 use crate::dhcp::service::intake::Question;
 use crate::dhcp::service::{Answered, Handler, Request};
+use crate::seldom::warn_seldom;
 
 /// How long an answer may take, from the arrival of its question. Clients ask again after a second (iPXE) to
 /// four (RFC 2131 4.1, PXE 2.1), and what is later has another question to answer.
@@ -79,7 +80,7 @@ impl Future for UnderWay {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
         self.polls = self.polls.saturating_add(1);
         let answered = ready!(self.answer.poll_unpin(context)).unwrap_or_else(|panic| {
-            warn!(why = message(&*panic), "a DHCP answer failed inside");
+            warn_seldom!(why = message(&*panic), "a DHCP answer failed inside");
             Err(Silence::Failed)
         });
         Poll::Ready(Ended {

@@ -57,7 +57,7 @@ async fn load_from(server: SocketAddr, path: &str, firmware: Firmware) -> (Resul
 fn serve() -> (SocketAddr, CancellationToken) {
     let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
     let service = Service::bind(any, Settings::default(), Arc::new(Shelf)).unwrap();
-    let port = service.local_addr().unwrap().port();
+    let port = service.local_addr().port();
     let stop = CancellationToken::new();
     tokio::spawn(service.run(stop.clone()));
     (SocketAddr::from((Ipv4Addr::LOCALHOST, port)), stop)

@@ -63,7 +63,7 @@ impl Default for Setup {
 /// Why there is no store.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("cannot use {}: {source}", path.display())]
+    #[error("cannot use {}{}", path.display(), what_to_do(source))]
     File { path: PathBuf, source: io::Error },
     #[error("{} is in use by another server: stop that one, or name another directory", path.display())]
     InUse { path: PathBuf },
@@ -77,6 +77,17 @@ pub enum OpenError {
     Migrate { path: PathBuf, source: MigrateError },
     #[error("cannot read {}: {source}", path.display())]
     Database { path: PathBuf, source: sqlx::Error },
+}
+
+/// What ends a file that cannot be used, where that is known. The error itself is said behind it.
+fn what_to_do(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            ", because its file system is read-only: see the kernel's log for the reason, repair it, \
+             mount it for writing, and start again"
+        }
+        _ => "",
+    }
 }
 
 /// A database that is ready, with what it holds.

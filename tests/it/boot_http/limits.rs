@@ -1,14 +1,16 @@
 //! What clients may not do to each other, and what they may do as slowly as they like.
 
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::raw::Raw;
 use super::{Files, LARGE, small};
-use crate::world::World;
+use crate::world::{World, run};
 
 /// Readers that take hardly anything, on the listener at the same time.
 const SLOW_READERS: usize = 1000;
@@ -221,4 +223,35 @@ fn a_transfer_that_is_given_up_leaves_its_place() {
         assert_eq!(takes(&mut raw.stream, 1000), 1000);
     }
     assert_eq!(Raw::connect(files.boot.http).get("/artifacts/files/x.efi", "").status, 200);
+}
+
+/// Where the system has no place for a connection its client waits, everybody else goes on, and the log is
+/// not filled. Descriptors above the limit stay open, so that none is to be had at once.
+#[test]
+fn a_server_without_descriptors_keeps_clients_waiting_and_serves_them_later() {
+    let files = Files::new(&[]);
+    let world = &files.world;
+    let pid = world.server_id().to_string();
+    let limit = |count: &str| run("prlimit", &["--pid", &pid, &format!("--nofile={count}:")]);
+    let words = ["--pid", &pid, "--nofile", "--noheadings", "--output", "SOFT"];
+    let usual = Command::new("prlimit").args(words).output().expect("prlimit");
+    limit("8");
+    let mut waiting = TcpStream::connect(files.boot.http).expect("the kernel's queue");
+    waiting.write_all(b"GET /artifacts/files/x.efi HTTP/1.0\r\n\r\n").expect("a request");
+    let told = "no connection can be accepted on the boot side's HTTP port";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !world.log().contains(told) {
+        assert!(Instant::now() < deadline, "{}", world.log());
+        thread::yield_now();
+    }
+    waiting.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+    let unheard = waiting.read(&mut [0; 64]).expect_err("it waits, and several tries are over");
+    assert_eq!(unheard.kind(), ErrorKind::WouldBlock);
+    limit(String::from_utf8(usual.stdout).expect("text").trim());
+    waiting.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let mut answer = [0; 12];
+    waiting.read_exact(&mut answer).expect("an answer");
+    assert!(answer.ends_with(b" 200"), "{answer:?}");
+    world.api().get("//readyz").expect(200);
+    assert_eq!(world.log().matches(told).count(), 1);
 }

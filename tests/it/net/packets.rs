@@ -316,7 +316,19 @@ fn a_boot_server_port_that_is_taken_is_named_and_the_rest_is_served() {
         world.api().post("/subnets", subnet()).expect(201);
         let frame = ask(&lan.plug_host("h1", MAC), "eth0", discover(1, ""));
         assert_eq!(frame.dhcp().message_type(), Some(MessageType::Offer));
+
+        let warnings = || world.api().get("/dhcp/status").expect(200)["warnings"].to_string();
+        assert!(!warnings().contains("4011"), "{}: no subnet needs it", warnings());
+        let other = json!({"name": "other", "cidr": "10.78.0.0/24", "mode": "proxy"});
+        world.api().post("/subnets", other).expect(201);
+        assert!(warnings().contains("UEFI firmware in other"), "{}", warnings());
+        assert!(warnings().contains(&format!("4011 is in use by {}", named_ourselves())), "{}", warnings());
     });
+}
+
+fn named_ourselves() -> String {
+    let name = std::fs::read_to_string("/proc/self/comm").expect("our name");
+    format!("{} (pid {})", name.trim(), std::process::id())
 }
 
 #[test]

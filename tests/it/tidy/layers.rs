@@ -51,17 +51,20 @@ const LAYERS: &[Layer] = &[
     layer("media::iso", &["model", "media"], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
     // 4. The use cases see what decides, what remembers and what tells; no HTTP, no sockets.
     layer("app",
-        &["model", "proto", "boot", "dhcp", "render", "workflow", "content", "store", "events", "media"],
+        &["model", "proto", "boot", "dhcp", "render", "workflow", "content", "store", "events", "media",
+            "seldom"],
         &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("events", &["model", "store"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
     // 5. The edges translate and call the use cases, never the store.
-    layer("api", &["model", "app", "events"], &[SOCKETS, SQL, TEMPLATES]),
+    layer("api", &["model", "app", "events", "seldom"], &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.
     layer("api::boot_sight", &["model", "app", "boot"], &[SOCKETS, SQL, TEMPLATES]),
-    layer("api::boot_http", &["model", "proto", "boot", "app", "threads"], &[SQL, TEMPLATES]),
-    layer("tftp", &["model", "proto", "boot", "app", "threads", "datagrams"], &[HTTP, SQL, TEMPLATES]),
-    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "addresses", "datagrams"],
+    layer("api::boot_http", &["model", "proto", "boot", "app", "threads", "seldom"], &[SQL, TEMPLATES]),
+    layer("tftp", &["model", "proto", "boot", "app", "threads", "datagrams", "seldom"],
+        &[HTTP, SQL, TEMPLATES]),
+    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "addresses", "datagrams",
+            "seldom"],
         &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
@@ -75,7 +78,8 @@ const LAYERS: &[Layer] = &[
     // 7. These put it together and nobody sees them.
     layer("addresses", &[], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("listen", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
-    layer("datagrams", &[], &[RUNTIME, HTTP, SQL, TEMPLATES]),
+    layer("datagrams", &["seldom"], &[RUNTIME, HTTP, SQL, TEMPLATES]),
+    layer("seldom", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, WALL_CLOCK]),
     layer("threads", &[], &[SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("telemetry", &["model", "config"], &[HTTP, SQL, TEMPLATES]),

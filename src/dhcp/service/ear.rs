@@ -1,12 +1,10 @@
-//! How sockets fare that are read: what fails again and again is left alone for a moment and then opened
-//! anew. Nothing that a socket says ends a service. Start at [`Hearing::look_after`].
+//! Sockets that are read beside the DHCP port: what fails again and again is opened anew. Start at
+//! [`Ear::hear`].
 
 use std::io;
 use std::net::UdpSocket as StdUdpSocket;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use nix::libc;
@@ -14,72 +12,12 @@ use nix::sys::socket::{SockaddrLike, recvfrom};
 use socket2::{SockFilter, SockRef, Socket};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
-use crate::dhcp::service::seldom::Seldom;
-
-/// Failures of a socket in a row after which it is left alone until it is looked after.
-pub(super) const FAILURES_MAX: u32 = 16;
+use crate::datagrams::Hearing;
 
 /// A packet filter of this step alone lets nothing through.
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-
-/// How one socket fares. Shared with whoever tells of it.
-#[derive(Debug)]
-pub(super) struct Hearing {
-    what: &'static str,
-    /// In a row.
-    failures: AtomicU32,
-    is_well: AtomicBool,
-    warning: Mutex<Seldom>,
-}
-
-impl Hearing {
-    /// Of a socket that is there. `what` it is for is named in the log.
-    pub fn new(what: &'static str) -> Self {
-        let (failures, is_well) = (AtomicU32::new(0), AtomicBool::new(true));
-        Hearing { what, failures, is_well, warning: Mutex::default() }
-    }
-
-    /// It was read, or there was nothing to read.
-    pub fn succeeded(&self) {
-        self.failures.store(0, Relaxed);
-    }
-
-    pub fn failed(&self, error: &io::Error) {
-        self.failures.fetch_add(1, Relaxed);
-        if let Some(times) = self.warning().count(1, Instant::now()) {
-            warn!(%error, times, "{} cannot be read", self.what);
-        }
-    }
-
-    /// Whether it is left alone.
-    pub fn is_deaf(&self) -> bool {
-        self.failures.load(Relaxed) >= FAILURES_MAX
-    }
-
-    /// As operators are told: whether there is a socket, and it did well since it was looked after last.
-    pub fn is_well(&self) -> bool {
-        self.is_well.load(Relaxed) && !self.is_deaf()
-    }
-
-    /// Every few seconds, which is the pause that a failing socket gets. `reopen` puts a new one in its place
-    /// if it can, and says whether there is any: where privileges were given up the old one is tried again.
-    pub fn look_after(&self, reopen: impl FnOnce() -> bool) {
-        if self.is_deaf() {
-            self.is_well.store(false, Relaxed);
-            if reopen() {
-                self.succeeded();
-            }
-        } else if !self.is_well.swap(true, Relaxed) {
-            info!("{} can be read again", self.what);
-        }
-    }
-
-    fn warning(&self) -> std::sync::MutexGuard<'_, Seldom> {
-        self.warning.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A socket that is sent with elsewhere, and read here.
 pub(super) struct Ear {
@@ -96,8 +34,7 @@ impl Ear {
         let ear = Ear { open, socket: ArcSwapOption::empty(), hearing };
         if let Err(error) = ear.reopen() {
             warn!(%error, "{what} cannot be opened: is CAP_NET_RAW there?");
-            ear.hearing.failures.store(FAILURES_MAX, Relaxed);
-            ear.hearing.is_well.store(false, Relaxed);
+            ear.hearing.was_not_had();
         }
         ear
     }
@@ -140,7 +77,7 @@ impl Ear {
     fn filter(&self, change: impl Fn(&Socket) -> io::Result<()>) {
         let Some(socket) = self.socket() else { return };
         if let Err(error) = change(&SockRef::from(&*socket)) {
-            debug!(%error, "what {} hears cannot be changed", self.hearing.what);
+            debug!(%error, "what {} hears cannot be changed", self.hearing.what());
         }
     }
 
@@ -174,6 +111,7 @@ mod tests {
     use socket2::{Domain, Type};
 
     use super::*;
+    use crate::datagrams::FAILURES_MAX;
 
     /// A socket that cannot be read, and is always ready to be: TCP without a peer.
     fn broken() -> io::Result<StdUdpSocket> {

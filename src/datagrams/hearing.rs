@@ -1,0 +1,76 @@
+//! How sockets fare that are read: what fails again and again is left alone for a moment and then opened
+//! anew. Nothing that a socket says ends a service. Start at [`Hearing::look_after`].
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::Instant;
+
+use tracing::{info, warn};
+
+use crate::seldom::Seldom;
+
+/// Failures of a socket in a row after which it is left alone until it is looked after.
+pub const FAILURES_MAX: u32 = 16;
+
+/// How one socket fares. Shared with whoever tells of it.
+#[derive(Debug)]
+pub struct Hearing {
+    what: &'static str,
+    /// In a row.
+    failures: AtomicU32,
+    is_well: AtomicBool,
+    warning: Seldom,
+}
+
+impl Hearing {
+    /// Of a socket that is there. `what` it is for is named in the log.
+    pub fn new(what: &'static str) -> Self {
+        let (failures, is_well) = (AtomicU32::new(0), AtomicBool::new(true));
+        Hearing { what, failures, is_well, warning: Seldom::new() }
+    }
+
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// It could not be had: it is left alone, and not well, until one is opened.
+    pub fn was_not_had(&self) {
+        self.failures.store(FAILURES_MAX, Relaxed);
+        self.is_well.store(false, Relaxed);
+    }
+
+    /// It was read, or there was nothing to read.
+    pub fn succeeded(&self) {
+        self.failures.store(0, Relaxed);
+    }
+
+    pub fn failed(&self, error: &io::Error) {
+        self.failures.fetch_add(1, Relaxed);
+        if let Some(times) = self.warning.count(1, Instant::now()) {
+            warn!(%error, times, "{} cannot be read", self.what);
+        }
+    }
+
+    /// Whether it is left alone.
+    pub fn is_deaf(&self) -> bool {
+        self.failures.load(Relaxed) >= FAILURES_MAX
+    }
+
+    /// As operators are told: whether there is a socket, and it did well since it was looked after last.
+    pub fn is_well(&self) -> bool {
+        self.is_well.load(Relaxed) && !self.is_deaf()
+    }
+
+    /// Every few seconds, which is the pause that a failing socket gets. `reopen` puts a new one in its place
+    /// if it can, and says whether there is any: where privileges were given up the old one is tried again.
+    pub fn look_after(&self, reopen: impl FnOnce() -> bool) {
+        if self.is_deaf() {
+            self.is_well.store(false, Relaxed);
+            if reopen() {
+                self.succeeded();
+            }
+        } else if !self.is_well.swap(true, Relaxed) {
+            info!("{} can be read again", self.what);
+        }
+    }
+}
