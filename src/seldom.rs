@@ -1,5 +1,5 @@
 //! Warnings that packets or a broken host can cause at will: given once in a while, with how many there were.
-//! Start at [`warn_seldom!`].
+//! Start at `warn_seldom!`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
