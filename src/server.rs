@@ -118,8 +118,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let listeners = Listeners { tls: certificate.tls().await?, boot, boot_tls };
     services.start((&app, &store), sockets, listeners)?;
-    println!("{ready}");
     services.ready.store(true, Ordering::Release);
+    println!("{ready}");
     let ended = services.wait(&mut signals).await;
     services.stop(queue).await;
     store.close().await;

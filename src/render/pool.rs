@@ -22,7 +22,7 @@ pub const QUEUE_MAX: usize = 1024;
 /// The stack of a render thread: 32 includes inside 20 components need a part of it.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 /// How long after its deadline a render may still report by itself: it knows the line, we do not.
-const GRACE: Duration = Duration::from_millis(100);
+const GRACE: Duration = Duration::from_millis(500);
 
 type Outcome = Result<Rendered, RenderProblem>;
 
