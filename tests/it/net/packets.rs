@@ -229,12 +229,9 @@ fn vector_111_a_client_that_was_moved_is_refused_by_broadcast_on_the_wire_it_is_
         let selecting = "requested_address 10.79.0.100\nserver_identifier 10.79.0.1";
         let ack = ask(&host, "eth1", request(2, selecting));
         assert_eq!(ack.dhcp().message_type(), Some(MessageType::Ack));
-        let rebinding = "ciaddr 10.79.0.100";
-        let nak = ask(&host, "eth0", request(3, rebinding));
+        let nak = ask(&host, "eth0", request(3, "ciaddr 10.79.0.100"));
         assert_eq!(nak.dhcp().message_type(), Some(MessageType::Nak));
         assert_eq!((nak.interface.as_str(), nak.target()), ("eth0", Ipv4Addr::BROADCAST));
-        let ack = ask(&host, "eth1", request(4, rebinding));
-        assert_eq!(ack.dhcp().message_type(), Some(MessageType::Ack), "it is back where it belongs");
     });
 }
 
