@@ -16,6 +16,8 @@ use crate::proto::dhcp4::MessageType;
 impl App {
     /// The interfaces that DHCP is served on, as they are now.
     pub fn dhcp_interfaces(&self, interfaces: Vec<Arc<Interface>>) {
+        let own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner).keep_own(own.collect());
         self.sights().interfaces = interfaces;
     }
 

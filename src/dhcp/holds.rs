@@ -41,6 +41,8 @@ pub struct Holds {
     by_client: HashMap<ClientKey, Vec<Ipv4Addr>>,
     /// In the order they end.
     ending: BTreeSet<(Timestamp, Ipv4Addr)>,
+    /// This host's addresses, on whatever interface that is served.
+    own: Vec<Ipv4Addr>,
     /// A view of the world and of the fields above, so it can be brought up to date while it is looked at.
     free: Mutex<Free>,
 }
@@ -81,6 +83,15 @@ impl Holds {
         self.by_address.insert(address, hold);
         self.change(address);
         true
+    }
+
+    /// Keeps this host's addresses back, also from clients of other interfaces than those they are on.
+    pub fn keep_own(&mut self, addresses: Vec<Ipv4Addr>) {
+        self.own = addresses;
+    }
+
+    pub fn is_own(&self, address: Ipv4Addr) -> bool {
+        self.own.contains(&address)
     }
 
     /// Gives back what a client was offered.

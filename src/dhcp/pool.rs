@@ -108,7 +108,7 @@ impl<'a> Ledger<'a> {
         if !subnet.cidr.has_host(address) {
             return Some(Refusal::NotAHost(address));
         }
-        if self.taken.contains(&address) {
+        if self.taken.contains(&address) || self.holds.is_own(address) {
             return Some(Refusal::Taken(address));
         }
         let reserved = match self.world.reservations.get(&AddressKey::from(address)) {

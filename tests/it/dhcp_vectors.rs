@@ -218,9 +218,13 @@ impl Case {
         for lease in &file.leases {
             put_lease(&mut world, lease.load(now), now);
         }
-        let interfaces = file.interfaces.iter().enumerate().map(|(at, file)| file.load(at)).collect();
+        let interfaces: Vec<Interface> =
+            file.interfaces.iter().enumerate().map(|(at, file)| file.load(at)).collect();
+        let mut holds = Holds::default();
+        let own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
+        holds.keep_own(own.collect());
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        Case { name, world, holds: Holds::default(), file, interfaces, now }
+        Case { name, world, holds, file, interfaces, now }
     }
 
     fn serve(&mut self, arrival: &Arrival) -> (String, String) {
