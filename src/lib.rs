@@ -12,6 +12,8 @@ pub mod content;
 pub mod datagrams;
 pub mod dhcp;
 pub mod events;
+pub mod http_boot;
+pub mod kernel;
 pub mod listen;
 pub mod media;
 pub mod model;

@@ -26,21 +26,21 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::metrics::Counters;
-use crate::api::{self, ApiState, boot_http};
+use crate::api::{self, ApiState};
 use crate::app::beneath::{self, Case};
 use crate::app::loaders::Loaders;
-use crate::app::secrets::Secrets;
 use crate::app::tftp_peers::TftpPeers;
-use crate::app::{App, Ctx, Endpoints, Setup, notes};
+use crate::app::{App, Setup};
 use crate::config::{self, Config, Listen};
-use crate::content;
 use crate::dhcp::Prober;
+use crate::kernel::secrets::Secrets;
+use crate::kernel::{Caller, Endpoints, Kernel, event_queue};
 use crate::listen::{Protocol, explain_bind};
 use crate::media::Folder;
 use crate::proto::tftp::{Limits, Rollover};
 use crate::render::Pool;
 use crate::store::{SqliteStore, Store};
-use crate::tftp;
+use crate::{content, http_boot, tftp};
 use data::DataDir;
 use desk::Desk;
 use dhcp::Dhcp;
@@ -88,10 +88,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     let certificate = data.certificate()?;
     let endpoints = endpoints(&sockets, &certificate.fingerprint)?;
-    let (app, queue) = App::new(Setup {
-        store: Arc::clone(&store) as Arc<dyn Store>,
-        secrets: Secrets::load(data.path()).context("secret.key")?,
-        endpoints: endpoints.clone(),
+    let secrets = Secrets::load(data.path()).context("secret.key")?;
+    let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
+    let app = App::new(Setup {
+        kernel: Arc::clone(&kernel),
         loaders: Loaders::find(&data.path().join("loaders")),
         pool: Arc::new(Pool::for_this_host().context("render threads")?),
         media: Folder::at(data.path().join("media")),
@@ -109,9 +109,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tell_what_lacks(&config, descriptors);
     let ready = serde_json::to_string(&ready)?;
 
-    let queue = QueueEnd::start(&app, queue);
+    let queue = QueueEnd::start(&kernel, queue);
     let mut services = Services::new();
-    let boot = boot_http::Service::new(Arc::clone(&app), bounds(&config), services.shutdown.clone());
+    let boot = http_boot::Service::new(Arc::clone(&app), bounds(&config), services.shutdown.clone());
     let boot_tls = match sockets.boot_https {
         Some(_) => Some(data.boot_certificate()?.acceptor()?),
         None => None,
@@ -150,13 +150,13 @@ async fn open_store(data: &DataDir, api: Option<&TcpListener>) -> anyhow::Result
 /// What answers on the TCP ports.
 struct Listeners {
     tls: RustlsConfig,
-    boot: boot_http::Service,
+    boot: http_boot::Service,
     boot_tls: Option<TlsAcceptor>,
 }
 
-fn bounds(config: &Config) -> boot_http::Bounds {
-    let bounds = boot_http::Bounds::default();
-    boot_http::Bounds {
+fn bounds(config: &Config) -> http_boot::Bounds {
+    let bounds = http_boot::Bounds::default();
+    http_boot::Bounds {
         connections_max: config.boot_connections.unwrap_or(bounds.connections_max),
         of_one_address_max: config.boot_connections_per_address.unwrap_or(bounds.of_one_address_max),
     }
@@ -191,16 +191,16 @@ struct QueueEnd {
 }
 
 impl QueueEnd {
-    fn start(app: &Arc<App>, queue: notes::Notes) -> Self {
+    fn start(kernel: &Arc<Kernel>, queue: event_queue::Notes) -> Self {
         let stop = CancellationToken::new();
-        QueueEnd { task: tokio::spawn(notes::run(Arc::clone(app), queue, stop.clone())), stop }
+        QueueEnd { task: tokio::spawn(event_queue::run(Arc::clone(kernel), queue, stop.clone())), stop }
     }
 }
 
 fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
     let boot = |listen: Listen, what: &str| match listen {
         Listen::Off => Ok(None),
-        Listen::At(address) => boot_http::bind(address)
+        Listen::At(address) => http_boot::bind(address)
             .map_err(|error| explain_bind(error, Protocol::Tcp, address.port()))
             .map(Some)
             .with_context(|| what.to_owned()),
@@ -273,17 +273,17 @@ fn endpoints(sockets: &Sockets, fingerprint: &str) -> anyhow::Result<Endpoints> 
 
 /// What a new data directory gets: the built-in content, settings, and the administrator's token.
 async fn fill(app: &Arc<App>, data: &DataDir) -> anyhow::Result<()> {
-    let ctx = Ctx::server(app.now());
+    let caller = Caller::server(app.kernel.now());
     let core =
-        content::core(ctx.now).map_err(|faults| anyhow!("the built-in content is faulty: {faults:?}"))?;
-    let installed = app.install_pack(&ctx, &core).await.context("the built-in content")?;
+        content::core(caller.now).map_err(|faults| anyhow!("the built-in content is faulty: {faults:?}"))?;
+    let installed = app.install_pack(&caller, &core).await.context("the built-in content")?;
     if installed.shadowed > 0 {
         tracing::info!(
             objects = installed.shadowed,
             "the site's own objects stand in place of built-in ones"
         );
     }
-    if let Some(token) = app.start(&ctx).await.context("the administrator's token")? {
+    if let Some(token) = app.start(&caller).await.context("the administrator's token")? {
         let path = data.write_admin_token(&token.secret)?;
         let file = path.display();
         tracing::info!(%file, "first start: this is the administrator's token, kept in the file");
@@ -402,7 +402,7 @@ impl Services {
             self.tasks.spawn(dhcp.run(Arc::clone(app), self.shutdown.clone()));
         }
         self.tasks.spawn(upkeep::artifacts(Arc::clone(app), self.shutdown.clone()));
-        app.look_for_future_leases(app.now());
+        app.look_for_future_leases(app.kernel.now());
         self.tasks.spawn(upkeep::clock(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::deadlines(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::leases(Arc::clone(app), self.shutdown.clone()));

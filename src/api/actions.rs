@@ -14,9 +14,9 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
-use crate::app::auth::Need;
 use crate::app::runs::Action;
-use crate::app::{Ctx, Error};
+use crate::kernel::scope::Need;
+use crate::kernel::{Caller, Error};
 use crate::model::Machine;
 
 /// Which workflow `start` runs.
@@ -54,18 +54,22 @@ fn row(verb: &'static str, about: &str) -> Operation {
     let operation = if verb == "start" { operation.takes(schema::of::<Start>) } else { operation };
     operation.runs(
         move |State(state): State<ApiState>,
-              Extension(ctx): Extension<Ctx>,
+              Extension(caller): Extension<Caller>,
               Path(reference): Path<String>,
               headers: HeaderMap,
               body: Body| async move {
             let start: Start = body::read_as(&headers, body).await?;
-            act(&state, &ctx, (&reference, action(verb, start)?)).await
+            act(&state, &caller, (&reference, action(verb, start)?)).await
         },
     )
 }
 
-async fn act(state: &ApiState, ctx: &Ctx, (reference, action): (&str, Action)) -> Result<Response, ApiError> {
-    let machine = state.app.act(ctx, reference, &action).await?;
+async fn act(
+    state: &ApiState,
+    caller: &Caller,
+    (reference, action): (&str, Action),
+) -> Result<Response, ApiError> {
+    let machine = state.app.act(caller, reference, &action).await?;
     let view = state.app.get::<Machine>(&machine.key)?;
     Ok(body::object(StatusCode::OK, &view))
 }

@@ -16,8 +16,8 @@ use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
 use crate::app::artifacts::care::{Prune, PruneReport};
-use crate::app::auth::Need;
-use crate::app::{Ctx, Error};
+use crate::kernel::scope::Need;
+use crate::kernel::{Caller, Error};
 use crate::model::{Artifact, ArtifactWork};
 
 /// Whether things are deleted.
@@ -46,9 +46,9 @@ pub fn operations() -> Vec<Operation> {
             .refuses(&[400, 404, 409])
             .runs(
                 move |State(state): State<ApiState>,
-                      Extension(ctx): Extension<Ctx>,
+                      Extension(caller): Extension<Caller>,
                       Path(reference): Path<String>| async move {
-                    state.app.ask_of_artifact(&ctx, &reference, work).await?;
+                    state.app.ask_of_artifact(&caller, &reference, work).await?;
                     let view = state.app.get::<Artifact>(&reference)?;
                     Ok::<_, ApiError>(body::object(StatusCode::ACCEPTED, &view))
                 },
@@ -66,7 +66,7 @@ pub fn operations() -> Vec<Operation> {
 
 async fn prune(
     State(state): State<ApiState>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -74,7 +74,7 @@ async fn prune(
     let prune = if input.dry_run { Prune::DryRun } else { Prune::Delete };
     let app = std::sync::Arc::clone(&state.app);
     // It goes on when the client goes away: what is half deleted is of no use.
-    let pruning = tokio::spawn(async move { app.prune_artifacts(&ctx, prune).await });
+    let pruning = tokio::spawn(async move { app.prune_artifacts(&caller, prune).await });
     let report = pruning.await.map_err(|error| Error::Failed(format!("pruning failed: {error}")))??;
     Ok(body::json(StatusCode::OK, &json!(report)))
 }

@@ -13,8 +13,8 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::query::Query;
 use super::{ApiState, RequestId};
-use crate::app::auth::Need;
-use crate::app::{Ctx, Error};
+use crate::kernel::scope::Need;
+use crate::kernel::{Caller, Error};
 
 /// What one operation's gate asks.
 #[derive(Debug, Clone)]
@@ -33,20 +33,20 @@ impl Gate {
     }
 }
 
-/// Lets a request through with its [`Ctx`] and its decoded query, or refuses it.
+/// Lets a request through with its [`Caller`] and its decoded query, or refuses it.
 ///
 /// # Errors
 /// 401, 403, 400.
 pub async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     if gate.need != Need::Nothing {
-        let ctx = sign_in(&gate.state, &request)?;
-        if !gate.need.is_met_by(&ctx.scopes) {
+        let caller = sign_in(&gate.state, &request)?;
+        if !gate.need.is_met_by(&caller.scopes) {
             let scope = gate.need.scope().unwrap_or_default();
             return Err(
                 Error::Forbidden(format!("this needs the scope `{scope}`, which the token has not")).into()
             );
         }
-        request.extensions_mut().insert(ctx);
+        request.extensions_mut().insert(caller);
     }
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
     if let Some(known) = &gate.query {
@@ -60,13 +60,13 @@ pub async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -
 ///
 /// # Errors
 /// 401 without a valid token.
-pub fn sign_in(state: &ApiState, request: &Request) -> Result<Ctx, ApiError> {
+pub fn sign_in(state: &ApiState, request: &Request) -> Result<Caller, ApiError> {
     let token = bearer(request.headers())?;
-    let mut ctx = state.app.sign_in(token, Timestamp::now())?;
+    let mut caller = state.app.sign_in(token, Timestamp::now())?;
     if let Some(RequestId(id)) = request.extensions().get::<RequestId>() {
-        ctx.request_id.clone_from(id);
+        caller.request_id.clone_from(id);
     }
-    Ok(ctx)
+    Ok(caller)
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1).

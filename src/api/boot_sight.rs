@@ -19,10 +19,10 @@ use super::operation::{Operation, number, text};
 use super::query::Query;
 use super::resources::ROOT;
 use super::schema;
-use crate::app::Error;
-use crate::app::auth::Need;
 use crate::app::explain::{Asks, Explained, Question, Who};
 use crate::app::sight::{FileRow, ParamRow, ParamScope, Preview, Previewed};
+use crate::kernel::Error;
+use crate::kernel::scope::Need;
 use crate::model::Mac;
 
 /// The files of a machine.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::{ApiState, body, schema};
-use crate::app::auth::Need;
+use crate::kernel::scope::Need;
 use crate::model::DhcpStatus;
 
 pub fn operations() -> Vec<Operation> {

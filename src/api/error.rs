@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::app::Error;
+use crate::kernel::Error;
 use crate::model::Problem;
 use crate::seldom::warn_seldom;
 

@@ -22,10 +22,10 @@ use super::operation::{Content, Operation, event_number, text};
 use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
-use crate::app::auth::Need;
 use crate::app::history::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
-use crate::app::{Ctx, Error};
 use crate::events::Feed;
+use crate::kernel::scope::Need;
+use crate::kernel::{Caller, Error};
 use crate::model::Event;
 
 /// A comment is sent as often as this, so that proxies keep the connection.
@@ -122,12 +122,12 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let query = event_query(&state, &query)?;
     let limit = query.limit;
-    Ok(EventPage::of(state.app.events(query).await?, limit).response())
+    Ok(EventPage::of(state.app.kernel.events(query).await?, limit).response())
 }
 
 async fn stream(
     State(state): State<ApiState>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -141,11 +141,11 @@ async fn stream(
                 || Error::BadRequest(format!("`Last-Event-ID` is the number of an event, not `{id}`"));
             wanted.after = id.parse().map_err(|_| refused())?;
         }
-        None if query.get("after").is_none() => wanted.after = state.app.last_event(),
+        None if query.get("after").is_none() => wanted.after = state.app.kernel.last_event(),
         None => {}
     }
-    let feed = state.app.feed(wanted);
-    let follow = Follow { feed, state, ctx, batch: Vec::new().into_iter(), _place: place };
+    let feed = state.app.kernel.feed(wanted);
+    let follow = Follow { feed, state, caller, batch: Vec::new().into_iter(), _place: place };
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(KEEP_ALIVE_SECONDS));
     Ok(Sse::new(messages(follow)).keep_alive(keep_alive).into_response())
 }
@@ -154,7 +154,7 @@ async fn stream(
 struct Follow {
     feed: Feed,
     state: ApiState,
-    ctx: Ctx,
+    caller: Caller,
     batch: std::vec::IntoIter<Event>,
     _place: tokio::sync::OwnedSemaphorePermit,
 }
@@ -171,7 +171,7 @@ fn messages(follow: Follow) -> impl Stream<Item = Result<Message, Infallible>> {
                 () = follow.state.shutdown.cancelled() => return None,
                 events = follow.feed.next() => events.ok()?,
             };
-            if !follow.state.app.still_signed_in(&follow.ctx, Timestamp::now()) {
+            if !follow.state.app.still_signed_in(&follow.caller, Timestamp::now()) {
                 return None;
             }
             follow.batch = events.into_iter();

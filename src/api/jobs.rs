@@ -19,10 +19,10 @@ use super::operation::{Content, Operation, number};
 use super::query::Query;
 use super::resources::ROOT;
 use super::schema;
-use crate::app::auth::Need;
 use crate::app::job_reports::LOG_PIECE_BYTES_MAX;
 use crate::app::jobs::Asking;
-use crate::app::{Ctx, Error};
+use crate::kernel::scope::Need;
+use crate::kernel::{Caller, Error};
 use crate::model::{AgentReport, Job, JobOffer, JobReport, LogEnd, TokenGrant};
 
 /// When an agent that got nothing may ask again, in seconds.
@@ -96,13 +96,13 @@ fn answer(body: &impl Serialize) -> Result<Response, ApiError> {
 async fn next(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: AgentReport = body::read_as(&headers, body).await?;
     let asking = Asking { machine: &reference, report: &report, renderer: &state.app };
     let offer = tokio::select! {
-        offer = state.app.await_job(&ctx, &asking) => offer?,
+        offer = state.app.await_job(&caller, &asking) => offer?,
         () = state.shutdown.cancelled() => None,
     };
     match offer {
@@ -114,11 +114,11 @@ async fn next(
 async fn report(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: JobReport = body::read_as(&headers, body).await?;
-    let job = state.app.report_job(&ctx, &reference, &report).await?;
+    let job = state.app.report_job(&caller, &reference, &report).await?;
     let view = state.app.get::<Job>(&job.key)?;
     Ok(body::object(StatusCode::OK, &view))
 }
@@ -126,14 +126,14 @@ async fn report(
 async fn write_log(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
-    (Extension(ctx), Extension(query)): (Extension<Ctx>, Extension<Query>),
+    (Extension(caller), Extension(query)): (Extension<Caller>, Extension<Query>),
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let offset = query.get_as::<u64>("offset", "a number of bytes")?;
     let offset =
         offset.ok_or_else(|| Error::BadRequest("give `offset`, where the piece begins".to_owned()))?;
     let piece = body::read_bytes(&headers, body, LOG_PIECE_BYTES_MAX).await?;
-    let end = state.app.write_job_log(&ctx, &reference, (offset, piece)).await?;
+    let end = state.app.write_job_log(&caller, &reference, (offset, piece)).await?;
     answer(&end)
 }
 
@@ -152,7 +152,7 @@ async fn read_log(
 async fn renew(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
-    answer(&state.app.renew_agent_token(&ctx, &reference).await?)
+    answer(&state.app.renew_agent_token(&caller, &reference).await?)
 }

@@ -15,12 +15,12 @@ use super::operation::{Operation, event_number};
 use super::query::Query;
 use super::resources::ROOT;
 use super::schema;
-use crate::app::auth::Need;
 use crate::app::lease_actions::Ending;
 use crate::app::lease_history::LeaseHistory;
 use crate::app::lease_import::{Import, ImportReport};
 use crate::app::objects::Target;
-use crate::app::{Ctx, Error};
+use crate::kernel::scope::Need;
+use crate::kernel::{Caller, Error};
 use crate::model::Lease;
 
 /// Largest body of an import, in bytes: some hundred thousand leases.
@@ -40,10 +40,10 @@ pub fn operations() -> Vec<Operation> {
             .refuses(&[400, 404, 409, 412])
             .runs(
                 move |State(state): State<ApiState>,
-                      Extension(ctx): Extension<Ctx>,
+                      Extension(caller): Extension<Caller>,
                       Path(reference): Path<String>,
                       headers: HeaderMap| async move {
-                    end(&state, &ctx, (&reference, ending, &headers)).await?;
+                    end(&state, &caller, (&reference, ending, &headers)).await?;
                     let view = state.app.get::<Lease>(&reference)?;
                     Ok::<_, ApiError>(body::object(StatusCode::OK, &view))
                 },
@@ -77,20 +77,20 @@ pub fn operations() -> Vec<Operation> {
 
 async fn end(
     state: &ApiState,
-    ctx: &Ctx,
+    caller: &Caller,
     (reference, ending, headers): (&str, Ending, &HeaderMap),
 ) -> Result<(), ApiError> {
     let target = Target { reference, expected: body::expected(headers)? };
-    Ok(state.app.end_lease(ctx, &target, ending).await?)
+    Ok(state.app.end_lease(caller, &target, ending).await?)
 }
 
 async fn delete(
     State(state): State<ApiState>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    end(&state, &ctx, (&reference, Ending::Delete, &headers)).await?;
+    end(&state, &caller, (&reference, Ending::Delete, &headers)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -106,14 +106,14 @@ async fn history(
 
 async fn import(
     State(state): State<ApiState>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let import: Import = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
     let app = std::sync::Arc::clone(&state.app);
     // It goes on when the client goes away, so that a file is never taken by half without a word of it.
-    let importing = tokio::spawn(async move { app.import_leases(&ctx, &import).await });
+    let importing = tokio::spawn(async move { app.import_leases(&caller, &import).await });
     let report = importing.await.map_err(|error| Error::Failed(format!("the import failed: {error}")))??;
     Ok(body::json(StatusCode::OK, &json!(report)))
 }

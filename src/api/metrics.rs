@@ -61,11 +61,11 @@ pub fn text(state: &ApiState) -> String {
         let _ = writeln!(text, "metalwright_api_requests_total{{status=\"{class}xx\"}} {count}");
     }
     head(&mut text, "metalwright_objects", "gauge Objects of each noun.");
-    for (row, count) in NOUNS.iter().zip(state.app.counts()) {
+    for (row, count) in NOUNS.iter().zip(state.app.kernel.counts()) {
         let _ = writeln!(text, "metalwright_objects{{noun=\"{}\"}} {count}", row.kind);
     }
     head(&mut text, "metalwright_events_total", "counter Events since the database was made.");
-    let _ = writeln!(text, "metalwright_events_total {}", state.app.last_event());
+    let _ = writeln!(text, "metalwright_events_total {}", state.app.kernel.last_event());
     let mut named = "";
     for counter in state.counters.0.iter() {
         if counter.name != named {

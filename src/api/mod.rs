@@ -8,7 +8,6 @@ mod actions;
 mod artifacts;
 mod auth;
 pub mod body;
-pub mod boot_http;
 mod boot_sight;
 mod dhcp;
 pub mod error;
@@ -48,7 +47,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::app::auth::Need;
+use crate::kernel::scope::Need;
 use auth::Gate;
 use error::ApiError;
 use operation::Operation;

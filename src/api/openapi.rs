@@ -6,7 +6,7 @@ use super::error::{PROBLEM_JSON, ProblemDetails};
 use super::operation::{Content, Operation, Reply};
 use super::resources::operations;
 use super::schema;
-use crate::app::auth::Need;
+use crate::kernel::scope::Need;
 
 /// The parts of the document in the order of its text.
 const PARTS: [&str; 6] = ["openapi", "info", "servers", "tags", "paths", "components"];

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body::JSON;
-use crate::app::auth::Need;
+use crate::kernel::scope::Need;
 
 /// Makes a schema, with what it refers to put into the generator.
 pub type SchemaFn = fn(&mut SchemaGenerator) -> Value;

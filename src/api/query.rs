@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::app::Error;
+use crate::kernel::Error;
 use crate::model::nearest;
 
 /// Most pairs in one query.

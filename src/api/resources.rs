@@ -18,11 +18,11 @@ use super::query::Query;
 use super::{
     ApiState, actions, artifacts, boot_sight, dhcp, events, jobs, leases, schema, service, sight, tokens,
 };
-use crate::app::auth::Need;
 use crate::app::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 use crate::app::objects::Target;
 use crate::app::rules::Managed;
-use crate::app::{Ctx, Error};
+use crate::kernel::scope::Need;
+use crate::kernel::{Caller, Error};
 use crate::model::*;
 
 /// Where the API begins.
@@ -160,7 +160,7 @@ where
 
 async fn create<T: Managed>(
     State(state): State<ApiState>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError>
@@ -168,7 +168,7 @@ where
     World: HasTable<T>,
 {
     let sent = body::read_json(&headers, body).await?;
-    let view = state.app.create::<T>(&ctx, sent).await?;
+    let view = state.app.create::<T>(&caller, sent).await?;
     Ok(body::created(&format!("{ROOT}/{}", T::KIND.plural()), &view))
 }
 
@@ -192,7 +192,7 @@ where
 
 async fn replace<T: Managed>(
     State(state): State<ApiState>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -202,13 +202,13 @@ where
 {
     let expected = body::expected(&headers)?;
     let sent: Value = body::read_json(&headers, body).await?;
-    let view = state.app.replace::<T>(&ctx, &Target { reference: &reference, expected }, &sent).await?;
+    let view = state.app.replace::<T>(&caller, &Target { reference: &reference, expected }, &sent).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
 async fn patch<T: Managed>(
     State(state): State<ApiState>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -218,13 +218,13 @@ where
 {
     let expected = body::expected(&headers)?;
     let patch = body::read_patch(&headers, body).await?;
-    let view = state.app.patch::<T>(&ctx, &Target { reference: &reference, expected }, &patch).await?;
+    let view = state.app.patch::<T>(&caller, &Target { reference: &reference, expected }, &patch).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
 async fn delete<T: Managed>(
     State(state): State<ApiState>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError>
@@ -232,7 +232,7 @@ where
     World: HasTable<T>,
 {
     let expected = body::expected(&headers)?;
-    state.app.delete::<T>(&ctx, &Target { reference: &reference, expected }).await?;
+    state.app.delete::<T>(&caller, &Target { reference: &reference, expected }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -14,8 +14,8 @@ use serde_json::json;
 use super::error::ApiError;
 use super::operation::{Content, Operation};
 use super::{ApiState, body, schema};
-use crate::app::auth::Need;
 use crate::app::history::EventQuery;
+use crate::kernel::scope::Need;
 
 /// The state of the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -64,8 +64,8 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
         return Err(refused("the server is starting or stopping".to_owned()));
     }
     let query = EventQuery { limit: 1, ..EventQuery::default() };
-    state.app.events(query).await.map_err(|error| refused(error.to_string()))?;
-    if let Some(outage) = state.app.health.outage() {
+    state.app.kernel.events(query).await.map_err(|error| refused(error.to_string()))?;
+    if let Some(outage) = state.app.kernel.health.outage() {
         let why = format!("the database takes no writes since {}: {}", outage.since, outage.reason);
         return Err(refused(why));
     }

@@ -13,8 +13,8 @@ use super::operation::{Operation, event_number};
 use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
-use crate::app::auth::Need;
 use crate::app::history::{LIMIT_MAX, TimelinePage};
+use crate::kernel::scope::Need;
 
 pub fn operations() -> Vec<Operation> {
     let timeline = Operation::get(format!("{ROOT}/machines/{{ref}}/timeline"), "timeline_of_machine")

@@ -14,8 +14,8 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
-use crate::app::Ctx;
-use crate::app::auth::Need;
+use crate::kernel::Caller;
+use crate::kernel::scope::Need;
 use crate::model::Token;
 
 pub fn operations() -> Vec<Operation> {
@@ -45,12 +45,12 @@ fn new_token(generator: &mut SchemaGenerator) -> Value {
 
 async fn create(
     State(state): State<ApiState>,
-    Extension(ctx): Extension<Ctx>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let sent = body::read_json(&headers, body).await?;
-    let mut made = state.app.create_token(&ctx, sent).await?;
+    let mut made = state.app.create_token(&caller, sent).await?;
     if let Some(fields) = made.view.body.as_object_mut() {
         fields.insert("token".to_owned(), json!(made.secret));
     }

@@ -4,10 +4,10 @@
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::auth::agent_scope;
-use super::jobs::acts_for;
-use super::objects::{Expected, Target};
-use super::{App, Ctx, Error};
+use crate::app::App;
+use crate::app::objects::{Expected, Target};
+use crate::kernel::scope::{acts_for, agent_scope};
+use crate::kernel::{Caller, Error};
 use crate::model::{BootTemplate, Input, Machine, Stored, Token, TokenGrant};
 
 /// How long an agent has until it must have renewed its token.
@@ -26,7 +26,7 @@ impl App {
         if file.inline.as_deref().is_some_and(asks) {
             return true;
         }
-        let world = self.world();
+        let world = self.kernel.world();
         let mut open: Vec<String> = file.template.iter().cloned().collect();
         let mut seen = std::collections::BTreeSet::new();
         while let Some(name) = open.pop() {
@@ -46,13 +46,13 @@ impl App {
     /// # Errors
     /// What the store says.
     pub(super) async fn agent_token(&self, machine: &Stored<Machine>) -> Result<String, Error> {
-        let ctx = Ctx::server(self.now());
+        let caller = Caller::server(self.kernel.now());
         let name = format!("agent-{}", machine.key);
-        match self.delete::<Token>(&ctx, &Target { reference: &name, expected: Expected::Any }).await {
+        match self.delete::<Token>(&caller, &Target { reference: &name, expected: Expected::Any }).await {
             Ok(()) | Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        let expires_at = ctx.now.saturating_add(SignedDuration::from_hours(AGENT_TOKEN_HOURS));
+        let expires_at = caller.now.saturating_add(SignedDuration::from_hours(AGENT_TOKEN_HOURS));
         let spec = Token {
             name,
             scopes: vec![agent_scope(&machine.key)],
@@ -60,7 +60,7 @@ impl App {
             sha256: String::new(),
         };
         let input = Input { spec, labels: Default::default() };
-        Ok(self.issue_token(&ctx, input).await?.secret)
+        Ok(self.issue_token(&caller, input).await?.secret)
     }
 
     /// A fresh token for a machine's agent. The one it came with stays good until its own end, so that an
@@ -68,13 +68,13 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] for another machine's agent, or what the store says.
-    pub async fn renew_agent_token(&self, ctx: &Ctx, machine: &str) -> Result<TokenGrant, Error> {
-        let machine = self.find::<Machine>(machine)?;
-        acts_for(ctx, &machine.key)?;
-        let server = Ctx { request_id: ctx.request_id.clone(), ..Ctx::server(ctx.now) };
+    pub async fn renew_agent_token(&self, caller: &Caller, machine: &str) -> Result<TokenGrant, Error> {
+        let machine = self.kernel.find::<Machine>(machine)?;
+        acts_for(caller, &machine.key)?;
+        let server = Caller { request_id: caller.request_id.clone(), ..Caller::server(caller.now) };
         let prefix = format!("agent-{}-", machine.key);
         let renewed: Vec<String> = {
-            let world = self.world();
+            let world = self.kernel.world();
             let later = world.tokens.after(&prefix).take_while(|token| token.key.starts_with(&prefix));
             later.map(|token| token.key.clone()).collect()
         };
@@ -84,7 +84,7 @@ impl App {
                 Err(error) => return Err(error),
             }
         }
-        let expires_at = ctx.now.saturating_add(SignedDuration::from_hours(RENEWED_HOURS));
+        let expires_at = caller.now.saturating_add(SignedDuration::from_hours(RENEWED_HOURS));
         let expires_at = expires_at.unwrap_or(jiff::Timestamp::MAX);
         let spec = Token {
             // Their names sort as they were made.

@@ -16,19 +16,20 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{App, Ctx, Error, beneath};
+use crate::app::{App, beneath};
+use crate::kernel::{Caller, Error};
 use crate::model::{Artifact, ArtifactKind, ArtifactStatus, Stored, World};
 
 impl App {
     /// An artifact with the path that its files are served from; none while there is nothing to serve.
     pub(super) fn served_artifact(&self, name: &str) -> Option<Artifact> {
-        let stored = self.world().artifacts.get(name).cloned()?;
+        let stored = self.kernel.world().artifacts.get(name).cloned()?;
         self.with_path(&stored)
     }
 
     /// An artifact that is passed on from another server.
     pub(super) fn mirrored(&self, name: &str) -> Option<Arc<Stored<Artifact>>> {
-        self.world().artifacts.get(name).filter(|artifact| artifact.spec.is_mirror()).cloned()
+        self.kernel.world().artifacts.get(name).filter(|artifact| artifact.spec.is_mirror()).cloned()
     }
 
     /// The same artifact with the path that its files are served from.
@@ -51,8 +52,8 @@ impl App {
         (name, origin): (&str, &str),
         set: impl Fn(&mut ArtifactStatus),
     ) -> Result<(), Error> {
-        let ctx = Ctx::server(self.now());
-        let changed = self.change::<Artifact>(name, ctx.now, |next| {
+        let caller = Caller::server(self.kernel.now());
+        let changed = self.kernel.change::<Artifact>(name, caller.now, |next| {
             if next.spec.origin() != origin {
                 return Err(Error::Conflict("its source has changed meanwhile".to_owned()));
             }
@@ -72,7 +73,7 @@ impl App {
                 } else {
                     "state_changed"
                 };
-            Ok(vec![ctx.event(next, what, data)])
+            Ok(vec![caller.event(next, what, data)])
         });
         match changed.await {
             // Deleted or changed meanwhile: the next round sees what is there now.

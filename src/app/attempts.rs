@@ -6,11 +6,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::boot::Gathered;
-use super::files::Fetch;
-use super::{App, Ctx, Error};
+use crate::app::App;
+use crate::app::boot::Gathered;
+use crate::app::files::Fetch;
 use crate::boot::attempt;
 use crate::boot::decide::{Asked, Decision, Verdict};
+use crate::kernel::{Caller, Error};
 use crate::model::{BootProgress, Mac, Machine, Problem};
 use crate::render::RenderProblem;
 use crate::seldom::warn_seldom;
@@ -38,22 +39,22 @@ impl App {
         power_on: PowerOn,
         asked: &Asked,
     ) -> Result<(Gathered, Decision), Error> {
-        let now = self.now();
+        let now = self.kernel.now();
         let Some(machine) = gathered.machine.clone() else {
             let decision = gathered.decide(asked, now);
             return Ok((gathered, decision));
         };
-        let ctx = Ctx::machine(&machine, now);
+        let caller = Caller::machine(&machine, now);
         let last = machine.status.boot_attempt.as_ref();
         let is_new = attempt::is_new(last, power_on.progress, now);
         if is_new && last.is_some_and(|last| last.progress != BootProgress::Ended) {
-            self.flow(&ctx, &machine.key, |flow| flow.attempt_superseded()).await?;
+            self.flow(&caller, &machine.key, |flow| flow.attempt_superseded()).await?;
             gathered = self.again(&gathered);
         }
         let decision = gathered.decide(asked, now);
         if is_new {
             let (id, verdict) = (Uuid::now_v7(), json!(decision.verdict));
-            self.flow(&ctx, &machine.key, |flow| {
+            self.flow(&caller, &machine.key, |flow| {
                 if flow.attempt().is_some() {
                     // Its other network interface was quicker.
                     return;
@@ -85,7 +86,7 @@ impl App {
 
     /// The same facts, from the world as it is now.
     fn again(&self, gathered: &Gathered) -> Gathered {
-        let world = self.world();
+        let world = self.kernel.world();
         let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
         let mut again = Gathered::of(&world, &self.loaders, machine);
         again.subnet_mode = gathered.subnet_mode;
@@ -115,7 +116,7 @@ impl App {
         let Some(machine) = &gathered.machine else { return Ok(()) };
         let (step, bootenv) = (gathered.step(), verdict.bootenv().map(str::to_owned));
         let data = json!(verdict);
-        self.flow(&Ctx::machine(machine, self.now()), &machine.key, |flow| {
+        self.flow(&Caller::machine(machine, self.kernel.now()), &machine.key, |flow| {
             if let Some(attempt) = flow.attempt() {
                 attempt.bootenv.clone_from(&bootenv);
                 attempt.step = step;
@@ -133,7 +134,7 @@ impl App {
         if attempt.is_none_or(|attempt| attempt.progress >= progress) {
             return Ok(());
         }
-        self.flow(&Ctx::machine(machine, self.now()), &machine.key, |flow| match progress {
+        self.flow(&Caller::machine(machine, self.kernel.now()), &machine.key, |flow| match progress {
             BootProgress::Kernel => {
                 flow.kernel_fetched();
                 flow.say("boot.kernel_fetched", json!({}));
@@ -158,14 +159,14 @@ impl App {
             warn_seldom!(label, %problem, "render failed");
             return;
         };
-        let ctx = Ctx::machine(machine, self.now());
+        let caller = Caller::machine(machine, self.kernel.now());
         let attempt = machine.status.boot_attempt.as_ref().map(|attempt| attempt.id);
         let fault = Problem::new(fault_pointer(label), problem.to_string());
-        let changed = self.change::<Machine>(&machine.key, ctx.now, |next| {
+        let changed = self.kernel.change::<Machine>(&machine.key, caller.now, |next| {
             next.faults.retain(|held| held.pointer != fault.pointer);
             next.faults.truncate(FAULTS_MAX - 1);
             next.faults.push(fault.clone());
-            let mut event = ctx.event(next, "render_failed", json!({"label": label, "problem": problem}));
+            let mut event = caller.event(next, "render_failed", json!({"label": label, "problem": problem}));
             (event.kind, event.attempt) = ("boot.render_failed".to_owned(), attempt);
             Ok(vec![event])
         });
@@ -186,7 +187,7 @@ impl App {
         if !machine.faults.iter().any(goes) {
             return;
         }
-        let changed = self.change::<Machine>(&machine.key, self.now(), |next| {
+        let changed = self.kernel.change::<Machine>(&machine.key, self.kernel.now(), |next| {
             next.faults.retain(|held| !goes(held));
             Ok(Vec::new())
         });

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::beneath::Case;
-use super::loaders::Loaders;
-use super::usable::unset_params;
+use crate::app::beneath::Case;
+use crate::app::loaders::Loaders;
+use crate::app::usable::unset_params;
 use crate::boot::chainload::Ask;
 use crate::boot::decide::{Asked, Decision, Facts, Owners, decide};
 use crate::boot::signed::SecureBoot;
@@ -116,7 +116,7 @@ impl Gathered {
         }
         let machine = self.machine.as_ref().map(|machine| &machine.spec);
         let stage = self.stage.as_ref().map(|stage| &stage.spec);
-        match super::params::set_value(world, (machine, stage), SECURE_BOOT).and_then(Value::as_bool) {
+        match crate::app::params::set_value(world, (machine, stage), SECURE_BOOT).and_then(Value::as_bool) {
             Some(true) => SecureBoot::Required,
             Some(false) => SecureBoot::Off,
             None if world.setting(SECURE_BOOT) == Value::Bool(true) => SecureBoot::Preferred,

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::App;
-use super::boot::Gathered;
-use super::files::{About, Fetch, Refused};
+use crate::app::App;
+use crate::app::boot::Gathered;
+use crate::app::files::{About, Fetch, Refused};
 use crate::boot::capability;
 use crate::boot::namespace::Hint;
 use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World, settings};
@@ -16,8 +16,8 @@ use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World, settin
 impl App {
     /// Who asks: by the address it asks from, else by what the URL says.
     pub(super) fn who(&self, fetch: &Fetch, hint: &Hint) -> Result<Gathered, Refused> {
-        let world = self.world();
-        let now = self.now();
+        let world = self.kernel.world();
+        let now = self.kernel.now();
         let by_address = self.machine_at(&world, fetch.peer);
         let by_name = hint.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
         if let Some(why) =
@@ -31,22 +31,22 @@ impl App {
 
     /// Whether nothing at all is known of who asks, so that it has to be asked.
     pub(super) fn is_stranger(&self, fetch: &Fetch, hint: &Hint) -> bool {
-        let world = self.world();
+        let world = self.kernel.world();
         hint.mac.is_none() && world.leases.get(&fetch.peer.to_string()).is_none()
     }
 
     /// Why a machine's own file is not for who asks for it, although the capability is right: it may have
     /// been read off the wire, or off the machine's console.
     pub(super) fn why_not_from(&self, machine: &Stored<Machine>, peer: IpAddr) -> Option<String> {
-        let world = self.world();
+        let world = self.kernel.world();
         let here = self.machine_at(&world, peer);
-        why_foreign(&world, (machine, here.as_deref()), (peer, self.now()))
+        why_foreign(&world, (machine, here.as_deref()), (peer, self.kernel.now()))
     }
 
     /// The attempt a capability stands for, and the facts of its machine.
     pub(super) fn holder(&self, capability: &str) -> Option<(Uuid, Gathered)> {
         let attempt = capability::open(&self.boot_key, capability)?;
-        let world = self.world();
+        let world = self.kernel.world();
         let machine = world.machines.find("attempt", &attempt.to_string())?;
         Some((attempt, Gathered::of(&world, &self.loaders, Some(machine))))
     }

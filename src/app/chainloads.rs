@@ -5,9 +5,9 @@ use std::sync::PoisonError;
 
 use serde_json::json;
 
-use super::App;
-use super::boot::Gathered;
-use super::callers::about;
+use crate::app::App;
+use crate::app::boot::Gathered;
+use crate::app::callers::about;
 use crate::boot::chainload::Ask;
 use crate::boot::decide::{Answer, Decision};
 use crate::dhcp::{ClientKey, Query};
@@ -51,7 +51,7 @@ impl App {
             _ if stopped.is_some() => gathered.asks.last().map(|ask| ask.loader.clone()).unwrap_or_default(),
             _ => return,
         };
-        let now = self.now();
+        let now = self.kernel.now();
         let ask = Ask { xid: query.packet.xid, loader, at: now, served: stopped.is_none() };
         let is_new = self.asks.lock().unwrap_or_else(PoisonError::into_inner).add(mac, ask);
         if let Some(rule) = stopped.filter(|_| is_new) {
@@ -71,7 +71,7 @@ impl App {
     }
 
     fn note_dead_end(&self, gathered: &Gathered, kind: &str, data: serde_json::Value) {
-        self.note(self.boot_event(kind, &about(gathered.machine.as_deref()), data));
+        self.kernel.note(self.boot_event(kind, &about(gathered.machine.as_deref()), data));
     }
 
     /// A machine, or an unknown client, came to its script.

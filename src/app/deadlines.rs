@@ -5,9 +5,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::app::App;
 use crate::app::jobs::{end_lost, end_open};
 use crate::app::moves::{Moving, job_key};
-use crate::app::{App, Ctx, Error};
+use crate::kernel::{Caller, Error};
 use crate::model::{JobState, MachineStatus, World};
 use crate::workflow::SILENCE_SECONDS;
 
@@ -59,14 +60,16 @@ impl App {
     /// What the store says; what was done before stays done.
     pub async fn expire(&self, watch: Watch) -> Result<usize, Error> {
         let due: Vec<String> = {
-            let world = self.world();
+            let world = self.kernel.world();
             let overdue =
                 |status: &MachineStatus| due_at(status, &world, watch).is_some_and(|at| at <= watch.now);
             world.machines.iter().filter(|m| overdue(&m.status)).map(|m| m.key.clone()).collect()
         };
-        let ctx = Ctx::server(watch.now);
+        let caller = Caller::server(watch.now);
         for key in &due {
-            match self.move_machine(&ctx, key, |world, moving| expire_one(&ctx, world, (moving, watch))).await
+            match self
+                .move_machine(&caller, key, |world, moving| expire_one(&caller, world, (moving, watch)))
+                .await
             {
                 Ok(_) | Err(Error::NotFound { .. } | Error::Busy(_)) => {}
                 Err(other) => return Err(other),
@@ -76,7 +79,7 @@ impl App {
     }
 }
 
-fn expire_one(ctx: &Ctx, world: &World, (moving, watch): (&mut Moving, Watch)) -> Result<(), Error> {
+fn expire_one(caller: &Caller, world: &World, (moving, watch): (&mut Moving, Watch)) -> Result<(), Error> {
     for _ in 0..DEADLINES_PER_MACHINE_MAX {
         let status = moving.machine.status.clone();
         if due_at(&status, world, watch).is_none_or(|at| at > watch.now) {
@@ -84,12 +87,12 @@ fn expire_one(ctx: &Ctx, world: &World, (moving, watch): (&mut Moving, Watch)) -
         }
         match status.job.and_then(|id| job_due(id, &status, (world, watch))) {
             Some((at, JobState::Failed)) if at <= watch.now => {
-                end_open(ctx, world, (moving, JobState::Failed, "it did not end in its time"));
+                end_open(caller, world, (moving, JobState::Failed, "it did not end in its time"));
             }
             Some((at, _)) if at <= watch.now => {
-                end_lost(ctx, world, (moving, "its agent was silent too long"))
+                end_lost(caller, world, (moving, "its agent was silent too long"))
             }
-            _ => moving.flow((ctx, world), |flow| flow.expire()),
+            _ => moving.flow((caller, world), |flow| flow.expire()),
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::App;
+use crate::app::App;
 use crate::dhcp::{ClientKey, EventKind, Heard, Interface, Link, Outcome, Query, Sights};
 use crate::model::{Kind, NewEvent, SubnetMode, UnservedStatus, World};
 use crate::proto::dhcp4::MessageType;
@@ -27,17 +27,18 @@ impl App {
         let here = interfaces.iter().find(|interface| interface.name == heard.interface);
         let mut addresses = here.into_iter().flat_map(|interface| &interface.addresses);
         let subnet = {
-            let world = self.world();
+            let world = self.kernel.world();
             addresses.find_map(|own| subnet_at(&world, own.address))
         };
-        self.note_rival(heard, subnet, self.now());
+        self.note_rival(heard, subnet, self.kernel.now());
     }
 
     /// What a packet, and what was decided for it, tell of the network it came from.
     pub(super) fn saw_dhcp(&self, query: &Query<'_>, outcome: &Outcome, now: Timestamp) {
         let packet = query.packet;
         if packet.is_relayed() {
-            let subnet = Link::select(query, &self.world()).ok().map(|link| link.selected.name.clone());
+            let subnet =
+                Link::select(query, &self.kernel.world()).ok().map(|link| link.selected.name.clone());
             self.sights().relayed(packet.giaddr, &query.interface.name, subnet.as_deref(), now);
         }
         if outcome.event == EventKind::NoSubnet {
@@ -53,7 +54,7 @@ impl App {
     /// A client asks another server for its address (RFC 2131 3.1, step 3): that one exists, wherever it is.
     fn chose_rival(&self, query: &Query<'_>, server: Ipv4Addr, now: Timestamp) {
         let subnet = {
-            let world = self.world();
+            let world = self.kernel.world();
             let Ok(link) = Link::select(query, &world) else { return };
             if query.is_to(&link, server) {
                 return;
@@ -70,7 +71,7 @@ impl App {
             let mut sights = self.sights();
             !sights.is_no_rival(heard.server) && sights.hear(heard.clone(), subnet.clone(), now)
         };
-        if !told || is_proxy(&self.world(), subnet.as_deref()) {
+        if !told || is_proxy(&self.kernel.world(), subnet.as_deref()) {
             return;
         }
         let (server, interface) = (heard.server, &heard.interface);
@@ -85,7 +86,7 @@ impl App {
             "offered": heard.offered,
             "boot_data": heard.boots,
         });
-        self.note(noticed(now, ("dhcp.rival_server", subnet.as_deref()), data));
+        self.kernel.note(noticed(now, ("dhcp.rival_server", subnet.as_deref()), data));
     }
 
     fn note_unserved(&self, query: &Query<'_>, outcome: &Outcome, now: Timestamp) {
@@ -107,7 +108,7 @@ impl App {
             "interface": client.interface,
             "packets": packets,
         });
-        self.note(noticed(now, (EventKind::NoSubnet.as_str(), None), data));
+        self.kernel.note(noticed(now, (EventKind::NoSubnet.as_str(), None), data));
     }
 
     pub(super) fn sights(&self) -> MutexGuard<'_, Sights> {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError};
 
-use super::App;
-use super::dhcp_sights::{is_proxy, subnet_at};
+use crate::app::App;
+use crate::app::dhcp_sights::{is_proxy, subnet_at};
 use crate::dhcp::{self, Interface, Outcome, Rival, Sender, Sights, pool_parts};
 use crate::model::{
     AddressKey, DhcpStatus, ExampleAnswer, InterfaceStatus, Lease, LeaseState, RivalStatus, ServiceStatus,
@@ -27,7 +27,7 @@ impl App {
 
     /// How DHCP stands now.
     pub fn dhcp_status(&self) -> DhcpStatus {
-        let now = self.now();
+        let now = self.kernel.now();
         let sights = self.sights().clone();
         let service = self.dhcp_service();
         let interfaces = sights.interfaces.iter().map(|interface| self.interface_status(interface)).collect();
@@ -35,7 +35,7 @@ impl App {
         let mut own: Vec<Ipv4Addr> = own.map(|own| own.address).collect();
         own.sort_unstable();
         own.dedup();
-        let world = self.world();
+        let world = self.kernel.world();
         let mut status = DhcpStatus {
             warnings: Vec::new(),
             service,
@@ -53,9 +53,9 @@ impl App {
     /// The interfaces that another DHCP server answers on, and a service that hears nobody, for a page that
     /// anybody may read: no addresses.
     pub fn dhcp_warnings(&self) -> Vec<String> {
-        let now = self.now();
+        let now = self.kernel.now();
         let sights = self.sights().clone();
-        let world = self.world();
+        let world = self.kernel.world();
         let rivals = sights.rivals().filter(|seen| seen.is_present(now));
         let unexpected = rivals.filter(|seen| !is_proxy(&world, seen.subnet.as_deref()));
         let interfaces: BTreeSet<&str> = unexpected.map(|seen| seen.heard.interface.as_str()).collect();
@@ -66,7 +66,7 @@ impl App {
 
     fn interface_status(&self, interface: &Arc<Interface>) -> InterfaceStatus {
         let addresses = interface.addresses.iter().map(|own| format!("{}/{}", own.address, own.prefix));
-        let world = self.world();
+        let world = self.kernel.world();
         let own = interface.addresses.iter().map(|own| own.address);
         let subnet = { own }.find_map(|address| subnet_at(&world, address));
         drop(world);
@@ -83,12 +83,12 @@ impl App {
     fn example(&self, interface: &Interface) -> ExampleAnswer {
         let packet = dhcp::example_discover();
         let query = dhcp::example_query(&packet, interface);
-        let world = self.world();
+        let world = self.kernel.world();
         let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         let boot = crate::boot::BootData::None;
         let sender = Sender::of(&query, &world);
         let facts = dhcp::Facts { world: &world, holds: &holds, sender: &sender, machine: None, boot: &boot };
-        dhcp::answer(&query, &facts, self.now()).into()
+        dhcp::answer(&query, &facts, self.kernel.now()).into()
     }
 }
 
@@ -260,18 +260,18 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_reserved_or_a_servers_or_our_own_is_not_free() {
-        let (app, ctx) = (testing::app(), testing::ctx());
+        let (app, caller) = (testing::app(), testing::caller());
         let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
         let eth1 = Interface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
         app.dhcp_interfaces(vec![Arc::new(eth1)]);
         let pools = json!([{"start": "10.0.0.0", "end": "10.0.0.9"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools,
             "options": {"routers": ["10.0.0.9"]}});
-        app.create::<Subnet>(&ctx, lan).await.unwrap();
+        app.create::<Subnet>(&caller, lan).await.unwrap();
         for last in [5, 6, 200] {
             let address = format!("10.0.0.{last}");
             let kept = json!({"address": address, "client_id": address});
-            app.create::<Reservation>(&ctx, kept).await.unwrap();
+            app.create::<Reservation>(&caller, kept).await.unwrap();
         }
         let status = app.dhcp_status();
         let lan = &status.subnets[0];

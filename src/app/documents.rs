@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::boot::Gathered;
-use super::params::{self, Of, Sealed};
-use super::repositories::repositories;
-use super::{App, Endpoints, artifacts};
+use crate::app::boot::Gathered;
+use crate::app::params::{self, Of, Sealed};
+use crate::app::repositories::repositories;
+use crate::app::{App, artifacts};
 use crate::boot::loader::Transport;
 use crate::boot::namespace::ScriptKind;
 use crate::boot::{BootData, capability};
+use crate::kernel::Endpoints;
 use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
 use crate::render::{Callbacks, Input, Limits, ProblemKind, RenderProblem, Rendered};
 
@@ -107,7 +108,7 @@ impl App {
             let listener = port.map(|port| SocketAddr::new(address, port));
             listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
         };
-        let Endpoints { boot_http_port, boot_https_port, .. } = self.endpoints;
+        let Endpoints { boot_http_port, boot_https_port, .. } = self.kernel.endpoints;
         Facing { address, http: url("http", boot_http_port), https: url("https", boot_https_port) }
     }
 
@@ -202,9 +203,9 @@ impl App {
 
     pub(super) fn input(&self, boot: &Boot, sealed: Sealed) -> Result<Input, RenderProblem> {
         let of = Of { machine: boot.machine.as_deref(), stage: boot.stage.as_ref().map(|stage| &stage.spec) };
-        let params = params::resolve(&self.world(), of, &self.secrets, sealed);
+        let params = params::resolve(&self.kernel.world(), of, &self.kernel.secrets, sealed);
         let params = params.map_err(|message| problem("params", message))?;
-        let repositories = repositories(&self.world(), boot, &params)?;
+        let repositories = repositories(&self.kernel.world(), boot, &params)?;
         let callbacks = boot.attempt.as_ref().map(|attempt| Callbacks { base: self.base_url(boot, attempt) });
         let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
         Ok(Input {
@@ -256,8 +257,8 @@ impl App {
             "http": facing.http,
             "https": facing.https,
             "tftp": format!("tftp://{}", facing.address),
-            "api": self.endpoints.api_url(facing.address),
-            "api_fingerprint": self.endpoints.api_fingerprint,
+            "api": self.kernel.endpoints.api_url(facing.address),
+            "api_fingerprint": self.kernel.endpoints.api_fingerprint,
         })
     }
 

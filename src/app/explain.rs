@@ -7,12 +7,13 @@ use std::sync::{Arc, PoisonError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::boot::Gathered;
-use super::{App, Error};
+use crate::app::App;
+use crate::app::boot::Gathered;
 use crate::boot::BootData;
 use crate::boot::client::Client;
 use crate::boot::decide::{Asked, Decision, arch_of};
 use crate::dhcp::{self, ClassLine, Classes, Interface, Origin, Scopes, Sender, examine};
+use crate::kernel::Error;
 use crate::model::{
     ExampleAnswer, Lease, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
     SubnetMode, World, hex,
@@ -89,11 +90,11 @@ impl App {
     /// machine's.
     pub fn explain(&self, who: &Who, asks: &Asks) -> Result<Explained, Error> {
         let machine = match who {
-            Who::Machine(reference) => Some(self.find::<Machine>(reference)?),
-            Who::Mac(mac) => self.world().machines.find("mac", &mac.to_string()).cloned(),
-            Who::Address(address) => self.machine_at(&self.world(), *address),
+            Who::Machine(reference) => Some(self.kernel.find::<Machine>(reference)?),
+            Who::Mac(mac) => self.kernel.world().machines.find("mac", &mac.to_string()).cloned(),
+            Who::Address(address) => self.machine_at(&self.kernel.world(), *address),
         };
-        let world = self.world();
+        let world = self.kernel.world();
         let place = Place::of(&world, who, machine.as_deref());
         let packet = packet(place.mac, asks);
         let subnet = place.subnet.map(|subnet| subnet.name.as_str());
@@ -103,7 +104,7 @@ impl App {
         gathered.subnet_mode = place.subnet.map(|subnet| subnet.mode);
         gathered.asks = self.asks_of(machine.as_deref(), place.mac);
         gathered.client_arch = asks.arch.and_then(|_| arch_of(&client));
-        gathered.serves_https = self.endpoints.boot_https_port.is_some();
+        gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
         let asked = match asks.question {
             Question::Script => Asked::Script,
             _ => Asked::BootData(client),
@@ -118,7 +119,7 @@ impl App {
             classes: &classes,
         };
         Ok(Explained {
-            decision: gathered.decide(&asked, self.now()),
+            decision: gathered.decide(&asked, self.kernel.now()),
             client_classes: examine(&world, &packet, subnet),
             options: scopes.effective().into_values().map(option_line).collect(),
             offer,
@@ -149,7 +150,7 @@ impl App {
         let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         let (machine, boot) = (place.machine, &BootData::None);
         let facts = dhcp::Facts { world, holds: &holds, sender: &sender, machine, boot };
-        Some(dhcp::answer(&query, &facts, self.now()).into())
+        Some(dhcp::answer(&query, &facts, self.kernel.now()).into())
     }
 }
 
@@ -289,7 +290,7 @@ mod tests {
     }
 
     async fn leased(app: &App, address: [u8; 4], mac: Mac) {
-        let now = app.now();
+        let now = app.kernel.now();
         let lease = Lease {
             address: address.into(),
             client: format!("1/{mac}"),
@@ -313,20 +314,20 @@ mod tests {
 
     #[tokio::test]
     async fn an_explanation_names_the_address_that_would_be_offered() {
-        let (app, ctx) = (testing::app(), testing::ctx());
+        let (app, caller) = (testing::app(), testing::caller());
         served(&app);
         let pools = json!([
             {"start": "10.0.0.100", "end": "10.0.0.109"},
             {"start": "10.0.0.110", "end": "10.0.0.119", "options": {"interface_mtu": 9000}},
         ]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
-        app.create::<Subnet>(&ctx, lan).await.unwrap();
+        app.create::<Subnet>(&caller, lan).await.unwrap();
         assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
         leased(&app, [10, 0, 0, 115], MAC).await;
         let expected = "offered 10.0.0.115: this client had it before";
         assert_eq!(told(&app), (expected.into(), vec!["26 10.0.0.110 - 10.0.0.119".into()]));
         let reserved = json!({"address": "10.0.0.5", "mac": MAC, "options": {"domain_name": "a"}});
-        app.create::<Reservation>(&ctx, reserved).await.unwrap();
+        app.create::<Reservation>(&caller, reserved).await.unwrap();
         let expected = "offered 10.0.0.5: it is reserved for this client";
         assert_eq!(told(&app), (expected.into(), vec!["15 10.0.0.5".into()]));
         leased(&app, [10, 0, 0, 5], Mac([0x02, 0, 0, 0, 0, 9])).await;
@@ -335,27 +336,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_reservation_of_another_for_the_address_one_has_is_not_ones_own() {
-        let (app, ctx) = (testing::app(), testing::ctx());
+        let (app, caller) = (testing::app(), testing::caller());
         served(&app);
         let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
-        app.create::<Subnet>(&ctx, lan).await.unwrap();
+        app.create::<Subnet>(&caller, lan).await.unwrap();
         leased(&app, [10, 0, 0, 105], MAC).await;
         let other =
             json!({"address": "10.0.0.105", "mac": "02:00:00:00:00:09", "options": {"domain_name": "a"}});
-        app.create::<Reservation>(&ctx, other).await.unwrap();
+        app.create::<Reservation>(&caller, other).await.unwrap();
         assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
     }
 
     #[tokio::test]
     async fn a_machine_that_gave_its_address_back_is_where_it_was() {
-        let (app, ctx) = (testing::app(), testing::ctx());
+        let (app, caller) = (testing::app(), testing::caller());
         served(&app);
         let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "mode": "address_only", "pools": pools});
-        app.create::<Subnet>(&ctx, lan).await.unwrap();
-        app.create::<Subnet>(&ctx, json!({"name": "far", "cidr": "10.2.0.0/24"})).await.unwrap();
-        app.create::<Machine>(&ctx, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
+        app.create::<Subnet>(&caller, lan).await.unwrap();
+        app.create::<Subnet>(&caller, json!({"name": "far", "cidr": "10.2.0.0/24"})).await.unwrap();
+        app.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
         let explain = || app.explain(&Who::Machine("name:web1".into()), &Asks::default()).unwrap();
         assert!(explain().decision.trace[0].detail.contains("its subnet is not known"));
         leased(&app, [10, 0, 0, 105], MAC).await;

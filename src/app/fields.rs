@@ -10,9 +10,8 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use crate::app::Error;
 use crate::app::rules::Managed;
-use crate::app::secrets;
+use crate::kernel::{Error, secrets};
 use crate::model::{Stored, nearest};
 
 /// One field of a noun: `name`, `status.state`, `params.rack`.

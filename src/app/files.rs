@@ -13,17 +13,18 @@ use bytes::Bytes;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::boot::{Gathered, install_file};
-use super::callers::about;
-use super::documents::{Boot, Document, base_name};
-use super::params::Sealed;
-use super::renders::Page;
-use super::statics::{static_file, unreadable};
-use super::{App, Error};
+use crate::app::App;
+use crate::app::boot::{Gathered, install_file};
+use crate::app::callers::about;
+use crate::app::documents::{Boot, Document, base_name};
+use crate::app::params::Sealed;
+use crate::app::renders::Page;
+use crate::app::statics::{static_file, unreadable};
 use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
 use crate::boot::stops::Sign;
+use crate::kernel::Error;
 pub use crate::media::Coming;
 use crate::model::{Arch, BootProgress, Kind, Machine, NewEvent, Stored};
 use crate::render::RenderProblem;
@@ -194,14 +195,14 @@ impl App {
             "duration_ms": u64::try_from(served.duration.as_millis()).unwrap_or(u64::MAX),
             "complete": served.complete,
         });
-        self.note(self.boot_event("boot.file_served", &served.about, data));
+        self.kernel.note(self.boot_event("boot.file_served", &served.about, data));
     }
 
     pub(super) fn boot_event(&self, kind: &str, about: &About, data: serde_json::Value) -> NewEvent {
         let subject =
             about.machine.as_ref().map_or_else(|| "server".to_owned(), |id| Kind::Machine.subject(id));
         NewEvent {
-            time: self.now(),
+            time: self.kernel.now(),
             kind: kind.to_owned(),
             actor: subject.clone(),
             subject,
@@ -224,7 +225,7 @@ impl App {
         let about = about(Some(machine));
         let (path, protocol) = (capability::hide(&fetch.path), fetch.protocol);
         let data = json!({"path": path, "peer": fetch.peer, "protocol": protocol, "reason": reason});
-        self.note(self.boot_event("boot.denied", &about, data));
+        self.kernel.note(self.boot_event("boot.denied", &about, data));
         Refused::Denied(reason.to_owned())
     }
 
@@ -306,7 +307,7 @@ impl App {
         if let (Some(kind), false) = (script, is_over) {
             return self.answer_script(fetch, gathered, kind, asked).await;
         }
-        let decision = gathered.decide(&asked, self.now());
+        let decision = gathered.decide(&asked, self.kernel.now());
         if decision.answer != Answer::Serve {
             return Err(self.deny(fetch, &gathered, &decision));
         }
@@ -332,7 +333,7 @@ impl App {
         let mut gathered = self.who(fetch, &Hint::default())?;
         // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
         // uses up the arming as it does below the capability.
-        let asked = install_file(&self.world(), self.case, (name, file));
+        let asked = install_file(&self.kernel.world(), self.case, (name, file));
         if let Some(asked) = asked {
             let fetched = Box::pin(self.script_fetched(fetch, gathered, &asked)).await;
             let (found, decision) = fetched.map_err(failed)?;
@@ -373,7 +374,7 @@ impl App {
         }
         let boot = boot.clone();
         let checked = self.render_aside(move |app| app.rehearse_files(&boot)).await;
-        checked.unwrap_or_else(|error| Err(super::documents::problem("", error.to_string())))
+        checked.unwrap_or_else(|error| Err(crate::app::documents::problem("", error.to_string())))
     }
 
     /// Renders and sends. A render that fails is an event and a fault of the machine.
@@ -413,7 +414,7 @@ impl App {
         if self.is_news("boot.rendered", &about, &label) {
             let mut data = page.facts.clone();
             data["label"] = json!(label);
-            self.note(self.boot_event("boot.rendered", &about, data));
+            self.kernel.note(self.boot_event("boot.rendered", &about, data));
         }
         self.mended(gathered, Some(&label)).await;
         Opened {
@@ -445,7 +446,7 @@ impl App {
         message: String,
     ) -> Result<Opened, Refused> {
         let about = about(gathered.machine.as_deref());
-        self.note(self.boot_event("boot.screen", &about, json!({"message": message})));
+        self.kernel.note(self.boot_event("boot.screen", &about, json!({"message": message})));
         let document = Document::Screen { kind, message: message.clone() };
         match self.send_document(fetch, gathered, document).await {
             Err(Refused::Failed(_)) => Ok(last_resort(kind, about)),

@@ -6,9 +6,9 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::app::Error;
 use crate::app::fields::{Field, Reader};
 use crate::app::rules::Managed;
+use crate::kernel::Error;
 use crate::model::nearest;
 
 /// Most values of one `in`.

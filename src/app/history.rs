@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use crate::app::{App, Error};
-use crate::events::Feed;
+use crate::app::App;
+use crate::kernel::Error;
 use crate::model::{Event, Machine};
 pub use crate::store::EventQuery;
 
@@ -16,28 +16,10 @@ pub const LIMIT_MAX: u32 = 1000;
 const ATTEMPTS_MAX: usize = 64;
 
 impl App {
-    /// Events by number.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn events(&self, query: EventQuery) -> Result<Vec<Event>, Error> {
-        Ok(self.store.events(query).await?)
-    }
-
-    /// Events as they happen.
-    pub fn feed(&self, query: EventQuery) -> Feed {
-        Feed::new(std::sync::Arc::clone(&self.store), query)
-    }
-
-    /// The number of the last event.
-    pub fn last_event(&self) -> u64 {
-        *self.store.committed().borrow()
-    }
-
     /// `machine:web1` as events name it, by the id. Anything else is left as it is.
     pub fn subject(&self, text: &str) -> String {
         let Some(reference) = text.strip_prefix("machine:") else { return text.to_owned() };
-        let world = self.world();
+        let world = self.kernel.world();
         let named = world.machines.find("name", reference).or_else(|| world.machines.resolve(reference));
         named.map_or_else(|| text.to_owned(), |machine| machine.subject())
     }
@@ -47,13 +29,16 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`], or the database failed.
     pub async fn timeline(&self, reference: &str, page: TimelinePage) -> Result<Vec<Event>, Error> {
-        let machine = self.find::<Machine>(reference)?;
+        let machine = self.kernel.find::<Machine>(reference)?;
         let page_of = |query: EventQuery| EventQuery { after: page.after, limit: page.limit, ..query };
         if let Some(attempt) = page.attempt {
-            return self.events(page_of(EventQuery { attempt: Some(attempt), ..Default::default() })).await;
+            return self
+                .kernel
+                .events(page_of(EventQuery { attempt: Some(attempt), ..Default::default() }))
+                .await;
         }
         let subject = Some(machine.subject());
-        let own = self.events(page_of(EventQuery { subject, ..Default::default() })).await?;
+        let own = self.kernel.events(page_of(EventQuery { subject, ..Default::default() })).await?;
         let whole = own.len() < page.limit as usize;
         let end = own.last().map_or(0, |last| last.seq);
         let present = machine.status.boot_attempt.as_ref().map(|attempt| attempt.id);
@@ -61,7 +46,7 @@ impl App {
         let mut merged: BTreeMap<u64, Event> = own.into_iter().map(|event| (event.seq, event)).collect();
         for attempt in attempts.into_iter().take(ATTEMPTS_MAX) {
             let query = page_of(EventQuery { attempt: Some(attempt), ..Default::default() });
-            let events = self.events(query).await?;
+            let events = self.kernel.events(query).await?;
             merged.extend(events.into_iter().map(|event| (event.seq, event)));
         }
         let reached = |event: &Event| whole || event.seq <= end;
@@ -87,22 +72,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_timeline_has_the_events_of_the_attempts_in_order() {
-        let (app, ctx) = (testing::app(), testing::ctx());
-        let made = app.create::<Machine>(&ctx, json!({"name": "web1"})).await.unwrap();
+        let (app, caller) = (testing::app(), testing::caller());
+        let made = app.create::<Machine>(&caller, json!({"name": "web1"})).await.unwrap();
         let attempt = Some(Uuid::now_v7());
         let subject = format!("machine:{}", made.key);
         for (kind, subject) in
             [("boot.began", subject.as_str()), ("dhcp.offered", "lease:10.0.0.5"), ("boot.x", &subject)]
         {
             let event = crate::model::NewEvent {
-                time: ctx.now,
+                time: caller.now,
                 kind: kind.into(),
                 subject: subject.into(),
                 actor: "server".into(),
                 attempt,
                 data: json!({}),
             };
-            app.store.commit(Deed::default().event(event)).await.unwrap();
+            app.kernel.try_commit(Deed::default().event(event)).await.unwrap();
         }
         let page = TimelinePage { after: 0, attempt: None, limit: 100 };
         let events = app.timeline("name:web1", page).await.unwrap();

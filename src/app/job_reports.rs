@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::app::jobs::{acts_for, deadline, seen, timeout_seconds};
+use crate::app::App;
+use crate::app::jobs::{deadline, seen, timeout_seconds};
 use crate::app::moves::Moving;
-use crate::app::{App, Ctx, Error};
+use crate::kernel::scope::acts_for;
+use crate::kernel::{Caller, Error};
 use crate::model::{
     Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
 };
@@ -33,30 +35,30 @@ impl App {
     /// [`Error::Invalid`] for a report that makes no sense, [`Error::NotFound`].
     pub async fn report_job(
         &self,
-        ctx: &Ctx,
+        caller: &Caller,
         job: &str,
         report: &JobReport,
     ) -> Result<Arc<Stored<Job>>, Error> {
         let outcome = outcome(report).map_err(|problem| Error::Invalid(vec![problem]))?;
-        let stored = self.find::<Job>(job)?;
+        let stored = self.kernel.find::<Job>(job)?;
         let machine = stored.spec.machine.to_string();
-        acts_for(ctx, &machine)?;
-        let log_bytes = self.saw_write(self.store.write_log(id_of(&stored)?, 0, Vec::new()).await)?;
+        acts_for(caller, &machine)?;
+        let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
         let take = |world: &World, moving: &mut Moving| {
             let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
-            let next = reported(ctx, world, (job, report, &outcome))?;
+            let next = reported(caller, world, (job, report, &outcome))?;
             let Some(mut next) = next else { return Ok(Arc::clone(job)) };
             next.spec.log_bytes = log_bytes;
-            seen(moving, ctx.now);
-            moving.update_job(ctx, &next);
+            seen(moving, caller.now);
+            moving.update_job(caller, &next);
             let id = id_of(&next)?;
-            moving.flow((ctx, world), |flow| match outcome {
+            moving.flow((caller, world), |flow| match outcome {
                 Outcome::Started => flow.job_running(id, &next.spec),
                 Outcome::Ended(_) => flow.after_job(id, &next.spec),
             });
             Ok(Arc::new(next))
         };
-        match self.move_machine(ctx, &machine, take).await {
+        match self.move_machine(caller, &machine, take).await {
             Ok((_, job)) => Ok(job),
             Err(Error::NotFound { kind, .. }) if kind == Machine::KIND => {
                 Err(Error::Conflict("its machine was deleted".to_owned()))
@@ -71,23 +73,28 @@ impl App {
     /// # Errors
     /// [`Error::Conflict`] when `offset` is beyond the end or the log is full, [`Error::BadRequest`]
     /// for a piece that is too large.
-    pub async fn write_job_log(&self, ctx: &Ctx, job: &str, piece: (u64, Vec<u8>)) -> Result<LogEnd, Error> {
+    pub async fn write_job_log(
+        &self,
+        caller: &Caller,
+        job: &str,
+        piece: (u64, Vec<u8>),
+    ) -> Result<LogEnd, Error> {
         let (offset, bytes) = piece;
         if bytes.len() > LOG_PIECE_BYTES_MAX {
             return Err(Error::BadRequest(format!("at most {LOG_PIECE_BYTES_MAX} bytes at once")));
         }
-        let stored = self.find::<Job>(job)?;
+        let stored = self.kernel.find::<Job>(job)?;
         let machine = stored.spec.machine.to_string();
-        acts_for(ctx, &machine)?;
-        let bytes = self.saw_write(self.store.write_log(id_of(&stored)?, offset, bytes).await)?;
+        acts_for(caller, &machine)?;
+        let bytes = self.kernel.write_log(id_of(&stored)?, offset, bytes).await?;
         if stored.spec.state.is_open() {
-            let heard = self.move_machine(ctx, &machine, |_, moving| {
-                seen(moving, ctx.now);
+            let heard = self.move_machine(caller, &machine, |_, moving| {
+                seen(moving, caller.now);
                 Ok(())
             });
             heard.await?;
         }
-        Ok(LogEnd { bytes, state: self.find::<Job>(&stored.key)?.spec.state })
+        Ok(LogEnd { bytes, state: self.kernel.find::<Job>(&stored.key)?.spec.state })
     }
 
     /// Up to `bytes_max` of a job's log from `offset`.
@@ -95,17 +102,17 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`], or what the store says.
     pub async fn read_job_log(&self, job: &str, offset: u64, bytes_max: u32) -> Result<Vec<u8>, Error> {
-        let stored = self.find::<Job>(job)?;
-        Ok(self.store.read_log(id_of(&stored)?, offset, bytes_max).await?)
+        let stored = self.kernel.find::<Job>(job)?;
+        Ok(self.kernel.read_log(id_of(&stored)?, offset, bytes_max).await?)
     }
 
     /// Deletes jobs that have ended, with their logs, oldest first, until at most `keep` are left.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn prune_jobs(&self, ctx: &Ctx, keep: usize) -> Result<usize, Error> {
+    pub async fn prune_jobs(&self, caller: &Caller, keep: usize) -> Result<usize, Error> {
         let old: Vec<Arc<Stored<Job>>> = {
-            let world = self.world();
+            let world = self.kernel.world();
             let ended = world.jobs.iter().filter(|job| !job.spec.state.is_open());
             ended.take(world.jobs.len().saturating_sub(keep)).take(PRUNED_AT_ONCE_MAX).cloned().collect()
         };
@@ -114,8 +121,8 @@ impl App {
         }
         let deleted = old.iter().map(|job| Job::object(Arc::clone(job)));
         let mut deed = deleted.fold(Deed::default(), |deed, object| deed.delete(&object));
-        deed.events.extend(old.last().map(|job| ctx.event(job, "pruned", json!({ "jobs": old.len() }))));
-        self.commit(deed).await?;
+        deed.events.extend(old.last().map(|job| caller.event(job, "pruned", json!({ "jobs": old.len() }))));
+        self.kernel.commit(deed).await?;
         Ok(old.len())
     }
 }
@@ -149,7 +156,7 @@ fn outcome(report: &JobReport) -> Result<Outcome, Problem> {
 
 /// The next revision of a job; none when the report was taken before.
 fn reported(
-    ctx: &Ctx,
+    caller: &Caller,
     world: &World,
     (job, report, outcome): (&Stored<Job>, &JobReport, &Outcome),
 ) -> Result<Option<Stored<Job>>, Error> {
@@ -168,16 +175,16 @@ fn reported(
         let (word, why) = (format!("{present:?}").to_lowercase(), &job.spec.reason);
         return Err(Error::Conflict(format!("the job is {word}: {why}")));
     }
-    let mut next = job.next(ctx.now);
+    let mut next = job.next(caller.now);
     match outcome {
         Outcome::Started => {
             next.spec.state = JobState::Running;
-            next.spec.started_at = Some(ctx.now);
-            next.spec.deadline = deadline(ctx.now, timeout_seconds(world, &job.spec.task));
+            next.spec.started_at = Some(caller.now);
+            next.spec.deadline = deadline(caller.now, timeout_seconds(world, &job.spec.task));
         }
         Outcome::Ended(ended) => {
             (next.spec.state, next.spec.after) = (ended.state, ended.after);
-            (next.spec.exit, next.spec.ended_at) = (report.exit, Some(ctx.now));
+            (next.spec.exit, next.spec.ended_at) = (report.exit, Some(caller.now));
             let reason = report.reason.as_deref().unwrap_or_default();
             next.spec.reason = reason.chars().take(REASON_BYTES_MAX).collect();
         }

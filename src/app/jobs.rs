@@ -10,8 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Duration, Instant, timeout_at};
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::app::moves::{Moving, job_key};
-use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX};
+use crate::kernel::scope::acts_for;
+use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{
     AgentReport, Job, JobFile, JobOffer, JobState, JobWork, Machine, Problem, Stored, Task, World, sha256_hex,
 };
@@ -72,19 +74,19 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] for another machine's agent, or what the store says.
-    pub async fn jobs_next(&self, ctx: &Ctx, asking: &Asking<'_>) -> Result<Option<JobOffer>, Error> {
+    pub async fn jobs_next(&self, caller: &Caller, asking: &Asking<'_>) -> Result<Option<JobOffer>, Error> {
         check_report(asking.report)?;
         for _ in 0..STALE_RETRIES_MAX {
-            let before = self.find::<Machine>(asking.machine)?;
-            acts_for(ctx, &before.key)?;
-            let mut moving = Moving::new(Arc::clone(&before), ctx.now);
-            let looked = look(ctx, &self.world(), (&mut moving, asking.report));
+            let before = self.kernel.find::<Machine>(asking.machine)?;
+            acts_for(caller, &before.key)?;
+            let mut moving = Moving::new(Arc::clone(&before), caller.now);
+            let looked = look(caller, &self.kernel.world(), (&mut moving, asking.report));
             let offer = match looked {
                 Looked::Nothing => None,
                 Looked::Offer(offer) => Some(offer),
-                Looked::Render(candidate) => self.hand_out(ctx, asking, (&mut moving, candidate)).await,
+                Looked::Render(candidate) => self.hand_out(caller, asking, (&mut moving, candidate)).await,
             };
-            if self.commit_move(ctx, moving).await?.is_some() {
+            if self.commit_move(caller, moving).await?.is_some() {
                 return self.with_log_end(offer).await.map(Some).map(Option::flatten);
             }
         }
@@ -95,20 +97,20 @@ impl App {
     ///
     /// # Errors
     /// As [`App::jobs_next`].
-    pub async fn await_job(&self, ctx: &Ctx, asking: &Asking<'_>) -> Result<Option<JobOffer>, Error> {
+    pub async fn await_job(&self, caller: &Caller, asking: &Asking<'_>) -> Result<Option<JobOffer>, Error> {
         let seconds = asking.report.wait_seconds.min(WAIT_SECONDS_MAX);
         let until = Instant::now() + Duration::from_secs(seconds.into());
-        let mut committed = self.store.committed();
+        let mut committed = self.kernel.committed();
         loop {
             committed.borrow_and_update();
-            let ctx = Ctx { now: self.now(), ..ctx.clone() };
-            if let Some(offer) = self.jobs_next(&ctx, asking).await? {
+            let caller = Caller { now: self.kernel.now(), ..caller.clone() };
+            if let Some(offer) = self.jobs_next(&caller, asking).await? {
                 return Ok(Some(offer));
             }
-            let revision = self.find::<Machine>(asking.machine)?.revision;
+            let revision = self.kernel.find::<Machine>(asking.machine)?.revision;
             let changed = async {
                 while committed.changed().await.is_ok() {
-                    match self.find::<Machine>(asking.machine) {
+                    match self.kernel.find::<Machine>(asking.machine) {
                         Ok(machine) if machine.revision == revision => {}
                         _ => return true,
                     }
@@ -124,7 +126,7 @@ impl App {
     /// Renders a candidate and makes it a job; a task that cannot be rendered fails.
     async fn hand_out(
         &self,
-        ctx: &Ctx,
+        caller: &Caller,
         asking: &Asking<'_>,
         (moving, candidate): (&mut Moving, Candidate),
     ) -> Option<JobOffer> {
@@ -135,11 +137,11 @@ impl App {
             job: candidate.id,
         };
         let rendered = asking.renderer.render_task(request).await;
-        let world = self.world();
+        let world = self.kernel.world();
         match rendered {
-            Ok(files) => Some(new_job(ctx, &world, (moving, candidate, files))),
+            Ok(files) => Some(new_job(caller, &world, (moving, candidate, files))),
             Err(problems) => {
-                render_failed(ctx, &world, (moving, candidate, problems));
+                render_failed(caller, &world, (moving, candidate, problems));
                 None
             }
         }
@@ -149,7 +151,7 @@ impl App {
     async fn with_log_end(&self, offer: Option<JobOffer>) -> Result<Option<JobOffer>, Error> {
         let Some(JobOffer::Run(mut work)) = offer else { return Ok(offer) };
         if work.state != JobState::Created {
-            work.log_bytes = self.saw_write(self.store.write_log(work.id, 0, Vec::new()).await)?;
+            work.log_bytes = self.kernel.write_log(work.id, 0, Vec::new()).await?;
         }
         Ok(Some(JobOffer::Run(work)))
     }
@@ -162,12 +164,6 @@ fn check_report(report: &AgentReport) -> Result<(), Error> {
     }
 }
 
-/// A machine's own token is good for that machine only.
-pub(super) fn acts_for(ctx: &Ctx, machine: &str) -> Result<(), Error> {
-    let machine = machine.parse().map_err(|_| Error::Failed(format!("the machine `{machine}` has no id")))?;
-    ctx.acts_for(machine)
-}
-
 /// Notes that the machine was heard of, unless that was noted a moment ago.
 pub(super) fn seen(moving: &mut Moving, now: Timestamp) {
     let status = &mut moving.machine.status;
@@ -177,13 +173,13 @@ pub(super) fn seen(moving: &mut Moving, now: Timestamp) {
     }
 }
 
-fn look(ctx: &Ctx, world: &World, (moving, report): (&mut Moving, &AgentReport)) -> Looked {
-    seen(moving, ctx.now);
-    moving.flow((ctx, world), |flow| flow.agent_seen(report.environment, &report.boot));
-    if let Some(looked) = look_at_job(ctx, world, (moving, report)) {
+fn look(caller: &Caller, world: &World, (moving, report): (&mut Moving, &AgentReport)) -> Looked {
+    seen(moving, caller.now);
+    moving.flow((caller, world), |flow| flow.agent_seen(report.environment, &report.boot));
+    if let Some(looked) = look_at_job(caller, world, (moving, report)) {
         return looked;
     }
-    match answer(&moving.machine.status, world, ctx.now) {
+    match answer(&moving.machine.status, world, caller.now) {
         Answer::Run { task } => {
             let status = &moving.machine.status;
             let step = status.steps.get(status.cursor as usize);
@@ -191,11 +187,11 @@ fn look(ctx: &Ctx, world: &World, (moving, report): (&mut Moving, &AgentReport))
             Looked::Render(Candidate { id: Uuid::now_v7(), task, stage, again: false })
         }
         Answer::Reboot { reason } => {
-            moving.flow((ctx, world), |flow| flow.told_to_reboot(&reason));
+            moving.flow((caller, world), |flow| flow.told_to_reboot(&reason));
             Looked::Offer(JobOffer::Reboot { reason })
         }
         Answer::Hold { reason } => {
-            moving.flow((ctx, world), |flow| flow.held_for(reason));
+            moving.flow((caller, world), |flow| flow.held_for(reason));
             Looked::Nothing
         }
         Answer::Wait { .. } => Looked::Nothing,
@@ -203,14 +199,18 @@ fn look(ctx: &Ctx, world: &World, (moving, report): (&mut Moving, &AgentReport))
 }
 
 /// The job under way: the agent goes on with it, gets it again, or has lost it.
-fn look_at_job(ctx: &Ctx, world: &World, (moving, report): (&mut Moving, &AgentReport)) -> Option<Looked> {
+fn look_at_job(
+    caller: &Caller,
+    world: &World,
+    (moving, report): (&mut Moving, &AgentReport),
+) -> Option<Looked> {
     let id = moving.machine.status.job?;
     let Some(job) = world.jobs.get(&job_key(id)) else {
-        moving.flow((ctx, world), |flow| flow.job_gone());
+        moving.flow((caller, world), |flow| flow.job_gone());
         return None;
     };
     if !job.spec.state.is_open() {
-        moving.flow((ctx, world), |flow| flow.after_job(id, &job.spec));
+        moving.flow((caller, world), |flow| flow.after_job(id, &job.spec));
         return None;
     }
     if report.job == Some(id) {
@@ -220,50 +220,58 @@ fn look_at_job(ctx: &Ctx, world: &World, (moving, report): (&mut Moving, &AgentR
         let (task, stage) = (job.spec.task.clone(), job.spec.stage.clone());
         return Some(Looked::Render(Candidate { id, task, stage, again: true }));
     }
-    end_lost(ctx, world, (moving, "the agent came back without it"));
+    end_lost(caller, world, (moving, "the agent came back without it"));
     None
 }
 
 /// Ends the job under way as lost.
-pub(super) fn end_lost(ctx: &Ctx, world: &World, (moving, reason): (&mut Moving, &str)) {
-    end_open(ctx, world, (moving, JobState::Lost, reason));
+pub(super) fn end_lost(caller: &Caller, world: &World, (moving, reason): (&mut Moving, &str)) {
+    end_open(caller, world, (moving, JobState::Lost, reason));
 }
 
 /// Ends the job under way in a state that the agent did not report.
-pub(super) fn end_open(ctx: &Ctx, world: &World, (moving, state, reason): (&mut Moving, JobState, &str)) {
+pub(super) fn end_open(
+    caller: &Caller,
+    world: &World,
+    (moving, state, reason): (&mut Moving, JobState, &str),
+) {
     let Some(id) = moving.machine.status.job else { return };
     let Some(job) = world.jobs.get(&job_key(id)) else {
-        return moving.flow((ctx, world), |flow| flow.job_gone());
+        return moving.flow((caller, world), |flow| flow.job_gone());
     };
-    let mut job = job.next(ctx.now);
-    (job.spec.state, job.spec.reason, job.spec.ended_at) = (state, reason.to_owned(), Some(ctx.now));
-    moving.update_job(ctx, &job);
-    moving.flow((ctx, world), |flow| flow.after_job(id, &job.spec));
+    let mut job = job.next(caller.now);
+    (job.spec.state, job.spec.reason, job.spec.ended_at) = (state, reason.to_owned(), Some(caller.now));
+    moving.update_job(caller, &job);
+    moving.flow((caller, world), |flow| flow.after_job(id, &job.spec));
 }
 
 fn new_job(
-    ctx: &Ctx,
+    caller: &Caller,
     world: &World,
     (moving, candidate, files): (&mut Moving, Candidate, Vec<JobFile>),
 ) -> JobOffer {
     let id = candidate.id;
     let known = world.jobs.get(&job_key(id)).filter(|_| candidate.again);
     let mut job = match known {
-        Some(known) => known.next(ctx.now),
-        None => fresh(ctx, world, (&moving.machine, &candidate)),
+        Some(known) => known.next(caller.now),
+        None => fresh(caller, world, (&moving.machine, &candidate)),
     };
     job.spec.digest = digest(&files);
     if known.is_none() {
         let note = changed_note(world, &moving.machine, &candidate.task);
-        moving.create_job(ctx, &job);
-        moving.flow((ctx, world), |flow| flow.job_created(id, &job.spec, note));
+        moving.create_job(caller, &job);
+        moving.flow((caller, world), |flow| flow.job_created(id, &job.spec, note));
     } else if known.is_some_and(|known| known.spec.digest != job.spec.digest) {
-        moving.update_job(ctx, &job);
+        moving.update_job(caller, &job);
     }
     JobOffer::Run(Box::new(work(world, (id, &job.spec), files)))
 }
 
-fn fresh(ctx: &Ctx, world: &World, (machine, candidate): (&Stored<Machine>, &Candidate)) -> Stored<Job> {
+fn fresh(
+    caller: &Caller,
+    world: &World,
+    (machine, candidate): (&Stored<Machine>, &Candidate),
+) -> Stored<Job> {
     let status = &machine.status;
     let timeout = timeout_seconds(world, &candidate.task);
     let spec = Job {
@@ -279,11 +287,11 @@ fn fresh(ctx: &Ctx, world: &World, (machine, candidate): (&Stored<Machine>, &Can
         attempt: status.tries.jobs + 1,
         started_at: None,
         ended_at: None,
-        deadline: deadline(ctx.now, timeout),
+        deadline: deadline(caller.now, timeout),
         log_bytes: 0,
         digest: String::new(),
     };
-    Stored::new(job_key(candidate.id), spec, ctx.now)
+    Stored::new(job_key(candidate.id), spec, caller.now)
 }
 
 /// When a job that began now counts as failed.
@@ -328,16 +336,16 @@ fn digest(files: &[JobFile]) -> String {
 }
 
 fn render_failed(
-    ctx: &Ctx,
+    caller: &Caller,
     world: &World,
     (moving, candidate, problems): (&mut Moving, Candidate, Vec<Problem>),
 ) {
     let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let reason = format!("task `{}` cannot be rendered: {said}", candidate.task);
     if candidate.again {
-        end_open(ctx, world, (moving, JobState::Failed, &reason));
+        end_open(caller, world, (moving, JobState::Failed, &reason));
     } else {
-        moving.flow((ctx, world), |flow| flow.render_failed(reason));
+        moving.flow((caller, world), |flow| flow.render_failed(reason));
     }
     let pointer = format!("/status/steps/{}", moving.machine.status.cursor);
     moving.machine.faults.retain(|fault| fault.pointer != pointer);

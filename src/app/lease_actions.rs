@@ -9,8 +9,9 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::app::App;
 use crate::app::objects::Target;
-use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX};
+use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
 use crate::store::{self, Deed};
 
@@ -35,10 +36,10 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] for one that has ended already.
-    pub async fn end_lease(&self, ctx: &Ctx, target: &Target<'_>, ending: Ending) -> Result<(), Error> {
+    pub async fn end_lease(&self, caller: &Caller, target: &Target<'_>, ending: Ending) -> Result<(), Error> {
         for _ in 0..STALE_RETRIES_MAX {
-            let deed = self.prepare_ending(ctx, target, ending)?;
-            match self.store.commit(deed).await {
+            let deed = self.prepare_ending(caller, target, ending)?;
+            match self.kernel.try_commit(deed).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.refusal(other)),
@@ -48,28 +49,28 @@ impl App {
         Err(Error::Busy(what))
     }
 
-    fn prepare_ending(&self, ctx: &Ctx, target: &Target<'_>, ending: Ending) -> Result<Deed, Error> {
-        let world = self.world();
+    fn prepare_ending(&self, caller: &Caller, target: &Target<'_>, ending: Ending) -> Result<Deed, Error> {
+        let world = self.kernel.world();
         let lease = world.leases.resolve(target.reference);
         let lease = lease.ok_or_else(|| Error::not_found::<Lease>(target.reference))?;
         target.check(lease)?;
         let (kind, state) = match ending {
             Ending::Delete => {
-                let mut event = lease_event(ctx, ("lease.deleted", "an operator deleted it"), &lease.spec);
+                let mut event = lease_event(caller, ("lease.deleted", "an operator deleted it"), &lease.spec);
                 merge(&mut event.data, crate::app::view::deleted(lease));
                 let deed = Deed::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
-                return Ok(without_address(deed, ctx, (&world, &lease.spec)));
+                return Ok(without_address(deed, caller, (&world, &lease.spec)));
             }
             Ending::Release => ("dhcp.released", LeaseState::Released),
             Ending::Expire => ("dhcp.expired", LeaseState::Expired),
         };
-        if !is_in_effect(&lease.spec, ctx.now) {
+        if !is_in_effect(&lease.spec, caller.now) {
             let (address, at) = (lease.spec.address, lease.spec.expires_at);
             return Err(Error::Conflict(format!("the lease of {address} has ended already, at {at}")));
         }
-        let ended = Lease { state, expires_at: ctx.now, ..lease.spec.clone() };
-        let event = lease_event(ctx, (kind, "an operator ended it"), &ended);
-        Ok(ending_deed(ctx, &world, (lease, ended, event)))
+        let ended = Lease { state, expires_at: caller.now, ..lease.spec.clone() };
+        let event = lease_event(caller, (kind, "an operator ended it"), &ended);
+        Ok(ending_deed(caller, &world, (lease, ended, event)))
     }
 
     /// Marks leases that have run out, a bounded number at a time; returns how many those were. Where it is
@@ -83,18 +84,18 @@ impl App {
         }
         let ran_out = |lease: &&Arc<Stored<Lease>>| as_of(&lease.spec, now) != lease.spec.state;
         let due: Vec<String> = {
-            let world = self.world();
+            let world = self.kernel.world();
             let due = world.leases.iter().filter(ran_out).map(|lease| lease.key.clone());
             due.take(EXPIRED_AT_ONCE_MAX).collect()
         };
-        let ctx = Ctx::server(now);
+        let caller = Caller::server(now);
         for keys in due.chunks(COMMITS_MAX) {
             let deeds: Vec<Deed> = {
-                let world = self.world();
+                let world = self.kernel.world();
                 let leases = keys.iter().filter_map(|key| world.leases.get(key)).filter(ran_out);
-                leases.map(|lease| expiry(&ctx, &world, lease)).collect()
+                leases.map(|lease| expiry(&caller, &world, lease)).collect()
             };
-            for done in join_all(deeds.into_iter().map(|deed| self.store.commit(deed))).await {
+            for done in join_all(deeds.into_iter().map(|deed| self.kernel.try_commit(deed))).await {
                 match done {
                     // Its client came back at the last moment; or the next round tries again.
                     Ok(_) | Err(store::Error::Stale { .. }) => {}
@@ -106,40 +107,40 @@ impl App {
     }
 }
 
-fn expiry(ctx: &Ctx, world: &World, lease: &Arc<Stored<Lease>>) -> Deed {
+fn expiry(caller: &Caller, world: &World, lease: &Arc<Stored<Lease>>) -> Deed {
     let ended = Lease { state: LeaseState::Expired, ..lease.spec.clone() };
-    let event = lease_event(ctx, ("dhcp.expired", "its client did not renew it"), &ended);
-    ending_deed(ctx, world, (lease, ended, event))
+    let event = lease_event(caller, ("dhcp.expired", "its client did not renew it"), &ended);
+    ending_deed(caller, world, (lease, ended, event))
 }
 
 fn ending_deed(
-    ctx: &Ctx,
+    caller: &Caller,
     world: &World,
     (lease, ended, event): (&Arc<Stored<Lease>>, Lease, NewEvent),
 ) -> Deed {
-    let mut next = lease.next(ctx.now);
+    let mut next = lease.next(caller.now);
     next.spec = ended;
     let deed = Deed::default().update(Object::Lease(Arc::new(next))).event(event);
-    without_address(deed, ctx, (world, &lease.spec))
+    without_address(deed, caller, (world, &lease.spec))
 }
 
 /// The deed, and with it the machine that has the lease's address gives it up.
-pub(super) fn without_address(deed: Deed, ctx: &Ctx, (world, lease): (&World, &Lease)) -> Deed {
+pub(super) fn without_address(deed: Deed, caller: &Caller, (world, lease): (&World, &Lease)) -> Deed {
     let Some(machine) = world.machines.find("address", &lease.address.to_string()) else { return deed };
-    let mut next = machine.next(ctx.now);
+    let mut next = machine.next(caller.now);
     next.status.address = None;
-    let event = ctx.event(&next, "address_changed", json!({ "address": null, "was": lease.address }));
+    let event = caller.event(&next, "address_changed", json!({ "address": null, "was": lease.address }));
     deed.update(Object::Machine(Arc::new(next))).event(event)
 }
 
 /// An event of a lease's life, with what its history is made from.
-pub(super) fn lease_event(ctx: &Ctx, (kind, reason): (&str, &str), lease: &Lease) -> NewEvent {
+pub(super) fn lease_event(caller: &Caller, (kind, reason): (&str, &str), lease: &Lease) -> NewEvent {
     let machine = lease.machine.map(|id| Kind::Machine.subject(id));
     NewEvent {
-        time: ctx.now,
+        time: caller.now,
         kind: kind.to_owned(),
         subject: machine.unwrap_or_else(|| Kind::Lease.subject(lease.address)),
-        actor: ctx.actor.to_string(),
+        actor: caller.actor.to_string(),
         attempt: None,
         data: json!({
             "reason": reason,
@@ -183,7 +184,7 @@ mod tests {
     use crate::app::testing;
     use crate::model::Machine;
 
-    fn lease(ctx: &Ctx, last: u8) -> Lease {
+    fn lease(caller: &Caller, last: u8) -> Lease {
         let mac = format!("02:00:00:00:00:{last:02x}").parse().unwrap();
         Lease {
             address: std::net::Ipv4Addr::new(10, 0, 0, last),
@@ -192,8 +193,8 @@ mod tests {
             state: LeaseState::Bound,
             subnet: "lan".into(),
             network: "lan".into(),
-            bound_at: ctx.now,
-            expires_at: ctx.now + SignedDuration::from_secs(60),
+            bound_at: caller.now,
+            expires_at: caller.now + SignedDuration::from_secs(60),
             machine: None,
             hostname: None,
         }
@@ -208,9 +209,9 @@ mod tests {
         Target { reference, expected: Expected::Any }
     }
 
-    async fn machine_at(app: &App, ctx: &Ctx, lease: &Lease) -> String {
-        let made = app.create::<Machine>(ctx, json!({"name": "web1"})).await.unwrap();
-        let changed = app.change::<Machine>(&made.key, ctx.now, |next| {
+    async fn machine_at(app: &App, caller: &Caller, lease: &Lease) -> String {
+        let made = app.create::<Machine>(caller, json!({"name": "web1"})).await.unwrap();
+        let changed = app.kernel.change::<Machine>(&made.key, caller.now, |next| {
             next.status.address = Some(lease.address);
             Ok(Vec::new())
         });
@@ -220,51 +221,51 @@ mod tests {
 
     #[tokio::test]
     async fn a_released_lease_keeps_its_record_and_its_machine_has_no_address() {
-        let (app, ctx) = (testing::app(), testing::ctx());
-        let mut lease = lease(&ctx, 5);
-        let machine = machine_at(&app, &ctx, &lease).await;
+        let (app, caller) = (testing::app(), testing::caller());
+        let mut lease = lease(&caller, 5);
+        let machine = machine_at(&app, &caller, &lease).await;
         lease.machine = machine.parse().ok();
-        put(&app, lease.clone(), ctx.now).await;
-        app.end_lease(&ctx, &target("10.0.0.5"), Ending::Release).await.unwrap();
-        let ended = app.find::<Lease>("10.0.0.5").unwrap();
-        let expected = Lease { state: LeaseState::Released, expires_at: ctx.now, ..lease };
+        put(&app, lease.clone(), caller.now).await;
+        app.end_lease(&caller, &target("10.0.0.5"), Ending::Release).await.unwrap();
+        let ended = app.kernel.find::<Lease>("10.0.0.5").unwrap();
+        let expected = Lease { state: LeaseState::Released, expires_at: caller.now, ..lease };
         assert_eq!(ended.spec, expected);
-        assert_eq!(app.find::<Machine>(&machine).unwrap().status.address, None);
-        let events = app.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        assert_eq!(app.kernel.find::<Machine>(&machine).unwrap().status.address, None);
+        let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last: Vec<_> = events.iter().rev().take(2).map(|e| (e.kind.as_str(), e.actor.as_str())).collect();
         assert_eq!(last, [("machine.address_changed", "token:admin"), ("dhcp.released", "token:admin")]);
-        let again = app.end_lease(&ctx, &target("10.0.0.5"), Ending::Expire).await;
+        let again = app.end_lease(&caller, &target("10.0.0.5"), Ending::Expire).await;
         assert!(matches!(&again, Err(Error::Conflict(why)) if why.contains("ended already")), "{again:?}");
     }
 
     #[tokio::test]
     async fn a_quarantine_can_be_lifted_and_a_record_deleted() {
-        let (app, ctx) = (testing::app(), testing::ctx());
-        let declined = Lease { state: LeaseState::Declined, mac: None, ..lease(&ctx, 5) };
-        put(&app, declined, ctx.now).await;
-        app.end_lease(&ctx, &target("10.0.0.5"), Ending::Expire).await.unwrap();
-        assert_eq!(app.find::<Lease>("10.0.0.5").unwrap().spec.state, LeaseState::Expired);
-        app.end_lease(&ctx, &target("10.0.0.5"), Ending::Delete).await.unwrap();
-        assert!(app.find::<Lease>("10.0.0.5").is_err());
-        let none = app.end_lease(&ctx, &target("10.0.0.5"), Ending::Release).await;
+        let (app, caller) = (testing::app(), testing::caller());
+        let declined = Lease { state: LeaseState::Declined, mac: None, ..lease(&caller, 5) };
+        put(&app, declined, caller.now).await;
+        app.end_lease(&caller, &target("10.0.0.5"), Ending::Expire).await.unwrap();
+        assert_eq!(app.kernel.find::<Lease>("10.0.0.5").unwrap().spec.state, LeaseState::Expired);
+        app.end_lease(&caller, &target("10.0.0.5"), Ending::Delete).await.unwrap();
+        assert!(app.kernel.find::<Lease>("10.0.0.5").is_err());
+        let none = app.end_lease(&caller, &target("10.0.0.5"), Ending::Release).await;
         assert!(matches!(none, Err(Error::NotFound { .. })));
     }
 
     #[tokio::test]
     async fn leases_that_ran_out_are_marked_once_and_others_left_alone() {
-        let (app, ctx) = (testing::app(), testing::ctx());
-        put(&app, lease(&ctx, 5), ctx.now).await;
-        let longer = ctx.now + SignedDuration::from_secs(600);
-        put(&app, Lease { expires_at: longer, ..lease(&ctx, 6) }, ctx.now).await;
-        put(&app, Lease { state: LeaseState::Released, ..lease(&ctx, 7) }, ctx.now).await;
-        let later = ctx.now + SignedDuration::from_secs(60);
+        let (app, caller) = (testing::app(), testing::caller());
+        put(&app, lease(&caller, 5), caller.now).await;
+        let longer = caller.now + SignedDuration::from_secs(600);
+        put(&app, Lease { expires_at: longer, ..lease(&caller, 6) }, caller.now).await;
+        put(&app, Lease { state: LeaseState::Released, ..lease(&caller, 7) }, caller.now).await;
+        let later = caller.now + SignedDuration::from_secs(60);
         assert_eq!(app.expire_leases(later).await.unwrap(), 1);
         assert_eq!(app.expire_leases(later).await.unwrap(), 0);
-        let state = |key: &str| app.find::<Lease>(key).unwrap().spec.state;
+        let state = |key: &str| app.kernel.find::<Lease>(key).unwrap().spec.state;
         let states = ["10.0.0.5", "10.0.0.6", "10.0.0.7"].map(state);
         assert_eq!(states, [LeaseState::Expired, LeaseState::Bound, LeaseState::Released]);
-        assert_eq!(app.find::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
-        let events = app.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        assert_eq!(app.kernel.find::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
+        let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last = events.last().unwrap();
         assert_eq!((last.kind.as_str(), last.subject.as_str()), ("dhcp.expired", "lease:10.0.0.5"));
     }

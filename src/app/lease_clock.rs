@@ -9,7 +9,8 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{App, Error};
+use crate::app::App;
+use crate::kernel::Error;
 use crate::model::{Lease, LeaseState, NewEvent, Object, Stored};
 use crate::store::{self, Deed};
 
@@ -72,7 +73,7 @@ impl LeaseClock {
 impl App {
     /// At the start: leases that were written in what is now the future.
     pub fn look_for_future_leases(&self, wall: Timestamp) {
-        let newest = self.world().leases.iter().map(|row| row.updated_at).max();
+        let newest = self.kernel.world().leases.iter().map(|row| row.updated_at).max();
         if let Some(before) = newest.filter(|newest| newest.duration_since(wall) >= JUMP_MIN) {
             self.lease_clock.was_put_back(Jump { before, after: wall });
         }
@@ -86,7 +87,7 @@ impl App {
         let Some(jump) = self.lease_clock.look(wall, at) else { return Ok(()) };
         let seconds = jump.after.duration_since(jump.before).as_secs();
         self.holds.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let rows: Vec<_> = self.world().leases.iter().cloned().collect();
+        let rows: Vec<_> = self.kernel.world().leases.iter().cloned().collect();
         let moved: Vec<Stored<Lease>> = rows.iter().filter_map(|row| moved(row, jump)).collect();
         tracing::warn!(seconds, leases = moved.len(), "the clock was set: leases are moved along with it");
         for group in moved.chunks(MOVED_AT_ONCE_MAX) {
@@ -100,19 +101,19 @@ impl App {
             attempt: None,
             data: json!({ "seconds": seconds, "leases": moved.len() }),
         };
-        self.commit(Deed::default().event(event)).await?;
+        self.kernel.commit(Deed::default().event(event)).await?;
         self.lease_clock.moved(jump);
         Ok(())
     }
 
     async fn move_leases(&self, group: &[Stored<Lease>]) -> Result<(), Error> {
         let update = |deed: Deed, row: &Stored<Lease>| deed.update(Object::Lease(row.clone().into()));
-        match self.store.commit(group.iter().fold(Deed::default(), update)).await {
+        match self.kernel.try_commit(group.iter().fold(Deed::default(), update)).await {
             Ok(_) => Ok(()),
             Err(store::Error::Stale { .. }) => {
                 // One of them was changed or deleted meanwhile, and is right as it is.
                 for row in group {
-                    match self.store.commit(update(Deed::default(), row)).await {
+                    match self.kernel.try_commit(update(Deed::default(), row)).await {
                         Ok(_) | Err(store::Error::Stale { .. }) => {}
                         Err(error) => return Err(error.into()),
                     }
@@ -182,7 +183,7 @@ mod tests {
     }
 
     fn ends(app: &App, last: u8) -> Timestamp {
-        app.world().leases.get(&format!("10.0.0.{last}")).unwrap().spec.expires_at
+        app.kernel.world().leases.get(&format!("10.0.0.{last}")).unwrap().spec.expires_at
     }
 
     /// Half an hour after a lease of an hour was given, and one of two hours ago, the clock is set.

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::app::{App, Error};
+use crate::app::App;
+use crate::kernel::Error;
 use crate::model::{Event, LeaseState, Mac};
 use crate::store::{EVENTS_MAX, EventQuery, LeaseOf};
 
@@ -55,16 +56,16 @@ impl App {
             newest_first: true,
             ..EventQuery::default()
         };
-        let mut events = self.events(query).await?;
+        let mut events = self.kernel.events(query).await?;
         let whole = events.len() < EVENTS_MAX as usize;
         let oldest = events.last().map(|event| event.seq);
         events.reverse();
         let mut items = tenures(&events);
         let next = oldest.filter(|_| !whole);
-        let world = self.world();
+        let world = self.kernel.world();
         for tenure in &mut items {
             let holds = world.leases.get(&tenure.address.to_string()).is_some_and(|row| {
-                let now = self.now();
+                let now = self.kernel.now();
                 let active = row.spec.state == LeaseState::Bound && row.spec.expires_at > now;
                 active && tenure.client.as_ref().is_none_or(|client| *client == row.spec.client)
             });
@@ -196,7 +197,7 @@ mod tests {
                     "mac": format!("02:00:00:00:00:0{mac}"),
                 }),
             };
-            app.store.commit(Deed::default().event(event)).await.unwrap();
+            app.kernel.try_commit(Deed::default().event(event)).await.unwrap();
         }
     }
 

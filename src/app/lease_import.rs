@@ -14,10 +14,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::app::App;
 use crate::app::lease_actions::{as_of, lease_event};
 use crate::app::leases::lease_deed;
-use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX};
 use crate::dhcp::import::{self, Entry, Format, Journal};
+use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{
     Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, SubnetMode, World, check_host_name,
 };
@@ -95,19 +96,19 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] for too many files, or what the store says; what was taken before stays.
-    pub async fn import_leases(&self, ctx: &Ctx, import: &Import) -> Result<ImportReport, Error> {
+    pub async fn import_leases(&self, caller: &Caller, import: &Import) -> Result<ImportReport, Error> {
         if import.files.is_empty() || import.files.len() > FILES_MAX {
             return Err(Error::invalid("/files", format!("give 1 to {FILES_MAX} files")));
         }
         let texts: Vec<&str> = import.files.iter().map(|file| file.text.as_str()).collect();
         let journal = import::read(import.format, &texts);
-        let chosen = chosen(&journal, &self.world());
+        let chosen = chosen(&journal, &self.kernel.world());
         let one = async |entry: &Entry| {
             let fate = match chosen.get(&entry.address) {
                 Some(other) => {
                     Ok((Fate::Skipped, format!("its client has {other} as well, and that is newer")))
                 }
-                None => self.import_one(ctx, entry, import.dry_run).await,
+                None => self.import_one(caller, entry, import.dry_run).await,
             };
             fate.map(|(outcome, reason)| line(import, entry, (outcome, reason)))
         };
@@ -117,17 +118,22 @@ impl App {
         Ok(report(import, &journal, lines))
     }
 
-    async fn import_one(&self, ctx: &Ctx, entry: &Entry, dry_run: bool) -> Result<(Fate, String), Error> {
+    async fn import_one(
+        &self,
+        caller: &Caller,
+        entry: &Entry,
+        dry_run: bool,
+    ) -> Result<(Fate, String), Error> {
         for _ in 0..STALE_RETRIES_MAX {
             let deed = {
-                let world = self.world();
-                match admit(&world, entry, ctx.now) {
+                let world = self.kernel.world();
+                match admit(&world, entry, caller.now) {
                     Ok(_) if dry_run => return Ok((Fate::Taken, "it would be taken".to_owned())),
-                    Ok(lease) => import_deed(ctx, &world, &lease),
+                    Ok(lease) => import_deed(caller, &world, &lease),
                     Err(refused) => return Ok(refused),
                 }
             };
-            match self.store.commit(deed).await {
+            match self.kernel.try_commit(deed).await {
                 Ok(_) => return Ok((Fate::Taken, "taken".to_owned())),
                 Err(store::Error::Stale { .. } | store::Error::Taken { .. }) => continue,
                 Err(other) => return Err(other.into()),
@@ -288,19 +294,19 @@ fn is_for(reservation: &Reservation, entry: &Entry, machine: Option<&Stored<Mach
     by_mac || by_id || name.is_some() && reservation.machine.as_deref() == name
 }
 
-fn import_deed(ctx: &Ctx, world: &World, lease: &Lease) -> Deed {
-    let mut event = lease_event(ctx, ("lease.imported", "another server's lease was taken over"), lease);
+fn import_deed(caller: &Caller, world: &World, lease: &Lease) -> Deed {
+    let mut event = lease_event(caller, ("lease.imported", "another server's lease was taken over"), lease);
     event.data["state"] = json!(lease.state);
-    let deed = lease_deed(world, lease, ctx.now).event(event);
+    let deed = lease_deed(world, lease, caller.now).event(event);
     let id = lease.machine.filter(|_| lease.state == LeaseState::Bound);
     let machine = id.and_then(|id| world.machines.get(&id.to_string()));
     let Some(machine) = machine.filter(|machine| machine.status.address.is_none()) else { return deed };
     if world.machines.find("address", &lease.address.to_string()).is_some() {
         return deed;
     }
-    let mut next = machine.next(ctx.now);
+    let mut next = machine.next(caller.now);
     next.status.address = Some(lease.address);
-    let event = ctx.event(&next, "address_changed", json!({ "address": lease.address }));
+    let event = caller.event(&next, "address_changed", json!({ "address": lease.address }));
     deed.update(Object::Machine(Arc::new(next))).event(event)
 }
 
@@ -311,12 +317,12 @@ mod tests {
 
     const MAC: &str = "02:00:00:00:00:01";
 
-    async fn app() -> (Arc<App>, Ctx) {
-        let (app, ctx) = (testing::app(), testing::ctx());
+    async fn app() -> (Arc<App>, Caller) {
+        let (app, caller) = (testing::app(), testing::caller());
         let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.200"}]);
         let subnet = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
-        app.create::<Subnet>(&ctx, subnet).await.unwrap();
-        (app, ctx)
+        app.create::<Subnet>(&caller, subnet).await.unwrap();
+        (app, caller)
     }
 
     /// The clock of a test is at 10:00; times are of that day.
@@ -334,8 +340,8 @@ mod tests {
         format!("starts {day} {from}:00; ends {day} {until}:00; binding state active;")
     }
 
-    async fn outcomes(app: &App, ctx: &Ctx, import: &Import) -> Vec<(Fate, String)> {
-        let report = app.import_leases(ctx, import).await.unwrap();
+    async fn outcomes(app: &App, caller: &Caller, import: &Import) -> Vec<(Fate, String)> {
+        let report = app.import_leases(caller, import).await.unwrap();
         report.lines.into_iter().map(|line| (line.outcome, line.reason)).collect()
     }
 
@@ -345,63 +351,63 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_is_taken_once_and_again_changes_nothing() {
-        let (app, ctx) = app().await;
-        let id = app.create::<Machine>(&ctx, json!({"name": "web1", "macs": [MAC]})).await.unwrap().key;
+        let (app, caller) = app().await;
+        let id = app.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap().key;
         let mut import = isc(&[("10.0.0.100", MAC, &active("09:30", "10:30"))]);
         import.dry_run = true;
-        assert_eq!(outcomes(&app, &ctx, &import).await[0].0, Fate::Taken);
-        assert_eq!(app.world().leases.len(), 0);
+        assert_eq!(outcomes(&app, &caller, &import).await[0].0, Fate::Taken);
+        assert_eq!(app.kernel.world().leases.len(), 0);
         import.dry_run = false;
-        assert_eq!(outcomes(&app, &ctx, &import).await, [(Fate::Taken, "taken".into())]);
-        let lease = app.find::<Lease>("10.0.0.100").unwrap();
+        assert_eq!(outcomes(&app, &caller, &import).await, [(Fate::Taken, "taken".into())]);
+        let lease = app.kernel.find::<Lease>("10.0.0.100").unwrap();
         assert_eq!(lease.spec.machine.map(|id| id.to_string()), Some(id.clone()));
         assert_eq!(
             (lease.spec.state, lease.spec.client.as_str()),
             (LeaseState::Bound, "1/02:00:00:00:00:01")
         );
-        assert_eq!(app.find::<Machine>(&id).unwrap().status.address, Some(lease.spec.address));
-        let last = app.last_event();
-        assert_eq!(outcomes(&app, &ctx, &import).await, [(Fate::Present, "it is here already".into())]);
-        assert_eq!(app.last_event(), last);
+        assert_eq!(app.kernel.find::<Machine>(&id).unwrap().status.address, Some(lease.spec.address));
+        let last = app.kernel.last_event();
+        assert_eq!(outcomes(&app, &caller, &import).await, [(Fate::Present, "it is here already".into())]);
+        assert_eq!(app.kernel.last_event(), last);
     }
 
     #[tokio::test]
     async fn a_later_file_extends_and_an_older_one_does_not() {
-        let (app, ctx) = app().await;
+        let (app, caller) = app().await;
         let file = |from, until| isc(&[("10.0.0.100", MAC, &active(from, until))]);
-        outcomes(&app, &ctx, &file("09:30", "10:30")).await;
-        assert_eq!(outcomes(&app, &ctx, &file("09:40", "10:40")).await[0].0, Fate::Taken);
-        let older = outcomes(&app, &ctx, &file("09:35", "10:35")).await;
+        outcomes(&app, &caller, &file("09:30", "10:30")).await;
+        assert_eq!(outcomes(&app, &caller, &file("09:40", "10:40")).await[0].0, Fate::Taken);
+        let older = outcomes(&app, &caller, &file("09:35", "10:35")).await;
         assert!(older[0].0 == Fate::Skipped && older[0].1.starts_with("it is older"), "{older:?}");
     }
 
     #[tokio::test]
     async fn what_cannot_be_had_is_skipped_with_its_reason() {
-        let (app, ctx) = app().await;
+        let (app, caller) = app().await;
         let reserved = json!({"address": "10.0.0.20", "mac": "02:00:00:00:00:09"});
-        app.create::<Reservation>(&ctx, reserved).await.unwrap();
+        app.create::<Reservation>(&caller, reserved).await.unwrap();
         let now = active("09:30", "10:30");
         let alone = async |address: &str, rest: &str| {
             let import = isc(&[(address, MAC, rest)]);
-            outcomes(&app, &ctx, &import).await
+            outcomes(&app, &caller, &import).await
         };
         assert_eq!(alone("10.9.0.1", &now).await, skipped("it is in no subnet"));
         assert_eq!(alone("10.0.0.255", &now).await, skipped("it is not an address of a host"));
         assert_eq!(alone("10.0.0.20", &now).await, skipped("it is reserved for another"));
         let long_ago = active("08:00", "09:00").replace("active", "abandoned");
         assert_eq!(alone("10.0.0.100", &long_ago).await, skipped("it was found in use long ago"));
-        outcomes(&app, &ctx, &isc(&[("10.0.0.100", "02:00:00:00:00:07", &now)])).await;
+        outcomes(&app, &caller, &isc(&[("10.0.0.100", "02:00:00:00:00:07", &now)])).await;
         assert_eq!(alone("10.0.0.100", &now).await, skipped("it is leased to 1/02:00:00:00:00:07"));
-        outcomes(&app, &ctx, &isc(&[("10.0.0.101", MAC, &now)])).await;
+        outcomes(&app, &caller, &isc(&[("10.0.0.101", MAC, &now)])).await;
         assert_eq!(alone("10.0.0.102", &now).await, skipped("its client has 10.0.0.101 here"));
     }
 
     #[tokio::test]
     async fn of_two_leases_of_one_client_the_one_in_effect_is_taken() {
-        let (app, ctx) = app().await;
+        let (app, caller) = app().await;
         let ended = active("08:00", "09:59").replace("active", "free");
         let import = isc(&[("10.0.0.100", MAC, &active("07:00", "11:00")), ("10.0.0.101", MAC, &ended)]);
-        let report = app.import_leases(&ctx, &import).await.unwrap();
+        let report = app.import_leases(&caller, &import).await.unwrap();
         let lines: Vec<_> =
             report.lines.iter().map(|line| (line.address.unwrap().octets()[3], line.outcome)).collect();
         assert_eq!(lines, [(101, Fate::Skipped), (100, Fate::Taken)]);
@@ -410,16 +416,16 @@ mod tests {
 
     #[tokio::test]
     async fn an_ended_lease_is_kept_for_its_client_and_a_quarantine_for_nobody() {
-        let (app, ctx) = app().await;
+        let (app, caller) = app().await;
         let file = isc(&[
             ("10.0.0.100", MAC, &active("08:00", "09:00")),
             ("10.0.0.101", "02:00:00:00:00:02", &active("09:00", "11:00").replace("active", "abandoned")),
         ]);
-        let report = app.import_leases(&ctx, &file).await.unwrap();
+        let report = app.import_leases(&caller, &file).await.unwrap();
         assert_eq!(report.taken, 2);
-        let state = |key: &str| app.find::<Lease>(key).unwrap().spec.state;
+        let state = |key: &str| app.kernel.find::<Lease>(key).unwrap().spec.state;
         assert_eq!((state("10.0.0.100"), state("10.0.0.101")), (LeaseState::Expired, LeaseState::Declined));
-        assert_eq!(app.find::<Lease>("10.0.0.101").unwrap().spec.client, "declined/10.0.0.101");
-        assert_eq!(app.import_leases(&ctx, &file).await.unwrap().present, 2);
+        assert_eq!(app.kernel.find::<Lease>("10.0.0.101").unwrap().spec.client, "declined/10.0.0.101");
+        assert_eq!(app.import_leases(&caller, &file).await.unwrap().present, 2);
     }
 }

@@ -8,10 +8,11 @@ use std::sync::{Arc, PoisonError};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::boot::Gathered;
-use super::callers::about;
-use super::lease_actions::{as_of, lease_event, without_address};
-use super::{App, Ctx, Error, attempts::PowerOn};
+use crate::app::App;
+use crate::app::attempts::PowerOn;
+use crate::app::boot::Gathered;
+use crate::app::callers::about;
+use crate::app::lease_actions::{as_of, lease_event, without_address};
 use crate::boot::client::{Client, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, arch_of};
 use crate::boot::loader::Transport;
@@ -20,6 +21,7 @@ use crate::boot::{BootData, Verdict, capability};
 use crate::dhcp::{
     self, Change, ClientKey, Datagram, EventKind, Facts, Link, Outcome, Query, Sender, Silence,
 };
+use crate::kernel::{Caller, Error};
 use crate::model::{
     AddressKey, BootProgress, Kind, Lease, LeaseState, NewEvent, Noun, Object, Stored, World,
 };
@@ -33,10 +35,10 @@ const DECISIONS_MAX: usize = 3;
 impl App {
     /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
     pub async fn answer_dhcp(&self, query: &Query<'_>) -> Result<Option<Datagram>, Silence> {
-        if !self.lease_clock.is_steady(self.now()) {
+        if !self.lease_clock.is_steady(self.kernel.now()) {
             return Err(Silence::Failed);
         }
-        let sender = Sender::of(query, &self.world());
+        let sender = Sender::of(query, &self.kernel.world());
         let client = &sender.client;
         let gathered = self.dhcp_client(query, &sender);
         self.hear(query, &gathered).await;
@@ -51,8 +53,8 @@ impl App {
         self.without_loader(query, &gathered, &decision);
         let boot = self.boot_data(query, &gathered, &decision);
         for _ in 0..DECISIONS_MAX {
-            let now = self.now();
-            let decide = || self.decide_reply(query, &sender, (&gathered, &boot), self.now());
+            let now = self.kernel.now();
+            let decide = || self.decide_reply(query, &sender, (&gathered, &boot), self.kernel.now());
             let mut outcome = self.probed(query, decide).await;
             if outcome.reply.as_ref().is_some_and(|reply| !reply.unfilled.is_empty()) {
                 Box::pin(self.fill_options(query, &gathered, &mut outcome)).await;
@@ -79,7 +81,7 @@ impl App {
     /// subnet that is served.
     pub fn still_holds(&self, reply: &Datagram) -> bool {
         let Ok(packet) = parse(&reply.bytes) else { return false };
-        let world = self.world();
+        let world = self.kernel.world();
         let lease = world.leases.get(&AddressKey::from(packet.yiaddr)).map(|row| &row.spec);
         let (Some(lease), Some(client)) = (lease, ClientKey::of(&packet)) else { return false };
         let is_served = world.subnets.get(&lease.subnet).is_some_and(|subnet| subnet.spec.enabled);
@@ -87,12 +89,12 @@ impl App {
             && packet.message_type() == Some(MessageType::Ack)
             && lease.client == client.as_str()
             && lease.state == LeaseState::Bound
-            && lease.expires_at > self.now()
+            && lease.expires_at > self.kernel.now()
     }
 
     /// Who asks: by its hardware address, else by its SMBIOS UUID in either byte order.
     fn dhcp_client(&self, query: &Query<'_>, sender: &Sender) -> Gathered {
-        let (world, client) = (self.world(), &sender.client);
+        let (world, client) = (self.kernel.world(), &sender.client);
         let mac = ClientKey::mac_of(query.packet);
         let by_mac = mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
         let by_uuid = || {
@@ -103,7 +105,7 @@ impl App {
         gathered.subnet_mode = sender.subnet_mode;
         gathered.client_arch = arch_of(client);
         gathered.asks = self.asks_before(query);
-        gathered.serves_https = self.endpoints.boot_https_port.is_some();
+        gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
         gathered
     }
 
@@ -119,12 +121,12 @@ impl App {
             Stage::Firmware | Stage::HttpFirmware => BootProgress::Firmware,
             Stage::Ipxe(_) => BootProgress::Loader,
             Stage::Other => {
-                let decision = gathered.decide(&asked, self.now());
+                let decision = gathered.decide(&asked, self.kernel.now());
                 return Ok((gathered, decision));
             }
         };
         if query.packet.message_type() != Some(MessageType::Discover) || gathered.subnet_mode.is_none() {
-            let decision = gathered.decide(&asked, self.now());
+            let decision = gathered.decide(&asked, self.kernel.now());
             return Ok((gathered, decision));
         }
         if let Some(machine) = &gathered.machine {
@@ -142,7 +144,7 @@ impl App {
     }
 
     fn server_address(&self, query: &Query<'_>) -> Option<Ipv4Addr> {
-        let world = self.world();
+        let world = self.kernel.world();
         let link = Link::select(query, &world).ok()?;
         link.selected.next_server.or_else(|| query.source_address(&link))
     }
@@ -185,7 +187,7 @@ impl App {
         (gathered, boot): (&Gathered, &BootData),
         now: Timestamp,
     ) -> Outcome {
-        let world = self.world();
+        let world = self.kernel.world();
         let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         let machine = gathered.machine.as_deref();
         let facts = Facts { world: &world, holds: &holds, sender, machine, boot };
@@ -207,7 +209,7 @@ impl App {
         match &outcome.change {
             Change::Claim(lease) => {
                 let deed = {
-                    let world = self.world();
+                    let world = self.kernel.world();
                     let mut deed = lease_deed(&world, lease, seen.now);
                     deed.events.extend(left_behind(&world, lease, seen.now));
                     deed
@@ -215,7 +217,7 @@ impl App {
                 // Renewals of whom nobody knows are many, and the lease says all there is to them.
                 let is_noted = outcome.event != EventKind::Renewed || seen.is_worth_noting();
                 let deed = if is_noted { deed.event(seen.event()) } else { deed };
-                self.commit(deed).await?;
+                self.kernel.commit(deed).await?;
                 if let Some(machine) = &seen.gathered.machine {
                     Box::pin(self.follow_address(Some(machine), lease.address, seen.now)).await;
                 }
@@ -226,14 +228,14 @@ impl App {
                 Ok(())
             }
             Change::Release(lease) | Change::Decline(lease) => {
-                let ctx = Ctx::server(seen.now);
-                let deed = lease_deed(&self.world(), lease, seen.now).event(seen.event());
-                let deed = without_address(deed, &ctx, (&self.world(), lease));
-                self.commit(deed).await.map(drop)
+                let caller = Caller::server(seen.now);
+                let deed = lease_deed(&self.kernel.world(), lease, seen.now).event(seen.event());
+                let deed = without_address(deed, &caller, (&self.kernel.world(), lease));
+                self.kernel.commit(deed).await.map(drop)
             }
             Change::None | Change::Hold { .. } | Change::Forget { .. } => {
                 if seen.is_worth_noting() {
-                    self.note(seen.event());
+                    self.kernel.note(seen.event());
                 }
                 Ok(())
             }
@@ -247,8 +249,8 @@ impl App {
         event: NewEvent,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let deed = lease_deed(&self.world(), lease, now).event(event);
-        self.commit(deed).await?;
+        let deed = lease_deed(&self.kernel.world(), lease, now).event(event);
+        self.kernel.commit(deed).await?;
         Ok(())
     }
 }
@@ -356,7 +358,7 @@ fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent>
         return None;
     }
     let reason = format!("its client has {} now", lease.address);
-    let mut event = lease_event(&Ctx::server(now), ("dhcp.released", &reason), left);
+    let mut event = lease_event(&Caller::server(now), ("dhcp.released", &reason), left);
     event.data["moved_to"] = json!(lease.address);
     Some(event)
 }

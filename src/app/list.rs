@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 use crate::app::fields::{Field, Reader};
 use crate::app::filter::{Filter, Ordered};
 use crate::app::rules::Managed;
-use crate::app::view;
-use crate::app::{App, Endpoints, Error};
+use crate::app::{App, view};
+use crate::kernel::{Endpoints, Error};
 use crate::model::{HasTable, Stored, Table, World};
 
 /// Objects on a page when the client does not say, and at most.
@@ -142,9 +142,9 @@ impl App {
             return self.list_by_key(query);
         }
         let rows: Vec<Arc<Stored<T>>> = {
-            let world = self.world();
+            let world = self.kernel.world();
             let table: &Table<T> = world.table();
-            let now = self.now();
+            let now = self.kernel.now();
             table.iter().map(|row| seen(row, now)).collect()
         };
         let mut rows = ranked(query, &rows);
@@ -170,12 +170,12 @@ impl App {
         World: HasTable<T>,
     {
         let (page, more, total) = {
-            let world = self.world();
+            let world = self.kernel.world();
             let table: &Table<T> = world.table();
             let from = query.after.as_ref().map_or("", |cursor| cursor.key.as_str());
             let mut rows = table.after(from);
             let page: Vec<Arc<Stored<T>>> =
-                rows.by_ref().take(query.limit).map(|row| seen(row, self.now())).collect();
+                rows.by_ref().take(query.limit).map(|row| seen(row, self.kernel.now())).collect();
             (page, rows.next().is_some(), table.len())
         };
         let next = page
@@ -193,8 +193,8 @@ impl App {
     {
         let mut items = Vec::with_capacity(rows.len());
         for rows in rows.chunks(SHOWN_AT_ONCE) {
-            let world = self.world();
-            items.extend(rows.iter().map(|row| shown((&world, &self.endpoints), row, query)));
+            let world = self.kernel.world();
+            items.extend(rows.iter().map(|row| shown((&world, &self.kernel.endpoints), row, query)));
         }
         items
     }

@@ -7,13 +7,14 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::boot::Gathered;
-use super::callers::about;
-use super::documents::{Boot, Document};
-use super::files::{Body, Fetch, Opened, Refused, Version};
-use super::params::Sealed;
-use super::statics::{static_file, unreadable};
-use super::{App, loaders::Loaders};
+use crate::app::App;
+use crate::app::boot::Gathered;
+use crate::app::callers::about;
+use crate::app::documents::{Boot, Document};
+use crate::app::files::{Body, Fetch, Opened, Refused, Version};
+use crate::app::loaders::Loaders;
+use crate::app::params::Sealed;
+use crate::app::statics::{static_file, unreadable};
 use crate::boot::decide::{Answer, Asked};
 use crate::boot::loader;
 use crate::boot::namespace::Hint;
@@ -45,7 +46,7 @@ pub(super) struct Images {
 impl App {
     pub(super) async fn open_loader(self: &Arc<Self>, fetch: &Fetch, name: &str) -> Result<Opened, Refused> {
         let gathered = self.who(fetch, &Hint::default())?;
-        let decision = gathered.decide(&Asked::Loader, self.now());
+        let decision = gathered.decide(&Asked::Loader, self.kernel.now());
         if decision.answer != Answer::Serve {
             return Err(self.deny(fetch, &gathered, &decision));
         }
@@ -77,7 +78,7 @@ impl App {
         if let Refused::Failed(reason) = &refused {
             warn_seldom!(reason, "a loader cannot be served");
             let about = about(gathered.machine.as_deref());
-            self.note(self.boot_event("boot.no_loader", &about, json!({"reason": reason})));
+            self.kernel.note(self.boot_event("boot.no_loader", &about, json!({"reason": reason})));
         }
         refused
     }
@@ -87,7 +88,7 @@ impl App {
     pub fn missing_loaders(&self) -> Vec<String> {
         let usual = loader::advertised().filter(|(name, _)| !self.loaders.contains(name));
         let mut missing: Vec<String> = usual.map(|(name, arch)| format!("{name} for {arch}")).collect();
-        for bootenv in self.world().bootenvs.iter() {
+        for bootenv in self.kernel.world().bootenvs.iter() {
             let name = &bootenv.spec.name;
             for (arch, files) in &bootenv.spec.arches {
                 let chosen = files.loader.iter().filter(|loader| !self.loaders.contains(loader));
@@ -109,7 +110,7 @@ impl App {
     /// The disk image of a chain for machines that see us at `local`: made once, then kept.
     async fn image(self: &Arc<Self>, chain: &str, local: IpAddr) -> Result<Image, Refused> {
         let key = (chain.to_owned(), local);
-        let generation = self.world().templates.generation();
+        let generation = self.kernel.world().templates.generation();
         let made = self.images.lock().unwrap_or_else(PoisonError::into_inner).made.get(&key).cloned();
         if let Some(image) = made.filter(|image| image.generation == generation) {
             return Ok(image);
@@ -118,7 +119,7 @@ impl App {
         let made = tokio::task::spawn_blocking(move || app.make_image(&chain, local)).await;
         let bytes = made.map_err(|error| Refused::Failed(error.to_string()))??;
         let tag = format!("\"{}\"", sha256_hex(&bytes));
-        let version = Version { tag, modified: self.now().as_second() };
+        let version = Version { tag, modified: self.kernel.now().as_second() };
         let image = Image { generation, version, bytes };
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
         if images.made.len() >= IMAGES_MAX {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::App;
-use super::files::{Fetch, Opened, Refused};
+use crate::app::App;
+use crate::app::files::{Fetch, Opened, Refused};
 use crate::boot::decide::Asked;
 use crate::boot::namespace::ScriptKind;
 use crate::model::{Arch, Bootenv, BootenvKind};
@@ -16,7 +16,7 @@ const ENTRIES_MAX: usize = 50;
 impl App {
     /// The entries of the menu: what boots without harm first, then what has to be started on the server.
     pub(super) fn menu_entries(&self) -> Vec<Value> {
-        let world = self.world();
+        let world = self.kernel.world();
         let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
         let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) = shown.partition(|spec| spec.destructive);
         let entry = |spec: &&Bootenv| {
@@ -39,7 +39,7 @@ impl App {
     ) -> Result<Opened, Refused> {
         let mut gathered = self.who(fetch, &fetch.hint)?;
         if gathered.machine.is_none() {
-            gathered.choose(&self.world(), bootenv);
+            gathered.choose(&self.kernel.world(), bootenv);
         }
         self.answer_script(fetch, gathered, kind, Asked::Script).await
     }

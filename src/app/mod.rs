@@ -1,7 +1,7 @@
 //! The use cases: what happens when somebody asks for something. The only layer that decides who may
 //! do what, and what follows from it.
 //!
-//! One file a subject. [`App`] holds what they share; each use case takes a [`Ctx`], reads the world,
+//! One file a subject. [`App`] holds what they share; each use case takes a [`Caller`], reads the world,
 //! builds a deed and commits it. `boot` and `files` are what machines ask for, `attempts` and `reports`
 //! what comes of it.
 
@@ -13,17 +13,14 @@ pub mod beneath;
 mod boot;
 mod callers;
 mod chainloads;
-mod ctx;
 pub mod deadlines;
 mod dhcp_sights;
 mod dhcp_status;
 mod documents;
-mod error;
 pub mod explain;
 mod fields;
 pub mod files;
 mod filter;
-pub mod health;
 pub mod history;
 pub mod job_reports;
 pub mod jobs;
@@ -38,7 +35,6 @@ pub mod loaders;
 mod menu;
 pub mod moves;
 mod neighbours;
-pub mod notes;
 pub mod objects;
 mod option_values;
 pub mod packs;
@@ -55,7 +51,6 @@ pub mod rules;
 #[cfg(test)]
 mod run_tests;
 pub mod runs;
-pub mod secrets;
 pub mod sight;
 mod start;
 mod statics;
@@ -67,59 +62,22 @@ pub mod tftp_peers;
 pub mod usable;
 pub mod view;
 
-pub use ctx::{Actor, Ctx};
-pub use error::Error;
-
-use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLockReadGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use jiff::Timestamp;
-use tokio::sync::mpsc;
-
-use crate::app::secrets::Secrets;
 use crate::boot::capability;
 use crate::boot::chainload::Asks;
 use crate::dhcp::{Holds, Neighbours, Sights};
+use crate::kernel::{Caller, Error, Kernel};
 use crate::media::{Folder, Mirrors};
-use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
+use crate::model::{Machine, Stored};
 use crate::render::{Engine, Pool};
-use crate::store::{self, Deed, SharedStore};
 use crate::workflow::Flow;
 use loaders::Loaders;
 
-/// How often a change of ours is tried again when somebody else changed the object meanwhile.
-const STALE_RETRIES_MAX: usize = 16;
-
-/// Where the server is reached, as it was bound.
-#[derive(Clone, Debug, Default)]
-pub struct Endpoints {
-    pub api: Option<SocketAddr>,
-    /// SHA-256 of the API's certificate, in hex.
-    pub api_fingerprint: String,
-    pub boot_http_port: Option<u16>,
-    pub boot_https_port: Option<u16>,
-}
-
-impl Endpoints {
-    /// The API's URL for a machine that sees us at `facing`; empty where it cannot be reached from there.
-    pub fn api_url(&self, facing: IpAddr) -> String {
-        match self.api {
-            Some(api) if api.ip().is_unspecified() => {
-                format!("https://{}", SocketAddr::new(facing, api.port()))
-            }
-            Some(api) if !api.ip().is_loopback() || facing.is_loopback() => format!("https://{api}"),
-            _ => String::new(),
-        }
-    }
-}
-
 /// What the server gives the application at start.
 pub struct Setup {
-    pub store: SharedStore,
-    /// The key that secret params are sealed with.
-    pub secrets: Secrets,
-    pub endpoints: Endpoints,
+    pub kernel: Arc<Kernel>,
     pub loaders: Loaders,
     pub pool: Arc<Pool>,
     /// Where the files of artifacts are kept that the server brings itself.
@@ -131,8 +89,6 @@ pub struct Setup {
 /// Totals since the start.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Events that were dropped because too many waited.
-    pub notes_dropped: AtomicU64,
     /// Events of fetches that were not written because the same machine fetched the same over and over.
     pub fetches_repeated: AtomicU64,
     /// DHCP packets that no subnet fits.
@@ -145,10 +101,8 @@ pub struct Counters {
 
 /// Everything the use cases share.
 pub struct App {
-    store: SharedStore,
-    secrets: Secrets,
+    pub kernel: Arc<Kernel>,
     boot_key: capability::Key,
-    endpoints: Endpoints,
     loaders: Loaders,
     pool: Arc<Pool>,
     case: beneath::Case,
@@ -176,9 +130,6 @@ pub struct App {
     mirrors: Mirrors,
     /// Held for reading while a tree gets its place, for writing while one is thrown away.
     media_in_use: tokio::sync::RwLock<()>,
-    notes: mpsc::Sender<NewEvent>,
-    /// Whether the database takes writes.
-    pub health: health::Health,
     pub counters: Counters,
 }
 
@@ -195,14 +146,11 @@ struct Content {
 }
 
 impl App {
-    /// The application, and the queue that [`notes::run`] writes.
-    pub fn new(setup: Setup) -> (Arc<Self>, notes::Notes) {
-        let (sender, notes) = mpsc::channel(notes::NOTES_MAX);
+    /// The application on a kernel.
+    pub fn new(setup: Setup) -> Arc<Self> {
         let app = App {
-            store: setup.store,
-            boot_key: capability::Key::new(&setup.secrets.derive("boot capabilities")),
-            secrets: setup.secrets,
-            endpoints: setup.endpoints,
+            boot_key: capability::Key::new(&setup.kernel.secrets.derive("boot capabilities")),
+            kernel: setup.kernel,
             loaders: setup.loaders,
             pool: setup.pool,
             case: setup.case,
@@ -222,11 +170,9 @@ impl App {
             mirrors: Mirrors::new(setup.media.clone()),
             media: setup.media,
             media_in_use: tokio::sync::RwLock::default(),
-            notes: sender,
-            health: health::Health::default(),
             counters: Counters::default(),
         };
-        (Arc::new(app), notes)
+        Arc::new(app)
     }
 
     /// The boot loaders found at start.
@@ -234,25 +180,10 @@ impl App {
         &self.loaders
     }
 
-    /// Tells of commits: the number of the last event.
-    pub fn committed(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.store.committed()
-    }
-
-    /// The time all decisions are made at.
-    pub fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-
-    /// The snapshot of all objects. Do not hold it over an await.
-    pub fn world(&self) -> RwLockReadGuard<'_, World> {
-        self.store.world()
-    }
-
     /// The compiled templates of the present content.
     pub(crate) fn engine(&self) -> Engine {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        let world = self.world();
+        let world = self.kernel.world();
         let generation = world.templates.generation();
         if let Some(content) = content.as_ref().filter(|content| content.generation == generation) {
             return content.engine.clone();
@@ -268,78 +199,18 @@ impl App {
         engine
     }
 
-    /// One object by its key or by `index:value`.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub fn find<T: Noun>(&self, reference: &str) -> Result<Arc<Stored<T>>, Error>
-    where
-        World: HasTable<T>,
-    {
-        let world = self.world();
-        let table: &Table<T> = world.table();
-        table.resolve(reference).cloned().ok_or_else(|| Error::not_found::<T>(reference))
-    }
-
-    /// How many objects of each kind there are, in the order of `Kind::ALL`.
-    pub fn counts(&self) -> [usize; Kind::ALL.len()] {
-        let world = self.world();
-        Kind::ALL.map(|kind| world.count(kind))
-    }
-
-    pub(crate) async fn commit(&self, deed: Deed) -> Result<Vec<Event>, Error> {
-        Ok(self.saw_write(self.store.commit(deed).await)?)
-    }
-
-    /// Notes what came of a write to the store, for [`Health`](health::Health), and hands it on.
-    ///
-    /// # Errors
-    /// Those of `done`.
-    pub fn saw_write<T>(&self, done: Result<T, store::Error>) -> Result<T, store::Error> {
-        self.health.saw(done.as_ref().err(), self.now());
-        done
-    }
-
-    /// Changes an object of ours with `change`, which sees the newest revision and is called again when
-    /// somebody else was quicker. It gives the events that say what was done.
-    ///
-    /// # Errors
-    /// What `change` refuses, [`Error::NotFound`], or what the store says.
-    pub async fn change<T: Noun>(
-        &self,
-        key: &str,
-        now: Timestamp,
-        mut change: impl FnMut(&mut Stored<T>) -> Result<Vec<NewEvent>, Error>,
-    ) -> Result<Stored<T>, Error>
-    where
-        World: HasTable<T>,
-    {
-        for _ in 0..STALE_RETRIES_MAX {
-            let current = self.find::<T>(key)?;
-            let mut next = current.next(now);
-            let events = change(&mut next)?;
-            let deed = Deed { events, ..Deed::default() }.update(T::object(Arc::new(next.clone())));
-            match self.store.commit(deed).await {
-                Ok(_) => return Ok(next),
-                Err(store::Error::Stale { .. }) => continue,
-                Err(other) => return Err(other.into()),
-            }
-        }
-        Err(Error::Busy(format!("{} {key} is being changed by many at once; try again", T::KIND)))
-    }
-
     /// Carries something that happened to a machine into its status, with the events that say so.
     ///
     /// # Errors
     /// As [`App::move_machine`].
     pub(crate) async fn flow(
         &self,
-        ctx: &Ctx,
+        caller: &Caller,
         machine: &str,
         mut happens: impl FnMut(&mut Flow<'_>),
     ) -> Result<Arc<Stored<Machine>>, Error> {
-        let moved = self.move_machine(ctx, machine, |world, moving| {
-            moving.flow((ctx, world), &mut happens);
+        let moved = self.move_machine(caller, machine, |world, moving| {
+            moving.flow((caller, world), &mut happens);
             Ok(())
         });
         Ok(moved.await?.0)

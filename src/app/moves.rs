@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX};
+use crate::app::App;
+use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{Job, JobState, Machine, NewEvent, Noun, Stored, World};
 use crate::store::{self, Deed};
 use crate::workflow::Flow;
@@ -29,24 +30,24 @@ impl Moving {
     }
 
     /// Applies rules to the machine's status; what they did becomes events.
-    pub fn flow<R>(&mut self, at: (&Ctx, &World), rules: impl FnOnce(&mut Flow<'_>) -> R) -> R {
-        let (ctx, world) = at;
-        let mut flow = Flow::new(&mut self.machine.status, world, ctx.now);
+    pub fn flow<R>(&mut self, at: (&Caller, &World), rules: impl FnOnce(&mut Flow<'_>) -> R) -> R {
+        let (caller, world) = at;
+        let mut flow = Flow::new(&mut self.machine.status, world, caller.now);
         let result = rules(&mut flow);
         for happened in flow.finish() {
-            self.event(ctx, happened.kind, happened.data);
+            self.event(caller, happened.kind, happened.data);
         }
         result
     }
 
     /// Adds an event about the machine.
-    pub fn event(&mut self, ctx: &Ctx, kind: &str, data: serde_json::Value) {
+    pub fn event(&mut self, caller: &Caller, kind: &str, data: serde_json::Value) {
         let attempt = self.attempt();
         self.deed.events.push(NewEvent {
-            time: ctx.now,
+            time: caller.now,
             kind: kind.to_owned(),
             subject: self.machine.subject(),
-            actor: ctx.actor.to_string(),
+            actor: caller.actor.to_string(),
             attempt,
             data,
         });
@@ -59,29 +60,29 @@ impl Moving {
     }
 
     /// Adds a new job.
-    pub fn create_job(&mut self, ctx: &Ctx, job: &Stored<Job>) {
-        self.job_event(ctx, job);
+    pub fn create_job(&mut self, caller: &Caller, job: &Stored<Job>) {
+        self.job_event(caller, job);
         self.deed = std::mem::take(&mut self.deed).create(Job::object(Arc::new(job.clone())));
     }
 
     /// Adds the next revision of a job.
-    pub fn update_job(&mut self, ctx: &Ctx, job: &Stored<Job>) {
-        self.job_event(ctx, job);
+    pub fn update_job(&mut self, caller: &Caller, job: &Stored<Job>) {
+        self.job_event(caller, job);
         self.deed = std::mem::take(&mut self.deed).update(Job::object(Arc::new(job.clone())));
     }
 
     /// What happens to jobs is part of their machine's timeline.
-    fn job_event(&mut self, ctx: &Ctx, job: &Stored<Job>) {
+    fn job_event(&mut self, caller: &Caller, job: &Stored<Job>) {
         let spec = &job.spec;
         let data = json!({
             "job": job.key, "task": spec.task, "stage": spec.stage,
             "attempt": spec.attempt, "exit": spec.exit, "reason": spec.reason,
         });
-        self.event(ctx, job_event_kind(spec.state), data);
+        self.event(caller, job_event_kind(spec.state), data);
     }
 
     /// The deed. A job that the machine was taken from ends with it.
-    fn into_deed(mut self, at: (&Ctx, &World)) -> (Arc<Stored<Machine>>, Deed) {
+    fn into_deed(mut self, at: (&Caller, &World)) -> (Arc<Stored<Machine>>, Deed) {
         self.end_orphan(at);
         let changed = self.machine.status != self.before.status
             || self.machine.faults != self.before.faults
@@ -93,7 +94,7 @@ impl Moving {
         }
     }
 
-    fn end_orphan(&mut self, (ctx, world): (&Ctx, &World)) {
+    fn end_orphan(&mut self, (caller, world): (&Caller, &World)) {
         let Some(id) = self.before.status.job.filter(|id| self.machine.status.job != Some(*id)) else {
             return;
         };
@@ -104,11 +105,11 @@ impl Moving {
         };
         let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open());
         if let Some(job) = open.filter(|_| !self.deed.writes.iter().any(written)) {
-            let mut job = job.next(ctx.now);
+            let mut job = job.next(caller.now);
             job.spec.state = JobState::Cancelled;
             job.spec.reason = self.machine.status.reason.clone();
-            job.spec.ended_at = Some(ctx.now);
-            self.update_job(ctx, &job);
+            job.spec.ended_at = Some(caller.now);
+            self.update_job(caller, &job);
         }
     }
 }
@@ -133,14 +134,14 @@ impl App {
     /// What `change` refuses, [`Error::NotFound`], or what the store says.
     pub async fn move_machine<R>(
         &self,
-        ctx: &Ctx,
+        caller: &Caller,
         key: &str,
         mut change: impl FnMut(&World, &mut Moving) -> Result<R, Error>,
     ) -> Result<(Arc<Stored<Machine>>, R), Error> {
         for _ in 0..STALE_RETRIES_MAX {
-            let mut moving = Moving::new(self.find::<Machine>(key)?, ctx.now);
-            let result = change(&self.world(), &mut moving)?;
-            if let Some(machine) = self.commit_move(ctx, moving).await? {
+            let mut moving = Moving::new(self.kernel.find::<Machine>(key)?, caller.now);
+            let result = change(&self.kernel.world(), &mut moving)?;
+            if let Some(machine) = self.commit_move(caller, moving).await? {
                 return Ok((machine, result));
             }
         }
@@ -150,14 +151,14 @@ impl App {
     /// Commits a move; none when somebody else was quicker.
     pub(super) async fn commit_move(
         &self,
-        ctx: &Ctx,
+        caller: &Caller,
         moving: Moving,
     ) -> Result<Option<Arc<Stored<Machine>>>, Error> {
-        let (machine, deed) = moving.into_deed((ctx, &self.world()));
+        let (machine, deed) = moving.into_deed((caller, &self.kernel.world()));
         if deed.writes.is_empty() && deed.events.is_empty() {
             return Ok(Some(machine));
         }
-        match self.store.commit(deed).await {
+        match self.kernel.try_commit(deed).await {
             Ok(_) => Ok(Some(machine)),
             Err(store::Error::Stale { .. }) => Ok(None),
             Err(other) => Err(other.into()),

@@ -7,10 +7,11 @@ use std::sync::{Arc, PoisonError};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::boot::Gathered;
-use super::callers::{is_active, is_leased};
-use super::{App, Ctx};
+use crate::app::App;
+use crate::app::boot::Gathered;
+use crate::app::callers::{is_active, is_leased};
 use crate::dhcp::{self, Query};
+use crate::kernel::Caller;
 use crate::model::{Mac, Machine, Stored, SubnetMode, World};
 use crate::seldom::warn_seldom;
 
@@ -18,9 +19,9 @@ impl App {
     /// Takes note of the address that another server gives to the client, if this packet tells. A machine's
     /// is its own from now on; whoever had it before has it no more.
     pub(super) async fn hear(&self, query: &Query<'_>, gathered: &Gathered) {
-        let Some((address, mac)) = dhcp::address_elsewhere(query, &self.world()) else { return };
-        let now = self.now();
-        if is_leased(&self.world(), address, now) {
+        let Some((address, mac)) = dhcp::address_elsewhere(query, &self.kernel.world()) else { return };
+        let now = self.kernel.now();
+        if is_leased(&self.kernel.world(), address, now) {
             return;
         }
         {
@@ -35,7 +36,7 @@ impl App {
 
     /// The machine of ours that was heard to take an address from another server.
     fn neighbour(&self, address: Ipv4Addr) -> Option<Mac> {
-        self.neighbours.lock().unwrap_or_else(PoisonError::into_inner).at(address, self.now())
+        self.neighbours.lock().unwrap_or_else(PoisonError::into_inner).at(address, self.kernel.now())
     }
 
     /// The machine that holds a lease on an address, that was heard to take it from another server, or whose
@@ -43,7 +44,7 @@ impl App {
     pub(super) fn machine_at(&self, world: &World, address: IpAddr) -> Option<Arc<Stored<Machine>>> {
         let text = address.to_string();
         if let Some(lease) = world.leases.get(&text) {
-            let mac = lease.spec.mac.filter(|_| is_active(&lease.spec, self.now()))?;
+            let mac = lease.spec.mac.filter(|_| is_active(&lease.spec, self.kernel.now()))?;
             return world.machines.find("mac", &mac.to_string()).cloned();
         }
         let IpAddr::V4(address) = address else { return None };
@@ -66,18 +67,18 @@ impl App {
         if machine.is_some_and(|machine| machine.status.address == Some(address)) {
             return;
         }
-        let ctx = machine.map_or_else(|| Ctx::server(now), |machine| Ctx::machine(machine, now));
-        let holder = self.world().machines.find("address", &address.to_string()).cloned();
+        let caller = machine.map_or_else(|| Caller::server(now), |machine| Caller::machine(machine, now));
+        let holder = self.kernel.world().machines.find("address", &address.to_string()).cloned();
         let mut moves = Vec::new();
         moves.extend(holder.map(|holder| (holder.key.clone(), None)));
         moves.extend(machine.map(|machine| (machine.key.clone(), Some(address))));
         for (key, address) in moves {
-            let changed = self.change::<Machine>(&key, now, |next| {
+            let changed = self.kernel.change::<Machine>(&key, now, |next| {
                 next.status.address = address;
                 if address.is_some() {
                     next.status.last_seen = Some(now);
                 }
-                Ok(vec![ctx.event(next, "address_changed", json!({ "address": address }))])
+                Ok(vec![caller.event(next, "address_changed", json!({ "address": address }))])
             });
             if let Err(error) = changed.await {
                 warn_seldom!(machine = key, %error, "its address was not recorded");

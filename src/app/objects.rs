@@ -8,11 +8,12 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::app::patch::Patch;
 use crate::app::rules::{self, Change, Managed};
-use crate::app::secrets::Place;
 use crate::app::view::{self, View};
-use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX, secrets};
+use crate::kernel::secrets::{self, Place};
+use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{HasTable, Input, Problem, Stored, Table, World, parse_input};
 use crate::store::{self, Deed};
 
@@ -41,11 +42,11 @@ impl App {
     where
         World: HasTable<T>,
     {
-        let world = self.world();
+        let world = self.kernel.world();
         let stored = find::<T>(&world, reference)?;
-        match T::as_of(stored, self.now()) {
-            Some(seen) => Ok(view::of((&world, &self.endpoints), &seen)),
-            None => Ok(view::of((&world, &self.endpoints), stored)),
+        match T::as_of(stored, self.kernel.now()) {
+            Some(seen) => Ok(view::of((&world, &self.kernel.endpoints), &seen)),
+            None => Ok(view::of((&world, &self.kernel.endpoints), stored)),
         }
     }
 
@@ -53,30 +54,30 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] with every fault, [`Error::Conflict`] when a unique value is taken.
-    pub async fn create<T: Managed>(&self, ctx: &Ctx, body: Value) -> Result<View, Error>
+    pub async fn create<T: Managed>(&self, caller: &Caller, body: Value) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
         let input = read_input::<T>(body)?;
-        self.create_from(ctx, input).await
+        self.create_from(caller, input).await
     }
 
     /// Makes a new object of fields that were read already.
     ///
     /// # Errors
     /// As [`App::create`].
-    pub async fn create_from<T: Managed>(&self, ctx: &Ctx, input: Input<T>) -> Result<View, Error>
+    pub async fn create_from<T: Managed>(&self, caller: &Caller, input: Input<T>) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
-        let prepared = self.prepare_create(ctx, input)?;
+        let prepared = self.prepare_create(caller, input)?;
         match self.finish(&prepared).await {
             Err(store::Error::Stale { kind, .. }) if kind == T::KIND => {
                 Err(exists::<T>(&prepared.object.key))
             }
             Err(store::Error::Stale { .. }) => Err(busy::<T>(&prepared.object.key)),
             Err(other) => Err(self.refusal(other)),
-            Ok(()) => Ok(view::of((&self.world(), &self.endpoints), &prepared.object)),
+            Ok(()) => Ok(view::of((&self.kernel.world(), &self.kernel.endpoints), &prepared.object)),
         }
     }
 
@@ -86,14 +87,14 @@ impl App {
     /// [`Error::NotFound`], [`Error::Stale`], and those of [`App::create`].
     pub async fn replace<T: Managed>(
         &self,
-        ctx: &Ctx,
+        caller: &Caller,
         target: &Target<'_>,
         body: &Value,
     ) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
-        self.rewrite::<T>(ctx, target, |_| read_input(body.clone())).await
+        self.rewrite::<T>(caller, target, |_| read_input(body.clone())).await
     }
 
     /// Changes parts of an object. When somebody else was quicker, the patch is applied again to what
@@ -103,14 +104,14 @@ impl App {
     /// Those of [`App::replace`]; [`Error::Conflict`] for a JSON Patch `test` that fails.
     pub async fn patch<T: Managed>(
         &self,
-        ctx: &Ctx,
+        caller: &Caller,
         target: &Target<'_>,
         patch: &Patch,
     ) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
-        self.rewrite::<T>(ctx, target, |current| {
+        self.rewrite::<T>(caller, target, |current| {
             let before = view::plain(current);
             let after = patch.apply(&before)?;
             let touched = view::read_only_changes(&before, &after);
@@ -123,13 +124,13 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] naming the referrers.
-    pub async fn delete<T: Managed>(&self, ctx: &Ctx, target: &Target<'_>) -> Result<(), Error>
+    pub async fn delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<(), Error>
     where
         World: HasTable<T>,
     {
         for _ in 0..STALE_RETRIES_MAX {
-            let deed = self.prepare_delete::<T>(ctx, target)?;
-            match self.store.commit(deed).await {
+            let deed = self.prepare_delete::<T>(caller, target)?;
+            match self.kernel.try_commit(deed).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.refusal(other)),
@@ -140,7 +141,7 @@ impl App {
 
     async fn rewrite<T: Managed>(
         &self,
-        ctx: &Ctx,
+        caller: &Caller,
         target: &Target<'_>,
         make: impl Fn(&Stored<T>) -> Result<Input<T>, Error>,
     ) -> Result<View, Error>
@@ -148,9 +149,11 @@ impl App {
         World: HasTable<T>,
     {
         for _ in 0..STALE_RETRIES_MAX {
-            let prepared = self.prepare_update(ctx, target, &make)?;
+            let prepared = self.prepare_update(caller, target, &make)?;
             match self.finish(&prepared).await {
-                Ok(()) => return Ok(view::of((&self.world(), &self.endpoints), &prepared.object)),
+                Ok(()) => {
+                    return Ok(view::of((&self.kernel.world(), &self.kernel.endpoints), &prepared.object));
+                }
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.refusal(other)),
             }
@@ -160,24 +163,24 @@ impl App {
 
     async fn finish<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), store::Error> {
         match &prepared.deed {
-            Some(deed) => self.store.commit(deed.clone()).await.map(drop),
+            Some(deed) => self.kernel.try_commit(deed.clone()).await.map(drop),
             None => Ok(()),
         }
     }
 
-    fn prepare_create<T: Managed>(&self, ctx: &Ctx, input: Input<T>) -> Result<Prepared<T>, Error>
+    fn prepare_create<T: Managed>(&self, caller: &Caller, input: Input<T>) -> Result<Prepared<T>, Error>
     where
         World: HasTable<T>,
     {
-        let world = self.world();
+        let world = self.kernel.world();
         let key = input.spec.key().unwrap_or_else(|| Uuid::now_v7().to_string());
         if table::<T>(&world).get(&key).is_some() {
             return Err(exists::<T>(&key));
         }
-        let mut stored = Stored::new(key, input.spec, ctx.now);
+        let mut stored = Stored::new(key, input.spec, caller.now);
         stored.labels = input.labels;
         self.admit(&world, &mut stored, None)?;
-        let event = ctx.event(&stored, "created", view::created(&stored));
+        let event = caller.event(&stored, "created", view::created(&stored));
         let object = Arc::new(stored);
         let deed = Deed::default().create(T::object(Arc::clone(&object))).event(event);
         let deed = T::along(&object, &world, deed);
@@ -186,18 +189,18 @@ impl App {
 
     fn prepare_update<T: Managed>(
         &self,
-        ctx: &Ctx,
+        caller: &Caller,
         target: &Target<'_>,
         make: impl Fn(&Stored<T>) -> Result<Input<T>, Error>,
     ) -> Result<Prepared<T>, Error>
     where
         World: HasTable<T>,
     {
-        let world = self.world();
+        let world = self.kernel.world();
         let current = find::<T>(&world, target.reference)?;
         target.check(current)?;
         let input = make(current)?;
-        let mut next = current.next(ctx.now);
+        let mut next = current.next(caller.now);
         next.spec = input.spec;
         next.labels = input.labels;
         self.admit(&world, &mut next, Some(current))?;
@@ -205,22 +208,22 @@ impl App {
             return Ok(Prepared { object: Arc::clone(current), deed: None });
         }
         rules::may_change(current, &next)?;
-        let event = ctx.event(&next, "updated", view::updated(current, &next));
+        let event = caller.event(&next, "updated", view::updated(current, &next));
         let object = Arc::new(next);
         let deed = Deed::default().update(T::object(Arc::clone(&object))).event(event);
         let deed = T::along(&object, &world, deed);
         Ok(Prepared { object, deed: Some(deed) })
     }
 
-    fn prepare_delete<T: Managed>(&self, ctx: &Ctx, target: &Target<'_>) -> Result<Deed, Error>
+    fn prepare_delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Deed, Error>
     where
         World: HasTable<T>,
     {
-        let world = self.world();
+        let world = self.kernel.world();
         let current = find::<T>(&world, target.reference)?;
         target.check(current)?;
         rules::may_delete(&world, current)?;
-        let event = ctx.event(current, "deleted", view::deleted(current));
+        let event = caller.event(current, "deleted", view::deleted(current));
         Ok(Deed::default().delete(&T::object(Arc::clone(current))).event(event))
     }
 
@@ -269,11 +272,12 @@ impl App {
     fn reseal(&self, place: Place<'_>, kept: Option<&Value>, value: &Value) -> Result<Value, Error> {
         match kept {
             Some(kept)
-                if secrets::is_sealed(kept) && self.secrets.open(place, kept).as_ref() == Ok(value) =>
+                if secrets::is_sealed(kept)
+                    && self.kernel.secrets.open(place, kept).as_ref() == Ok(value) =>
             {
                 Ok(kept.clone())
             }
-            _ => self.secrets.seal(place, value).map_err(|error| Error::Failed(error.to_string())),
+            _ => self.kernel.secrets.seal(place, value).map_err(|error| Error::Failed(error.to_string())),
         }
     }
 
@@ -281,7 +285,7 @@ impl App {
     pub(crate) fn refusal(&self, error: store::Error) -> Error {
         match error {
             store::Error::Taken { kind, index, value, holder } => {
-                let holder = rules::label(&self.world(), kind, &holder);
+                let holder = rules::label(&self.kernel.world(), kind, &holder);
                 Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
             }
             other => other.into(),

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::App;
-use super::boot::Gathered;
-use super::documents::Boot;
-use super::params::Sealed;
+use crate::app::App;
+use crate::app::boot::Gathered;
+use crate::app::documents::Boot;
+use crate::app::params::Sealed;
 use crate::dhcp::{Link, Outcome, Query, Unfilled};
 use crate::render::{Input, Limits, Rendered};
 
@@ -66,7 +66,7 @@ impl App {
         gathered: &Gathered,
         address: Option<std::net::Ipv4Addr>,
     ) -> Result<Input, String> {
-        let world = self.world();
+        let world = self.kernel.world();
         let link = Link::select(query, &world).map_err(|why| why.to_string())?;
         let source = link.selected.next_server.or_else(|| query.source_address(&link));
         let facing = self.facing(source.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED).into());

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::{App, Ctx, Error};
+use crate::app::App;
 use crate::content::Pack;
+use crate::kernel::{Caller, Error};
 use crate::model::{Kind, NewEvent, Object, Row, SITE, World};
 use crate::store::Deed;
 
@@ -22,16 +23,16 @@ impl App {
     ///
     /// # Errors
     /// What the store says; then nothing was installed.
-    pub async fn install_pack(&self, ctx: &Ctx, pack: &Pack) -> Result<Installed, Error> {
-        let (deed, installed) = plan(&self.world(), ctx, pack);
+    pub async fn install_pack(&self, caller: &Caller, pack: &Pack) -> Result<Installed, Error> {
+        let (deed, installed) = plan(&self.kernel.world(), caller, pack);
         if deed.writes.is_empty() {
             return Ok(installed);
         }
         let event = NewEvent {
-            time: ctx.now,
+            time: caller.now,
             kind: "pack.installed".to_owned(),
             subject: format!("pack:{}", pack.name),
-            actor: ctx.actor.to_string(),
+            actor: caller.actor.to_string(),
             attempt: None,
             data: json!({
                 "version": pack.version,
@@ -40,12 +41,12 @@ impl App {
                 "removed": installed.removed,
             }),
         };
-        self.commit(deed.event(event)).await?;
+        self.kernel.commit(deed.event(event)).await?;
         Ok(installed)
     }
 }
 
-fn plan(world: &World, ctx: &Ctx, pack: &Pack) -> (Deed, Installed) {
+fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Deed, Installed) {
     let mut deed = Deed::default();
     let mut installed = Installed::default();
     for object in &pack.objects {
@@ -59,7 +60,7 @@ fn plan(world: &World, ctx: &Ctx, pack: &Pack) -> (Deed, Installed) {
             continue;
         }
         let same = present.source() == object.source() && present.has_spec_of(object);
-        if let Some(next) = succeed(&present, object, ctx).filter(|_| !same) {
+        if let Some(next) = succeed(&present, object, caller).filter(|_| !same) {
             deed = deed.update(next);
             installed.updated += 1;
         }
@@ -79,9 +80,9 @@ fn plan(world: &World, ctx: &Ctx, pack: &Pack) -> (Deed, Installed) {
 }
 
 /// The pack's object as the next revision of the present one.
-fn succeed(present: &Object, object: &Object, ctx: &Ctx) -> Option<Object> {
+fn succeed(present: &Object, object: &Object, caller: &Caller) -> Option<Object> {
     let document = object.encode().ok()?;
     let row = Row { key: present.key(), revision: present.revision() + 1, document: &document };
     let next = Object::decode(object.kind(), row).ok()?;
-    Some(next.updated_at(ctx.now))
+    Some(next.updated_at(caller.now))
 }

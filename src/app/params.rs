@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::secrets::{Place, Secrets, is_sealed};
+use crate::kernel::secrets::{Place, Secrets, is_sealed};
 use crate::model::{GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, World};
 use crate::render::{Layer, Level, ParamValues, Params, SecretAccess};
 

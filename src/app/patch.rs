@@ -3,7 +3,7 @@
 use json_patch::{PatchErrorKind, PatchOperation};
 use serde_json::Value;
 
-use crate::app::Error;
+use crate::kernel::Error;
 
 /// Most operations of one JSON Patch.
 pub const OPERATIONS_MAX: usize = 1024;

@@ -9,12 +9,13 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use super::callers::is_active;
-use super::{App, Error};
+use crate::app::App;
+use crate::app::callers::is_active;
 use crate::dhcp::{
     self, Change, ClientKey, EventKind, Hold, HowToProbe, LateAnswer, Link, Outcome, ProbeTarget, Probed,
     Prober, Query,
 };
+use crate::kernel::Error;
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::seldom::warn_seldom;
 use crate::store::Deed;
@@ -120,9 +121,9 @@ impl App {
 
     /// Puts an address that somebody answered for in quarantine.
     async fn keep_back(&self, query: &Query<'_>, found: &Found) -> bool {
-        let now = self.now();
+        let now = self.kernel.now();
         let lease = {
-            let world = self.world();
+            let world = self.kernel.world();
             let Ok(link) = Link::select(query, &world) else { return false };
             dhcp::quarantine(link.subnet_of(found.address).unwrap_or(link.selected), found.address, now)
         };
@@ -138,9 +139,9 @@ impl App {
         let LateAnswer { address, how, mac } = answer;
         let found = Found { address, how, by: mac, wanted_by: None };
         for _ in 0..DECISIONS_MAX {
-            let now = self.now();
+            let now = self.kernel.now();
             let (subnet, present) = {
-                let world = self.world();
+                let world = self.kernel.world();
                 let mut subnets = world.subnets.iter().map(|row| &row.spec);
                 let subnet = subnets.find(|subnet| subnet.cidr.contains(address)).cloned();
                 (subnet, world.leases.get(&AddressKey::from(address)).map(|row| row.spec.clone()))
@@ -151,7 +152,7 @@ impl App {
                 if mac.is_some() && lease.mac != mac {
                     let late = ", which is leased to another: two hosts have one address";
                     let event = self.in_use(&Found { wanted_by: lease.mac, ..found }, &lease, late);
-                    let told = self.commit(Deed::default().event(event)).await;
+                    let told = self.kernel.commit(Deed::default().event(event)).await;
                     told.map_err(|error| warn_seldom!(%error, "an event was not written")).ok();
                 }
                 return;
@@ -165,7 +166,7 @@ impl App {
     }
 
     async fn keep_back_late(&self, subnet: &Subnet, found: &Found) -> Result<(), Error> {
-        let now = self.now();
+        let now = self.kernel.now();
         let lease = dhcp::quarantine(subnet, found.address, now);
         let hold = self.holds.lock().unwrap_or_else(PoisonError::into_inner).at(found.address, now).cloned();
         let wanted_by = hold.as_ref().and_then(|hold| hold.client.mac());
@@ -189,7 +190,7 @@ impl App {
         let name = by.map_or_else(|| "somebody".to_owned(), |mac| mac.to_string());
         tracing::warn!(%address, by = name, how, "an address that is in use by another{when}");
         NewEvent {
-            time: self.now(),
+            time: self.kernel.now(),
             kind: "dhcp.address_in_use".to_owned(),
             subject: Kind::Lease.subject(address),
             actor: "server".to_owned(),

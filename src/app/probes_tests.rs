@@ -95,7 +95,7 @@ fn taken(addresses: impl IntoIterator<Item = u8>, by: Mac) -> HashMap<Ipv4Addr, 
 }
 
 fn state(app: &App, address: &str) -> Option<LeaseState> {
-    app.world().leases.get(address).map(|row| row.spec.state)
+    app.kernel.world().leases.get(address).map(|row| row.spec.state)
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn an_address_that_somebody_answers_for_is_kept_back_and_the_next_is_offer
     assert_eq!(offered(&app).await, Some(101));
     assert_eq!(prober.asked.load(Ordering::Relaxed), 2);
     assert_eq!(state(&app, "10.0.0.100"), Some(LeaseState::Declined));
-    let events = app.events(EventQuery { limit: 9, ..EventQuery::default() }).await.unwrap();
+    let events = app.kernel.events(EventQuery { limit: 9, ..EventQuery::default() }).await.unwrap();
     let event = events.iter().find(|event| event.kind == "dhcp.address_in_use").unwrap();
     assert_eq!((&event.data["mac"], &event.data["address"]), (&json!(OTHER), &json!("10.0.0.100")));
     assert_eq!(app.dhcp_status().subnets[0].quarantined, 1);
@@ -182,7 +182,7 @@ fn late(mac: Mac) -> LateAnswer {
 
 /// What was told of addresses in use.
 async fn in_use(app: &App) -> Vec<serde_json::Value> {
-    let events = app.events(EventQuery { limit: 99, ..EventQuery::default() }).await.unwrap();
+    let events = app.kernel.events(EventQuery { limit: 99, ..EventQuery::default() }).await.unwrap();
     let told = events.into_iter().filter(|event| event.kind == "dhcp.address_in_use");
     told.map(|event| event.data).collect()
 }
@@ -289,7 +289,7 @@ async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_anothe
                 next.spec.mode = mode;
                 Ok(Vec::new())
             };
-            app.change::<Subnet>("lan", now, change).await.unwrap();
+            app.kernel.change::<Subnet>("lan", now, change).await.unwrap();
         }
     };
     change(crate::model::SubnetMode::Proxy).await;

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-use super::App;
-use super::documents::{Boot, Document};
-use super::params::Sealed;
+use crate::app::App;
+use crate::app::documents::{Boot, Document};
+use crate::app::params::Sealed;
 use crate::model::World;
 use crate::render::{RenderProblem, Rendered};
 
@@ -146,7 +146,7 @@ impl App {
 
     /// A document that was rendered before and would be the same now.
     pub(super) fn kept_page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Option<Arc<Page>> {
-        let content = Content::of(&self.world());
+        let content = Content::of(&self.kernel.world());
         self.renders.find(content, (boot, document, sealed))
     }
 
@@ -160,7 +160,7 @@ impl App {
         document: &Document,
         sealed: Sealed,
     ) -> Result<Arc<Page>, RenderProblem> {
-        let content = Content::of(&self.world());
+        let content = Content::of(&self.kernel.world());
         if let Some(page) = self.renders.find(content, (boot, document, sealed)) {
             return Ok(page);
         }
@@ -168,7 +168,7 @@ impl App {
         let holds_token = matches!(document, Document::File(file) if self.hands_out_token(file));
         let may_be_kept = !rendered.provenance.secret && !holds_token && boot.agent_token.is_none();
         let page = Arc::new(Page::from(rendered));
-        if may_be_kept && Content::of(&self.world()) == content {
+        if may_be_kept && Content::of(&self.kernel.world()) == content {
             let source = Source { boot: boot.clone(), document: document.clone(), sealed };
             self.renders.keep(content, source, &page);
         }

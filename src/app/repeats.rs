@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use super::App;
-use super::files::About;
+use crate::app::App;
+use crate::app::files::About;
 
 /// Events of one kind about one file of one machine that are written in a second.
 pub(super) const EVENTS_A_SECOND_MAX: u32 = 8;
@@ -51,7 +51,7 @@ impl App {
     pub(super) fn is_news(&self, kind: &'static str, about: &About, label: &str) -> bool {
         let Some(machine) = about.machine.clone() else { return false };
         let topic = Topic { kind, machine, label: label.to_owned() };
-        let is_news = self.repeats.is_news(topic, self.now().as_second());
+        let is_news = self.repeats.is_news(topic, self.kernel.now().as_second());
         if !is_news {
             self.counters.fetches_repeated.fetch_add(1, Ordering::Relaxed);
         }

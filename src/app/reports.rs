@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::{App, Ctx, Error};
+use crate::app::App;
 use crate::boot::capability;
+use crate::kernel::{Caller, Error};
 use crate::model::{BootProgress, BootResult};
 
 /// Longest reason that is kept of a failure, in characters.
@@ -52,7 +53,7 @@ impl App {
         let wrong =
             || Error::Unauthorized("this URL's capability is not one this server gave out".to_owned());
         let attempt = capability::open(&self.boot_key, capability).ok_or_else(wrong)?;
-        let machine = self.world().machines.find("attempt", &attempt.to_string()).cloned();
+        let machine = self.kernel.world().machines.find("attempt", &attempt.to_string()).cloned();
         let Some(machine) = machine else {
             return Err(Error::Conflict(
                 "the boot attempt of this URL is over; a later one has begun".to_owned(),
@@ -72,10 +73,10 @@ impl App {
                 }
             };
         }
-        let ctx = Ctx::machine(&machine, self.now());
+        let caller = Caller::machine(&machine, self.kernel.now());
         let reason = first_chars(report.text.trim(), REASON_CHARS_MAX);
         let peer = report.peer;
-        self.flow(&ctx, &machine.key, |flow| match report.kind {
+        self.flow(&caller, &machine.key, |flow| match report.kind {
             ReportKind::Done => {
                 flow.say("boot.done", json!({"peer": peer}));
                 flow.callback_done();

@@ -12,8 +12,9 @@ use crate::app::deadlines::{Watch, next_deadline};
 use crate::app::jobs::{Asking, RenderTasks, TaskRender};
 use crate::app::loaders::Loaders;
 use crate::app::runs::Action;
-use crate::app::secrets::Secrets;
-use crate::app::{Actor, App, Ctx, Endpoints, Error, Setup};
+use crate::app::{App, Setup};
+use crate::kernel::secrets::Secrets;
+use crate::kernel::{Actor, Caller, Endpoints, Error, Kernel};
 use crate::model::{
     AgentReport, Artifact, ArtifactState, ArtifactStatus, Bootenv, Environment, Job, JobFile, JobOffer,
     JobReport, JobState, JobWork, Machine, MachineState, Noun, Param, Problem, Stage, Stored, Task, Workflow,
@@ -37,7 +38,7 @@ impl RenderTasks for Scripts {
 
 struct Site {
     app: Arc<App>,
-    ctx: Ctx,
+    caller: Caller,
     machine: Uuid,
     _data: TempDir,
 }
@@ -84,18 +85,17 @@ impl Site {
     async fn new(machine: Value) -> Self {
         let data = TempDir::new().unwrap();
         let store = SqliteStore::open(data.path()).await.unwrap();
+        let (kernel, _notes) = Kernel::new(store, Secrets::from_key([7; 32]), Endpoints::default());
         let setup = Setup {
-            store,
-            secrets: Secrets::from_key([7; 32]),
-            endpoints: Endpoints::default(),
+            kernel,
             loaders: Loaders::default(),
             pool: Arc::new(Pool::new(1).unwrap()),
             media: crate::media::Folder::default(),
             case: Default::default(),
         };
-        let (app, _notes) = App::new(setup);
+        let app = App::new(setup);
         let now: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
-        let ctx = Ctx {
+        let caller = Caller {
             actor: Actor::Token("admin".into()),
             scopes: vec!["*".into()],
             now,
@@ -103,8 +103,8 @@ impl Site {
         };
         let id = Uuid::now_v7();
         let machine = Stored { key: id.to_string(), ..stored::<Machine>(machine, now) };
-        app.commit(content(now).create(Machine::object(Arc::new(machine)))).await.unwrap();
-        Site { app, ctx, machine: id, _data: data }
+        app.kernel.commit(content(now).create(Machine::object(Arc::new(machine)))).await.unwrap();
+        Site { app, caller, machine: id, _data: data }
     }
 
     fn key(&self) -> String {
@@ -112,12 +112,12 @@ impl Site {
     }
 
     fn later(&mut self, seconds: i64) -> &mut Self {
-        self.ctx.now += SignedDuration::from_secs(seconds);
+        self.caller.now += SignedDuration::from_secs(seconds);
         self
     }
 
     async fn act(&self, action: Action) -> Result<Arc<Stored<Machine>>, Error> {
-        self.app.act(&self.ctx, "name:web1", &action).await
+        self.app.act(&self.caller, "name:web1", &action).await
     }
 
     async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
@@ -128,7 +128,7 @@ impl Site {
         let report =
             AgentReport { environment: Environment::Installed, boot: boot.to_owned(), job, wait_seconds: 0 };
         let asking = Asking { machine: &self.key(), report: &report, renderer: &Scripts };
-        self.app.jobs_next(&self.ctx, &asking).await.unwrap()
+        self.app.jobs_next(&self.caller, &asking).await.unwrap()
     }
 
     async fn work(&self, boot: &str, job: Option<Uuid>) -> JobWork {
@@ -139,20 +139,20 @@ impl Site {
     }
 
     async fn report(&self, job: Uuid, report: JobReport) -> Result<Arc<Stored<Job>>, Error> {
-        self.app.report_job(&self.ctx, &job.to_string(), &report).await
+        self.app.report_job(&self.caller, &job.to_string(), &report).await
     }
 
     fn state(&self) -> (MachineState, u32) {
-        let machine = self.app.find::<Machine>(&self.key()).unwrap();
+        let machine = self.app.kernel.find::<Machine>(&self.key()).unwrap();
         (machine.status.state, machine.status.cursor)
     }
 
     fn job(&self, id: Uuid) -> Job {
-        self.app.find::<Job>(&id.to_string()).unwrap().spec.clone()
+        self.app.kernel.find::<Job>(&id.to_string()).unwrap().spec.clone()
     }
 
     async fn expire(&self) -> usize {
-        let watch = Watch { now: self.ctx.now, up_since: Timestamp::UNIX_EPOCH };
+        let watch = Watch { now: self.caller.now, up_since: Timestamp::UNIX_EPOCH };
         self.app.expire(watch).await.unwrap()
     }
 
@@ -240,11 +240,13 @@ async fn a_job_goes_from_created_to_finished_and_the_run_on() {
     assert_eq!((work.task.as_str(), work.attempt, work.timeout_seconds), ("quick", 1, 100));
     assert_eq!(work.files[0].body, "echo quick");
     site.report(work.id, running()).await.unwrap();
-    let end = site.app.write_job_log(&site.ctx, &work.id.to_string(), (0, b"hello".to_vec())).await.unwrap();
+    let end =
+        site.app.write_job_log(&site.caller, &work.id.to_string(), (0, b"hello".to_vec())).await.unwrap();
     assert_eq!((end.bytes, end.state), (5, JobState::Running));
-    let again = site.app.write_job_log(&site.ctx, &work.id.to_string(), (3, b"lo!".to_vec())).await.unwrap();
+    let again =
+        site.app.write_job_log(&site.caller, &work.id.to_string(), (3, b"lo!".to_vec())).await.unwrap();
     assert_eq!(again.bytes, 6);
-    let gap = site.app.write_job_log(&site.ctx, &work.id.to_string(), (9, b"x".to_vec())).await;
+    let gap = site.app.write_job_log(&site.caller, &work.id.to_string(), (9, b"x".to_vec())).await;
     assert!(matches!(gap, Err(Error::Conflict(_))), "{gap:?}");
     site.report(work.id, exit(0)).await.unwrap();
     site.report(work.id, exit(0)).await.expect("a report that comes twice changes nothing");
@@ -280,10 +282,10 @@ async fn reports_that_do_not_fit_are_refused() {
     let late = site.report(id, exit(0)).await.unwrap_err();
     assert!(matches!(late, Error::Conflict(_)), "{late:?}");
     let stranger = Uuid::now_v7();
-    let other = Ctx {
+    let other = Caller {
         actor: Actor::Machine(stranger),
         scopes: vec![format!("agent:{stranger}")],
-        ..site.ctx.clone()
+        ..site.caller.clone()
     };
     let foreign = site.app.report_job(&other, &id.to_string(), &exit(0)).await;
     assert!(matches!(foreign, Err(Error::Forbidden(_))), "{foreign:?}");
@@ -297,7 +299,7 @@ async fn an_agent_that_comes_back_goes_on_with_its_job_or_has_lost_it() {
     let again = site.work("a", None).await;
     assert_eq!((again.id, again.files.len()), (first.id, 1), "an answer that was lost is given again");
     site.report(first.id, running()).await.unwrap();
-    site.app.write_job_log(&site.ctx, &first.id.to_string(), (0, b"abc".to_vec())).await.unwrap();
+    site.app.write_job_log(&site.caller, &first.id.to_string(), (0, b"abc".to_vec())).await.unwrap();
     let resumed = site.work("a", Some(first.id)).await;
     assert_eq!((resumed.id, resumed.state, resumed.log_bytes), (first.id, JobState::Running, 3));
     assert!(site.ask("b", None).await.is_none(), "it is lost, and tried again after a pause");
@@ -320,7 +322,7 @@ async fn a_task_that_cannot_be_rendered_fails_with_the_place() {
     let site = Site::new(json!({"name": "web1"})).await;
     site.start("bad").await.unwrap();
     assert!(site.ask("a", None).await.is_none());
-    let machine = site.app.find::<Machine>(&site.key()).unwrap();
+    let machine = site.app.kernel.find::<Machine>(&site.key()).unwrap();
     assert_eq!(machine.status.state, MachineState::Failed);
     assert!(
         machine.status.reason.contains("x.sh:3:7: `nothing` is not defined"),
@@ -338,9 +340,9 @@ async fn a_job_that_overruns_or_whose_agent_is_silent_ends() {
     site.start("work").await.unwrap();
     let slow = site.work("a", None).await;
     site.report(slow.id, running()).await.unwrap();
-    let watch = Watch { now: site.ctx.now, up_since: Timestamp::UNIX_EPOCH };
-    let due = next_deadline(&site.app.world(), watch).unwrap();
-    assert_eq!(due, site.ctx.now + SignedDuration::from_secs(130));
+    let watch = Watch { now: site.caller.now, up_since: Timestamp::UNIX_EPOCH };
+    let due = next_deadline(&site.app.kernel.world(), watch).unwrap();
+    assert_eq!(due, site.caller.now + SignedDuration::from_secs(130));
     site.later(129);
     assert_eq!(site.expire().await, 0);
     site.later(1);
@@ -354,7 +356,10 @@ async fn a_job_that_overruns_or_whose_agent_is_silent_ends() {
     site.report(silent.id, running()).await.unwrap();
     site.later(599);
     let key = silent.id.to_string();
-    site.app.write_job_log(&site.ctx, &key, (0, Vec::new())).await.expect("an empty piece is a sign of life");
+    site.app
+        .write_job_log(&site.caller, &key, (0, Vec::new()))
+        .await
+        .expect("an empty piece is a sign of life");
     site.later(599);
     assert_eq!(site.expire().await, 0);
     site.later(2);
@@ -372,8 +377,8 @@ async fn an_agent_is_not_lost_because_the_server_was_away() {
     let long = site.work("a", None).await;
     site.report(long.id, running()).await.unwrap();
     site.later(3000);
-    let up_since = site.ctx.now - SignedDuration::from_secs(10);
-    site.app.expire(Watch { now: site.ctx.now, up_since }).await.unwrap();
+    let up_since = site.caller.now - SignedDuration::from_secs(10);
+    site.app.expire(Watch { now: site.caller.now, up_since }).await.unwrap();
     assert_eq!(site.job(long.id).state, JobState::Running);
 }
 
@@ -399,7 +404,7 @@ async fn a_waiting_agent_is_answered_when_work_appears() {
         let site = Arc::clone(&site);
         tokio::spawn(async move {
             let asking = Asking { machine: &site.key(), report: &report, renderer: &Scripts };
-            site.app.await_job(&site.ctx, &asking).await
+            site.app.await_job(&site.caller, &asking).await
         })
     };
     site.start("work").await.unwrap();
@@ -410,18 +415,18 @@ async fn a_waiting_agent_is_answered_when_work_appears() {
 #[tokio::test]
 async fn an_agents_token_is_renewed_and_the_old_ones_do_not_pile_up() {
     let site = Site::new(json!({"name": "web1"})).await;
-    let machine = site.app.find::<Machine>(&site.key()).unwrap();
+    let machine = site.app.kernel.find::<Machine>(&site.key()).unwrap();
     let first = site.app.agent_token(&machine).await.unwrap();
-    let ctx = site.app.sign_in(&first, site.ctx.now).unwrap();
-    assert_eq!(ctx.actor, Actor::Machine(site.machine));
+    let caller = site.app.sign_in(&first, site.caller.now).unwrap();
+    assert_eq!(caller.actor, Actor::Machine(site.machine));
     let mut tokens = vec![first];
     for _ in 0..5 {
-        tokens.push(site.app.renew_agent_token(&ctx, &site.key()).await.unwrap().token);
+        tokens.push(site.app.renew_agent_token(&caller, &site.key()).await.unwrap().token);
     }
-    let good = tokens.iter().map(|token| site.app.sign_in(token, site.ctx.now).is_ok());
+    let good = tokens.iter().map(|token| site.app.sign_in(token, site.caller.now).is_ok());
     assert_eq!(good.collect::<Vec<_>>(), [true, false, false, true, true, true]);
     let stranger = Uuid::now_v7();
-    let other = Ctx { scopes: vec![format!("agent:{stranger}")], ..ctx };
+    let other = Caller { scopes: vec![format!("agent:{stranger}")], ..caller };
     let refused = site.app.renew_agent_token(&other, &site.key()).await;
     assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
 }
@@ -432,16 +437,16 @@ async fn a_task_is_rendered_with_machine_params_and_job() {
     let body = "{{ machine.name }} {{ param(name='disk') }} {{ task.name }} {{ stage.name }}";
     let templates =
         json!([{"name": "conf", "path": "x.conf", "inline": body}, {"name": "run", "inline": "true"}]);
-    let task = stored::<Task>(json!({"name": "write", "templates": templates}), site.ctx.now);
-    let stage = stored::<Stage>(json!({"name": "writing", "tasks": ["write"]}), site.ctx.now);
-    let flow = stored::<Workflow>(json!({"name": "writing", "stages": ["writing"]}), site.ctx.now);
+    let task = stored::<Task>(json!({"name": "write", "templates": templates}), site.caller.now);
+    let stage = stored::<Stage>(json!({"name": "writing", "tasks": ["write"]}), site.caller.now);
+    let flow = stored::<Workflow>(json!({"name": "writing", "stages": ["writing"]}), site.caller.now);
     let deed = Deed::default().create(Task::object(Arc::new(task))).create(Stage::object(Arc::new(stage)));
-    site.app.commit(deed.create(Workflow::object(Arc::new(flow)))).await.unwrap();
+    site.app.kernel.commit(deed.create(Workflow::object(Arc::new(flow)))).await.unwrap();
     site.start("writing").await.unwrap();
     let report =
         AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };
     let asking = Asking { machine: &site.key(), report: &report, renderer: &site.app };
-    let Some(JobOffer::Run(work)) = site.app.jobs_next(&site.ctx, &asking).await.unwrap() else {
+    let Some(JobOffer::Run(work)) = site.app.jobs_next(&site.caller, &asking).await.unwrap() else {
         panic!("no work");
     };
     assert_eq!(work.files[0].body, "web1 /dev/sda write writing");
@@ -455,8 +460,8 @@ async fn jobs_that_ended_long_ago_are_pruned() {
     let first = site.work("a", None).await;
     site.report(first.id, exit(0)).await.unwrap();
     let open = site.work("a", None).await;
-    assert_eq!(site.app.prune_jobs(&site.ctx, 1).await.unwrap(), 1);
-    assert!(site.app.find::<Job>(&first.id.to_string()).is_err());
-    assert_eq!(site.app.prune_jobs(&site.ctx, 0).await.unwrap(), 0, "an open job stays");
+    assert_eq!(site.app.prune_jobs(&site.caller, 1).await.unwrap(), 1);
+    assert!(site.app.kernel.find::<Job>(&first.id.to_string()).is_err());
+    assert_eq!(site.app.prune_jobs(&site.caller, 0).await.unwrap(), 0, "an open job stays");
     assert_eq!(site.job(open.id).state, JobState::Created);
 }

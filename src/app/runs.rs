@@ -5,7 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::app::moves::Moving;
-use crate::app::{App, Ctx, Error, usable};
+use crate::app::{App, usable};
+use crate::kernel::{Caller, Error};
 use crate::model::{BootenvKind, Machine, MachineState, Run, Step, StepKind, Stored, World};
 use crate::workflow::{expand, step};
 
@@ -38,29 +39,29 @@ impl App {
     /// workflow that is named does not exist, [`Error::NotFound`].
     pub async fn act(
         &self,
-        ctx: &Ctx,
+        caller: &Caller,
         machine: &str,
         action: &Action,
     ) -> Result<Arc<Stored<Machine>>, Error> {
         let moved =
-            self.move_machine(ctx, machine, |world, moving| act(ctx, world, (moving, action))).await?;
+            self.move_machine(caller, machine, |world, moving| act(caller, world, (moving, action))).await?;
         Ok(moved.0)
     }
 }
 
-fn act(ctx: &Ctx, world: &World, (moving, action): (&mut Moving, &Action)) -> Result<(), Error> {
-    let by = ctx.actor.to_string();
+fn act(caller: &Caller, world: &World, (moving, action): (&mut Moving, &Action)) -> Result<(), Error> {
+    let by = caller.actor.to_string();
     if let Some(reason) = refusal(action, &moving.machine, world) {
         return Err(Error::Conflict(reason));
     }
     match action {
-        Action::Start { workflow } => return start(ctx, world, (moving, workflow.as_deref())),
-        Action::Pause => moving.flow((ctx, world), |flow| flow.pause(&by)),
-        Action::Resume => moving.flow((ctx, world), |flow| flow.resume()),
-        Action::Retry => moving.flow((ctx, world), |flow| flow.retry()),
-        Action::Cancel => moving.flow((ctx, world), |flow| flow.cancel(&by)),
-        Action::Arm => moving.flow((ctx, world), |flow| flow.arm()),
-        Action::Disarm => moving.flow((ctx, world), |flow| flow.disarm_by(&by)),
+        Action::Start { workflow } => return start(caller, world, (moving, workflow.as_deref())),
+        Action::Pause => moving.flow((caller, world), |flow| flow.pause(&by)),
+        Action::Resume => moving.flow((caller, world), |flow| flow.resume()),
+        Action::Retry => moving.flow((caller, world), |flow| flow.retry()),
+        Action::Cancel => moving.flow((caller, world), |flow| flow.cancel(&by)),
+        Action::Arm => moving.flow((caller, world), |flow| flow.arm()),
+        Action::Disarm => moving.flow((caller, world), |flow| flow.disarm_by(&by)),
     }
     if *action == Action::Retry {
         moving.machine.faults.retain(|fault| !fault.pointer.starts_with("/status/steps"));
@@ -118,7 +119,7 @@ fn refuse_arming(machine: &Stored<Machine>, world: &World) -> Option<String> {
     }
 }
 
-fn start(ctx: &Ctx, world: &World, (moving, named): (&mut Moving, Option<&str>)) -> Result<(), Error> {
+fn start(caller: &Caller, world: &World, (moving, named): (&mut Moving, Option<&str>)) -> Result<(), Error> {
     let machine = &moving.machine;
     let workflow = match named {
         Some(named) if world.workflows.get(named).is_none() => {
@@ -138,13 +139,13 @@ fn start(ctx: &Ctx, world: &World, (moving, named): (&mut Moving, Option<&str>))
     let run = Run {
         id: Uuid::now_v7(),
         workflow,
-        started_at: ctx.now,
+        started_at: caller.now,
         ended_at: None,
         paused: false,
         rehearse: rehearses(&machine.spec, &steps, world),
     };
     moving.machine.faults.retain(|fault| !fault.pointer.starts_with("/status/steps"));
-    moving.flow((ctx, world), |flow| flow.start(run, steps));
+    moving.flow((caller, world), |flow| flow.start(run, steps));
     Ok(())
 }
 

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::boot::Gathered;
-use super::documents::{Boot, Document, base_name};
-use super::params::{self, Of, Sealed};
-use super::{App, Error};
+use crate::app::App;
+use crate::app::boot::Gathered;
+use crate::app::documents::{Boot, Document, base_name};
+use crate::app::params::{self, Of, Sealed};
 use crate::boot::decide::{Answer, Asked, MachineFile};
 use crate::boot::namespace::ScriptKind;
+use crate::kernel::Error;
 use crate::model::{BootTemplate, Machine, Stored};
 use crate::render::{Level, Provenance, Resolved};
 
@@ -85,11 +86,12 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`], or a sealed value that is damaged.
     pub fn params(&self, reference: &str, scope: ParamScope) -> Result<BTreeMap<String, ParamRow>, Error> {
-        let machine = self.find::<Machine>(reference)?;
-        let world = self.world();
+        let machine = self.kernel.find::<Machine>(reference)?;
+        let world = self.kernel.world();
         let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
         let of = Of { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
-        let params = params::resolve(&world, of, &self.secrets, Sealed::Covered).map_err(Error::Failed)?;
+        let params =
+            params::resolve(&world, of, &self.kernel.secrets, Sealed::Covered).map_err(Error::Failed)?;
         let wanted = |level: &Level| scope == ParamScope::AllLevels || *level == Level::Machine;
         let rows = params.aggregate().into_iter().filter(|(_, resolved)| wanted(resolved.level));
         let row = |(name, resolved): (&str, Resolved<'_>)| {
@@ -104,12 +106,12 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn files(&self, reference: &str) -> Result<Vec<FileRow>, Error> {
-        let machine = self.find::<Machine>(reference)?;
-        let gathered = Gathered::of(&self.world(), &self.loaders, Some(&machine));
+        let machine = self.kernel.find::<Machine>(reference)?;
+        let gathered = Gathered::of(&self.kernel.world(), &self.loaders, Some(&machine));
         let boot = self.preview_boot(&gathered);
         let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
         let row = |path: &str, what, file| {
-            let decision = gathered.decide(&Asked::MachineFile { attempt, file }, self.now());
+            let decision = gathered.decide(&Asked::MachineFile { attempt, file }, self.kernel.now());
             let allowed = !matches!(decision.answer, Answer::Deny);
             let reason = match decision.verdict.reason() {
                 "" => "no boot attempt is under way",
@@ -134,10 +136,10 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render.
     pub async fn preview(self: &Arc<Self>, preview: Preview) -> Result<Previewed, Error> {
-        let machine = self.find::<Machine>(&preview.machine)?;
-        let mut gathered = Gathered::of(&self.world(), &self.loaders, Some(&machine));
+        let machine = self.kernel.find::<Machine>(&preview.machine)?;
+        let mut gathered = Gathered::of(&self.kernel.world(), &self.loaders, Some(&machine));
         if let Some(name) = &preview.bootenv {
-            gathered.bootenv = Some(self.find(name)?);
+            gathered.bootenv = Some(self.kernel.find(name)?);
         } else if gathered.bootenv.is_none() {
             gathered.bootenv = self.first_bootenv(&machine);
         }
@@ -159,7 +161,7 @@ impl App {
 
     /// The first bootenv of the machine's workflow that is not the local disk.
     fn first_bootenv(&self, machine: &Stored<Machine>) -> Option<Arc<Stored<crate::model::Bootenv>>> {
-        let world = self.world();
+        let world = self.kernel.world();
         let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
         let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
         let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));

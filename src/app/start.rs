@@ -1,7 +1,8 @@
 //! What the first start puts into an empty database.
 
+use crate::app::App;
 use crate::app::auth::NewToken;
-use crate::app::{App, Ctx, Error};
+use crate::kernel::{Caller, Error};
 use crate::model::{Input, Setting, settings};
 
 impl App {
@@ -10,14 +11,14 @@ impl App {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn start(&self, ctx: &Ctx) -> Result<Option<NewToken>, Error> {
+    pub async fn start(&self, caller: &Caller) -> Result<Option<NewToken>, Error> {
         for (name, value, _) in settings::known() {
-            if self.world().settings.get(name).is_some() {
+            if self.kernel.world().settings.get(name).is_some() {
                 continue;
             }
             let spec = Setting { name: name.to_owned(), value };
-            self.create_from(ctx, Input { spec, labels: Default::default() }).await?;
+            self.create_from(caller, Input { spec, labels: Default::default() }).await?;
         }
-        self.first_token(ctx).await
+        self.first_token(caller).await
     }
 }

@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::beneath::Case;
-use super::boot::Gathered;
-use super::callers::about;
-use super::files::{About, Body, Fetch, Opened, Refused, Version};
-use super::{App, artifacts, beneath};
+use crate::app::beneath::{self, Case};
+use crate::app::boot::Gathered;
+use crate::app::callers::about;
+use crate::app::files::{About, Body, Fetch, Opened, Refused, Version};
+use crate::app::{App, artifacts};
 use crate::model::{Artifact, ArtifactKind, Stored};
 
 impl App {
@@ -23,7 +23,7 @@ impl App {
         (name, file): (&str, &str),
         gathered: &Gathered,
     ) -> Result<Opened, Refused> {
-        let artifact = self.world().artifacts.get(name).cloned().ok_or(Refused::Absent)?;
+        let artifact = self.kernel.world().artifacts.get(name).cloned().ok_or(Refused::Absent)?;
         if artifact.spec.is_mirror() {
             let opened = self.open_mirrored(fetch, &artifact, file).await?;
             let about = About { mirror: Some(name.to_owned()), ..about(gathered.machine.as_deref()) };

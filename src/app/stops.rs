@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::App;
-use super::files::Served;
+use crate::app::App;
+use crate::app::files::Served;
 use crate::boot::loader;
 use crate::boot::namespace::ScriptKind;
 use crate::boot::stops::{About, NoTls, SILENCE_SECONDS, Seen, Sign, why};
@@ -41,7 +41,8 @@ impl App {
         let mut trails = self.trails.lock().unwrap_or_else(PoisonError::into_inner);
         let before = trails.by_machine.remove(&machine.key).filter(|last| last.attempt == attempt.id);
         // An attempt begins with firmware that asks.
-        let begun = || Last { attempt: attempt.id, sign: Sign::FirmwareAsks, by: None, at: self.now() };
+        let begun =
+            || Last { attempt: attempt.id, sign: Sign::FirmwareAsks, by: None, at: self.kernel.now() };
         let last = before.unwrap_or_else(begun);
         self.tell_stop(machine, attempt, (&last, Seen::Next(&sign)));
         if trails.by_machine.len() >= MACHINES_MAX {
@@ -51,13 +52,13 @@ impl App {
             Sign::Script(kind) => Some(kind),
             _ => last.by,
         };
-        let last = Last { attempt: attempt.id, sign, by, at: self.now() };
+        let last = Last { attempt: attempt.id, sign, by, at: self.kernel.now() };
         trails.by_machine.insert(machine.key.clone(), last);
     }
 
     /// TLS with a client of the boot side did not come about.
     pub fn saw_no_tls(&self, peer: IpAddr, why: NoTls) {
-        let machine = self.machine_at(&self.world(), peer);
+        let machine = self.machine_at(&self.kernel.world(), peer);
         if let Some(machine) = machine {
             self.saw_sign(&machine, Sign::NoTls(why));
         }
@@ -66,7 +67,7 @@ impl App {
     /// All of a file reached a machine.
     pub(super) fn saw_file(&self, served: &Served) {
         let Some(key) = served.about.machine.as_ref().filter(|_| served.complete) else { return };
-        let Some(machine) = self.world().machines.get(key).cloned() else { return };
+        let Some(machine) = self.kernel.world().machines.get(key).cloned() else { return };
         let sign = match served.label.strip_prefix("loader:") {
             Some(name) => Some(Sign::Loader(name.to_owned())),
             None => self.boot_file_sign(&machine, &served.label),
@@ -79,7 +80,7 @@ impl App {
     /// Whether a file is the kernel that the machine boots. Without an initrd nothing follows a kernel.
     fn boot_file_sign(&self, machine: &Stored<Machine>, label: &str) -> Option<Sign> {
         let attempt = machine.status.boot_attempt.as_ref()?;
-        let world = self.world();
+        let world = self.kernel.world();
         let bootenv = world.bootenvs.get(attempt.bootenv.as_ref()?)?;
         let files = bootenv.spec.arches.get(&machine.spec.arch)?;
         let path = label.strip_prefix("artifact:")?.strip_prefix(&files.artifact)?.strip_prefix('/')?;
@@ -94,7 +95,7 @@ impl App {
         let stopped: Vec<(String, Last)> = trails.by_machine.extract_if(|_, last| silent(last)).collect();
         drop(trails);
         for (key, last) in stopped {
-            let machine = self.world().machines.get(&key).cloned();
+            let machine = self.kernel.world().machines.get(&key).cloned();
             let Some(machine) = machine else { continue };
             let Some(attempt) = machine.status.boot_attempt.as_ref() else { continue };
             if attempt.id == last.attempt && attempt.result.is_none() {
@@ -113,8 +114,8 @@ impl App {
             Sign::Kernel => Some("kernel".to_owned()),
             _ => None,
         };
-        self.note(NewEvent {
-            time: self.now(),
+        self.kernel.note(NewEvent {
+            time: self.kernel.now(),
             kind: "boot.stopped".to_owned(),
             actor: subject.clone(),
             subject,

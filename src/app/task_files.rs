@@ -65,9 +65,9 @@ impl App {
         let status = &request.machine.status;
         let attempt = status.boot_attempt.clone();
         let server = attempt.as_ref().and_then(|attempt| attempt.server).map(IpAddr::V4);
-        let listening = self.endpoints.api.map(|api| api.ip()).filter(|ip| !ip.is_unspecified());
+        let listening = self.kernel.endpoints.api.map(|api| api.ip()).filter(|ip| !ip.is_unspecified());
         let facing = server.or(listening).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let world = self.world();
+        let world = self.kernel.world();
         let boot = boot_step(status).and_then(|i| status.steps.get(i as usize));
         let boot = Boot {
             machine: Some(Arc::clone(&request.machine)),

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::app::loaders::Loaders;
-use crate::app::secrets::Secrets;
-use crate::app::{Actor, App, Ctx, Endpoints, Setup};
+use crate::app::{App, Setup};
 use crate::dhcp::{Interface, InterfaceAddress, Query};
+use crate::kernel::secrets::Secrets;
+use crate::kernel::{Actor, Caller, Endpoints, Kernel};
 use crate::media::Folder;
 use crate::model::{Event, Kind, Object, World};
 use crate::proto::dhcp4::{from_text, parse};
@@ -21,22 +22,22 @@ use crate::store::{Deed, Error, EventQuery, LEASE_KINDS, LeaseOf, Store, Write};
 
 /// An app with nothing in it.
 pub fn app() -> Arc<App> {
+    let store = Arc::new(Memory::default());
+    let kernel = Kernel::new(store, Secrets::from_key([1; 32]), Endpoints::default()).0;
     let setup = Setup {
-        store: Arc::new(Memory::default()),
-        secrets: Secrets::from_key([1; 32]),
-        endpoints: Endpoints::default(),
+        kernel,
         loaders: Loaders::default(),
         pool: Arc::new(Pool::new(1).unwrap()),
         media: Folder::default(),
         case: Default::default(),
     };
-    App::new(setup).0
+    App::new(setup)
 }
 
 /// An administrator, at a fixed time.
-pub fn ctx() -> Ctx {
+pub fn caller() -> Caller {
     let now = "2026-11-20T10:00:00Z".parse::<Timestamp>().unwrap();
-    Ctx { actor: Actor::Token("admin".into()), scopes: vec!["*".into()], now, request_id: "test".into() }
+    Caller { actor: Actor::Token("admin".into()), scopes: vec!["*".into()], now, request_id: "test".into() }
 }
 
 /// The options of the answer to a packet that was broadcast to us on 10.0.0.0/24; none for no answer.
@@ -141,7 +142,7 @@ fn revision(world: &World, kind: Kind, key: &str) -> Option<u64> {
 
 /// Puts an object into the store as if a service of ours had written it.
 pub async fn put(app: &App, object: Object) {
-    app.store.commit(Deed::default().create(object)).await.unwrap();
+    app.kernel.try_commit(Deed::default().create(object)).await.unwrap();
 }
 
 fn is_of(event: &Event, lease: LeaseOf) -> bool {

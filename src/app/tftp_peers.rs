@@ -9,9 +9,9 @@ use std::sync::atomic::Ordering;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::App;
-use super::callers::is_leased;
-use super::files::{About, Fetch};
+use crate::app::App;
+use crate::app::callers::is_leased;
+use crate::app::files::{About, Fetch};
 use crate::boot::capability;
 
 /// How long a stranger is not told of again.
@@ -57,13 +57,13 @@ impl App {
     /// How a peer that asks `fetch.local` is served; none where it is a stranger.
     pub fn tftp_terms(&self, fetch: &Fetch, peers: TftpPeers) -> Option<TftpTerms> {
         let IpAddr::V4(peer) = fetch.peer else { return None };
-        let world = self.world();
+        let world = self.kernel.world();
         let subnet = world.subnets.iter().find(|row| row.spec.enabled && row.spec.cidr.contains(peer));
         let known = subnet.is_some()
             || peers == TftpPeers::Any
             || peer.is_loopback()
             || fetch.peer == fetch.local
-            || is_leased(&world, peer, self.now());
+            || is_leased(&world, peer, self.kernel.now());
         let block_bytes_max = subnet.and_then(|row| row.spec.tftp_block_bytes_max);
         known.then_some(TftpTerms { block_bytes_max })
     }
@@ -71,7 +71,7 @@ impl App {
     /// Tells of a stranger that was not answered: counted always, told once in a while.
     pub fn tftp_stranger(&self, fetch: &Fetch) {
         self.counters.tftp_strangers.fetch_add(1, Ordering::Relaxed);
-        let now = self.now();
+        let now = self.kernel.now();
         if !self.strangers.lock().unwrap_or_else(PoisonError::into_inner).tell(fetch.peer, now) {
             return;
         }
@@ -81,7 +81,7 @@ impl App {
             "{peer} is in no enabled subnet and has no lease; add its subnet, or set `tftp.peers` to `any`"
         );
         let data = json!({"peer": peer, "local": fetch.local, "path": path, "reason": reason});
-        self.note(self.boot_event("boot.stranger_ignored", &About::default(), data));
+        self.kernel.note(self.boot_event("boot.stranger_ignored", &About::default(), data));
     }
 }
 

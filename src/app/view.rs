@@ -3,9 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::app::Endpoints;
 use crate::app::rules::{self, Managed};
-use crate::app::secrets;
+use crate::kernel::{Endpoints, secrets};
 use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, Stored, World, sha256_hex};
 
 /// Longest text that an event carries in full, in bytes.

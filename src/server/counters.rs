@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Sockets;
-use crate::api::boot_http;
 use crate::api::metrics::Counter;
 use crate::app::App;
-use crate::{dhcp, tftp};
+use crate::server::Sockets;
+use crate::{dhcp, http_boot, tftp};
 
 /// A metric's name, its help text, and where its number is.
 type Row<C> = (&'static str, &'static str, fn(&C) -> &AtomicU64);
@@ -35,7 +34,7 @@ const TFTP: &[Row<tftp::Counters>] = &[
     ("metalwright_tftp_retransmitted_total", "Windows sent again after a time-out.", |c| &c.retransmitted),
 ];
 
-const BOOT_HTTP: &[Row<boot_http::Counters>] = &[
+const BOOT_HTTP: &[Row<http_boot::Counters>] = &[
     ("metalwright_boot_http_connections_total", "Connections to the boot side's HTTP ports.", |c| {
         &c.connections
     }),
@@ -45,7 +44,7 @@ const BOOT_HTTP: &[Row<boot_http::Counters>] = &[
 #[rustfmt::skip]
 const APP: &[Row<App>] = &[
     ("metalwright_events_dropped_total", "Events not written because too many were waiting.",
-        |app| &app.counters.notes_dropped),
+        |app| &app.kernel.notes_dropped),
     ("metalwright_boot_fetches_unwritten_total",
         "Events of fetches not written because one machine fetched one file over and over.",
         |app| &app.counters.fetches_repeated),
@@ -58,7 +57,7 @@ const APP: &[Row<App>] = &[
 ];
 
 /// The counters of every service that is on.
-pub(super) fn rows(sockets: &Sockets, (app, boot): (&Arc<App>, &Arc<boot_http::Counters>)) -> Vec<Counter> {
+pub(super) fn rows(sockets: &Sockets, (app, boot): (&Arc<App>, &Arc<http_boot::Counters>)) -> Vec<Counter> {
     let dhcp = sockets.dhcp.as_ref().map(|dhcp| {
         let counters = dhcp.service.counters();
         table(DHCP, &counters).into_iter().chain(dropped(&counters)).collect()
@@ -82,8 +81,8 @@ fn dropped(counters: &Arc<dhcp::service::Counters>) -> impl Iterator<Item = Coun
 }
 
 /// Clients that the boot side kept waiting, turned away or cut off, by the reason.
-fn limited(counters: &Arc<boot_http::Counters>) -> impl Iterator<Item = Counter> {
-    boot_http::Limit::ALL.into_iter().map(|why| {
+fn limited(counters: &Arc<http_boot::Counters>) -> impl Iterator<Item = Counter> {
+    http_boot::Limit::ALL.into_iter().map(|why| {
         let counters = Arc::clone(counters);
         Counter {
             name: "metalwright_boot_http_limited_total",

@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tokio_rustls::TlsAcceptor;
 
-use crate::app::Endpoints;
+use crate::kernel::Endpoints;
 use crate::model::sha256_hex;
 use crate::server::Ready;
 use crate::server::firmware_tls::{self, rsa};

@@ -7,11 +7,12 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::desk::Desk;
-use crate::app::{App, Endpoints};
+use crate::app::App;
 use crate::config::Config;
 use crate::dhcp::service::{Lookout, ProbeAbility, Probes, Service, Witness};
+use crate::kernel::Endpoints;
 use crate::model::ServiceStatus;
+use crate::server::desk::Desk;
 use crate::threads;
 
 /// Threads beside it that wait for the templates of options.

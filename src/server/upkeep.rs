@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::deadlines::{Watch, next_deadline};
 use crate::app::lease_actions::EXPIRED_AT_ONCE_MAX;
-use crate::app::{self, App, Ctx};
+use crate::app::{self, App};
+use crate::kernel::Caller;
 use crate::store::SqliteStore;
 
 /// How often deadlines are looked at.
@@ -31,8 +32,8 @@ pub async fn artifacts(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Re
 
 /// Ends what is overdue.
 pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let up_since = app.now();
-    let mut committed = app.committed();
+    let up_since = app.kernel.now();
+    let mut committed = app.kernel.committed();
     let mut next: Option<Timestamp> = Some(up_since);
     let mut tick = tokio::time::interval(DEADLINES_EVERY);
     loop {
@@ -40,7 +41,7 @@ pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Re
             _ = tick.tick() => {}
             () = shutdown.cancelled() => return Ok(()),
         }
-        let watch = Watch { now: app.now(), up_since };
+        let watch = Watch { now: app.kernel.now(), up_since };
         app.tell_silent_boots(watch.now);
         if next.is_some_and(|at| at <= watch.now)
             && let Err(error) = app.expire(watch).await
@@ -49,7 +50,7 @@ pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Re
         }
         if committed.has_changed()? || next.is_some_and(|at| at <= watch.now) {
             committed.borrow_and_update();
-            next = next_deadline(&app.world(), watch);
+            next = next_deadline(&app.kernel.world(), watch);
         }
     }
 }
@@ -62,10 +63,10 @@ pub async fn leases(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Resul
             _ = tick.tick() => {}
             () = shutdown.cancelled() => return Ok(()),
         }
-        app.look_after_store(app.now()).await;
+        app.kernel.look_after_store(app.kernel.now()).await;
         // A round that is full is followed by another at once.
         while !shutdown.is_cancelled() {
-            match app.expire_leases(app.now()).await {
+            match app.expire_leases(app.kernel.now()).await {
                 Ok(EXPIRED_AT_ONCE_MAX..) => continue,
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "leases that ran out could not be marked; next time"),
@@ -83,7 +84,7 @@ pub async fn clock(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result
             _ = tick.tick() => {}
             () = shutdown.cancelled() => return Ok(()),
         }
-        if let Err(error) = app.follow_clock(app.now(), Instant::now()).await {
+        if let Err(error) = app.follow_clock(app.kernel.now(), Instant::now()).await {
             tracing::warn!(%error, "leases could not be moved along with the clock; it is tried again");
         }
     }
@@ -101,11 +102,11 @@ pub async fn history(
             _ = tick.tick() => {}
             () = shutdown.cancelled() => return Ok(()),
         }
-        let jobs = app.prune_jobs(&Ctx::server(app.now()), JOBS_KEPT).await;
+        let jobs = app.prune_jobs(&Caller::server(app.kernel.now()), JOBS_KEPT).await;
         if let Err(error) = jobs {
             tracing::warn!(%error, "old jobs could not be deleted");
         }
-        if let Err(error) = app.saw_write(store.prune_events(EVENTS_KEPT).await) {
+        if let Err(error) = app.kernel.saw_write(store.prune_events(EVENTS_KEPT).await) {
             tracing::warn!(%error, "old events could not be deleted");
         }
     }

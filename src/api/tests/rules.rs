@@ -1,7 +1,7 @@
 //! What each noun's objects must be.
 
 use super::*;
-use crate::app::secrets::{Place, Secrets};
+use crate::kernel::secrets::{Place, Secrets};
 use crate::model::{Kind, Machine, Noun, Profile, Stored};
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
         .ok();
     let got = client.post("profiles", json!({"name": "a", "params": {"pw": "hunter2"}})).await.ok();
     assert_eq!(got["params"]["pw"], json!({"sealed": true}));
-    let stored = client.app.find::<Profile>("a").unwrap();
+    let stored = client.app.kernel.find::<Profile>("a").unwrap();
     assert!(!format!("{stored:?}").contains("hunter2"));
     let place = Place { kind: Kind::Profile, key: "a", param: "pw" };
     assert_eq!(Secrets::from_key([1; 32]).open(place, &stored.spec.params["pw"]), Ok(json!("hunter2")));
@@ -61,7 +61,7 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
     let kept = client.put("profiles/a", got.clone()).await;
     assert_eq!(kept.header("etag"), "\"1\"", "writing the sealed form back keeps the value");
     client.merge("profiles/a", json!({"description": "x"})).await.ok();
-    assert_eq!(client.app.find::<Profile>("a").unwrap().spec.params, stored.spec.params);
+    assert_eq!(client.app.kernel.find::<Profile>("a").unwrap().spec.params, stored.spec.params);
     client.merge("profiles/a", json!({"params": {"pw": "correct horse"}})).await.ok();
     let events = client.get("events?kind=profile.*").await.ok().to_string();
     assert!(!events.contains("hunter2") && !events.contains("horse"), "{events}");
@@ -107,14 +107,14 @@ async fn content_of_a_run_under_way_is_in_use() {
     let client = Client::new().await;
     client.post("bootenvs", json!({"name": "local", "kind": "local"})).await.ok();
     let id = client.machine("web1").await["id"].as_str().unwrap().to_owned();
-    let now = testing::ctx().now;
+    let now = testing::caller().now;
     let run = json!({"id": uuid::Uuid::now_v7(), "workflow": "w", "started_at": now});
     let begin = |machine: &mut Stored<Machine>| {
         machine.status.run = Some(serde_json::from_value(run.clone()).unwrap());
         machine.status.bootenv = Some("local".to_owned());
         Ok(Vec::new())
     };
-    client.app.change::<Machine>(&id, now, begin).await.unwrap();
+    client.app.kernel.change::<Machine>(&id, now, begin).await.unwrap();
     let text = client.delete("bootenvs/local").await.refused(409);
     assert!(text.contains("machine web1 (its run is under way)"), "{text}");
 }
@@ -135,7 +135,7 @@ async fn content_of_a_pack_is_read_only() {
     let client = Client::new().await;
     let spec =
         Profile { name: "base".into(), params: [].into(), profiles: vec![], description: String::new() };
-    let mut stored = Stored::new("base".into(), spec, testing::ctx().now);
+    let mut stored = Stored::new("base".into(), spec, testing::caller().now);
     stored.source = "pack core@1.0.0".into();
     testing::put(&client.app, Profile::object(Arc::new(stored))).await;
     let text = client.merge("profiles/base", json!({"description": "mine"})).await.refused(409);

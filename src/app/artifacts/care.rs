@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::app::{App, Ctx, Error};
+use crate::app::App;
+use crate::kernel::{Caller, Error};
 use crate::media::Folder;
 use crate::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, NewEvent, World};
@@ -36,22 +37,28 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] where there is nothing yet to hash.
-    pub async fn ask_of_artifact(&self, ctx: &Ctx, name: &str, work: ArtifactWork) -> Result<(), Error> {
-        let key = self.find::<Artifact>(name)?.key.clone();
-        self.change::<Artifact>(&key, ctx.now, |next| {
-            if work == ArtifactWork::Verify && next.status.sha256.is_none() && !next.spec.is_mirror() {
-                let reason = &next.status.reason;
-                return Err(Error::Conflict(format!("artifact `{key}` has no files yet: {reason}")));
-            }
-            next.status.asked = Some(work);
-            if work == ArtifactWork::Fetch {
-                // What is read again is taken as it is.
-                next.status.damaged.clear();
-            }
-            Ok(vec![ctx.event(next, "asked", json!({"work": work}))])
-        })
-        .await
-        .map(drop)
+    pub async fn ask_of_artifact(
+        &self,
+        caller: &Caller,
+        name: &str,
+        work: ArtifactWork,
+    ) -> Result<(), Error> {
+        let key = self.kernel.find::<Artifact>(name)?.key.clone();
+        self.kernel
+            .change::<Artifact>(&key, caller.now, |next| {
+                if work == ArtifactWork::Verify && next.status.sha256.is_none() && !next.spec.is_mirror() {
+                    let reason = &next.status.reason;
+                    return Err(Error::Conflict(format!("artifact `{key}` has no files yet: {reason}")));
+                }
+                next.status.asked = Some(work);
+                if work == ArtifactWork::Fetch {
+                    // What is read again is taken as it is.
+                    next.status.damaged.clear();
+                }
+                Ok(vec![caller.event(next, "asked", json!({"work": work}))])
+            })
+            .await
+            .map(drop)
     }
 
     /// Finds what no artifact refers to, and deletes it. Each is looked at once more before it goes, and
@@ -59,8 +66,8 @@ impl App {
     ///
     /// # Errors
     /// The directory cannot be read, or something in it not deleted.
-    pub async fn prune_artifacts(&self, ctx: &Ctx, prune: Prune) -> Result<PruneReport, Error> {
-        let (media, used) = (self.media.clone(), in_use(&self.world()));
+    pub async fn prune_artifacts(&self, caller: &Caller, prune: Prune) -> Result<PruneReport, Error> {
+        let (media, used) = (self.media.clone(), in_use(&self.kernel.world()));
         let finding = tokio::task::spawn_blocking(move || garbage::find(&media, &used));
         let found = finding.await.map_err(|error| Error::Failed(error.to_string()))?;
         let found = found.map_err(|error| Error::Failed(format!("looking for leftovers: {error}")))?;
@@ -75,21 +82,21 @@ impl App {
         let report = PruneReport { dry_run: prune == Prune::DryRun, items, bytes, more };
         if prune == Prune::Delete && !report.items.is_empty() {
             let event = NewEvent {
-                time: ctx.now,
+                time: caller.now,
                 kind: "artifact.pruned".to_owned(),
                 subject: "server".to_owned(),
-                actor: ctx.actor.to_string(),
+                actor: caller.actor.to_string(),
                 attempt: None,
                 data: json!({"items": report.items.len(), "bytes": report.bytes}),
             };
-            self.commit(Deed::default().event(event)).await?;
+            self.kernel.commit(Deed::default().event(event)).await?;
         }
         Ok(report)
     }
 
     async fn throw_away(&self, garbage: &Garbage) -> Result<bool, Error> {
         let _alone = self.media_in_use.write().await;
-        if in_use(&self.world()).has(garbage) {
+        if in_use(&self.kernel.world()).has(garbage) {
             return Ok(false);
         }
         if garbage.kind == Leftover::Mirror {

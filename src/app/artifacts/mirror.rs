@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{boot_files, boot_path};
+use crate::app::App;
+use crate::app::artifacts::{boot_files, boot_path};
 use crate::app::files::{About, Body, Fetch, Opened, Protocol, Refused, Version};
 use crate::app::statics::content_type;
-use crate::app::{App, Error};
+use crate::kernel::Error;
 use crate::media::{self, Job, Mirror, Miss, Terms};
 use crate::model::{
     Artifact, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, MirrorStatus,
@@ -92,7 +93,7 @@ impl App {
 
     /// Whether other boot files are wanted than were looked for, or a fault may be over.
     fn is_to_be_asked(&self, artifact: &Stored<Artifact>, mirror: &Mirror) -> bool {
-        let wanted = boot_files(&self.world(), &artifact.key);
+        let wanted = boot_files(&self.kernel.world(), &artifact.key);
         let failing = mirror.failing().is_some() || artifact.status.state == ArtifactState::Failed;
         match mirror.last_asked() {
             None => true,
@@ -137,7 +138,7 @@ impl App {
         let is_due = !known || begins || asked.is_some() || self.is_to_be_asked(artifact, &mirror);
         let mut said = None;
         if is_due {
-            let wanted = boot_files(&self.world(), &artifact.key);
+            let wanted = boot_files(&self.kernel.world(), &artifact.key);
             said = tokio::select! {
                 said = ask(&mirror, source, wanted) => Some(said),
                 () = job.stop.cancelled() => return Ok(()),
@@ -156,7 +157,7 @@ impl App {
         let origin = artifact.spec.origin();
         let target = (artifact.key.as_str(), origin.as_str());
         let checked = self.watched((target, Some(&artifact.status)), job, mirror.verify(job)).await;
-        let verified_at = Some(self.now());
+        let verified_at = Some(self.kernel.now());
         match checked {
             Ok(checked) => {
                 let done = |status: &mut ArtifactStatus| {

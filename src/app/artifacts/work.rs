@@ -10,8 +10,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{boot_files, boot_path, open_file};
-use crate::app::{App, Error};
+use crate::app::App;
+use crate::app::artifacts::{boot_files, boot_path, open_file};
+use crate::kernel::Error;
 use crate::media::{self, Brought, Job, Manifest, Order, Phase, Progress, repositories};
 use crate::model::{
     Artifact, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, Stored,
@@ -62,7 +63,7 @@ pub async fn run(app: Arc<App>, shutdown: CancellationToken) -> Result<(), Error
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || media.sweep()).await {
         tracing::warn!(%error, "what was being unpacked could not be thrown away");
     }
-    let mut committed = app.committed();
+    let mut committed = app.kernel.committed();
     let mut tick = tokio::time::interval(LOOK_EVERY);
     let mut works = Works { app, tasks: JoinSet::new(), under_way: BTreeMap::new(), shutdown };
     let mut seen = None;
@@ -97,12 +98,12 @@ async fn news(committed: &mut watch::Receiver<u64>) -> Result<(), watch::error::
 impl Works {
     /// What was looked at holds as long as these do.
     fn generations(&self) -> (u64, u64) {
-        let world = self.app.world();
+        let world = self.app.kernel.world();
         (world.artifacts.generation(), world.bootenvs.generation())
     }
 
     async fn look(&mut self, occasion: Occasion) {
-        let all: Vec<Arc<Stored<Artifact>>> = self.app.world().artifacts.iter().cloned().collect();
+        let all: Vec<Arc<Stored<Artifact>>> = self.app.kernel.world().artifacts.iter().cloned().collect();
         for (name, work) in &self.under_way {
             let present = all.iter().find(|artifact| artifact.key == *name);
             if present.is_none_or(|present| present.spec.origin() != work.origin) {
@@ -243,7 +244,7 @@ impl App {
             size: manifest.size,
             files: manifest.files(),
             repositories: repositories::found(manifest),
-            verified_at: Some(self.now()),
+            verified_at: Some(self.kernel.now()),
             percent: None,
             reason: String::new(),
             damaged: Vec::new(),
@@ -254,7 +255,7 @@ impl App {
 
     /// What all downloads go through that name no proxy of their own.
     pub(super) fn site_proxy(&self) -> Option<String> {
-        self.world().setting("artifact_proxy").as_str().map(str::to_owned)
+        self.kernel.world().setting("artifact_proxy").as_str().map(str::to_owned)
     }
 
     async fn bring(
@@ -325,7 +326,7 @@ impl App {
                 return self.set_status(target, |status| damaged(status, vec![why.clone()])).await;
             }
         };
-        let verified_at = Some(self.now());
+        let verified_at = Some(self.kernel.now());
         let differ: Vec<String> = match &before {
             Some(before) => before.differences(&now).into_iter().map(str::to_owned).collect(),
             None if Some(&now.sha256) == artifact.status.sha256.as_ref() => Vec::new(),
@@ -379,7 +380,7 @@ impl App {
         if artifact.status.state != ArtifactState::Ready {
             return;
         }
-        let wanted = boot_files(&self.world(), &artifact.key);
+        let wanted = boot_files(&self.kernel.world(), &artifact.key);
         let Some(served) = self.with_path(artifact) else { return };
         let looking = tokio::task::spawn_blocking(move || {
             let absent = wanted.into_iter().filter(|path| open_file(&served, path).is_err());

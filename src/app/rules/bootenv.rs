@@ -1,7 +1,7 @@
 //! Bootenvs: what they need to be bootable.
 
-use super::{Managed, machine, undeclared};
 use crate::app::boot::artifact_fault;
+use crate::app::rules::{Managed, machine, undeclared};
 use crate::model::{Bootenv, Kind, Problem, Stored, World};
 
 impl Managed for Bootenv {

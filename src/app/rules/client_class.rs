@@ -1,8 +1,8 @@
 //! Client classes: options that can be sent, and templates that can be read.
 
-use super::{Change, Managed};
-use crate::app::Endpoints;
+use crate::app::rules::{Change, Managed};
 use crate::boot::decide::HTTPS_IS_OFF;
+use crate::kernel::Endpoints;
 use crate::model::{ClientClass, Problem, is_template};
 
 /// Most classes: each packet is held against all of them.

@@ -1,6 +1,6 @@
 //! Jobs are written by the workflow.
 
-use super::Managed;
+use crate::app::rules::Managed;
 use crate::model::Job;
 
 impl Managed for Job {}

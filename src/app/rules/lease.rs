@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::Managed;
 use crate::app::lease_actions::as_of;
+use crate::app::rules::Managed;
 use crate::model::{Lease, Stored};
 
 impl Managed for Lease {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Change, Managed};
+use crate::app::rules::{Change, Managed};
 use crate::app::usable;
 use crate::model::{Kind, Machine, Problem, Reference, StepKind, Stored, World};
 

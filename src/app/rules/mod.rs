@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::app::{Endpoints, Error};
+use crate::kernel::{Endpoints, Error};
 use crate::model::{HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
 use crate::store::Deed;
 

@@ -1,6 +1,6 @@
 //! Params: a schema that is one, a default that fits it, and secrecy that values can follow.
 
-use super::{Change, Managed, listed, params};
+use crate::app::rules::{Change, Managed, listed, params};
 use crate::model::{Param, Problem, Stored, World, check_schema, schema_fault};
 
 impl Managed for Param {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::no_param;
-use crate::app::secrets;
+use crate::app::rules::no_param;
+use crate::kernel::secrets;
 use crate::model::{Problem, World, check_schema};
 
 type Values = BTreeMap<String, Value>;

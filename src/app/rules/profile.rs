@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Change, Managed, graph};
+use crate::app::rules::{Change, Managed, graph};
 use crate::model::{Problem, Profile};
 
 impl Managed for Profile {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Change, Managed};
+use crate::app::rules::{Change, Managed};
 use crate::model::{Problem, Reservation, Stored, World};
 
 impl Managed for Reservation {

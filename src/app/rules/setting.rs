@@ -1,6 +1,6 @@
 //! Settings: one that names an object that is not there cannot take effect.
 
-use super::Managed;
+use crate::app::rules::Managed;
 use crate::model::{Problem, Setting, Stored, World};
 
 impl Managed for Setting {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Managed, machine, undeclared};
+use crate::app::rules::{Managed, machine, undeclared};
 use crate::model::{Kind, Problem, Stage, Stored, World};
 
 impl Managed for Stage {

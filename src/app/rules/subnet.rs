@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::{Change, Managed};
+use crate::app::rules::{Change, Managed};
 use crate::dhcp::{addresses_named, ready_options};
 use crate::model::{
     Lease, NoStatus, Noun, Object, OptionSet, Probe, Problem, Stored, Subnet, SubnetMode, World,
@@ -185,61 +185,61 @@ mod tests {
     async fn join(app: &App, subnet: &str) {
         let target = Target { reference: subnet, expected: Expected::Any };
         let patch = Patch::Merge(json!({"shared_network": "wire"}));
-        app.patch::<Subnet>(&testing::ctx(), &target, &patch).await.unwrap();
+        app.patch::<Subnet>(&testing::caller(), &target, &patch).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_subnet_is_on_a_shared_network_of_its_name_only_if_it_says_so() {
-        let (app, ctx) = (testing::app(), testing::ctx());
+        let (app, caller) = (testing::app(), testing::caller());
         let alone = json!({"name": "floor", "cidr": "10.0.1.0/24", "mode": "proxy"});
-        app.create::<Subnet>(&ctx, alone).await.unwrap();
+        app.create::<Subnet>(&caller, alone).await.unwrap();
         let lab = json!({"name": "lab", "cidr": "10.0.2.0/24", "shared_network": "floor"});
-        let refused = app.create::<Subnet>(&ctx, lab.clone()).await.unwrap_err().to_string();
+        let refused = app.create::<Subnet>(&caller, lab.clone()).await.unwrap_err().to_string();
         assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
         let set =
             |value: serde_json::Value| Patch::Merge(json!({"shared_network": value, "mode": "managed"}));
         let target = |reference| Target { reference, expected: Expected::Any };
-        app.patch::<Subnet>(&ctx, &target("floor"), &set(json!("floor"))).await.unwrap();
-        app.create::<Subnet>(&ctx, lab).await.unwrap();
-        let leaves = app.patch::<Subnet>(&ctx, &target("floor"), &set(json!(null))).await;
+        app.patch::<Subnet>(&caller, &target("floor"), &set(json!("floor"))).await.unwrap();
+        app.create::<Subnet>(&caller, lab).await.unwrap();
+        let leaves = app.patch::<Subnet>(&caller, &target("floor"), &set(json!(null))).await;
         let refused = leaves.unwrap_err().to_string();
         assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
     }
 
     #[tokio::test]
     async fn a_router_outside_of_its_wire_is_a_problem_and_no_refusal() {
-        let (app, ctx) = (testing::app(), testing::ctx());
+        let (app, caller) = (testing::app(), testing::caller());
         let told = |subnet: &str| -> Vec<String> {
-            let world = app.world();
+            let world = app.kernel.world();
             let problems = Subnet::problems(world.subnets.get(subnet).unwrap(), &world);
             problems.iter().map(ToString::to_string).collect()
         };
         let pool = json!({"start": "10.0.1.9", "end": "10.0.1.9", "options": {"routers": ["10.0.2.1"]}});
         let lan = json!({"name": "lan", "cidr": "10.0.1.0/24", "shared_network": "wire", "pools": [pool],
             "options": {"routers": ["10.0.1.1", "10.9.0.1"]}});
-        app.create::<Subnet>(&ctx, lan).await.unwrap();
+        app.create::<Subnet>(&caller, lan).await.unwrap();
         let outside = |at: &str| format!("{at} is outside of the subnet, where its clients cannot reach it");
         let of_all = outside("/options/routers: router 10.9.0.1");
         assert_eq!(told("lan"), [of_all.clone(), outside("/pools/0/options/routers: router 10.0.2.1")]);
         let other = json!({"name": "b", "cidr": "10.0.2.0/24", "shared_network": "wire"});
-        app.create::<Subnet>(&ctx, other).await.unwrap();
+        app.create::<Subnet>(&caller, other).await.unwrap();
         assert_eq!(told("lan"), [of_all], "the other one is on the wire");
     }
 
     #[tokio::test]
     async fn of_two_leases_on_wires_that_become_one_the_client_keeps_the_later() {
-        let (app, ctx) = (testing::app(), testing::ctx());
+        let (app, caller) = (testing::app(), testing::caller());
         for (name, cidr) in [("a", "10.0.1.0/24"), ("b", "10.0.2.0/24")] {
-            app.create::<Subnet>(&ctx, json!({"name": name, "cidr": cidr})).await.unwrap();
+            app.create::<Subnet>(&caller, json!({"name": name, "cidr": cidr})).await.unwrap();
         }
-        put(&app, (1, 5), "a", ctx.now).await;
-        put(&app, (2, 5), "b", ctx.now + SignedDuration::from_mins(1)).await;
+        put(&app, (1, 5), "a", caller.now).await;
+        put(&app, (2, 5), "b", caller.now + SignedDuration::from_mins(1)).await;
         // What a subnet left that was deleted.
-        put(&app, (2, 9), "c", ctx.now - SignedDuration::from_mins(1)).await;
+        put(&app, (2, 9), "c", caller.now - SignedDuration::from_mins(1)).await;
         for subnet in ["a", "b"] {
             join(&app, subnet).await;
         }
-        let left: Vec<_> = app.world().leases.iter().map(|row| row.spec.clone()).collect();
+        let left: Vec<_> = app.kernel.world().leases.iter().map(|row| row.spec.clone()).collect();
         let left: Vec<_> =
             left.iter().map(|lease| (lease.address.to_string(), lease.network.as_str())).collect();
         assert_eq!(left, [("10.0.2.5".to_owned(), "wire")]);

@@ -1,6 +1,6 @@
 //! Tasks: prerequisites without circles.
 
-use super::{Change, Managed, graph, machine, undeclared};
+use crate::app::rules::{Change, Managed, graph, machine, undeclared};
 use crate::model::{Kind, Problem, Stored, Task, World};
 
 impl Managed for Task {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Change, Managed};
+use crate::app::rules::{Change, Managed};
 use crate::model::{Problem, Stored, Template, World};
 use crate::render::{self, ProblemKind};
 

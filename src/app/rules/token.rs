@@ -1,7 +1,7 @@
 //! Tokens: scopes that exist. That a token gives no more than its maker has is `auth`'s.
 
-use super::{Change, Managed};
-use crate::app::auth::check_scope;
+use crate::app::rules::{Change, Managed};
+use crate::kernel::scope::check_scope;
 use crate::model::{Problem, Token};
 
 impl Managed for Token {

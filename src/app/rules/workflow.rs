@@ -1,6 +1,6 @@
 //! Workflows.
 
-use super::{Managed, machine};
+use crate::app::rules::{Managed, machine};
 use crate::model::{Kind, Stored, Workflow, World};
 
 impl Managed for Workflow {

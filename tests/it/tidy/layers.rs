@@ -49,18 +49,20 @@ const LAYERS: &[Layer] = &[
     // Fetches, unpacks and keeps files: the one place besides `client` that speaks HTTP as a client.
     layer("media", &["media::iso", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("media::iso", &["model", "media"], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
+    // What every house stands on: the one caller of the store.
+    layer("kernel", &["model", "store", "events", "seldom"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     // 4. The use cases see what decides, what remembers and what tells; no HTTP, no sockets.
     layer("app",
-        &["model", "proto", "boot", "dhcp", "render", "workflow", "content", "store", "events", "media",
-            "seldom"],
+        &["kernel", "model", "proto", "boot", "dhcp", "render", "workflow", "content", "store", "events",
+            "media", "seldom"],
         &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("events", &["model", "store"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
     // 5. The edges translate and call the use cases, never the store.
-    layer("api", &["model", "app", "events", "seldom"], &[SOCKETS, SQL, TEMPLATES]),
+    layer("api", &["kernel", "model", "app", "events", "seldom"], &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.
-    layer("api::boot_sight", &["model", "app", "boot"], &[SOCKETS, SQL, TEMPLATES]),
-    layer("api::boot_http", &["model", "proto", "boot", "app", "threads", "seldom"], &[SQL, TEMPLATES]),
+    layer("api::boot_sight", &["kernel", "model", "app", "boot"], &[SOCKETS, SQL, TEMPLATES]),
+    layer("http_boot", &["kernel", "model", "proto", "boot", "app", "threads", "seldom"], &[SQL, TEMPLATES]),
     layer("tftp", &["model", "proto", "boot", "app", "threads", "datagrams", "seldom"],
         &[HTTP, SQL, TEMPLATES]),
     layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "addresses", "datagrams",

@@ -31,7 +31,7 @@ impl fmt::Display for Actor {
 
 /// One request's circumstances.
 #[derive(Clone, Debug)]
-pub struct Ctx {
+pub struct Caller {
     pub actor: Actor,
     /// What the actor may do; see `auth`.
     pub scopes: Vec<String>,
@@ -39,16 +39,16 @@ pub struct Ctx {
     pub request_id: String,
 }
 
-impl Ctx {
+impl Caller {
     /// The server's own doing, now.
     pub fn server(now: Timestamp) -> Self {
-        Ctx { actor: Actor::Server, scopes: vec!["*".to_owned()], now, request_id: String::new() }
+        Caller { actor: Actor::Server, scopes: vec!["*".to_owned()], now, request_id: String::new() }
     }
 
     /// A machine's own doing: it booted, it reported.
     pub fn machine(machine: &Stored<Machine>, now: Timestamp) -> Self {
         let actor = machine.key.parse().map_or(Actor::Server, Actor::Machine);
-        Ctx { actor, scopes: Vec::new(), now, request_id: String::new() }
+        Caller { actor, scopes: Vec::new(), now, request_id: String::new() }
     }
 
     /// An event about an object: `machine.updated`.

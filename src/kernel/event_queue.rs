@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::App;
+use crate::kernel::Kernel;
 use crate::model::NewEvent;
 use crate::seldom::warn_seldom;
 use crate::store::Deed;
@@ -18,17 +18,17 @@ const GROUP_MAX: usize = 256;
 /// The queue's end for [`run`].
 pub type Notes = mpsc::Receiver<NewEvent>;
 
-impl App {
+impl Kernel {
     /// Queues an event. It is on disk soon, or dropped when far too many wait.
-    pub(super) fn note(&self, event: NewEvent) {
-        if self.notes.try_send(event).is_err() {
-            self.counters.notes_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    pub fn note(&self, event: NewEvent) {
+        if self.queue.try_send(event).is_err() {
+            self.notes_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
     }
 }
 
 /// Writes queued events until the queue is closed by `stop` and empty.
-pub async fn run(app: Arc<App>, mut notes: Notes, stop: tokio_util::sync::CancellationToken) {
+pub async fn run(kernel: Arc<Kernel>, mut notes: Notes, stop: tokio_util::sync::CancellationToken) {
     let mut group = Vec::with_capacity(GROUP_MAX);
     loop {
         let received = tokio::select! {
@@ -42,7 +42,7 @@ pub async fn run(app: Arc<App>, mut notes: Notes, stop: tokio_util::sync::Cancel
             return;
         }
         let deed = Deed { events: std::mem::take(&mut group), ..Deed::default() };
-        if let Err(error) = app.commit(deed).await {
+        if let Err(error) = kernel.commit(deed).await {
             warn_seldom!(%error, events = received, "events were not written");
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::app::{App, Ctx};
+use crate::kernel::{Caller, Kernel};
 use crate::model::NewEvent;
 use crate::store::{self, Deed};
 
@@ -67,7 +67,7 @@ impl Health {
     }
 }
 
-impl App {
+impl Kernel {
     /// Where the database took no writes, finds out whether it does again, and then says so with an event.
     pub async fn look_after_store(&self, now: Timestamp) {
         let Some(outage) = self.health.untold() else { return };
@@ -75,7 +75,7 @@ impl App {
             time: now,
             kind: "server.store_recovered".to_owned(),
             subject: "server".to_owned(),
-            actor: Ctx::server(now).actor.to_string(),
+            actor: Caller::server(now).actor.to_string(),
             attempt: None,
             data: json!({ "reason": outage.reason, "since": outage.since }),
         };

@@ -210,7 +210,7 @@ impl Connection {
         (method, goes): (Method, Goes),
         sent: &mut u64,
     ) -> io::Result<()> {
-        let mut head = answer.head.end(self.client.shared.app.now(), goes);
+        let mut head = answer.head.end(self.client.shared.app.kernel.now(), goes);
         match answer.body {
             _ if method == Method::Head => self.wire.write(&head).await,
             Body::Nothing => self.wire.write(&head).await,
@@ -240,7 +240,7 @@ impl Connection {
     /// A file that was opened and cannot be read: the client is told, and the connection ends.
     async fn unreadable(&mut self, error: io::Error) -> io::Result<()> {
         let said = answer::text(503, &format!("the file cannot be read: {error}"));
-        let mut bytes = said.head.end(self.client.shared.app.now(), Goes::Ends);
+        let mut bytes = said.head.end(self.client.shared.app.kernel.now(), Goes::Ends);
         if let Body::Text(text) = said.body {
             bytes.extend_from_slice(&text);
         }
@@ -302,8 +302,8 @@ impl Client {
         let report = Report { kind, text: String::from_utf8_lossy(body).into_owned(), peer: self.peer };
         match self.shared.app.report(capability, report).await {
             Ok(said) => answer::text(200, &said),
-            Err(crate::app::Error::Unauthorized(why)) => answer::text(401, &why),
-            Err(crate::app::Error::Conflict(why)) => answer::text(409, &why),
+            Err(crate::kernel::Error::Unauthorized(why)) => answer::text(401, &why),
+            Err(crate::kernel::Error::Conflict(why)) => answer::text(409, &why),
             Err(error) => answer::text(503, &error.to_string()),
         }
     }

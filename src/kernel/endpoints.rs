@@ -1,0 +1,26 @@
+//! Where the server is reached, as it was bound.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// Where the server is reached.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    pub api: Option<SocketAddr>,
+    /// SHA-256 of the API's certificate, in hex.
+    pub api_fingerprint: String,
+    pub boot_http_port: Option<u16>,
+    pub boot_https_port: Option<u16>,
+}
+
+impl Endpoints {
+    /// The API's URL for a machine that sees us at `facing`; empty where it cannot be reached from there.
+    pub fn api_url(&self, facing: IpAddr) -> String {
+        match self.api {
+            Some(api) if api.ip().is_unspecified() => {
+                format!("https://{}", SocketAddr::new(facing, api.port()))
+            }
+            Some(api) if !api.ip().is_loopback() || facing.is_loopback() => format!("https://{api}"),
+            _ => String::new(),
+        }
+    }
+}

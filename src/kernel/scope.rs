@@ -1,0 +1,125 @@
+//! What a caller may do: the scopes that tokens have, and what operations need of them.
+
+use uuid::Uuid;
+
+use crate::kernel::{Caller, Error};
+use crate::model::{Kind, Problem, nearest};
+
+/// Parts of the API besides the nouns that scopes can be about.
+const AREAS: [&str; 3] = ["dhcp", "events", "metrics"];
+
+/// What an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nobody is asked who they are.
+    Nothing,
+    /// Any token that is valid.
+    Token,
+    /// `machines:read` or `machines:write`, and so on.
+    Read(&'static str),
+    Write(&'static str),
+    /// The token of the machine's own agent, or `jobs:write`. Which machine it is, the use case checks
+    /// with [`Caller::acts_for`].
+    Agent,
+}
+
+impl Need {
+    /// The scope as a token lists it.
+    pub fn scope(self) -> Option<String> {
+        match self {
+            Need::Nothing | Need::Token => None,
+            Need::Read(area) => Some(format!("{area}:read")),
+            Need::Write(area) => Some(format!("{area}:write")),
+            Need::Agent => Some("jobs:write".to_owned()),
+        }
+    }
+
+    /// Whether somebody with these scopes may.
+    pub fn is_met_by(self, scopes: &[String]) -> bool {
+        let has = |wanted: &str| scopes.iter().any(|scope| scope == wanted);
+        let in_area = |area: &str, verb: &str| has(&format!("{area}:{verb}")) || has(&format!("*:{verb}"));
+        has("*")
+            || match self {
+                Need::Nothing | Need::Token => true,
+                Need::Read(area) => in_area(area, "read") || in_area(area, "write"),
+                Need::Write(area) => in_area(area, "write"),
+                Need::Agent => in_area("jobs", "write") || scopes.iter().any(|s| agent_of(s).is_some()),
+            }
+    }
+}
+
+/// What is wrong with a scope that a token is to have.
+pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
+    if scope == "*" || agent_of(scope).is_some() {
+        return None;
+    }
+    let areas: Vec<&str> = Kind::ALL.map(Kind::plural).into_iter().chain(AREAS).collect();
+    let known = |area: &str| area == "*" || areas.contains(&area);
+    let hint = match scope.split_once(':') {
+        Some((area, "read" | "write")) if known(area) => return None,
+        Some(("agent", _)) => "`agent:` is followed by the id of a machine".to_owned(),
+        Some((area, "read" | "write")) => match nearest(area, areas.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", areas.join(", ")),
+        },
+        _ => "scopes look like `machines:read`, `machines:write`, `*:read` or `*`".to_owned(),
+    };
+    Some(Problem::new(pointer, format!("there is no scope `{scope}`; {hint}")))
+}
+
+/// The scope of one machine's agent.
+pub fn agent_scope(machine: &str) -> String {
+    format!("agent:{machine}")
+}
+
+/// The machine whose agent has this scope.
+pub fn agent_of(scope: &str) -> Option<Uuid> {
+    scope.strip_prefix("agent:")?.parse().ok()
+}
+
+impl Caller {
+    /// Refuses everybody but the machine itself and those who may write jobs.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`].
+    pub fn acts_for(&self, machine: Uuid) -> Result<(), Error> {
+        let own = self.scopes.iter().any(|scope| agent_of(scope) == Some(machine));
+        if own || Need::Write("jobs").is_met_by(&self.scopes) {
+            return Ok(());
+        }
+        Err(Error::Forbidden("this token is another machine's".to_owned()))
+    }
+}
+
+/// A machine's own token is good for that machine only.
+pub fn acts_for(caller: &Caller, machine: &str) -> Result<(), Error> {
+    let machine = machine.parse().map_err(|_| Error::Failed(format!("the machine `{machine}` has no id")))?;
+    caller.acts_for(machine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scopes(given: &[&str]) -> Vec<String> {
+        given.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn writing_includes_reading_and_one_noun_is_not_another() {
+        assert!(Need::Read("machines").is_met_by(&scopes(&["machines:write"])));
+        assert!(!Need::Write("machines").is_met_by(&scopes(&["machines:read", "profiles:write"])));
+        assert!(Need::Read("machines").is_met_by(&scopes(&["*:read"])));
+        assert!(!Need::Write("machines").is_met_by(&scopes(&["*:read"])));
+        assert!(Need::Agent.is_met_by(&[format!("agent:{}", Uuid::now_v7())]));
+        assert!(!Need::Agent.is_met_by(&scopes(&["agent:web1", "machines:write"])));
+    }
+
+    #[test]
+    fn a_scope_that_is_none_is_told_the_nearest() {
+        let problem = check_scope("machine:read", "/scopes/0").unwrap();
+        assert!(problem.message.contains("did you mean `machines`"), "{problem}");
+        assert!(check_scope("machines", "").is_some() && check_scope("agent:web1", "").is_some());
+        assert!(check_scope("events:read", "").is_none() && check_scope("*:read", "").is_none());
+    }
+}
