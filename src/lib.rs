@@ -1,10 +1,13 @@
 //! Metalwright: one server that takes a machine from power-on to a finished installation.
 
+pub mod access;
 pub mod addresses;
 pub mod agent;
 pub mod api;
 pub mod app;
+pub mod artifacts;
 pub mod boot;
+pub mod catalog;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -17,6 +20,7 @@ pub mod kernel;
 pub mod listen;
 pub mod media;
 pub mod model;
+pub mod objects;
 pub mod proto;
 pub mod render;
 pub mod seldom;

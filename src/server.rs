@@ -27,10 +27,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::metrics::Counters;
 use crate::api::{self, ApiState};
-use crate::app::beneath::{self, Case};
 use crate::app::loaders::Loaders;
 use crate::app::tftp_peers::TftpPeers;
 use crate::app::{App, Setup};
+use crate::artifacts::contained_path::{self, Case};
 use crate::config::{self, Config, Listen};
 use crate::dhcp::Prober;
 use crate::kernel::secrets::Secrets;
@@ -276,14 +276,14 @@ async fn fill(app: &Arc<App>, data: &DataDir) -> anyhow::Result<()> {
     let caller = Caller::server(app.kernel.now());
     let core =
         content::core(caller.now).map_err(|faults| anyhow!("the built-in content is faulty: {faults:?}"))?;
-    let installed = app.install_pack(&caller, &core).await.context("the built-in content")?;
+    let installed = app.catalog.install_pack(&caller, &core).await.context("the built-in content")?;
     if installed.shadowed > 0 {
         tracing::info!(
             objects = installed.shadowed,
             "the site's own objects stand in place of built-in ones"
         );
     }
-    if let Some(token) = app.start(&caller).await.context("the administrator's token")? {
+    if let Some(token) = app.access.start(&caller).await.context("the administrator's token")? {
         let path = data.write_admin_token(&token.secret)?;
         let file = path.display();
         tracing::info!(%file, "first start: this is the administrator's token, kept in the file");
@@ -312,7 +312,7 @@ fn tell_what_is_off(config: &Config, app: &App) {
 
 /// What the host does not give that the configuration counts on.
 fn tell_what_lacks(config: &Config, descriptors: u64) {
-    if let Err(error) = beneath::check_kernel() {
+    if let Err(error) = contained_path::check_kernel() {
         tracing::warn!(%error, "no file of an artifact can be opened: openat2 (Linux 5.6) is needed");
     }
     // A connection, and the file that goes out over it.

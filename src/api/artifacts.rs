@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
-use crate::app::artifacts::care::{Prune, PruneReport};
+use crate::artifacts::care::{Prune, PruneReport};
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
 use crate::model::{Artifact, ArtifactWork};
@@ -48,8 +48,8 @@ pub fn operations() -> Vec<Operation> {
                 move |State(state): State<ApiState>,
                       Extension(caller): Extension<Caller>,
                       Path(reference): Path<String>| async move {
-                    state.app.ask_of_artifact(&caller, &reference, work).await?;
-                    let view = state.app.get::<Artifact>(&reference)?;
+                    state.app.artifacts.ask_of_artifact(&caller, &reference, work).await?;
+                    let view = state.app.objects.get::<Artifact>(&reference)?;
                     Ok::<_, ApiError>(body::object(StatusCode::ACCEPTED, &view))
                 },
             )
@@ -74,7 +74,7 @@ async fn prune(
     let prune = if input.dry_run { Prune::DryRun } else { Prune::Delete };
     let app = std::sync::Arc::clone(&state.app);
     // It goes on when the client goes away: what is half deleted is of no use.
-    let pruning = tokio::spawn(async move { app.prune_artifacts(&caller, prune).await });
+    let pruning = tokio::spawn(async move { app.artifacts.prune_artifacts(&caller, prune).await });
     let report = pruning.await.map_err(|error| Error::Failed(format!("pruning failed: {error}")))??;
     Ok(body::json(StatusCode::OK, &json!(report)))
 }

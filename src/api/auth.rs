@@ -62,7 +62,7 @@ pub async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -
 /// 401 without a valid token.
 pub fn sign_in(state: &ApiState, request: &Request) -> Result<Caller, ApiError> {
     let token = bearer(request.headers())?;
-    let mut caller = state.app.sign_in(token, Timestamp::now())?;
+    let mut caller = state.app.access.sign_in(token, Timestamp::now())?;
     if let Some(RequestId(id)) = request.extensions().get::<RequestId>() {
         caller.request_id.clone_from(id);
     }

@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::ApiError;
-use crate::app::objects::Expected;
-use crate::app::patch::Patch;
-use crate::app::view::View;
 use crate::kernel::Error;
+use crate::objects::patch::Patch;
+use crate::objects::view::View;
+use crate::objects::write::Expected;
 
 /// Largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 4 << 20;

@@ -171,7 +171,7 @@ fn messages(follow: Follow) -> impl Stream<Item = Result<Message, Infallible>> {
                 () = follow.state.shutdown.cancelled() => return None,
                 events = follow.feed.next() => events.ok()?,
             };
-            if !follow.state.app.still_signed_in(&follow.caller, Timestamp::now()) {
+            if !follow.state.app.access.still_signed_in(&follow.caller, Timestamp::now()) {
                 return None;
             }
             follow.batch = events.into_iter();

@@ -119,7 +119,7 @@ async fn report(
 ) -> Result<Response, ApiError> {
     let report: JobReport = body::read_as(&headers, body).await?;
     let job = state.app.report_job(&caller, &reference, &report).await?;
-    let view = state.app.get::<Job>(&job.key)?;
+    let view = state.app.objects.get::<Job>(&job.key)?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
@@ -154,5 +154,5 @@ async fn renew(
     Path(reference): Path<String>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
-    answer(&state.app.renew_agent_token(&caller, &reference).await?)
+    answer(&state.app.access.renew_agent_token(&caller, &reference).await?)
 }

@@ -18,10 +18,10 @@ use super::schema;
 use crate::app::lease_actions::Ending;
 use crate::app::lease_history::LeaseHistory;
 use crate::app::lease_import::{Import, ImportReport};
-use crate::app::objects::Target;
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
 use crate::model::Lease;
+use crate::objects::write::Target;
 
 /// Largest body of an import, in bytes: some hundred thousand leases.
 const IMPORT_BYTES_MAX: usize = 64 << 20;
@@ -44,7 +44,7 @@ pub fn operations() -> Vec<Operation> {
                       Path(reference): Path<String>,
                       headers: HeaderMap| async move {
                     end(&state, &caller, (&reference, ending, &headers)).await?;
-                    let view = state.app.get::<Lease>(&reference)?;
+                    let view = state.app.objects.get::<Lease>(&reference)?;
                     Ok::<_, ApiError>(body::object(StatusCode::OK, &view))
                 },
             )

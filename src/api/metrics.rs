@@ -75,7 +75,7 @@ pub fn text(state: &ApiState) -> String {
         let label = counter.label.map(|(name, value)| format!("{{{name}=\"{value}\"}}")).unwrap_or_default();
         let _ = writeln!(text, "{}{label} {}", counter.name, (counter.read)());
     }
-    mirrors(&mut text, &state.app.mirror_statuses());
+    mirrors(&mut text, &state.app.artifacts.mirror_statuses());
     text
 }
 

@@ -18,12 +18,12 @@ use super::query::Query;
 use super::{
     ApiState, actions, artifacts, boot_sight, dhcp, events, jobs, leases, schema, service, sight, tokens,
 };
-use crate::app::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
-use crate::app::objects::Target;
-use crate::app::rules::Managed;
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
 use crate::model::*;
+use crate::objects::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
+use crate::objects::rules::Managed;
+use crate::objects::write::Target;
 
 /// Where the API begins.
 pub const ROOT: &str = "/api/v1";
@@ -152,7 +152,8 @@ where
 {
     let query = ListQuery::parse::<T>(&query.0)?;
     // Filters and sorting read every object: not on a thread that packets wait for.
-    let listing = tokio::task::spawn_blocking(move || serde_json::to_vec(&state.app.list::<T>(&query)));
+    let listing =
+        tokio::task::spawn_blocking(move || serde_json::to_vec(&state.app.objects.list::<T>(&query)));
     let failed = |error: &dyn std::fmt::Display| Error::Failed(format!("the list failed: {error}"));
     let text = listing.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
     Ok(([(axum::http::header::CONTENT_TYPE, body::JSON)], text).into_response())
@@ -168,7 +169,7 @@ where
     World: HasTable<T>,
 {
     let sent = body::read_json(&headers, body).await?;
-    let view = state.app.create::<T>(&caller, sent).await?;
+    let view = state.app.objects.create::<T>(&caller, sent).await?;
     Ok(body::created(&format!("{ROOT}/{}", T::KIND.plural()), &view))
 }
 
@@ -180,7 +181,7 @@ async fn get<T: Managed>(
 where
     World: HasTable<T>,
 {
-    let view = state.app.get::<T>(&reference)?;
+    let view = state.app.objects.get::<T>(&reference)?;
     if body::is_known(&headers, view.revision)? {
         let mut response = body::object(StatusCode::NOT_MODIFIED, &view);
         *response.body_mut() = Body::empty();
@@ -202,7 +203,8 @@ where
 {
     let expected = body::expected(&headers)?;
     let sent: Value = body::read_json(&headers, body).await?;
-    let view = state.app.replace::<T>(&caller, &Target { reference: &reference, expected }, &sent).await?;
+    let view =
+        state.app.objects.replace::<T>(&caller, &Target { reference: &reference, expected }, &sent).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
@@ -218,7 +220,8 @@ where
 {
     let expected = body::expected(&headers)?;
     let patch = body::read_patch(&headers, body).await?;
-    let view = state.app.patch::<T>(&caller, &Target { reference: &reference, expected }, &patch).await?;
+    let view =
+        state.app.objects.patch::<T>(&caller, &Target { reference: &reference, expected }, &patch).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
@@ -232,7 +235,7 @@ where
     World: HasTable<T>,
 {
     let expected = body::expected(&headers)?;
-    state.app.delete::<T>(&caller, &Target { reference: &reference, expected }).await?;
+    state.app.objects.delete::<T>(&caller, &Target { reference: &reference, expected }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -5,8 +5,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::app::rules::Managed;
 use crate::model::Problem;
+use crate::objects::rules::Managed;
 
 /// Where the document keeps its schemas.
 const COMPONENTS: &str = "#/components/schemas/";
@@ -96,7 +96,7 @@ pub fn any_object(_: &mut SchemaGenerator) -> Value {
 pub fn json_patch(generator: &mut SchemaGenerator) -> Value {
     let schema = json!({
         "type": "array",
-        "maxItems": crate::app::patch::OPERATIONS_MAX,
+        "maxItems": crate::objects::patch::OPERATIONS_MAX,
         "items": {
             "type": "object",
             "properties": {

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::app::beneath::Case;
 use crate::app::loaders::Loaders;
-use crate::app::usable::unset_params;
+use crate::artifacts::contained_path::Case;
 use crate::boot::chainload::Ask;
 use crate::boot::decide::{Asked, Decision, Facts, Owners, decide};
 use crate::boot::signed::SecureBoot;
+use crate::catalog::artifact_faults::artifact_fault;
+use crate::catalog::rendering::{Boot, Facing};
+use crate::catalog::usable::unset_params;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
-    Arch, Artifact, BootAttempt, BootFiles, Bootenv, BootenvKind, Machine, Stage, Stored, SubnetMode, World,
+    Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, Machine, Stage, Stored, SubnetMode, World,
 };
 use crate::workflow::step::boot_step;
 
@@ -99,6 +101,18 @@ impl Gathered {
         decide(asked, &facts, now)
     }
 
+    /// What its documents are rendered from.
+    pub fn boot(&self, attempt: Option<BootAttempt>, facing: Facing) -> Boot {
+        Boot {
+            machine: self.machine.clone(),
+            bootenv: self.bootenv.clone(),
+            stage: self.stage.clone(),
+            attempt,
+            facing,
+            agent_token: None,
+        }
+    }
+
     /// The machine's latest boot attempt.
     pub fn attempt(&self) -> Option<&BootAttempt> {
         self.machine.as_ref()?.status.boot_attempt.as_ref()
@@ -116,7 +130,8 @@ impl Gathered {
         }
         let machine = self.machine.as_ref().map(|machine| &machine.spec);
         let stage = self.stage.as_ref().map(|stage| &stage.spec);
-        match crate::app::params::set_value(world, (machine, stage), SECURE_BOOT).and_then(Value::as_bool) {
+        match crate::catalog::params::set_value(world, (machine, stage), SECURE_BOOT).and_then(Value::as_bool)
+        {
             Some(true) => SecureBoot::Required,
             Some(false) => SecureBoot::Off,
             None if world.setting(SECURE_BOOT) == Value::Bool(true) => SecureBoot::Preferred,
@@ -169,37 +184,4 @@ fn owners(world: &World, is_theirs: impl Fn(&BootFiles) -> bool) -> Owners {
         }
     }
     owners
-}
-
-/// An artifact whose files can be had.
-///
-/// # Errors
-/// Why not, for an operator.
-pub(super) fn served<'a>(world: &'a World, name: &str) -> Result<&'a Stored<Artifact>, String> {
-    let Some(artifact) = world.artifacts.get(name) else {
-        return Err(format!(
-            "there is no artifact {name}: add one with `metalwright artifacts add {name} --dir DIR`"
-        ));
-    };
-    let status = &artifact.status;
-    if status.is_served() {
-        return Ok(artifact);
-    }
-    let state = serde_json::to_value(status.state).unwrap_or_default();
-    let state = state.as_str().unwrap_or("not ready").to_owned();
-    let percent = status.percent.map_or_else(String::new, |percent| format!(", {percent} %"));
-    Err(format!("artifact {name} is {state}: {}{percent}", status.reason))
-}
-
-/// Why kernel and initrds cannot be fetched now: their artifact is not there, not ready, or has no such file.
-pub(super) fn artifact_fault(world: &World, files: &BootFiles) -> Option<String> {
-    let name = &files.artifact;
-    let artifact = match served(world, name) {
-        Ok(artifact) => artifact,
-        Err(fault) => return Some(fault),
-    };
-    let status = &artifact.status;
-    let named = std::iter::once(&files.kernel).chain(&files.initrds);
-    let absent: Vec<&str> = named.filter(|path| status.absent.contains(path)).map(String::as_str).collect();
-    (!absent.is_empty()).then(|| format!("artifact {name} has no file {}", absent.join(", ")))
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::app::boot::Gathered;
-use crate::app::files::{About, Fetch, Refused};
-use crate::boot::capability;
+use crate::app::files::Fetch;
+use crate::artifacts::opened::{About, Refused};
 use crate::boot::namespace::Hint;
 use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World, settings};
 
@@ -45,7 +45,7 @@ impl App {
 
     /// The attempt a capability stands for, and the facts of its machine.
     pub(super) fn holder(&self, capability: &str) -> Option<(Uuid, Gathered)> {
-        let attempt = capability::open(&self.boot_key, capability)?;
+        let attempt = self.catalog.attempt_of(capability)?;
         let world = self.kernel.world();
         let machine = world.machines.find("attempt", &attempt.to_string())?;
         Some((attempt, Gathered::of(&world, &self.loaders, Some(machine))))

@@ -267,11 +267,11 @@ mod tests {
         let pools = json!([{"start": "10.0.0.0", "end": "10.0.0.9"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools,
             "options": {"routers": ["10.0.0.9"]}});
-        app.create::<Subnet>(&caller, lan).await.unwrap();
+        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
         for last in [5, 6, 200] {
             let address = format!("10.0.0.{last}");
             let kept = json!({"address": address, "client_id": address});
-            app.create::<Reservation>(&caller, kept).await.unwrap();
+            app.objects.create::<Reservation>(&caller, kept).await.unwrap();
         }
         let status = app.dhcp_status();
         let lan = &status.subnets[0];

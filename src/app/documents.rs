@@ -1,54 +1,18 @@
 //! Renders what a machine is served: boot scripts, screens, answer files, from the present content with the
 //! present params. What need not be rendered twice is in `renders`.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use serde_json::{Value, json};
 
-use serde_json::{Map, Value, json};
-
-use crate::app::boot::Gathered;
-use crate::app::params::{self, Of, Sealed};
-use crate::app::repositories::repositories;
-use crate::app::{App, artifacts};
-use crate::boot::loader::Transport;
+use crate::app::App;
+use crate::artifacts;
 use crate::boot::namespace::ScriptKind;
-use crate::boot::{BootData, capability};
-use crate::kernel::Endpoints;
-use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
-use crate::render::{Callbacks, Input, Limits, ProblemKind, RenderProblem, Rendered};
+use crate::catalog::params::Sealed;
+use crate::catalog::rendering::{Boot, problem};
+use crate::model::BootTemplate;
+use crate::render::{Input, Limits, RenderProblem, Rendered};
 
-/// Our addresses as the client sees them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facing {
-    pub address: IpAddr,
-    /// Empty where the listener is off, like `https`.
-    pub http: String,
-    pub https: String,
-}
-
-impl Facing {
-    /// A file of ours, fetched in this way; nothing where it cannot be.
-    pub fn url(&self, over: Transport, file: &str) -> BootData {
-        let base = match over {
-            Transport::Tftp => &format!("tftp://{}", self.address),
-            Transport::Http => &self.http,
-            Transport::Https => &self.https,
-        };
-        if base.is_empty() { BootData::None } else { BootData::Url { url: format!("{base}/{file}") } }
-    }
-}
-
-/// One machine in one boot: what its documents are rendered from.
-#[derive(Clone)]
-pub(super) struct Boot {
-    pub machine: Option<Arc<Stored<Machine>>>,
-    pub bootenv: Option<Arc<Stored<Bootenv>>>,
-    pub stage: Option<Arc<Stored<Stage>>>,
-    pub attempt: Option<BootAttempt>,
-    pub facing: Facing,
-    /// For a document that hands the machine's agent its token.
-    pub agent_token: Option<String>,
-}
+/// How a template asks for the token.
+const CALL: &str = "agent_token(";
 
 /// What is rendered.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,45 +35,31 @@ pub(super) enum Document {
     File(BootTemplate),
 }
 
-impl Boot {
-    pub fn new(gathered: &Gathered, attempt: Option<BootAttempt>, facing: Facing) -> Self {
-        Boot {
-            machine: gathered.machine.clone(),
-            bootenv: gathered.bootenv.clone(),
-            stage: gathered.stage.clone(),
-            attempt,
-            facing,
-            agent_token: None,
-        }
-    }
-
-    /// The files of the bootenv that are rendered.
-    fn templates(&self) -> &[BootTemplate] {
-        self.bootenv.as_ref().map_or(&[], |bootenv| &bootenv.spec.templates)
-    }
-
-    /// Kernel and initrds for the machine's architecture.
-    pub fn files(&self) -> Option<&BootFiles> {
-        // An unknown machine that chose from the menu is a PC.
-        let arch = self.machine.as_ref().map_or(Arch::Amd64, |machine| machine.spec.arch);
-        self.bootenv.as_ref()?.spec.arches.get(&arch)
-    }
-}
-
 /// The last part of a path: what a kernel or initrd is called below the capability.
 pub(super) fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
 impl App {
-    /// Our addresses for a client that reached us at `address`.
-    pub(super) fn facing(&self, address: IpAddr) -> Facing {
-        let url = |scheme: &str, port: Option<u16>| {
-            let listener = port.map(|port| SocketAddr::new(address, port));
-            listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
-        };
-        let Endpoints { boot_http_port, boot_https_port, .. } = self.kernel.endpoints;
-        Facing { address, http: url("http", boot_http_port), https: url("https", boot_https_port) }
+    /// Whether a file of a bootenv holds the agent's token.
+    pub(super) fn hands_out_token(&self, file: &BootTemplate) -> bool {
+        let asks = |body: &str| body.contains(CALL);
+        if file.inline.as_deref().is_some_and(asks) {
+            return true;
+        }
+        let world = self.kernel.world();
+        let mut open: Vec<String> = file.template.iter().cloned().collect();
+        let mut seen = std::collections::BTreeSet::new();
+        while let Some(name) = open.pop() {
+            let Some(template) = world.templates.get(&name).filter(|_| seen.insert(name.clone())) else {
+                continue;
+            };
+            if asks(&template.spec.body) {
+                return true;
+            }
+            open.extend(crate::render::included(&template.spec.body));
+        }
+        false
     }
 
     /// Renders a document. Blocks for as long as the render takes.
@@ -122,8 +72,8 @@ impl App {
         document: &Document,
         sealed: Sealed,
     ) -> Result<Rendered, RenderProblem> {
-        let engine = self.engine();
-        let mut input = self.input(boot, sealed)?;
+        let engine = self.catalog.engine();
+        let mut input = self.catalog.input(boot, sealed)?;
         let name = match document {
             Document::BootScript(kind) => {
                 let cmdline = self.command_line(boot, &input)?;
@@ -179,7 +129,8 @@ impl App {
     /// Opens the kernel and its initrds.
     fn find_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
         let (Some(bootenv), Some(files)) = (&boot.bootenv, boot.files()) else { return Ok(()) };
-        let (artifact, mirrored) = (self.served_artifact(&files.artifact), self.mirrored(&files.artifact));
+        let (artifact, mirrored) =
+            (self.artifacts.served_artifact(&files.artifact), self.artifacts.mirrored(&files.artifact));
         let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
             // What is passed on was looked for when the bootenv was written.
             if let Some(mirrored) = &mirrored {
@@ -196,75 +147,14 @@ impl App {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
-        let rendered = self.engine().render_inline(body, input, Limits::default());
+        let rendered = self.catalog.engine().render_inline(body, input, Limits::default());
         let rendered = rendered.map_err(|problem| problem.of_inline(&place(boot, "boot_params")))?;
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    pub(super) fn input(&self, boot: &Boot, sealed: Sealed) -> Result<Input, RenderProblem> {
-        let of = Of { machine: boot.machine.as_deref(), stage: boot.stage.as_ref().map(|stage| &stage.spec) };
-        let params = params::resolve(&self.kernel.world(), of, &self.kernel.secrets, sealed);
-        let params = params.map_err(|message| problem("params", message))?;
-        let repositories = repositories(&self.kernel.world(), boot, &params)?;
-        let callbacks = boot.attempt.as_ref().map(|attempt| Callbacks { base: self.base_url(boot, attempt) });
-        let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
-        Ok(Input {
-            variables: self.variables(boot),
-            params,
-            callbacks,
-            repositories,
-            agent_token: boot.agent_token.clone(),
-            salt_seed,
-        })
-    }
-
-    fn base_url(&self, boot: &Boot, attempt: &BootAttempt) -> String {
-        format!("{}/m/{}", boot.facing.http, self.capability(attempt))
-    }
-
-    /// The unguessable part of an attempt's URLs.
-    pub(super) fn capability(&self, attempt: &BootAttempt) -> String {
-        capability::issue(&self.boot_key, attempt.id)
-    }
-
-    fn variables(&self, boot: &Boot) -> Map<String, Value> {
-        let mut variables = Map::new();
-        if let Some(machine) = &boot.machine {
-            variables.insert("machine".into(), machine_variable(machine, boot.attempt.as_ref()));
-        }
-        if let Some(bootenv) = &boot.bootenv {
-            let artifact = boot.files().map_or_else(String::new, |files| {
-                format!("{}/artifacts/{}", boot.facing.http, files.artifact)
-            });
-            let spec = &bootenv.spec;
-            let os = spec.os.as_ref().map(|os| {
-                let codename = os.codename.clone().unwrap_or_default();
-                json!({"family": os.family, "version": os.version, "codename": codename})
-            });
-            let bootenv = json!({"name": spec.name, "kind": spec.kind, "os": os, "artifact_url": artifact});
-            variables.insert("bootenv".into(), bootenv);
-        }
-        if let Some(stage) = &boot.stage {
-            variables.insert("stage".into(), json!({"name": stage.spec.name}));
-        }
-        variables.insert("server".into(), self.server_variable(&boot.facing));
-        variables
-    }
-
-    fn server_variable(&self, facing: &Facing) -> Value {
-        json!({
-            "address": facing.address,
-            "http": facing.http,
-            "https": facing.https,
-            "tftp": format!("tftp://{}", facing.address),
-            "api": self.kernel.endpoints.api_url(facing.address),
-            "api_fingerprint": self.kernel.endpoints.api_fingerprint,
-        })
-    }
-
     fn boot_variable(&self, boot: &Boot, cmdline: &str, message: &str) -> Value {
         let attempt = boot.attempt.as_ref();
-        let base = attempt.map(|attempt| self.base_url(boot, attempt)).unwrap_or_default();
+        let base = attempt.map(|attempt| self.catalog.base_url(boot, attempt)).unwrap_or_default();
         let files = boot.files();
         let shim = files.and_then(|files| self.kernel_shim(boot, files));
         let http = &boot.facing.http;
@@ -272,7 +162,7 @@ impl App {
             let name = base_name(path);
             // Who is not known has no capability, and boots only what everybody may have.
             let path = match (attempt, files) {
-                (Some(attempt), _) => format!("m/{}/{name}", self.capability(attempt)),
+                (Some(attempt), _) => format!("m/{}/{name}", self.catalog.capability(attempt)),
                 (None, Some(files)) => format!("artifacts/{}/{path}", files.artifact),
                 (None, None) => String::new(),
             };
@@ -296,31 +186,7 @@ impl App {
     }
 }
 
-fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>) -> Value {
-    let spec = &machine.spec;
-    let (short_name, domain) = spec.name.split_once('.').unwrap_or((&spec.name, ""));
-    let booted_from = attempt.and_then(|attempt| attempt.mac).or_else(|| spec.macs.first().copied());
-    json!({
-        "id": machine.key,
-        "name": spec.name,
-        "short_name": short_name,
-        "domain": domain,
-        "arch": spec.arch,
-        "kernel_arch": spec.arch.kernel_name(),
-        "mac": booted_from.map(|mac| mac.to_string()).unwrap_or_default(),
-        "macs": spec.macs,
-        "address": machine.status.address.map(|address| address.to_string()).unwrap_or_default(),
-        "smbios_uuid": spec.smbios_uuid.map(|uuid| uuid.to_string()).unwrap_or_default(),
-        "serial": spec.serial.clone().unwrap_or_default(),
-        "labels": machine.labels,
-    })
-}
-
 /// Where a text that is no template of its own stands: `debian-12-install/boot_params`.
 fn place(boot: &Boot, name: &str) -> String {
     format!("{}/{name}", boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.name.as_str()))
-}
-
-pub(super) fn problem(template: &str, message: String) -> RenderProblem {
-    RenderProblem::new(ProblemKind::Template, template, message)
 }

@@ -321,13 +321,13 @@ mod tests {
             {"start": "10.0.0.110", "end": "10.0.0.119", "options": {"interface_mtu": 9000}},
         ]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
-        app.create::<Subnet>(&caller, lan).await.unwrap();
+        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
         assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
         leased(&app, [10, 0, 0, 115], MAC).await;
         let expected = "offered 10.0.0.115: this client had it before";
         assert_eq!(told(&app), (expected.into(), vec!["26 10.0.0.110 - 10.0.0.119".into()]));
         let reserved = json!({"address": "10.0.0.5", "mac": MAC, "options": {"domain_name": "a"}});
-        app.create::<Reservation>(&caller, reserved).await.unwrap();
+        app.objects.create::<Reservation>(&caller, reserved).await.unwrap();
         let expected = "offered 10.0.0.5: it is reserved for this client";
         assert_eq!(told(&app), (expected.into(), vec!["15 10.0.0.5".into()]));
         leased(&app, [10, 0, 0, 5], Mac([0x02, 0, 0, 0, 0, 9])).await;
@@ -340,11 +340,11 @@ mod tests {
         served(&app);
         let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
-        app.create::<Subnet>(&caller, lan).await.unwrap();
+        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
         leased(&app, [10, 0, 0, 105], MAC).await;
         let other =
             json!({"address": "10.0.0.105", "mac": "02:00:00:00:00:09", "options": {"domain_name": "a"}});
-        app.create::<Reservation>(&caller, other).await.unwrap();
+        app.objects.create::<Reservation>(&caller, other).await.unwrap();
         assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
     }
 
@@ -354,9 +354,9 @@ mod tests {
         served(&app);
         let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "mode": "address_only", "pools": pools});
-        app.create::<Subnet>(&caller, lan).await.unwrap();
-        app.create::<Subnet>(&caller, json!({"name": "far", "cidr": "10.2.0.0/24"})).await.unwrap();
-        app.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
+        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        app.objects.create::<Subnet>(&caller, json!({"name": "far", "cidr": "10.2.0.0/24"})).await.unwrap();
+        app.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
         let explain = || app.explain(&Who::Machine("name:web1".into()), &Asks::default()).unwrap();
         assert!(explain().decision.trace[0].detail.contains("its subnet is not known"));
         leased(&app, [10, 0, 0, 105], MAC).await;

@@ -11,31 +11,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::app::App;
 use crate::app::boot::{Gathered, install_file};
 use crate::app::callers::about;
-use crate::app::documents::{Boot, Document, base_name};
-use crate::app::params::Sealed;
+use crate::app::documents::{Document, base_name};
 use crate::app::renders::Page;
-use crate::app::statics::{static_file, unreadable};
+use crate::artifacts::opened::{About, Body, Opened, Protocol, Refused};
+use crate::artifacts::static_files::{static_file, unreadable};
 use crate::boot::capability;
 use crate::boot::decide::{Answer, Asked, Decision, MachineFile};
 use crate::boot::namespace::{self, Entry, Hint, ScriptKind};
 use crate::boot::stops::Sign;
+use crate::catalog::params::Sealed;
+use crate::catalog::rendering::Boot;
 use crate::kernel::Error;
-pub use crate::media::Coming;
 use crate::model::{Arch, BootProgress, Kind, Machine, NewEvent, Stored};
 use crate::render::RenderProblem;
-
-/// Which protocol a file is asked for over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    Tftp,
-    Http,
-}
 
 /// A request for a path.
 #[derive(Clone, Debug)]
@@ -50,77 +42,6 @@ pub struct Fetch {
     pub hint: Hint,
     /// Whether the URL has a part after `?`.
     pub has_query: bool,
-}
-
-/// The bytes of a file.
-#[derive(Debug)]
-pub enum Body {
-    Bytes(Bytes),
-    File {
-        file: File,
-        bytes: u64,
-        /// Of one that is not whole yet: how far it is.
-        coming: Option<Coming>,
-    },
-}
-
-impl Body {
-    /// Length in bytes.
-    pub fn bytes(&self) -> u64 {
-        match self {
-            Body::Bytes(bytes) => bytes.len() as u64,
-            Body::File { bytes, .. } => *bytes,
-        }
-    }
-}
-
-/// Whom a file is about, for its events and for figures.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
-    pub machine: Option<String>,
-    pub attempt: Option<Uuid>,
-    /// The artifact, where it is one that is passed on from another server.
-    pub mirror: Option<String>,
-}
-
-impl About {
-    /// Whether it is to be recorded that the file was sent: what is nobody's is on no timeline.
-    pub fn is_recorded(&self) -> bool {
-        self.machine.is_some() || self.mirror.is_some()
-    }
-}
-
-/// A file that may be sent.
-#[derive(Debug)]
-pub struct Opened {
-    pub body: Body,
-    /// What it is: `loader:snponly.efi`, `artifact:debian-12-amd64/linux`, `rendered:preseed.cfg`.
-    pub label: String,
-    pub content_type: &'static str,
-    /// Of a file on disk; rendered files have none and are not to be cached.
-    pub version: Option<Version>,
-    pub about: About,
-}
-
-/// Which bytes a file on disk has now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// A strong entity tag with its quotes (RFC 9110 §8.8.3).
-    pub tag: String,
-    /// When its content was last changed, in seconds since 1970.
-    pub modified: i64,
-}
-
-/// Why a path gives nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
-    Absent,
-    /// The path itself cannot be: it leaves the tree, or has control characters.
-    BadPath(&'static str),
-    /// There is such a file, and not for this machine now.
-    Denied(String),
-    /// It should be there, and cannot be given: a failed render, a file that cannot be read.
-    Failed(String),
 }
 
 /// What was sent of a file.
@@ -180,7 +101,7 @@ impl App {
     pub fn served(self: &Arc<Self>, served: Served) {
         self.saw_file(&served);
         if let Some(mirror) = &served.about.mirror {
-            self.mirrors.served(mirror, served.bytes);
+            self.artifacts.count_served(mirror, served.bytes);
         }
         if !self.is_news("boot.file_served", &served.about, &served.label) {
             return;
@@ -333,7 +254,7 @@ impl App {
         let mut gathered = self.who(fetch, &Hint::default())?;
         // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
         // uses up the arming as it does below the capability.
-        let asked = install_file(&self.kernel.world(), self.case, (name, file));
+        let asked = install_file(&self.kernel.world(), self.artifacts.case, (name, file));
         if let Some(asked) = asked {
             let fetched = Box::pin(self.script_fetched(fetch, gathered, &asked)).await;
             let (found, decision) = fetched.map_err(failed)?;
@@ -364,7 +285,7 @@ impl App {
 
     fn boot_of(&self, fetch: &Fetch, gathered: &Gathered) -> Boot {
         let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.clone());
-        Boot::new(gathered, attempt, self.facing(fetch.local))
+        gathered.boot(attempt, self.catalog.facing(fetch.local))
     }
 
     /// On a thread that may take its time, if anything has to be rendered.
@@ -372,9 +293,9 @@ impl App {
         if self.is_rehearsed(boot) {
             return Ok(());
         }
-        let boot = boot.clone();
-        let checked = self.render_aside(move |app| app.rehearse_files(&boot)).await;
-        checked.unwrap_or_else(|error| Err(crate::app::documents::problem("", error.to_string())))
+        let (app, boot) = (Arc::clone(self), boot.clone());
+        let checked = self.catalog.render_aside(move || app.rehearse_files(&boot)).await;
+        checked.unwrap_or_else(|error| Err(crate::catalog::rendering::problem("", error.to_string())))
     }
 
     /// Renders and sends. A render that fails is an event and a fault of the machine.
@@ -397,9 +318,10 @@ impl App {
         if let (Document::File(file), Some(machine)) = (&document, &gathered.machine)
             && self.hands_out_token(file)
         {
-            boot.agent_token = Some(self.agent_token(machine).await.map_err(failed)?);
+            boot.agent_token = Some(self.access.agent_token(machine).await.map_err(failed)?);
         }
-        match self.render_aside(move |app| app.page(&boot, &document, sealed)).await {
+        let app = Arc::clone(self);
+        match self.catalog.render_aside(move || app.page(&boot, &document, sealed)).await {
             Ok(Ok(page)) => Ok(self.send_page(gathered, label, &page).await),
             Ok(Err(problem)) => {
                 self.render_failed(gathered, &label, &problem).await;

@@ -73,7 +73,7 @@ mod tests {
     #[tokio::test]
     async fn a_timeline_has_the_events_of_the_attempts_in_order() {
         let (app, caller) = (testing::app(), testing::caller());
-        let made = app.create::<Machine>(&caller, json!({"name": "web1"})).await.unwrap();
+        let made = app.objects.create::<Machine>(&caller, json!({"name": "web1"})).await.unwrap();
         let attempt = Some(Uuid::now_v7());
         let subject = format!("machine:{}", made.key);
         for (kind, subject) in

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::app::objects::Target;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
+use crate::objects::write::Target;
 use crate::store::{self, Deed};
 
 /// Most leases that are marked as expired in one go.
@@ -42,7 +42,7 @@ impl App {
             match self.kernel.try_commit(deed).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
-                Err(other) => return Err(self.refusal(other)),
+                Err(other) => return Err(self.objects.refusal(other)),
             }
         }
         let what = format!("lease {} is being changed by many at once; try again", target.reference);
@@ -57,7 +57,7 @@ impl App {
         let (kind, state) = match ending {
             Ending::Delete => {
                 let mut event = lease_event(caller, ("lease.deleted", "an operator deleted it"), &lease.spec);
-                merge(&mut event.data, crate::app::view::deleted(lease));
+                merge(&mut event.data, crate::objects::view::deleted(lease));
                 let deed = Deed::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
                 return Ok(without_address(deed, caller, (&world, &lease.spec)));
             }
@@ -82,7 +82,7 @@ impl App {
         if !self.lease_clock.is_steady(now) {
             return Ok(0);
         }
-        let ran_out = |lease: &&Arc<Stored<Lease>>| as_of(&lease.spec, now) != lease.spec.state;
+        let ran_out = |lease: &&Arc<Stored<Lease>>| lease.spec.effective_state(now) != lease.spec.state;
         let due: Vec<String> = {
             let world = self.kernel.world();
             let due = world.leases.iter().filter(ran_out).map(|lease| lease.key.clone());
@@ -162,14 +162,6 @@ fn merge(data: &mut Value, more: Value) {
     }
 }
 
-/// The state of a lease at a time: one that ran out is expired, whether anybody marked it or not.
-pub(crate) fn as_of(lease: &Lease, now: Timestamp) -> LeaseState {
-    match lease.state {
-        LeaseState::Offered | LeaseState::Bound if lease.expires_at <= now => LeaseState::Expired,
-        state => state,
-    }
-}
-
 /// Whether the address is kept from others.
 fn is_in_effect(lease: &Lease, now: Timestamp) -> bool {
     lease.expires_at > now && !matches!(lease.state, LeaseState::Released | LeaseState::Expired)
@@ -180,9 +172,9 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::app::objects::Expected;
     use crate::app::testing;
     use crate::model::Machine;
+    use crate::objects::write::Expected;
 
     fn lease(caller: &Caller, last: u8) -> Lease {
         let mac = format!("02:00:00:00:00:{last:02x}").parse().unwrap();
@@ -210,7 +202,7 @@ mod tests {
     }
 
     async fn machine_at(app: &App, caller: &Caller, lease: &Lease) -> String {
-        let made = app.create::<Machine>(caller, json!({"name": "web1"})).await.unwrap();
+        let made = app.objects.create::<Machine>(caller, json!({"name": "web1"})).await.unwrap();
         let changed = app.kernel.change::<Machine>(&made.key, caller.now, |next| {
             next.status.address = Some(lease.address);
             Ok(Vec::new())

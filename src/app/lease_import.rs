@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::app::App;
-use crate::app::lease_actions::{as_of, lease_event};
+use crate::app::lease_actions::lease_event;
 use crate::app::leases::lease_deed;
 use crate::dhcp::import::{self, Entry, Format, Journal};
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
@@ -258,7 +258,7 @@ fn against_ours(world: &World, entry: &Entry, lease: &Lease, now: Timestamp) -> 
         if in_effect && ours.client != lease.client {
             return Some((Fate::Skipped, format!("it is leased to {}", ours.client)));
         }
-        let longer = as_of(ours, now) == LeaseState::Bound && lease.expires_at > ours.expires_at;
+        let longer = ours.effective_state(now) == LeaseState::Bound && lease.expires_at > ours.expires_at;
         if entry.heard_at <= present.updated_at && !longer {
             return Some((
                 Fate::Skipped,
@@ -268,7 +268,7 @@ fn against_ours(world: &World, entry: &Entry, lease: &Lease, now: Timestamp) -> 
     }
     let key = format!("{} {}", lease.network, lease.client);
     let other = world.leases.find("client", &key).filter(|other| other.spec.address != lease.address)?;
-    let newer = as_of(&other.spec, now) == LeaseState::Bound || other.updated_at >= entry.heard_at;
+    let newer = other.spec.effective_state(now) == LeaseState::Bound || other.updated_at >= entry.heard_at;
     newer.then(|| (Fate::Skipped, format!("its client has {} here", other.spec.address)))
 }
 
@@ -321,7 +321,7 @@ mod tests {
         let (app, caller) = (testing::app(), testing::caller());
         let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.200"}]);
         let subnet = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
-        app.create::<Subnet>(&caller, subnet).await.unwrap();
+        app.objects.create::<Subnet>(&caller, subnet).await.unwrap();
         (app, caller)
     }
 
@@ -352,7 +352,8 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_taken_once_and_again_changes_nothing() {
         let (app, caller) = app().await;
-        let id = app.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap().key;
+        let id =
+            app.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap().key;
         let mut import = isc(&[("10.0.0.100", MAC, &active("09:30", "10:30"))]);
         import.dry_run = true;
         assert_eq!(outcomes(&app, &caller, &import).await[0].0, Fate::Taken);
@@ -385,7 +386,7 @@ mod tests {
     async fn what_cannot_be_had_is_skipped_with_its_reason() {
         let (app, caller) = app().await;
         let reserved = json!({"address": "10.0.0.20", "mac": "02:00:00:00:00:09"});
-        app.create::<Reservation>(&caller, reserved).await.unwrap();
+        app.objects.create::<Reservation>(&caller, reserved).await.unwrap();
         let now = active("09:30", "10:30");
         let alone = async |address: &str, rest: &str| {
             let import = isc(&[(address, MAC, rest)]);

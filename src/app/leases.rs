@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::app::attempts::PowerOn;
 use crate::app::boot::Gathered;
 use crate::app::callers::about;
-use crate::app::lease_actions::{as_of, lease_event, without_address};
+use crate::app::lease_actions::{lease_event, without_address};
 use crate::boot::client::{Client, Stage};
 use crate::boot::decide::{Answer, Asked, Decision, arch_of};
 use crate::boot::loader::Transport;
@@ -155,7 +155,7 @@ impl App {
             return BootData::None;
         }
         let Some(server) = self.server_address(query) else { return BootData::None };
-        let facing = self.facing(server.into());
+        let facing = self.catalog.facing(server.into());
         let http = &facing.http;
         match &decision.answer {
             Answer::Loader { name } => BootData::Tftp { next_server: server, file: name.clone() },
@@ -171,7 +171,7 @@ impl App {
                     gathered.attempt().filter(|_| !matches!(decision.verdict, Verdict::Ignore { .. }));
                 let path = attempt.map_or_else(
                     || "boot.ipxe".to_owned(),
-                    |attempt| format!("m/{}/boot.ipxe", self.capability(attempt)),
+                    |attempt| format!("m/{}/boot.ipxe", self.catalog.capability(attempt)),
                 );
                 BootData::Script { url: format!("{http}/{path}") }
             }
@@ -354,7 +354,7 @@ fn stage_name(stage: Stage) -> &'static str {
 fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent> {
     let (index, client) = lease.unique(&Default::default()).swap_remove(0);
     let left = world.leases.find(index, &client).map(|row| &row.spec)?;
-    if left.address == lease.address || as_of(left, now) != LeaseState::Bound {
+    if left.address == lease.address || left.effective_state(now) != LeaseState::Bound {
         return None;
     }
     let reason = format!("its client has {} now", lease.address);

@@ -10,16 +10,18 @@ use serde_json::json;
 use crate::app::App;
 use crate::app::boot::Gathered;
 use crate::app::callers::about;
-use crate::app::documents::{Boot, Document};
-use crate::app::files::{Body, Fetch, Opened, Refused, Version};
+use crate::app::documents::Document;
+use crate::app::files::Fetch;
 use crate::app::loaders::Loaders;
-use crate::app::params::Sealed;
-use crate::app::statics::{static_file, unreadable};
+use crate::artifacts::opened::{Body, Opened, Refused, Version};
+use crate::artifacts::static_files::{static_file, unreadable};
 use crate::boot::decide::{Answer, Asked};
 use crate::boot::loader;
 use crate::boot::namespace::Hint;
 use crate::boot::signed::{self, Role};
 use crate::boot::stops::Sign;
+use crate::catalog::params::Sealed;
+use crate::catalog::rendering::Boot;
 use crate::model::{Arch, BootFiles, sha256_hex};
 use crate::proto::fat;
 use crate::seldom::warn_seldom;
@@ -130,7 +132,7 @@ impl App {
     }
 
     fn make_image(&self, chain: &str, local: IpAddr) -> Result<Bytes, Refused> {
-        let boot = Boot::new(&Gathered::default(), None, self.facing(local));
+        let boot = Gathered::default().boot(None, self.catalog.facing(local));
         let config = self.render_document(&boot, &Document::DiskStart, Sealed::Closed);
         let config = config.map_err(|problem| Refused::Failed(problem.to_string()))?;
         let image = build(&self.loaders, chain, config.text.as_bytes());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::app::files::{Fetch, Opened, Refused};
+use crate::app::files::Fetch;
+use crate::artifacts::opened::{Opened, Refused};
 use crate::boot::decide::Asked;
 use crate::boot::namespace::ScriptKind;
 use crate::model::{Arch, Bootenv, BootenvKind};

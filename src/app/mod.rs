@@ -5,11 +5,7 @@
 //! builds a deed and commits it. `boot` and `files` are what machines ask for, `attempts` and `reports`
 //! what comes of it.
 
-mod agent_tokens;
-pub mod artifacts;
 mod attempts;
-pub mod auth;
-pub mod beneath;
 mod boot;
 mod callers;
 mod chainloads;
@@ -18,9 +14,7 @@ mod dhcp_sights;
 mod dhcp_status;
 mod documents;
 pub mod explain;
-mod fields;
 pub mod files;
-mod filter;
 pub mod history;
 pub mod job_reports;
 pub mod jobs;
@@ -29,49 +23,43 @@ mod lease_clock;
 pub mod lease_history;
 pub mod lease_import;
 mod leases;
-pub mod list;
 mod loader_files;
 pub mod loaders;
 mod menu;
 pub mod moves;
 mod neighbours;
-pub mod objects;
 mod option_values;
-pub mod packs;
-mod params;
-pub mod patch;
 mod probes;
 #[cfg(test)]
 mod probes_tests;
 mod renders;
 mod repeats;
 pub mod reports;
-mod repositories;
-pub mod rules;
 #[cfg(test)]
 mod run_tests;
 pub mod runs;
 pub mod sight;
-mod start;
-mod statics;
+mod static_artifacts;
 mod stops;
 mod task_files;
 #[cfg(test)]
 pub mod testing;
 pub mod tftp_peers;
-pub mod usable;
-pub mod view;
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::boot::capability;
+use crate::access::Access;
+use crate::artifacts::Artifacts;
+use crate::artifacts::contained_path::Case;
 use crate::boot::chainload::Asks;
+use crate::catalog::Catalog;
 use crate::dhcp::{Holds, Neighbours, Sights};
 use crate::kernel::{Caller, Error, Kernel};
-use crate::media::{Folder, Mirrors};
+use crate::media::Folder;
 use crate::model::{Machine, Stored};
-use crate::render::{Engine, Pool};
+use crate::objects::Objects;
+use crate::render::Pool;
 use crate::workflow::Flow;
 use loaders::Loaders;
 
@@ -83,7 +71,7 @@ pub struct Setup {
     /// Where the files of artifacts are kept that the server brings itself.
     pub media: Folder,
     /// How the names of files in artifacts are compared.
-    pub case: beneath::Case,
+    pub case: Case,
 }
 
 /// Totals since the start.
@@ -102,11 +90,11 @@ pub struct Counters {
 /// Everything the use cases share.
 pub struct App {
     pub kernel: Arc<Kernel>,
-    boot_key: capability::Key,
+    pub objects: Arc<Objects>,
+    pub catalog: Arc<Catalog>,
+    pub access: Arc<Access>,
+    pub artifacts: Arc<Artifacts>,
     loaders: Loaders,
-    pool: Arc<Pool>,
-    case: beneath::Case,
-    content: Mutex<Option<Content>>,
     renders: renders::Renders,
     /// Fetches that repeat themselves.
     repeats: repeats::Repeats,
@@ -125,11 +113,6 @@ pub struct App {
     /// Strangers that asked over TFTP.
     strangers: Mutex<tftp_peers::Strangers>,
     lease_clock: lease_clock::LeaseClock,
-    media: Folder,
-    /// Remote trees that are passed on.
-    mirrors: Mirrors,
-    /// Held for reading while a tree gets its place, for writing while one is thrown away.
-    media_in_use: tokio::sync::RwLock<()>,
     pub counters: Counters,
 }
 
@@ -139,22 +122,18 @@ impl std::fmt::Debug for App {
     }
 }
 
-/// The templates as compiled, and the generation they were compiled from.
-struct Content {
-    generation: u64,
-    engine: Engine,
-}
-
 impl App {
     /// The application on a kernel.
     pub fn new(setup: Setup) -> Arc<Self> {
+        let kernel = setup.kernel;
+        let objects = Objects::new(Arc::clone(&kernel));
         let app = App {
-            boot_key: capability::Key::new(&setup.kernel.secrets.derive("boot capabilities")),
-            kernel: setup.kernel,
+            catalog: Catalog::new(Arc::clone(&kernel), setup.pool),
+            access: Access::new(Arc::clone(&kernel), Arc::clone(&objects)),
+            artifacts: Artifacts::new(Arc::clone(&kernel), setup.media, setup.case),
+            objects,
+            kernel,
             loaders: setup.loaders,
-            pool: setup.pool,
-            case: setup.case,
-            content: Mutex::new(None),
             renders: renders::Renders::default(),
             repeats: repeats::Repeats::default(),
             holds: Mutex::default(),
@@ -167,9 +146,6 @@ impl App {
             neighbours: Mutex::default(),
             strangers: Mutex::default(),
             lease_clock: lease_clock::LeaseClock::default(),
-            mirrors: Mirrors::new(setup.media.clone()),
-            media: setup.media,
-            media_in_use: tokio::sync::RwLock::default(),
             counters: Counters::default(),
         };
         Arc::new(app)
@@ -178,25 +154,6 @@ impl App {
     /// The boot loaders found at start.
     pub fn loaders(&self) -> &Loaders {
         &self.loaders
-    }
-
-    /// The compiled templates of the present content.
-    pub(crate) fn engine(&self) -> Engine {
-        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        let world = self.kernel.world();
-        let generation = world.templates.generation();
-        if let Some(content) = content.as_ref().filter(|content| content.generation == generation) {
-            return content.engine.clone();
-        }
-        let bodies: Vec<(String, String)> =
-            world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone())).collect();
-        drop(world);
-        let (engine, broken) = Engine::compile(&self.pool, bodies);
-        for (name, problem) in &broken {
-            tracing::warn!(template = name, %problem, "a template cannot be used");
-        }
-        *content = Some(Content { generation, engine: engine.clone() });
-        engine
     }
 
     /// Carries something that happened to a machine into its status, with the events that say so.

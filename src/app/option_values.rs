@@ -8,8 +8,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::app::boot::Gathered;
-use crate::app::documents::Boot;
-use crate::app::params::Sealed;
+use crate::catalog::params::Sealed;
 use crate::dhcp::{Link, Outcome, Query, Unfilled};
 use crate::render::{Input, Limits, Rendered};
 
@@ -48,7 +47,7 @@ impl App {
         options: Vec<Unfilled>,
         input: Input,
     ) -> Vec<(Unfilled, Result<Rendered, String>)> {
-        let engine = self.engine();
+        let engine = self.catalog.engine();
         let render = move || {
             let one = |option: Unfilled| {
                 let rendered = engine.render_inline(&option.template, input.clone(), LIMITS);
@@ -69,13 +68,13 @@ impl App {
         let world = self.kernel.world();
         let link = Link::select(query, &world).map_err(|why| why.to_string())?;
         let source = link.selected.next_server.or_else(|| query.source_address(&link));
-        let facing = self.facing(source.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED).into());
+        let facing = self.catalog.facing(source.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED).into());
         let address = address.unwrap_or(query.packet.ciaddr);
         let subnet = link.subnet_of(address).unwrap_or(link.selected);
         let subnet = json!({"name": subnet.name, "cidr": subnet.cidr});
         drop(world);
-        let boot = Boot::new(gathered, None, facing);
-        let mut input = self.input(&boot, Sealed::Closed).map_err(|problem| problem.to_string())?;
+        let boot = gathered.boot(None, facing);
+        let mut input = self.catalog.input(&boot, Sealed::Closed).map_err(|problem| problem.to_string())?;
         let mac: Vec<String> =
             query.packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
         input.variables.insert("mac".to_owned(), mac.join(":").into());

@@ -11,22 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
-use tokio::task::JoinError;
 
 use crate::app::App;
-use crate::app::documents::{Boot, Document};
-use crate::app::params::Sealed;
+use crate::app::documents::Document;
+use crate::catalog::params::Sealed;
+use crate::catalog::rendering::Boot;
 use crate::model::World;
 use crate::render::{RenderProblem, Rendered};
 
 /// Most documents that are kept, and most bytes of them.
 const DOCUMENTS_MAX: usize = 1024;
 const BYTES_MAX: usize = 8 << 20;
-/// Renders that have a thread to wait on. More would render no sooner, as there are no more threads that
-/// render (`render::Pool`), and each costs memory: its input, and what the allocator keeps for the thread.
-const AT_ONCE_MAX: usize = 16;
-
 /// A document as it is sent, and what its event says of it.
 #[derive(Debug)]
 pub(super) struct Page {
@@ -85,16 +80,10 @@ struct Kept {
     bytes: usize,
 }
 
-/// The documents that are kept, and the turns of those that are not.
+/// The documents that are kept.
+#[derive(Default)]
 pub(super) struct Renders {
     kept: Mutex<Kept>,
-    turns: Arc<Semaphore>,
-}
-
-impl Default for Renders {
-    fn default() -> Self {
-        Renders { kept: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
-    }
 }
 
 fn place(boot: &Boot) -> usize {
@@ -125,25 +114,6 @@ impl Renders {
 }
 
 impl App {
-    /// Has a thread that may wait do what renders, when its turn comes. The turn ends with the work, even if
-    /// nobody waits for it any more.
-    ///
-    /// # Errors
-    /// The work panicked, or the server is stopping.
-    pub(super) async fn render_aside<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&App) -> T + Send + 'static,
-    ) -> Result<T, JoinError> {
-        let app = Arc::clone(self);
-        // It is never closed, so there is a turn always.
-        let turn = Arc::clone(&self.renders.turns).acquire_owned().await.ok();
-        let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work(&app)
-        });
-        done.await
-    }
-
     /// A document that was rendered before and would be the same now.
     pub(super) fn kept_page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Option<Arc<Page>> {
         let content = Content::of(&self.kernel.world());
@@ -184,49 +154,5 @@ impl From<Rendered> for Page {
             "provenance": rendered.provenance,
         });
         Page { text: Bytes::from(rendered.text), facts }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc;
-
-    use super::*;
-    use crate::app::testing;
-
-    #[tokio::test]
-    async fn renders_beyond_the_bound_hold_no_thread_while_they_wait() {
-        let app = testing::app();
-        // The gate is open when its sender has gone.
-        let (closed, gate) = mpsc::channel::<()>();
-        let (gate, inside) = (Arc::new(Mutex::new(gate)), Arc::new(AtomicUsize::new(0)));
-        let (begun_tx, mut begun) = tokio::sync::mpsc::unbounded_channel();
-        let renders: Vec<_> = (0..3 * AT_ONCE_MAX)
-            .map(|_| {
-                let (app, gate, inside) = (Arc::clone(&app), Arc::clone(&gate), Arc::clone(&inside));
-                let begun = begun_tx.clone();
-                tokio::spawn(async move {
-                    let work = move |_: &App| {
-                        let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
-                        begun.send(now).unwrap();
-                        gate.lock().unwrap().recv().unwrap_err();
-                        inside.fetch_sub(1, Ordering::SeqCst);
-                        now
-                    };
-                    app.render_aside(work).await.unwrap()
-                })
-            })
-            .collect();
-        for _ in 0..AT_ONCE_MAX {
-            begun.recv().await.unwrap();
-        }
-        assert_eq!(app.renders.turns.available_permits(), 0);
-        drop(closed);
-        let mut most = 0;
-        for render in renders {
-            most = most.max(render.await.unwrap());
-        }
-        assert_eq!(most, AT_ONCE_MAX);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use crate::app::App;
-use crate::app::files::About;
+use crate::artifacts::opened::About;
 
 /// Events of one kind about one file of one machine that are written in a second.
 pub(super) const EVENTS_A_SECOND_MAX: u32 = 8;

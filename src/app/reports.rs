@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use crate::app::App;
-use crate::boot::capability;
 use crate::kernel::{Caller, Error};
 use crate::model::{BootProgress, BootResult};
 
@@ -52,7 +51,7 @@ impl App {
     pub async fn report(&self, capability: &str, report: Report) -> Result<String, Error> {
         let wrong =
             || Error::Unauthorized("this URL's capability is not one this server gave out".to_owned());
-        let attempt = capability::open(&self.boot_key, capability).ok_or_else(wrong)?;
+        let attempt = self.catalog.attempt_of(capability).ok_or_else(wrong)?;
         let machine = self.kernel.world().machines.find("attempt", &attempt.to_string()).cloned();
         let Some(machine) = machine else {
             return Err(Error::Conflict(

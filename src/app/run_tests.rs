@@ -158,7 +158,7 @@ impl Site {
 
     async fn events(&self) -> Vec<String> {
         let events =
-            self.app.store.events(EventQuery { limit: 1000, ..EventQuery::default() }).await.unwrap();
+            self.app.kernel.events(EventQuery { limit: 1000, ..EventQuery::default() }).await.unwrap();
         events.into_iter().map(|event| event.kind).collect()
     }
 }
@@ -416,18 +416,18 @@ async fn a_waiting_agent_is_answered_when_work_appears() {
 async fn an_agents_token_is_renewed_and_the_old_ones_do_not_pile_up() {
     let site = Site::new(json!({"name": "web1"})).await;
     let machine = site.app.kernel.find::<Machine>(&site.key()).unwrap();
-    let first = site.app.agent_token(&machine).await.unwrap();
-    let caller = site.app.sign_in(&first, site.caller.now).unwrap();
+    let first = site.app.access.agent_token(&machine).await.unwrap();
+    let caller = site.app.access.sign_in(&first, site.caller.now).unwrap();
     assert_eq!(caller.actor, Actor::Machine(site.machine));
     let mut tokens = vec![first];
     for _ in 0..5 {
-        tokens.push(site.app.renew_agent_token(&caller, &site.key()).await.unwrap().token);
+        tokens.push(site.app.access.renew_agent_token(&caller, &site.key()).await.unwrap().token);
     }
-    let good = tokens.iter().map(|token| site.app.sign_in(token, site.caller.now).is_ok());
+    let good = tokens.iter().map(|token| site.app.access.sign_in(token, site.caller.now).is_ok());
     assert_eq!(good.collect::<Vec<_>>(), [true, false, false, true, true, true]);
     let stranger = Uuid::now_v7();
     let other = Caller { scopes: vec![format!("agent:{stranger}")], ..caller };
-    let refused = site.app.renew_agent_token(&other, &site.key()).await;
+    let refused = site.app.access.renew_agent_token(&other, &site.key()).await;
     assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::app::moves::Moving;
-use crate::app::{App, usable};
+use crate::catalog::usable;
 use crate::kernel::{Caller, Error};
 use crate::model::{BootenvKind, Machine, MachineState, Run, Step, StepKind, Stored, World};
 use crate::workflow::{expand, step};

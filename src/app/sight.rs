@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::app::boot::Gathered;
-use crate::app::documents::{Boot, Document, base_name};
-use crate::app::params::{self, Of, Sealed};
+use crate::app::documents::{Document, base_name};
 use crate::boot::decide::{Answer, Asked, MachineFile};
 use crate::boot::namespace::ScriptKind;
+use crate::catalog::params::{self, Of, Sealed};
+use crate::catalog::rendering::Boot;
 use crate::kernel::Error;
 use crate::model::{BootTemplate, Machine, Stored};
 use crate::render::{Level, Provenance, Resolved};
@@ -145,8 +146,9 @@ impl App {
         }
         let boot = self.preview_boot(&gathered);
         let document = document(&boot, &preview)?;
-        let render = move |app: &App| app.render_document(&boot, &document, Sealed::Covered);
-        let rendered = self.render_aside(render).await;
+        let app = Arc::clone(self);
+        let render = move || app.render_document(&boot, &document, Sealed::Covered);
+        let rendered = self.catalog.render_aside(render).await;
         let rendered = rendered.map_err(|error| Error::Failed(error.to_string()))?;
         let rendered = rendered.map_err(|problem| Error::Invalid(vec![(&problem).into()]))?;
         Ok(Previewed { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
@@ -156,7 +158,7 @@ impl App {
     fn preview_boot(&self, gathered: &Gathered) -> Boot {
         let attempt = gathered.attempt().cloned();
         let server = attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST);
-        Boot::new(gathered, Some(attempt.unwrap_or_else(no_attempt)), self.facing(server.into()))
+        gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), self.catalog.facing(server.into()))
     }
 
     /// The first bootenv of the machine's workflow that is not the local disk.

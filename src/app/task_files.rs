@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use crate::app::App;
-use crate::app::documents::{Boot, problem};
 use crate::app::jobs::{RenderTasks, TaskRender};
-use crate::app::params::Sealed;
+use crate::catalog::params::Sealed;
+use crate::catalog::rendering::{Boot, problem};
 use crate::model::{JobFile, Problem, Stored, Task, TaskTemplate};
 use crate::render::{Input, Limits, RenderProblem};
 use crate::workflow::step::boot_step;
@@ -17,7 +17,8 @@ use crate::workflow::step::boot_step;
 impl RenderTasks for Arc<App> {
     fn render_task(&self, request: TaskRender) -> BoxFuture<'_, Result<Vec<JobFile>, Vec<Problem>>> {
         Box::pin(async move {
-            match self.render_aside(move |app| app.render_task_files(&request)).await {
+            let app = Arc::clone(self);
+            match self.catalog.render_aside(move || app.render_task_files(&request)).await {
                 Ok(rendered) => rendered,
                 Err(error) => Err(vec![Problem::new("", format!("the render failed: {error}"))]),
             }
@@ -32,7 +33,7 @@ impl App {
         let Some(task) = task else {
             return Err(vec![Problem::new("", format!("there is no task `{}`", request.task))]);
         };
-        let mut input = self.input(&boot, Sealed::Open).map_err(|fault| vec![said(&fault)])?;
+        let mut input = self.catalog.input(&boot, Sealed::Open).map_err(|fault| vec![said(&fault)])?;
         input.variables.insert("task".into(), json!({"name": request.task}));
         input.variables.insert("job".into(), json!({"id": request.job}));
         let mut files = Vec::new();
@@ -50,9 +51,9 @@ impl App {
 
     fn render_task_file(&self, template: &TaskTemplate, input: Input) -> Result<String, RenderProblem> {
         let rendered = match (&template.template, &template.inline) {
-            (Some(name), _) => self.engine().render(name, input, Limits::default()),
+            (Some(name), _) => self.catalog.engine().render(name, input, Limits::default()),
             (None, Some(body)) => {
-                let rendered = self.engine().render_inline(body, input, Limits::default());
+                let rendered = self.catalog.engine().render_inline(body, input, Limits::default());
                 rendered.map_err(|problem| problem.of_inline(&template.name))
             }
             (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),
@@ -74,7 +75,7 @@ impl App {
             bootenv: boot.and_then(|step| world.bootenvs.get(&step.name)).cloned(),
             stage: world.stages.get(&request.stage).cloned(),
             attempt,
-            facing: self.facing(facing),
+            facing: self.catalog.facing(facing),
             agent_token: None,
         };
         (world.tasks.get(&request.task).cloned(), boot)

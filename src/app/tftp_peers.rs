@@ -11,7 +11,8 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::app::callers::is_leased;
-use crate::app::files::{About, Fetch};
+use crate::app::files::Fetch;
+use crate::artifacts::opened::About;
 use crate::boot::capability;
 
 /// How long a stranger is not told of again.

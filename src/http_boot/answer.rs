@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::ranges::{Span, Wanted, wanted};
 use super::request::{Conditions, Method, Request};
 use super::wire::Part;
-use crate::app::files::{self, Opened};
+use crate::artifacts::opened::{self, Opened};
 
 /// An answer before it is sent.
 #[derive(Debug)]
@@ -160,10 +160,10 @@ fn http_date(seconds: i64) -> Option<String> {
     jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok()
 }
 
-fn part(body: files::Body, span: Span) -> Body {
+fn part(body: opened::Body, span: Span) -> Body {
     match body {
-        files::Body::File { file, coming, .. } => Body::File(Part { file, span, coming }),
-        files::Body::Bytes(bytes) => {
+        opened::Body::File { file, coming, .. } => Body::File(Part { file, span, coming }),
+        opened::Body::Bytes(bytes) => {
             let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
             Body::Document(bytes.slice(place(span.first)..place(span.end())))
         }

@@ -20,8 +20,9 @@ use super::door::{Guest, Limit};
 use super::request::{self, HEAD_BYTES_MAX, Length, Method, Request};
 use super::wire::{Wire, read};
 use crate::app::App;
-use crate::app::files::{Fetch, Protocol, Refused, Served};
+use crate::app::files::{Fetch, Served};
 use crate::app::reports::{Report, ReportKind};
+use crate::artifacts::opened::{Protocol, Refused};
 use crate::boot::namespace::Hint;
 
 /// How long a client may say nothing between two requests; less when most places are taken.

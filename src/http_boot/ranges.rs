@@ -1,7 +1,7 @@
 //! What a conditional request, or one for a part, gets of a file on disk (RFC 9110 §13, §14). Pure.
 
 use super::request::Conditions;
-use crate::app::files::Version;
+use crate::artifacts::opened::Version;
 
 /// Bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

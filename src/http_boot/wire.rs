@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::ranges::Span;
-use crate::app::files::Coming;
+use crate::artifacts::opened::Coming;
 
 /// How long a client may take nothing of an answer.
 pub const STALL_MAX: Duration = Duration::from_secs(300);

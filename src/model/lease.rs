@@ -44,6 +44,16 @@ pub struct Lease {
     pub hostname: Option<String>,
 }
 
+impl Lease {
+    /// The state at a time: a lease that ran out is expired, whether anybody marked it or not.
+    pub fn effective_state(&self, now: Timestamp) -> LeaseState {
+        match self.state {
+            LeaseState::Offered | LeaseState::Bound if self.expires_at <= now => LeaseState::Expired,
+            state => state,
+        }
+    }
+}
+
 impl Noun for Lease {
     const KIND: Kind = Kind::Lease;
     const INDEXES: &'static [&'static str] = &["client"];

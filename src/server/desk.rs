@@ -7,8 +7,9 @@ use std::sync::{Arc, OnceLock};
 use futures_util::future::BoxFuture;
 
 use crate::app::App;
-use crate::app::files::{self, Fetch, Opened, Protocol, Refused, Served};
+use crate::app::files::{Fetch, Served};
 use crate::app::tftp_peers::{TftpPeers, TftpTerms};
+use crate::artifacts::opened::{self, Opened, Protocol, Refused};
 use crate::boot::namespace::Hint;
 use crate::dhcp;
 use crate::proto::tftp::{Ended, ErrorCode};
@@ -123,9 +124,9 @@ fn fetch(request: &ReadRequest) -> Fetch {
 
 fn carried(opened: Opened, terms: TftpTerms) -> tftp::Opened {
     let body = match opened.body {
-        files::Body::Bytes(bytes) => tftp::Body::Bytes(bytes),
+        opened::Body::Bytes(bytes) => tftp::Body::Bytes(bytes),
         // Over TFTP a file is opened when it is whole.
-        files::Body::File { file, bytes, .. } => tftp::Body::File { file, bytes },
+        opened::Body::File { file, bytes, .. } => tftp::Body::File { file, bytes },
     };
     let block_bytes_max = terms.block_bytes_max;
     tftp::Opened { body, label: opened.label, about: opened.about, block_bytes_max }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::App;
 use crate::app::deadlines::{Watch, next_deadline};
 use crate::app::lease_actions::EXPIRED_AT_ONCE_MAX;
-use crate::app::{self, App};
+use crate::artifacts;
 use crate::kernel::Caller;
 use crate::store::SqliteStore;
 
@@ -27,7 +28,7 @@ const JOBS_KEPT: usize = 50_000;
 
 /// Reads, fetches and unpacks artifacts.
 pub async fn artifacts(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    Ok(app::artifacts::work::run(app, shutdown).await?)
+    Ok(artifacts::work::run(Arc::clone(&app.artifacts), shutdown).await?)
 }
 
 /// Ends what is overdue.

@@ -1,7 +1,7 @@
 //! What the service asks of the rest of the program: to open a path for a peer, and to hear how the read
 //! went.
 
-use crate::app::files::About;
+use crate::artifacts::opened::About;
 use crate::proto::tftp::{Ended, ErrorCode};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;

@@ -1,6 +1,6 @@
 //! The service on loopback, with real sockets and a plain client.
 
-use crate::app::files::About;
+use crate::artifacts::opened::About;
 use crate::proto::tftp::{Ended, ErrorCode, Mode, Packet, Request};
 use crate::tftp::client::Client;
 use crate::tftp::*;

@@ -62,7 +62,7 @@ impl Got {
 impl Client {
     pub async fn new() -> Self {
         let app = testing::app();
-        let token = app.start(&testing::caller()).await.unwrap().unwrap().secret;
+        let token = app.access.start(&testing::caller()).await.unwrap().unwrap().secret;
         let shutdown = CancellationToken::new();
         let state = ApiState::new(Arc::clone(&app), shutdown.clone(), Arc::new(AtomicBool::new(true)));
         Client { app, router: router(state), token, shutdown }

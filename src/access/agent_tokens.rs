@@ -1,0 +1,83 @@
+//! The tokens of a machine's agent: the first one in a file of its own, when it is installed; then those it
+//! exchanges them for while it works.
+
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use crate::access::Access;
+use crate::kernel::scope::{acts_for, agent_scope};
+use crate::kernel::{Caller, Error};
+use crate::model::{Input, Machine, Stored, Token, TokenGrant};
+use crate::objects::write::{Expected, Target};
+
+/// How long an agent has until it must have renewed its token.
+const AGENT_TOKEN_HOURS: i64 = 24;
+/// How long a renewed token is good: a machine may be switched off for a while.
+const RENEWED_HOURS: i64 = 30 * 24;
+/// How many renewed tokens of one machine there are; an exchange beyond that ends the oldest.
+const RENEWED_MAX: usize = 3;
+impl Access {
+    /// A new token for a machine's agent, in place of the one it was given before.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn agent_token(&self, machine: &Stored<Machine>) -> Result<String, Error> {
+        let caller = Caller::server(self.kernel.now());
+        let name = format!("agent-{}", machine.key);
+        match self
+            .objects
+            .delete::<Token>(&caller, &Target { reference: &name, expected: Expected::Any })
+            .await
+        {
+            Ok(()) | Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let expires_at = caller.now.saturating_add(SignedDuration::from_hours(AGENT_TOKEN_HOURS));
+        let spec = Token {
+            name,
+            scopes: vec![agent_scope(&machine.key)],
+            expires_at: expires_at.ok(),
+            sha256: String::new(),
+        };
+        let input = Input { spec, labels: Default::default() };
+        Ok(self.issue_token(&caller, input).await?.secret)
+    }
+
+    /// A fresh token for a machine's agent. The one it came with stays good until its own end, so that an
+    /// answer that is lost does no harm.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`] for another machine's agent, or what the store says.
+    pub async fn renew_agent_token(&self, caller: &Caller, machine: &str) -> Result<TokenGrant, Error> {
+        let machine = self.kernel.find::<Machine>(machine)?;
+        acts_for(caller, &machine.key)?;
+        let server = Caller { request_id: caller.request_id.clone(), ..Caller::server(caller.now) };
+        let prefix = format!("agent-{}-", machine.key);
+        let renewed: Vec<String> = {
+            let world = self.kernel.world();
+            let later = world.tokens.after(&prefix).take_while(|token| token.key.starts_with(&prefix));
+            later.map(|token| token.key.clone()).collect()
+        };
+        for name in renewed.iter().take((renewed.len() + 1).saturating_sub(RENEWED_MAX)) {
+            match self
+                .objects
+                .delete::<Token>(&server, &Target { reference: name, expected: Expected::Any })
+                .await
+            {
+                Ok(()) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let expires_at = caller.now.saturating_add(SignedDuration::from_hours(RENEWED_HOURS));
+        let expires_at = expires_at.unwrap_or(jiff::Timestamp::MAX);
+        let spec = Token {
+            // Their names sort as they were made.
+            name: format!("{prefix}{}", Uuid::now_v7().simple()),
+            scopes: vec![agent_scope(&machine.key)],
+            expires_at: Some(expires_at),
+            sha256: String::new(),
+        };
+        let made = self.issue_token(&server, Input { spec, labels: Default::default() }).await?;
+        Ok(TokenGrant { token: made.secret, expires_at })
+    }
+}

@@ -1,0 +1,24 @@
+//! Who is calling: tokens, those of agents, and what the first start makes. What a caller may do is in
+//! `kernel::scope`.
+
+pub mod agent_tokens;
+mod first_start;
+pub mod tokens;
+
+use std::sync::Arc;
+
+use crate::kernel::Kernel;
+use crate::objects::Objects;
+
+/// The tokens, and who holds them.
+#[derive(Debug)]
+pub struct Access {
+    kernel: Arc<Kernel>,
+    objects: Arc<Objects>,
+}
+
+impl Access {
+    pub fn new(kernel: Arc<Kernel>, objects: Arc<Objects>) -> Arc<Self> {
+        Arc::new(Access { kernel, objects })
+    }
+}

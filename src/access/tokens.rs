@@ -1,0 +1,172 @@
+//! Who is calling, and what they may do.
+//!
+//! A token is shown once, when it is made; its SHA-256 is what is kept. Each operation of the API says
+//! what it needs ([`Need`]); a token has scopes that give it.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+
+use crate::access::Access;
+use crate::kernel::scope::agent_of;
+use crate::kernel::{Actor, Caller, Error};
+use crate::model::{Input, Token, parse_input, sha256_hex};
+use crate::objects::view::View;
+
+/// What every token begins with, so that one is recognised where it does not belong.
+const TOKEN_PREFIX: &str = "mw_";
+const TOKEN_BYTES: usize = 32;
+/// Longest token that is looked at.
+const TOKEN_TEXT_MAX: usize = 256;
+/// Name of the administrator's token that the first start makes.
+pub const ADMIN: &str = "admin";
+
+/// A token that was made, with the text that nobody can read again.
+#[derive(Debug)]
+pub struct NewToken {
+    pub view: View,
+    pub secret: String,
+}
+
+impl Access {
+    /// Finds out who holds a token, for one request.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] when the token is unknown or has expired.
+    pub fn sign_in(&self, secret: &str, now: Timestamp) -> Result<Caller, Error> {
+        let unknown =
+            || Error::Unauthorized("this token is not known here: it may have been deleted".to_owned());
+        if secret.len() > TOKEN_TEXT_MAX {
+            return Err(unknown());
+        }
+        let digest = sha256_hex(secret);
+        let world = self.kernel.world();
+        let token = world.tokens.find("sha256", &digest).ok_or_else(unknown)?;
+        if !bool::from(token.spec.sha256.as_bytes().ct_eq(digest.as_bytes())) {
+            return Err(unknown());
+        }
+        if let Some(ended) = token.spec.expires_at.filter(|ends| *ends <= now) {
+            return Err(Error::Unauthorized(format!("this token expired at {ended}")));
+        }
+        let scopes = token.spec.scopes.clone();
+        let actor = match scopes.as_slice() {
+            [only] => agent_of(only).map(Actor::Machine),
+            _ => None,
+        };
+        let actor = actor.unwrap_or_else(|| Actor::Token(token.key.clone()));
+        Ok(Caller { actor, scopes, now, request_id: String::new() })
+    }
+
+    /// Whether the token that a long request came with still holds.
+    pub fn still_signed_in(&self, caller: &Caller, now: Timestamp) -> bool {
+        match &caller.actor {
+            Actor::Token(name) => {
+                let world = self.kernel.world();
+                let token = world.tokens.get(name).map(|token| token.spec.expires_at);
+                token.is_some_and(|expires_at| expires_at.is_none_or(|ends| ends > now))
+            }
+            Actor::Machine(_) | Actor::Server => true,
+        }
+    }
+
+    /// Makes a token of what a client sent.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for scopes that its maker has not, and those of [`Objects::create`].
+    pub async fn create_token(&self, caller: &Caller, body: Value) -> Result<NewToken, Error> {
+        if body.get("sha256").is_some() {
+            return Err(Error::invalid("/sha256", "unknown field `sha256`: the server makes the token"));
+        }
+        let input = parse_input::<Token>(body).map_err(Error::Invalid)?;
+        self.issue_token(caller, input).await
+    }
+
+    /// Makes a token: for a client, or for an agent on behalf of the server.
+    ///
+    /// # Errors
+    /// As [`Access::create_token`].
+    pub async fn issue_token(&self, caller: &Caller, mut input: Input<Token>) -> Result<NewToken, Error> {
+        if let Some(scope) = input.spec.scopes.iter().find(|scope| !may_give(caller, scope)) {
+            return Err(Error::Forbidden(format!("you cannot give the scope `{scope}`, which you have not")));
+        }
+        let secret = new_secret()?;
+        input.spec.sha256 = sha256_hex(&secret);
+        let view = self.objects.create_from(caller, input).await?;
+        Ok(NewToken { view, secret })
+    }
+
+    /// Makes the administrator's token when there is no token at all: on the first start.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn first_token(&self, caller: &Caller) -> Result<Option<NewToken>, Error> {
+        if !self.kernel.world().tokens.is_empty() {
+            return Ok(None);
+        }
+        let spec = Token {
+            name: ADMIN.to_owned(),
+            scopes: vec!["*".to_owned()],
+            expires_at: None,
+            sha256: String::new(),
+        };
+        self.issue_token(caller, Input { spec, labels: Default::default() }).await.map(Some)
+    }
+}
+
+/// Nobody gives what they have not.
+fn may_give(caller: &Caller, scope: &str) -> bool {
+    let has = |wanted: &str| caller.scopes.iter().any(|held| held == wanted);
+    let everywhere = scope.split_once(':').is_some_and(|(_, verb)| has(&format!("*:{verb}")));
+    let agent = agent_of(scope).is_some() && has("jobs:write");
+    has("*") || has(scope) || everywhere || agent
+}
+
+fn new_secret() -> Result<String, Error> {
+    let mut bytes = [0u8; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Failed(format!("no random numbers: {error}")))?;
+    Ok(format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::app::testing;
+
+    #[tokio::test]
+    async fn the_first_start_makes_one_administrator_and_the_second_none() {
+        let app = testing::app();
+        let caller = testing::caller();
+        let made = app.access.first_token(&caller).await.unwrap().unwrap();
+        assert_eq!(app.access.sign_in(&made.secret, caller.now).unwrap().actor, Actor::Token("admin".into()));
+        assert!(app.access.first_token(&caller).await.unwrap().is_none());
+        assert!(!made.view.body.to_string().contains("sha256"), "{}", made.view.body);
+    }
+
+    #[tokio::test]
+    async fn an_expired_token_is_told_when_it_ended() {
+        let app = testing::app();
+        let caller = testing::caller();
+        let body = json!({"name": "ci", "scopes": ["*:read"], "expires_at": "2026-01-01T00:00:00Z"});
+        let made = app.access.create_token(&caller, body).await.unwrap();
+        let error = app.access.sign_in(&made.secret, caller.now).unwrap_err();
+        assert!(error.to_string().contains("expired at 2026-01-01T00:00:00Z"), "{error}");
+        assert!(matches!(app.access.sign_in("mw_wrong", caller.now), Err(Error::Unauthorized(_))));
+    }
+
+    #[tokio::test]
+    async fn nobody_gives_a_scope_they_have_not() {
+        let app = testing::app();
+        let caller = Caller {
+            scopes: ["tokens:write", "machines:read"].map(str::to_owned).to_vec(),
+            ..testing::caller()
+        };
+        let given = app.access.create_token(&caller, json!({"name": "a", "scopes": ["machines:read"]})).await;
+        assert!(given.is_ok());
+        let refused = app.access.create_token(&caller, json!({"name": "b", "scopes": ["*"]})).await;
+        assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+    }
+}

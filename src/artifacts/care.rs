@@ -1,0 +1,131 @@
+//! What operators ask for: fetch an artifact anew, hash its files again, throw away what nobody refers to.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::artifacts::Artifacts;
+use crate::kernel::{Caller, Error};
+use crate::media::Folder;
+use crate::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
+use crate::model::{Artifact, ArtifactState, ArtifactWork, NewEvent, World};
+use crate::store::Deed;
+
+/// What can go, or went.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct PruneReport {
+    /// Nothing was deleted.
+    pub dry_run: bool,
+    pub items: Vec<Garbage>,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Whether there is more: do it again.
+    pub more: bool,
+}
+
+/// Whether things are deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prune {
+    DryRun,
+    Delete,
+}
+
+impl Artifacts {
+    /// Notes what is to be done with an artifact; it begins soon, and its status says how far it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] where there is nothing yet to hash.
+    pub async fn ask_of_artifact(
+        &self,
+        caller: &Caller,
+        name: &str,
+        work: ArtifactWork,
+    ) -> Result<(), Error> {
+        let key = self.kernel.find::<Artifact>(name)?.key.clone();
+        self.kernel
+            .change::<Artifact>(&key, caller.now, |next| {
+                if work == ArtifactWork::Verify && next.status.sha256.is_none() && !next.spec.is_mirror() {
+                    let reason = &next.status.reason;
+                    return Err(Error::Conflict(format!("artifact `{key}` has no files yet: {reason}")));
+                }
+                next.status.asked = Some(work);
+                if work == ArtifactWork::Fetch {
+                    // What is read again is taken as it is.
+                    next.status.damaged.clear();
+                }
+                Ok(vec![caller.event(next, "asked", json!({"work": work}))])
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Finds what no artifact refers to, and deletes it. Each is looked at once more before it goes, and
+    /// none is while a tree is put in its place.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or something in it not deleted.
+    pub async fn prune_artifacts(&self, caller: &Caller, prune: Prune) -> Result<PruneReport, Error> {
+        let (media, used) = (self.media.clone(), in_use(&self.kernel.world()));
+        let finding = tokio::task::spawn_blocking(move || garbage::find(&media, &used));
+        let found = finding.await.map_err(|error| Error::Failed(error.to_string()))?;
+        let found = found.map_err(|error| Error::Failed(format!("looking for leftovers: {error}")))?;
+        let more = found.len() == FOUND_MAX;
+        let mut items = Vec::new();
+        for garbage in found {
+            if prune == Prune::DryRun || self.throw_away(&garbage).await? {
+                items.push(garbage);
+            }
+        }
+        let bytes = items.iter().map(|garbage| garbage.bytes).sum();
+        let report = PruneReport { dry_run: prune == Prune::DryRun, items, bytes, more };
+        if prune == Prune::Delete && !report.items.is_empty() {
+            let event = NewEvent {
+                time: caller.now,
+                kind: "artifact.pruned".to_owned(),
+                subject: "server".to_owned(),
+                actor: caller.actor.to_string(),
+                attempt: None,
+                data: json!({"items": report.items.len(), "bytes": report.bytes}),
+            };
+            self.kernel.commit(Deed::default().event(event)).await?;
+        }
+        Ok(report)
+    }
+
+    async fn throw_away(&self, garbage: &Garbage) -> Result<bool, Error> {
+        let _alone = self.media_in_use.write().await;
+        if in_use(&self.kernel.world()).has(garbage) {
+            return Ok(false);
+        }
+        if garbage.kind == Leftover::Mirror {
+            self.mirrors.forget(&garbage.id);
+        }
+        let path = garbage.path.display().to_string();
+        let garbage = garbage.clone();
+        let deleting = tokio::task::spawn_blocking(move || garbage::delete(&garbage)).await;
+        let deleted = deleting.map_err(|error| Error::Failed(error.to_string()))?;
+        match deleted {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::Failed(format!("{path} cannot be deleted: {error}"))),
+        }
+    }
+}
+
+/// What artifacts serve, and the downloads that they would go on with.
+fn in_use(world: &World) -> InUse {
+    let digests = world.artifacts.iter().filter_map(|artifact| artifact.status.sha256.clone());
+    let mut downloads = BTreeSet::new();
+    for artifact in world.artifacts.iter().filter(|artifact| artifact.status.state != ArtifactState::Ready) {
+        let Some(source) = &artifact.spec.source else { continue };
+        downloads.extend(
+            source.downloads().map(|(url, checksum)| Folder::fetched_id((&artifact.key, &url), checksum)),
+        );
+    }
+    let sources = world.artifacts.iter().filter_map(|it| Some((&it.key, it.spec.source.as_ref()?)));
+    let mirrors = sources.filter(|(_, source)| source.mirror.is_some());
+    let mirrors = mirrors.map(|(name, source)| Folder::mirror_id((name, &source.url))).collect();
+    InUse { digests: digests.collect(), downloads, mirrors }
+}

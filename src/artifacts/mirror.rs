@@ -1,0 +1,282 @@
+//! Artifacts that are passed on from another server: their files for machines, and how they stand.
+//!
+//! Nothing is fetched until a machine asks, but for two things: the indexes of the package repositories, for
+//! `repos()`, and the kernels that bootenvs name, so that an absent one is told before a machine is on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::artifacts::opened::{About, Body, Opened, Protocol, Refused, Version};
+use crate::artifacts::static_files::content_type;
+use crate::artifacts::{Artifacts, boot_files, boot_path};
+use crate::kernel::Error;
+use crate::media::{self, Job, Mirror, Miss, Terms};
+use crate::model::{
+    Artifact, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, MirrorStatus,
+    Stored, TreeRepository,
+};
+
+/// How often an upstream that fails is asked whether it answers again.
+const ASK_AGAIN_EVERY: Duration = Duration::from_secs(30);
+/// How long a client of TFTP waits for a file to be whole: it cannot wait in the middle of one.
+const TFTP_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// What the upstream said when it was asked about the whole tree.
+struct Asked {
+    repositories: Result<Vec<TreeRepository>, Miss>,
+    /// Boot files that it has not; none where it could not say.
+    absent: Option<Vec<String>>,
+}
+
+impl Artifacts {
+    /// The tree that an artifact passes on. Does not look at the world while somebody holds it.
+    fn mirror(&self, artifact: &Stored<Artifact>) -> Result<Arc<Mirror>, media::Error> {
+        let none = || media::Error::Failed(format!("artifact {} is not passed on", artifact.key));
+        let source = artifact.spec.source.as_ref().ok_or_else(none)?;
+        let bytes_max = source.mirror.as_ref().ok_or_else(none)?.bytes_max;
+        let proxy = source.proxy.clone().or_else(|| self.site_proxy());
+        self.mirrors.of(Terms { name: artifact.key.clone(), url: source.url.clone(), proxy, bytes_max })
+    }
+
+    /// How the trees that are passed on stand, by their artifacts' names.
+    pub fn mirror_statuses(&self) -> Vec<(String, MirrorStatus)> {
+        self.mirrors.statuses()
+    }
+
+    /// Counts what was sent of a tree that is passed on.
+    pub fn count_served(&self, name: &str, bytes: u64) {
+        self.mirrors.served(name, bytes);
+    }
+
+    /// Opens a file of a tree that is passed on.
+    ///
+    /// # Errors
+    /// The upstream has none, or it cannot be had now.
+    pub async fn open_mirrored(
+        &self,
+        protocol: Protocol,
+        artifact: &Stored<Artifact>,
+        file: &str,
+    ) -> Result<Opened, Refused> {
+        let mirror = self.mirror(artifact).map_err(|error| Refused::Failed(error.to_string()))?;
+        let mut found = mirror.open(file).await.map_err(|miss| match miss {
+            Miss::Absent => Refused::Absent,
+            Miss::Failed(why) => Refused::Failed(why),
+        })?;
+        if let Some(mut coming) = found.coming.take_if(|_| protocol == Protocol::Tftp) {
+            let whole = tokio::time::timeout(TFTP_WAIT_MAX, coming.whole(found.bytes)).await;
+            whole
+                .map_err(|_| Refused::Failed(format!("{file} is still being fetched; try again")))?
+                .map_err(|error| Refused::Failed(error.to_string()))?;
+        }
+        Ok(Opened {
+            body: Body::File { file: found.file, bytes: found.bytes, coming: found.coming },
+            label: format!("artifact:{}/{file}", artifact.key),
+            content_type: content_type(file),
+            version: Some(Version { tag: format!("\"{}\"", found.id), modified: found.modified }),
+            about: About::default(),
+        })
+    }
+
+    /// Whether there is something to ask the upstream, or to say about it. `tick` is whether time has passed,
+    /// and not something been written.
+    pub fn mirror_needs_work(&self, artifact: &Stored<Artifact>, tick: bool) -> bool {
+        let status = &artifact.status;
+        let begins = !matches!(status.state, ArtifactState::Ready | ArtifactState::Failed);
+        if status.origin != artifact.spec.origin() || status.asked.is_some() || begins {
+            return true;
+        }
+        let Ok(mirror) = self.mirror(artifact) else { return tick };
+        let told = || status.mirror.as_ref() == Some(&mirror.status());
+        self.is_to_be_asked(artifact, &mirror) || tick && !told()
+    }
+
+    /// Whether other boot files are wanted than were looked for, or a fault may be over.
+    fn is_to_be_asked(&self, artifact: &Stored<Artifact>, mirror: &Mirror) -> bool {
+        let wanted = boot_files(&self.kernel.world(), &artifact.key);
+        let failing = mirror.failing().is_some() || artifact.status.state == ArtifactState::Failed;
+        match mirror.last_asked() {
+            None => true,
+            Some((at, looked_for)) => looked_for != wanted || failing && at.elapsed() >= ASK_AGAIN_EVERY,
+        }
+    }
+
+    /// Does what was asked for, asks the upstream where that is due, and says how it stands.
+    pub async fn tend_mirror(
+        self: &Arc<Self>,
+        artifact: &Stored<Artifact>,
+        source: &ArtifactSource,
+        job: &Job,
+    ) -> Result<(), Error> {
+        let origin = artifact.spec.origin();
+        let target = (artifact.key.as_str(), origin.as_str());
+        let known = artifact.status.origin == origin;
+        if !known {
+            let begun = ArtifactStatus {
+                state: ArtifactState::Fetching,
+                reason: "its upstream is being asked".to_owned(),
+                origin: origin.clone(),
+                boot_path: boot_path(&artifact.spec),
+                ..ArtifactStatus::default()
+            };
+            self.set_status(target, |status| *status = begun.clone()).await?;
+        }
+        let mirror = match self.mirror(artifact) {
+            Ok(mirror) => mirror,
+            Err(error) => return self.set_status(target, |status| unusable(status, &error)).await,
+        };
+        let asked = artifact.status.asked.filter(|_| known);
+        if asked == Some(ArtifactWork::Verify) {
+            return self.verify_mirror(artifact, &mirror, job).await;
+        }
+        if asked == Some(ArtifactWork::Fetch)
+            && let Err(miss) = mirror.expire().await
+        {
+            tracing::warn!(artifact = artifact.key, %miss, "what is kept of a mirror cannot be looked at");
+        }
+        let begins = artifact.status.state == ArtifactState::Fetching;
+        let is_due = !known || begins || asked.is_some() || self.is_to_be_asked(artifact, &mirror);
+        let mut said = None;
+        if is_due {
+            let wanted = boot_files(&self.kernel.world(), &artifact.key);
+            said = tokio::select! {
+                said = ask(&mirror, source, wanted) => Some(said),
+                () = job.stop.cancelled() => return Ok(()),
+            };
+        }
+        self.set_status(target, |status| told(status, &mirror, said.as_ref())).await
+    }
+
+    /// Hashes what is kept. What has changed is thrown away, so nothing damaged is served.
+    async fn verify_mirror(
+        self: &Arc<Self>,
+        artifact: &Stored<Artifact>,
+        mirror: &Arc<Mirror>,
+        job: &Job,
+    ) -> Result<(), Error> {
+        let origin = artifact.spec.origin();
+        let target = (artifact.key.as_str(), origin.as_str());
+        let checked = self.watched((target, Some(&artifact.status)), job, mirror.verify(job)).await;
+        let verified_at = Some(self.kernel.now());
+        match checked {
+            Ok(checked) => {
+                let done = |status: &mut ArtifactStatus| {
+                    status.verified_at = verified_at;
+                    status.damaged = checked.damaged.iter().take(FILES_LISTED_MAX).cloned().collect();
+                    told(status, mirror, None);
+                };
+                self.set_status(target, done).await
+            }
+            Err(media::Error::Stopped) => Ok(()),
+            Err(error) => self.set_status(target, |status| unusable(status, &error)).await,
+        }
+    }
+}
+
+/// Asks about the whole tree. The boot files are kept from now on, as far as there is room.
+async fn ask(mirror: &Arc<Mirror>, source: &ArtifactSource, wanted: BTreeSet<String>) -> Asked {
+    let declared = source.mirror.as_ref().map(|terms| terms.repositories.as_slice()).unwrap_or_default();
+    let repositories = mirror.repositories(declared).await;
+    let mut absent = Some(Vec::new());
+    for path in &wanted {
+        match mirror.open(path).await {
+            Ok(_) => {}
+            Err(Miss::Absent) => absent.iter_mut().for_each(|absent| absent.push(path.clone())),
+            Err(Miss::Failed(_)) => absent = None,
+        }
+    }
+    mirror.asked_for(wanted);
+    let absent = absent.map(|absent| absent.into_iter().take(FILES_LISTED_MAX).collect());
+    Asked { repositories, absent }
+}
+
+/// It cannot even be asked for.
+fn unusable(status: &mut ArtifactStatus, error: &media::Error) {
+    (status.state, status.reason) = (ArtifactState::Failed, error.to_string());
+    (status.percent, status.asked) = (None, None);
+}
+
+/// How it stands, and why where that is not well. One that has been ready stays so: what is kept is served.
+fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&Asked>) {
+    let now = mirror.status();
+    (status.percent, status.asked) = (None, None);
+    (status.size, status.files) = (now.cached_bytes, now.cached_files);
+    let fails = |why: String| format!("the upstream fails: {why}");
+    let mut wrong = mirror.failing().map(fails).or_else(|| mirror.trouble());
+    if let Some(Asked { repositories, absent }) = said {
+        match repositories {
+            Ok(found) => {
+                status.state = ArtifactState::Ready;
+                status.served_origin.clone_from(&status.origin);
+                status.repositories.clone_from(found);
+                status.damaged.clear();
+            }
+            Err(miss) => wrong = wrong.or(Some(fails(miss.to_string()))),
+        }
+        if let Some(absent) = absent {
+            status.absent.clone_from(absent);
+        }
+    }
+    let was_ready = status.served_origin == status.origin && !status.origin.is_empty();
+    status.state = if was_ready { ArtifactState::Ready } else { ArtifactState::Failed };
+    status.reason = match (wrong, status.damaged.len()) {
+        (Some(why), _) if was_ready => format!("what is kept is served; {why}"),
+        (Some(why), _) => why,
+        (None, 0) if was_ready => String::new(),
+        (None, 0) => status.reason.clone(),
+        (None, damaged) => {
+            format!("{damaged} kept files were not what they had been; they are fetched anew when needed")
+        }
+    };
+    status.mirror = Some(now);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::{Folder, Mirrors};
+
+    fn mirror() -> (tempfile::TempDir, Arc<Mirror>) {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let folder = tempfile::tempdir().unwrap();
+        let mirrors = Mirrors::new(Folder::at(folder.path().to_owned()));
+        let terms =
+            Terms { name: "a".into(), url: "http://127.0.0.1:1/".into(), proxy: None, bytes_max: 1 << 20 };
+        let mirror = mirrors.of(terms).unwrap();
+        (folder, mirror)
+    }
+
+    fn said(repositories: Result<Vec<TreeRepository>, Miss>, absent: Option<&[&str]>) -> Asked {
+        let absent = absent.map(|absent| absent.iter().map(|path| (*path).to_owned()).collect());
+        Asked { repositories, absent }
+    }
+
+    #[test]
+    fn a_tree_that_was_ready_stays_ready_and_says_that_its_upstream_fails() {
+        let (_folder, mirror) = mirror();
+        let mut status = ArtifactStatus { origin: "http://h".into(), ..ArtifactStatus::default() };
+        let down = || Err(Miss::Failed("no route".into()));
+        told(&mut status, &mirror, Some(&said(down(), None)));
+        assert_eq!(
+            (status.state, status.reason.as_str()),
+            (ArtifactState::Failed, "the upstream fails: no route")
+        );
+
+        told(&mut status, &mirror, Some(&said(Ok(vec![TreeRepository::default()]), Some(&["linux"]))));
+        assert_eq!((status.state, status.reason.as_str()), (ArtifactState::Ready, ""));
+        assert_eq!(status.absent, ["linux"]);
+
+        told(&mut status, &mirror, Some(&said(down(), None)));
+        assert_eq!(status.state, ArtifactState::Ready);
+        assert!(status.reason.starts_with("what is kept is served"), "{}", status.reason);
+        assert_eq!((status.absent.len(), status.repositories.len()), (1, 1), "what was found is still true");
+
+        status.damaged = vec!["pool/a.deb".into()];
+        told(&mut status, &mirror, None);
+        assert!(status.reason.starts_with("1 kept files were not"), "{}", status.reason);
+        told(&mut status, &mirror, Some(&said(Ok(Vec::new()), Some(&[]))));
+        assert_eq!((status.reason.as_str(), status.damaged.len()), ("", 0));
+        assert_eq!(status.mirror.map(|mirror| mirror.bytes_max), Some(1 << 20));
+    }
+}

@@ -1,0 +1,87 @@
+//! A file that may be sent, whatever it is made from and whoever sends it.
+
+use std::fs::File;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+pub use crate::media::Coming;
+
+/// Which protocol a file is asked for over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    Tftp,
+    Http,
+}
+
+/// The bytes of a file.
+#[derive(Debug)]
+pub enum Body {
+    Bytes(Bytes),
+    File {
+        file: File,
+        bytes: u64,
+        /// Of one that is not whole yet: how far it is.
+        coming: Option<Coming>,
+    },
+}
+
+impl Body {
+    /// Length in bytes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::File { bytes, .. } => *bytes,
+        }
+    }
+}
+
+/// Whom a file is about, for its events and for figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    pub machine: Option<String>,
+    pub attempt: Option<Uuid>,
+    /// The artifact, where it is one that is passed on from another server.
+    pub mirror: Option<String>,
+}
+
+impl About {
+    /// Whether it is to be recorded that the file was sent: what is nobody's is on no timeline.
+    pub fn is_recorded(&self) -> bool {
+        self.machine.is_some() || self.mirror.is_some()
+    }
+}
+
+/// A file that may be sent.
+#[derive(Debug)]
+pub struct Opened {
+    pub body: Body,
+    /// What it is: `loader:snponly.efi`, `artifact:debian-12-amd64/linux`, `rendered:preseed.cfg`.
+    pub label: String,
+    pub content_type: &'static str,
+    /// Of a file on disk; rendered files have none and are not to be cached.
+    pub version: Option<Version>,
+    pub about: About,
+}
+
+/// Which bytes a file on disk has now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// A strong entity tag with its quotes (RFC 9110 §8.8.3).
+    pub tag: String,
+    /// When its content was last changed, in seconds since 1970.
+    pub modified: i64,
+}
+
+/// Why a path gives nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    Absent,
+    /// The path itself cannot be: it leaves the tree, or has control characters.
+    BadPath(&'static str),
+    /// There is such a file, and not for this machine now.
+    Denied(String),
+    /// It should be there, and cannot be given: a failed render, a file that cannot be read.
+    Failed(String),
+}

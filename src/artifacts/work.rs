@@ -1,0 +1,446 @@
+//! What is done with artifacts: those in place are read, the others are fetched, checked and unpacked. Each
+//! is a task of its own, a few at a time; a restart goes on where they were.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::artifacts::Artifacts;
+use crate::artifacts::{boot_files, boot_path, open_file};
+use crate::kernel::Error;
+use crate::media::{self, Brought, Job, Manifest, Order, Phase, Progress, repositories};
+use crate::model::{
+    Artifact, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, Stored,
+};
+use crate::seldom::warn_seldom;
+
+/// How often directories that have gone or come are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// What is committed within so long is looked at together.
+const MOMENT: Duration = Duration::from_millis(50);
+/// How often the status says how far the work is.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+/// Artifacts that are worked on at a time.
+const AT_ONCE_MAX: usize = 4;
+/// Damaged files that a reason names.
+const NAMED_MAX: usize = 3;
+
+/// Why artifacts are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    /// Something was written.
+    Change,
+    /// Time has passed: what failed on its path is tried again.
+    Tick,
+}
+
+/// An artifact that is worked on.
+struct Work {
+    origin: String,
+    stop: CancellationToken,
+    task: tokio::task::Id,
+}
+
+/// Everything that is under way.
+struct Works {
+    artifacts: Arc<Artifacts>,
+    tasks: JoinSet<bool>,
+    under_way: BTreeMap<String, Work>,
+    shutdown: CancellationToken,
+}
+
+/// Works on artifacts when they change, when their directories come or go, and when somebody asks for it.
+///
+/// # Errors
+/// The store has gone.
+pub async fn run(artifacts: Arc<Artifacts>, shutdown: CancellationToken) -> Result<(), Error> {
+    let media = artifacts.media.clone();
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || media.sweep()).await {
+        tracing::warn!(%error, "what was being unpacked could not be thrown away");
+    }
+    let mut committed = artifacts.kernel.committed();
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    let mut works = Works { artifacts, tasks: JoinSet::new(), under_way: BTreeMap::new(), shutdown };
+    let mut seen = None;
+    loop {
+        let now = works.generations();
+        if seen != Some(now) {
+            works.look(Occasion::Change).await;
+            seen = Some(now);
+        }
+        tokio::select! {
+            changed = news(&mut committed) => {
+                changed.map_err(|_| Error::Failed("the store has gone".to_owned()))?;
+            }
+            _ = tick.tick() => works.look(Occasion::Tick).await,
+            Some(done) = works.tasks.join_next_with_id(), if !works.tasks.is_empty() => {
+                // What could not be written now is tried at the next tick, not at once and for ever.
+                if works.ended(done) {
+                    seen = None;
+                }
+            }
+            () = works.shutdown.cancelled() => return works.stop().await,
+        }
+    }
+}
+
+/// Waits for commits. Those of a moment count as one: thousands a second are not about artifacts.
+async fn news(committed: &mut watch::Receiver<u64>) -> Result<(), watch::error::RecvError> {
+    tokio::time::sleep(MOMENT).await;
+    committed.changed().await
+}
+
+impl Works {
+    /// What was looked at holds as long as these do.
+    fn generations(&self) -> (u64, u64) {
+        let world = self.artifacts.kernel.world();
+        (world.artifacts.generation(), world.bootenvs.generation())
+    }
+
+    async fn look(&mut self, occasion: Occasion) {
+        let all: Vec<Arc<Stored<Artifact>>> =
+            self.artifacts.kernel.world().artifacts.iter().cloned().collect();
+        for (name, work) in &self.under_way {
+            let present = all.iter().find(|artifact| artifact.key == *name);
+            if present.is_none_or(|present| present.spec.origin() != work.origin) {
+                work.stop.cancel();
+            }
+        }
+        self.artifacts.mirrors.keep_only(&all.iter().map(|artifact| artifact.key.as_str()).collect());
+        for artifact in &all {
+            if self.under_way.contains_key(&artifact.key) {
+                continue;
+            }
+            if !self.artifacts.needs_work(artifact, occasion) {
+                self.artifacts.look_for_boot_files(artifact).await;
+            } else if self.under_way.len() < AT_ONCE_MAX {
+                self.begin(artifact);
+            }
+        }
+    }
+
+    fn begin(&mut self, artifact: &Arc<Stored<Artifact>>) {
+        let stop = self.shutdown.child_token();
+        let (artifacts, artifact, job) =
+            (Arc::clone(&self.artifacts), Arc::clone(artifact), Job::new(stop.clone()));
+        let (name, origin) = (artifact.key.clone(), artifact.spec.origin());
+        let handle = self.tasks.spawn(async move {
+            let worked = artifacts.work_on(&artifact, &job).await;
+            if let Err(error) = &worked {
+                let name = &artifact.key;
+                warn_seldom!(name, %error, "an artifact's state could not be written; it is tried again");
+            }
+            worked.is_ok()
+        });
+        self.under_way.insert(name, Work { origin, stop, task: handle.id() });
+    }
+
+    /// Whether the next may begin at once.
+    fn ended(&mut self, done: Result<(tokio::task::Id, bool), tokio::task::JoinError>) -> bool {
+        let (task, worked) = done.unwrap_or_else(|error| {
+            tracing::error!(%error, "work on an artifact ended by a fault in the server");
+            (error.id(), false)
+        });
+        self.under_way.retain(|_, work| work.task != task);
+        worked
+    }
+
+    async fn stop(mut self) -> Result<(), Error> {
+        self.artifacts.mirrors.stop().await;
+        while self.tasks.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+impl Artifacts {
+    fn needs_work(&self, artifact: &Stored<Artifact>, occasion: Occasion) -> bool {
+        if artifact.spec.is_mirror() {
+            return self.mirror_needs_work(artifact, occasion == Occasion::Tick);
+        }
+        let status = &artifact.status;
+        let in_place = artifact.spec.source.is_none();
+        let there = || self.with_path(artifact).is_some_and(|served| Path::new(&served.path).exists());
+        let again = occasion == Occasion::Tick;
+        status.origin != artifact.spec.origin()
+            || status.asked.is_some()
+            || match status.state {
+                ArtifactState::Fetching | ArtifactState::Extracting => true,
+                ArtifactState::Ready => (in_place || again) && !there(),
+                ArtifactState::Missing => !in_place || there(),
+                // A download that has failed waits for an operator; so do files that have changed.
+                ArtifactState::Failed => in_place && again && status.damaged.is_empty(),
+            }
+    }
+
+    async fn work_on(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
+        let known = artifact.status.origin == artifact.spec.origin() && artifact.status.sha256.is_some();
+        match &artifact.spec.source {
+            Some(source) if source.mirror.is_some() => self.tend_mirror(artifact, source, job).await,
+            _ if artifact.status.asked == Some(ArtifactWork::Verify) && known => {
+                self.verify(artifact, job).await
+            }
+            None => self.read_in_place(artifact, job).await,
+            Some(source) => self.bring(artifact, source, job).await,
+        }
+    }
+
+    async fn read_in_place(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
+        let (status, origin) = (&artifact.status, artifact.spec.origin());
+        let target = (artifact.key.as_str(), origin.as_str());
+        let base = ArtifactStatus {
+            origin: origin.clone(),
+            boot_path: boot_path(&artifact.spec),
+            ..ArtifactStatus::default()
+        };
+        // One that failed on this path is tried again quietly, until it comes to something else.
+        let quiet =
+            status.state == ArtifactState::Failed && status.origin == origin && status.asked.is_none();
+        if !quiet {
+            let state = ArtifactState::Extracting;
+            let reason = "its files are being read".to_owned();
+            let begun = ArtifactStatus { state, reason, percent: Some(0), ..base.clone() };
+            self.set_status(target, |status| *status = begun.clone()).await?;
+        }
+        if !Path::new(&origin).exists() {
+            let reason = format!("{origin} does not exist on the server");
+            let missing = ArtifactStatus { state: ArtifactState::Missing, reason, ..base };
+            return self.set_status(target, |status| *status = missing.clone()).await;
+        }
+        let read = self.watched((target, None), job, self.manifest_of(artifact, job)).await;
+        let done = match read {
+            Ok(manifest) => self.ready(base, &manifest),
+            Err(media::Error::Stopped) => return Ok(()),
+            Err(media::Error::Failed(why)) => {
+                let reason = format!("{origin}: {why}");
+                ArtifactStatus { state: ArtifactState::Failed, reason, ..base }
+            }
+        };
+        self.set_status(target, |status| *status = done.clone()).await
+    }
+
+    /// Reads and hashes the files that are served, and remembers what they are.
+    async fn manifest_of(&self, artifact: &Stored<Artifact>, job: &Job) -> Result<Manifest, media::Error> {
+        let served = self.with_path(artifact);
+        let (media, job) = (self.media.clone(), job.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let served = served.ok_or_else(|| std::io::Error::other("there is nothing to read"))?;
+            let manifest = Manifest::of(Path::new(&served.path), served.kind, &job)?;
+            media.remember(&manifest)?;
+            Ok(manifest)
+        });
+        let read: std::io::Result<Manifest> =
+            reading.await.map_err(|error| media::Error::Failed(error.to_string()))?;
+        read.map_err(|error| media::Error::Failed(error.to_string()))
+    }
+
+    fn ready(&self, base: ArtifactStatus, manifest: &Manifest) -> ArtifactStatus {
+        ArtifactStatus {
+            state: ArtifactState::Ready,
+            served_origin: base.origin.clone(),
+            sha256: Some(manifest.sha256.clone()),
+            size: manifest.size,
+            files: manifest.files(),
+            repositories: repositories::found(manifest),
+            verified_at: Some(self.kernel.now()),
+            percent: None,
+            reason: String::new(),
+            damaged: Vec::new(),
+            asked: None,
+            ..base
+        }
+    }
+
+    /// What all downloads go through that name no proxy of their own.
+    pub fn site_proxy(&self) -> Option<String> {
+        self.kernel.world().setting("artifact_proxy").as_str().map(str::to_owned)
+    }
+
+    async fn bring(
+        self: &Arc<Self>,
+        artifact: &Stored<Artifact>,
+        source: &ArtifactSource,
+        job: &Job,
+    ) -> Result<(), Error> {
+        let origin = artifact.spec.origin();
+        let target = (artifact.key.as_str(), origin.as_str());
+        let begun = |status: &mut ArtifactStatus| {
+            status.state = ArtifactState::Fetching;
+            (status.origin, status.boot_path) = (origin.clone(), boot_path(&artifact.spec));
+            (status.percent, status.asked) = (status.percent.or(Some(0)), None);
+            status.reason = told(Phase::Fetching).to_owned();
+        };
+        self.set_status(target, begun).await?;
+        let order = Order {
+            name: artifact.key.clone(),
+            source: source.clone(),
+            kind: artifact.spec.kind,
+            file_name: artifact.spec.file_name().unwrap_or_default().to_owned(),
+            proxy: self.site_proxy(),
+        };
+        let brought = media::bring(&self.media, &order, job);
+        match self.watched((target, Some(&artifact.status)), job, brought).await {
+            Ok(brought) => self.install(target, brought).await,
+            Err(media::Error::Stopped) => Ok(()),
+            Err(media::Error::Failed(why)) => self.set_status(target, |status| failed(status, &why)).await,
+        }
+    }
+
+    /// Puts a tree in its place and says so. Until that is on disk nobody throws away what is not referred
+    /// to.
+    async fn install(&self, target: (&str, &str), brought: Brought) -> Result<(), Error> {
+        let _kept = self.media_in_use.read().await;
+        let media = self.media.clone();
+        let installing = tokio::task::spawn_blocking(move || {
+            media.install(&brought)?;
+            Ok(brought.manifest)
+        });
+        let installed: std::io::Result<Manifest> =
+            installing.await.map_err(|error| Error::Failed(error.to_string()))?;
+        match installed {
+            Ok(manifest) => {
+                let done = |status: &mut ArtifactStatus| *status = self.ready(status.clone(), &manifest);
+                self.set_status(target, done).await
+            }
+            Err(error) => {
+                let why = format!("what was unpacked cannot be put in its place: {error}");
+                self.set_status(target, |status| failed(status, &why)).await
+            }
+        }
+    }
+
+    /// Hashes everything again and holds it against what it was.
+    async fn verify(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
+        let origin = artifact.spec.origin();
+        let target = (artifact.key.as_str(), origin.as_str());
+        let media = self.media.clone();
+        let sha256 = artifact.status.sha256.clone().unwrap_or_default();
+        let before = tokio::task::spawn_blocking(move || media.recall(&sha256)).await.ok().flatten();
+        let read = self.watched((target, Some(&artifact.status)), job, self.manifest_of(artifact, job)).await;
+        let now = match read {
+            Ok(now) => now,
+            Err(media::Error::Stopped) => return Ok(()),
+            Err(media::Error::Failed(why)) => {
+                return self.set_status(target, |status| damaged(status, vec![why.clone()])).await;
+            }
+        };
+        let verified_at = Some(self.kernel.now());
+        let differ: Vec<String> = match &before {
+            Some(before) => before.differences(&now).into_iter().map(str::to_owned).collect(),
+            None if Some(&now.sha256) == artifact.status.sha256.as_ref() => Vec::new(),
+            None => vec!["(which of its files is not known)".to_owned()],
+        };
+        self.set_status(target, |status| {
+            status.verified_at = verified_at;
+            if differ.is_empty() {
+                let state = if artifact.status.state == ArtifactState::Failed {
+                    ArtifactState::Ready
+                } else {
+                    artifact.status.state
+                };
+                (status.state, status.reason, status.percent) = (state, String::new(), None);
+                (status.asked, status.damaged) = (None, Vec::new());
+            } else {
+                damaged(status, differ.clone());
+            }
+        })
+        .await
+    }
+
+    /// Says every now and then how far the work is, until it is done.
+    pub async fn watched<T>(
+        &self,
+        (target, before): ((&str, &str), Option<&ArtifactStatus>),
+        job: &Job,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let progress = job.watch();
+        let mut tick = tokio::time::interval(TELL_EVERY);
+        tick.tick().await;
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = tick.tick() => {
+                    let now = *progress.borrow();
+                    let verifies = before.is_some_and(|before| before.asked == Some(ArtifactWork::Verify));
+                    let tell = |status: &mut ArtifactStatus| tell(status, now, verifies);
+                    if let Err(error) = self.set_status(target, tell).await {
+                        tracing::debug!(%error, "how far an artifact is could not be written");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes which kernels and initrds of bootenvs are not in an artifact that is ready.
+    async fn look_for_boot_files(&self, artifact: &Stored<Artifact>) {
+        if artifact.status.state != ArtifactState::Ready {
+            return;
+        }
+        let wanted = boot_files(&self.kernel.world(), &artifact.key);
+        let Some(served) = self.with_path(artifact) else { return };
+        let looking = tokio::task::spawn_blocking(move || {
+            let absent = wanted.into_iter().filter(|path| open_file(&served, path).is_err());
+            absent.take(FILES_LISTED_MAX).collect::<Vec<String>>()
+        });
+        let Ok(absent) = looking.await else { return };
+        if absent != artifact.status.absent {
+            let origin = artifact.spec.origin();
+            let set = |status: &mut ArtifactStatus| status.absent.clone_from(&absent);
+            if let Err(error) = self.set_status((&artifact.key, &origin), set).await {
+                tracing::debug!(%error, "absent boot files could not be written");
+            }
+        }
+    }
+}
+
+fn tell(status: &mut ArtifactStatus, now: Progress, verifies: bool) {
+    status.percent = now.percent();
+    if !verifies {
+        status.state = match now.phase {
+            Phase::Fetching | Phase::Checking => ArtifactState::Fetching,
+            Phase::Unpacking | Phase::Reading => ArtifactState::Extracting,
+        };
+        status.reason = told(now.phase).to_owned();
+    }
+}
+
+fn told(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Fetching => "it is being fetched",
+        Phase::Checking => "its checksum is being computed",
+        Phase::Unpacking => "it is being unpacked",
+        Phase::Reading => "its files are being read",
+    }
+}
+
+/// What was there before goes on being served, where it came from the same source.
+fn failed(status: &mut ArtifactStatus, why: &str) {
+    (status.percent, status.asked) = (None, None);
+    if status.sha256.is_some() && status.served_origin == status.origin && status.damaged.is_empty() {
+        status.state = ArtifactState::Ready;
+        status.reason = format!("fetching it anew failed, and the files of before are served: {why}");
+    } else {
+        status.state = ArtifactState::Failed;
+        status.reason = format!("{why}; `metalwright artifacts fetch` tries again");
+    }
+}
+
+fn damaged(status: &mut ArtifactStatus, mut files: Vec<String>) {
+    let named = files.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    let more = match files.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    files.truncate(FILES_LISTED_MAX);
+    status.state = ArtifactState::Failed;
+    status.reason = format!(
+        "its files are not what they were: {named}{more}; `metalwright artifacts fetch` brings them again"
+    );
+    (status.percent, status.asked, status.damaged) = (None, None, files);
+}

@@ -1,0 +1,88 @@
+//! Puts a pack of content into the world: its objects are read-only beside the site's own.
+
+use serde_json::json;
+
+use crate::catalog::Catalog;
+use crate::content::Pack;
+use crate::kernel::{Caller, Error};
+use crate::model::{Kind, NewEvent, Object, Row, SITE, World};
+use crate::store::Deed;
+
+/// What installing a pack came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Installed {
+    pub created: usize,
+    pub updated: usize,
+    pub removed: usize,
+    /// Objects of the site that have the name of one in the pack; they stay as they are.
+    pub shadowed: usize,
+}
+
+impl Catalog {
+    /// Installs a pack in place of any other version of it. Installing the same one again writes nothing.
+    ///
+    /// # Errors
+    /// What the store says; then nothing was installed.
+    pub async fn install_pack(&self, caller: &Caller, pack: &Pack) -> Result<Installed, Error> {
+        let (deed, installed) = plan(&self.kernel.world(), caller, pack);
+        if deed.writes.is_empty() {
+            return Ok(installed);
+        }
+        let event = NewEvent {
+            time: caller.now,
+            kind: "pack.installed".to_owned(),
+            subject: format!("pack:{}", pack.name),
+            actor: caller.actor.to_string(),
+            attempt: None,
+            data: json!({
+                "version": pack.version,
+                "created": installed.created,
+                "updated": installed.updated,
+                "removed": installed.removed,
+            }),
+        };
+        self.kernel.commit(deed.event(event)).await?;
+        Ok(installed)
+    }
+}
+
+fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Deed, Installed) {
+    let mut deed = Deed::default();
+    let mut installed = Installed::default();
+    for object in &pack.objects {
+        let Some(present) = world.object(object.kind(), object.key()) else {
+            deed = deed.create(object.clone());
+            installed.created += 1;
+            continue;
+        };
+        if present.source() == SITE {
+            installed.shadowed += 1;
+            continue;
+        }
+        let same = present.source() == object.source() && present.has_spec_of(object);
+        if let Some(next) = succeed(&present, object, caller).filter(|_| !same) {
+            deed = deed.update(next);
+            installed.updated += 1;
+        }
+    }
+    let ours = format!("pack {}@", pack.name);
+    for kind in Kind::ALL {
+        for present in world.objects(kind).filter(|object| object.source().starts_with(&ours)) {
+            let kept =
+                pack.objects.iter().any(|object| object.kind() == kind && object.key() == present.key());
+            if !kept {
+                deed = deed.delete(&present);
+                installed.removed += 1;
+            }
+        }
+    }
+    (deed, installed)
+}
+
+/// The pack's object as the next revision of the present one.
+fn succeed(present: &Object, object: &Object, caller: &Caller) -> Option<Object> {
+    let document = object.encode().ok()?;
+    let row = Row { key: present.key(), revision: present.revision() + 1, document: &document };
+    let next = Object::decode(object.kind(), row).ok()?;
+    Some(next.updated_at(caller.now))
+}

@@ -1,0 +1,141 @@
+//! The values of params for one machine: which levels there are, in which order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::kernel::secrets::{Place, Secrets, is_sealed};
+use crate::model::{GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, World};
+use crate::render::{Layer, Level, ParamValues, Params, SecretAccess};
+
+/// Most profiles that are gone through for one machine.
+const PROFILES_MAX: usize = 1024;
+
+/// The layers of a machine, highest first: the machine, its profiles in order (each followed by its nested
+/// ones), its stage, the stage's profiles, the profile `global`, the declared defaults.
+pub fn layers(world: &World, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<Layer> {
+    let set = levels(world, (machine, stage)).map(|(level, values)| layer(level, values));
+    let mut layers: Vec<Layer> = set.collect();
+    let defaults = world.params.iter().filter_map(|param| {
+        let default = param.spec.default.as_ref()?;
+        Some((param.spec.name.clone(), default.clone()))
+    });
+    layers.push(Layer::new(Level::Default, defaults.collect::<ParamValues>()));
+    layers
+}
+
+/// The values of each level, highest first, without the declared defaults.
+fn levels<'a>(
+    world: &'a World,
+    (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
+) -> impl Iterator<Item = (Level, &'a BTreeMap<String, Value>)> {
+    let profiles = move |names: &[String], level: fn(String) -> Level| {
+        let expanded = expand(world, names).into_iter();
+        expanded.map(move |profile| (level(profile.name.clone()), &profile.params))
+    };
+    let of_machine = machine.into_iter().flat_map(move |machine| {
+        let of_profiles = profiles(&machine.profiles, Level::Profile);
+        std::iter::once((Level::Machine, &machine.params)).chain(of_profiles)
+    });
+    let of_stage = stage.into_iter().flat_map(move |stage| {
+        let of_profiles = profiles(&stage.profiles, Level::StageProfile);
+        std::iter::once((Level::Stage(stage.name.clone()), &stage.params)).chain(of_profiles)
+    });
+    of_machine.chain(of_stage).chain(profiles(&[GLOBAL_PROFILE.to_owned()], |_| Level::Global))
+}
+
+/// The value that is set for one param, found without making [`layers`]: a boot asks for it with every
+/// packet. The declared default does not count.
+pub fn set_value<'a>(
+    world: &'a World,
+    (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
+    name: &str,
+) -> Option<&'a Value> {
+    levels(world, (machine, stage)).find_map(|(_, values)| values.get(name))
+}
+
+/// What becomes of the sealed values of secret params.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// They are opened: the machine is armed for the document, or the job runs.
+    Open,
+    /// They stay sealed, and reading one is refused.
+    Closed,
+    /// Each stands as `(sealed)`: for previews.
+    Covered,
+}
+
+/// The params of a machine, with sealed values opened or not.
+///
+/// # Errors
+/// A value that cannot be opened: the level and the name.
+pub fn resolve(world: &World, of: Of<'_>, secrets: &Secrets, sealed: Sealed) -> Result<Params, String> {
+    let mut layers = layers(world, of.machine.map(|machine| &machine.spec), of.stage);
+    for layer in &mut layers {
+        if layer.values.values().any(is_sealed) {
+            let values = layer.values.iter().map(|(name, value)| {
+                let value = match sealed {
+                    _ if !is_sealed(value) => value.clone(),
+                    Sealed::Open => open(&layer.level, (name, value), (of, secrets))?,
+                    Sealed::Closed | Sealed::Covered => Value::from("(sealed)"),
+                };
+                Ok((name.clone(), value))
+            });
+            let values: ParamValues = values.collect::<Result<_, String>>()?;
+            *layer = Layer::new(layer.level.clone(), values);
+        }
+    }
+    let access = if sealed == Sealed::Closed { SecretAccess::Sealed } else { SecretAccess::Open };
+    Ok(Params::new(layers, self::secrets(world), access))
+}
+
+/// Whose params are resolved.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Of<'a> {
+    pub machine: Option<&'a Stored<Machine>>,
+    pub stage: Option<&'a Stage>,
+}
+
+fn open(
+    level: &Level,
+    (param, value): (&str, &Value),
+    (of, secrets): (Of<'_>, &Secrets),
+) -> Result<Value, String> {
+    let (kind, key) = match level {
+        Level::Machine => (Kind::Machine, of.machine.map_or("", |machine| machine.key.as_str())),
+        Level::Profile(name) | Level::StageProfile(name) => (Kind::Profile, name.as_str()),
+        Level::Stage(name) => (Kind::Stage, name.as_str()),
+        Level::Global => (Kind::Profile, GLOBAL_PROFILE),
+        Level::Default => (Kind::Param, param),
+    };
+    let opened = secrets.open(Place { kind, key, param }, value);
+    opened.map_err(|why| format!("the param `{param}` of {level} cannot be read: {why}"))
+}
+
+/// The names of all params that are secret.
+pub fn secrets(world: &World) -> BTreeSet<String> {
+    world.params.iter().filter(|param| param.spec.secret).map(|param| param.spec.name.clone()).collect()
+}
+
+fn layer(level: Level, values: &BTreeMap<String, Value>) -> Layer {
+    Layer::new(
+        level,
+        values.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<ParamValues>(),
+    )
+}
+
+/// Profiles with their nested ones after each, every one once. A cycle cannot be saved; the bound holds
+/// anyway.
+fn expand<'a>(world: &'a World, names: &[String]) -> Vec<&'a Profile> {
+    let mut found: Vec<&Profile> = Vec::new();
+    let mut open: Vec<&str> = names.iter().rev().map(String::as_str).collect();
+    while let Some(name) = open.pop() {
+        let Some(profile) = world.profiles.get(name).map(|profile| &profile.spec) else { continue };
+        if found.len() >= PROFILES_MAX || found.iter().any(|earlier| earlier.name == profile.name) {
+            continue;
+        }
+        found.push(profile);
+        open.extend(profile.profiles.iter().rev().map(String::as_str));
+    }
+    found
+}

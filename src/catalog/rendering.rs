@@ -1,0 +1,167 @@
+//! What documents are rendered from: one machine in one boot, our addresses as it sees them, its params, and the
+//! variables that templates have. Boot documents, the files of tasks and the options of DHCP are rendered from
+//! the same. Start at [`Catalog::input`].
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::boot::loader::Transport;
+use crate::boot::{BootData, capability};
+use crate::catalog::Catalog;
+use crate::catalog::params::{self, Of, Sealed};
+use crate::catalog::repositories::repositories;
+use crate::kernel::Endpoints;
+use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
+use crate::render::{Callbacks, Input, ProblemKind, RenderProblem};
+
+/// Our addresses as the client sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facing {
+    pub address: IpAddr,
+    /// Empty where the listener is off, like `https`.
+    pub http: String,
+    pub https: String,
+}
+
+impl Facing {
+    /// A file of ours, fetched in this way; nothing where it cannot be.
+    pub fn url(&self, over: Transport, file: &str) -> BootData {
+        let base = match over {
+            Transport::Tftp => &format!("tftp://{}", self.address),
+            Transport::Http => &self.http,
+            Transport::Https => &self.https,
+        };
+        if base.is_empty() { BootData::None } else { BootData::Url { url: format!("{base}/{file}") } }
+    }
+}
+
+/// One machine in one boot: what its documents are rendered from.
+#[derive(Clone)]
+pub struct Boot {
+    pub machine: Option<Arc<Stored<Machine>>>,
+    pub bootenv: Option<Arc<Stored<Bootenv>>>,
+    pub stage: Option<Arc<Stored<Stage>>>,
+    pub attempt: Option<BootAttempt>,
+    pub facing: Facing,
+    /// For a document that hands the machine's agent its token.
+    pub agent_token: Option<String>,
+}
+
+impl Boot {
+    /// The files of the bootenv that are rendered.
+    pub fn templates(&self) -> &[BootTemplate] {
+        self.bootenv.as_ref().map_or(&[], |bootenv| &bootenv.spec.templates)
+    }
+
+    /// Kernel and initrds for the machine's architecture.
+    pub fn files(&self) -> Option<&BootFiles> {
+        // An unknown machine that chose from the menu is a PC.
+        let arch = self.machine.as_ref().map_or(Arch::Amd64, |machine| machine.spec.arch);
+        self.bootenv.as_ref()?.spec.arches.get(&arch)
+    }
+}
+
+impl Catalog {
+    /// Our addresses for a client that reached us at `address`.
+    pub fn facing(&self, address: IpAddr) -> Facing {
+        let url = |scheme: &str, port: Option<u16>| {
+            let listener = port.map(|port| SocketAddr::new(address, port));
+            listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
+        };
+        let Endpoints { boot_http_port, boot_https_port, .. } = self.kernel.endpoints;
+        Facing { address, http: url("http", boot_http_port), https: url("https", boot_https_port) }
+    }
+
+    pub fn input(&self, boot: &Boot, sealed: Sealed) -> Result<Input, RenderProblem> {
+        let of = Of { machine: boot.machine.as_deref(), stage: boot.stage.as_ref().map(|stage| &stage.spec) };
+        let params = params::resolve(&self.kernel.world(), of, &self.kernel.secrets, sealed);
+        let params = params.map_err(|message| problem("params", message))?;
+        let repositories = repositories(&self.kernel.world(), boot, &params)?;
+        let callbacks = boot.attempt.as_ref().map(|attempt| Callbacks { base: self.base_url(boot, attempt) });
+        let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
+        Ok(Input {
+            variables: self.variables(boot),
+            params,
+            callbacks,
+            repositories,
+            agent_token: boot.agent_token.clone(),
+            salt_seed,
+        })
+    }
+
+    pub fn base_url(&self, boot: &Boot, attempt: &BootAttempt) -> String {
+        format!("{}/m/{}", boot.facing.http, self.capability(attempt))
+    }
+
+    /// The unguessable part of an attempt's URLs.
+    pub fn capability(&self, attempt: &BootAttempt) -> String {
+        capability::issue(&self.boot_key, attempt.id)
+    }
+
+    fn variables(&self, boot: &Boot) -> Map<String, Value> {
+        let mut variables = Map::new();
+        if let Some(machine) = &boot.machine {
+            variables.insert("machine".into(), machine_variable(machine, boot.attempt.as_ref()));
+        }
+        if let Some(bootenv) = &boot.bootenv {
+            let artifact = boot.files().map_or_else(String::new, |files| {
+                format!("{}/artifacts/{}", boot.facing.http, files.artifact)
+            });
+            let spec = &bootenv.spec;
+            let os = spec.os.as_ref().map(|os| {
+                let codename = os.codename.clone().unwrap_or_default();
+                json!({"family": os.family, "version": os.version, "codename": codename})
+            });
+            let bootenv = json!({"name": spec.name, "kind": spec.kind, "os": os, "artifact_url": artifact});
+            variables.insert("bootenv".into(), bootenv);
+        }
+        if let Some(stage) = &boot.stage {
+            variables.insert("stage".into(), json!({"name": stage.spec.name}));
+        }
+        variables.insert("server".into(), self.server_variable(&boot.facing));
+        variables
+    }
+
+    fn server_variable(&self, facing: &Facing) -> Value {
+        json!({
+            "address": facing.address,
+            "http": facing.http,
+            "https": facing.https,
+            "tftp": format!("tftp://{}", facing.address),
+            "api": self.kernel.endpoints.api_url(facing.address),
+            "api_fingerprint": self.kernel.endpoints.api_fingerprint,
+        })
+    }
+
+    /// The attempt that a capability was issued for.
+    pub fn attempt_of(&self, capability: &str) -> Option<Uuid> {
+        capability::open(&self.boot_key, capability)
+    }
+}
+
+fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>) -> Value {
+    let spec = &machine.spec;
+    let (short_name, domain) = spec.name.split_once('.').unwrap_or((&spec.name, ""));
+    let booted_from = attempt.and_then(|attempt| attempt.mac).or_else(|| spec.macs.first().copied());
+    json!({
+        "id": machine.key,
+        "name": spec.name,
+        "short_name": short_name,
+        "domain": domain,
+        "arch": spec.arch,
+        "kernel_arch": spec.arch.kernel_name(),
+        "mac": booted_from.map(|mac| mac.to_string()).unwrap_or_default(),
+        "macs": spec.macs,
+        "address": machine.status.address.map(|address| address.to_string()).unwrap_or_default(),
+        "smbios_uuid": spec.smbios_uuid.map(|uuid| uuid.to_string()).unwrap_or_default(),
+        "serial": spec.serial.clone().unwrap_or_default(),
+        "labels": machine.labels,
+    })
+}
+
+pub fn problem(template: &str, message: String) -> RenderProblem {
+    RenderProblem::new(ProblemKind::Template, template, message)
+}

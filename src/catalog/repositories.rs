@@ -1,0 +1,116 @@
+//! Package repositories for templates: those of the param `repositories`, by URL or in an artifact, and
+//! those that were found in the tree that the bootenv is booted from.
+
+use crate::catalog::artifact_faults::served;
+use crate::catalog::rendering::{Boot, problem};
+use crate::model::{Artifact, Stored, TreeRepository, World};
+use crate::render::{Params, RenderProblem, Repository};
+
+/// The param that lists package repositories.
+const REPOSITORIES: &str = "repositories";
+/// Most repositories that a message lists.
+const SHOWN_MAX: usize = 10;
+
+/// What `repos()` gives to templates: the site's own first, then the bootenv's.
+///
+/// # Errors
+/// A param that does not fit, or names an artifact that is not there.
+pub fn repositories(world: &World, boot: &Boot, params: &Params) -> Result<Vec<Repository>, RenderProblem> {
+    let wrong = |message: String| problem(REPOSITORIES, message);
+    let composed = params.compose(REPOSITORIES).map_err(|sealed| wrong(sealed.to_string()))?;
+    let mut repositories: Vec<Repository> = match composed {
+        None => Vec::new(),
+        Some(composed) => serde_json::from_value(composed.value)
+            .map_err(|error| wrong(format!("the param `{REPOSITORIES}` does not fit: {error}")))?,
+    };
+    for repository in repositories.iter_mut().filter(|repository| !repository.artifact.is_empty()) {
+        locate(world, &boot.facing.http, repository).map_err(wrong)?;
+    }
+    repositories.extend(own(world, boot));
+    Ok(repositories)
+}
+
+/// Where an artifact's repository is served, with what was found about it where the param says nothing.
+fn locate(world: &World, http: &str, repository: &mut Repository) -> Result<(), String> {
+    let name = &repository.artifact;
+    let artifact = served(world, name)
+        .map_err(|fault| format!("the param `{REPOSITORIES}` names the artifact {name}: {fault}"))?;
+    let fits = |found: &&TreeRepository| {
+        let suite = &repository.distribution;
+        let is_there = found.path.trim_matches('/') == repository.path.trim_matches('/');
+        is_there && (suite.is_empty() || *suite == found.distribution)
+    };
+    let found = artifact.status.repositories.iter().find(fits);
+    // The server has looked at all of a tree that it has. Of one that it passes on it knows what was
+    // declared, and what it does not know must not be taken for unsigned.
+    if found.is_none() && artifact.spec.is_mirror() {
+        return Err(undeclared(artifact, repository));
+    }
+    let found = found.cloned().unwrap_or_default();
+    repository.url = url(http, name, &repository.path);
+    if repository.package_type.is_empty() {
+        repository.package_type = found.package_type;
+    }
+    if repository.distribution.is_empty() {
+        repository.distribution = found.distribution;
+    }
+    if repository.components.is_empty() {
+        repository.components = found.components;
+    }
+    repository.unsigned |= !found.signed && repository.key_url.is_empty();
+    Ok(())
+}
+
+/// A repository that nobody declared in a tree that is passed on.
+fn undeclared(artifact: &Stored<Artifact>, wanted: &Repository) -> String {
+    let called = |path: &str, suite: &str| match (path.trim_matches('/'), suite) {
+        ("", "") => "the one of yum at its root".to_owned(),
+        ("", suite) => format!("the suite {suite}"),
+        (path, "") => format!("the one of yum in {path}"),
+        (path, suite) => format!("the suite {suite} in {path}"),
+    };
+    let name = &artifact.key;
+    let wanted = called(&wanted.path, &wanted.distribution);
+    let known = artifact.status.repositories.iter().take(SHOWN_MAX);
+    let known: Vec<String> = known.map(|found| called(&found.path, &found.distribution)).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    format!(
+        "the param `{REPOSITORIES}` names {wanted} of the artifact {name}, which is passed on and whose \
+         repositories are: {known}. Declare it in `fetch.mirror.repositories` of the artifact \
+         (`distribution` for a suite, `path` for a folder)"
+    )
+}
+
+/// The repositories in the tree that is booted from. One that an installer can be given stands for those
+/// within.
+fn own(world: &World, boot: &Boot) -> Vec<Repository> {
+    let Some(artifact) = boot.files().and_then(|files| world.artifacts.get(&files.artifact)) else {
+        return Vec::new();
+    };
+    let found = &artifact.status.repositories;
+    let installs = found.iter().any(|found| found.install_source);
+    let shown = found.iter().filter(|found| found.install_source || !installs);
+    let shown = shown.map(|found| {
+        let name = &artifact.key;
+        let folder = found.path.replace('/', "-");
+        Repository {
+            tag: if folder.is_empty() { name.clone() } else { format!("{name}-{folder}") },
+            url: url(&boot.facing.http, name, &found.path),
+            artifact: name.clone(),
+            path: found.path.clone(),
+            package_type: found.package_type.clone(),
+            distribution: found.distribution.clone(),
+            components: found.components.clone(),
+            install_source: found.install_source,
+            unsigned: !found.signed,
+            ..Repository::default()
+        }
+    });
+    shown.collect()
+}
+
+fn url(http: &str, artifact: &str, path: &str) -> String {
+    let path = path.trim_matches('/');
+    let slash = if path.is_empty() { "" } else { "/" };
+    format!("{http}/artifacts/{artifact}{slash}{path}")
+}

@@ -1,0 +1,67 @@
+//! Whether a machine could go through the steps of a run, as far as its content shows beforehand.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::artifact_faults::artifact_fault;
+use crate::catalog::params::{layers, secrets, set_value};
+use crate::model::{Bootenv, Machine, Stage, Step, StepKind, Stored, World};
+use crate::render::{Params, SecretAccess};
+
+/// What stands in the way of a run of `steps` on a machine, all at once.
+pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for step in steps {
+        let stage = world.stages.get(&step.stage).map(|stage| &stage.spec);
+        let required = match step.kind {
+            StepKind::Stage => stage.map(|stage| &stage.required_params),
+            StepKind::Task => world.tasks.get(&step.name).map(|task| &task.spec.required_params),
+            StepKind::Bootenv => {
+                let bootenv = world.bootenvs.get(&step.name);
+                found.extend(
+                    bootenv.into_iter().flat_map(|bootenv| bootenv_problems(machine, bootenv, world)),
+                );
+                bootenv.map(|bootenv| &bootenv.spec.required_params)
+            }
+        };
+        let unset = unset_params(world, (Some(machine), stage), required.into_iter().flatten());
+        found.extend(
+            unset.iter().map(|param| format!("the param `{param}` is not set ({} requires it)", step.name)),
+        );
+    }
+    let mut told = BTreeSet::new();
+    found.retain(|problem| told.insert(problem.clone()));
+    found
+}
+
+/// Those of the required params that have no value on any level.
+pub fn unset_params<'a>(
+    world: &World,
+    (machine, stage): (Option<&Machine>, Option<&Stage>),
+    required: impl Iterator<Item = &'a String>,
+) -> Vec<&'a str> {
+    let has_default = |name: &str| world.params.get(name).is_some_and(|param| param.spec.default.is_some());
+    let is_set = |name: &str| set_value(world, (machine, stage), name).is_some() || has_default(name);
+    required.map(String::as_str).filter(|name| !is_set(name)).collect()
+}
+
+/// The params of a machine in a stage, secrets sealed.
+pub fn params(world: &World, machine: &Machine, stage: Option<&Stage>) -> Params {
+    Params::new(layers(world, Some(machine), stage), secrets(world), SecretAccess::Sealed)
+}
+
+/// What keeps a machine from booting a bootenv: no kernel for its architecture, an artifact that is not
+/// there, faults that came up when it was used before.
+pub fn bootenv_problems(machine: &Machine, bootenv: &Stored<Bootenv>, world: &World) -> Vec<String> {
+    let name = &bootenv.key;
+    let mut found: Vec<String> =
+        bootenv.faults.iter().map(|fault| format!("bootenv `{name}`: {fault}")).collect();
+    if !bootenv.spec.arches.is_empty() {
+        let files = bootenv.spec.arches.get(&machine.arch);
+        let fault = match files {
+            None => Some(format!("it has no kernel for {}", machine.arch)),
+            Some(files) => artifact_fault(world, files),
+        };
+        found.extend(fault.map(|fault| format!("bootenv `{name}`: {fault}")));
+    }
+    found
+}

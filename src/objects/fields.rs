@@ -1,0 +1,266 @@
+//! The fields that lists can be filtered, sorted and trimmed by: known from the noun's own schema, and
+//! read from an object without building all of it.
+
+use std::any::TypeId;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Value, json};
+
+use crate::kernel::{Error, secrets};
+use crate::model::{Stored, nearest};
+use crate::objects::rules::Managed;
+
+/// One field of a noun: `name`, `status.state`, `params.rack`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// As the client wrote it.
+    pub text: String,
+    place: Place,
+    /// Names below the place.
+    rest: Vec<String>,
+}
+
+/// Which part of a stored object a field is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Id,
+    Spec,
+    Status,
+    Labels,
+    Source,
+    Revision,
+    CreatedAt,
+    UpdatedAt,
+}
+
+/// Longest dotted path.
+const STEPS_MAX: usize = 8;
+
+impl Field {
+    /// Reads the name of a field of noun `T`.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] naming the fields that there are.
+    pub fn parse<T: Managed>(text: &str) -> Result<Self, Error> {
+        let whole = |place, rest: Vec<String>| Field { text: text.to_owned(), place, rest };
+        let one_name =
+            |prefix: &str| text.strip_prefix(prefix).map(str::to_owned).filter(|name| !name.is_empty());
+        if let Some(label) = one_name("label.").or_else(|| one_name("labels.")) {
+            return Ok(whole(Place::Labels, vec![label]));
+        }
+        let schemas = schemas::<T>();
+        if let Some(param) = one_name("param.").or_else(|| one_name("params."))
+            && knows(&schemas.spec, &["params"])
+        {
+            return Ok(whole(Place::Spec, vec!["params".to_owned(), param]));
+        }
+        let steps: Vec<&str> = text.split('.').take(STEPS_MAX + 1).collect();
+        let rest = || steps.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();
+        let all = || steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+        match (steps.first().copied().unwrap_or_default(), steps.len()) {
+            ("id", 1) if T::HAS_ID => Ok(whole(Place::Id, Vec::new())),
+            ("labels", 1) => Ok(whole(Place::Labels, Vec::new())),
+            ("source", 1) => Ok(whole(Place::Source, Vec::new())),
+            ("revision", 1) => Ok(whole(Place::Revision, Vec::new())),
+            ("created_at", 1) => Ok(whole(Place::CreatedAt, Vec::new())),
+            ("updated_at", 1) => Ok(whole(Place::UpdatedAt, Vec::new())),
+            ("status", 2..=STEPS_MAX)
+                if T::HAS_STATUS && knows(&schemas.status, steps.get(1..).unwrap_or_default()) =>
+            {
+                Ok(whole(Place::Status, rest()))
+            }
+            (first, ..=STEPS_MAX) if !T::HIDDEN.contains(&first) && knows(&schemas.spec, &steps) => {
+                Ok(whole(Place::Spec, all()))
+            }
+            _ => Err(unknown::<T>(text, &schemas)),
+        }
+    }
+}
+
+/// One stored object, of which parts are made into JSON when a field of them is asked for.
+pub struct Reader<'a, T: Managed> {
+    stored: &'a Stored<T>,
+    spec: OnceCell<Value>,
+    status: OnceCell<Value>,
+}
+
+impl<'a, T: Managed> Reader<'a, T> {
+    pub fn new(stored: &'a Stored<T>) -> Self {
+        Reader { stored, spec: OnceCell::new(), status: OnceCell::new() }
+    }
+
+    /// The values of a field: none where it is absent or null, several where a list is on the way.
+    pub fn values(&self, field: &Field) -> Vec<Value> {
+        let mut found = Vec::new();
+        let stored = self.stored;
+        match field.place {
+            Place::Id => found.push(Value::from(stored.key.as_str())),
+            Place::Source => found.push(Value::from(stored.source.as_str())),
+            Place::Revision => found.push(Value::from(stored.revision)),
+            Place::CreatedAt => found.push(Value::from(stored.created_at.to_string())),
+            Place::UpdatedAt => found.push(Value::from(stored.updated_at.to_string())),
+            Place::Labels => match field.rest.first() {
+                Some(name) => found.extend(stored.labels.get(name).map(|text| Value::from(text.as_str()))),
+                None if stored.labels.is_empty() => {}
+                None => found.push(json!(stored.labels)),
+            },
+            Place::Spec => self.spec_values(&field.rest, &mut found),
+            Place::Status => {
+                collect(self.status.get_or_init(|| as_json(&stored.status)), &field.rest, &mut found)
+            }
+        }
+        found
+    }
+
+    /// Names and params, which most lists are filtered by, are read without making JSON of the rest.
+    fn spec_values(&self, path: &[String], found: &mut Vec<Value>) {
+        let spec = &self.stored.spec;
+        match (path, spec.params()) {
+            ([field], _) if field == T::KEY_FIELD => found.push(T::label(self.stored).into()),
+            ([field, param], Some(params)) if field == "params" => {
+                params.get(param).into_iter().for_each(|value| collect(value, &[], found));
+            }
+            _ => collect(self.spec.get_or_init(|| as_json(spec)), path, found),
+        }
+    }
+}
+
+fn as_json(part: &impl serde::Serialize) -> Value {
+    serde_json::to_value(part).unwrap_or_default()
+}
+
+/// Values below `value` at a path; lists on the way give each of theirs. Sealed values are only there.
+fn collect(value: &Value, path: &[String], found: &mut Vec<Value>) {
+    match (value, path.split_first()) {
+        (Value::Null, _) => {}
+        (Value::Array(items), _) => items.iter().for_each(|item| collect(item, path, found)),
+        (value, None) if secrets::is_sealed(value) => found.push(json!({"sealed": true})),
+        (value, None) => found.push(value.clone()),
+        (Value::Object(fields), Some((first, rest))) => {
+            if let Some(inner) = fields.get(first) {
+                collect(inner, rest, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Schemas of what a writer sets and of what is ours.
+struct Schemas {
+    spec: Value,
+    status: Value,
+}
+
+fn schemas<T: Managed>() -> Arc<Schemas> {
+    static KNOWN: LazyLock<Mutex<HashMap<TypeId, Arc<Schemas>>>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let build = || Arc::new(Schemas { spec: schema_of::<T>(), status: schema_of::<T::Status>() });
+    Arc::clone(known.entry(TypeId::of::<T>()).or_insert_with(build))
+}
+
+fn schema_of<S: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<S>().to_value()
+}
+
+/// Whether a schema has something at a path.
+fn knows(schema: &Value, path: &[&str]) -> bool {
+    let Some((first, rest)) = path.split_first() else { return true };
+    let Value::Object(keywords) = schema else { return schema == &Value::Bool(true) };
+    if let Some(property) = keywords.get("properties").and_then(|properties| properties.get(first)) {
+        return knows(property, rest);
+    }
+    if let Some(items) = keywords.get("items") {
+        return knows(items, path);
+    }
+    if let Some(values) = keywords.get("additionalProperties").filter(|values| **values != Value::Bool(false))
+    {
+        return knows(values, rest);
+    }
+    let choices = ["anyOf", "oneOf", "allOf"].into_iter().filter_map(|word| keywords.get(word)?.as_array());
+    let mut choices = choices.flatten();
+    let describes_nothing = !["type", "properties", "anyOf", "oneOf", "allOf", "enum", "const"]
+        .iter()
+        .any(|word| keywords.contains_key(*word));
+    describes_nothing || choices.any(|choice| knows(choice, path))
+}
+
+fn unknown<T: Managed>(text: &str, schemas: &Schemas) -> Error {
+    let mut names = names_in(&schemas.spec, "");
+    names.retain(|name| !T::HIDDEN.contains(&name.as_str()));
+    if T::HAS_ID {
+        names.push("id".to_owned());
+    }
+    if T::HAS_STATUS {
+        names.extend(names_in(&schemas.status, "status."));
+    }
+    let ours = ["labels", "label.NAME", "source", "revision", "created_at", "updated_at"];
+    names.extend(ours.map(String::from));
+    if knows(&schemas.spec, &["params"]) {
+        names.push("param.NAME".to_owned());
+    }
+    let near = nearest(text, names.iter().map(String::as_str));
+    let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    Error::BadRequest(format!(
+        "{} have no field `{text}`; {near}there are: {}",
+        T::KIND.plural(),
+        names.join(", ")
+    ))
+}
+
+fn names_in(schema: &Value, prefix: &str) -> Vec<String> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties.into_iter().flat_map(|map| map.keys()).map(|name| format!("{prefix}{name}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Bootenv, Machine, Reservation, Subnet, Token};
+
+    #[test]
+    fn fields_are_known_from_the_schema_of_the_noun() {
+        for known in ["name", "status.state", "status.run.workflow", "macs", "param.rack", "label.a.b", "id"]
+        {
+            assert!(Field::parse::<Machine>(known).is_ok(), "{known}");
+        }
+        for unknown in ["nam", "status.stat", "status", "name.x", "bootenv", ""] {
+            assert!(Field::parse::<Machine>(unknown).is_err(), "{unknown}");
+        }
+        assert!(Field::parse::<Bootenv>("os.family").is_ok());
+        assert!(Field::parse::<Subnet>("pools.start").is_ok());
+        assert!(Field::parse::<Reservation>("param.x").is_err());
+        assert!(Field::parse::<Token>("sha256").is_err());
+    }
+
+    #[test]
+    fn names_and_params_read_as_they_do_in_the_whole() {
+        let spec = json!({"name": "web1", "params": {"a.b": ["x", null, {"y": 1}], "gone": null, "s": "t"}});
+        let spec: Machine = serde_json::from_value(spec).unwrap();
+        let stored = Stored::new("id".into(), spec, jiff::Timestamp::UNIX_EPOCH);
+        let whole = stored.view(&[]);
+        for (field, path) in [
+            ("name", &["name"][..]),
+            ("param.a.b", &["params", "a.b"]),
+            ("param.gone", &["params", "gone"]),
+            ("param.none", &["params", "none"]),
+            ("params.s", &["params", "s"]),
+        ] {
+            let mut expected = Vec::new();
+            let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+            collect(&whole, &path, &mut expected);
+            let field = Field::parse::<Machine>(field).unwrap();
+            assert_eq!(Reader::new(&stored).values(&field), expected, "{}", field.text);
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_told_the_nearest_and_all() {
+        let error = Field::parse::<Machine>("status.stat").unwrap_err().to_string();
+        assert!(error.contains("did you mean `status.state`") && error.contains("smbios_uuid"), "{error}");
+    }
+}

@@ -1,0 +1,220 @@
+//! One filter of a list: `status.state=failed`, `updated_at[gt]=2026-01-01T00:00:00Z`.
+
+use std::cmp::Ordering;
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::kernel::Error;
+use crate::model::nearest;
+use crate::objects::fields::{Field, Reader};
+use crate::objects::rules::Managed;
+
+/// Most values of one `in`.
+const CHOICES_MAX: usize = 1000;
+const OPERATORS: [&str; 9] = ["eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "like"];
+const EXISTS: &str = "exists";
+
+/// A field and what it must be.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    field: Field,
+    test: Test,
+}
+
+#[derive(Debug, Clone)]
+enum Test {
+    /// One of these patterns, in which `*` stands for anything.
+    OneOf(Vec<String>),
+    NoneOf(Vec<String>),
+    Order(Ordered, &'static [Ordering]),
+    Exists(bool),
+}
+
+impl Filter {
+    /// Reads `field` or `field[operator]` with its value.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] naming the fields or operators that there are.
+    pub fn parse<T: Managed>(name: &str, value: &str) -> Result<Self, Error> {
+        let (field, operator) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+            Some((field, operator)) => (field, operator),
+            None => (name, "eq"),
+        };
+        Ok(Filter { field: Field::parse::<T>(field)?, test: Test::parse(operator, value)? })
+    }
+
+    /// Whether an object passes. A list passes when one of its values does.
+    pub fn passes<T: Managed>(&self, reader: &Reader<'_, T>) -> bool {
+        let values = reader.values(&self.field);
+        match &self.test {
+            Test::OneOf(patterns) => values.iter().any(|value| is_one_of(value, patterns)),
+            Test::NoneOf(patterns) => !values.iter().any(|value| is_one_of(value, patterns)),
+            Test::Order(bound, wanted) => values
+                .iter()
+                .filter_map(Ordered::of)
+                .any(|value| value.same_kind(bound) && wanted.contains(&value.compare(bound))),
+            Test::Exists(wanted) => values.is_empty() != *wanted,
+        }
+    }
+}
+
+impl Test {
+    fn parse(operator: &str, value: &str) -> Result<Self, Error> {
+        const GT: &[Ordering] = &[Ordering::Greater];
+        const GTE: &[Ordering] = &[Ordering::Greater, Ordering::Equal];
+        const LT: &[Ordering] = &[Ordering::Less];
+        const LTE: &[Ordering] = &[Ordering::Less, Ordering::Equal];
+        let bound = || Ordered::of_text(value);
+        match operator {
+            "eq" | "like" => Ok(Test::OneOf(vec![value.to_owned()])),
+            "ne" => Ok(Test::NoneOf(vec![value.to_owned()])),
+            "in" => choices(value).map(Test::OneOf),
+            "nin" => choices(value).map(Test::NoneOf),
+            "gt" => Ok(Test::Order(bound(), GT)),
+            "gte" => Ok(Test::Order(bound(), GTE)),
+            "lt" => Ok(Test::Order(bound(), LT)),
+            "lte" => Ok(Test::Order(bound(), LTE)),
+            EXISTS => match value {
+                "true" | "" => Ok(Test::Exists(true)),
+                "false" => Ok(Test::Exists(false)),
+                _ => Err(Error::BadRequest("`[exists]` is `true` or `false`".to_owned())),
+            },
+            _ => Err(unknown(operator)),
+        }
+    }
+}
+
+fn unknown(operator: &str) -> Error {
+    let known = OPERATORS.into_iter().chain([EXISTS]);
+    let near = nearest(operator, known.clone());
+    let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    let known: Vec<&str> = known.collect();
+    Error::BadRequest(format!("there is no operator `{operator}`; {near}there are: {}", known.join(", ")))
+}
+
+fn choices(value: &str) -> Result<Vec<String>, Error> {
+    if value.split(',').count() > CHOICES_MAX {
+        return Err(Error::BadRequest(format!("at most {CHOICES_MAX} values")));
+    }
+    Ok(value.split(',').map(|choice| choice.trim().to_owned()).collect())
+}
+
+fn is_one_of(value: &Value, patterns: &[String]) -> bool {
+    let fits = |text: &str| patterns.iter().any(|pattern| is_like(text, pattern));
+    match value {
+        Value::String(text) => fits(text),
+        Value::Bool(value) => fits(if *value { "true" } else { "false" }),
+        Value::Number(number) => patterns
+            .iter()
+            .any(|pattern| pattern.parse::<f64>().ok().is_some_and(|wanted| number.as_f64() == Some(wanted))),
+        _ => false,
+    }
+}
+
+/// Whether text fits a pattern in which `*` stands for any text.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return text == pattern };
+    let Some(mut text) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some((_, after)) = text.split_once(part) else { return false };
+        text = after;
+    }
+    text.ends_with(last)
+}
+
+/// A value that can be put in order with others of its kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ordered {
+    Bool(bool),
+    Number(f64),
+    Time(Timestamp),
+    Address(Ipv4Addr),
+    Text(String),
+}
+
+impl Ordered {
+    /// None for lists and objects.
+    pub fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Bool(value) => Some(Ordered::Bool(*value)),
+            Value::Number(number) => number.as_f64().map(Ordered::Number),
+            Value::String(text) => Some(time_or_address(text).unwrap_or_else(|| Ordered::Text(text.clone()))),
+            _ => None,
+        }
+    }
+
+    /// What a client wrote, where a number is not marked as one.
+    fn of_text(text: &str) -> Self {
+        let special = time_or_address(text).or_else(|| text.parse().ok().map(Ordered::Number));
+        special.unwrap_or_else(|| Ordered::Text(text.to_owned()))
+    }
+
+    fn same_kind(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
+    /// Total: kinds stand one after the other.
+    pub fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Ordered::Bool(a), Ordered::Bool(b)) => a.cmp(b),
+            (Ordered::Number(a), Ordered::Number(b)) => a.total_cmp(b),
+            (Ordered::Time(a), Ordered::Time(b)) => a.cmp(b),
+            (Ordered::Address(a), Ordered::Address(b)) => a.cmp(b),
+            (Ordered::Text(a), Ordered::Text(b)) => a.cmp(b),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Ordered::Bool(_) => 0,
+            Ordered::Number(_) => 1,
+            Ordered::Time(_) => 2,
+            Ordered::Address(_) => 3,
+            Ordered::Text(_) => 4,
+        }
+    }
+}
+
+fn time_or_address(text: &str) -> Option<Ordered> {
+    let bytes = text.as_bytes();
+    if bytes.first().is_none_or(|first| !first.is_ascii_digit()) {
+        return None;
+    }
+    if bytes.get(4) == Some(&b'-') && bytes.get(10) == Some(&b'T') {
+        return text.parse().ok().map(Ordered::Time);
+    }
+    text.parse().ok().map(Ordered::Address)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text_and_nothing_else_does() {
+        assert!(is_like("web1", "web*") && is_like("web1", "*1") && is_like("a-web-b", "a*web*b"));
+        assert!(is_like("web1", "*") && !is_like("web1", "web") && !is_like("web", "web?"));
+        assert!(!is_like("ab", "ab*b") && is_like("abb", "ab*b"));
+    }
+
+    #[test]
+    fn addresses_and_times_are_ordered_as_what_they_are() {
+        let less = |a: Value, b: Value| Ordered::of(&a).unwrap().compare(&Ordered::of(&b).unwrap()).is_lt();
+        assert!(less(json!("10.0.0.9"), json!("10.0.0.10")));
+        assert!(less(json!("2026-01-01T00:00:00Z"), json!("2026-01-01T00:00:00.5Z")));
+        assert!(less(json!(9), json!(10)) && less(json!("a"), json!("b")));
+    }
+
+    #[test]
+    fn an_unknown_operator_is_told_the_ones_there_are() {
+        let error = Test::parse("gtt", "1").unwrap_err().to_string();
+        assert!(error.contains("did you mean `gt`") && error.contains("exists"), "{error}");
+    }
+}

@@ -1,0 +1,316 @@
+//! Lists: filters, order, paging and trimming, the same for every noun.
+//!
+//! `?name=web*&status.state[ne]=failed&sort=-updated_at&limit=50&fields=name,status.state`. Start with
+//! [`ListQuery::parse`], then [`Objects::list`]. A page ends in a cursor that holds the last object's key and
+//! sort values, so that writes between two pages neither repeat nor skip what stayed where it was.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::kernel::{Endpoints, Error};
+use crate::model::{HasTable, Stored, Table, World};
+use crate::objects::Objects;
+use crate::objects::fields::{Field, Reader};
+use crate::objects::filter::{Filter, Ordered};
+use crate::objects::rules::Managed;
+use crate::objects::view;
+
+/// Objects on a page when the client does not say, and at most.
+pub const LIMIT_DEFAULT: usize = 100;
+pub const LIMIT_MAX: usize = 1000;
+/// Objects that are shown under one hold of the world.
+const SHOWN_AT_ONCE: usize = 64;
+/// Most filters, sort keys or fields in one query.
+const TERMS_MAX: usize = 32;
+
+/// What a client asks of a list.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    filters: Vec<Filter>,
+    sort: Vec<SortKey>,
+    /// Fields to trim to; empty for all.
+    fields: Vec<String>,
+    limit: usize,
+    after: Option<Cursor>,
+}
+
+#[derive(Debug, Clone)]
+struct SortKey {
+    field: Field,
+    descending: bool,
+}
+
+/// Where a page ended.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Cursor {
+    /// The `sort` it belongs to.
+    sort: String,
+    values: Vec<Option<Value>>,
+    key: String,
+}
+
+/// One page of a list, as it is sent.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Page {
+    pub items: Vec<Value>,
+    pub next: Option<String>,
+    /// How many there are in all, of those that pass the filters.
+    pub total: usize,
+}
+
+impl ListQuery {
+    /// Reads a list's query: filters, `sort`, `fields`, `limit`, `cursor`.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] naming the fields and operators there are.
+    pub fn parse<T: Managed>(pairs: &[(String, String)]) -> Result<Self, Error> {
+        let mut query =
+            ListQuery { filters: vec![], sort: vec![], fields: vec![], limit: LIMIT_DEFAULT, after: None };
+        let mut cursor = None;
+        for (name, value) in pairs {
+            match name.as_str() {
+                "limit" => query.limit = parse_limit(value)?,
+                "cursor" => cursor = Some(value.as_str()),
+                "sort" => query.sort = parse_sort::<T>(value)?,
+                "fields" => query.fields = parse_fields::<T>(value)?,
+                _ => query.filters.push(Filter::parse::<T>(name, value)?),
+            }
+        }
+        if query.filters.len() > TERMS_MAX {
+            return Err(Error::BadRequest(format!("at most {TERMS_MAX} filters")));
+        }
+        query.after = cursor.map(|text| query.read_cursor(text)).transpose()?;
+        Ok(query)
+    }
+
+    fn read_cursor(&self, text: &str) -> Result<Cursor, Error> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let cursor = bytes.and_then(|bytes| serde_json::from_slice::<Cursor>(&bytes).ok());
+        let cursor = cursor.filter(|cursor| cursor.sort == self.sort_text());
+        cursor.ok_or_else(|| {
+            Error::BadRequest("this `cursor` is not from a page of this list with this `sort`".to_owned())
+        })
+    }
+
+    fn sort_text(&self) -> String {
+        let sign = |key: &SortKey| if key.descending { "-" } else { "" };
+        self.sort.iter().map(|key| format!("{}{}", sign(key), key.field.text)).collect::<Vec<_>>().join(",")
+    }
+}
+
+fn parse_limit(text: &str) -> Result<usize, Error> {
+    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    limit.ok_or_else(|| Error::BadRequest(format!("`limit` is a number from 1 to {LIMIT_MAX}, not `{text}`")))
+}
+
+fn parse_sort<T: Managed>(text: &str) -> Result<Vec<SortKey>, Error> {
+    terms(text)?
+        .map(|term| {
+            let (descending, name) = term.strip_prefix('-').map_or((false, term), |name| (true, name));
+            Ok(SortKey { field: Field::parse::<T>(name)?, descending })
+        })
+        .collect()
+}
+
+fn parse_fields<T: Managed>(text: &str) -> Result<Vec<String>, Error> {
+    terms(text)?
+        .map(|term| match term {
+            "problems" => Ok(term.to_owned()),
+            "status" if T::HAS_STATUS => Ok(term.to_owned()),
+            _ => Field::parse::<T>(term).map(|field| field.text),
+        })
+        .collect()
+}
+
+fn terms(text: &str) -> Result<impl Iterator<Item = &str>, Error> {
+    if text.split(',').count() > TERMS_MAX {
+        return Err(Error::BadRequest(format!("at most {TERMS_MAX} fields")));
+    }
+    Ok(text.split(',').map(str::trim).filter(|term| !term.is_empty()))
+}
+
+impl Objects {
+    /// One page of a list.
+    pub fn list<T: Managed>(&self, query: &ListQuery) -> Page
+    where
+        World: HasTable<T>,
+    {
+        if query.filters.is_empty() && query.sort.is_empty() {
+            return self.list_by_key(query);
+        }
+        let rows: Vec<Arc<Stored<T>>> = {
+            let world = self.kernel.world();
+            let table: &Table<T> = world.table();
+            let now = self.kernel.now();
+            table.iter().map(|row| seen(row, now)).collect()
+        };
+        let mut rows = ranked(query, &rows);
+        let total = rows.len();
+        if !query.sort.is_empty() {
+            rows.sort_by(|a, b| compare(query, a, b));
+        }
+        if let Some(cursor) = &query.after {
+            let end = Ranked::of(cursor);
+            let from = rows.partition_point(|row| compare(query, row, &end).is_le());
+            rows.drain(..from);
+        }
+        let more = rows.len() > query.limit;
+        rows.truncate(query.limit);
+        let next = rows.last().filter(|_| more).map(|last| last.cursor(query));
+        let page: Vec<&Stored<T>> = rows.iter().filter_map(|row| row.stored).collect();
+        Page { items: self.shown_all(&page, query), next, total }
+    }
+
+    /// Without filter or order a page is found by its first key, and nothing but the page is read.
+    fn list_by_key<T: Managed>(&self, query: &ListQuery) -> Page
+    where
+        World: HasTable<T>,
+    {
+        let (page, more, total) = {
+            let world = self.kernel.world();
+            let table: &Table<T> = world.table();
+            let from = query.after.as_ref().map_or("", |cursor| cursor.key.as_str());
+            let mut rows = table.after(from);
+            let page: Vec<Arc<Stored<T>>> =
+                rows.by_ref().take(query.limit).map(|row| seen(row, self.kernel.now())).collect();
+            (page, rows.next().is_some(), table.len())
+        };
+        let next = page
+            .last()
+            .filter(|_| more)
+            .map(|last| Cursor { sort: String::new(), values: Vec::new(), key: last.key.clone() }.encode());
+        let page: Vec<&Stored<T>> = page.iter().map(Arc::as_ref).collect();
+        Page { items: self.shown_all(&page, query), next, total }
+    }
+
+    /// The world is let go now and then: commits and packets wait for it.
+    fn shown_all<T: Managed>(&self, rows: &[&Stored<T>], query: &ListQuery) -> Vec<Value>
+    where
+        World: HasTable<T>,
+    {
+        let mut items = Vec::with_capacity(rows.len());
+        for rows in rows.chunks(SHOWN_AT_ONCE) {
+            let world = self.kernel.world();
+            items.extend(rows.iter().map(|row| shown((&world, &self.kernel.endpoints), row, query)));
+        }
+        items
+    }
+}
+
+/// A row as readers see it at a time.
+fn seen<T: Managed>(row: &Arc<Stored<T>>, now: Timestamp) -> Arc<Stored<T>> {
+    T::as_of(row, now).map_or_else(|| Arc::clone(row), Arc::new)
+}
+
+/// An object that passed the filters, with the values it is sorted by.
+struct Ranked<'a, T: Managed> {
+    key: &'a str,
+    values: Vec<Option<Value>>,
+    order: Vec<Option<Ordered>>,
+    stored: Option<&'a Stored<T>>,
+}
+
+impl<'a, T: Managed> Ranked<'a, T> {
+    fn of(cursor: &'a Cursor) -> Self {
+        Ranked { key: &cursor.key, values: Vec::new(), order: in_order(&cursor.values), stored: None }
+    }
+
+    fn cursor(&self, query: &ListQuery) -> String {
+        let (values, key) = (self.values.clone(), self.key.to_owned());
+        Cursor { sort: query.sort_text(), values, key }.encode()
+    }
+}
+
+impl Cursor {
+    fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+fn in_order(values: &[Option<Value>]) -> Vec<Option<Ordered>> {
+    values.iter().map(|value| value.as_ref().and_then(Ordered::of)).collect()
+}
+
+fn ranked<'a, T: Managed>(query: &ListQuery, rows: &'a [Arc<Stored<T>>]) -> Vec<Ranked<'a, T>> {
+    let rank = |stored: &'a Arc<Stored<T>>| {
+        let reader = Reader::new(stored.as_ref());
+        if !query.filters.iter().all(|filter| filter.passes(&reader)) {
+            return None;
+        }
+        let values: Vec<Option<Value>> =
+            query.sort.iter().map(|key| reader.values(&key.field).into_iter().next()).collect();
+        let order = in_order(&values);
+        Some(Ranked { key: &stored.key, values, order, stored: Some(stored) })
+    };
+    rows.iter().filter_map(rank).collect()
+}
+
+/// By the sort keys, objects without the value last; then by key.
+fn compare<T: Managed>(query: &ListQuery, a: &Ranked<'_, T>, b: &Ranked<'_, T>) -> std::cmp::Ordering {
+    let by_values = query.sort.iter().zip(a.order.iter().zip(&b.order)).map(|(key, pair)| match pair {
+        (Some(a), Some(b)) if key.descending => b.compare(a),
+        (Some(a), Some(b)) => a.compare(b),
+        (None, None) => std::cmp::Ordering::Equal,
+        (None, Some(_)) => std::cmp::Ordering::Greater,
+        (Some(_), None) => std::cmp::Ordering::Less,
+    });
+    by_values.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| a.key.cmp(b.key))
+}
+
+fn shown<T: Managed>(here: (&World, &Endpoints), stored: &Stored<T>, query: &ListQuery) -> Value
+where
+    World: HasTable<T>,
+{
+    if query.fields.is_empty() {
+        return view::of(here, stored).body;
+    }
+    let whole = if query.fields.iter().any(|field| field == "problems") {
+        view::of(here, stored).body
+    } else {
+        view::plain(stored)
+    };
+    trimmed(&whole, &query.fields)
+}
+
+/// Only the given fields, at the places where they stand.
+fn trimmed(whole: &Value, fields: &[String]) -> Value {
+    let mut kept = Value::Object(Map::new());
+    for field in fields {
+        let map = ["label", "param"].iter().find_map(|map| {
+            let name =
+                field.strip_prefix(&format!("{map}s.")).or_else(|| field.strip_prefix(&format!("{map}.")));
+            Some((format!("{map}s"), name?.to_owned()))
+        });
+        match map {
+            Some((map, name)) => copy(whole, &mut kept, &[&map, &name]),
+            None => copy(whole, &mut kept, &field.split('.').collect::<Vec<_>>()),
+        }
+    }
+    kept
+}
+
+fn copy(from: &Value, to: &mut Value, path: &[&str]) {
+    let Some((first, rest)) = path.split_first() else {
+        *to = from.clone();
+        return;
+    };
+    match (from, to) {
+        (Value::Array(items), to) => {
+            if !to.is_array() {
+                *to = Value::Array(vec![Value::Object(Map::new()); items.len()]);
+            }
+            let places = to.as_array_mut().into_iter().flatten();
+            items.iter().zip(places).for_each(|(item, place)| copy(item, place, path));
+        }
+        (Value::Object(fields), Value::Object(kept)) => {
+            if let Some(inner) = fields.get(*first) {
+                copy(inner, kept.entry(*first).or_insert_with(|| Value::Object(Map::new())), rest);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,27 @@
+//! Objects of every noun alike: create, read, list, filter, patch, delete. What differs a noun is in `rules`.
+//!
+//! Start at `write`, then `list`. What an object means to a machine is left to other houses.
+
+mod fields;
+mod filter;
+pub mod list;
+pub mod patch;
+pub mod rules;
+pub mod view;
+pub mod write;
+
+use std::sync::Arc;
+
+use crate::kernel::Kernel;
+
+/// The objects that clients write and read.
+#[derive(Debug)]
+pub struct Objects {
+    kernel: Arc<Kernel>,
+}
+
+impl Objects {
+    pub fn new(kernel: Arc<Kernel>) -> Arc<Self> {
+        Arc::new(Objects { kernel })
+    }
+}

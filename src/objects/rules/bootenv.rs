@@ -1,0 +1,20 @@
+//! Bootenvs: what they need to be bootable.
+
+use crate::catalog::artifact_faults::artifact_fault;
+use crate::model::{Bootenv, Kind, Problem, Stored, World};
+use crate::objects::rules::{Managed, machine, undeclared};
+
+impl Managed for Bootenv {
+    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        let mut problems = undeclared(world, &stored.spec.required_params);
+        for (arch, files) in &stored.spec.arches {
+            let pointer = format!("/arches/{arch}/artifact");
+            problems.extend(artifact_fault(world, files).map(|what| Problem::new(pointer, what)));
+        }
+        problems
+    }
+
+    fn needed_by(stored: &Stored<Self>, world: &World) -> Vec<String> {
+        machine::running_through(world, Kind::Bootenv, &stored.key)
+    }
+}

@@ -1,0 +1,19 @@
+//! Leases are written by the DHCP service; clients read them, and end or delete them to free an address.
+
+use jiff::Timestamp;
+
+use crate::model::{Lease, Stored};
+use crate::objects::rules::Managed;
+
+impl Managed for Lease {
+    const KEY_FIELD: &'static str = "address";
+
+    fn as_of(stored: &Stored<Self>, now: Timestamp) -> Option<Stored<Self>> {
+        let state = stored.spec.effective_state(now);
+        (state != stored.spec.state).then(|| {
+            let mut seen = stored.clone();
+            seen.spec.state = state;
+            seen
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! Machines: params that fit their declarations, the lock, and the name that reservations know.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::catalog::usable;
+use crate::model::{Kind, Machine, Problem, Reference, StepKind, Stored, World};
+use crate::objects::rules::{Change, Managed};
+
+impl Managed for Machine {
+    fn label(stored: &Stored<Self>) -> String {
+        stored.spec.name.clone()
+    }
+
+    fn params(&self) -> Option<&BTreeMap<String, Value>> {
+        Some(&self.params)
+    }
+
+    fn params_mut(&mut self) -> Option<&mut BTreeMap<String, Value>> {
+        Some(&mut self.params)
+    }
+
+    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
+        super::options::faults(&self.options, "/options")
+    }
+
+    /// Reservations name machines: a machine they name keeps its name.
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+        let old = change.old.filter(|old| old.spec.name != self.name)?;
+        let holders = super::referrers(change.world, old);
+        (!holders.is_empty())
+            .then(|| format!("`{}` cannot be renamed: {} name it", old.spec.name, super::listed(&holders)))
+    }
+
+    /// A locked machine can be unlocked, and nothing else.
+    fn refuse_change(old: &Stored<Self>, new: &Stored<Self>) -> Option<String> {
+        let unlocked = Machine { locked: false, ..old.spec.clone() };
+        let only_unlocks = new.spec == unlocked && new.labels == old.labels;
+        (old.spec.locked && !only_unlocks).then(|| locked(old))
+    }
+
+    fn refuse_delete(stored: &Stored<Self>) -> Option<String> {
+        stored.spec.locked.then(|| locked(stored))
+    }
+
+    /// What keeps it from booting the bootenv it is to boot.
+    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        let bootenv = stored.status.bootenv.as_ref().and_then(|name| world.bootenvs.get(name));
+        let found = bootenv.map(|bootenv| usable::bootenv_problems(&stored.spec, bootenv, world));
+        found.unwrap_or_default().into_iter().map(|what| Problem::new("/status/bootenv", what)).collect()
+    }
+
+    fn names(stored: &Stored<Self>) -> Vec<Reference> {
+        vec![Reference::new(Kind::Machine, &format!("name:{}", stored.spec.name), "")]
+    }
+}
+
+fn locked(stored: &Stored<Machine>) -> String {
+    format!("machine `{}` is locked: set `locked` to false first, and nothing else with it", stored.spec.name)
+}
+
+/// Machines with a run under way that goes through an object of content, as `machine name`.
+pub fn running_through(world: &World, kind: Kind, name: &str) -> Vec<String> {
+    let step = match kind {
+        Kind::Bootenv => Some(StepKind::Bootenv),
+        Kind::Stage => Some(StepKind::Stage),
+        Kind::Task => Some(StepKind::Task),
+        _ => None,
+    };
+    let goes_through = |machine: &Stored<Machine>| {
+        let status = &machine.status;
+        let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else { return false };
+        (kind == Kind::Workflow && run.workflow == name)
+            || (kind == Kind::Bootenv && status.bootenv.as_deref() == Some(name))
+            || status.steps.iter().any(|held| Some(held.kind) == step && held.name == name)
+    };
+    let machines = world.machines.iter().filter(|machine| goes_through(machine));
+    machines.map(|machine| format!("machine {} (its run is under way)", machine.spec.name)).collect()
+}

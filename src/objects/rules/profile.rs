@@ -1,0 +1,31 @@
+//! Profiles: nesting without circles.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::model::{Problem, Profile};
+use crate::objects::rules::{Change, Managed, graph};
+
+impl Managed for Profile {
+    fn params(&self) -> Option<&BTreeMap<String, Value>> {
+        Some(&self.params)
+    }
+
+    fn params_mut(&mut self) -> Option<&mut BTreeMap<String, Value>> {
+        Some(&mut self.params)
+    }
+
+    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+        let nested = |name: &str| match change.world.profiles.get(name) {
+            _ if name == self.name => self.profiles.clone(),
+            Some(profile) => profile.spec.profiles.clone(),
+            None => Vec::new(),
+        };
+        let circle = graph::circle(&self.name, &nested);
+        circle
+            .map(|way| Problem::new("/profiles", format!("profiles nest in a circle: {way}")))
+            .into_iter()
+            .collect()
+    }
+}

@@ -1,0 +1,61 @@
+//! Reservations: inside their subnet, one for each client there.
+
+use std::net::Ipv4Addr;
+
+use crate::model::{Problem, Reservation, Stored, World};
+use crate::objects::rules::{Change, Managed};
+
+impl Managed for Reservation {
+    const KEY_FIELD: &'static str = "address";
+
+    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+        let mut problems = super::options::faults(&self.options, "/options");
+        problems.extend(outside(self, change.world));
+        problems
+    }
+
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+        let here = subnet(self, change.world);
+        let same_client = |other: &Reservation| who(other) == who(self);
+        let others = change.world.reservations.iter().filter(|other| other.key != change.key);
+        let mut others = others.filter(|other| same_client(&other.spec));
+        let other = others.find(|other| subnet(&other.spec, change.world) == here)?;
+        Some(format!("{} has the reservation {} in this subnet already", who(self), other.key))
+    }
+
+    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        let spec = &stored.spec;
+        let nowhere = spec.subnet.is_none() && subnet(spec, world).is_none();
+        let nowhere = nowhere.then(|| Problem::new("/address", format!("{} is in no subnet", spec.address)));
+        nowhere.into_iter().chain(outside(spec, world)).collect()
+    }
+}
+
+/// The client it is for, as a person would say it.
+fn who(spec: &Reservation) -> String {
+    let mut words = Vec::new();
+    words.extend(spec.mac.map(|mac| mac.to_string()));
+    words.extend(spec.machine.as_ref().map(|name| format!("machine `{name}`")));
+    words.extend(spec.client_id.as_ref().map(|id| format!("client `{id}`")));
+    words.extend(spec.circuit_id.as_ref().map(|id| format!("circuit `{id}`")));
+    words.extend(spec.remote_id.as_ref().map(|id| format!("remote `{id}`")));
+    words.join(", ")
+}
+
+fn outside(spec: &Reservation, world: &World) -> Option<Problem> {
+    let subnet = world.subnets.get(subnet(spec, world)?)?;
+    let cidr = subnet.spec.cidr;
+    let usable =
+        |address: Ipv4Addr| cidr.prefix >= 31 || (address != cidr.address && address != cidr.broadcast());
+    let fits = cidr.contains(spec.address) && usable(spec.address);
+    (!fits).then(|| {
+        let what = format!("{} is not a host's address in subnet `{}` ({cidr})", spec.address, subnet.key);
+        Problem::new("/address", what)
+    })
+}
+
+/// The subnet it names, or the one its address is in.
+fn subnet<'a>(spec: &'a Reservation, world: &'a World) -> Option<&'a str> {
+    let holds = || world.subnets.iter().find(|subnet| subnet.spec.cidr.contains(spec.address));
+    spec.subnet.as_deref().or_else(|| holds().map(|subnet| subnet.key.as_str()))
+}

@@ -1,0 +1,17 @@
+//! Settings: one that names an object that is not there cannot take effect.
+
+use crate::model::{Problem, Setting, Stored, World};
+use crate::objects::rules::Managed;
+
+impl Managed for Setting {
+    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        let Some(name) = stored.spec.value.as_str() else { return Vec::new() };
+        let known = match stored.key.as_str() {
+            "default_workflow" => world.workflows.get(name).is_some(),
+            "default_bootenv" => world.bootenvs.get(name).is_some(),
+            _ => true,
+        };
+        let problem = || Problem::new("/value", format!("there is no `{name}`"));
+        (!known).then(problem).into_iter().collect()
+    }
+}

@@ -1,0 +1,247 @@
+//! Subnets: no two share an address, their DHCP options are ones we can send, and a subnet whose addresses
+//! are another server's asks for nothing that takes addresses.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use crate::dhcp::{addresses_named, ready_options};
+use crate::model::{
+    Lease, NoStatus, Noun, Object, OptionSet, Probe, Problem, Stored, Subnet, SubnetMode, World,
+};
+use crate::objects::rules::{Change, Managed};
+use crate::proto::dhcp4::codes;
+use crate::store::Deed;
+
+impl Managed for Subnet {
+    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
+        let mut problems = super::options::faults(&self.options, "/options");
+        for (i, pool) in self.pools.iter().enumerate() {
+            problems.extend(super::options::faults(&pool.options, &format!("/pools/{i}/options")));
+        }
+        if self.mode == SubnetMode::Proxy {
+            problems.extend(refused_beside_another_server(self));
+        }
+        problems
+    }
+
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+        let others = || change.world.subnets.iter().filter(|other| other.key != self.name);
+        if let Some(other) = others().find(|other| other.spec.cidr.overlaps(&self.cidr)) {
+            return Some(format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr));
+        }
+        let elsewhere =
+            || others().map(|other| &other.spec).filter(|other| other.network() != self.network());
+        if let Some(reason) = elsewhere().find_map(|other| relay_of_two(self, other)) {
+            return Some(reason);
+        }
+        if let Some(reason) =
+            others().map(|other| &other.spec).find_map(|other| shared_by_its_name(self, other))
+        {
+            return Some(reason);
+        }
+        let wire = self.shared_network.as_deref()?;
+        let is_proxy = |subnet: &Subnet| subnet.mode == SubnetMode::Proxy;
+        let other = others().find(|other| {
+            other.spec.shared_network.as_deref() == Some(wire) && is_proxy(&other.spec) != is_proxy(self)
+        })?;
+        Some(format!(
+            "subnet `{}` is on the shared network {wire} too: all of its subnets are `proxy`, or none is",
+            other.key
+        ))
+    }
+
+    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        let subnet = &stored.spec;
+        let on_wire =
+            world.subnets.iter().map(|row| &row.spec).filter(|other| other.network() == subnet.network());
+        let wire: Vec<&Subnet> = on_wire.chain([subnet]).collect();
+        let pools = subnet.pools.iter().enumerate();
+        let pools = pools.map(|(i, pool)| (format!("/pools/{i}/options"), &pool.options));
+        let places = std::iter::once(("/options".to_owned(), &subnet.options)).chain(pools);
+        places.flat_map(|(pointer, options)| routers_elsewhere(options, (&pointer, &wire))).collect()
+    }
+
+    fn along(next: &Stored<Self>, world: &World, deed: Deed) -> Deed {
+        take_leases_along(next, world, deed)
+    }
+}
+
+/// Routers that clients cannot reach, as they are in no network of their wire. Not refused: some clouds have
+/// theirs so.
+fn routers_elsewhere(options: &OptionSet, (pointer, wire): (&str, &[&Subnet])) -> Vec<Problem> {
+    let routers = ready_options(options).iter().filter(|option| option.code == codes::ROUTERS);
+    let here = |router: &Ipv4Addr| wire.iter().any(|subnet| subnet.cidr.contains(*router));
+    let found = routers.flat_map(|option| addresses_named(option).map(move |router| (option, router)));
+    let found = found.filter(|(_, router)| !here(router)).map(|(option, router)| {
+        let what = format!("router {router} is outside of the subnet, where its clients cannot reach it");
+        Problem::new(format!("{pointer}/{}", option.name), what)
+    });
+    found.collect()
+}
+
+/// A relay's address stands for one wire. The network that it is in counts before those that name it, so to
+/// name it would have no effect.
+fn relay_of_two(subnet: &Subnet, other: &Subnet) -> Option<String> {
+    let named = |by: &Subnet, of: &Subnet| {
+        by.relays.iter().copied().find(|relay| of.cidr.contains(*relay) || of.relays.contains(relay))
+    };
+    let relay = named(subnet, other).or_else(|| named(other, subnet))?;
+    Some(format!(
+        "relay {relay} is one of subnet `{}` ({}): put both subnets on one `shared_network`, or have each \
+         wire relayed from an address of its own",
+        other.name, other.cidr
+    ))
+}
+
+/// A subnet without a shared network is a wire of its own under its own name; a shared network of that name
+/// would take it in without its saying so.
+fn shared_by_its_name(subnet: &Subnet, other: &Subnet) -> Option<String> {
+    if subnet.network() != other.network() || subnet.shared_network == other.shared_network {
+        return None;
+    }
+    let wire = subnet.network();
+    Some(format!(
+        "the shared network of subnet `{}` has the name of subnet `{wire}`, which is not on it: set \
+         `shared_network: {wire}` on subnet `{wire}` first, or call the shared network something else",
+        if subnet.shared_network.is_some() { &subnet.name } else { &other.name },
+    ))
+}
+
+/// The leases of a subnet's addresses that are filed under another name or wire, as they are to be now. Of
+/// the leases that a client has on wires that become one, the one written last stays.
+fn take_leases_along(next: &Stored<Subnet>, world: &World, deed: Deed) -> Deed {
+    let subnet = &next.spec;
+    let is_elsewhere = |lease: &Lease| lease.subnet != subnet.name || lease.network != subnet.network();
+    let here = world.leases.iter().filter(|row| subnet.cidr.contains(row.spec.address));
+    let mut moving: Vec<&Arc<Stored<Lease>>> = here.filter(|row| is_elsewhere(&row.spec)).collect();
+    moving.sort_by_key(|row| Reverse(row.updated_at));
+    let mut clients = HashSet::new();
+    let mut gone = HashMap::new();
+    let mut moved = Vec::new();
+    for row in moving {
+        let spec =
+            Lease { subnet: subnet.name.clone(), network: subnet.network().to_owned(), ..row.spec.clone() };
+        let (index, client) = spec.unique(&NoStatus {}).swap_remove(0);
+        let other = world.leases.find(index, &client).filter(|other| other.key != row.key);
+        let is_newest = other.is_none_or(|other| other.updated_at <= row.updated_at);
+        if clients.insert(client) && is_newest {
+            gone.extend(other.map(|other| (&other.key, other)));
+            moved.push(Stored { spec, ..row.next(next.updated_at) });
+        } else {
+            gone.insert(&row.key, row);
+        }
+    }
+    let deed = gone.values().fold(deed, |deed, row| deed.delete(&Object::Lease(Arc::clone(row))));
+    moved.into_iter().fold(deed, |deed, row| deed.update(Object::Lease(Arc::new(row))))
+}
+
+/// What says that we give addresses, where we do not. It would have no effect, and whoever wrote it expects
+/// one.
+fn refused_beside_another_server(subnet: &Subnet) -> Vec<Problem> {
+    let set = [
+        ("/pools", !subnet.pools.is_empty()),
+        ("/excluded", !subnet.excluded.is_empty()),
+        ("/options", !subnet.options.is_empty()),
+        ("/reservations_only", subnet.reservations_only),
+        ("/authoritative", subnet.authoritative),
+        ("/bootp", subnet.bootp),
+        ("/probe", subnet.probe != Probe::None),
+    ];
+    let what = "a `proxy` subnet has its addresses and options from another DHCP server: leave this out, or \
+                use `managed`";
+    set.iter().filter(|(_, is_set)| *is_set).map(|(pointer, _)| Problem::new(*pointer, what)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+    use serde_json::json;
+
+    use super::*;
+    use crate::app::{App, testing};
+    use crate::model::LeaseState;
+    use crate::objects::patch::Patch;
+    use crate::objects::write::{Expected, Target};
+
+    async fn put(app: &App, (third, last): (u8, u8), subnet: &str, heard_at: Timestamp) {
+        let lease = Lease {
+            address: Ipv4Addr::new(10, 0, third, last),
+            client: "1/02:00:00:00:00:01".to_owned(),
+            mac: None,
+            state: LeaseState::Bound,
+            subnet: subnet.to_owned(),
+            network: subnet.to_owned(),
+            bound_at: heard_at,
+            expires_at: heard_at + SignedDuration::from_hours(1),
+            machine: None,
+            hostname: None,
+        };
+        let stored = Stored::new(lease.address.to_string(), lease, heard_at);
+        testing::put(app, Object::Lease(stored.into())).await;
+    }
+
+    async fn join(app: &App, subnet: &str) {
+        let target = Target { reference: subnet, expected: Expected::Any };
+        let patch = Patch::Merge(json!({"shared_network": "wire"}));
+        app.objects.patch::<Subnet>(&testing::caller(), &target, &patch).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_subnet_is_on_a_shared_network_of_its_name_only_if_it_says_so() {
+        let (app, caller) = (testing::app(), testing::caller());
+        let alone = json!({"name": "floor", "cidr": "10.0.1.0/24", "mode": "proxy"});
+        app.objects.create::<Subnet>(&caller, alone).await.unwrap();
+        let lab = json!({"name": "lab", "cidr": "10.0.2.0/24", "shared_network": "floor"});
+        let refused = app.objects.create::<Subnet>(&caller, lab.clone()).await.unwrap_err().to_string();
+        assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
+        let set =
+            |value: serde_json::Value| Patch::Merge(json!({"shared_network": value, "mode": "managed"}));
+        let target = |reference| Target { reference, expected: Expected::Any };
+        app.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!("floor"))).await.unwrap();
+        app.objects.create::<Subnet>(&caller, lab).await.unwrap();
+        let leaves = app.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!(null))).await;
+        let refused = leaves.unwrap_err().to_string();
+        assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_router_outside_of_its_wire_is_a_problem_and_no_refusal() {
+        let (app, caller) = (testing::app(), testing::caller());
+        let told = |subnet: &str| -> Vec<String> {
+            let world = app.kernel.world();
+            let problems = Subnet::problems(world.subnets.get(subnet).unwrap(), &world);
+            problems.iter().map(ToString::to_string).collect()
+        };
+        let pool = json!({"start": "10.0.1.9", "end": "10.0.1.9", "options": {"routers": ["10.0.2.1"]}});
+        let lan = json!({"name": "lan", "cidr": "10.0.1.0/24", "shared_network": "wire", "pools": [pool],
+            "options": {"routers": ["10.0.1.1", "10.9.0.1"]}});
+        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        let outside = |at: &str| format!("{at} is outside of the subnet, where its clients cannot reach it");
+        let of_all = outside("/options/routers: router 10.9.0.1");
+        assert_eq!(told("lan"), [of_all.clone(), outside("/pools/0/options/routers: router 10.0.2.1")]);
+        let other = json!({"name": "b", "cidr": "10.0.2.0/24", "shared_network": "wire"});
+        app.objects.create::<Subnet>(&caller, other).await.unwrap();
+        assert_eq!(told("lan"), [of_all], "the other one is on the wire");
+    }
+
+    #[tokio::test]
+    async fn of_two_leases_on_wires_that_become_one_the_client_keeps_the_later() {
+        let (app, caller) = (testing::app(), testing::caller());
+        for (name, cidr) in [("a", "10.0.1.0/24"), ("b", "10.0.2.0/24")] {
+            app.objects.create::<Subnet>(&caller, json!({"name": name, "cidr": cidr})).await.unwrap();
+        }
+        put(&app, (1, 5), "a", caller.now).await;
+        put(&app, (2, 5), "b", caller.now + SignedDuration::from_mins(1)).await;
+        // What a subnet left that was deleted.
+        put(&app, (2, 9), "c", caller.now - SignedDuration::from_mins(1)).await;
+        for subnet in ["a", "b"] {
+            join(&app, subnet).await;
+        }
+        let left: Vec<_> = app.kernel.world().leases.iter().map(|row| row.spec.clone()).collect();
+        let left: Vec<_> =
+            left.iter().map(|lease| (lease.address.to_string(), lease.network.as_str())).collect();
+        assert_eq!(left, [("10.0.2.5".to_owned(), "wire")]);
+    }
+}

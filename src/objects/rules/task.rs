@@ -1,0 +1,25 @@
+//! Tasks: prerequisites without circles.
+
+use crate::model::{Kind, Problem, Stored, Task, World};
+use crate::objects::rules::{Change, Managed, graph, machine, undeclared};
+
+impl Managed for Task {
+    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+        let before = |name: &str| match change.world.tasks.get(name) {
+            _ if name == self.name => self.prerequisites.clone(),
+            Some(task) => task.spec.prerequisites.clone(),
+            None => Vec::new(),
+        };
+        let circle = graph::circle(&self.name, &before);
+        let problem = |way| Problem::new("/prerequisites", format!("tasks wait for each other: {way}"));
+        circle.map(problem).into_iter().collect()
+    }
+
+    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        undeclared(world, &stored.spec.required_params)
+    }
+
+    fn needed_by(stored: &Stored<Self>, world: &World) -> Vec<String> {
+        machine::running_through(world, Kind::Task, &stored.key)
+    }
+}

@@ -1,0 +1,14 @@
+//! Workflows.
+
+use crate::model::{Kind, Stored, Workflow, World};
+use crate::objects::rules::{Managed, machine};
+
+impl Managed for Workflow {
+    fn needed_by(stored: &Stored<Self>, world: &World) -> Vec<String> {
+        let mut needed = machine::running_through(world, Kind::Workflow, &stored.key);
+        if world.setting("default_workflow").as_str() == Some(&stored.key) {
+            needed.push("setting default_workflow".to_owned());
+        }
+        needed
+    }
+}

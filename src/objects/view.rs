@@ -1,0 +1,120 @@
+//! What readers see of an object: its fields, its problems, secrets sealed, our own secrets left out.
+//! Events carry the same, and never the whole of a large text.
+
+use serde_json::{Map, Value, json};
+
+use crate::kernel::{Endpoints, secrets};
+use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, Stored, World, sha256_hex};
+use crate::objects::rules::{self, Managed};
+
+/// Longest text that an event carries in full, in bytes.
+const EVENT_TEXT_BYTES_MAX: usize = 4096;
+
+/// An object as it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    pub key: String,
+    pub revision: u64,
+    pub body: Value,
+}
+
+/// An object with the problems it has in this world and on this server.
+pub fn of<T: Managed>((world, here): (&World, &Endpoints), stored: &Stored<T>) -> View
+where
+    World: HasTable<T>,
+{
+    let problems = rules::problems((world, here), stored);
+    View { key: stored.key.clone(), revision: stored.revision, body: shown::<T>(stored.view(&problems)) }
+}
+
+/// An object without the problems that follow from others: what a patch is applied to.
+pub fn plain<T: Managed>(stored: &Stored<T>) -> Value {
+    shown::<T>(stored.view(&[]))
+}
+
+fn shown<T: Managed>(mut view: Value) -> Value {
+    if let Some(fields) = view.as_object_mut() {
+        for hidden in T::HIDDEN {
+            fields.remove(*hidden);
+        }
+        if let Some(params) = fields.get_mut("params").and_then(Value::as_object_mut) {
+            secrets::mask(params);
+        }
+    }
+    view
+}
+
+/// Faults of a patch that changes what is ours.
+pub fn read_only_changes(before: &Value, after: &Value) -> Vec<Problem> {
+    let changed = READ_ONLY_FIELDS.iter().filter(|field| before.get(field) != after.get(field));
+    changed.map(|field| Problem::new(format!("/{field}"), format!("`{field}` is read-only"))).collect()
+}
+
+/// Data of a `created` event.
+pub fn created<T: Managed>(stored: &Stored<T>) -> Value {
+    json!({"name": T::label(stored), "revision": stored.revision, "object": abridged(written(stored))})
+}
+
+/// Data of an `updated` event: the JSON Patch (RFC 6902) from the old to the new.
+pub fn updated<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> Value {
+    let diff = json_patch::diff(&written(old), &written(new));
+    let diff = abridged(serde_json::to_value(&diff).unwrap_or_default());
+    let mut data = json!({"name": T::label(new), "revision": new.revision, "diff": diff});
+    let secrets = resealed(old, new);
+    if !secrets.is_empty() {
+        data["secrets"] = json!(secrets);
+    }
+    data
+}
+
+/// Names of secret params with another value than before: the diff cannot show them.
+fn resealed<'a, T: Managed>(old: &Stored<T>, new: &'a Stored<T>) -> Vec<&'a str> {
+    let (Some(before), Some(after)) = (old.spec.params(), new.spec.params()) else { return Vec::new() };
+    let changed = after.iter().filter(|(param, value)| {
+        secrets::is_sealed(value) && before.get(*param).is_some_and(|before| before != *value)
+    });
+    changed.map(|(param, _)| param.as_str()).collect()
+}
+
+/// Data of a `deleted` event.
+pub fn deleted<T: Managed>(stored: &Stored<T>) -> Value {
+    json!({"name": T::label(stored), "revision": stored.revision, "object": abridged(written(stored))})
+}
+
+/// What its writer wrote, and the status.
+fn written<T: Managed>(stored: &Stored<T>) -> Value {
+    let mut view = plain(stored);
+    if let Some(fields) = view.as_object_mut() {
+        fields.retain(|field, _| field == "status" || !READ_ONLY_FIELDS.contains(&field.as_str()));
+    }
+    view
+}
+
+/// Long texts by their digest and length.
+fn abridged(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.len() > EVENT_TEXT_BYTES_MAX => {
+            json!({"sha256": sha256_hex(&text), "bytes": text.len()})
+        }
+        Value::Array(items) => items.into_iter().map(abridged).collect(),
+        Value::Object(fields) => {
+            let fields: Map<String, Value> =
+                fields.into_iter().map(|(name, value)| (name, abridged(value))).collect();
+            Value::Object(fields)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_carries_the_digest_of_a_long_text() {
+        let data = abridged(json!({"body": "x".repeat(5000), "name": "a"}));
+        assert_eq!(data["name"], "a");
+        assert_eq!(data["body"]["bytes"], 5000);
+        assert_eq!(data["body"]["sha256"].as_str().unwrap().len(), 64);
+    }
+}
