@@ -1,7 +1,7 @@
 //! The boot side over HTTP and HTTPS: read-only, no API on it. Firmware, boot loaders and installers are its
 //! clients, so it never redirects, compresses or sends chunks, and it answers HEAD as GET.
 //!
-//! Paths mean what they mean over TFTP: both go through `App::open`. Installers report with
+//! Paths mean what they mean over TFTP: both go through `Netboot::open`. Installers report with
 //! `POST m/<capability>/done|failed|log`.
 //!
 //! It speaks HTTP/1 itself (`docs/adr/0013`), because the kernel can then send files and because its clients
@@ -30,7 +30,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::App;
+use crate::netboot::Netboot;
 use crate::seldom::warn_seldom;
 use connection::Client;
 use door::Door;
@@ -58,7 +58,7 @@ const TOO_MANY: &[u8] =
 /// What all connections share.
 #[derive(Debug)]
 pub struct Shared {
-    app: Arc<App>,
+    netboot: Arc<Netboot>,
     door: Arc<Door>,
     reports: Semaphore,
     stop: CancellationToken,
@@ -87,9 +87,9 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 }
 
 impl Service {
-    pub fn new(app: Arc<App>, bounds: Bounds, stop: CancellationToken) -> Self {
+    pub fn new(netboot: Arc<Netboot>, bounds: Bounds, stop: CancellationToken) -> Self {
         let (door, reports) = (Door::new(bounds), Semaphore::new(REPORTS_MAX));
-        Service(Arc::new(Shared { app, door, reports, stop }))
+        Service(Arc::new(Shared { netboot, door, reports, stop }))
     }
 
     pub fn counters(&self) -> Arc<Counters> {
@@ -153,7 +153,7 @@ async fn over_tls(tls: Handshakes, stream: TcpStream, client: Client) {
             client.shared.door.counters.count(Limit::Malformed);
             tracing::debug!(peer = %client.peer, %error, "no TLS");
             if let Some(why) = why {
-                client.shared.app.saw_no_tls(client.peer, why);
+                client.shared.netboot.saw_no_tls(client.peer, why);
             }
         }
     }

@@ -27,23 +27,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::metrics::Counters;
 use crate::api::{self, ApiState};
-use crate::app::loaders::Loaders;
-use crate::app::tftp_peers::TftpPeers;
-use crate::app::{App, Setup};
 use crate::artifacts::contained_path::{self, Case};
 use crate::config::{self, Config, Listen};
-use crate::dhcp::Prober;
+use crate::dhcp::decide::Prober;
+use crate::houses::{Houses, Setup};
 use crate::kernel::secrets::Secrets;
 use crate::kernel::{Caller, Endpoints, Kernel, event_queue};
 use crate::listen::{Protocol, explain_bind};
 use crate::media::Folder;
+use crate::netboot::loaders::Loaders;
+use crate::netboot::tftp_peers::TftpPeers;
 use crate::proto::tftp::{Limits, Rollover};
 use crate::render::Pool;
+use crate::server::dhcp::DhcpThread;
 use crate::store::{SqliteStore, Store};
 use crate::{content, http_boot, tftp};
 use data::DataDir;
 use desk::Desk;
-use dhcp::Dhcp;
 
 /// How long everything may take to end after a signal.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ struct Sockets {
     boot_http: Option<TcpListener>,
     boot_https: Option<TcpListener>,
     tftp: Option<tftp::Service>,
-    dhcp: Option<Dhcp>,
+    dhcp: Option<DhcpThread>,
 }
 
 /// Runs a server until it is told to stop by SIGTERM or SIGINT.
@@ -90,7 +90,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let endpoints = endpoints(&sockets, &certificate.fingerprint)?;
     let secrets = Secrets::load(data.path()).context("secret.key")?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
-    let app = App::new(Setup {
+    let app = Houses::new(Setup {
         kernel: Arc::clone(&kernel),
         loaders: Loaders::find(&data.path().join("loaders")),
         pool: Arc::new(Pool::for_this_host().context("render threads")?),
@@ -98,8 +98,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
     });
     if let Some(dhcp) = &sockets.dhcp {
-        app.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn Prober>);
-        app.set_dhcp_service(dhcp.status(&endpoints)?);
+        app.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn Prober>);
+        app.dhcp.set_dhcp_service(dhcp.status(&endpoints)?);
     }
     desk.open(Arc::clone(&app));
     fill(&app, &data).await?;
@@ -111,7 +111,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let queue = QueueEnd::start(&kernel, queue);
     let mut services = Services::new();
-    let boot = http_boot::Service::new(Arc::clone(&app), bounds(&config), services.shutdown.clone());
+    let boot = http_boot::Service::new(Arc::clone(&app.netboot), bounds(&config), services.shutdown.clone());
     let boot_tls = match sockets.boot_https {
         Some(_) => Some(data.boot_certificate()?.acceptor()?),
         None => None,
@@ -212,7 +212,7 @@ fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
     };
     let dhcp = match config.dhcp_interfaces.as_slice() {
         [] => None,
-        _ => Some(Dhcp::bind(config, desk).context("dhcp")?),
+        _ => Some(DhcpThread::bind(config, desk).context("dhcp")?),
     };
     Ok(Sockets {
         api: match config.api {
@@ -272,7 +272,7 @@ fn endpoints(sockets: &Sockets, fingerprint: &str) -> anyhow::Result<Endpoints> 
 }
 
 /// What a new data directory gets: the built-in content, settings, and the administrator's token.
-async fn fill(app: &Arc<App>, data: &DataDir) -> anyhow::Result<()> {
+async fn fill(app: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
     let caller = Caller::server(app.kernel.now());
     let core =
         content::core(caller.now).map_err(|faults| anyhow!("the built-in content is faulty: {faults:?}"))?;
@@ -292,19 +292,19 @@ async fn fill(app: &Arc<App>, data: &DataDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tell_what_is_off(config: &Config, app: &App) {
+fn tell_what_is_off(config: &Config, app: &Houses) {
     if config.dhcp_interfaces.is_empty() {
         tracing::info!(
             "DHCP is off: no interface is named; turn it on with --dhcp-interface NAME or [dhcp] interfaces"
         );
     }
-    let loaders: Vec<&str> = app.loaders().iter().map(|(name, _)| name).collect();
+    let loaders: Vec<&str> = app.netboot.loaders.iter().map(|(name, _)| name).collect();
     if loaders.is_empty() {
         tracing::warn!("no boot loaders were found: install the packages ipxe and pxelinux");
     } else {
         tracing::info!(loaders = loaders.join(" "), "boot loaders");
     }
-    let missing = app.missing_loaders();
+    let missing = app.netboot.missing_loaders();
     if !missing.is_empty() {
         tracing::info!(missing = missing.join("; "), "loaders that are not here; who needs one is told so");
     }
@@ -376,7 +376,7 @@ impl Services {
 
     fn start(
         &mut self,
-        (app, store): (&Arc<App>, &Arc<SqliteStore>),
+        (app, store): (&Arc<Houses>, &Arc<SqliteStore>),
         sockets: Sockets,
         Listeners { tls, boot, boot_tls }: Listeners,
     ) -> anyhow::Result<()> {
@@ -402,7 +402,7 @@ impl Services {
             self.tasks.spawn(dhcp.run(Arc::clone(app), self.shutdown.clone()));
         }
         self.tasks.spawn(upkeep::artifacts(Arc::clone(app), self.shutdown.clone()));
-        app.look_for_future_leases(app.kernel.now());
+        app.dhcp.look_for_future_leases(app.kernel.now());
         self.tasks.spawn(upkeep::clock(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::deadlines(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::leases(Arc::clone(app), self.shutdown.clone()));

@@ -5,14 +5,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::Ipv4Addr;
 
 use dhcproto::{Decodable, Decoder, v4};
-use metalwright::boot::client::{Client, Stage};
-use metalwright::boot::data::BootData;
-use metalwright::boot::loader::{NextStage, Transport, next_stage};
-use metalwright::dhcp::{
+use metalwright::dhcp::decide::{
     Change, Classes, ClientKey, Destination, Facts, Holds, Link, Outcome, Query, Reply, Sender, answer,
     classify, classify_at_boot_server,
 };
 use metalwright::model::{Lease, LeaseState, Machine, Stored, SubnetMode};
+use metalwright::netboot::decide::client::{Client, Stage};
+use metalwright::netboot::decide::data::BootData;
+use metalwright::netboot::decide::loader::{NextStage, Transport, next_stage};
 use metalwright::proto::dhcp4::{
     Fault, MessageType, Packet, codes, encode_listed, from_text, parse, payload_bytes_max, to_text,
 };

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
-use metalwright::dhcp::{Interface, InterfaceAddress};
+use metalwright::dhcp::decide::{Interface, InterfaceAddress};
 use metalwright::model::{Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, World};
 use serde_json::{Value, json};
 

@@ -134,7 +134,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::app::testing;
+    use crate::houses::testing;
 
     #[tokio::test]
     async fn the_first_start_makes_one_administrator_and_the_second_none() {

@@ -14,10 +14,10 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
-use crate::app::runs::Action;
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
 use crate::model::Machine;
+use crate::runs::actions::Action;
 
 /// Which workflow `start` runs.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -69,7 +69,7 @@ async fn act(
     caller: &Caller,
     (reference, action): (&str, Action),
 ) -> Result<Response, ApiError> {
-    let machine = state.app.act(caller, reference, &action).await?;
+    let machine = state.app.runs.act(caller, reference, &action).await?;
     let view = state.app.objects.get::<Machine>(&machine.key)?;
     Ok(body::object(StatusCode::OK, &view))
 }

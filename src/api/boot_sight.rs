@@ -19,8 +19,8 @@ use super::operation::{Operation, number, text};
 use super::query::Query;
 use super::resources::ROOT;
 use super::schema;
-use crate::app::explain::{Asks, Explained, Question, Who};
-use crate::app::sight::{FileRow, ParamRow, ParamScope, Preview, Previewed};
+use crate::insight::explain::{Asks, Explained, Question, Who};
+use crate::insight::preview::{FileRow, ParamRow, ParamScope, Preview, Previewed};
 use crate::kernel::Error;
 use crate::kernel::scope::Need;
 use crate::model::Mac;
@@ -118,11 +118,11 @@ fn decision(state: &ApiState, who: &Who, query: &Query) -> Result<Response, ApiE
     let arch = query.get_as::<u16>("arch", "an architecture code")?;
     let text = |name: &str| query.get(name).map(str::to_owned);
     let asks = Asks { question, arch, vendor_class: text("vendor_class"), user_class: text("user_class") };
-    answer(&state.app.explain(who, &asks)?)
+    answer(&state.app.insight.explain(who, &asks)?)
 }
 
 async fn files(State(state): State<ApiState>, Path(reference): Path<String>) -> Result<Response, ApiError> {
-    answer(&Files { items: state.app.files(&reference)? })
+    answer(&Files { items: state.app.insight.files(&reference)? })
 }
 
 async fn params(
@@ -134,12 +134,12 @@ async fn params(
         Some(true) => ParamScope::AllLevels,
         _ => ParamScope::Machine,
     };
-    answer(&Params { params: state.app.params(&reference, scope)? })
+    answer(&Params { params: state.app.insight.params(&reference, scope)? })
 }
 
 async fn render(State(state): State<ApiState>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
     let preview: Preview = body::read_as(&headers, body).await?;
-    answer(&state.app.preview(preview).await?)
+    answer(&state.app.insight.preview(preview).await?)
 }
 
 fn answer(value: &impl Serialize) -> Result<Response, ApiError> {

@@ -22,8 +22,8 @@ use super::operation::{Content, Operation, event_number, text};
 use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
-use crate::app::history::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::events::Feed;
+use crate::insight::timeline::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
 use crate::model::Event;
@@ -90,7 +90,7 @@ fn event_query(state: &ApiState, query: &Query) -> Result<EventQuery, Error> {
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
         before: query.get_as::<u64>("before", "the number of an event")?,
         kind: query.get("kind").map(str::to_owned),
-        subject: query.get("subject").map(|subject| state.app.subject(subject)),
+        subject: query.get("subject").map(|subject| state.app.insight.subject(subject)),
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         lease: None,
         limit: read_limit(query)?,

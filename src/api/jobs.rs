@@ -19,11 +19,11 @@ use super::operation::{Content, Operation, number};
 use super::query::Query;
 use super::resources::ROOT;
 use super::schema;
-use crate::app::job_reports::LOG_PIECE_BYTES_MAX;
-use crate::app::jobs::Asking;
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
 use crate::model::{AgentReport, Job, JobOffer, JobReport, LogEnd, TokenGrant};
+use crate::runs::job_reports::LOG_PIECE_BYTES_MAX;
+use crate::runs::jobs::Asking;
 
 /// When an agent that got nothing may ask again, in seconds.
 const ASK_AGAIN_SECONDS: &str = "5";
@@ -100,9 +100,9 @@ async fn next(
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: AgentReport = body::read_as(&headers, body).await?;
-    let asking = Asking { machine: &reference, report: &report, renderer: &state.app };
+    let asking = Asking { machine: &reference, report: &report, renderer: &state.app.runs };
     let offer = tokio::select! {
-        offer = state.app.await_job(&caller, &asking) => offer?,
+        offer = state.app.runs.await_job(&caller, &asking) => offer?,
         () = state.shutdown.cancelled() => None,
     };
     match offer {
@@ -118,7 +118,7 @@ async fn report(
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: JobReport = body::read_as(&headers, body).await?;
-    let job = state.app.report_job(&caller, &reference, &report).await?;
+    let job = state.app.runs.report_job(&caller, &reference, &report).await?;
     let view = state.app.objects.get::<Job>(&job.key)?;
     Ok(body::object(StatusCode::OK, &view))
 }
@@ -133,7 +133,7 @@ async fn write_log(
     let offset =
         offset.ok_or_else(|| Error::BadRequest("give `offset`, where the piece begins".to_owned()))?;
     let piece = body::read_bytes(&headers, body, LOG_PIECE_BYTES_MAX).await?;
-    let end = state.app.write_job_log(&caller, &reference, (offset, piece)).await?;
+    let end = state.app.runs.write_job_log(&caller, &reference, (offset, piece)).await?;
     answer(&end)
 }
 
@@ -145,7 +145,7 @@ async fn read_log(
     let offset = query.get_as::<u64>("offset", "a number of bytes")?.unwrap_or(0);
     let limit = query.get_as::<u32>("limit", "a number of bytes")?;
     let most = limit.unwrap_or(u32::MAX).min(LOG_PIECE_BYTES_MAX as u32);
-    let bytes = state.app.read_job_log(&reference, offset, most).await?;
+    let bytes = state.app.runs.read_job_log(&reference, offset, most).await?;
     Ok(([(CONTENT_TYPE, OCTETS)], bytes).into_response())
 }
 

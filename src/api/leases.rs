@@ -15,9 +15,9 @@ use super::operation::{Operation, event_number};
 use super::query::Query;
 use super::resources::ROOT;
 use super::schema;
-use crate::app::lease_actions::Ending;
-use crate::app::lease_history::LeaseHistory;
-use crate::app::lease_import::{Import, ImportReport};
+use crate::dhcp::lease_actions::Ending;
+use crate::dhcp::lease_history::LeaseHistory;
+use crate::dhcp::lease_import::{Import, ImportReport};
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
 use crate::model::Lease;
@@ -81,7 +81,7 @@ async fn end(
     (reference, ending, headers): (&str, Ending, &HeaderMap),
 ) -> Result<(), ApiError> {
     let target = Target { reference, expected: body::expected(headers)? };
-    Ok(state.app.end_lease(caller, &target, ending).await?)
+    Ok(state.app.dhcp.end_lease(caller, &target, ending).await?)
 }
 
 async fn delete(
@@ -100,7 +100,7 @@ async fn history(
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
     let before = query.get_as::<u64>("before", "the number of an event")?;
-    let history = state.app.lease_history(&reference, before).await?;
+    let history = state.app.dhcp.lease_history(&reference, before).await?;
     Ok(body::json(StatusCode::OK, &json!(history)))
 }
 
@@ -113,7 +113,7 @@ async fn import(
     let import: Import = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
     let app = std::sync::Arc::clone(&state.app);
     // It goes on when the client goes away, so that a file is never taken by half without a word of it.
-    let importing = tokio::spawn(async move { app.import_leases(&caller, &import).await });
+    let importing = tokio::spawn(async move { app.dhcp.import_leases(&caller, &import).await });
     let report = importing.await.map_err(|error| Error::Failed(format!("the import failed: {error}")))??;
     Ok(body::json(StatusCode::OK, &json!(report)))
 }

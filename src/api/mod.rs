@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
-use crate::app::App;
+use crate::houses::Houses;
 use crate::kernel::scope::Need;
 use auth::Gate;
 use error::ApiError;
@@ -61,7 +61,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What handlers share.
 #[derive(Debug, Clone)]
 pub struct ApiState {
-    pub app: Arc<App>,
+    pub app: Arc<Houses>,
     /// Cancelled when the server stops: open streams end.
     pub shutdown: CancellationToken,
     /// Set once all listeners are bound.
@@ -72,7 +72,7 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    pub fn new(app: Arc<App>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
+    pub fn new(app: Arc<Houses>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
         let counters = metrics::Counters::default();
         ApiState { app, shutdown, ready, requests: Arc::default(), counters, streams }

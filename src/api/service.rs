@@ -14,7 +14,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::operation::{Content, Operation};
 use super::{ApiState, body, schema};
-use crate::app::history::EventQuery;
+use crate::insight::timeline::EventQuery;
 use crate::kernel::scope::Need;
 
 /// The state of the server.
@@ -69,7 +69,7 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
         let why = format!("the database takes no writes since {}: {}", outage.since, outage.reason);
         return Err(refused(why));
     }
-    let health = Health { status: "ok".to_owned(), warnings: state.app.dhcp_warnings() };
+    let health = Health { status: "ok".to_owned(), warnings: state.app.dhcp.dhcp_warnings() };
     Ok(body::json(StatusCode::OK, &json!(health)))
 }
 

@@ -13,7 +13,7 @@ use super::operation::{Operation, event_number};
 use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
-use crate::app::history::{LIMIT_MAX, TimelinePage};
+use crate::insight::timeline::{LIMIT_MAX, TimelinePage};
 use crate::kernel::scope::Need;
 
 pub fn operations() -> Vec<Operation> {
@@ -40,6 +40,6 @@ async fn timeline(
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         limit: read_limit(&query)?,
     };
-    let events = state.app.timeline(&reference, page).await?;
+    let events = state.app.insight.timeline(&reference, page).await?;
     Ok(EventPage::of(events, page.limit).response())
 }

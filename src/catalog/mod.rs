@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-use crate::boot::capability;
 use crate::kernel::Kernel;
+use crate::netboot::decide::capability;
 use crate::render::{Engine, Pool};
 
 /// Renders that have a thread to wait on. More would render no sooner, as there are no more threads that
@@ -97,7 +97,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::app::testing;
+    use crate::houses::testing;
 
     #[tokio::test]
     async fn renders_beyond_the_bound_hold_no_thread_while_they_wait() {

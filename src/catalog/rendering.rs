@@ -8,13 +8,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::boot::loader::Transport;
-use crate::boot::{BootData, capability};
 use crate::catalog::Catalog;
 use crate::catalog::params::{self, Of, Sealed};
 use crate::catalog::repositories::repositories;
 use crate::kernel::Endpoints;
 use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
+use crate::netboot::decide::loader::Transport;
+use crate::netboot::decide::{BootData, capability};
 use crate::render::{Callbacks, Input, ProblemKind, RenderProblem};
 
 /// Our addresses as the client sees them.

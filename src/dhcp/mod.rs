@@ -1,54 +1,65 @@
-//! The DHCP server: which address a client gets, what it is told, and how the answer reaches it.
+//! The DHCP server: leases, offers, what is seen of the networks. `decide` is pure: which address, which reply, to
+//! where; `server` has the sockets.
 //!
-//! For: full DHCP for the subnets that are served (RFC 2131, 2132, 3046, 3527, 5107, 6842), and boot data
-//! beside the DHCP server of others (ProxyDHCP, PXE 2.1). Leaves
-//! to others: bytes (`proto::dhcp4`), what to boot (`boot`), keeping leases (`store`, through
-//! `app`). All is pure except `service`, which owns the sockets.
-//!
-//! A packet goes through [`classify`], [`Link::select`], [`Ledger::pick`] and the writing of a
-//! reply; [`answer`] is that walk. Start reading there.
+//! A packet comes to [`Dhcp::answer_dhcp`]; start there. What operators do to leases is in `lease_actions`, who had
+//! an address when in `lease_history`, how it all stands in `status`.
 
-mod answer;
-mod class;
-mod classify;
-mod client_key;
-mod destination;
-mod example;
-mod frame;
-mod holds;
-pub mod import;
-mod index;
-mod link;
-mod neighbours;
-mod options;
-mod outcome;
-mod pool;
-mod probe;
-mod proxy;
-mod reply;
-mod scopes;
-pub mod service;
-mod sights;
-mod silence;
-
-pub use answer::{Facts, answer, quarantine};
-pub use class::{ClassLine, Classes, Sender, examine};
-pub use classify::{Message, Unanswerable, classify, classify_at_boot_server};
-pub use client_key::ClientKey;
-pub use destination::{BOOT_SERVER_PORT, Destination, destination};
-pub use example::{example_discover, example_query};
-pub use frame::{FrameEnds, encode_frame};
-pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
-pub use index::{pool_parts, servers_named};
-pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
-pub use neighbours::{NEIGHBOURS_MAX, Neighbours, address_elsewhere};
-pub use options::{addresses_named, check_options, encode_text, ready_options};
-pub use outcome::{Change, Datagram, EventKind, Outcome, Reply, Unfilled};
-pub use pool::{Ledger, NoAddress, Picked, Refusal};
-pub use probe::{HowToProbe, LateAnswer, ProbeTarget, Probed, Prober, how_to_probe};
-pub use scopes::{Origin, Scopes};
-pub use sights::{Heard, Rival, Sights, Unserved};
-pub use silence::Silence;
-
+pub mod decide;
+pub mod lease_actions;
+mod lease_clock;
+pub mod lease_history;
+pub mod lease_import;
+mod leases;
+pub mod observations;
+mod option_values;
+pub mod probes;
 #[cfg(test)]
-mod tests;
+mod probes_tests;
+pub mod server;
+mod status;
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::catalog::Catalog;
+use crate::kernel::Kernel;
+use crate::model::ServiceStatus;
+use crate::netboot::Netboot;
+use decide::Holds;
+use lease_clock::LeaseClock;
+use observations::Observations;
+use probes::Probing;
+
+/// The leases, and what is known of the networks they are in.
+pub struct Dhcp {
+    kernel: Arc<Kernel>,
+    catalog: Arc<Catalog>,
+    netboot: Arc<Netboot>,
+    /// Addresses on offer.
+    offers: Mutex<Holds>,
+    pub probing: Probing,
+    /// What was seen of the networks that are served.
+    pub observations: Observations,
+    service_status: OnceLock<Box<dyn Fn() -> ServiceStatus + Send + Sync>>,
+    lease_clock: LeaseClock,
+}
+
+impl std::fmt::Debug for Dhcp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dhcp")
+    }
+}
+
+impl Dhcp {
+    pub fn new(kernel: Arc<Kernel>, catalog: Arc<Catalog>, netboot: Arc<Netboot>) -> Arc<Self> {
+        Arc::new(Dhcp {
+            kernel,
+            catalog,
+            netboot,
+            offers: Mutex::default(),
+            probing: Probing::default(),
+            observations: Observations::default(),
+            service_status: OnceLock::new(),
+            lease_clock: LeaseClock::default(),
+        })
+    }
+}

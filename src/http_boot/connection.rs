@@ -19,11 +19,11 @@ use super::body::{self, Reader};
 use super::door::{Guest, Limit};
 use super::request::{self, HEAD_BYTES_MAX, Length, Method, Request};
 use super::wire::{Wire, read};
-use crate::app::App;
-use crate::app::files::{Fetch, Served};
-use crate::app::reports::{Report, ReportKind};
 use crate::artifacts::opened::{Protocol, Refused};
-use crate::boot::namespace::Hint;
+use crate::netboot::Netboot;
+use crate::netboot::decide::namespace::Hint;
+use crate::netboot::files::{Fetch, Served};
+use crate::netboot::reports::{Report, ReportKind};
 
 /// How long a client may say nothing between two requests; less when most places are taken.
 const IDLE_MAX: Duration = Duration::from_secs(75);
@@ -104,8 +104,8 @@ impl Connection {
             Method::Other => (answer::text(405, "this listener answers GET, HEAD and POST of reports"), None),
         };
         let mut delivery = served.map(|served| {
-            let app = Arc::clone(&self.client.shared.app);
-            Delivery { app, served, started }
+            let netboot = Arc::clone(&self.client.shared.netboot);
+            Delivery { netboot, served, started }
         });
         let goes = self.goes(&request);
         self.send(answer, (request.method, goes), delivery.as_mut().map(|delivery| &mut delivery.served))
@@ -211,7 +211,7 @@ impl Connection {
         (method, goes): (Method, Goes),
         sent: &mut u64,
     ) -> io::Result<()> {
-        let mut head = answer.head.end(self.client.shared.app.kernel.now(), goes);
+        let mut head = answer.head.end(self.client.shared.netboot.now(), goes);
         match answer.body {
             _ if method == Method::Head => self.wire.write(&head).await,
             Body::Nothing => self.wire.write(&head).await,
@@ -241,7 +241,7 @@ impl Connection {
     /// A file that was opened and cannot be read: the client is told, and the connection ends.
     async fn unreadable(&mut self, error: io::Error) -> io::Result<()> {
         let said = answer::text(503, &format!("the file cannot be read: {error}"));
-        let mut bytes = said.head.end(self.client.shared.app.kernel.now(), Goes::Ends);
+        let mut bytes = said.head.end(self.client.shared.netboot.now(), Goes::Ends);
         if let Body::Text(text) = said.body {
             bytes.extend_from_slice(&text);
         }
@@ -252,7 +252,7 @@ impl Connection {
 
 /// What was sent, told to the application when the answer is done or given up.
 struct Delivery {
-    app: Arc<App>,
+    netboot: Arc<Netboot>,
     served: Served,
     started: Instant,
 }
@@ -260,7 +260,7 @@ struct Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         self.served.duration = self.started.elapsed();
-        self.app.served(self.served.clone());
+        self.netboot.served(self.served.clone());
     }
 }
 
@@ -277,7 +277,7 @@ impl Client {
             hint: hint(&request.query),
             has_query: !request.query.is_empty(),
         };
-        let answer = match self.shared.app.open(&fetch).await {
+        let answer = match self.shared.netboot.open(&fetch).await {
             Ok(opened) => {
                 let is_told = opened.about.is_recorded() && request.method == Method::Get;
                 let served = is_told.then(|| Served::of(&fetch, &opened));
@@ -301,7 +301,7 @@ impl Client {
             return answer::text(404, "reports go to m/<capability>/done, failed or log");
         };
         let report = Report { kind, text: String::from_utf8_lossy(body).into_owned(), peer: self.peer };
-        match self.shared.app.report(capability, report).await {
+        match self.shared.netboot.report(capability, report).await {
             Ok(said) => answer::text(200, &said),
             Err(crate::kernel::Error::Unauthorized(why)) => answer::text(401, &why),
             Err(crate::kernel::Error::Conflict(why)) => answer::text(409, &why),

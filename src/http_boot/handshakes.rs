@@ -14,7 +14,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 use tokio_util::sync::DropGuard;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::boot::stops::NoTls;
+use crate::netboot::decide::stops::NoTls;
 use crate::threads;
 
 /// How long a handshake may take, with the wait for those before it.

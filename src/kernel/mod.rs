@@ -184,4 +184,23 @@ impl Kernel {
     pub fn last_event(&self) -> u64 {
         *self.store.committed().borrow()
     }
+
+    /// What the store refused, in words that name things as people know them.
+    pub fn refusal(&self, error: store::Error) -> Error {
+        match error {
+            store::Error::Taken { kind, index, value, holder } => {
+                let holder = person_name(&self.world(), kind, &holder);
+                Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
+            }
+            other => other.into(),
+        }
+    }
+}
+
+/// What a person calls an object of which the key is known.
+pub fn person_name(world: &World, kind: Kind, key: &str) -> String {
+    match kind {
+        Kind::Machine => world.machines.get(key).map_or_else(|| key.to_owned(), |row| row.spec.name.clone()),
+        _ => key.to_owned(),
+    }
 }

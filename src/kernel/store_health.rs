@@ -35,7 +35,7 @@ impl Health {
     }
 
     /// What came of a commit. The first failure is told, and the end; not each in between.
-    pub(super) fn saw(&self, failure: Option<&store::Error>, now: Timestamp) {
+    pub fn saw(&self, failure: Option<&store::Error>, now: Timestamp) {
         let mut seen = self.seen();
         match (failure, seen.lasting.as_ref()) {
             (Some(store::Error::Failed(reason)), None) => {

@@ -76,7 +76,7 @@ impl Objects {
                 Err(exists::<T>(&prepared.object.key))
             }
             Err(store::Error::Stale { .. }) => Err(busy::<T>(&prepared.object.key)),
-            Err(other) => Err(self.refusal(other)),
+            Err(other) => Err(self.kernel.refusal(other)),
             Ok(()) => Ok(view::of((&self.kernel.world(), &self.kernel.endpoints), &prepared.object)),
         }
     }
@@ -133,7 +133,7 @@ impl Objects {
             match self.kernel.try_commit(deed).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
-                Err(other) => return Err(self.refusal(other)),
+                Err(other) => return Err(self.kernel.refusal(other)),
             }
         }
         Err(busy::<T>(target.reference))
@@ -155,7 +155,7 @@ impl Objects {
                     return Ok(view::of((&self.kernel.world(), &self.kernel.endpoints), &prepared.object));
                 }
                 Err(store::Error::Stale { .. }) => continue,
-                Err(other) => return Err(self.refusal(other)),
+                Err(other) => return Err(self.kernel.refusal(other)),
             }
         }
         Err(busy::<T>(target.reference))
@@ -278,17 +278,6 @@ impl Objects {
                 Ok(kept.clone())
             }
             _ => self.kernel.secrets.seal(place, value).map_err(|error| Error::Failed(error.to_string())),
-        }
-    }
-
-    /// What the store refused, in words that name things as people know them.
-    pub(crate) fn refusal(&self, error: store::Error) -> Error {
-        match error {
-            store::Error::Taken { kind, index, value, holder } => {
-                let holder = rules::label(&self.kernel.world(), kind, &holder);
-                Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
-            }
-            other => other.into(),
         }
     }
 }

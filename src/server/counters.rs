@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api::metrics::Counter;
-use crate::app::App;
+use crate::houses::Houses;
 use crate::server::Sockets;
 use crate::{dhcp, http_boot, tftp};
 
@@ -12,7 +12,7 @@ use crate::{dhcp, http_boot, tftp};
 type Row<C> = (&'static str, &'static str, fn(&C) -> &AtomicU64);
 
 #[rustfmt::skip]
-const DHCP: &[Row<dhcp::service::Counters>] = &[
+const DHCP: &[Row<dhcp::server::Counters>] = &[
     ("metalwright_dhcp_received_total", "Datagrams that came to the DHCP port.", |c| &c.received),
     ("metalwright_dhcp_sent_total", "DHCP replies sent.", |c| &c.sent),
     ("metalwright_dhcp_resent_total", "DHCP replies sent once more, because they were lost.", |c| &c.resent),
@@ -42,34 +42,37 @@ const BOOT_HTTP: &[Row<http_boot::Counters>] = &[
 ];
 
 #[rustfmt::skip]
-const APP: &[Row<App>] = &[
+const HOUSES: &[Row<Houses>] = &[
     ("metalwright_events_dropped_total", "Events not written because too many were waiting.",
         |app| &app.kernel.notes_dropped),
     ("metalwright_boot_fetches_unwritten_total",
         "Events of fetches not written because one machine fetched one file over and over.",
-        |app| &app.counters.fetches_repeated),
+        |app| &app.netboot.memory.fetches_repeated),
     ("metalwright_dhcp_unserved_total", "DHCP packets that no subnet fits.",
-        |app| &app.counters.dhcp_unserved),
+        |app| &app.dhcp.observations.unserved_packets),
     ("metalwright_dhcp_addresses_in_use_total", "Addresses found in use before they were offered.",
-        |app| &app.counters.dhcp_in_use),
+        |app| &app.dhcp.probing.in_use),
     ("metalwright_tftp_strangers_total", "TFTP requests from outside every enabled subnet.",
-        |app| &app.counters.tftp_strangers),
+        |app| &app.netboot.memory.tftp_strangers),
 ];
 
 /// The counters of every service that is on.
-pub(super) fn rows(sockets: &Sockets, (app, boot): (&Arc<App>, &Arc<http_boot::Counters>)) -> Vec<Counter> {
+pub(super) fn rows(
+    sockets: &Sockets,
+    (app, boot): (&Arc<Houses>, &Arc<http_boot::Counters>),
+) -> Vec<Counter> {
     let dhcp = sockets.dhcp.as_ref().map(|dhcp| {
         let counters = dhcp.service.counters();
         table(DHCP, &counters).into_iter().chain(dropped(&counters)).collect()
     });
     let tftp = sockets.tftp.as_ref().map(|service| table(TFTP, &service.counters()));
     let boot = Some(table(BOOT_HTTP, boot).into_iter().chain(limited(boot)).collect());
-    [dhcp, tftp, boot, Some(table(APP, app))].into_iter().flatten().flatten().collect()
+    [dhcp, tftp, boot, Some(table(HOUSES, app))].into_iter().flatten().flatten().collect()
 }
 
 /// Packets that DHCP did not answer, by the reason.
-fn dropped(counters: &Arc<dhcp::service::Counters>) -> impl Iterator<Item = Counter> {
-    dhcp::service::Dropped::ALL.into_iter().map(|why| {
+fn dropped(counters: &Arc<dhcp::server::Counters>) -> impl Iterator<Item = Counter> {
+    dhcp::server::Dropped::ALL.into_iter().map(|why| {
         let counters = Arc::clone(counters);
         Counter {
             name: "metalwright_dhcp_dropped_total",

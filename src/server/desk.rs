@@ -6,19 +6,19 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 
-use crate::app::App;
-use crate::app::files::{Fetch, Served};
-use crate::app::tftp_peers::{TftpPeers, TftpTerms};
 use crate::artifacts::opened::{self, Opened, Protocol, Refused};
-use crate::boot::namespace::Hint;
 use crate::dhcp;
+use crate::houses::Houses;
+use crate::netboot::decide::namespace::Hint;
+use crate::netboot::files::{Fetch, Served};
+use crate::netboot::tftp_peers::{TftpPeers, TftpTerms};
 use crate::proto::tftp::{Ended, ErrorCode};
 use crate::tftp::{self, ReadRequest, TransferOutcome, TransferResult};
 
 /// The application, once there is one.
 #[derive(Default)]
 pub struct Desk {
-    app: OnceLock<Arc<App>>,
+    app: OnceLock<Arc<Houses>>,
     tftp_peers: TftpPeers,
 }
 
@@ -28,50 +28,47 @@ impl Desk {
     }
 
     /// How the one who asks over TFTP is served; a stranger is told of, and is not.
-    fn tftp_terms(&self, fetch: &Fetch) -> Option<(&Arc<App>, TftpTerms)> {
+    fn tftp_terms(&self, fetch: &Fetch) -> Option<(&Arc<Houses>, TftpTerms)> {
         let app = self.app.get()?;
-        let terms = app.tftp_terms(fetch, self.tftp_peers);
+        let terms = app.netboot.tftp_terms(fetch, self.tftp_peers);
         if terms.is_none() {
-            app.tftp_stranger(fetch);
+            app.netboot.tftp_stranger(fetch);
         }
         Some((app, terms?))
     }
 
     /// From now on requests are answered.
-    pub fn open(&self, app: Arc<App>) {
+    pub fn open(&self, app: Arc<Houses>) {
         // Called once; a second application would not be looked at.
         let _ = self.app.set(app);
     }
 }
 
-impl dhcp::service::Handler for Desk {
-    fn answer(
-        self: Arc<Self>,
-        request: dhcp::service::Request,
-    ) -> BoxFuture<'static, dhcp::service::Answered> {
+impl dhcp::server::Handler for Desk {
+    fn answer(self: Arc<Self>, request: dhcp::server::Request) -> BoxFuture<'static, dhcp::server::Answered> {
         Box::pin(async move {
             match self.app.get() {
-                Some(app) => app.answer_dhcp(&request.query()).await,
+                Some(app) => app.dhcp.answer_dhcp(&request.query()).await,
                 None => Ok(None),
             }
         })
     }
 
-    fn still_holds(&self, reply: &dhcp::Datagram) -> bool {
-        self.app.get().is_some_and(|app| app.still_holds(reply))
+    fn still_holds(&self, reply: &dhcp::decide::Datagram) -> bool {
+        self.app.get().is_some_and(|app| app.dhcp.still_holds(reply))
     }
 }
 
-impl dhcp::service::Witness for App {
-    fn interfaces(&self, interfaces: Vec<Arc<dhcp::Interface>>) {
+impl dhcp::server::Witness for dhcp::Dhcp {
+    fn interfaces(&self, interfaces: Vec<Arc<dhcp::decide::Interface>>) {
         self.dhcp_interfaces(interfaces);
     }
 
-    fn heard(&self, heard: dhcp::Heard) {
+    fn heard(&self, heard: dhcp::decide::Heard) {
         self.heard_dhcp_server(heard);
     }
 
-    fn heard_late(&self, answer: dhcp::LateAnswer) -> BoxFuture<'_, ()> {
+    fn heard_late(&self, answer: dhcp::decide::LateAnswer) -> BoxFuture<'_, ()> {
         Box::pin(self.answered_late(answer))
     }
 }
@@ -81,7 +78,7 @@ impl tftp::Opener for Desk {
         Box::pin(async move {
             let fetch = fetch(&request);
             let (app, terms) = self.tftp_terms(&fetch).ok_or(tftp::Refused::Silence)?;
-            app.open(&fetch).await.map(|opened| carried(opened, terms)).map_err(refusal)
+            app.netboot.open(&fetch).await.map(|opened| carried(opened, terms)).map_err(refusal)
         })
     }
 
@@ -97,8 +94,8 @@ impl tftp::Opener for Desk {
             tracing::debug!(path = outcome.path, "a size probe over TFTP");
             return;
         }
-        app.served(Served {
-            path: crate::boot::capability::hide(&outcome.path),
+        app.netboot.served(Served {
+            path: crate::netboot::decide::capability::hide(&outcome.path),
             label: outcome.label,
             peer: outcome.peer.ip(),
             protocol: Protocol::Tftp,

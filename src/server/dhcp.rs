@@ -7,9 +7,9 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::app::App;
 use crate::config::Config;
-use crate::dhcp::service::{Lookout, ProbeAbility, Probes, Service, Witness};
+use crate::dhcp::server::{Lookout, ProbeAbility, Probes, Service, Witness};
+use crate::houses::Houses;
 use crate::kernel::Endpoints;
 use crate::model::ServiceStatus;
 use crate::server::desk::Desk;
@@ -19,7 +19,7 @@ use crate::threads;
 const BLOCKING_MAX: usize = 16;
 
 /// What DHCP is served with.
-pub(super) struct Dhcp {
+pub(super) struct DhcpThread {
     pub service: Service,
     pub probes: Arc<Probes>,
     lookout: Lookout,
@@ -27,15 +27,15 @@ pub(super) struct Dhcp {
     _end: DropGuard,
 }
 
-impl Dhcp {
-    pub fn bind(config: &Config, desk: &Arc<Desk>) -> io::Result<Dhcp> {
+impl DhcpThread {
+    pub fn bind(config: &Config, desk: &Arc<Desk>) -> io::Result<DhcpThread> {
         let (thread, end) = threads::start("dhcp", BLOCKING_MAX)?;
         let _sockets_belong_to = thread.enter();
         let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));
         let service = Service::bind(config.dhcp_port, names.clone(), handler)?;
         let service = service.at_most(config.dhcp_packets_per_second);
         let (probes, lookout) = (Probes::open(), Lookout::open(names));
-        Ok(Dhcp { service, probes, lookout, thread: thread.clone(), _end: end })
+        Ok(DhcpThread { service, probes, lookout, thread: thread.clone(), _end: end })
     }
 
     /// How the sockets are, whenever it is asked.
@@ -63,8 +63,8 @@ impl Dhcp {
     }
 
     /// Serves until `shutdown`. An error is one of its thread.
-    pub async fn run(self, app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let witness = app as Arc<dyn Witness>;
+    pub async fn run(self, app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let witness = Arc::clone(&app.dhcp) as Arc<dyn Witness>;
         let probed = self.thread.spawn(self.probes.run(Arc::clone(&witness), shutdown.clone()));
         let looked_out = self.thread.spawn(self.lookout.run(witness, shutdown.clone()));
         let served = self.thread.spawn(self.service.run(shutdown));

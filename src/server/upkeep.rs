@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
-use crate::app::deadlines::{Watch, next_deadline};
-use crate::app::lease_actions::EXPIRED_AT_ONCE_MAX;
 use crate::artifacts;
+use crate::dhcp::lease_actions::EXPIRED_AT_ONCE_MAX;
+use crate::houses::Houses;
 use crate::kernel::Caller;
+use crate::runs::deadlines::{Watch, next_deadline};
 use crate::store::SqliteStore;
 
 /// How often deadlines are looked at.
@@ -27,12 +27,12 @@ const EVENTS_KEPT: u64 = 2_000_000;
 const JOBS_KEPT: usize = 50_000;
 
 /// Reads, fetches and unpacks artifacts.
-pub async fn artifacts(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn artifacts(app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
     Ok(artifacts::work::run(Arc::clone(&app.artifacts), shutdown).await?)
 }
 
 /// Ends what is overdue.
-pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn deadlines(app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let up_since = app.kernel.now();
     let mut committed = app.kernel.committed();
     let mut next: Option<Timestamp> = Some(up_since);
@@ -43,9 +43,9 @@ pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Re
             () = shutdown.cancelled() => return Ok(()),
         }
         let watch = Watch { now: app.kernel.now(), up_since };
-        app.tell_silent_boots(watch.now);
+        app.netboot.tell_silent_boots(watch.now);
         if next.is_some_and(|at| at <= watch.now)
-            && let Err(error) = app.expire(watch).await
+            && let Err(error) = app.runs.expire(watch).await
         {
             tracing::warn!(%error, "what is overdue could not be ended; it is tried again");
         }
@@ -57,7 +57,7 @@ pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Re
 }
 
 /// Marks leases that ran out, and sees whether a database that took no writes does again.
-pub async fn leases(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn leases(app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(LEASES_EVERY);
     loop {
         tokio::select! {
@@ -67,7 +67,7 @@ pub async fn leases(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Resul
         app.kernel.look_after_store(app.kernel.now()).await;
         // A round that is full is followed by another at once.
         while !shutdown.is_cancelled() {
-            match app.expire_leases(app.kernel.now()).await {
+            match app.dhcp.expire_leases(app.kernel.now()).await {
                 Ok(EXPIRED_AT_ONCE_MAX..) => continue,
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "leases that ran out could not be marked; next time"),
@@ -78,14 +78,14 @@ pub async fn leases(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Resul
 }
 
 /// Moves leases along with a clock that was set.
-pub async fn clock(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn clock(app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(CLOCK_EVERY);
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             () = shutdown.cancelled() => return Ok(()),
         }
-        if let Err(error) = app.follow_clock(app.kernel.now(), Instant::now()).await {
+        if let Err(error) = app.dhcp.follow_clock(app.kernel.now(), Instant::now()).await {
             tracing::warn!(%error, "leases could not be moved along with the clock; it is tried again");
         }
     }
@@ -93,7 +93,7 @@ pub async fn clock(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result
 
 /// Deletes the oldest events and jobs beyond those that are kept.
 pub async fn history(
-    app: Arc<App>,
+    app: Arc<Houses>,
     store: Arc<SqliteStore>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -103,7 +103,7 @@ pub async fn history(
             _ = tick.tick() => {}
             () = shutdown.cancelled() => return Ok(()),
         }
-        let jobs = app.prune_jobs(&Caller::server(app.kernel.now()), JOBS_KEPT).await;
+        let jobs = app.runs.prune_jobs(&Caller::server(app.kernel.now()), JOBS_KEPT).await;
         if let Err(error) = jobs {
             tracing::warn!(%error, "old jobs could not be deleted");
         }

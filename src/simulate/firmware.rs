@@ -177,7 +177,7 @@ fn ethernet_identifier(mac: Mac) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::client::{Client, Stage};
+    use crate::netboot::decide::client::{Client, Stage};
     use crate::proto::dhcp4::{encode_listed, parse};
 
     fn read(speaker: Speaker) -> (Packet, Client) {

@@ -10,9 +10,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use metalwright::boot::loader::{NextStage, Transport, next_stage};
-use metalwright::boot::{BootData, Client};
-use metalwright::dhcp::{
+use metalwright::dhcp::decide::{
     Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Link, Outcome, Query, Reply, Sender,
     answer, quarantine,
 };
@@ -20,6 +18,8 @@ use metalwright::model::{
     ClientClass, Kind, Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Stored, Subnet, World,
     parse_hex,
 };
+use metalwright::netboot::decide::loader::{NextStage, Transport, next_stage};
+use metalwright::netboot::decide::{BootData, Client};
 use metalwright::proto::dhcp4::{Packet, encode_listed, from_text, parse, payload_bytes_max, to_text, words};
 use serde::Deserialize;
 

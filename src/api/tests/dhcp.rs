@@ -1,7 +1,7 @@
 //! DHCP options and client classes, from the write to the packet.
 
 use super::*;
-use crate::app::testing::dhcp_options;
+use crate::houses::testing::dhcp_options;
 
 fn lan(options: Value) -> Value {
     let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.200"}]);

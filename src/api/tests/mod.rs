@@ -21,14 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{ApiState, router};
-use crate::app::{App, testing};
+use crate::houses::{Houses, testing};
 use contract::{Answer, Contract};
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::load(&super::openapi()));
 
 /// An administrator of a fresh server.
 pub struct Client {
-    pub app: Arc<App>,
+    pub app: Arc<Houses>,
     pub router: Router,
     pub token: String,
     pub shutdown: CancellationToken,

@@ -117,7 +117,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::boot::loader::{Transport, client_arch};
+    use crate::netboot::decide::loader::{Transport, client_arch};
 
     const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 

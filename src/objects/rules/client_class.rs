@@ -1,8 +1,8 @@
 //! Client classes: options that can be sent, and templates that can be read.
 
-use crate::boot::decide::HTTPS_IS_OFF;
 use crate::kernel::Endpoints;
 use crate::model::{ClientClass, Problem, is_template};
+use crate::netboot::decide::decision::HTTPS_IS_OFF;
 use crate::objects::rules::{Change, Managed};
 
 /// Most classes: each packet is held against all of them.

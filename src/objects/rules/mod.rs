@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::kernel::{Endpoints, Error};
+use crate::kernel::{Endpoints, Error, person_name};
 use crate::model::{HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
 use crate::store::Deed;
 
@@ -177,19 +177,11 @@ fn referrers<T: Managed>(world: &World, stored: &Stored<T>) -> Vec<String> {
     let naming = names.iter().flat_map(|name| world.referrers(name));
     let naming = naming.filter(|(kind, key)| (*kind, key.as_str()) != (T::KIND, stored.key.as_str()));
     let mut found: Vec<String> =
-        naming.map(|(kind, key)| format!("{kind} {}", label(world, kind, &key))).collect();
+        naming.map(|(kind, key)| format!("{kind} {}", person_name(world, kind, &key))).collect();
     found.extend(T::needed_by(stored, world));
     found.sort();
     found.dedup();
     found
-}
-
-/// What a person calls an object of which the key is known.
-pub(crate) fn label(world: &World, kind: Kind, key: &str) -> String {
-    match kind {
-        Kind::Machine => world.machines.get(key).map_or_else(|| key.to_owned(), |row| row.spec.name.clone()),
-        _ => key.to_owned(),
-    }
 }
 
 /// Why an object cannot be used as things are.

@@ -5,8 +5,8 @@ use crate::{dhcp, render};
 
 /// What is wrong with `options`, which stand at `pointer` in their object.
 pub fn faults(options: &OptionSet, pointer: &str) -> Vec<Problem> {
-    let mut problems = dhcp::check_options(options, pointer);
-    for option in dhcp::ready_options(options) {
+    let mut problems = dhcp::decide::check_options(options, pointer);
+    for option in dhcp::decide::ready_options(options) {
         if let ReadyValue::Template(text) = &option.value {
             let name = option.name.replace('~', "~0").replace('/', "~1");
             let fault = template_fault(text);

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::dhcp::{addresses_named, ready_options};
+use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::model::{
     Lease, NoStatus, Noun, Object, OptionSet, Probe, Problem, Stored, Subnet, SubnetMode, World,
 };
@@ -160,12 +160,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::app::{App, testing};
+    use crate::houses::{Houses, testing};
     use crate::model::LeaseState;
     use crate::objects::patch::Patch;
     use crate::objects::write::{Expected, Target};
 
-    async fn put(app: &App, (third, last): (u8, u8), subnet: &str, heard_at: Timestamp) {
+    async fn put(app: &Houses, (third, last): (u8, u8), subnet: &str, heard_at: Timestamp) {
         let lease = Lease {
             address: Ipv4Addr::new(10, 0, third, last),
             client: "1/02:00:00:00:00:01".to_owned(),
@@ -182,7 +182,7 @@ mod tests {
         testing::put(app, Object::Lease(stored.into())).await;
     }
 
-    async fn join(app: &App, subnet: &str) {
+    async fn join(app: &Houses, subnet: &str) {
         let target = Target { reference: subnet, expected: Expected::Any };
         let patch = Patch::Merge(json!({"shared_network": "wire"}));
         app.objects.patch::<Subnet>(&testing::caller(), &target, &patch).await.unwrap();

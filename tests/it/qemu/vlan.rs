@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use metalwright::dhcp::{FrameEnds, encode_frame};
+use metalwright::dhcp::decide::{FrameEnds, encode_frame};
 use metalwright::model::Mac;
 use metalwright::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
 use serde_json::json;

@@ -30,6 +30,7 @@ const FILES: &[&str] = &["std::fs", "tokio::fs", "File::open", "nix::fcntl"];
 const WALL_CLOCK: &[&str] = &["SystemTime::now", "Timestamp::now", "Zoned::now"];
 const CLOCK: &[&str] = &["SystemTime::now", "Timestamp::now", "Zoned::now", "Instant::now"];
 
+const HOUSE: &[&[&str]] = &[HTTP, SOCKETS, SQL, TEMPLATES];
 const PURE: &[&[&str]] = &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK];
 
 #[rustfmt::skip]
@@ -39,34 +40,61 @@ const LAYERS: &[Layer] = &[
     layer("proto", &["model"], PURE),
     // 2. Decisions see nouns and bytes and are told the time. Rendering has a stopwatch for runaway
     // templates.
-    layer("boot", &["model", "proto"], PURE),
-    layer("dhcp", &["model", "proto", "boot"], PURE),
+    layer("netboot::decide", &["model", "proto"], PURE),
+    layer("dhcp::decide", &["model", "proto", "netboot::decide"], PURE),
     layer("render", &["model", "proto"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
-    layer("workflow", &["model", "proto"], PURE),
+    layer("runs::flow", &["model", "proto"], PURE),
     layer("agent::step", &["model", "proto"], PURE),
     // 3. SQL is spoken here and nowhere else.
     layer("store", &["model"], &[HTTP, SOCKETS, TEMPLATES]),
     // Fetches, unpacks and keeps files: the one place besides `client` that speaks HTTP as a client.
     layer("media", &["media::iso", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("media::iso", &["model", "media"], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
-    // What every house stands on: the one caller of the store.
+    // 4. What every house stands on: the one caller of the store.
     layer("kernel", &["model", "store", "events", "seldom"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
-    // 4. The use cases see what decides, what remembers and what tells; no HTTP, no sockets.
-    layer("app",
-        &["kernel", "model", "proto", "boot", "dhcp", "render", "workflow", "content", "store", "events",
-            "media", "seldom"],
-        &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("events", &["model", "store"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
+    // The houses, each with the doors it may use. A house comes after those that it sees: no circle. Of the
+    // store they name what is written and why not, and the kernel writes it.
+    layer("background", &["kernel", "model"], HOUSE),
+    layer("catalog", &["kernel", "content", "render", "netboot::decide", "model", "store"], HOUSE),
+    layer("objects", &["kernel", "catalog", "render", "netboot::decide", "dhcp::decide", "model", "proto", "store"],
+        HOUSE),
+    layer("access", &["kernel", "objects", "model"], HOUSE),
+    layer("artifacts", &["kernel", "background", "media", "model", "store", "seldom"], HOUSE),
+    layer("runs", &["kernel", "catalog", "runs::flow", "render", "model", "store"], HOUSE),
+    layer("netboot",
+        &["kernel", "catalog", "runs", "runs::flow", "artifacts", "access", "netboot::decide", "render", "model",
+            "proto", "seldom"],
+        HOUSE),
+    layer("dhcp",
+        &["kernel", "catalog", "netboot", "objects", "dhcp::decide", "netboot::decide", "render", "model", "proto",
+            "store", "seldom"],
+        HOUSE),
+    // Sees all houses, and none sees it.
+    layer("insight",
+        &["kernel", "catalog", "netboot", "dhcp", "dhcp::decide", "netboot::decide", "render", "model", "proto",
+            "store"],
+        HOUSE),
+    // Puts the houses together, for the edges that open several doors.
+    layer("houses",
+        &["kernel", "background", "catalog", "objects", "access", "artifacts", "runs", "netboot", "dhcp", "insight",
+            "media", "render"],
+        HOUSE),
     // 5. The edges translate and call the use cases, never the store.
-    layer("api", &["kernel", "model", "app", "events", "seldom"], &[SOCKETS, SQL, TEMPLATES]),
+    layer("api",
+        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "runs", "events", "model", "seldom"],
+        &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.
-    layer("api::boot_sight", &["kernel", "model", "app", "boot"], &[SOCKETS, SQL, TEMPLATES]),
-    layer("http_boot", &["kernel", "model", "proto", "boot", "app", "threads", "seldom"], &[SQL, TEMPLATES]),
-    layer("tftp", &["model", "proto", "boot", "app", "threads", "datagrams", "seldom"],
+    layer("api::boot_sight", &["houses", "kernel", "insight", "netboot::decide", "model"],
+        &[SOCKETS, SQL, TEMPLATES]),
+    layer("http_boot",
+        &["kernel", "artifacts", "netboot", "netboot::decide", "model", "proto", "threads", "seldom"],
+        &[SQL, TEMPLATES]),
+    layer("tftp", &["artifacts", "model", "proto", "threads", "datagrams", "seldom"],
         &[HTTP, SQL, TEMPLATES]),
-    layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "addresses", "datagrams",
-            "seldom"],
+    layer("dhcp::server",
+        &["dhcp::decide", "model", "proto", "listen", "addresses", "datagrams", "seldom"],
         &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
@@ -196,20 +224,26 @@ fn starts_a_word(code: &str, at: usize) -> bool {
 
 #[test]
 fn a_layer_that_looks_up_is_a_fault() {
-    let source =
-        Source::of("src/boot/decide.rs", "use crate::model::Mac;\nuse crate::{store, app::machines};\n");
+    let source = Source::of(
+        "src/netboot/decide/loader.rs",
+        "use crate::model::Mac;\nuse crate::{store, runs::jobs};\n",
+    );
     let places: Vec<String> = faults(&source).into_iter().map(|fault| fault.place).collect();
-    assert_eq!(places, ["src/boot/decide.rs -> store", "src/boot/decide.rs -> app::machines"]);
+    assert_eq!(
+        places,
+        ["src/netboot/decide/loader.rs -> store", "src/netboot/decide/loader.rs -> runs::jobs"]
+    );
 }
 
 #[test]
 fn a_service_is_not_part_of_the_pure_module_around_it() {
-    let source = Source::of("src/app/leases.rs", "use crate::dhcp::service::run;\nuse crate::dhcp::pick;\n");
+    let source =
+        Source::of("src/dhcp/leases.rs", "use crate::dhcp::server::run;\nuse crate::dhcp::decide::pick;\n");
     let places: Vec<String> = faults(&source).into_iter().map(|fault| fault.place).collect();
-    assert_eq!(places, ["src/app/leases.rs -> dhcp::service"]);
+    assert_eq!(places, ["src/dhcp/leases.rs -> dhcp::server"]);
     let service = Source::of(
-        "src/dhcp/service.rs",
-        "use crate::dhcp::answer;\nuse crate::app::App;\nuse tokio::net;\n",
+        "src/dhcp/server.rs",
+        "use crate::dhcp::decide::answer;\nuse crate::listen::owner;\nuse tokio::net;\n",
     );
     assert!(faults(&service).is_empty());
 }
@@ -217,7 +251,7 @@ fn a_service_is_not_part_of_the_pure_module_around_it() {
 #[test]
 fn a_pure_module_may_not_read_the_clock_and_its_tests_may() {
     let body = "fn f() { jiff::Timestamp::now(); }\n";
-    assert_eq!(faults(&Source::of("src/workflow/step.rs", body)).len(), 1);
+    assert_eq!(faults(&Source::of("src/runs/flow/step.rs", body)).len(), 1);
     let tests = format!("fn g() {{}}\n#[cfg(test)]\nmod tests {{\n{body}}}\n");
-    assert!(faults(&Source::of("src/workflow/step.rs", &tests)).is_empty());
+    assert!(faults(&Source::of("src/runs/flow/step.rs", &tests)).is_empty());
 }

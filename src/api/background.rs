@@ -1,0 +1,26 @@
+//! Work that the server does by itself: one operation that shows it.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use super::operation::Operation;
+use super::resources::ROOT;
+use super::{ApiState, body, schema};
+use crate::kernel::scope::Need;
+use crate::model::BackgroundStatus;
+
+pub fn operations() -> Vec<Operation> {
+    let status = Operation::get(format!("{ROOT}/server/background"), "background_status")
+        .tag("server")
+        .summary("Work that the server does by itself: how often, and how the last round went")
+        .needs(Need::Read("server"))
+        .answers(200, "As it is now.", schema::of::<BackgroundStatus>)
+        .runs(status);
+    vec![status]
+}
+
+async fn status(State(state): State<ApiState>) -> Response {
+    body::json(StatusCode::OK, &json!(state.app.background.status()))
+}

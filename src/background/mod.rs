@@ -1,0 +1,226 @@
+//! Work that the server does by itself. Each piece is registered with its name, its period and what starts it
+//! early; how its last round went is kept for the status page.
+//!
+//! Start at [`Background::register`]. What a round does belongs to the house whose work it is.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::kernel::{Error, Kernel};
+use crate::model::{BackgroundRound, BackgroundStatus, BackgroundWork};
+
+/// Most pieces of work; a server registers a handful at its start.
+const WORKS_MAX: usize = 64;
+
+/// What a piece of work is.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    pub name: &'static str,
+    /// What a round does, for operators.
+    pub about: &'static str,
+    /// From one round to the next.
+    pub period: Duration,
+    /// What starts a round before its time; empty where nothing does.
+    pub nudged_by: &'static str,
+}
+
+/// One round of a piece of work.
+pub trait Round: Send + 'static {
+    /// Does what is to be done now. Called again after the period, whatever came of it.
+    fn round(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// The registered work.
+#[derive(Debug)]
+pub struct Background {
+    kernel: Arc<Kernel>,
+    works: Mutex<Vec<Arc<Entry>>>,
+}
+
+impl Background {
+    pub fn new(kernel: Arc<Kernel>) -> Arc<Self> {
+        Arc::new(Background { kernel, works: Mutex::default() })
+    }
+
+    /// Puts a piece of work on the list. Nothing runs until its handle is told to.
+    pub fn register(&self, work: Work) -> Handle {
+        let entry = Arc::new(Entry { work, nudged: Notify::new(), running: AtomicUsize::new(0), log: Mutex::default() });
+        let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
+        if works.len() < WORKS_MAX {
+            works.push(Arc::clone(&entry));
+            works.sort_by_key(|entry| entry.work.name);
+        }
+        Handle { kernel: Arc::clone(&self.kernel), entry }
+    }
+
+    /// All work and how it went, by name.
+    pub fn status(&self) -> BackgroundStatus {
+        let works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
+        BackgroundStatus { items: works.iter().map(|entry| entry.status()).collect() }
+    }
+}
+
+/// One piece of work, and how its rounds went.
+#[derive(Debug)]
+struct Entry {
+    work: Work,
+    nudged: Notify,
+    /// Rounds under way.
+    running: AtomicUsize,
+    log: Mutex<Log>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    rounds: u64,
+    failures: u64,
+    last: Option<BackgroundRound>,
+    last_failure: Option<BackgroundRound>,
+}
+
+impl Entry {
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn status(&self) -> BackgroundWork {
+        let (log, work) = (self.log(), &self.work);
+        BackgroundWork {
+            name: work.name.to_owned(),
+            about: work.about.to_owned(),
+            period_seconds: work.period.as_secs(),
+            nudged_by: work.nudged_by.to_owned(),
+            running: self.running.load(Ordering::Relaxed) > 0,
+            rounds: log.rounds,
+            failures: log.failures,
+            last: log.last.clone(),
+            last_failure: log.last_failure.clone(),
+        }
+    }
+
+    /// Keeps how a round went. Of failures in a row the first is a warning in the log.
+    fn record(&self, round: BackgroundRound) {
+        let mut log = self.log();
+        let failed_before = log.last.as_ref().is_some_and(|last| !last.ok);
+        log.rounds += 1;
+        if !round.ok {
+            log.failures += 1;
+            log.last_failure = Some(round.clone());
+        }
+        let (name, reason) = (self.work.name, round.reason.clone());
+        let recovered = round.ok && failed_before;
+        let is_first = !round.ok && !failed_before;
+        log.last = Some(round);
+        drop(log);
+        match (is_first, recovered) {
+            (true, _) => tracing::warn!(work = name, reason, "background work failed; the next round tries again"),
+            (false, true) => tracing::info!(work = name, "background work succeeds again"),
+            (false, false) => {}
+        }
+    }
+}
+
+/// A registered piece of work, for whoever runs it.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    kernel: Arc<Kernel>,
+    entry: Arc<Entry>,
+}
+
+impl Handle {
+    /// Starts a round soon, before its time.
+    pub fn nudge(&self) {
+        self.entry.nudged.notify_one();
+    }
+
+    /// Runs a round every period, or when nudged, until `shutdown`. The first begins at once.
+    pub async fn run(self, mut work: impl Round, shutdown: CancellationToken) {
+        let mut tick = tokio::time::interval(self.entry.work.period);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.entry.nudged.notified() => {}
+                () = shutdown.cancelled() => return,
+            }
+            // What went wrong is kept and logged; the next round tries again.
+            self.watch(work.round()).await.ok();
+        }
+    }
+
+    /// Does one round and keeps how it went: for work that has a loop of its own.
+    ///
+    /// # Errors
+    /// Those of the round.
+    pub async fn watch<T, E: Display>(&self, round: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let (started_at, begun) = (self.kernel.now(), Instant::now());
+        self.entry.running.fetch_add(1, Ordering::Relaxed);
+        let _running = Running(&self.entry);
+        let done = round.await;
+        let reason = done.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.entry.record(BackgroundRound { started_at, duration_ms, ok: done.is_ok(), reason });
+        done
+    }
+}
+
+/// A round that is under way; not any more when this is dropped.
+struct Running<'a>(&'a Entry);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::houses::testing;
+
+    /// Fails in its first round; says each time that it ran.
+    struct SecondTime {
+        rounds: u32,
+        ran: mpsc::UnboundedSender<u32>,
+    }
+
+    impl Round for SecondTime {
+        async fn round(&mut self) -> Result<(), Error> {
+            self.rounds += 1;
+            let _ = self.ran.send(self.rounds);
+            if self.rounds == 1 { Err(Error::Failed("not yet".to_owned())) } else { Ok(()) }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_round_that_failed_is_shown_with_its_reason_and_the_next_one_is_tried() {
+        let background = Background::new(Arc::clone(&testing::app().kernel));
+        let handle = background.register(Work {
+            name: "second-time",
+            about: "Succeeds when it is tried again.",
+            period: Duration::from_secs(3600),
+            nudged_by: "this test",
+        });
+        let idle = background.status().items.remove(0);
+        assert_eq!((idle.rounds, idle.running, &idle.last), (0, false, &None));
+        assert_eq!((idle.name.as_str(), idle.period_seconds), ("second-time", 3600));
+        let (ran, mut rounds) = mpsc::unbounded_channel();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(handle.clone().run(SecondTime { rounds: 0, ran }, stop.clone()));
+        assert_eq!(rounds.recv().await, Some(1));
+        handle.nudge();
+        assert_eq!(rounds.recv().await, Some(2), "a nudge does not wait for the hour to pass");
+        stop.cancel();
+        running.await.unwrap();
+        let shown = background.status().items.remove(0);
+        assert_eq!((shown.rounds, shown.failures, shown.running), (2, 1, false));
+        assert!(shown.last.is_some_and(|last| last.ok && last.reason.is_empty()));
+        assert_eq!(shown.last_failure.map(|failure| failure.reason).as_deref(), Some("not yet"));
+    }
+}

@@ -1,0 +1,430 @@
+//! The answer to one DHCP packet, as a pure function of the packet, the facts and the time.
+//!
+//! Follows RFC 2131 4.3. Strangers are met with silence unless the subnet is authoritative; a NAK
+//! goes only to clients of ours that hold on to a wrong address.
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::dhcp::decide::holds::{hold_until, later};
+use crate::dhcp::decide::proxy::BootServer;
+use crate::dhcp::decide::reply::{self, Content};
+use crate::dhcp::decide::{
+    BOOT_SERVER_PORT, Change, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, Query,
+    Refusal, Reply, Sender, Unanswerable, classify, classify_at_boot_server, server_identifier,
+};
+use crate::model::{Lease, LeaseState, Machine, Probe, Stored, Subnet, SubnetMode, World};
+use crate::netboot::decide::BootData;
+use crate::proto::dhcp4::{Kind, MessageType, Packet, codes};
+
+/// How long an address that a client found in use is kept back.
+const QUARANTINE_SECONDS: i64 = 1800;
+/// How long the record of a BOOTP client lasts: its address is its own for ever (RFC 1534 2).
+const BOOTP_LEASE_SECONDS: i64 = u32::MAX as i64;
+/// Options that mean nothing to BOOTP clients.
+const DHCP_ONLY_CODES: [u8; 5] = [
+    codes::MESSAGE_TYPE,
+    codes::SERVER_IDENTIFIER,
+    codes::LEASE_TIME,
+    codes::RENEWAL_TIME,
+    codes::REBINDING_TIME,
+];
+const NO_RECORD: &str = "there is no record of it, and the subnet is authoritative";
+
+/// What an answer is decided from, besides the packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    pub world: &'a World,
+    pub holds: &'a Holds,
+    pub sender: &'a Sender,
+    /// The machine the client belongs to, if it is known.
+    pub machine: Option<&'a Stored<Machine>>,
+    /// What the boot decision has for this client.
+    pub boot: &'a BootData,
+}
+
+/// Decides what to do with a packet that came to port 67, or to the boot server's.
+pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
+    let at_boot_server = query.port == BOOT_SERVER_PORT;
+    let classified =
+        if at_boot_server { classify_at_boot_server(query.packet) } else { classify(query.packet) };
+    let message = match classified {
+        Ok(message) => message,
+        Err(why @ (Unanswerable::BadOption(_) | Unanswerable::NoAddress)) => {
+            return Outcome::silence(EventKind::Malformed, why.to_string());
+        }
+        Err(why) => return Outcome::silence(EventKind::Ignored, why.to_string()),
+    };
+    let link = match Link::select(query, facts.world) {
+        Ok(link) => link,
+        Err(why) => return Outcome::silence(EventKind::NoSubnet, why.to_string()),
+    };
+    let Some((source, server)) = query.source_address(&link).zip(server_identifier(query, &link)) else {
+        let why = format!("interface {} has no IPv4 address to answer from", query.interface.name);
+        return Outcome::silence(EventKind::NoSubnet, why);
+    };
+    if message == Message::BootRequest || link.selected.mode == SubnetMode::Proxy {
+        return BootServer { query, facts, link: &link, source, server }.answer(message);
+    }
+    let Some(client) = &facts.sender.key else {
+        let why = "the client has neither a hardware address nor a client identifier";
+        return Outcome::silence(EventKind::Malformed, why);
+    };
+    let mut taken: Vec<Ipv4Addr> = query.interface.addresses.iter().map(|own| own.address).collect();
+    taken.extend([query.packet.giaddr, server]);
+    let ledger = Ledger {
+        link: &link,
+        world: facts.world,
+        holds: facts.holds,
+        client,
+        packet: query.packet,
+        machine: facts.machine,
+        taken: &taken,
+        now,
+    };
+    Desk { query, facts, link: &link, ledger, source, server, now }.serve(message)
+}
+
+/// The record that keeps an address from being given out, because a client declined it or a probe
+/// of it was answered. It belongs to no client, so that theirs can have another address.
+pub fn quarantine(subnet: &Subnet, address: Ipv4Addr, now: Timestamp) -> Lease {
+    Lease {
+        address,
+        client: format!("declined/{address}"),
+        mac: None,
+        state: LeaseState::Declined,
+        subnet: subnet.name.clone(),
+        network: subnet.network().to_owned(),
+        bound_at: now,
+        expires_at: later(now, QUARANTINE_SECONDS),
+        machine: None,
+        hostname: None,
+    }
+}
+
+/// One client at the counter: everything an answer needs, in one place.
+struct Desk<'a> {
+    query: &'a Query<'a>,
+    facts: &'a Facts<'a>,
+    link: &'a Link<'a>,
+    ledger: Ledger<'a>,
+    source: Ipv4Addr,
+    server: Ipv4Addr,
+    now: Timestamp,
+}
+
+impl Desk<'_> {
+    fn serve(&self, message: Message) -> Outcome {
+        match message {
+            Message::Discover => self.discover(),
+            Message::Selecting { server, address } if self.is_us(server) => self.selecting(address),
+            Message::Selecting { server, .. } => self.chose_another(server),
+            Message::InitReboot { address } => self.init_reboot(address),
+            Message::Renewing { address } => self.renewing(address),
+            Message::Decline { server, address } => self.decline(server, address),
+            Message::Release { server, address } => self.release(server, address),
+            Message::Inform => self.inform(),
+            Message::Bootp => self.bootp(),
+            Message::BootRequest => self.ignored("it is for the boot server".into()),
+        }
+    }
+
+    /// Only a reserved address is for a client that says neither whether it took it nor when it goes.
+    fn bootp(&self) -> Outcome {
+        let Some(reserved) = self.ledger.reservation() else {
+            return self.ignored("it is BOOTP, and nothing is reserved for it here".into());
+        };
+        let address = reserved.address;
+        let subnet = self.subnet_of(address);
+        if !subnet.bootp {
+            return self.ignored(format!("it is BOOTP, and `bootp` is off in subnet {}", subnet.name));
+        }
+        if let Some(refusal) = self.ledger.refuse(address) {
+            return self.ignored(format!("it is BOOTP, and {refusal}"));
+        }
+        let mut draft = self.reply_with(MessageType::Ack, address);
+        DHCP_ONLY_CODES.iter().for_each(|code| draft.packet.options.remove(*code));
+        let lease = Lease { expires_at: later(self.now, BOOTP_LEASE_SECONDS), ..self.new_lease(address) };
+        Outcome {
+            reply: Some(self.finish(draft)),
+            change: Change::Claim(lease),
+            event: EventKind::Leased,
+            reason: format!("asked over BOOTP for what is reserved for it: {address}"),
+            address: Some(address),
+            probe: Probe::None,
+        }
+    }
+
+    /// The reply in bytes, and its way. Where the subnet wants broadcasts, a relay is told so as well.
+    fn finish(&self, draft: impl Into<reply::Draft>) -> Reply {
+        let mut draft = draft.into();
+        if self.link.selected.always_broadcast {
+            draft.packet.set_broadcast();
+        }
+        reply::finish(self.query, self.link, self.source, draft)
+    }
+
+    fn discover(&self) -> Outcome {
+        let picked = match self.ledger.pick(self.packet().requested_address()) {
+            Ok(picked) => picked,
+            Err(why) => {
+                let event = match why {
+                    NoAddress::Empty(_) => EventKind::PoolEmpty,
+                    NoAddress::ReservationsOnly(_) => EventKind::Ignored,
+                };
+                return Outcome::silence(event, format!("{why}{}", self.waiting()));
+            }
+        };
+        let hold = Hold {
+            network: self.link.network().to_owned(),
+            client: self.ledger.client.clone(),
+            until: hold_until(self.now),
+        };
+        let subnet = self.subnet_of(picked.address);
+        let offer = self.reply_with(MessageType::Offer, picked.address);
+        Outcome {
+            reply: Some(self.finish(offer)),
+            change: Change::Hold { address: picked.address, hold },
+            event: EventKind::Offered,
+            reason: format!("offered {}: {}{}", picked.address, picked.why, self.waiting()),
+            address: Some(picked.address),
+            probe: if picked.fresh { subnet.probe } else { Probe::None },
+        }
+    }
+
+    /// Why a client does not get what is reserved for it.
+    fn waiting(&self) -> String {
+        let refusal = self.ledger.reservation().and_then(|reserved| self.ledger.refuse(reserved.address));
+        refusal.map_or_else(String::new, |why| format!("; its reservation has to wait: {why}"))
+    }
+
+    fn selecting(&self, address: Ipv4Addr) -> Outcome {
+        match self.ledger.refuse(address).or_else(|| self.reserved_elsewhere(address)) {
+            Some(refusal) => self.nak(address, &refusal.to_string()),
+            None => self.ack(address, EventKind::Leased, "took our offer"),
+        }
+    }
+
+    fn chose_another(&self, server: Ipv4Addr) -> Outcome {
+        let mut outcome = self.ignored(format!("the client chose server {server}"));
+        outcome.change =
+            Change::Forget { network: self.link.network().to_owned(), client: self.ledger.client.clone() };
+        outcome
+    }
+
+    fn init_reboot(&self, address: Ipv4Addr) -> Outcome {
+        let authoritative = self.link.selected.authoritative;
+        let refusal = self.refuse_remembered(address);
+        match refusal {
+            Some(refusal @ Refusal::WrongLink(_)) => {
+                let is_known =
+                    self.facts.machine.is_some() || self.has_record() || self.has_lease_of(address);
+                let is_told = authoritative || is_known;
+                if is_told { self.nak(address, &refusal.to_string()) } else { self.stranger(address) }
+            }
+            _ if !self.has_record() && authoritative => self.nak(address, NO_RECORD),
+            _ if !self.has_record() => self.stranger(address),
+            Some(refusal) => self.nak(address, &refusal.to_string()),
+            None => self.ack(address, EventKind::Leased, "came back for its address"),
+        }
+    }
+
+    fn renewing(&self, address: Ipv4Addr) -> Outcome {
+        let authoritative = self.link.selected.authoritative;
+        match self.refuse_remembered(address) {
+            Some(refusal @ Refusal::WrongLink(_)) => self.uses_elsewhere(address, &refusal),
+            // Two clients on one address is worse than a NAK to a stranger.
+            Some(refusal @ (Refusal::Leased(_) | Refusal::Reserved(_))) => {
+                self.nak(address, &refusal.to_string())
+            }
+            _ if !self.has_record() && authoritative && self.in_pool(address) => self.nak(address, NO_RECORD),
+            _ if !self.has_record() => self.stranger(address),
+            Some(refusal) => self.nak(address, &refusal.to_string()),
+            None => self.ack(address, EventKind::Renewed, "goes on with its address"),
+        }
+    }
+
+    /// A client uses an address of another wire. If it sent to us alone it may be on that wire, behind
+    /// routers; no subnet of ours has the address then. If it rebinds it is here and was moved, so its
+    /// address does not work. As with INIT-REBOOT that is told where the subnet is authoritative and to those
+    /// with a record, but not to every machine that is known: its address is in use, and of another server
+    /// that may only be late.
+    fn uses_elsewhere(&self, address: Ipv4Addr, refusal: &Refusal) -> Outcome {
+        let is_here = self.query.is_from_here() || self.packet().is_relayed();
+        let is_told = self.link.selected.authoritative || self.has_record() || self.has_lease_of(address);
+        if is_here && is_told { self.nak(address, &refusal.to_string()) } else { self.stranger(address) }
+    }
+
+    /// RFC 2131 4.3.2: without a record of the client the server must remain silent.
+    fn stranger(&self, address: Ipv4Addr) -> Outcome {
+        self.ignored(format!("there is no record of {address} for this client"))
+    }
+
+    /// Why a client cannot go on with an address it remembers.
+    fn refuse_remembered(&self, address: Ipv4Addr) -> Option<Refusal> {
+        let lease = self.ledger.own_lease().map(|lease| lease.address);
+        let reserved = self.ledger.reservation().is_some_and(|reservation| reservation.address == address);
+        let elsewhere = || lease.filter(|own| *own != address && !reserved).map(Refusal::Elsewhere);
+        let refusal = self.ledger.refuse(address);
+        refusal.or_else(|| self.reserved_elsewhere(address)).or_else(elsewhere)
+    }
+
+    /// The client's reservation, when it is for another address that it may have now.
+    fn reserved_elsewhere(&self, address: Ipv4Addr) -> Option<Refusal> {
+        let reserved = self.ledger.reservation()?.address;
+        (reserved != address && self.ledger.refuse(reserved).is_none())
+            .then_some(Refusal::Elsewhere(reserved))
+    }
+
+    fn decline(&self, server: Option<Ipv4Addr>, address: Ipv4Addr) -> Outcome {
+        let Some(lease) = self.own_active_lease(address).filter(|_| self.may_be_for_us(server)) else {
+            return self.ignored(format!("it declines {address}, which is not its own"));
+        };
+        let kept_back = quarantine(self.subnet_of(address), address, self.now);
+        let lease = Lease { mac: lease.mac, machine: lease.machine, ..kept_back };
+        Outcome {
+            reason: format!("{address} is in use by another, says the client: not given out for a while"),
+            event: EventKind::Declined,
+            change: Change::Decline(lease),
+            address: Some(address),
+            ..self.ignored(String::new())
+        }
+    }
+
+    fn release(&self, server: Option<Ipv4Addr>, address: Ipv4Addr) -> Outcome {
+        let Some(lease) = self.own_active_lease(address).filter(|_| self.may_be_for_us(server)) else {
+            return self.ignored(format!("it releases {address}, which is not its own"));
+        };
+        let lease = Lease { state: LeaseState::Released, expires_at: self.now, ..lease.clone() };
+        Outcome {
+            reason: format!("gave {address} back"),
+            event: EventKind::Released,
+            change: Change::Release(lease),
+            address: Some(address),
+            ..self.ignored(String::new())
+        }
+    }
+
+    /// The answer goes to the address that the client says it has (RFC 2131 4.3.5), so nobody may name one
+    /// elsewhere.
+    fn inform(&self) -> Outcome {
+        let address = self.query.address_in_use();
+        if let Some(elsewhere) = address.filter(|address| !self.link.has_host(*address)) {
+            return self.ignored(format!("it asks for {elsewhere}, which is not of its network"));
+        }
+        let subnet = address.map_or(self.link.selected, |address| self.subnet_of(address));
+        let packet = reply::informed(self.query, &self.content(subnet));
+        Outcome {
+            reply: Some(self.finish(packet)),
+            reason: "told the options of its network".into(),
+            event: EventKind::Informed,
+            ..self.ignored(String::new())
+        }
+    }
+
+    fn ack(&self, address: Ipv4Addr, event: EventKind, what: &str) -> Outcome {
+        let packet = self.reply_with(MessageType::Ack, address);
+        Outcome {
+            reply: Some(self.finish(packet)),
+            change: Change::Claim(self.new_lease(address)),
+            event,
+            reason: format!("{what}: {address}"),
+            address: Some(address),
+            probe: Probe::None,
+        }
+    }
+
+    fn nak(&self, address: Ipv4Addr, why: &str) -> Outcome {
+        let packet = reply::nak(self.packet(), self.server, why);
+        Outcome {
+            reply: Some(self.finish(packet)),
+            reason: why.to_owned(),
+            event: EventKind::Refused,
+            address: Some(address),
+            ..self.ignored(String::new())
+        }
+    }
+
+    fn ignored(&self, reason: String) -> Outcome {
+        Outcome::silence(EventKind::Ignored, reason)
+    }
+
+    fn reply_with(&self, message: MessageType, address: Ipv4Addr) -> reply::Draft {
+        reply::lease(self.query, &self.content(self.subnet_of(address)), message, address)
+    }
+
+    fn content<'b>(&'b self, subnet: &'b Subnet) -> Content<'b> {
+        let boots = subnet.mode == SubnetMode::Managed;
+        Content {
+            link: self.link,
+            subnet,
+            reservation: self.ledger.reservation(),
+            machine: self.facts.machine,
+            sender: self.facts.sender,
+            boot: if boots { self.facts.boot } else { &BootData::None },
+            server: self.server,
+            source: self.source,
+        }
+    }
+
+    fn new_lease(&self, address: Ipv4Addr) -> Lease {
+        let subnet = self.subnet_of(address);
+        let before = self.own_active_lease(address);
+        let seconds = i64::from(reply::lease_seconds(self.query.packet, (subnet, &self.facts.sender.client)));
+        Lease {
+            address,
+            client: self.ledger.client.as_str().to_owned(),
+            mac: self.ledger.client.mac(),
+            state: LeaseState::Bound,
+            subnet: subnet.name.clone(),
+            network: self.link.network().to_owned(),
+            bound_at: before.map_or(self.now, |lease| lease.bound_at),
+            expires_at: later(self.now, seconds),
+            machine: self.facts.machine.and_then(|machine| machine.key.parse::<Uuid>().ok()),
+            hostname: self.packet().host_name().filter(|name| is_host_name(name)).map(str::to_owned),
+        }
+    }
+
+    fn own_active_lease(&self, address: Ipv4Addr) -> Option<&Lease> {
+        self.ledger.lease_at(address).filter(|lease| {
+            let active = lease.state == LeaseState::Bound && lease.expires_at > self.now;
+            active && self.ledger.is_our_lease(lease)
+        })
+    }
+
+    fn subnet_of(&self, address: Ipv4Addr) -> &Subnet {
+        self.link.subnet_of(address).unwrap_or(self.link.selected)
+    }
+
+    fn in_pool(&self, address: Ipv4Addr) -> bool {
+        self.link.subnets.iter().any(|subnet| subnet.pools.iter().any(|pool| pool.contains(address)))
+    }
+
+    fn is_us(&self, server: Ipv4Addr) -> bool {
+        self.query.is_to(self.link, server)
+    }
+
+    fn may_be_for_us(&self, server: Option<Ipv4Addr>) -> bool {
+        server.is_none_or(|server| self.is_us(server))
+    }
+
+    fn has_record(&self) -> bool {
+        self.ledger.own_lease().is_some() || self.ledger.reservation().is_some()
+    }
+
+    /// Whether an address that is asked for is the client's own lease, be it on another wire.
+    fn has_lease_of(&self, address: Ipv4Addr) -> bool {
+        self.ledger.lease_at(address).is_some_and(|lease| lease.client == self.ledger.client.as_str())
+    }
+
+    fn packet(&self) -> &Packet {
+        self.query.packet
+    }
+}
+
+/// What clients call themselves goes into events and pages, so only plain names are kept.
+fn is_host_name(name: &str) -> bool {
+    name.len() <= 253 && Kind::Names.encode(&[name]).is_some()
+}

@@ -1,0 +1,351 @@
+//! Client classes: which of them a client is in, and what they say together.
+//!
+//! All classes whose conditions hold apply, from the lowest order to the highest and by name within one
+//! order; what a later one says wins. Start at [`Sender::of`], which is done once for each packet.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::dhcp::decide::{ClientKey, Link, Query};
+use crate::model::{ClassBoot, ClassMatch, ClientClass, Octets, Stored, SubnetMode, World};
+use crate::netboot::decide::client::{Client, FirstFile, Quirks, Stage};
+use crate::proto::dhcp4::Packet;
+
+/// The classes a client is in, in the order they apply.
+#[derive(Debug, Clone, Default)]
+pub struct Classes {
+    matched: Vec<Arc<Stored<ClientClass>>>,
+}
+
+/// Who sent a packet, as far as it tells itself, and what the client classes say of it.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// Who its lease belongs to; `None` where it names neither a hardware address nor an identifier.
+    pub key: Option<ClientKey>,
+    /// As its classes have it boot.
+    pub client: Client,
+    pub classes: Classes,
+    /// Of the subnet it is in, where there is one.
+    pub subnet_mode: Option<SubnetMode>,
+}
+
+impl Sender {
+    pub fn of(query: &Query<'_>, world: &World) -> Self {
+        let subnet = Link::select(query, world).ok().map(|link| link.selected);
+        let asker = Asker {
+            packet: query.packet,
+            client: Client::read(query.packet),
+            subnet: subnet.map(|subnet| subnet.name.as_str()),
+        };
+        let classes = Classes::matching(world, &asker);
+        Sender {
+            key: ClientKey::of(query.packet),
+            client: classes.apply(asker.client),
+            classes,
+            subnet_mode: subnet.map(|subnet| subnet.mode),
+        }
+    }
+}
+
+/// One class, and whether the client is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ClassLine {
+    pub name: String,
+    pub order: i32,
+    pub matched: bool,
+    /// The first condition that did not hold, with what it saw; empty where all did.
+    pub reason: String,
+}
+
+/// What conditions look at.
+struct Asker<'a> {
+    packet: &'a Packet,
+    client: Client,
+    subnet: Option<&'a str>,
+}
+
+impl Classes {
+    /// The classes of who sent `packet` and is in `subnet`.
+    pub fn of(world: &World, packet: &Packet, subnet: Option<&str>) -> Self {
+        Self::matching(world, &Asker { packet, client: Client::read(packet), subnet })
+    }
+
+    fn matching(world: &World, asker: &Asker<'_>) -> Self {
+        let all = world.client_classes.iter();
+        let mut matched: Vec<_> =
+            all.filter(|class| first_miss(&class.spec.conditions, asker).is_none()).cloned().collect();
+        // The table is in the order of names, and the sort keeps it.
+        matched.sort_by_key(|class| class.spec.order);
+        Classes { matched }
+    }
+
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &ClientClass> {
+        self.matched.iter().map(|row| &row.spec)
+    }
+
+    pub fn next_server(&self) -> Option<Ipv4Addr> {
+        self.iter().rev().find_map(|class| class.next_server)
+    }
+
+    pub fn always_broadcast(&self) -> bool {
+        self.iter().any(|class| class.always_broadcast)
+    }
+
+    pub fn proxy_discovery_control(&self) -> Option<bool> {
+        self.iter().rev().find_map(|class| class.proxy_discovery_control)
+    }
+
+    /// The client, as its classes have it boot.
+    pub fn apply(&self, client: Client) -> Client {
+        // An iPXE that a class's file has started asks as well, and must not be given that file for ever.
+        let is_ipxe = matches!(client.stage, Stage::Ipxe(_));
+        let mut quirks = Quirks::default();
+        for class in self.iter() {
+            quirks.firmware |= class.firmware;
+            if let Some(https) = class.https {
+                quirks.https = https.then(|| class.name.clone());
+            }
+            let first = match (class.boot_data, &class.boot_file) {
+                (_, Some(_)) if is_ipxe && class.conditions.user_class.is_none() => continue,
+                (_, Some(file)) => FirstFile::File(file.clone()),
+                (Some(ClassBoot::Server), None) => FirstFile::Server { menu: class.pxe_menu.clone() },
+                (Some(ClassBoot::None), None) => FirstFile::Nothing { class: class.name.clone() },
+                (Some(ClassBoot::Loader), None) => FirstFile::Loader,
+                (None, None) => continue,
+            };
+            quirks.first_file = first;
+        }
+        client.with(quirks)
+    }
+}
+
+/// Every class there is, in the order they apply, for people.
+pub fn examine(world: &World, packet: &Packet, subnet: Option<&str>) -> Vec<ClassLine> {
+    let asker = Asker { packet, client: Client::read(packet), subnet };
+    let mut classes: Vec<&Arc<Stored<ClientClass>>> = world.client_classes.iter().collect();
+    classes.sort_by_key(|class| class.spec.order);
+    let line = |class: &Arc<Stored<ClientClass>>| {
+        let miss = first_miss(&class.spec.conditions, &asker);
+        let reason = miss.map(|condition| format!("{condition}: {}", saw(condition, &asker)));
+        ClassLine {
+            name: class.key.clone(),
+            order: class.spec.order,
+            matched: miss.is_none(),
+            reason: reason.unwrap_or_default(),
+        }
+    };
+    classes.into_iter().map(line).collect()
+}
+
+/// Whether one condition of a class holds.
+type Holds = fn(&ClassMatch, &Asker<'_>) -> bool;
+
+/// The conditions by their names, in the order they are looked at: the cheap and the telling ones first.
+const CONDITIONS: [(&str, Holds); 9] = [
+    ("vendor_class", |of, asker| text(&of.vendor_class, || asker.packet.vendor_class())),
+    ("user_class", |of, asker| {
+        let is_user =
+            |pattern: &Octets| asker.packet.user_classes().into_iter().any(|class| fits(pattern, class));
+        of.user_class.as_ref().is_none_or(is_user)
+    }),
+    ("arches", |of, asker| any(&of.arches, |code| asker.client.arches.contains(code))),
+    ("mac_prefixes", |of, asker| {
+        any(&of.mac_prefixes, |prefix| prefix.fits(asker.packet.hardware_address()))
+    }),
+    ("htypes", |of, asker| any(&of.htypes, |htype| *htype == asker.packet.htype)),
+    ("circuit_id", |of, asker| text(&of.circuit_id, || asker.packet.relay_agent()?.circuit_id())),
+    ("remote_id", |of, asker| text(&of.remote_id, || asker.packet.relay_agent()?.remote_id())),
+    ("relays", |of, asker| {
+        let packet = asker.packet;
+        any(&of.relays, |cidr| packet.is_relayed() && cidr.contains(packet.giaddr))
+    }),
+    ("subnets", |of, asker| any(&of.subnets, |name| asker.subnet == Some(name))),
+];
+
+/// The first condition that does not hold.
+fn first_miss(of: &ClassMatch, asker: &Asker<'_>) -> Option<&'static str> {
+    CONDITIONS.iter().find(|(_, holds)| !holds(of, asker)).map(|(condition, _)| *condition)
+}
+
+/// Whether a value is as the pattern has it; no pattern takes any.
+fn text<'a>(pattern: &Option<Octets>, found: impl FnOnce() -> Option<&'a [u8]>) -> bool {
+    pattern.as_ref().is_none_or(|pattern| found().is_some_and(|found| fits(pattern, found)))
+}
+
+/// Whether one of the listed fits; an empty list takes any.
+fn any<T>(listed: &[T], fits: impl FnMut(&T) -> bool) -> bool {
+    listed.is_empty() || listed.iter().any(fits)
+}
+
+/// What a condition looked at, as a person would read it.
+fn saw(condition: &str, asker: &Asker<'_>) -> String {
+    let packet = asker.packet;
+    let relay = packet.relay_agent();
+    let bytes = |found: Option<&[u8]>| found.map(|found| format!("`{}`", Octets::new(found)));
+    let seen = match condition {
+        "vendor_class" => bytes(packet.vendor_class()),
+        "user_class" => {
+            let classes: Vec<_> =
+                packet.user_classes().into_iter().filter_map(|class| bytes(Some(class))).collect();
+            (!classes.is_empty()).then(|| classes.join(", "))
+        }
+        "arches" => {
+            let codes: Vec<_> = asker.client.arches.iter().map(u16::to_string).collect();
+            (!codes.is_empty()).then(|| codes.join(", "))
+        }
+        "mac_prefixes" => {
+            let bytes: Vec<_> = packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
+            (!bytes.is_empty()).then(|| bytes.join(":"))
+        }
+        "htypes" => Some(packet.htype.to_string()),
+        "circuit_id" => bytes(relay.and_then(|agent| agent.circuit_id())),
+        "remote_id" => bytes(relay.and_then(|agent| agent.remote_id())),
+        "relays" => packet.is_relayed().then(|| packet.giaddr.to_string()),
+        _ => asker.subnet.map(|subnet| format!("`{subnet}`")),
+    };
+    seen.map_or_else(|| "the client has none".to_owned(), |seen| format!("the client has {seen}"))
+}
+
+/// Whether `found` is what the pattern says. Patterns that are text may have `*` and `?`.
+fn fits(pattern: &Octets, found: &[u8]) -> bool {
+    let is_text = pattern.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_text { is_like(pattern, found) } else { pattern.as_bytes() == found }
+}
+
+/// `*` is any run, `?` any one byte. Linear but for the last `*`, which is tried at each place.
+fn is_like(pattern: &Octets, text: &[u8]) -> bool {
+    let pattern = pattern.as_bytes();
+    let (mut at, mut place) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(byte) = text.get(place) {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, place));
+                at += 1;
+            }
+            Some(wanted) if *wanted == b'?' || wanted == byte => {
+                at += 1;
+                place += 1;
+            }
+            _ => {
+                let Some((after, tried)) = star else { return false };
+                star = Some((after, tried + 1));
+                at = after + 1;
+                place = tried + 1;
+            }
+        }
+    }
+    pattern.iter().skip(at).all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Object;
+    use crate::proto::dhcp4::from_text;
+    use serde_json::json;
+
+    fn world(classes: &[serde_json::Value]) -> World {
+        let mut world = World::default();
+        for class in classes {
+            let class: ClientClass = serde_json::from_value(class.clone()).unwrap();
+            let row = Stored::new(class.name.clone(), class, jiff::Timestamp::UNIX_EPOCH);
+            world.put(Object::ClientClass(row.into()));
+        }
+        world
+    }
+
+    /// The names of the classes that the client is in.
+    fn classes(conditions: serde_json::Value, text: &str) -> bool {
+        let world = world(&[json!({"name": "a", "match": conditions})]);
+        Classes::of(&world, &from_text(text).unwrap(), Some("lan")).iter().count() == 1
+    }
+
+    #[test]
+    fn a_star_is_any_run_and_a_question_mark_any_one() {
+        let like = |pattern: &str, text: &str| is_like(&Octets::new(pattern.as_bytes()), text.as_bytes());
+        assert!(like("PXEClient*", "PXEClient:Arch:00007") && like("*", "") && like("a?c*d", "abcxxd"));
+        assert!(
+            like("ab*b", "abb") && !like("ab*b", "ab") && !like("PXEClient", "PXEClient:") && !like("?", "")
+        );
+    }
+
+    #[test]
+    fn every_condition_is_looked_at_and_all_must_hold() {
+        let text = "chaddr b8:27:eb:00:00:01\ngiaddr 10.5.0.254\n\
+                    vendor_class_identifier \"PXEClient:Arch:00011\"\n\
+                    user_class \"lab\"\nrelay_agent_information 1=457468312f37 2=00ff";
+        let held = json!({
+            "vendor_class": "PXEClient*", "user_class": "l?b", "arches": [7, 11], "mac_prefixes": ["b8:27"],
+            "htypes": [1], "circuit_id": "Eth1/*", "remote_id": "0x00ff", "relays": ["10.5.0.0/24"],
+            "subnets": ["lan"],
+        });
+        assert!(classes(held.clone(), text));
+        let wrong = json!({
+            "vendor_class": "PXEClient", "user_class": "lab2", "arches": [0], "mac_prefixes": ["b8:28"],
+            "htypes": [32], "circuit_id": "Eth2/*", "remote_id": "0x00", "relays": ["10.6.0.0/24"],
+            "subnets": ["wan"],
+        });
+        for (condition, value) in wrong.as_object().unwrap() {
+            let mut one_off = held.clone();
+            one_off[condition] = value.clone();
+            assert!(!classes(one_off, text), "{condition}");
+        }
+        assert!(classes(json!({}), "host_name \"x\""), "no condition is everybody");
+    }
+
+    #[test]
+    fn classes_apply_by_order_and_then_by_name_and_the_later_wins() {
+        let server = |name: &str, order: i32, last: u8| {
+            let next_server = format!("10.0.0.{last}");
+            json!({"name": name, "order": order, "match": {}, "next_server": next_server})
+        };
+        let world = world(&[server("b", 5, 1), server("c", 5, 2), server("a", 9, 3), server("d", -1, 4)]);
+        let packet = Packet::default();
+        let classes = Classes::of(&world, &packet, None);
+        assert_eq!(classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["d", "b", "c", "a"]);
+        assert_eq!(classes.next_server(), Some(Ipv4Addr::new(10, 0, 0, 3)));
+    }
+
+    #[test]
+    fn the_last_class_that_says_so_decides_on_https_and_is_named() {
+        let class = |name: &str, https: serde_json::Value| {
+            let mut class = json!({"name": name, "match": {}});
+            class.as_object_mut().unwrap().extend(https.as_object().unwrap().clone());
+            class
+        };
+        let packet = from_text("vendor_class_identifier \"HTTPClient:Arch:00016\"").unwrap();
+        let named = |classes: &[serde_json::Value]| {
+            Classes::of(&world(classes), &packet, None).apply(Client::read(&packet)).quirks.https
+        };
+        let (on, off, silent) = (json!({"https": true}), json!({"https": false}), json!({}));
+        assert_eq!(named(&[class("a", on.clone()), class("b", silent)]), Some("a".to_owned()));
+        assert_eq!(named(&[class("a", on.clone()), class("b", off.clone())]), None);
+        assert_eq!(named(&[class("a", off), class("b", on)]), Some("b".to_owned()));
+    }
+
+    #[test]
+    fn an_explanation_names_the_first_condition_that_did_not_hold() {
+        let world = world(&[
+            json!({"name": "pi", "match": {"mac_prefixes": ["b8:27:eb"], "arches": [0]}}),
+            json!({"name": "all", "order": 1, "match": {}}),
+        ]);
+        let lines = examine(&world, &from_text("chaddr 52:54:00:00:00:01").unwrap(), None);
+        let shown: Vec<_> =
+            lines.iter().map(|line| (line.name.as_str(), line.matched, line.reason.as_str())).collect();
+        assert_eq!(shown, [("all", true, ""), ("pi", false, "arches: the client has none")]);
+    }
+
+    #[test]
+    fn ipxe_is_not_given_the_file_that_may_have_started_it() {
+        let file = |conditions| json!({"name": "a", "match": conditions, "boot_file": "x.efi"});
+        let packet = from_text("user_class \"iPXE\"\nclient_architectures 7").unwrap();
+        let first =
+            |world: &World| Classes::of(world, &packet, None).apply(Client::read(&packet)).quirks.first_file;
+        assert_eq!(first(&world(&[file(json!({}))])), FirstFile::Loader);
+        assert_eq!(first(&world(&[file(json!({"user_class": "iPXE"}))])), FirstFile::File("x.efi".into()));
+    }
+}

@@ -1,0 +1,27 @@
+//! A DISCOVER that nobody sent: to see what would be answered on an interface.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::dhcp::decide::{Interface, Query};
+use crate::proto::dhcp4::{MessageType, Packet, codes};
+
+/// A hardware address that no card has: locally administered, and kept for this.
+const NOBODY: [u8; 6] = [0x02, 0x00, 0x00, 0xff, 0xff, 0xfe];
+const CLIENT_PORT: u16 = 68;
+const SERVER_PORT: u16 = 67;
+
+/// The DISCOVER of a machine that nobody knows, broadcast on its link.
+pub fn example_discover() -> Packet {
+    let mut packet = Packet::default();
+    for (to, from) in packet.chaddr.iter_mut().zip(NOBODY) {
+        *to = from;
+    }
+    packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Discover)]);
+    packet
+}
+
+/// How that packet would come in on an interface.
+pub fn example_query<'a>(packet: &'a Packet, interface: &'a Interface) -> Query<'a> {
+    let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
+    Query { packet, interface, source, local: None, port: SERVER_PORT }
+}

@@ -1,0 +1,202 @@
+//! Addresses on offer: kept in memory for the short time between OFFER and REQUEST.
+//!
+//! A restart forgets them, which is harmless: a REQUEST for a free address is answered all the same.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::HashMap;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::dhcp::decide::ClientKey;
+use crate::dhcp::decide::index::Index;
+use crate::model::World;
+
+/// How long an offered address is kept for its client.
+pub const HOLD_SECONDS: i64 = 90;
+/// Offers open at one time; when all are taken, further clients wait for the next one.
+pub const HOLDS_MAX: usize = 65_536;
+
+/// One offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    pub network: String,
+    pub client: ClientKey,
+    pub until: Timestamp,
+}
+
+impl Hold {
+    pub fn is_of(&self, network: &str, client: &ClientKey) -> bool {
+        self.network == network && self.client == *client
+    }
+}
+
+/// All offers that are open, and where to find an address for the next. Choosing an address and holding it
+/// must be one step under one lock, or two clients are offered the same.
+#[derive(Debug, Default)]
+pub struct Holds {
+    by_address: HashMap<Ipv4Addr, Hold>,
+    /// What a client holds: one address of each network.
+    by_client: HashMap<ClientKey, Vec<Ipv4Addr>>,
+    /// In the order they end.
+    ending: BTreeSet<(Timestamp, Ipv4Addr)>,
+    /// This host's addresses, on whatever interface that is served.
+    own: Vec<Ipv4Addr>,
+    /// A view of the world and of the fields above, so it can be brought up to date while it is looked at.
+    free: Mutex<Free>,
+}
+
+#[derive(Debug, Default)]
+struct Free {
+    index: Index,
+    /// Addresses whose offers changed since the index was brought up to date.
+    changed: Vec<Ipv4Addr>,
+    /// Offers that ended until then are in the index as ended.
+    seen: Option<Timestamp>,
+}
+
+/// The index, up to date as long as this is held.
+pub(super) struct UpToDate<'a>(MutexGuard<'a, Free>);
+
+impl std::ops::Deref for UpToDate<'_> {
+    type Target = Index;
+
+    fn deref(&self) -> &Index {
+        &self.0.index
+    }
+}
+
+impl Holds {
+    /// Keeps `address` for a client in place of any other; `false` when the table is full.
+    pub fn hold(&mut self, address: Ipv4Addr, hold: Hold, now: Timestamp) -> bool {
+        if self.by_address.len() >= HOLDS_MAX {
+            self.forget_ended(now);
+        }
+        self.release(&hold.network, &hold.client);
+        if self.by_address.len() >= HOLDS_MAX {
+            return false;
+        }
+        self.drop_at(address);
+        self.by_client.entry(hold.client.clone()).or_default().push(address);
+        self.ending.insert((hold.until, address));
+        self.by_address.insert(address, hold);
+        self.change(address);
+        true
+    }
+
+    /// Keeps this host's addresses back, also from clients of other interfaces than those they are on.
+    pub fn keep_own(&mut self, addresses: Vec<Ipv4Addr>) {
+        self.own = addresses;
+    }
+
+    pub fn is_own(&self, address: Ipv4Addr) -> bool {
+        self.own.contains(&address)
+    }
+
+    /// Gives back what a client was offered.
+    pub fn release(&mut self, network: &str, client: &ClientKey) {
+        if let Some(address) = self.address_of(network, client) {
+            self.drop_at(address);
+        }
+    }
+
+    /// Gives back everything: the clock that offers end by has changed.
+    pub fn clear(&mut self) {
+        let all: Vec<Ipv4Addr> = self.by_address.keys().copied().collect();
+        all.into_iter().for_each(|address| self.drop_at(address));
+    }
+
+    /// The client `address` is kept for.
+    pub fn at(&self, address: Ipv4Addr, now: Timestamp) -> Option<&Hold> {
+        self.by_address.get(&address).filter(|hold| hold.until > now)
+    }
+
+    /// The address kept for a client.
+    pub fn of(&self, network: &str, client: &ClientKey, now: Timestamp) -> Option<Ipv4Addr> {
+        self.address_of(network, client).filter(|address| self.at(*address, now).is_some())
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_address.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_address.is_empty()
+    }
+
+    /// The index of what can be had now.
+    pub(super) fn free(&self, world: &World, now: Timestamp) -> UpToDate<'_> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let Free { index, changed, seen } = &mut *free;
+        let since = seen.unwrap_or(Timestamp::MIN).min(now);
+        let ended = self.ending.range((since, Ipv4Addr::UNSPECIFIED)..=(now, Ipv4Addr::BROADCAST));
+        changed.extend(ended.map(|(_, address)| *address));
+        index.catch_up(world, changed, &|address| self.at(address, now).is_some());
+        changed.clear();
+        *seen = Some(now);
+        UpToDate(free)
+    }
+
+    fn address_of(&self, network: &str, client: &ClientKey) -> Option<Ipv4Addr> {
+        let here = |address: &&Ipv4Addr| self.by_address.get(address).is_some_and(|at| at.network == network);
+        self.by_client.get(client)?.iter().find(here).copied()
+    }
+
+    fn drop_at(&mut self, address: Ipv4Addr) {
+        let Some(hold) = self.by_address.remove(&address) else { return };
+        self.ending.remove(&(hold.until, address));
+        if let Some(held) = self.by_client.get_mut(&hold.client) {
+            held.retain(|other| *other != address);
+            if held.is_empty() {
+                self.by_client.remove(&hold.client);
+            }
+        }
+        self.change(address);
+    }
+
+    fn change(&mut self, address: Ipv4Addr) {
+        self.free.get_mut().unwrap_or_else(PoisonError::into_inner).changed.push(address);
+    }
+
+    fn forget_ended(&mut self, now: Timestamp) {
+        let ended: Vec<Ipv4Addr> =
+            self.ending.range(..=(now, Ipv4Addr::BROADCAST)).map(|(_, address)| *address).collect();
+        ended.into_iter().for_each(|address| self.drop_at(address));
+    }
+}
+
+/// When an offer made now ends.
+pub(super) fn hold_until(now: Timestamp) -> Timestamp {
+    later(now, HOLD_SECONDS)
+}
+
+/// `seconds` after `now`, or the end of time.
+pub(super) fn later(now: Timestamp, seconds: i64) -> Timestamp {
+    now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::dhcp4::from_text;
+
+    fn client(last: u8) -> ClientKey {
+        ClientKey::of(&from_text(&format!("chaddr 02:00:00:00:00:{last:02x}")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_client_holds_one_address_of_a_network_and_only_for_a_while() {
+        let now = Timestamp::UNIX_EPOCH;
+        let hold = || Hold { network: "a".into(), client: client(1), until: hold_until(now) };
+        let [first, second] = [100, 101].map(|last| Ipv4Addr::new(10, 0, 0, last));
+        let mut holds = Holds::default();
+        assert!(holds.hold(first, hold(), now) && holds.hold(second, hold(), now));
+        assert_eq!(holds.of("a", &client(1), now), Some(second));
+        assert_eq!(holds.at(first, now), None);
+        assert_eq!(holds.of("b", &client(1), now), None);
+        assert_eq!(holds.of("a", &client(1), later(now, HOLD_SECONDS)), None);
+        holds.release("a", &client(1));
+        assert!(holds.is_empty());
+    }
+}

@@ -1,0 +1,270 @@
+//! What can be had, so that nobody has to look through all leases for it: of each network the addresses
+//! never used and those in the order they are given up, and the reservations by whom they are for.
+//!
+//! It is a view of the world and of the open offers. [`Index::catch_up`] brings it up to date from the keys
+//! that were written since; where those are no longer known, or the subnets changed, it is made anew.
+//! It finds; whether a client may have an address is for `Ledger::refuse` alone.
+
+mod ranges;
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use foldhash::HashMap;
+use jiff::Timestamp;
+
+use crate::dhcp::decide::index::ranges::Ranges;
+use crate::dhcp::decide::{addresses_named, ready_options};
+use crate::model::{
+    AddressKey, GrowingMap, Lease, LeaseState, Mac, Noun, Reservation, Stored, Subnet, SubnetMode, Table,
+    World,
+};
+
+/// A part of a pool without what is excluded from it, and the number of its network.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    first: u32,
+    last: u32,
+    network: usize,
+}
+
+/// The addresses of one network that nobody holds and that are reserved for nobody.
+#[derive(Debug, Default)]
+struct Shelf {
+    never_used: Ranges,
+    /// Addresses with a lease on record, by when it ends.
+    used: BTreeSet<(Timestamp, Ipv4Addr)>,
+}
+
+/// Whom a reservation is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum For<'a> {
+    Mac(Mac),
+    ClientId(&'a [u8]),
+    Machine(&'a str),
+    Circuit(&'a [u8]),
+    Remote(&'a [u8]),
+}
+
+/// The generations of the tables it was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Generations {
+    subnets: u64,
+    leases: u64,
+    reservations: u64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    made_from: Option<Generations>,
+    /// In the order of addresses.
+    parts: Vec<Part>,
+    networks: HashMap<String, usize>,
+    shelves: Vec<Shelf>,
+    /// Where an address stands in `Shelf::used`.
+    ends: GrowingMap<Ipv4Addr, Timestamp>,
+    /// Addresses of reservations, by whom they are for.
+    reserved: HashMap<Vec<u8>, Vec<Ipv4Addr>>,
+    reserved_for: HashMap<Ipv4Addr, Vec<u8>>,
+}
+
+impl Index {
+    /// Brings it up to date with the world, and with the offers of `changed` addresses.
+    pub fn catch_up(&mut self, world: &World, changed: &[Ipv4Addr], is_held: &dyn Fn(Ipv4Addr) -> bool) {
+        let now = Generations {
+            subnets: world.subnets.generation(),
+            leases: world.leases.generation(),
+            reservations: world.reservations.generation(),
+        };
+        let written = self.made_from.filter(|then| then.subnets == now.subnets).and_then(|then| {
+            let leases = world.leases.written_since(then.leases)?;
+            Some((leases, world.reservations.written_since(then.reservations)?))
+        });
+        self.made_from = Some(now);
+        let Some((leases, reservations)) = written else { return self.make(world, is_held) };
+        for address in reservations.filter_map(|key| key.parse().ok()) {
+            self.file(world, address);
+            self.place(world, address, is_held);
+        }
+        let leases = leases.filter_map(|key| key.parse().ok());
+        for address in leases.chain(changed.iter().copied()) {
+            self.place(world, address, is_held);
+        }
+    }
+
+    /// The addresses of a network that have no lease on record, lowest first.
+    pub fn never_used(&self, network: &str) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.shelf(network).into_iter().flat_map(|shelf| shelf.never_used.iter())
+    }
+
+    /// The addresses of a network whose lease has ended, the longest ended first.
+    pub fn ended(&self, network: &str, now: Timestamp) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        let until = ..=(now, Ipv4Addr::BROADCAST);
+        self.shelf(network).into_iter().flat_map(move |shelf| shelf.used.range(until)).map(|(_, at)| *at)
+    }
+
+    /// The addresses reserved for a client, in the order of addresses.
+    pub fn reserved(&self, whom: &For<'_>) -> &[Ipv4Addr] {
+        if self.reserved.is_empty() {
+            return &[];
+        }
+        self.reserved.get(&whom.key()).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn shelf(&self, network: &str) -> Option<&Shelf> {
+        self.shelves.get(*self.networks.get(network)?)
+    }
+
+    fn make(&mut self, world: &World, is_held: &dyn Fn(Ipv4Addr) -> bool) {
+        *self = Index { made_from: self.made_from, ..Index::default() };
+        for subnet in world.subnets.iter().map(|row| &row.spec).filter(|subnet| gives_any(subnet)) {
+            let network = *self.networks.entry(subnet.network().to_owned()).or_insert(self.shelves.len());
+            self.shelves.resize_with(self.networks.len(), Shelf::default);
+            self.parts.extend(pool_parts(subnet).into_iter().map(|(first, last)| Part {
+                first,
+                last,
+                network,
+            }));
+        }
+        self.parts.sort_by_key(|part| part.first);
+        for part in &self.parts {
+            if let Some(shelf) = self.shelves.get_mut(part.network) {
+                shelf.never_used.insert_range(part.first..=part.last);
+            }
+        }
+        for address in addresses(&world.reservations) {
+            self.file(world, address);
+            self.place(world, address, is_held);
+        }
+        for address in addresses(&world.leases) {
+            self.place(world, address, is_held);
+        }
+    }
+
+    /// Puts an address where it belongs now.
+    fn place(&mut self, world: &World, address: Ipv4Addr, is_held: &dyn Fn(Ipv4Addr) -> bool) {
+        let Some(shelf) = self.network_of(address).and_then(|network| self.shelves.get_mut(network)) else {
+            return;
+        };
+        let key = AddressKey::from(address);
+        let is_out = is_held(address) || world.reservations.get(&key).is_some();
+        let ends = world.leases.get(&key).map(|row| ends_at(row));
+        let (before, after) = (self.ends.get(&address).copied(), ends.filter(|_| !is_out));
+        if before.is_some() && before == after {
+            return;
+        }
+        if let Some(before) = before {
+            self.ends.remove(&address);
+            shelf.used.remove(&(before, address));
+        }
+        if let Some(after) = after {
+            self.ends.insert(address, after);
+            shelf.used.insert((after, address));
+        }
+        if ends.is_none() && !is_out {
+            shelf.never_used.insert(address);
+        } else {
+            shelf.never_used.remove(address);
+        }
+    }
+
+    fn network_of(&self, address: Ipv4Addr) -> Option<usize> {
+        let address = address.to_bits();
+        let after = self.parts.partition_point(|part| part.first <= address);
+        let part = self.parts.get(after.checked_sub(1)?)?;
+        (address <= part.last).then_some(part.network)
+    }
+
+    /// Files the reservation of an address under whom it is for, in place of an earlier one.
+    fn file(&mut self, world: &World, address: Ipv4Addr) {
+        if let Some(whom) = self.reserved_for.remove(&address)
+            && let Some(addresses) = self.reserved.get_mut(&whom)
+        {
+            addresses.retain(|other| *other != address);
+            if addresses.is_empty() {
+                self.reserved.remove(&whom);
+            }
+        }
+        let reservation = world.reservations.get(&AddressKey::from(address));
+        let Some(whom) = reservation.and_then(|row| For::whom(&row.spec)) else { return };
+        let addresses = self.reserved.entry(whom.key()).or_default();
+        addresses.insert(addresses.partition_point(|other| *other < address), address);
+        self.reserved_for.insert(address, whom.key());
+    }
+}
+
+impl<'a> For<'a> {
+    /// By what a reservation is found. Where both of the relay's ids are given the circuit is: it says more.
+    fn whom(reservation: &'a Reservation) -> Option<For<'a>> {
+        let circuit = reservation.circuit_id.as_ref().map(|id| For::Circuit(id.as_bytes()));
+        let remote = || reservation.remote_id.as_ref().map(|id| For::Remote(id.as_bytes()));
+        let client = || reservation.client_id.as_ref().map(|id| For::ClientId(id.as_bytes()));
+        let machine = || reservation.machine.as_deref().map(For::Machine);
+        let mac = || reservation.mac.map(For::Mac);
+        circuit.or_else(remote).or_else(client).or_else(machine).or_else(mac)
+    }
+
+    fn key(&self) -> Vec<u8> {
+        let (kind, bytes) = match self {
+            For::Mac(mac) => (0, mac.0.as_slice()),
+            For::ClientId(id) => (1, *id),
+            For::Machine(name) => (2, name.as_bytes()),
+            For::Circuit(id) => (3, *id),
+            For::Remote(id) => (4, *id),
+        };
+        [&[kind], bytes].concat()
+    }
+}
+
+/// Whether strangers can have an address of a subnet.
+fn gives_any(subnet: &Subnet) -> bool {
+    subnet.enabled && !subnet.reservations_only && subnet.mode != SubnetMode::Proxy
+}
+
+/// The addresses that a subnet names to its clients: routers, servers, the boot server. They are in use.
+pub fn servers_named(subnet: &Subnet) -> impl Iterator<Item = Ipv4Addr> + '_ {
+    let pools = subnet.pools.iter().map(|pool| &pool.options);
+    let options = std::iter::once(&subnet.options).chain(pools).flat_map(ready_options);
+    options.flat_map(addresses_named).chain(subnet.next_server)
+}
+
+/// The pools of a subnet without what is excluded, without the servers it names, and without its network and
+/// broadcast addresses: the ends of each part.
+pub fn pool_parts(subnet: &Subnet) -> Vec<(u32, u32)> {
+    let cidr = subnet.cidr;
+    let mut without: Vec<(u32, u32)> =
+        subnet.excluded.iter().map(|range| (range.start.to_bits(), range.end.to_bits())).collect();
+    without.extend(servers_named(subnet).map(|address| (address.to_bits(), address.to_bits())));
+    if cidr.prefix <= 30 {
+        without
+            .extend([cidr.address, cidr.broadcast()].map(|address| (address.to_bits(), address.to_bits())));
+    }
+    without.sort_unstable();
+    let mut parts = Vec::new();
+    for pool in &subnet.pools {
+        let (mut first, last) = (u64::from(pool.start.to_bits()), u64::from(pool.end.to_bits()));
+        for (start, end) in without.iter().map(|(start, end)| (u64::from(*start), u64::from(*end))) {
+            if end >= first && start <= last {
+                parts.push((first, start.saturating_sub(1)));
+                first = end + 1;
+            }
+        }
+        parts.push((first, last));
+    }
+    let whole = parts.into_iter().filter(|(first, last)| first <= last);
+    whole.filter_map(|(first, last)| Some((u32::try_from(first).ok()?, u32::try_from(last).ok()?))).collect()
+}
+
+/// When an address is free again; of one given back that is when it was, whatever its lease says.
+fn ends_at(lease: &Stored<Lease>) -> Timestamp {
+    match lease.spec.state {
+        LeaseState::Released | LeaseState::Expired => lease.spec.expires_at.min(lease.updated_at),
+        LeaseState::Offered | LeaseState::Bound | LeaseState::Declined => lease.spec.expires_at,
+    }
+}
+
+/// The keys of leases and reservations are their addresses.
+fn addresses<T: Noun>(table: &Table<T>) -> impl Iterator<Item = Ipv4Addr> + '_ {
+    table.iter().filter_map(|row| row.key.parse().ok())
+}

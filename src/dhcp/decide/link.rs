@@ -1,0 +1,204 @@
+//! Where a packet came from: the interface, and the subnets of the wire its client is on.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::dhcp::decide::BOOT_SERVER_PORT;
+use crate::dhcp::decide::destination::{SERVER_PORT, relay_answers_at};
+use crate::model::{Cidr, Subnet, World};
+use crate::proto::dhcp4::{MessageType, Packet};
+
+/// A network interface as the operating system has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    pub name: String,
+    pub index: u32,
+    pub addresses: Vec<InterfaceAddress>,
+    /// Largest IP datagram in bytes.
+    pub mtu: u32,
+}
+
+/// An address of an interface and the length of its network's prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    pub address: Ipv4Addr,
+    pub prefix: u8,
+}
+
+impl Interface {
+    pub fn has_address(&self, address: Ipv4Addr) -> bool {
+        self.addresses.iter().any(|own| own.address == address)
+    }
+
+    /// Whether `address` can be reached without a router.
+    pub fn is_on_link(&self, address: Ipv4Addr) -> bool {
+        self.addresses.iter().any(|own| {
+            let network = Cidr { address: Ipv4Addr::UNSPECIFIED, prefix: own.prefix };
+            let mask = network.mask().to_bits();
+            own.address.to_bits() & mask == address.to_bits() & mask
+        })
+    }
+}
+
+/// A request and how it arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    pub packet: &'a Packet,
+    pub interface: &'a Interface,
+    pub source: SocketAddrV4,
+    /// The address of ours it was sent to; `None` when it was broadcast.
+    pub local: Option<Ipv4Addr>,
+    /// The port of ours it was sent to: 67, or 4011 for the boot server's part of PXE. Replies leave from it.
+    pub port: u16,
+}
+
+impl Query<'_> {
+    /// The address replies leave from: the one that was addressed, else the interface's own in
+    /// `link`, else its first. `None` when the interface has no IPv4 address.
+    pub fn source_address(&self, link: &Link<'_>) -> Option<Ipv4Addr> {
+        let in_link = || self.interface.addresses.iter().find(|own| link.subnet_of(own.address).is_some());
+        let own = || in_link().or(self.interface.addresses.first()).map(|own| own.address);
+        self.local.filter(|local| !local.is_broadcast()).or_else(own)
+    }
+
+    /// Whether the packet is from the interface's own wire: it was broadcast there. What was sent to us alone
+    /// may have come through routers.
+    pub fn is_from_here(&self) -> bool {
+        let was_broadcast = self.local.is_none_or(|local| local.is_broadcast());
+        was_broadcast && !self.packet.is_relayed()
+    }
+
+    /// The address that the client says it uses. An INFORM without it is from the address it is sent from;
+    /// at the boot server's port that counts before what is said. A DISCOVER has none, whatever it says
+    /// (RFC 2131 table 5).
+    pub fn address_in_use(&self) -> Option<Ipv4Addr> {
+        let some = |address: Ipv4Addr| Some(address).filter(|address| !address.is_unspecified());
+        let (said, source) = (some(self.packet.ciaddr), some(*self.source.ip()));
+        match self.packet.message_type() {
+            _ if self.port == BOOT_SERVER_PORT => source.or(said),
+            Some(MessageType::Discover) => None,
+            Some(MessageType::Inform) if !self.packet.is_relayed() => said.or(source),
+            _ => said,
+        }
+    }
+
+    /// Whether `server` is a name of ours: what we call ourselves in `link`, or an address of the interface.
+    pub fn is_to(&self, link: &Link<'_>, server: Ipv4Addr) -> bool {
+        let ours = [server_identifier(self, link), self.source_address(link)];
+        ours.contains(&Some(server)) || self.interface.has_address(server)
+    }
+}
+
+/// The server identifier (option 54) of replies: what the relay asks for (RFC 5107), else the
+/// address they leave from.
+pub fn server_identifier(query: &Query<'_>, link: &Link<'_>) -> Option<Ipv4Addr> {
+    let relay = query.packet.relay_agent().filter(|_| query.packet.is_relayed());
+    relay.and_then(|agent| agent.server_id_override()).or_else(|| query.source_address(link))
+}
+
+/// The subnets a client can have an address of: the one selected, then those that share its wire.
+#[derive(Debug, Clone)]
+pub struct Link<'a> {
+    pub selected: &'a Subnet,
+    pub subnets: Vec<&'a Subnet>,
+}
+
+/// Why no subnet was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoLink {
+    #[error("no subnet contains {address}, which is the {what}")]
+    NoSubnet { address: Ipv4Addr, what: &'static str },
+    #[error("no subnet contains an address of interface {0}")]
+    NoInterfaceSubnet(String),
+    #[error("the packet names {0} as its relay, which is no address of another host that could be one")]
+    NoRelay(Ipv4Addr),
+    #[error("subnet {0} is not enabled")]
+    Disabled(String),
+}
+
+impl<'a> Link<'a> {
+    /// First hit wins: link selection of the relay (RFC 3527), subnet selection (RFC 3011), the
+    /// relay's address, the address in use, an address of the interface. The first two are not
+    /// heeded where the subnet that the others lead to says so.
+    pub fn select(query: &Query<'_>, world: &'a World) -> Result<Link<'a>, NoLink> {
+        let packet = query.packet;
+        let relay = packet.relay_agent().filter(|_| packet.is_relayed());
+        let told = [
+            (relay.and_then(|agent| agent.link_selection()), "relay's link selection"),
+            (packet.subnet_selection(), "client's subnet selection"),
+        ];
+        let told = told.into_iter().find_map(|(address, what)| Some((address?, what)));
+        let by_place = Link::by_place(query, world);
+        check_relay(query, by_place.as_ref().ok().copied())?;
+        let heeded = told.filter(|_| !by_place.as_ref().is_ok_and(|subnet| subnet.ignore_link_selection));
+        let subnet = match heeded {
+            Some((address, what)) => containing(world, address).ok_or(NoLink::NoSubnet { address, what })?,
+            None => by_place?,
+        };
+        Link::of(subnet, world)
+    }
+
+    /// The subnet by where the packet came from: the relay, the address in use, the interface. What was
+    /// broadcast is from the interface's wire, whatever address its client has (RFC 2131 4.3.2).
+    fn by_place(query: &Query<'_>, world: &'a World) -> Result<&'a Subnet, NoLink> {
+        let packet = query.packet;
+        if packet.is_relayed() {
+            let no_subnet = NoLink::NoSubnet { address: packet.giaddr, what: "relay's address" };
+            return containing(world, packet.giaddr).ok_or(no_subnet);
+        }
+        let own = || query.interface.addresses.iter().filter_map(|own| containing(world, own.address));
+        let is_here = |subnet: &&Subnet| own().any(|own| own.network() == subnet.network());
+        let in_use = query.address_in_use().and_then(|address| containing(world, address));
+        let in_use = in_use.filter(|subnet| !query.is_from_here() || is_here(subnet));
+        let subnet = in_use.or_else(|| own().next());
+        subnet.ok_or_else(|| NoLink::NoInterfaceSubnet(query.interface.name.clone()))
+    }
+
+    fn of(selected: &'a Subnet, world: &'a World) -> Result<Link<'a>, NoLink> {
+        if !selected.enabled {
+            return Err(NoLink::Disabled(selected.name.clone()));
+        }
+        let mut subnets = vec![selected];
+        let network = selected.network();
+        let others = world.subnets.iter().map(|row| &row.spec);
+        subnets.extend(
+            others.filter(|other| other.enabled && other.name != selected.name && other.network() == network),
+        );
+        Ok(Link { selected, subnets })
+    }
+
+    /// The name leases are unique within.
+    pub fn network(&self) -> &'a str {
+        self.selected.network()
+    }
+
+    /// Whether `address` can be that of a client here.
+    pub fn has_host(&self, address: Ipv4Addr) -> bool {
+        self.subnet_of(address).is_some_and(|subnet| subnet.cidr.has_host(address))
+    }
+
+    /// The subnet of this link that contains `address`.
+    pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&'a Subnet> {
+        self.subnets.iter().copied().find(|subnet| subnet.cidr.contains(address))
+    }
+}
+
+/// Replies must not come back to us, nor go to all hosts of a network, because a packet names such an address
+/// as its relay. `subnet` is the one that the relay is in or relays for.
+fn check_relay(query: &Query<'_>, subnet: Option<&Subnet>) -> Result<(), NoLink> {
+    let giaddr = query.packet.giaddr;
+    let of_many = giaddr.is_broadcast() || giaddr.is_multicast();
+    let of_no_host =
+        subnet.is_some_and(|subnet| subnet.cidr.contains(giaddr) && !subnet.cidr.has_host(giaddr));
+    let elsewhere = giaddr.is_loopback() && !query.interface.is_on_link(giaddr);
+    // Another program on this computer may relay, from a port of its own.
+    let answer = relay_answers_at(query);
+    let to_us = query.interface.has_address(*answer.ip()) && answer.port() == SERVER_PORT;
+    let is_none = query.packet.is_relayed() && (of_many || of_no_host || elsewhere || to_us);
+    if is_none { Err(NoLink::NoRelay(giaddr)) } else { Ok(()) }
+}
+
+fn containing(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
+    let subnets = || world.subnets.iter().map(|row| &row.spec);
+    let by_network = subnets().find(|subnet| subnet.cidr.contains(address));
+    by_network.or_else(|| subnets().find(|subnet| subnet.relays.contains(&address)))
+}

@@ -1,0 +1,53 @@
+//! The DHCP server: which address a client gets, what it is told, and how the answer reaches it.
+//!
+//! For: full DHCP for the subnets that are served (RFC 2131, 2132, 3046, 3527, 5107, 6842), and boot data
+//! beside the DHCP server of others (ProxyDHCP, PXE 2.1). Leaves
+//! to others: bytes (`proto::dhcp4`), what to boot (`netboot::decide`), keeping leases (the house around it). All
+//! is pure.
+//!
+//! A packet goes through [`classify`], [`Link::select`], [`Ledger::pick`] and the writing of a
+//! reply; [`answer`] is that walk. Start reading there.
+
+mod answer;
+mod class;
+mod classify;
+mod client_key;
+mod destination;
+mod example;
+pub mod frame;
+mod holds;
+pub mod import;
+mod index;
+mod link;
+mod neighbours;
+mod options;
+mod outcome;
+mod pool;
+pub mod probe;
+mod proxy;
+mod reply;
+mod scopes;
+mod sights;
+mod silence;
+
+pub use answer::{Facts, answer, quarantine};
+pub use class::{ClassLine, Classes, Sender, examine};
+pub use classify::{Message, Unanswerable, classify, classify_at_boot_server};
+pub use client_key::ClientKey;
+pub use destination::{BOOT_SERVER_PORT, Destination, destination};
+pub use example::{example_discover, example_query};
+pub use frame::{FrameEnds, encode_frame};
+pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
+pub use index::{pool_parts, servers_named};
+pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
+pub use neighbours::address_elsewhere;
+pub use options::{addresses_named, check_options, encode_text, ready_options};
+pub use outcome::{Change, Datagram, EventKind, Outcome, Reply, Unfilled};
+pub use pool::{Ledger, NoAddress, Picked, Refusal};
+pub use probe::{HowToProbe, LateAnswer, ProbeTarget, Probed, Prober, how_to_probe};
+pub use scopes::{Origin, Scopes};
+pub use sights::{Heard, Rival, Sights, Unserved};
+pub use silence::Silence;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! Who has which address, where another server gives it, as the clients' own REQUESTs tell.
+
+use std::net::Ipv4Addr;
+
+use crate::dhcp::decide::{BOOT_SERVER_PORT, ClientKey, Link, Message, Query, classify};
+use crate::model::{Mac, SubnetMode, World};
+
+/// The address that another server gives to the client that sent this, if the packet tells: the REQUEST that
+/// takes another's offer, and any that goes on with an address where all are another's.
+pub fn address_elsewhere(query: &Query<'_>, world: &World) -> Option<(Ipv4Addr, Mac)> {
+    let mac = ClientKey::mac_of(query.packet)?;
+    // Most packets are told by their kind alone.
+    let (address, server) = if query.port == BOOT_SERVER_PORT {
+        (query.packet.ciaddr, None)
+    } else {
+        match classify(query.packet).ok()? {
+            Message::Selecting { server, .. } if query.interface.has_address(server) => return None,
+            Message::Selecting { server, address } => (address, Some(server)),
+            Message::InitReboot { address } | Message::Renewing { address } => (address, None),
+            Message::Inform => (query.packet.ciaddr, None),
+            _ => return None,
+        }
+    };
+    let link = Link::select(query, world).ok()?;
+    let is_anothers = match server {
+        Some(server) => !query.is_to(&link, server),
+        None => link.selected.mode == SubnetMode::Proxy,
+    };
+    (is_anothers && link.subnet_of(address).is_some()).then_some((address, mac))
+}

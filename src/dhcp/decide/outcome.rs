@@ -1,0 +1,145 @@
+//! What comes of a packet: perhaps a reply, perhaps a change of leases, always a reason.
+
+use std::net::Ipv4Addr;
+
+use crate::dhcp::decide::{ClientKey, Destination, Hold};
+use crate::model::{Lease, Probe};
+use crate::proto::dhcp4::Packet;
+
+/// The answer to one packet. `change` is to be committed before `reply` is sent; a commit that
+/// fails means silence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub reply: Option<Reply>,
+    pub change: Change,
+    pub event: EventKind,
+    /// For the log and the timeline: one clause, no final stop.
+    pub reason: String,
+    /// The address it was about.
+    pub address: Option<Ipv4Addr>,
+    /// How to find out whether the offered address is in use before it is spoken of. On a hit, put
+    /// the address in quarantine and ask again.
+    pub probe: Probe,
+}
+
+/// A reply and how it travels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    pub packet: Packet,
+    pub bytes: Vec<u8>,
+    /// Options that did not fit the client's size.
+    pub dropped: Vec<u8>,
+    pub destination: Destination,
+    /// Our address it leaves from.
+    pub source: Ipv4Addr,
+    /// Index of the interface it leaves by.
+    pub interface: u32,
+    /// What has to be rendered and put in with [`Reply::fill`] before it is complete.
+    pub unfilled: Vec<Unfilled>,
+    /// The largest payload the client takes.
+    pub bytes_max: usize,
+}
+
+/// What is sent of a reply, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    pub bytes: Vec<u8>,
+    pub destination: Destination,
+    /// Our address it leaves from.
+    pub source: Ipv4Addr,
+    /// Index of the interface it leaves by.
+    pub interface: u32,
+}
+
+impl From<Reply> for Datagram {
+    fn from(reply: Reply) -> Self {
+        let Reply { bytes, destination, source, interface, .. } = reply;
+        Datagram { bytes, destination, source, interface }
+    }
+}
+
+/// An option of a reply whose value is a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfilled {
+    pub code: u8,
+    /// What it is and where it was written, for people.
+    pub name: String,
+    pub template: String,
+}
+
+/// What happens to leases.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    None,
+    /// Keep an offered address in memory.
+    Hold {
+        address: Ipv4Addr,
+        hold: Hold,
+    },
+    /// Drop what is kept for a client that took another server's offer.
+    Forget {
+        network: String,
+        client: ClientKey,
+    },
+    /// Write a lease, new or extended, and drop the client's hold. It takes the place of any
+    /// other lease of the same client in the same network.
+    Claim(Lease),
+    /// Write a lease that its client gave back.
+    Release(Lease),
+    /// Write a lease that its client found in use by another.
+    Decline(Lease),
+}
+
+/// The kind of event an outcome is on the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    Offered,
+    Leased,
+    Renewed,
+    Refused,
+    Released,
+    Declined,
+    Informed,
+    /// Boot data for a client that has its address.
+    BootServed,
+    /// Silence that needs no attention.
+    Ignored,
+    /// Silence because no subnet fits.
+    NoSubnet,
+    /// Silence because no address is free.
+    PoolEmpty,
+    Malformed,
+}
+
+impl EventKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::Offered => "dhcp.offered",
+            EventKind::Leased => "dhcp.leased",
+            EventKind::Renewed => "dhcp.renewed",
+            EventKind::Refused => "dhcp.refused",
+            EventKind::Released => "dhcp.released",
+            EventKind::Declined => "dhcp.declined",
+            EventKind::Informed => "dhcp.informed",
+            EventKind::BootServed => "dhcp.boot_served",
+            EventKind::Ignored => "dhcp.ignored",
+            EventKind::NoSubnet => "dhcp.no_subnet",
+            EventKind::PoolEmpty => "dhcp.pool_empty",
+            EventKind::Malformed => "dhcp.malformed",
+        }
+    }
+}
+
+impl Outcome {
+    /// No reply and no change.
+    pub fn silence(event: EventKind, reason: impl Into<String>) -> Self {
+        Outcome {
+            reply: None,
+            change: Change::None,
+            event,
+            reason: reason.into(),
+            address: None,
+            probe: Probe::None,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Which address a client gets, and whether it may have the one it asks for.
+//!
+//! The same address again where that can be; else one never used; else the one free the longest.
+//! The rules of [`Ledger::refuse`] hold for offers, requests and renewals alike, so an address that
+//! was offered is not refused a moment later.
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+
+use crate::dhcp::decide::index::For;
+use crate::dhcp::decide::{ClientKey, Holds, Link, servers_named};
+use crate::model::{
+    AddressKey, Lease, LeaseState, Machine, Octets, Pool, Reservation, Stored, Subnet, SubnetMode, World,
+};
+use crate::proto::dhcp4::Packet;
+
+/// All that decides about the addresses of one link for one client.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledger<'a> {
+    pub link: &'a Link<'a>,
+    pub world: &'a World,
+    pub holds: &'a Holds,
+    pub client: &'a ClientKey,
+    /// The request, for what reservations may go by besides the client's address.
+    pub packet: &'a Packet,
+    pub machine: Option<&'a Stored<Machine>>,
+    /// Addresses of our own interface and of the relay.
+    pub taken: &'a [Ipv4Addr],
+    pub now: Timestamp,
+}
+
+/// An address, and why this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Picked {
+    pub address: Ipv4Addr,
+    pub why: &'static str,
+    /// The client had no claim to it before: it may be probed first.
+    pub fresh: bool,
+}
+
+/// Why a client cannot have an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("{0} is not on this link")]
+    WrongLink(Ipv4Addr),
+    #[error("{0} is not an address of a host")]
+    NotAHost(Ipv4Addr),
+    #[error("{0} is our own or the relay's")]
+    Taken(Ipv4Addr),
+    #[error("{0} is a router's or server's that its subnet names: reserve it for the host that has it")]
+    Server(Ipv4Addr),
+    #[error("{0} is reserved for another client")]
+    Reserved(Ipv4Addr),
+    #[error("{0} is leased to another client")]
+    Leased(Ipv4Addr),
+    #[error("{0} is on offer to another client")]
+    Held(Ipv4Addr),
+    #[error("{0} was found in use and is not given out until {1}")]
+    Quarantined(Ipv4Addr, Timestamp),
+    #[error("{0} is in no pool")]
+    NotInPool(Ipv4Addr),
+    #[error("this client's address is {0}")]
+    Elsewhere(Ipv4Addr),
+}
+
+/// Why there is no address to offer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoAddress {
+    #[error("network {0} is for reservations only and has none for this client")]
+    ReservationsOnly(String),
+    #[error("no address of network {0} is free")]
+    Empty(String),
+}
+
+impl<'a> Ledger<'a> {
+    /// The address to offer. `requested` is a wish (option 50).
+    pub fn pick(&self, requested: Option<Ipv4Addr>) -> Result<Picked, NoAddress> {
+        let free = |address: &Ipv4Addr| self.refuse(*address).is_none();
+        let picked = |why, fresh| move |address| Picked { address, why, fresh };
+        let known = self
+            .reservation()
+            .map(|reservation| reservation.address)
+            .filter(free)
+            .map(picked("it is reserved for this client", false))
+            .or_else(|| self.held().filter(free).map(picked("it is on offer to this client", false)))
+            .or_else(|| {
+                let lease = self.own_lease().map(|lease| lease.address).filter(free);
+                lease.map(picked("this client had it before", false))
+            });
+        if let Some(picked) = known {
+            return Ok(picked);
+        }
+        if self.pools().next().is_none() && self.link.subnets.iter().any(|subnet| subnet.reservations_only) {
+            return Err(NoAddress::ReservationsOnly(self.link.network().to_owned()));
+        }
+        requested
+            .filter(free)
+            .map(picked("it asked for it and it is free", true))
+            .or_else(|| self.never_used().map(picked("it was never used", true)))
+            .or_else(|| self.longest_free().map(picked("it is free the longest", true)))
+            .ok_or_else(|| NoAddress::Empty(self.link.network().to_owned()))
+    }
+
+    /// Why this client may not have `address`; `None` when it may.
+    pub fn refuse(&self, address: Ipv4Addr) -> Option<Refusal> {
+        let Some(subnet) = self.link.subnet_of(address) else { return Some(Refusal::WrongLink(address)) };
+        if !subnet.cidr.has_host(address) {
+            return Some(Refusal::NotAHost(address));
+        }
+        if self.taken.contains(&address) || self.holds.is_own(address) {
+            return Some(Refusal::Taken(address));
+        }
+        let reserved = match self.world.reservations.get(&AddressKey::from(address)) {
+            Some(row) if self.is_for_us(&row.spec) => true,
+            Some(_) => return Some(Refusal::Reserved(address)),
+            None => false,
+        };
+        let lease = self.lease_at(address);
+        if let Some(refusal) = lease.and_then(|lease| self.refuse_leased(lease, reserved)) {
+            return Some(refusal);
+        }
+        // What is reserved for a machine may be on offer to another of its interfaces.
+        let held = self.holds.at(address, self.now).filter(|_| !reserved);
+        if held.is_some_and(|hold| !hold.is_of(self.link.network(), self.client)) {
+            return Some(Refusal::Held(address));
+        }
+        // Whoever goes on with one may be that server.
+        let is_new = lease.is_none_or(|lease| lease.expires_at <= self.now || !self.is_our_lease(lease));
+        let is_server =
+            || self.link.subnets.iter().any(|subnet| servers_named(subnet).any(|it| it == address));
+        if !reserved && is_new && is_server() {
+            return Some(Refusal::Server(address));
+        }
+        let excluded = || subnet.excluded.iter().any(|range| range.contains(address));
+        let in_pool = || self.pools().any(|pool| pool.contains(address)) && !excluded();
+        (!reserved && !in_pool()).then_some(Refusal::NotInPool(address))
+    }
+
+    fn refuse_leased(&self, lease: &Lease, reserved: bool) -> Option<Refusal> {
+        if lease.expires_at <= self.now {
+            return None;
+        }
+        match lease.state {
+            LeaseState::Declined => Some(Refusal::Quarantined(lease.address, lease.expires_at)),
+            LeaseState::Released | LeaseState::Expired => None,
+            LeaseState::Offered | LeaseState::Bound if self.is_our_lease(lease) => None,
+            // A machine's reserved address follows the machine from one of its interfaces to another.
+            LeaseState::Offered | LeaseState::Bound if reserved && self.is_of_our_machine(lease) => None,
+            LeaseState::Offered | LeaseState::Bound => Some(Refusal::Leased(lease.address)),
+        }
+    }
+
+    /// The reservation that holds for this client here: by its MAC, before by its identifier, before by its
+    /// machine, before by its place in the network.
+    pub fn reservation(&self) -> Option<&'a Reservation> {
+        if self.world.reservations.is_empty() {
+            return None;
+        }
+        let index = self.holds.free(self.world, self.now);
+        let agent = self.packet.relay_agent().filter(|_| self.packet.is_relayed());
+        let ways = [
+            self.client.mac().map(For::Mac),
+            self.packet.client_identifier().map(For::ClientId),
+            self.machine.map(|machine| For::Machine(&machine.spec.name)),
+            agent.as_ref().and_then(|agent| agent.circuit_id()).map(For::Circuit),
+            agent.as_ref().and_then(|agent| agent.remote_id()).map(For::Remote),
+        ];
+        let found = ways.iter().flatten().flat_map(|way| index.reserved(way));
+        let mut found = found.filter_map(|address| self.world.reservations.get(&AddressKey::from(*address)));
+        found.find(|row| self.is_for_us(&row.spec)).map(|row| &row.spec)
+    }
+
+    /// What is on record for this client on this link, be it active or not.
+    pub fn own_lease(&self) -> Option<&'a Lease> {
+        let key = format!("{} {}", self.link.network(), self.client);
+        self.world.leases.find("client", &key).map(|row| &row.spec)
+    }
+
+    /// The lease on record at `address`.
+    pub fn lease_at(&self, address: Ipv4Addr) -> Option<&'a Lease> {
+        self.world.leases.get(&AddressKey::from(address)).map(|row| &row.spec)
+    }
+
+    pub fn is_our_lease(&self, lease: &Lease) -> bool {
+        lease.network == self.link.network() && lease.client == self.client.as_str()
+    }
+
+    fn held(&self) -> Option<Ipv4Addr> {
+        self.holds.of(self.link.network(), self.client, self.now)
+    }
+
+    fn is_for_us(&self, reservation: &Reservation) -> bool {
+        let here = self
+            .link
+            .subnet_of(reservation.address)
+            .is_some_and(|subnet| reservation.subnet.as_deref().is_none_or(|name| name == subnet.name));
+        here && self.is_client_of(reservation)
+    }
+
+    fn is_client_of(&self, reservation: &Reservation) -> bool {
+        let name = self.machine.map(|machine| machine.spec.name.as_str());
+        let relay = self.packet.relay_agent().filter(|_| self.packet.is_relayed());
+        let is = |wanted: &Option<Octets>, got: Option<&[u8]>| {
+            wanted.as_ref().is_none_or(|wanted| got == Some(wanted.as_bytes()))
+        };
+        if reservation.circuit_id.is_some() || reservation.remote_id.is_some() {
+            return is(&reservation.circuit_id, relay.and_then(|agent| agent.circuit_id()))
+                && is(&reservation.remote_id, relay.and_then(|agent| agent.remote_id()));
+        }
+        if reservation.client_id.is_some() {
+            return is(&reservation.client_id, self.packet.client_identifier());
+        }
+        let by_mac = reservation.mac.is_some() && reservation.mac == self.client.mac();
+        by_mac || (name.is_some() && reservation.machine.as_deref() == name)
+    }
+
+    fn is_of_our_machine(&self, lease: &Lease) -> bool {
+        let id = self.machine.map(|machine| machine.key.as_str());
+        id.is_some() && lease.machine.map(|id| id.to_string()).as_deref() == id
+    }
+
+    fn pools(&self) -> impl Iterator<Item = &'a Pool> {
+        let serves = |subnet: &&Subnet| !subnet.reservations_only && subnet.mode != SubnetMode::Proxy;
+        self.link.subnets.iter().copied().filter(serves).flat_map(|subnet| &subnet.pools)
+    }
+
+    fn never_used(&self) -> Option<Ipv4Addr> {
+        let index = self.holds.free(self.world, self.now);
+        index.never_used(self.link.network()).find(|address| self.refuse(*address).is_none())
+    }
+
+    fn longest_free(&self) -> Option<Ipv4Addr> {
+        let index = self.holds.free(self.world, self.now);
+        index.ended(self.link.network(), self.now).find(|address| self.refuse(*address).is_none())
+    }
+}

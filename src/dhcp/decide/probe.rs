@@ -1,0 +1,195 @@
+//! Whether an address is in use: what is asked of the wire, and what comes of it. The sockets are in
+//! `service::probe`; here are the question, the answers, and their bytes.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::dhcp::decide::frame::checksum;
+use crate::dhcp::decide::{Interface, Query};
+use crate::model::{Mac, Probe};
+
+const BROADCAST: [u8; 6] = [0xff; 6];
+const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
+/// Ethernet, IPv4, and their address lengths (RFC 826).
+const ARP_FIXED: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
+const ARP_REPLY: [u8; 2] = [0, 2];
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REPLY: u8 = 0;
+
+/// An address to look for.
+#[derive(Debug, Clone)]
+pub struct ProbeTarget {
+    pub address: Ipv4Addr,
+    /// The interface the client asked on.
+    pub interface: Arc<Interface>,
+    /// Who is to have it: what it answers itself means nothing, it has not let go of the address yet.
+    pub client: Option<Mac>,
+    pub how: HowToProbe,
+}
+
+/// How an address is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HowToProbe {
+    /// ARP on the client's interface.
+    Arp,
+    /// ICMP echo, which finds its own way.
+    Icmp,
+}
+
+/// What a probe found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probed {
+    /// Nobody answered.
+    Free,
+    /// Somebody other than the client answered; on our own wire with this address.
+    InUse(Option<Mac>),
+    /// It could not be asked: why.
+    Unable(String),
+}
+
+/// A probe was answered when its time was up already.
+///
+/// Without a hardware address, as behind a relay, it cannot be told from the answer of the client itself: a
+/// router keeps an echo request for an address that nobody has until somebody has it. But a client has its
+/// address only when it was acknowledged, so while the address is on offer it is another who answered; once
+/// it is leased the answer means nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateAnswer {
+    pub address: Ipv4Addr,
+    pub how: HowToProbe,
+    /// Who answered, on our own wire; it is not the client.
+    pub mac: Option<Mac>,
+}
+
+/// Finds out whether an address is in use. Called for many clients at once; an answer takes a moment and may
+/// be given up by dropping the future.
+pub trait Prober: Send + Sync {
+    fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, Probed>;
+}
+
+/// How to look for an address that is to be offered. What is behind a relay is out of ARP's reach.
+pub fn how_to_probe(query: &Query<'_>, wanted: Probe) -> Option<HowToProbe> {
+    match wanted {
+        Probe::None => None,
+        Probe::Arp if !query.packet.is_relayed() => Some(HowToProbe::Arp),
+        Probe::Arp | Probe::Icmp => Some(HowToProbe::Icmp),
+    }
+}
+
+/// An ARP probe as an Ethernet frame: without a sender's address, so that nobody's table changes (RFC 5227
+/// 2.1.1).
+pub fn encode_arp_probe(from: Mac, address: Ipv4Addr) -> Vec<u8> {
+    let ethernet = [&BROADCAST[..], &from.0, &ETHERTYPE_ARP].concat();
+    let request = [&ARP_FIXED[..], &[0, 1], &from.0, &[0; 4], &[0; 6], &address.octets()].concat();
+    let mut frame = [ethernet, request].concat();
+    frame.resize(60, 0);
+    frame
+}
+
+/// Who an ARP packet is from: whoever says an address is its own uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArpSender {
+    pub mac: Mac,
+    pub address: Ipv4Addr,
+    /// It answers a probe: a question without a sender's address, as the kernel never asks.
+    pub answers_probe: bool,
+}
+
+/// The sender of an ARP packet, behind its Ethernet header.
+pub fn parse_arp(packet: &[u8]) -> Option<ArpSender> {
+    let rest = packet.strip_prefix(&ARP_FIXED)?;
+    let mac: [u8; 6] = rest.get(2..8)?.try_into().ok()?;
+    let address: [u8; 4] = rest.get(8..12)?.try_into().ok()?;
+    let answers_probe = rest.starts_with(&ARP_REPLY) && rest.get(18..22) == Some(&[0; 4]);
+    Some(ArpSender { mac: Mac(mac), address: Ipv4Addr::from(address), answers_probe })
+}
+
+/// The neighbours in the kernel's table whose hardware address is known (proc(5), `/proc/net/arp`).
+pub fn parse_neighbours(table: &str) -> impl Iterator<Item = (Ipv4Addr, Mac)> {
+    table.lines().skip(1).filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let address = words.next()?.parse().ok()?;
+        let mac: Mac = words.nth(2)?.parse().ok()?;
+        (mac != Mac([0; 6])).then_some((address, mac))
+    })
+}
+
+/// An ICMP echo request (RFC 792); `token` comes back in the reply.
+pub fn encode_echo(identifier: u16, token: [u8; 8]) -> Vec<u8> {
+    let [high, low] = identifier.to_be_bytes();
+    let message = |sum: [u8; 2]| [&[ECHO_REQUEST, 0, sum[0], sum[1], high, low, 0, 1][..], &token].concat();
+    message(checksum(&[&message([0, 0])]).to_be_bytes())
+}
+
+/// The token of an echo reply. Raw sockets give the IP header too.
+pub fn parse_echo_reply(datagram: &[u8]) -> Option<[u8; 8]> {
+    let message = match datagram.first()? {
+        first if first >> 4 == 4 => datagram.get(usize::from(first & 0xf) * 4..)?,
+        _ => datagram,
+    };
+    (message.first() == Some(&ECHO_REPLY)).then(|| message.get(8..16)?.try_into().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
+
+    #[test]
+    fn an_arp_probe_claims_no_address_for_itself() {
+        let frame = encode_arp_probe(MAC, Ipv4Addr::new(10, 0, 0, 100));
+        assert_eq!((frame.len(), &frame[..6], &frame[12..14]), (60, &BROADCAST[..], &ETHERTYPE_ARP[..]));
+        let from = ArpSender { mac: MAC, address: Ipv4Addr::UNSPECIFIED, answers_probe: false };
+        assert_eq!(parse_arp(&frame[14..]), Some(from));
+        assert_eq!(&frame[38..42], &[10, 0, 0, 100]);
+    }
+
+    #[test]
+    fn an_arp_packet_of_another_kind_or_cut_short_is_of_nobody() {
+        let frame = encode_arp_probe(MAC, Ipv4Addr::LOCALHOST);
+        for length in 0..26 {
+            assert_eq!(parse_arp(&frame[14..14 + length.min(25)][..length.min(17)]), None, "{length}");
+        }
+        let mut other = frame[14..].to_vec();
+        other[5] = 16;
+        assert_eq!(parse_arp(&other), None);
+    }
+
+    #[test]
+    fn an_answer_to_a_probe_is_told_from_one_to_the_kernel() {
+        let mut packet = encode_arp_probe(MAC, Ipv4Addr::LOCALHOST)[14..].to_vec();
+        assert!(!parse_arp(&packet).unwrap().answers_probe, "a question");
+        packet[7] = 2;
+        packet[24..28].fill(0);
+        assert!(parse_arp(&packet).unwrap().answers_probe);
+        packet[24..28].copy_from_slice(&[10, 0, 0, 1]);
+        assert!(!parse_arp(&packet).unwrap().answers_probe, "the kernel asks with its own address");
+    }
+
+    #[test]
+    fn neighbours_are_found_in_the_kernels_table() {
+        let table = "IP address  HW type  Flags  HW address         Mask  Device\n\
+                     10.0.0.10   0x1      0x2    02:00:00:00:00:09  *     eth1\n\
+                     10.0.0.1    0x1      0x0    00:00:00:00:00:00  *     eth1\n\
+                     10.0.0.2    0x1\n";
+        let found: Vec<_> = parse_neighbours(table).collect();
+        assert_eq!(found, [(Ipv4Addr::new(10, 0, 0, 10), MAC)], "the next was asked for in vain");
+    }
+
+    #[test]
+    fn an_echo_reply_brings_the_token_back_with_and_without_its_ip_header() {
+        let mut message = encode_echo(7, *b"12345678");
+        assert_eq!(checksum(&[&message]), 0);
+        assert_eq!(parse_echo_reply(&message), None, "our own request is no reply");
+        message[0] = ECHO_REPLY;
+        assert_eq!(parse_echo_reply(&message), Some(*b"12345678"));
+        let with_header = [&[0x45; 20][..], &message].concat();
+        assert_eq!(parse_echo_reply(&with_header), Some(*b"12345678"));
+        for length in 0..36 {
+            assert_eq!(parse_echo_reply(&with_header[..length]), None, "{length}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Boot data without an address: ProxyDHCP on port 67 beside somebody else's server, and the boot server's
+//! port 4011 (PXE 2.1, 2.2.5 and 2.2.6).
+//!
+//! Only clients that boot from the network, and are to, hear of us; never a lease, never a NAK. Leaves to
+//! others: what to boot (`boot`), and who has which address ([`crate::dhcp::decide::Neighbours`]). Start at
+//! [`BootServer::answer`].
+
+use std::net::Ipv4Addr;
+
+use crate::dhcp::decide::reply::{self, Content, Draft};
+use crate::dhcp::decide::{BOOT_SERVER_PORT, EventKind, Facts, Link, Message, Outcome, Query, Sender};
+use crate::model::SubnetMode;
+use crate::netboot::decide::BootData;
+use crate::netboot::decide::client::Stage;
+use crate::proto::dhcp4::{MessageType, Packet, codes};
+
+/// Option 43: boot the file that is named, without a menu or a search for servers (PXE 2.1, tag 6, bit 3).
+const BOOT_AT_ONCE: [u8; 3] = [6, 1, 8];
+/// Option 43: the boot item a client chose (tag 71).
+const BOOT_ITEM: u8 = 71;
+const END: u8 = 255;
+/// Architectures of BIOS firmware (option 93), which wants to be told not to look for a menu.
+const BIOS: u16 = 0;
+
+/// The counter at which addresses are not to be had.
+#[derive(Debug, Clone)]
+pub(super) struct BootServer<'a> {
+    pub query: &'a Query<'a>,
+    pub facts: &'a Facts<'a>,
+    pub link: &'a Link<'a>,
+    /// Our address that replies leave from.
+    pub source: Ipv4Addr,
+    /// What we call ourselves in option 54.
+    pub server: Ipv4Addr,
+}
+
+impl BootServer<'_> {
+    pub fn answer(&self, message: Message) -> Outcome {
+        match message {
+            Message::Discover => self.tell(MessageType::Offer),
+            Message::BootRequest => self.tell(MessageType::Ack),
+            Message::Selecting { server, .. } if self.query.is_to(self.link, server) => {
+                self.tell(MessageType::Ack)
+            }
+            Message::Selecting { server, address } => Outcome {
+                address: Some(address),
+                ..self.silence(format!("takes {address} from server {server}"))
+            },
+            Message::InitReboot { address } | Message::Renewing { address } => Outcome {
+                address: Some(address),
+                ..self.silence(format!("goes on with {address}, which another server gave it"))
+            },
+            Message::Decline { .. } | Message::Release { .. } | Message::Inform | Message::Bootp => {
+                self.silence(format!("subnet {} has its addresses from another server", self.name()))
+            }
+        }
+    }
+
+    fn tell(&self, message: MessageType) -> Outcome {
+        if !self.facts.sender.client.is_netboot() {
+            return self.silence("it does not boot from the network, and addresses are another's".into());
+        }
+        if *self.facts.boot == BootData::None || self.link.selected.mode == SubnetMode::AddressOnly {
+            return self.silence("it is not to boot from the network".into());
+        }
+        let asks_from = self.query.address_in_use().filter(|_| self.query.port == BOOT_SERVER_PORT);
+        if let Some(address) = asks_from.filter(|address| !self.link.has_host(*address)) {
+            return self.silence(format!("it asks from {address}, which is not of its network"));
+        }
+        let packet = self.boot_reply(message);
+        Outcome {
+            reply: Some(reply::finish(self.query, self.link, self.source, packet)),
+            event: if message == MessageType::Offer { EventKind::Offered } else { EventKind::BootServed },
+            reason: "told what to boot; its address is another server's".into(),
+            ..self.silence(String::new())
+        }
+    }
+
+    /// `yiaddr` stays 0. UEFI gets no 43: firmware of before 2017 drops an offer without an address that has
+    /// it, and asks port 4011 without it.
+    fn boot_reply(&self, message: MessageType) -> Draft {
+        let request = self.query.packet;
+        let mut reply = reply::bare(request, message, self.server);
+        if message == MessageType::Ack {
+            reply.ciaddr = request.ciaddr;
+        } else if request.is_relayed() {
+            // There is no address that the relay could send it to.
+            reply.set_broadcast();
+        }
+        let content = Content {
+            link: self.link,
+            subnet: self.link.selected,
+            reservation: None,
+            machine: None,
+            sender: self.facts.sender,
+            boot: self.facts.boot,
+            server: self.server,
+            source: self.source,
+        };
+        let unfilled = reply::set_boot(&mut reply, &content).into_iter().collect();
+        if let Some(identifier) = request.machine_identifier() {
+            reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
+        }
+        if !reply.options.contains(codes::VENDOR_CLASS) {
+            reply.options.set(codes::VENDOR_CLASS, "PXEClient");
+        }
+        let vendor_options = vendor_options(request, self.boots_at_once());
+        if vendor_options.len() > 1 && !reply.options.contains(codes::VENDOR_OPTIONS) {
+            reply.options.set(codes::VENDOR_OPTIONS, vendor_options);
+        }
+        Draft { packet: reply, unfilled }
+    }
+
+    /// Whether the client is told not to look for a menu or other servers. A class can say so.
+    fn boots_at_once(&self) -> bool {
+        let Sender { client, classes, .. } = self.facts.sender;
+        let is_bios = client.arches.first().is_none_or(|arch| *arch == BIOS);
+        let usual = is_bios && client.stage != Stage::HttpFirmware;
+        classes.proxy_discovery_control().unwrap_or(usual)
+    }
+
+    fn silence(&self, reason: String) -> Outcome {
+        Outcome::silence(EventKind::Ignored, reason)
+    }
+
+    fn name(&self) -> &str {
+        &self.link.selected.name
+    }
+}
+
+/// What goes into 43. A client that asks for a boot item drops an answer without the same item.
+fn vendor_options(request: &Packet, boots_at_once: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if boots_at_once {
+        bytes.extend(BOOT_AT_ONCE);
+    }
+    if let Some((length, item)) =
+        boot_item(request).and_then(|item| Some((u8::try_from(item.len()).ok()?, item)))
+    {
+        bytes.extend([BOOT_ITEM, length]);
+        bytes.extend(item);
+    }
+    bytes.push(END);
+    bytes
+}
+
+fn boot_item(request: &Packet) -> Option<&[u8]> {
+    let mut rest = request.options.get(codes::VENDOR_OPTIONS)?;
+    loop {
+        match rest {
+            [0, after @ ..] => rest = after,
+            [END, ..] | [] | [_] => return None,
+            [tag, length, after @ ..] => {
+                let data = after.get(..usize::from(*length))?;
+                if *tag == BOOT_ITEM {
+                    return Some(data);
+                }
+                rest = after.get(usize::from(*length)..)?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::dhcp4::from_text;
+
+    #[test]
+    fn a_boot_item_is_found_among_others_and_not_in_garbage() {
+        let item = |hex: &str| {
+            let packet = from_text(&format!("option 43 {hex}")).unwrap();
+            boot_item(&packet).map(<[u8]>::to_vec)
+        };
+        assert_eq!(item("00 4704 00000001 ff"), Some(vec![0, 0, 0, 1]));
+        assert_eq!(item("060108 4704 00020000"), Some(vec![0, 2, 0, 0]));
+        for garbage in ["ff 4704 00000000", "4704 0000", "47", "06ff 4704 00000000", "00"] {
+            assert_eq!(item(garbage), None, "{garbage}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The fields and options of a reply (RFC 2131 table 3).
+
+use std::net::Ipv4Addr;
+
+use crate::dhcp::decide::{
+    Destination, Link, Query, Reply, Scopes, Sender, Unfilled, destination, encode_text,
+};
+use crate::model::{
+    BOOT_FILE_BYTES_MAX, Machine, ReadyValue, Reservation, Stored, Subnet, check_boot_file, is_template,
+};
+use crate::netboot::decide::client::{Client, Stage};
+use crate::netboot::decide::data::BootData;
+use crate::proto::dhcp4::{
+    Kind, MessageType, Options, Packet, REPLY_BYTES_MIN, codes, encode_reply, payload_bytes_max,
+};
+
+/// Shortest lease a network boot client is granted: firmware never renews, and must not lose its
+/// address while it loads.
+const NETBOOT_LEASE_SECONDS_MIN: u32 = 600;
+/// Shortest lease anybody is granted.
+const LEASE_SECONDS_MIN: u32 = 60;
+/// iPXE: do not wait for a proxy, this reply says all.
+const IPXE_NO_PROXY: [u8; 3] = [0xb0, 1, 1];
+/// Codes that say what to boot: always sent to a client that is to boot, never to firmware that is not. To
+/// others, telephones and access points, they are options like all.
+const BOOT_CODES: [u8; 7] = [
+    codes::VENDOR_OPTIONS,
+    codes::VENDOR_CLASS,
+    codes::TFTP_SERVER_NAME,
+    codes::BOOTFILE_NAME,
+    codes::TFTP_SERVER_ADDRESSES,
+    209,
+    210,
+];
+
+/// What a reply with addresses and options is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Content<'a> {
+    pub link: &'a Link<'a>,
+    pub subnet: &'a Subnet,
+    pub reservation: Option<&'a Reservation>,
+    pub machine: Option<&'a Stored<Machine>>,
+    pub sender: &'a Sender,
+    pub boot: &'a BootData,
+    pub server: Ipv4Addr,
+    /// Our address that faces the client, for `siaddr` where nothing else is configured.
+    pub source: Ipv4Addr,
+}
+
+/// A reply before it is bytes, and what of it has yet to be rendered.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub packet: Packet,
+    pub unfilled: Vec<Unfilled>,
+}
+
+impl From<Packet> for Draft {
+    fn from(packet: Packet) -> Self {
+        Draft { packet, unfilled: Vec::new() }
+    }
+}
+
+/// The seconds granted: what the subnet allows, or less if the client wishes less.
+pub(super) fn lease_seconds(request: &Packet, (subnet, client): (&Subnet, &Client)) -> u32 {
+    let wished = request.lease_seconds().unwrap_or(subnet.lease_seconds).max(LEASE_SECONDS_MIN);
+    let granted = wished.min(subnet.lease_seconds);
+    if client.is_netboot() { granted.max(NETBOOT_LEASE_SECONDS_MIN) } else { granted }
+}
+
+/// A reply with nothing but what every reply has.
+pub(super) fn bare(request: &Packet, message: MessageType, server: Ipv4Addr) -> Packet {
+    let mut reply = Packet {
+        op: 2,
+        htype: request.htype,
+        hlen: request.hlen,
+        xid: request.xid,
+        flags: request.flags,
+        giaddr: request.giaddr,
+        chaddr: request.chaddr,
+        ..Packet::default()
+    };
+    reply.options.set(codes::MESSAGE_TYPE, [u8::from(message)]);
+    reply.options.set(codes::SERVER_IDENTIFIER, server.octets());
+    echo(request, &mut reply);
+    reply
+}
+
+/// RFC 6842 wants 61 back, RFC 3046 2.2 wants 82; without a relay 82 is the client's own invention.
+fn echo(request: &Packet, reply: &mut Packet) {
+    if let Some(identifier) = request.client_identifier() {
+        reply.options.set(codes::CLIENT_IDENTIFIER, identifier);
+    }
+    if let Some(agent) = request.relay_agent().filter(|_| request.is_relayed()) {
+        reply.options.set(codes::RELAY_AGENT, agent.bytes());
+    }
+}
+
+/// A NAK, which says nothing but no.
+pub(super) fn nak(request: &Packet, server: Ipv4Addr, message: &str) -> Packet {
+    let mut reply = bare(request, MessageType::Nak, server);
+    if request.is_relayed() {
+        // RFC 2131 4.3.2: the client has no address its relay could reach.
+        reply.set_broadcast();
+    }
+    reply.options.set(codes::MESSAGE, message.as_bytes().get(..255).unwrap_or(message.as_bytes()));
+    reply
+}
+
+/// An OFFER or ACK that gives `address`.
+pub(super) fn lease(
+    query: &Query<'_>,
+    content: &Content<'_>,
+    message: MessageType,
+    address: Ipv4Addr,
+) -> Draft {
+    let request = query.packet;
+    let mut reply = bare(request, message, content.server);
+    reply.yiaddr = address;
+    if message == MessageType::Ack {
+        reply.ciaddr = request.ciaddr;
+    }
+    let seconds = lease_seconds(request, (content.subnet, &content.sender.client));
+    reply.options.set(codes::LEASE_TIME, seconds.to_be_bytes());
+    reply.options.set(codes::RENEWAL_TIME, (seconds / 2).to_be_bytes());
+    reply.options.set(codes::REBINDING_TIME, (seconds - seconds / 8).to_be_bytes());
+    configure(query, content, reply)
+}
+
+/// The ACK to an INFORM: options and no address (RFC 2131 4.3.5).
+pub(super) fn informed(query: &Query<'_>, content: &Content<'_>) -> Draft {
+    let request = query.packet;
+    let mut reply = bare(request, MessageType::Ack, content.server);
+    reply.ciaddr = request.ciaddr;
+    if request.ciaddr.is_unspecified() && request.is_relayed() {
+        reply.set_broadcast();
+    }
+    configure(query, content, reply)
+}
+
+/// Turns a reply into bytes of the size the client takes, and says where it goes.
+pub(super) fn finish(query: &Query<'_>, link: &Link<'_>, source: Ipv4Addr, draft: impl Into<Draft>) -> Reply {
+    let Draft { packet, unfilled } = draft.into();
+    let bytes_max = match packet.message_type() {
+        Some(_) => payload_bytes_max(query.packet.max_message_bytes(), query.interface.mtu),
+        // BOOTP clients need not take more (RFC 951 3).
+        None => REPLY_BYTES_MIN,
+    };
+    let encoded = encode_reply(&packet, bytes_max);
+    Reply {
+        destination: destination(query, link, &packet),
+        packet,
+        bytes: encoded.bytes,
+        dropped: encoded.dropped,
+        source,
+        interface: query.interface.index,
+        unfilled,
+        bytes_max,
+    }
+}
+
+impl Reply {
+    /// Puts the text that a template came out as into the reply; [`Reply::encode`] has to follow.
+    ///
+    /// # Errors
+    /// The text does not fit the option, which is then left out.
+    pub fn fill(&mut self, code: u8, text: &str) -> Result<(), String> {
+        let text = text.trim();
+        if code == codes::BOOTFILE_NAME {
+            check_boot_file(text)?;
+            set_file(&mut self.packet, text);
+            return Ok(());
+        }
+        self.packet.options.set(code, encode_text(code, text)?);
+        Ok(())
+    }
+
+    /// Writes the bytes anew.
+    pub fn encode(&mut self) {
+        let encoded = encode_reply(&self.packet, self.bytes_max);
+        self.bytes = encoded.bytes;
+        self.dropped = encoded.dropped;
+    }
+}
+
+fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Draft {
+    let request = query.packet;
+    let client = &content.sender.client;
+    let boots = *content.boot != BootData::None;
+    let wanted = request.parameter_list();
+    let is_asked_for = |code: u8| wanted.is_some_and(|codes| codes.contains(&code));
+    let is_sent = |code: u8| match BOOT_CODES.contains(&code) {
+        true if boots => true,
+        true => !client.is_netboot() && is_asked_for(code),
+        // Who does not say what it wants gets everything, and the mask goes to all.
+        false => wanted.is_none() || code == codes::SUBNET_MASK || is_asked_for(code),
+    };
+    let address = if reply.yiaddr.is_unspecified() { reply.ciaddr } else { reply.yiaddr };
+    let (configured, mut unfilled) = configured(query, content, address);
+    for (code, data) in configured.iter().filter(|(code, _)| is_sent(*code)) {
+        reply.options.set(code, data);
+    }
+    unfilled.retain(|option| is_sent(option.code));
+    if let Some(identifier) = request.machine_identifier() {
+        reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
+    }
+    // Where it goes by broadcast in any case the flag stays what the client sent.
+    if content.sender.classes.always_broadcast()
+        && destination(query, content.link, &reply) != Destination::Broadcast
+    {
+        reply.set_broadcast();
+    }
+    if boots {
+        unfilled.extend(set_boot(&mut reply, content));
+    }
+    Draft { packet: reply, unfilled }
+}
+
+/// All options there are for this client, each from the highest scope that has it, and the templates among
+/// them.
+fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (Options, Vec<Unfilled>) {
+    let (mut options, mut unfilled) = (Options::default(), Vec::new());
+    let subnet = content.subnet;
+    options.set(codes::SUBNET_MASK, subnet.cidr.mask().octets());
+    if !query.packet.is_relayed() {
+        options.set(codes::BROADCAST_ADDRESS, subnet.cidr.broadcast().octets());
+    }
+    if let Some(machine) = content.machine {
+        options.set(codes::HOST_NAME, machine.spec.name.as_bytes());
+    }
+    let scopes = Scopes {
+        subnet: Some(subnet),
+        pool: subnet.pools.iter().find(|pool| pool.contains(address)),
+        reservation: content.reservation,
+        machine: content.machine,
+        classes: &content.sender.classes,
+    };
+    for (code, (origin, option)) in scopes.effective() {
+        match &option.value {
+            ReadyValue::Bytes(bytes) => options.set(code, bytes.as_slice()),
+            ReadyValue::Template(template) => {
+                options.remove(code);
+                let name = format!("{} of {} {origin}", option.name, origin.scope());
+                unfilled.push(Unfilled { code, name, template: template.clone() });
+            }
+        }
+    }
+    add_default_route(&mut options);
+    let is_microsoft = query.packet.vendor_class().is_some_and(|class| class.starts_with(b"MSFT"));
+    match options.get(codes::CLASSLESS_ROUTES).map(<[u8]>::to_vec) {
+        _ if !is_microsoft => options.remove(codes::MICROSOFT_CLASSLESS_ROUTES),
+        Some(routes) => options.set(codes::MICROSOFT_CLASSLESS_ROUTES, routes),
+        None => {}
+    }
+    (options, unfilled)
+}
+
+/// RFC 3442: a client that takes 121 ignores 3, so 121 must hold the default route as well.
+fn add_default_route(options: &mut Options) {
+    let Some(routes) = options.get(codes::CLASSLESS_ROUTES) else { return };
+    let words = Kind::Routes.decode(routes).unwrap_or_default();
+    let has_default = words.iter().any(|route| route.starts_with("0.0.0.0/0="));
+    let router = options.get(codes::ROUTERS).and_then(|routers| routers.first_chunk::<4>());
+    if let Some(router) = router.filter(|_| !has_default) {
+        let complete = [&[0], router.as_slice(), routes].concat();
+        options.set(codes::CLASSLESS_ROUTES, complete);
+    }
+}
+
+/// The boot set. `file` and option 67 are the same string: iPXE reads the one and EDK2 the other. PXE
+/// firmware gets neither 60 nor 43, which would send it to port 4011, unless a class has a menu for it. A
+/// name that has to be rendered first is given back.
+pub(super) fn set_boot(reply: &mut Packet, content: &Content<'_>) -> Option<Unfilled> {
+    let by_reservation = content.reservation.and_then(|reservation| reservation.next_server);
+    let configured = content.sender.classes.next_server().or(by_reservation).or(content.subnet.next_server);
+    reply.siaddr = configured.or(content.boot.next_server()).unwrap_or(content.source);
+    if let BootData::Server { menu: Some(menu), .. } = content.boot {
+        reply.options.set(codes::VENDOR_CLASS, "PXEClient");
+        reply.options.set(codes::VENDOR_OPTIONS, pxe_menu(menu));
+    }
+    match content.sender.client.stage {
+        Stage::HttpFirmware => reply.options.set(codes::VENDOR_CLASS, "HTTPClient"),
+        Stage::Ipxe(_) => reply.options.set(codes::IPXE, IPXE_NO_PROXY),
+        Stage::Firmware | Stage::Other => {}
+    }
+    let file = content.boot.file()?;
+    if is_template(file) {
+        let name = "boot_file of its client class".to_owned();
+        return Some(Unfilled { code: codes::BOOTFILE_NAME, name, template: file.to_owned() });
+    }
+    set_file(reply, file);
+    None
+}
+
+fn set_file(reply: &mut Packet, file: &str) {
+    reply.options.set(codes::BOOTFILE_NAME, file);
+    if file.len() <= BOOT_FILE_BYTES_MAX {
+        reply.file = file.as_bytes().to_vec();
+    }
+}
+
+/// A boot menu with one entry that is taken at once (PXE 2.1, options 6, 9 and 10 of 43).
+fn pxe_menu(text: &str) -> Vec<u8> {
+    const NO_DISCOVERY: [u8; 3] = [6, 1, 3];
+    const PROMPT: &[u8] = b"\x0a\x04\x00PXE";
+    let length = |bytes: usize| u8::try_from(bytes).unwrap_or(u8::MAX);
+    let entry = [&[0, 0, length(text.len())], text.as_bytes()].concat();
+    [&NO_DISCOVERY, PROMPT, &[9, length(entry.len())], &entry, &[255]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_menu_of_a_raspberry_pi_is_what_its_firmware_compares() {
+        let expected = b"\x06\x01\x03\x0a\x04\x00PXE\x09\x17\x00\x00\x14Raspberry Pi Boot   \xff";
+        assert_eq!(pxe_menu("Raspberry Pi Boot   "), expected);
+    }
+}

@@ -1,0 +1,109 @@
+//! The five scopes of DHCP options, laid over one another. Start at [`Scopes::effective`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use crate::dhcp::decide::{Classes, ready_options};
+use crate::model::{Machine, Pool, ReadyOption, Reservation, Stored, Subnet};
+
+/// Where an option comes from; the scopes are in their order, a later one wins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Origin<'a> {
+    Subnet(&'a str),
+    Pool(&'a Pool),
+    Reservation(Ipv4Addr),
+    Machine(&'a str),
+    ClientClass(&'a str),
+}
+
+impl Origin<'_> {
+    /// The word for the scope.
+    pub fn scope(&self) -> &'static str {
+        match self {
+            Origin::Subnet(_) => "subnet",
+            Origin::Pool(_) => "pool",
+            Origin::Reservation(_) => "reservation",
+            Origin::Machine(_) => "machine",
+            Origin::ClientClass(_) => "client_class",
+        }
+    }
+}
+
+/// The name of the object; a pool is its range.
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Subnet(name) | Origin::Machine(name) | Origin::ClientClass(name) => f.write_str(name),
+            Origin::Pool(pool) => write!(f, "{} - {}", pool.start, pool.end),
+            Origin::Reservation(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// Everything that may have options for one client.
+#[derive(Clone, Copy, Debug)]
+pub struct Scopes<'a> {
+    pub subnet: Option<&'a Subnet>,
+    pub pool: Option<&'a Pool>,
+    pub reservation: Option<&'a Reservation>,
+    pub machine: Option<&'a Stored<Machine>>,
+    pub classes: &'a Classes,
+}
+
+impl<'a> Scopes<'a> {
+    /// The options a client could be sent, by code, each from the highest scope that has it.
+    pub fn effective(&self) -> BTreeMap<u8, (Origin<'a>, &'a ReadyOption)> {
+        let subnet = self.subnet.map(|subnet| (Origin::Subnet(&subnet.name), &subnet.options));
+        let pool = self.pool.map(|pool| (Origin::Pool(pool), &pool.options));
+        let reservation = self.reservation.map(|kept| (Origin::Reservation(kept.address), &kept.options));
+        let machine =
+            self.machine.map(|machine| (Origin::Machine(&machine.spec.name), &machine.spec.options));
+        let classes = self.classes.iter().map(|class| (Origin::ClientClass(&class.name), &class.options));
+        let layers = [subnet, pool, reservation, machine].into_iter().flatten().chain(classes);
+        let mut effective = BTreeMap::new();
+        for (origin, options) in layers {
+            effective.extend(ready_options(options).iter().map(|option| (option.code, (origin, option))));
+        }
+        effective
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ReadyValue;
+    use serde_json::json;
+
+    #[test]
+    fn every_scope_wins_over_those_below_and_the_origin_says_which_it_was() {
+        let subnet: Subnet = serde_json::from_value(json!({
+            "name": "lan", "cidr": "10.0.0.0/24", "options": {"interface_mtu": 1, "domain_name": "a"},
+            "pools": [{"start": "10.0.0.1", "end": "10.0.0.9", "options": {"interface_mtu": 2}}],
+        }))
+        .unwrap();
+        let reservation: Reservation =
+            serde_json::from_value(json!({"address": "10.0.0.5", "options": {"interface_mtu": 3}})).unwrap();
+        let machine: Machine =
+            serde_json::from_value(json!({"name": "web1", "options": {"interface_mtu": 4}})).unwrap();
+        let machine = Stored::new("id".into(), machine, jiff::Timestamp::UNIX_EPOCH);
+        let classes = Classes::default();
+        let bottom =
+            Scopes { subnet: Some(&subnet), pool: None, reservation: None, machine: None, classes: &classes };
+        let pool = Scopes { pool: subnet.pools.first(), ..bottom };
+        let reserved = Scopes { reservation: Some(&reservation), ..pool };
+        let known = Scopes { machine: Some(&machine), ..reserved };
+        for (scopes, value, origin) in [
+            (bottom, 1, "subnet lan"),
+            (pool, 2, "pool 10.0.0.1 - 10.0.0.9"),
+            (reserved, 3, "reservation 10.0.0.5"),
+            (known, 4, "machine web1"),
+        ] {
+            let effective = scopes.effective();
+            let (from, option) = effective[&26];
+            assert_eq!(option.value, ReadyValue::Bytes(vec![0, value]));
+            assert_eq!(format!("{} {from}", from.scope()), origin);
+            assert_eq!(effective[&15].0.scope(), "subnet");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What was seen of the networks beside the clients that were served: other servers, relays, and clients that
+//! no subnet fits. Bounded tables that tell when there is something to say; nothing here decides an answer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::dhcp::decide::Interface;
+use crate::model::{Mac, RelayStatus, UnservedStatus};
+
+/// Other servers that are remembered; beyond it the one that was silent longest is forgotten.
+const RIVALS_MAX: usize = 64;
+/// Relays that are remembered, likewise.
+const RELAYS_MAX: usize = 256;
+/// Kinds of unserved clients that are remembered.
+const UNSERVED_MAX: usize = 16;
+/// How often one server is spoken of.
+const RIVAL_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+/// How long a server that was heard counts as there.
+const RIVAL_PRESENT: SignedDuration = SignedDuration::from_hours(24);
+/// How often clients without a subnet are spoken of.
+const UNSERVED_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// A word of another DHCP server, or of a client that took its offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// What it calls itself (option 54), else where its packet came from.
+    pub server: Ipv4Addr,
+    /// The hardware address its packet came from; `None` when only its name was heard.
+    pub mac: Option<Mac>,
+    pub interface: String,
+    /// An address it gave.
+    pub offered: Option<Ipv4Addr>,
+    /// Whether it told what to boot.
+    pub boots: bool,
+}
+
+/// Another DHCP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rival {
+    pub heard: Heard,
+    /// The subnet it was heard in.
+    pub subnet: Option<String>,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    pub packets: u64,
+    told: Option<Timestamp>,
+}
+
+impl Rival {
+    /// Whether it was heard of late.
+    pub fn is_present(&self, now: Timestamp) -> bool {
+        now.duration_since(self.last_seen) < RIVAL_PRESENT
+    }
+}
+
+/// Packets that no subnet fits.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Unserved {
+    pub packets: u64,
+    /// The newest last.
+    pub recent: VecDeque<UnservedStatus>,
+    told: Option<Timestamp>,
+    untold: u64,
+}
+
+/// All that was seen.
+#[derive(Debug, Clone, Default)]
+pub struct Sights {
+    /// The interfaces that are served, as they are now.
+    pub interfaces: Vec<Arc<Interface>>,
+    rivals: BTreeMap<(String, Ipv4Addr), Rival>,
+    relays: BTreeMap<Ipv4Addr, RelayStatus>,
+    pub unserved: Unserved,
+}
+
+impl Sights {
+    pub fn rivals(&self) -> impl Iterator<Item = &Rival> {
+        self.rivals.values()
+    }
+
+    pub fn relays(&self) -> impl Iterator<Item = &RelayStatus> {
+        self.relays.values()
+    }
+
+    /// Whether `server` is ourselves, or a relay that gives out its own name for ours (RFC 5107).
+    pub fn is_no_rival(&self, server: Ipv4Addr) -> bool {
+        let own = self.interfaces.iter().any(|interface| interface.has_address(server));
+        own || server.is_unspecified() || server.is_broadcast() || self.relays.contains_key(&server)
+    }
+
+    /// Remembers another server. `true` when it is to be told of: at the first time, when its hardware
+    /// address is first known, and once an hour.
+    pub fn hear(&mut self, heard: Heard, subnet: Option<String>, now: Timestamp) -> bool {
+        let key = (heard.interface.clone(), heard.server);
+        if self.rivals.len() >= RIVALS_MAX && !self.rivals.contains_key(&key) {
+            let oldest = self.rivals.iter().min_by_key(|(_, rival)| rival.last_seen);
+            let oldest = oldest.map(|(key, _)| key.clone());
+            oldest.and_then(|oldest| self.rivals.remove(&oldest));
+        }
+        let rival = self.rivals.entry(key).or_insert_with(|| Rival {
+            heard: Heard { boots: false, ..heard.clone() },
+            subnet: None,
+            first_seen: now,
+            last_seen: now,
+            packets: 0,
+            told: None,
+        });
+        let introduced = rival.heard.mac.is_none() && heard.mac.is_some();
+        rival.packets += 1;
+        rival.last_seen = now;
+        rival.subnet = subnet.or(rival.subnet.take());
+        rival.heard.mac = heard.mac.or(rival.heard.mac);
+        rival.heard.offered = heard.offered.or(rival.heard.offered);
+        rival.heard.boots |= heard.boots;
+        let due = introduced || rival.told.is_none_or(|told| now.duration_since(told) >= RIVAL_AGAIN);
+        if due {
+            rival.told = Some(now);
+        }
+        due
+    }
+
+    /// Remembers a relay by a packet of it. `subnet` is the one that fits.
+    pub fn relayed(&mut self, address: Ipv4Addr, interface: &str, subnet: Option<&str>, now: Timestamp) {
+        if let Some(relay) = self.relays.get_mut(&address) {
+            relay.packets += 1;
+            relay.last_seen = now;
+            if relay.subnet.as_deref() != subnet {
+                relay.subnet = subnet.map(str::to_owned);
+            }
+            return;
+        }
+        if self.relays.len() >= RELAYS_MAX {
+            let oldest = self.relays.values().min_by_key(|relay| relay.last_seen).map(|relay| relay.address);
+            oldest.and_then(|oldest| self.relays.remove(&oldest));
+        }
+        let (interface, subnet) = (interface.to_owned(), subnet.map(str::to_owned));
+        self.relays.insert(address, RelayStatus { address, interface, subnet, packets: 1, last_seen: now });
+    }
+}
+
+impl Unserved {
+    /// Counts a packet. A number when it is to be told of: how many there were since the last time.
+    pub fn count(&mut self, client: UnservedStatus, now: Timestamp) -> Option<u64> {
+        self.packets += 1;
+        self.untold += 1;
+        let known = self.recent.iter().position(|other| other.reason == client.reason);
+        let before = known.and_then(|at| self.recent.remove(at)).map_or(0, |before| before.packets);
+        if self.recent.len() >= UNSERVED_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(UnservedStatus { packets: before + 1, last_seen: now, ..client });
+        if self.told.is_some_and(|told| now.duration_since(told) < UNSERVED_AGAIN) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes)
+    }
+
+    fn heard(last: u8) -> Heard {
+        let server = Ipv4Addr::new(10, 0, 0, last);
+        Heard { server, mac: None, interface: "eth1".into(), offered: None, boots: false }
+    }
+
+    #[test]
+    fn a_rival_is_told_of_at_first_sight_and_then_once_an_hour() {
+        let mut sights = Sights::default();
+        let told: Vec<bool> =
+            [0, 1, 59, 60, 61, 120].map(|minute| sights.hear(heard(9), None, at(minute))).to_vec();
+        assert_eq!(told, [true, false, false, true, false, true]);
+        let rival = sights.rivals().next().unwrap();
+        assert_eq!((rival.first_seen, rival.last_seen, rival.packets), (at(0), at(120), 6));
+        assert!(rival.is_present(at(121)) && !rival.is_present(at(120 + 25 * 60)));
+    }
+
+    #[test]
+    fn a_rival_that_was_only_named_is_told_of_again_when_its_address_is_known() {
+        let mut sights = Sights::default();
+        let introduced = Heard { mac: Some(Mac([2, 0, 0, 0, 0, 9])), ..heard(9) };
+        let told = [heard(9), introduced.clone(), introduced].map(|heard| sights.hear(heard, None, at(0)));
+        assert_eq!(told, [true, true, false]);
+    }
+
+    #[test]
+    fn what_was_once_heard_of_a_rival_is_kept() {
+        let mut sights = Sights::default();
+        let mac = Some(Mac([2, 0, 0, 0, 0, 9]));
+        let offered = Some(Ipv4Addr::new(10, 0, 0, 200));
+        sights.hear(Heard { mac, offered, boots: true, ..heard(9) }, Some("lan".into()), at(0));
+        assert!(!sights.hear(heard(9), None, at(1)));
+        let rival = sights.rivals().next().unwrap();
+        assert_eq!((rival.heard.mac, rival.heard.offered, rival.heard.boots), (mac, offered, true));
+        assert_eq!(rival.subnet.as_deref(), Some("lan"));
+    }
+
+    #[test]
+    fn the_rival_that_was_silent_longest_makes_room() {
+        let mut sights = Sights::default();
+        for last in 0..=RIVALS_MAX {
+            sights.hear(heard(last as u8), None, at(last as i64));
+        }
+        assert_eq!(sights.rivals().count(), RIVALS_MAX);
+        assert!(sights.rivals().all(|rival| rival.heard.server != Ipv4Addr::new(10, 0, 0, 0)));
+    }
+
+    #[test]
+    fn a_relay_is_no_rival_and_there_is_a_bound_on_relays() {
+        let mut sights = Sights::default();
+        for last in 0..=RELAYS_MAX as u32 {
+            sights.relayed(Ipv4Addr::from_bits(0x0a01_0000 + last), "eth1", None, at(i64::from(last)));
+        }
+        assert_eq!(sights.relays().count(), RELAYS_MAX);
+        assert!(sights.is_no_rival(Ipv4Addr::new(10, 1, 0, 7)));
+        assert!(!sights.is_no_rival(Ipv4Addr::new(10, 1, 0, 0)), "it was forgotten");
+    }
+
+    #[test]
+    fn unserved_clients_are_told_of_once_a_minute_with_how_many_there_were() {
+        let mut unserved = Unserved::default();
+        let client = |reason: &str| UnservedStatus {
+            reason: reason.into(),
+            packets: 0,
+            last_seen: at(0),
+            mac: None,
+            relay: None,
+            interface: "eth1".into(),
+        };
+        assert_eq!(unserved.count(client("a"), at(0)), Some(1));
+        assert_eq!(unserved.count(client("a"), at(0)), None);
+        assert_eq!(unserved.count(client("b"), at(0)), None);
+        assert_eq!(unserved.count(client("a"), at(1)), Some(3));
+        let recent: Vec<(&str, u64)> =
+            unserved.recent.iter().map(|client| (client.reason.as_str(), client.packets)).collect();
+        assert_eq!(recent, [("b", 1), ("a", 3)]);
+        for n in 0..100 {
+            unserved.count(client(&n.to_string()), at(1));
+        }
+        assert_eq!((unserved.recent.len(), unserved.packets), (UNSERVED_MAX, 104));
+    }
+}

@@ -1,0 +1,27 @@
+//! Why a packet gets no answer, as it is counted.
+
+use crate::dhcp::decide::EventKind;
+
+/// Why there is no reply where a client may wait for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// It cannot be understood, or misses what an answer needs.
+    Malformed,
+    NoSubnet,
+    /// It is for another server, or from a stranger.
+    NotOurs,
+    PoolEmpty,
+    /// What the answer promises could not be written.
+    Failed,
+}
+
+impl From<EventKind> for Silence {
+    fn from(event: EventKind) -> Self {
+        match event {
+            EventKind::Malformed => Silence::Malformed,
+            EventKind::NoSubnet => Silence::NoSubnet,
+            EventKind::PoolEmpty => Silence::PoolEmpty,
+            _ => Silence::NotOurs,
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Ends of leases that no packet brings: an operator's, and those that ran out. The machine's address follows
+//! in the same deed.
+//!
+//! What clients do to their leases is in `leases`; who had an address when, in `lease_history`.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::dhcp::Dhcp;
+use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::model::{Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
+use crate::objects::write::Target;
+use crate::store::{self, Deed};
+
+/// Most leases that are marked as expired in one go.
+pub const EXPIRED_AT_ONCE_MAX: usize = 1024;
+/// Of those, how many are committed at a time.
+const COMMITS_MAX: usize = 64;
+
+/// How an operator ends a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As if its client had given it back. The record stays, and with it the client's claim to the address.
+    Release,
+    /// As if its time were up.
+    Expire,
+    /// The record goes as well.
+    Delete,
+}
+
+impl Dhcp {
+    /// Ends a lease now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] for one that has ended already.
+    pub async fn end_lease(&self, caller: &Caller, target: &Target<'_>, ending: Ending) -> Result<(), Error> {
+        for _ in 0..STALE_RETRIES_MAX {
+            let deed = self.prepare_ending(caller, target, ending)?;
+            match self.kernel.try_commit(deed).await {
+                Ok(_) => return Ok(()),
+                Err(store::Error::Stale { .. }) => continue,
+                Err(other) => return Err(self.kernel.refusal(other)),
+            }
+        }
+        let what = format!("lease {} is being changed by many at once; try again", target.reference);
+        Err(Error::Busy(what))
+    }
+
+    fn prepare_ending(&self, caller: &Caller, target: &Target<'_>, ending: Ending) -> Result<Deed, Error> {
+        let world = self.kernel.world();
+        let lease = world.leases.resolve(target.reference);
+        let lease = lease.ok_or_else(|| Error::not_found::<Lease>(target.reference))?;
+        target.check(lease)?;
+        let (kind, state) = match ending {
+            Ending::Delete => {
+                let mut event = lease_event(caller, ("lease.deleted", "an operator deleted it"), &lease.spec);
+                merge(&mut event.data, crate::objects::view::deleted(lease));
+                let deed = Deed::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
+                return Ok(without_address(deed, caller, (&world, &lease.spec)));
+            }
+            Ending::Release => ("dhcp.released", LeaseState::Released),
+            Ending::Expire => ("dhcp.expired", LeaseState::Expired),
+        };
+        if !is_in_effect(&lease.spec, caller.now) {
+            let (address, at) = (lease.spec.address, lease.spec.expires_at);
+            return Err(Error::Conflict(format!("the lease of {address} has ended already, at {at}")));
+        }
+        let ended = Lease { state, expires_at: caller.now, ..lease.spec.clone() };
+        let event = lease_event(caller, (kind, "an operator ended it"), &ended);
+        Ok(ending_deed(caller, &world, (lease, ended, event)))
+    }
+
+    /// Marks leases that have run out, a bounded number at a time; returns how many those were. Where it is
+    /// [`EXPIRED_AT_ONCE_MAX`] there may be more.
+    ///
+    /// # Errors
+    /// What the store says; what was done before stays done.
+    pub async fn expire_leases(&self, now: Timestamp) -> Result<usize, Error> {
+        if !self.lease_clock.is_steady(now) {
+            return Ok(0);
+        }
+        let ran_out = |lease: &&Arc<Stored<Lease>>| lease.spec.effective_state(now) != lease.spec.state;
+        let due: Vec<String> = {
+            let world = self.kernel.world();
+            let due = world.leases.iter().filter(ran_out).map(|lease| lease.key.clone());
+            due.take(EXPIRED_AT_ONCE_MAX).collect()
+        };
+        let caller = Caller::server(now);
+        for keys in due.chunks(COMMITS_MAX) {
+            let deeds: Vec<Deed> = {
+                let world = self.kernel.world();
+                let leases = keys.iter().filter_map(|key| world.leases.get(key)).filter(ran_out);
+                leases.map(|lease| expiry(&caller, &world, lease)).collect()
+            };
+            for done in join_all(deeds.into_iter().map(|deed| self.kernel.try_commit(deed))).await {
+                match done {
+                    // Its client came back at the last moment; or the next round tries again.
+                    Ok(_) | Err(store::Error::Stale { .. }) => {}
+                    Err(other) => return Err(other.into()),
+                }
+            }
+        }
+        Ok(due.len())
+    }
+}
+
+fn expiry(caller: &Caller, world: &World, lease: &Arc<Stored<Lease>>) -> Deed {
+    let ended = Lease { state: LeaseState::Expired, ..lease.spec.clone() };
+    let event = lease_event(caller, ("dhcp.expired", "its client did not renew it"), &ended);
+    ending_deed(caller, world, (lease, ended, event))
+}
+
+fn ending_deed(
+    caller: &Caller,
+    world: &World,
+    (lease, ended, event): (&Arc<Stored<Lease>>, Lease, NewEvent),
+) -> Deed {
+    let mut next = lease.next(caller.now);
+    next.spec = ended;
+    let deed = Deed::default().update(Object::Lease(Arc::new(next))).event(event);
+    without_address(deed, caller, (world, &lease.spec))
+}
+
+/// The deed, and with it the machine that has the lease's address gives it up.
+pub fn without_address(deed: Deed, caller: &Caller, (world, lease): (&World, &Lease)) -> Deed {
+    let Some(machine) = world.machines.find("address", &lease.address.to_string()) else { return deed };
+    let mut next = machine.next(caller.now);
+    next.status.address = None;
+    let event = caller.event(&next, "address_changed", json!({ "address": null, "was": lease.address }));
+    deed.update(Object::Machine(Arc::new(next))).event(event)
+}
+
+/// An event of a lease's life, with what its history is made from.
+pub fn lease_event(caller: &Caller, (kind, reason): (&str, &str), lease: &Lease) -> NewEvent {
+    let machine = lease.machine.map(|id| Kind::Machine.subject(id));
+    NewEvent {
+        time: caller.now,
+        kind: kind.to_owned(),
+        subject: machine.unwrap_or_else(|| Kind::Lease.subject(lease.address)),
+        actor: caller.actor.to_string(),
+        attempt: None,
+        data: json!({
+            "reason": reason,
+            "address": lease.address,
+            "mac": lease.mac,
+            "client": lease.client,
+            "subnet": lease.subnet,
+            "hostname": lease.hostname,
+            "machine": lease.machine,
+            "bound_at": lease.bound_at,
+            "expires_at": lease.expires_at,
+        }),
+    }
+}
+
+fn merge(data: &mut Value, more: Value) {
+    if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
+        data.extend(more);
+    }
+}
+
+/// Whether the address is kept from others.
+fn is_in_effect(lease: &Lease, now: Timestamp) -> bool {
+    lease.expires_at > now && !matches!(lease.state, LeaseState::Released | LeaseState::Expired)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::houses::{Houses, testing};
+    use crate::model::Machine;
+    use crate::objects::write::Expected;
+
+    fn lease(caller: &Caller, last: u8) -> Lease {
+        let mac = format!("02:00:00:00:00:{last:02x}").parse().unwrap();
+        Lease {
+            address: std::net::Ipv4Addr::new(10, 0, 0, last),
+            client: format!("1/{mac}"),
+            mac: Some(mac),
+            state: LeaseState::Bound,
+            subnet: "lan".into(),
+            network: "lan".into(),
+            bound_at: caller.now,
+            expires_at: caller.now + SignedDuration::from_secs(60),
+            machine: None,
+            hostname: None,
+        }
+    }
+
+    async fn put(app: &Houses, lease: Lease, now: Timestamp) {
+        let stored = Stored::new(lease.address.to_string(), lease, now);
+        testing::put(app, Object::Lease(stored.into())).await;
+    }
+
+    fn target(reference: &str) -> Target<'_> {
+        Target { reference, expected: Expected::Any }
+    }
+
+    async fn machine_at(app: &Houses, caller: &Caller, lease: &Lease) -> String {
+        let made = app.objects.create::<Machine>(caller, json!({"name": "web1"})).await.unwrap();
+        let changed = app.kernel.change::<Machine>(&made.key, caller.now, |next| {
+            next.status.address = Some(lease.address);
+            Ok(Vec::new())
+        });
+        changed.await.unwrap();
+        made.key
+    }
+
+    #[tokio::test]
+    async fn a_released_lease_keeps_its_record_and_its_machine_has_no_address() {
+        let (app, caller) = (testing::app(), testing::caller());
+        let mut lease = lease(&caller, 5);
+        let machine = machine_at(&app, &caller, &lease).await;
+        lease.machine = machine.parse().ok();
+        put(&app, lease.clone(), caller.now).await;
+        app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Release).await.unwrap();
+        let ended = app.kernel.find::<Lease>("10.0.0.5").unwrap();
+        let expected = Lease { state: LeaseState::Released, expires_at: caller.now, ..lease };
+        assert_eq!(ended.spec, expected);
+        assert_eq!(app.kernel.find::<Machine>(&machine).unwrap().status.address, None);
+        let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        let last: Vec<_> = events.iter().rev().take(2).map(|e| (e.kind.as_str(), e.actor.as_str())).collect();
+        assert_eq!(last, [("machine.address_changed", "token:admin"), ("dhcp.released", "token:admin")]);
+        let again = app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Expire).await;
+        assert!(matches!(&again, Err(Error::Conflict(why)) if why.contains("ended already")), "{again:?}");
+    }
+
+    #[tokio::test]
+    async fn a_quarantine_can_be_lifted_and_a_record_deleted() {
+        let (app, caller) = (testing::app(), testing::caller());
+        let declined = Lease { state: LeaseState::Declined, mac: None, ..lease(&caller, 5) };
+        put(&app, declined, caller.now).await;
+        app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Expire).await.unwrap();
+        assert_eq!(app.kernel.find::<Lease>("10.0.0.5").unwrap().spec.state, LeaseState::Expired);
+        app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Delete).await.unwrap();
+        assert!(app.kernel.find::<Lease>("10.0.0.5").is_err());
+        let none = app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Release).await;
+        assert!(matches!(none, Err(Error::NotFound { .. })));
+    }
+
+    #[tokio::test]
+    async fn leases_that_ran_out_are_marked_once_and_others_left_alone() {
+        let (app, caller) = (testing::app(), testing::caller());
+        put(&app, lease(&caller, 5), caller.now).await;
+        let longer = caller.now + SignedDuration::from_secs(600);
+        put(&app, Lease { expires_at: longer, ..lease(&caller, 6) }, caller.now).await;
+        put(&app, Lease { state: LeaseState::Released, ..lease(&caller, 7) }, caller.now).await;
+        let later = caller.now + SignedDuration::from_secs(60);
+        assert_eq!(app.dhcp.expire_leases(later).await.unwrap(), 1);
+        assert_eq!(app.dhcp.expire_leases(later).await.unwrap(), 0);
+        let state = |key: &str| app.kernel.find::<Lease>(key).unwrap().spec.state;
+        let states = ["10.0.0.5", "10.0.0.6", "10.0.0.7"].map(state);
+        assert_eq!(states, [LeaseState::Expired, LeaseState::Bound, LeaseState::Released]);
+        assert_eq!(app.kernel.find::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
+        let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        let last = events.last().unwrap();
+        assert_eq!((last.kind.as_str(), last.subject.as_str()), ("dhcp.expired", "lease:10.0.0.5"));
+    }
+}

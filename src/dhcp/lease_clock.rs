@@ -1,0 +1,236 @@
+//! When the wall clock is set while leases run. They end by the wall clock, and clients count seconds: a
+//! clock that is put forward by a day would end all leases under their clients, one that is put back would
+//! keep the addresses of clients that are gone. So a jump is noticed by the clock that nobody sets, DHCP is
+//! silent until the leases were moved along with it, and an event says so.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::dhcp::Dhcp;
+use crate::kernel::Error;
+use crate::model::{Lease, LeaseState, NewEvent, Object, Stored};
+use crate::store::{self, Deed};
+
+/// A difference that clocks which are kept in time do not have.
+const JUMP_MIN: SignedDuration = SignedDuration::from_mins(5);
+/// Leases that are moved in one deed.
+const MOVED_AT_ONCE_MAX: usize = 256;
+
+/// The wall clock beside the one that nobody sets.
+#[derive(Debug, Default)]
+pub struct LeaseClock(Mutex<Looks>);
+
+#[derive(Debug, Default)]
+struct Looks {
+    last: Option<(Timestamp, Instant)>,
+    /// What the leases were not moved along with yet.
+    jump: Option<Jump>,
+}
+
+/// The wall clock was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Jump {
+    /// What it would show now.
+    before: Timestamp,
+    /// What it shows.
+    after: Timestamp,
+}
+
+impl LeaseClock {
+    /// Looks at both clocks. Gives the jump that leases are still to be moved along with.
+    fn look(&self, wall: Timestamp, at: Instant) -> Option<Jump> {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((last, then)) = looks.last.replace((wall, at)) {
+            let passed = SignedDuration::try_from(at.saturating_duration_since(then)).unwrap_or_default();
+            let before = last.saturating_add(passed).unwrap_or(wall);
+            if wall.duration_since(before).abs() >= JUMP_MIN {
+                let first = looks.jump.map_or(before, |jump| jump.before);
+                looks.jump = Some(Jump { before: first, after: wall });
+            }
+        }
+        looks.jump
+    }
+
+    /// Whether leases end when they seem to.
+    pub fn is_steady(&self, wall: Timestamp) -> bool {
+        self.look(wall, Instant::now()).is_none()
+    }
+
+    fn moved(&self, jump: Jump) {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.jump = looks.jump.filter(|now| *now != jump);
+    }
+
+    /// The clock was put back while nobody looked: something was written later than now.
+    fn was_put_back(&self, jump: Jump) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).jump = Some(jump);
+    }
+}
+
+impl Dhcp {
+    /// At the start: leases that were written in what is now the future.
+    pub fn look_for_future_leases(&self, wall: Timestamp) {
+        let newest = self.kernel.world().leases.iter().map(|row| row.updated_at).max();
+        if let Some(before) = newest.filter(|newest| newest.duration_since(wall) >= JUMP_MIN) {
+            self.lease_clock.was_put_back(Jump { before, after: wall });
+        }
+    }
+
+    /// Notices that the clock was set, and moves the leases along with it. Called every second or so.
+    ///
+    /// # Errors
+    /// What the store says; the rest is moved at the next call.
+    pub async fn follow_clock(&self, wall: Timestamp, at: Instant) -> Result<(), Error> {
+        let Some(jump) = self.lease_clock.look(wall, at) else { return Ok(()) };
+        let seconds = jump.after.duration_since(jump.before).as_secs();
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let rows: Vec<_> = self.kernel.world().leases.iter().cloned().collect();
+        let moved: Vec<Stored<Lease>> = rows.iter().filter_map(|row| moved(row, jump)).collect();
+        tracing::warn!(seconds, leases = moved.len(), "the clock was set: leases are moved along with it");
+        for group in moved.chunks(MOVED_AT_ONCE_MAX) {
+            self.move_leases(group).await?;
+        }
+        let event = NewEvent {
+            time: wall,
+            kind: "dhcp.clock_set".to_owned(),
+            actor: "server".to_owned(),
+            subject: "server".to_owned(),
+            attempt: None,
+            data: json!({ "seconds": seconds, "leases": moved.len() }),
+        };
+        self.kernel.commit(Deed::default().event(event)).await?;
+        self.lease_clock.moved(jump);
+        Ok(())
+    }
+
+    async fn move_leases(&self, group: &[Stored<Lease>]) -> Result<(), Error> {
+        let update = |deed: Deed, row: &Stored<Lease>| deed.update(Object::Lease(row.clone().into()));
+        match self.kernel.try_commit(group.iter().fold(Deed::default(), update)).await {
+            Ok(_) => Ok(()),
+            Err(store::Error::Stale { .. }) => {
+                // One of them was changed or deleted meanwhile, and is right as it is.
+                for row in group {
+                    match self.kernel.try_commit(update(Deed::default(), row)).await {
+                        Ok(_) | Err(store::Error::Stale { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The lease as its client sees it end: the same seconds from now as before, but no more than it was granted.
+/// What had ended has ended. `None` where nothing changes.
+fn moved(row: &Stored<Lease>, jump: Jump) -> Option<Stored<Lease>> {
+    let lease = &row.spec;
+    let runs = matches!(lease.state, LeaseState::Bound | LeaseState::Offered | LeaseState::Declined);
+    let is_future = row.updated_at.duration_since(jump.after) >= JUMP_MIN;
+    if !runs && !is_future {
+        return None;
+    }
+    let left = lease.expires_at.duration_since(jump.before).max(SignedDuration::ZERO);
+    let granted = lease.expires_at.duration_since(row.updated_at).max(SignedDuration::ZERO);
+    let expires_at = if left.is_zero() && lease.expires_at <= jump.after {
+        lease.expires_at
+    } else {
+        jump.after.saturating_add(left.min(granted)).unwrap_or(Timestamp::MAX)
+    };
+    if expires_at == lease.expires_at && !is_future {
+        return None;
+    }
+    let mut next = row.next(jump.after);
+    next.spec.expires_at = expires_at;
+    Some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::houses::{Houses, testing};
+
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+    const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+    fn start() -> Timestamp {
+        "2026-11-20T10:00:00Z".parse().unwrap()
+    }
+
+    async fn lease(app: &Houses, last: u8, (written, ends): (Timestamp, Timestamp)) {
+        let address = Ipv4Addr::new(10, 0, 0, last);
+        let lease = Lease {
+            address,
+            client: format!("1/02:00:00:00:00:{last:02x}"),
+            mac: None,
+            state: LeaseState::Bound,
+            subnet: "a".into(),
+            network: "a".into(),
+            bound_at: written,
+            expires_at: ends,
+            machine: None,
+            hostname: None,
+        };
+        let row = Stored::new(address.to_string(), lease, written);
+        testing::put(app, Object::Lease(row.into())).await;
+    }
+
+    fn ends(app: &Houses, last: u8) -> Timestamp {
+        app.kernel.world().leases.get(&format!("10.0.0.{last}")).unwrap().spec.expires_at
+    }
+
+    /// Half an hour after a lease of an hour was given, and one of two hours ago, the clock is set.
+    async fn set_clock(by: SignedDuration) -> (std::sync::Arc<Houses>, Timestamp) {
+        let (app, at) = (testing::app(), Instant::now());
+        lease(&app, 1, (start(), start() + HOUR)).await;
+        lease(&app, 2, (start() - HOUR * 2, start() - HOUR)).await;
+        app.dhcp.follow_clock(start(), at).await.unwrap();
+        let half = Duration::from_secs(1800);
+        let wall = start() + HOUR / 2 + by;
+        assert!(app.dhcp.lease_clock.look(wall, at + half).is_some());
+        app.dhcp.follow_clock(wall, at + half).await.unwrap();
+        assert!(app.dhcp.lease_clock.look(wall, at + half).is_none());
+        (app, wall)
+    }
+
+    #[tokio::test]
+    async fn a_clock_put_forward_by_a_day_ends_no_lease_under_its_client() {
+        let (app, wall) = set_clock(DAY).await;
+        assert_eq!(ends(&app, 1), wall + HOUR / 2);
+        assert_eq!(ends(&app, 2), start() - HOUR, "what had ended has ended");
+    }
+
+    #[tokio::test]
+    async fn a_clock_put_back_by_a_day_keeps_no_lease_longer_than_its_client_does() {
+        let (app, wall) = set_clock(-DAY).await;
+        assert_eq!(ends(&app, 1), wall + HOUR / 2);
+        assert_eq!(ends(&app, 2), wall, "it had ended before the clock was set");
+    }
+
+    #[tokio::test]
+    async fn leases_of_the_future_at_the_start_end_in_their_own_time() {
+        let app = testing::app();
+        lease(&app, 1, (start() + DAY, start() + DAY + HOUR)).await;
+        app.dhcp.look_for_future_leases(start());
+        app.dhcp.follow_clock(start(), Instant::now()).await.unwrap();
+        assert_eq!(ends(&app, 1), start() + HOUR);
+    }
+
+    #[test]
+    fn a_clock_that_is_kept_in_time_is_steady() {
+        let (clock, at) = (LeaseClock::default(), Instant::now());
+        for minutes in 0..100i64 {
+            let late = SignedDuration::from_secs(if minutes % 2 == 0 { 0 } else { 200 });
+            let wall = start() + SignedDuration::from_mins(minutes) + late;
+            let at = at + Duration::from_secs(60 * u64::try_from(minutes).unwrap());
+            assert_eq!(clock.look(wall, at), None);
+        }
+    }
+}

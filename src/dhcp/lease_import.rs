@@ -1,0 +1,432 @@
+//! Takes over the leases of another DHCP server, so that its clients keep their addresses.
+//!
+//! `dhcp::decide::import` reads the files; here is what stands against an entry. Ours wins over what is older, and
+//! nothing is taken from a client of ours or from a reservation; importing a file again changes nothing.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::dhcp::Dhcp;
+use crate::dhcp::decide::import::{self, Entry, Format, Journal};
+use crate::dhcp::lease_actions::lease_event;
+use crate::dhcp::leases::lease_deed;
+use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::model::{
+    Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, SubnetMode, World, check_host_name,
+};
+use crate::store::{self, Deed};
+
+/// Most files in one go: Kea has three at a time.
+pub const FILES_MAX: usize = 8;
+/// Most lines of a report; what was skipped comes first.
+pub const LINES_MAX: usize = 20_000;
+/// Leases that are committed at a time.
+const COMMITS_MAX: usize = 64;
+
+/// Files of another server.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    pub format: Format,
+    /// In the order in which they were written: of Kea the `.2` and `.1` before the file itself.
+    pub files: Vec<ImportFile>,
+    /// Say what would be taken, and take nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportFile {
+    /// For the report.
+    pub name: String,
+    pub text: String,
+}
+
+/// What became of one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It cannot be read.
+    Unread,
+    Skipped,
+    /// It is here as it is in the file.
+    Present,
+    Taken,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ImportLine {
+    pub file: String,
+    pub line: usize,
+    pub address: Option<Ipv4Addr>,
+    pub client: Option<String>,
+    pub outcome: Fate,
+    pub reason: String,
+}
+
+/// What became of the files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct ImportReport {
+    pub dry_run: bool,
+    /// Entries in the files, those among them that a later one took the place of.
+    pub read: usize,
+    pub superseded: usize,
+    pub taken: usize,
+    pub present: usize,
+    pub skipped: usize,
+    /// Pieces that cannot be read.
+    pub unread: usize,
+    /// One for each address, and for each piece that cannot be read; what was not taken comes first.
+    pub lines: Vec<ImportLine>,
+    /// Lines beyond those.
+    pub more: usize,
+}
+
+impl Dhcp {
+    /// Takes over what the files say.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for too many files, or what the store says; what was taken before stays.
+    pub async fn import_leases(&self, caller: &Caller, import: &Import) -> Result<ImportReport, Error> {
+        if import.files.is_empty() || import.files.len() > FILES_MAX {
+            return Err(Error::invalid("/files", format!("give 1 to {FILES_MAX} files")));
+        }
+        let texts: Vec<&str> = import.files.iter().map(|file| file.text.as_str()).collect();
+        let journal = import::read(import.format, &texts);
+        let chosen = chosen(&journal, &self.kernel.world());
+        let one = async |entry: &Entry| {
+            let fate = match chosen.get(&entry.address) {
+                Some(other) => {
+                    Ok((Fate::Skipped, format!("its client has {other} as well, and that is newer")))
+                }
+                None => self.import_one(caller, entry, import.dry_run).await,
+            };
+            fate.map(|(outcome, reason)| line(import, entry, (outcome, reason)))
+        };
+        let done = stream::iter(journal.entries().map(one)).buffered(COMMITS_MAX);
+        let lines: Vec<Result<ImportLine, Error>> = done.collect().await;
+        let lines = lines.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(report(import, &journal, lines))
+    }
+
+    async fn import_one(
+        &self,
+        caller: &Caller,
+        entry: &Entry,
+        dry_run: bool,
+    ) -> Result<(Fate, String), Error> {
+        for _ in 0..STALE_RETRIES_MAX {
+            let deed = {
+                let world = self.kernel.world();
+                match admit(&world, entry, caller.now) {
+                    Ok(_) if dry_run => return Ok((Fate::Taken, "it would be taken".to_owned())),
+                    Ok(lease) => import_deed(caller, &world, &lease),
+                    Err(refused) => return Ok(refused),
+                }
+            };
+            match self.kernel.try_commit(deed).await {
+                Ok(_) => return Ok((Fate::Taken, "taken".to_owned())),
+                Err(store::Error::Stale { .. } | store::Error::Taken { .. }) => continue,
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Ok((Fate::Skipped, "it is being changed by many at once".to_owned()))
+    }
+}
+
+fn line(import: &Import, entry: &Entry, (outcome, reason): (Fate, String)) -> ImportLine {
+    ImportLine {
+        file: import.files.get(entry.file).map(|file| file.name.clone()).unwrap_or_default(),
+        line: entry.line,
+        address: Some(entry.address),
+        client: entry.client.clone(),
+        outcome,
+        reason,
+    }
+}
+
+fn report(import: &Import, journal: &Journal, lines: Vec<ImportLine>) -> ImportReport {
+    let count = |fate: Fate| lines.iter().filter(|line| line.outcome == fate).count();
+    let mut report = ImportReport {
+        dry_run: import.dry_run,
+        read: journal.read,
+        superseded: journal.read.saturating_sub(lines.len()),
+        taken: count(Fate::Taken),
+        present: count(Fate::Present),
+        skipped: count(Fate::Skipped),
+        unread: journal.faults.len() + journal.unread,
+        ..ImportReport::default()
+    };
+    let faults = journal.faults.iter().map(|fault| ImportLine {
+        file: import.files.get(fault.file).map(|file| file.name.clone()).unwrap_or_default(),
+        line: fault.line,
+        address: None,
+        client: None,
+        outcome: Fate::Unread,
+        reason: fault.what.clone(),
+    });
+    report.lines = faults.chain(lines).collect();
+    report.lines.sort_by_key(|line| line.outcome);
+    report.more = report.lines.len().saturating_sub(LINES_MAX) + journal.unread;
+    report.lines.truncate(LINES_MAX);
+    report
+}
+
+/// A client has one lease in a network here, other servers may have noted several: the one that is in effect
+/// and was heard of last is taken. Gives the addresses of the others, each with the one that is taken.
+fn chosen(journal: &Journal, world: &World) -> HashMap<Ipv4Addr, Ipv4Addr> {
+    let mut best: HashMap<(&str, &str), &Entry> = HashMap::new();
+    let mut passed = Vec::new();
+    let rank = |entry: &Entry| (entry.state == LeaseState::Bound, entry.heard_at, entry.ends_at);
+    for entry in journal.entries() {
+        let (Some(client), Some(subnet)) = (&entry.client, subnet_of(world, entry.address)) else { continue };
+        let key = (subnet.network(), client.as_str());
+        match best.get(&key) {
+            Some(other) if rank(other) >= rank(entry) => passed.push((key, entry.address)),
+            other => {
+                passed.extend(other.map(|other| (key, other.address)));
+                best.insert(key, entry);
+            }
+        }
+    }
+    let kept = |key| best.get(&key).map(|entry: &&Entry| entry.address);
+    passed.into_iter().filter_map(|(key, address)| Some((address, kept(key)?))).collect()
+}
+
+fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
+    world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address))
+}
+
+/// The lease that an entry becomes, or why it does not.
+fn admit(world: &World, entry: &Entry, now: Timestamp) -> Result<Lease, (Fate, String)> {
+    let skip = |why: String| Err((Fate::Skipped, why));
+    let address = entry.address;
+    let Some(subnet) = subnet_of(world, address) else { return skip("it is in no subnet".to_owned()) };
+    let cidr = subnet.cidr;
+    if subnet.mode == SubnetMode::Proxy {
+        return skip(format!("subnet `{}` has its addresses from another server", subnet.name));
+    }
+    if cidr.prefix <= 30 && (address == cidr.address || address == cidr.broadcast()) {
+        return skip("it is not an address of a host".to_owned());
+    }
+    let Some(client) = client_of(entry) else { return skip("it is nobody's".to_owned()) };
+    let machine = entry.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
+    if let Some(reserved) = world.reservations.get(&address.to_string())
+        && !is_for(&reserved.spec, entry, machine.map(Arc::as_ref))
+    {
+        return skip("it is reserved for another".to_owned());
+    }
+    let lease = Lease {
+        address,
+        client,
+        mac: entry.mac,
+        state: state_of(entry, now),
+        subnet: subnet.name.clone(),
+        network: subnet.network().to_owned(),
+        bound_at: entry.heard_at.max(Timestamp::UNIX_EPOCH),
+        expires_at: entry.ends_at,
+        machine: machine.and_then(|machine| machine.key.parse().ok()),
+        hostname: entry.hostname.clone().filter(|name| check_host_name(name, "").is_empty()),
+    };
+    if lease.state == LeaseState::Declined && lease.expires_at <= now {
+        return skip("it was found in use long ago".to_owned());
+    }
+    against_ours(world, entry, &lease, now).map_or(Ok(lease), Err)
+}
+
+/// What we have ourselves that stands against a lease.
+fn against_ours(world: &World, entry: &Entry, lease: &Lease, now: Timestamp) -> Option<(Fate, String)> {
+    if let Some(present) = world.leases.get(&lease.address.to_string()) {
+        let ours = &present.spec;
+        let same = Lease { machine: ours.machine, hostname: ours.hostname.clone(), ..lease.clone() } == *ours;
+        let as_marked = Lease { state: ours.state, ..lease.clone() };
+        let marked = ours.state == LeaseState::Expired && as_marked.client == ours.client;
+        if same || marked && as_marked.expires_at == ours.expires_at {
+            return Some((Fate::Present, "it is here already".to_owned()));
+        }
+        let in_effect = ours.expires_at > now && !matches!(ours.state, LeaseState::Released);
+        let in_effect = in_effect && ours.state != LeaseState::Expired;
+        if in_effect && ours.client != lease.client {
+            return Some((Fate::Skipped, format!("it is leased to {}", ours.client)));
+        }
+        let longer = ours.effective_state(now) == LeaseState::Bound && lease.expires_at > ours.expires_at;
+        if entry.heard_at <= present.updated_at && !longer {
+            return Some((
+                Fate::Skipped,
+                format!("it is older than what is here, of {}", present.updated_at),
+            ));
+        }
+    }
+    let key = format!("{} {}", lease.network, lease.client);
+    let other = world.leases.find("client", &key).filter(|other| other.spec.address != lease.address)?;
+    let newer = other.spec.effective_state(now) == LeaseState::Bound || other.updated_at >= entry.heard_at;
+    newer.then(|| (Fate::Skipped, format!("its client has {} here", other.spec.address)))
+}
+
+/// A quarantine is nobody's.
+fn client_of(entry: &Entry) -> Option<String> {
+    match entry.state {
+        LeaseState::Declined => Some(format!("declined/{}", entry.address)),
+        _ => entry.client.clone(),
+    }
+}
+
+fn state_of(entry: &Entry, now: Timestamp) -> LeaseState {
+    match entry.state {
+        LeaseState::Bound if entry.ends_at <= now => LeaseState::Expired,
+        state => state,
+    }
+}
+
+fn is_for(reservation: &Reservation, entry: &Entry, machine: Option<&Stored<Machine>>) -> bool {
+    let by_mac = reservation.mac.is_some() && reservation.mac == entry.mac;
+    let by_id = reservation.client_id.is_some() && reservation.client_id == entry.client_id;
+    let name = machine.map(|machine| machine.spec.name.as_str());
+    by_mac || by_id || name.is_some() && reservation.machine.as_deref() == name
+}
+
+fn import_deed(caller: &Caller, world: &World, lease: &Lease) -> Deed {
+    let mut event = lease_event(caller, ("lease.imported", "another server's lease was taken over"), lease);
+    event.data["state"] = json!(lease.state);
+    let deed = lease_deed(world, lease, caller.now).event(event);
+    let id = lease.machine.filter(|_| lease.state == LeaseState::Bound);
+    let machine = id.and_then(|id| world.machines.get(&id.to_string()));
+    let Some(machine) = machine.filter(|machine| machine.status.address.is_none()) else { return deed };
+    if world.machines.find("address", &lease.address.to_string()).is_some() {
+        return deed;
+    }
+    let mut next = machine.next(caller.now);
+    next.status.address = Some(lease.address);
+    let event = caller.event(&next, "address_changed", json!({ "address": lease.address }));
+    deed.update(Object::Machine(Arc::new(next))).event(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::houses::{Houses, testing};
+
+    const MAC: &str = "02:00:00:00:00:01";
+
+    async fn app() -> (Arc<Houses>, Caller) {
+        let (app, caller) = (testing::app(), testing::caller());
+        let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.200"}]);
+        let subnet = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
+        app.objects.create::<Subnet>(&caller, subnet).await.unwrap();
+        (app, caller)
+    }
+
+    /// The clock of a test is at 10:00; times are of that day.
+    fn isc(leases: &[(&str, &str, &str)]) -> Import {
+        let text = leases
+            .iter()
+            .map(|(address, mac, rest)| format!("lease {address} {{ hardware ethernet {mac}; {rest} }}\n"));
+        let text = text.collect();
+        let file = ImportFile { name: "dhcpd.leases".into(), text };
+        Import { format: Format::Isc, files: vec![file], dry_run: false }
+    }
+
+    fn active(from: &str, until: &str) -> String {
+        let day = "5 2026/11/20";
+        format!("starts {day} {from}:00; ends {day} {until}:00; binding state active;")
+    }
+
+    async fn outcomes(app: &Houses, caller: &Caller, import: &Import) -> Vec<(Fate, String)> {
+        let report = app.dhcp.import_leases(caller, import).await.unwrap();
+        report.lines.into_iter().map(|line| (line.outcome, line.reason)).collect()
+    }
+
+    fn skipped(why: &str) -> Vec<(Fate, String)> {
+        vec![(Fate::Skipped, why.to_owned())]
+    }
+
+    #[tokio::test]
+    async fn a_file_is_taken_once_and_again_changes_nothing() {
+        let (app, caller) = app().await;
+        let id =
+            app.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap().key;
+        let mut import = isc(&[("10.0.0.100", MAC, &active("09:30", "10:30"))]);
+        import.dry_run = true;
+        assert_eq!(outcomes(&app, &caller, &import).await[0].0, Fate::Taken);
+        assert_eq!(app.kernel.world().leases.len(), 0);
+        import.dry_run = false;
+        assert_eq!(outcomes(&app, &caller, &import).await, [(Fate::Taken, "taken".into())]);
+        let lease = app.kernel.find::<Lease>("10.0.0.100").unwrap();
+        assert_eq!(lease.spec.machine.map(|id| id.to_string()), Some(id.clone()));
+        assert_eq!(
+            (lease.spec.state, lease.spec.client.as_str()),
+            (LeaseState::Bound, "1/02:00:00:00:00:01")
+        );
+        assert_eq!(app.kernel.find::<Machine>(&id).unwrap().status.address, Some(lease.spec.address));
+        let last = app.kernel.last_event();
+        assert_eq!(outcomes(&app, &caller, &import).await, [(Fate::Present, "it is here already".into())]);
+        assert_eq!(app.kernel.last_event(), last);
+    }
+
+    #[tokio::test]
+    async fn a_later_file_extends_and_an_older_one_does_not() {
+        let (app, caller) = app().await;
+        let file = |from, until| isc(&[("10.0.0.100", MAC, &active(from, until))]);
+        outcomes(&app, &caller, &file("09:30", "10:30")).await;
+        assert_eq!(outcomes(&app, &caller, &file("09:40", "10:40")).await[0].0, Fate::Taken);
+        let older = outcomes(&app, &caller, &file("09:35", "10:35")).await;
+        assert!(older[0].0 == Fate::Skipped && older[0].1.starts_with("it is older"), "{older:?}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_had_is_skipped_with_its_reason() {
+        let (app, caller) = app().await;
+        let reserved = json!({"address": "10.0.0.20", "mac": "02:00:00:00:00:09"});
+        app.objects.create::<Reservation>(&caller, reserved).await.unwrap();
+        let now = active("09:30", "10:30");
+        let alone = async |address: &str, rest: &str| {
+            let import = isc(&[(address, MAC, rest)]);
+            outcomes(&app, &caller, &import).await
+        };
+        assert_eq!(alone("10.9.0.1", &now).await, skipped("it is in no subnet"));
+        assert_eq!(alone("10.0.0.255", &now).await, skipped("it is not an address of a host"));
+        assert_eq!(alone("10.0.0.20", &now).await, skipped("it is reserved for another"));
+        let long_ago = active("08:00", "09:00").replace("active", "abandoned");
+        assert_eq!(alone("10.0.0.100", &long_ago).await, skipped("it was found in use long ago"));
+        outcomes(&app, &caller, &isc(&[("10.0.0.100", "02:00:00:00:00:07", &now)])).await;
+        assert_eq!(alone("10.0.0.100", &now).await, skipped("it is leased to 1/02:00:00:00:00:07"));
+        outcomes(&app, &caller, &isc(&[("10.0.0.101", MAC, &now)])).await;
+        assert_eq!(alone("10.0.0.102", &now).await, skipped("its client has 10.0.0.101 here"));
+    }
+
+    #[tokio::test]
+    async fn of_two_leases_of_one_client_the_one_in_effect_is_taken() {
+        let (app, caller) = app().await;
+        let ended = active("08:00", "09:59").replace("active", "free");
+        let import = isc(&[("10.0.0.100", MAC, &active("07:00", "11:00")), ("10.0.0.101", MAC, &ended)]);
+        let report = app.dhcp.import_leases(&caller, &import).await.unwrap();
+        let lines: Vec<_> =
+            report.lines.iter().map(|line| (line.address.unwrap().octets()[3], line.outcome)).collect();
+        assert_eq!(lines, [(101, Fate::Skipped), (100, Fate::Taken)]);
+        assert_eq!((report.taken, report.skipped, report.read), (1, 1, 2));
+    }
+
+    #[tokio::test]
+    async fn an_ended_lease_is_kept_for_its_client_and_a_quarantine_for_nobody() {
+        let (app, caller) = app().await;
+        let file = isc(&[
+            ("10.0.0.100", MAC, &active("08:00", "09:00")),
+            ("10.0.0.101", "02:00:00:00:00:02", &active("09:00", "11:00").replace("active", "abandoned")),
+        ]);
+        let report = app.dhcp.import_leases(&caller, &file).await.unwrap();
+        assert_eq!(report.taken, 2);
+        let state = |key: &str| app.kernel.find::<Lease>(key).unwrap().spec.state;
+        assert_eq!((state("10.0.0.100"), state("10.0.0.101")), (LeaseState::Expired, LeaseState::Declined));
+        assert_eq!(app.kernel.find::<Lease>("10.0.0.101").unwrap().spec.client, "declined/10.0.0.101");
+        assert_eq!(app.dhcp.import_leases(&caller, &file).await.unwrap().present, 2);
+    }
+}

@@ -1,0 +1,85 @@
+//! Who a DHCP client is by its classes, and the values of its options that are templates. They are rendered
+//! after the reply was decided, when the address is known, and before it is promised; what does not render is
+//! left out of the reply and told in its reason.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::catalog::params::Sealed;
+use crate::dhcp::Dhcp;
+use crate::dhcp::decide::{Link, Outcome, Query, Unfilled};
+use crate::netboot::boot_facts::Gathered;
+use crate::render::{Input, Limits, Rendered};
+
+/// What one value may spend: a client waits for it.
+const LIMITS: Limits = Limits { deadline: Duration::from_millis(100), output_bytes_max: 1024, fuel: 10_000 };
+/// Templates of one reply; the rest is left out.
+const TEMPLATES_MAX: usize = 16;
+
+impl Dhcp {
+    /// Renders what the reply still lacks.
+    pub async fn fill_options(&self, query: &Query<'_>, gathered: &Gathered, outcome: &mut Outcome) {
+        let Some(reply) = outcome.reply.as_mut().filter(|reply| !reply.unfilled.is_empty()) else { return };
+        let mut unfilled = std::mem::take(&mut reply.unfilled);
+        let input = match self.option_input(query, gathered, outcome.address) {
+            Ok(input) => input,
+            Err(why) => {
+                outcome.reason.push_str(&format!("; its templates are left out: {why}"));
+                return;
+            }
+        };
+        for option in unfilled.split_off(unfilled.len().min(TEMPLATES_MAX)) {
+            outcome.reason.push_str(&format!("; {} is left out: too many templates", option.name));
+        }
+        for (option, rendered) in self.render_options(unfilled, input).await {
+            let filled = rendered.and_then(|rendered| reply.fill(option.code, &rendered.text));
+            if let Err(why) = filled {
+                tracing::debug!(option = option.name, why, "an option did not render");
+                outcome.reason.push_str(&format!("; {} is left out: {why}", option.name));
+            }
+        }
+        reply.encode();
+    }
+
+    async fn render_options(
+        &self,
+        options: Vec<Unfilled>,
+        input: Input,
+    ) -> Vec<(Unfilled, Result<Rendered, String>)> {
+        let engine = self.catalog.engine();
+        let render = move || {
+            let one = |option: Unfilled| {
+                let rendered = engine.render_inline(&option.template, input.clone(), LIMITS);
+                (option, rendered.map_err(|problem| problem.to_string()))
+            };
+            options.into_iter().map(one).collect()
+        };
+        tokio::task::spawn_blocking(render).await.unwrap_or_default()
+    }
+
+    /// What the templates of options see: the machine as in all templates, and what this packet is about.
+    fn option_input(
+        &self,
+        query: &Query<'_>,
+        gathered: &Gathered,
+        address: Option<std::net::Ipv4Addr>,
+    ) -> Result<Input, String> {
+        let world = self.kernel.world();
+        let link = Link::select(query, &world).map_err(|why| why.to_string())?;
+        let source = link.selected.next_server.or_else(|| query.source_address(&link));
+        let facing = self.catalog.facing(source.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED).into());
+        let address = address.unwrap_or(query.packet.ciaddr);
+        let subnet = link.subnet_of(address).unwrap_or(link.selected);
+        let subnet = json!({"name": subnet.name, "cidr": subnet.cidr});
+        drop(world);
+        let boot = gathered.boot(None, facing);
+        let mut input = self.catalog.input(&boot, Sealed::Closed).map_err(|problem| problem.to_string())?;
+        let mac: Vec<String> =
+            query.packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
+        input.variables.insert("mac".to_owned(), mac.join(":").into());
+        input.variables.insert("address".to_owned(), address.to_string().into());
+        input.variables.insert("subnet".to_owned(), subnet);
+        Ok(input)
+    }
+}

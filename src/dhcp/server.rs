@@ -1,0 +1,423 @@
+//! The DHCP port: reads packets of the interfaces that are served, hands each to a [`Handler`], and
+//! sends what it answers. The only part of `dhcp` that waits for anything.
+//!
+//! One task does it all. It empties the sockets into a queue, answers what can be answered at once, and keeps
+//! what waits for the disk in `under_way`, where nothing else waits for it. Leaves to the handler: all
+//! decisions, and to commit what must be on disk. Start at [`Service::run`].
+
+mod counters;
+mod ear;
+mod echoes;
+mod intake;
+mod interfaces;
+mod outlet;
+mod probe;
+mod queue;
+mod rivals;
+mod socket;
+mod under_way;
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::dhcp::decide::{BOOT_SERVER_PORT, Datagram, Interface, Query, Silence};
+use crate::dhcp::server::intake::{Door, Intake, Question};
+use crate::dhcp::server::outlet::{Leaves, Outlet};
+use crate::dhcp::server::queue::{Queue, Waiting};
+use crate::dhcp::server::socket::{Listener, Sharing};
+use crate::dhcp::server::under_way::{ANSWER_WITHIN, Ended, UnderWay};
+use crate::listen::{Protocol, explain_bind, port_owner};
+use crate::proto::dhcp4::{Packet, parse};
+use crate::seldom::Seldom;
+
+pub use counters::{Counters, Dropped};
+pub use probe::{PROBE_TIME, ProbeAbility, Probes};
+pub use rivals::{Lookout, Witness};
+
+/// Packets whose answer waits for the disk at one time. More wait in the queue, and not for long.
+pub const IN_FLIGHT_MAX: usize = 1024;
+/// Answers that go on though they are not sent. Beyond that one is dropped where it stands.
+const GIVEN_UP_MAX: usize = IN_FLIGHT_MAX;
+/// The port of DHCP servers (RFC 2131 4.1).
+const SERVER_PORT: u16 = 67;
+/// Datagrams that are read, and packets that are decided on, before other things get their turn.
+const READ_AT_ONCE_MAX: usize = 1024;
+const DECIDED_AT_ONCE_MAX: usize = 16;
+/// How often the interfaces are read.
+const REFRESH: Duration = Duration::from_secs(3);
+/// How often answers are looked for that take too long.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Longest the service waits for answers under way when told to stop.
+const STOP_MAX: Duration = Duration::from_secs(2);
+
+/// What comes of a request: a reply; nothing, where none is due; or silence with its reason.
+pub type Answered = Result<Option<Datagram>, Silence>;
+
+/// Decides what is answered.
+pub trait Handler: Send + Sync + 'static {
+    /// Decides on a request, commits what must be durable before it is spoken of, and returns the
+    /// reply to send, if any. An answer that needs no disk should be ready when it is first asked for:
+    /// what is not, waits among others.
+    fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Answered>;
+
+    /// Whether a reply that was sent a few seconds ago still holds, so that it can be sent again to a client
+    /// that did not hear it.
+    fn still_holds(&self, reply: &Datagram) -> bool;
+}
+
+/// A request that came in.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub packet: Packet,
+    pub interface: Arc<Interface>,
+    pub source: SocketAddrV4,
+    /// The address of ours it was sent to; `None` when it was broadcast.
+    pub local: Option<Ipv4Addr>,
+    /// The port of ours it was sent to, in the protocol's terms.
+    pub port: u16,
+}
+
+impl Request {
+    /// As the decisions take it.
+    pub fn query(&self) -> Query<'_> {
+        Query {
+            packet: &self.packet,
+            interface: &self.interface,
+            source: self.source,
+            local: self.local,
+            port: self.port,
+        }
+    }
+}
+
+/// The DHCP service, bound and not yet running.
+pub struct Service {
+    listeners: Vec<Listener>,
+    boot_server_fault: Option<String>,
+    outlet: Outlet,
+    handler: Arc<dyn Handler>,
+    counters: Arc<Counters>,
+    queue: Queue,
+    door: Door,
+    under_way: FuturesUnordered<UnderWay>,
+    /// Answers that took too long: what they write is finished, and told of, and nothing is sent.
+    given_up: FuturesUnordered<UnderWay>,
+    /// Warns of answers that took too long.
+    late: Seldom,
+}
+
+impl Service {
+    /// Binds `port` on all addresses, to serve the interfaces called `names`, which may come and go.
+    ///
+    /// # Errors
+    /// The port cannot be bound; the error says who has it, where that can be seen.
+    pub fn bind(port: u16, names: Vec<String>, handler: Arc<dyn Handler>) -> io::Result<Self> {
+        if let Some(owner) = port_owner(Protocol::Udp, port).filter(|_| port != 0) {
+            warn!(
+                port,
+                owner, "another DHCP server has the port as well: each packet goes to one of the two"
+            );
+        }
+        let server = Listener::bind(port, (SERVER_PORT, Sharing::Shared))
+            .map_err(|error| explain_bind(error, Protocol::Udp, port))?;
+        let boot_server = (port == SERVER_PORT).then(listen_as_boot_server).transpose();
+        let boot_server_fault = boot_server.as_ref().err().map(ToString::to_string);
+        Ok(Service {
+            listeners: [server].into_iter().chain(boot_server.ok().flatten()).collect(),
+            boot_server_fault,
+            outlet: Outlet::new(names)?,
+            handler,
+            counters: Arc::default(),
+            queue: Queue::default(),
+            door: Door::default(),
+            under_way: FuturesUnordered::new(),
+            given_up: FuturesUnordered::new(),
+            late: Seldom::default(),
+        })
+    }
+
+    /// Answers no more than so many packets each second, of all clients together.
+    pub fn at_most(mut self, per_second: Option<NonZeroU32>) -> Self {
+        if let Some(per_second) = per_second {
+            self.door.limit(per_second);
+        }
+        self
+    }
+
+    /// The port bound, chosen by the kernel where 0 was asked for.
+    pub fn local_port(&self) -> io::Result<u16> {
+        let server = self.listeners.first().map(Listener::local_port);
+        server.ok_or_else(|| io::Error::other("no port is bound"))
+    }
+
+    /// Why [`BOOT_SERVER_PORT`] could not be bound.
+    pub fn boot_server_fault(&self) -> Option<&str> {
+        self.boot_server_fault.as_deref()
+    }
+
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// Whether the ports can be read, whenever it is asked.
+    pub fn receives(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let all: Vec<_> = self.listeners.iter().map(|listener| Arc::clone(listener.hearing())).collect();
+        move || all.iter().all(|hearing| hearing.is_well())
+    }
+
+    /// Serves until `shutdown`, then lets the answers under way finish. No failure of a socket ends it.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let (mut refresh, mut sweep) = (every(REFRESH), every(SWEEP));
+        let cancelled = shutdown.cancelled();
+        tokio::pin!(cancelled);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut cancelled => break,
+                _ = refresh.tick() => self.refresh(),
+                _ = sweep.tick() => self.give_up_late(Instant::now()),
+                Some(ended) = self.under_way.next() => self.finish(ended),
+                Some(_) = self.given_up.next() => {}
+                () = readable(&self.listeners) => {}
+                // With packets waiting there is no reason to; the others are looked at all the same.
+                () = std::future::ready(()), if self.can_decide() => {}
+            }
+            while let Some(Some(ended)) = self.under_way.next().now_or_never() {
+                self.finish(ended);
+            }
+            self.read();
+            self.decide();
+            self.flush();
+            if self.can_decide() {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.drain().await;
+    }
+
+    fn refresh(&mut self) {
+        self.outlet.refresh();
+        self.listeners.iter_mut().for_each(Listener::look_after);
+    }
+
+    /// Makes room where answers take too long, as when the disk hangs. What they write may be written yet:
+    /// then the client finds it when it asks again.
+    fn give_up_late(&mut self, now: Instant) {
+        if !self.under_way.iter().any(|answer| answer.is_late(now)) {
+            return;
+        }
+        let all = std::mem::take(&mut self.under_way).into_iter();
+        let (late, rest): (Vec<_>, Vec<_>) = all.partition(|answer| answer.is_late(now));
+        self.under_way.extend(rest);
+        for answer in late {
+            self.door.close(answer.question());
+            self.too_late(now);
+            if self.given_up.len() < GIVEN_UP_MAX {
+                self.given_up.push(answer);
+            }
+        }
+    }
+
+    fn too_late(&mut self, now: Instant) {
+        self.counters.count(Dropped::Late);
+        if let Some(answers) = self.late.count(1, now) {
+            warn!(answers, "DHCP answers took longer than {ANSWER_WITHIN:?}: is the disk slow?");
+        }
+    }
+
+    async fn drain(&mut self) {
+        let stop = tokio::time::sleep(STOP_MAX);
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                ended = self.under_way.next() => match ended {
+                    Some(ended) => {
+                        self.finish(ended);
+                        self.flush();
+                    }
+                    None => return,
+                },
+                () = &mut stop => return warn!("some DHCP answers did not finish in {STOP_MAX:?}"),
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        flush(&self.counters, (&mut self.outlet, &self.listeners));
+    }
+
+    fn can_decide(&self) -> bool {
+        !self.queue.is_empty() && self.under_way.len() < IN_FLIGHT_MAX
+    }
+
+    /// Empties the sockets into the queue, so that nothing grows old where it cannot be seen.
+    fn read(&mut self) {
+        for listener in &mut self.listeners {
+            let (port, now) = (listener.port, Instant::now());
+            for _ in 0..READ_AT_ONCE_MAX {
+                let (arrival, datagram) = match listener.receive() {
+                    Ok(Some(received)) => received,
+                    Ok(None) => break,
+                    Err(_) => {
+                        self.counters.receive_failures.fetch_add(1, Relaxed);
+                        break;
+                    }
+                };
+                self.counters.received.fetch_add(1, Relaxed);
+                // Before it takes the place of one that is to be answered.
+                if self.outlet.port(arrival.interface).is_none() {
+                    self.counters.count(Dropped::Elsewhere);
+                    continue;
+                }
+                let since = now.checked_sub(arrival.age).unwrap_or(now);
+                let waiting = Waiting { datagram: datagram.into(), arrival, port, since };
+                if self.queue.push(waiting).is_some() {
+                    self.counters.count(Dropped::Overload);
+                }
+            }
+        }
+    }
+
+    /// Answers what waits, as far as it can be answered now.
+    fn decide(&mut self) {
+        let now = Instant::now();
+        (0..self.queue.drop_stale(now)).for_each(|_| self.counters.count(Dropped::Stale));
+        for _ in 0..DECIDED_AT_ONCE_MAX {
+            if self.under_way.len() >= IN_FLIGHT_MAX {
+                return;
+            }
+            let Some(waiting) = self.queue.pop() else { return };
+            if let Err(why) = self.take(&waiting, now) {
+                self.counters.count(why);
+            }
+        }
+    }
+
+    fn take(&mut self, waiting: &Waiting, now: Instant) -> Result<(), Dropped> {
+        let arrival = &waiting.arrival;
+        let facts = self.outlet.port(arrival.interface).map(|port| &port.facts).ok_or(Dropped::Elsewhere)?;
+        let packet = parse(&waiting.datagram).map_err(|error| {
+            debug!(source = %arrival.source, interface = facts.name, %error, "no DHCP message");
+            Dropped::Malformed
+        })?;
+        let request = Request {
+            packet,
+            interface: Arc::clone(facts),
+            source: arrival.source,
+            local: arrival.local,
+            port: waiting.port,
+        };
+        let question = Question::of(&request.packet, arrival.interface, request.port);
+        match self.door.admit(question, now) {
+            Intake::Repeated => return Err(Dropped::Repeated),
+            Intake::Flood => return Err(Dropped::Flood),
+            Intake::Limited => return Err(Dropped::Limited),
+            Intake::Take => {}
+        }
+        if self.send_again(&question, request.port, now) {
+            self.door.close(&question);
+            return Ok(());
+        }
+        let mut answer = UnderWay::new(&self.handler, request, (question, waiting.since));
+        match (&mut answer).now_or_never() {
+            Some(ended) => self.finish(ended),
+            None => self.under_way.push(answer),
+        }
+        Ok(())
+    }
+
+    /// Sends the reply once more that this question had a moment ago, if that is still right.
+    fn send_again(&mut self, question: &Question, port: u16, now: Instant) -> bool {
+        let Some(reply) = self.door.reply_to(question, now).filter(|reply| self.handler.still_holds(reply))
+        else {
+            return false;
+        };
+        send(&self.counters, (&mut self.outlet, &self.listeners), (reply, port));
+        self.counters.resent.fetch_add(1, Relaxed);
+        true
+    }
+
+    fn finish(&mut self, ended: Ended) {
+        self.door.close(&ended.question);
+        let now = Instant::now();
+        if ended.is_late(now) {
+            return self.too_late(now);
+        }
+        match ended.answered {
+            Ok(Some(reply)) => {
+                send(&self.counters, (&mut self.outlet, &self.listeners), (&reply, ended.port));
+                if ended.is_committed {
+                    self.door.keep(ended.question, reply, now);
+                }
+            }
+            Ok(None) => {}
+            Err(silence) => self.counters.count(silence.into()),
+        }
+    }
+}
+
+/// The socket that PXE clients ask for boot data when they have an address. Without it the rest is served.
+fn listen_as_boot_server() -> io::Result<Listener> {
+    Listener::bind(BOOT_SERVER_PORT, (BOOT_SERVER_PORT, Sharing::Alone))
+        .map_err(|error| explain_bind(error, Protocol::Udp, BOOT_SERVER_PORT))
+        .inspect_err(|error| warn!(%error, "UEFI firmware in `proxy` subnets cannot be told what to boot"))
+}
+
+fn send(
+    counters: &Counters,
+    (outlet, listeners): (&mut Outlet, &[Listener]),
+    (reply, port): (&Datagram, u16),
+) {
+    let Some(listener) = listeners.iter().find(|listener| listener.port == port) else {
+        counters.send_failures.fetch_add(1, Relaxed);
+        return;
+    };
+    match outlet.send(listener, reply) {
+        Ok(Leaves::Now) => {
+            counters.sent.fetch_add(1, Relaxed);
+        }
+        Ok(Leaves::AtTheEnd) if outlet.is_full() => flush(counters, (outlet, listeners)),
+        Ok(Leaves::AtTheEnd) => {}
+        Err(error) => {
+            outlet.lost(&error, reply);
+            counters.send_failures.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// Sends what waits for the end of the turn.
+fn flush(counters: &Counters, (outlet, listeners): (&mut Outlet, &[Listener])) {
+    let (sent, lost) = outlet.flush(listeners);
+    counters.sent.fetch_add(sent, Relaxed);
+    counters.send_failures.fetch_add(lost, Relaxed);
+}
+
+/// Until one of the sockets has something; a failure shows when it is read.
+async fn readable(listeners: &[Listener]) {
+    poll_fn(|context| {
+        let ready = listeners.iter().filter(|listener| listener.poll_ready(context).is_ready()).count();
+        if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests;

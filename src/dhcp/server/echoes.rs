@@ -1,0 +1,116 @@
+//! Echo replies whose sender is not known yet. On our own wire the kernel knows who it asked; its table is
+//! read on a thread beside, once for all replies that came meanwhile, so that a burst holds nobody up.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::Ipv4Addr;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::debug;
+
+use crate::dhcp::decide::probe::parse_neighbours;
+use crate::model::Mac;
+
+/// Replies that wait for the table to be read. One beyond is as if it had been lost.
+pub(super) const ECHOES_MAX: usize = 1024;
+/// The neighbours that the kernel knows.
+const NEIGHBOURS: &str = "/proc/net/arp";
+
+/// Addresses that answered, with the hardware address of those on our own wires.
+pub(super) type Senders = Vec<(Ipv4Addr, Option<Mac>)>;
+
+/// Reads the kernel's table of neighbours.
+type Read = fn() -> io::Result<String>;
+
+pub(super) struct Echoes {
+    read: Read,
+    heard: Vec<Ipv4Addr>,
+    reading: Option<JoinHandle<Senders>>,
+}
+
+impl Echoes {
+    pub fn new() -> Self {
+        Echoes::reading_by(|| std::fs::read_to_string(NEIGHBOURS))
+    }
+
+    fn reading_by(read: Read) -> Self {
+        Echoes { read, heard: Vec::new(), reading: None }
+    }
+
+    /// An address answered.
+    pub fn hear(&mut self, from: Ipv4Addr) {
+        if self.heard.len() < ECHOES_MAX && !self.heard.contains(&from) {
+            self.heard.push(from);
+        }
+        self.begin();
+    }
+
+    /// Those whose senders are known next. Never ready when nothing was heard; may be given up and asked
+    /// again.
+    pub async fn next(&mut self) -> Senders {
+        let Some(reading) = &mut self.reading else { return std::future::pending().await };
+        let found = reading.await;
+        self.reading = None;
+        self.begin();
+        // A look that failed inside says nothing of anybody: the probes end as if nobody had answered.
+        found.inspect_err(|error| debug!(%error, "the neighbours were not read")).unwrap_or_default()
+    }
+
+    /// Begins to read for all who wait, unless that is being done: a table that is being read may be older
+    /// than what was just heard.
+    fn begin(&mut self) {
+        if self.reading.is_none() && !self.heard.is_empty() {
+            let (heard, read) = (std::mem::take(&mut self.heard), self.read);
+            self.reading = Some(spawn_blocking(move || {
+                let table = read().inspect_err(|error| debug!(%error, "the neighbours cannot be read"));
+                let table = table.unwrap_or_default();
+                let known: HashMap<Ipv4Addr, Mac> = parse_neighbours(&table).collect();
+                heard.into_iter().map(|address| (address, known.get(&address).copied())).collect()
+            }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const TABLE: &str = "IP address  HW type  Flags  HW address         Mask  Device\n\
+                         10.0.0.7    0x1      0x2    02:00:00:00:00:09  *     eth1\n";
+    static READS: AtomicUsize = AtomicUsize::new(0);
+
+    fn address(number: u32) -> Ipv4Addr {
+        Ipv4Addr::from(0x0a00_0000 + number)
+    }
+
+    #[tokio::test]
+    async fn the_table_is_read_on_another_thread_and_at_most_twice_for_a_burst() {
+        let mut echoes = Echoes::reading_by(|| {
+            READS.fetch_add(1, Ordering::Relaxed);
+            let name = std::thread::current().name().map(str::to_owned);
+            let test = "the_table_is_read_on_another_thread_and_at_most_twice_for_a_burst";
+            assert!(!name.unwrap_or_default().ends_with(test), "read where packets are answered");
+            Ok(TABLE.to_owned())
+        });
+        (0..500).for_each(|number| echoes.hear(address(number)));
+        (0..500).for_each(|number| echoes.hear(address(number)));
+        assert_eq!(echoes.next().await, [(address(0), None)], "it alone was heard when the reading began");
+        let rest = echoes.next().await;
+        // The first answered once more after that.
+        assert_eq!((rest.len(), READS.load(Ordering::Relaxed)), (500, 2));
+        let known: Vec<_> = rest.into_iter().filter(|(_, mac)| mac.is_some()).collect();
+        assert_eq!(known, [(address(7), Some(Mac([2, 0, 0, 0, 0, 9])))]);
+        assert!(echoes.reading.is_none() && echoes.heard.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_waits_has_a_bound_and_a_table_that_is_not_there_knows_nobody() {
+        let mut echoes = Echoes::reading_by(|| Err(io::ErrorKind::NotFound.into()));
+        (0..5000).for_each(|number| echoes.hear(address(number)));
+        assert_eq!(echoes.heard.len(), ECHOES_MAX);
+        assert_eq!(echoes.next().await, [(address(0), None)]);
+        assert_eq!(echoes.next().await.len(), ECHOES_MAX);
+    }
+}

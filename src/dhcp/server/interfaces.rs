@@ -1,0 +1,103 @@
+//! The interfaces we serve, as the kernel has them now.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use nix::ifaddrs::{InterfaceAddress as Entry, getifaddrs};
+use nix::sys::socket::{LinkAddr, SockaddrLike as _};
+
+use crate::addresses::{self, OwnAddress};
+use crate::dhcp::decide::{Interface, InterfaceAddress};
+use crate::model::Mac;
+
+/// Addresses of the interfaces that are served that are looked at.
+const ADDRESSES_MAX: usize = 1024;
+/// The MTU where the kernel does not tell one.
+const MTU_DEFAULT: u32 = 1500;
+
+/// One interface and how to put a frame on it.
+#[derive(Debug, Clone)]
+pub(super) struct Port {
+    pub facts: Arc<Interface>,
+    pub link: Option<LinkAddr>,
+}
+
+impl Port {
+    /// The interface's own hardware address.
+    pub fn mac(&self) -> Option<Mac> {
+        self.link.and_then(|link| link.addr()).map(Mac)
+    }
+}
+
+/// The interfaces called by `names` that exist, by index. Members of a bridge or bond are not
+/// looked at: packets are reported at the interface that has the address.
+pub(super) fn read(names: &[String]) -> io::Result<BTreeMap<u32, Port>> {
+    Ok(ports((getifaddrs()?, addresses::read()?), names))
+}
+
+/// As [`read`]; hosts of many guests have far more links than are served. An entry that has the name of an
+/// interface may as well be the label of an address, whose interface is another's.
+fn ports(
+    (links, addresses): (impl Iterator<Item = Entry>, Vec<OwnAddress>),
+    names: &[String],
+) -> BTreeMap<u32, Port> {
+    let mut ports: BTreeMap<u32, Port> = BTreeMap::new();
+    let links = links.filter(|entry| names.contains(&entry.interface_name));
+    for (name, link) in
+        links.filter_map(|entry| Some((entry.interface_name, *entry.address?.as_link_addr()?)))
+    {
+        let Ok(index) = u32::try_from(link.ifindex()) else { continue };
+        let facts = Interface { mtu: mtu(&name), name, index, addresses: Vec::new() };
+        ports.insert(index, Port { facts: Arc::new(facts), link: Some(link).filter(|link| link.len() > 0) });
+    }
+    let served = addresses.into_iter().filter(|own| ports.contains_key(&own.interface));
+    let served: Vec<OwnAddress> = served.take(ADDRESSES_MAX).collect();
+    for OwnAddress { interface, address, prefix } in served {
+        if let Some(port) = ports.get_mut(&interface) {
+            Arc::make_mut(&mut port.facts).addresses.push(InterfaceAddress { address, prefix });
+        }
+    }
+    ports
+}
+
+fn mtu(name: &str) -> u32 {
+    let text = std::fs::read_to_string(format!("/sys/class/net/{name}/mtu")).unwrap_or_default();
+    text.trim().parse().unwrap_or(MTU_DEFAULT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn the_loopback_interface_is_read_and_others_are_not() {
+        let ports = read(&["lo".to_owned(), "no-such-interface".to_owned()]).unwrap();
+        let facts: Vec<_> = ports.values().map(|port| &port.facts).collect();
+        assert_eq!(facts.len(), 1);
+        assert!(facts[0].has_address(Ipv4Addr::LOCALHOST) && facts[0].mtu >= 1500);
+        assert!(facts[0].is_on_link(Ipv4Addr::new(127, 9, 9, 9)));
+    }
+
+    /// The entry of a link, which the kernel has before those of addresses.
+    fn loopback() -> Entry {
+        getifaddrs().unwrap().find(|entry| entry.interface_name == "lo").unwrap()
+    }
+
+    #[test]
+    fn an_interface_is_found_behind_many_that_are_not_served() {
+        let other = |number| Entry { interface_name: format!("tap{number}"), ..loopback() };
+        let entries = (0..1100).map(other).chain([loopback()]);
+        let guests = (0..1100).map(|number| OwnAddress {
+            interface: 1000 + number,
+            address: Ipv4Addr::from(0x0a00_0000 + number),
+            prefix: 24,
+        });
+        let own = OwnAddress { interface: 1, address: Ipv4Addr::LOCALHOST, prefix: 8 };
+        let ports = ports((entries, guests.chain([own]).collect()), &["lo".to_owned()]);
+        assert_eq!(ports.len(), 1);
+        assert!(ports.values().all(|port| port.facts.has_address(Ipv4Addr::LOCALHOST)));
+    }
+}

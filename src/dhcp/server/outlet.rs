@@ -1,0 +1,251 @@
+//! How replies leave: as a datagram, or as a frame to a client that has no address yet.
+//!
+//! Datagrams wait for the end of the turn they are made in. Those for one peer, which is a relay then, leave
+//! by one call: the way of a packet through the kernel costs more than the decision it carries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddrV4;
+use std::time::Instant;
+
+use socket2::Socket;
+use tracing::{info, warn};
+
+use crate::datagrams::{self, Cutting, DATAGRAMS_MAX, Frames, Route};
+use crate::dhcp::decide::frame::{FrameEnds, encode_frame};
+use crate::dhcp::decide::{Datagram, Destination};
+use crate::dhcp::server::interfaces::{self, Port};
+use crate::dhcp::server::socket::{self, Listener};
+use crate::model::Mac;
+use crate::seldom::{Seldom, warn_seldom};
+
+/// The interfaces that are served, and the socket for frames.
+pub(super) struct Outlet {
+    frames: Option<Socket>,
+    names: Vec<String>,
+    ports: BTreeMap<u32, Port>,
+    /// Interfaces without frames that were told of.
+    told_of_fallback: BTreeSet<u32>,
+    waiting: Vec<Letter>,
+    /// Their bytes, one after the other.
+    bytes: Vec<u8>,
+    cutting: CuttingByInterface,
+    lost: Lost,
+}
+
+/// A datagram that waits to be sent, from a port in the protocol's terms.
+struct Letter {
+    port: u16,
+    route: Route,
+    /// The interface its question came by, which is where it leaves as a rule, be it routed.
+    interface: u32,
+    bytes: usize,
+}
+
+impl Letter {
+    /// Whether the other can leave by the same call.
+    fn goes_with(&self, other: &Letter) -> bool {
+        (self.port, self.route, self.interface, self.bytes)
+            == (other.port, other.route, other.interface, other.bytes)
+    }
+}
+
+impl Outlet {
+    pub fn new(names: Vec<String>) -> io::Result<Self> {
+        let frames = socket::frames()
+            .inspect_err(
+                |error| warn!(%error, "no raw socket: clients without an address are sent broadcasts"),
+            )
+            .ok();
+        let ports = interfaces::read(&names)?;
+        let missing = names.iter().filter(|name| ports.values().all(|port| port.facts.name != **name));
+        missing.for_each(|name| warn!(interface = name, "there is no such interface yet"));
+        Ok(Outlet {
+            told_of_fallback: BTreeSet::new(),
+            frames,
+            names,
+            ports,
+            waiting: Vec::new(),
+            bytes: Vec::new(),
+            cutting: CuttingByInterface::default(),
+            lost: Lost::default(),
+        })
+    }
+
+    /// The interface with this index, if it is served.
+    pub fn port(&self, index: u32) -> Option<&Port> {
+        self.ports.get(&index)
+    }
+
+    /// Reads the interfaces anew: they come and go, and so do their addresses.
+    pub fn refresh(&mut self) {
+        match interfaces::read(&self.names) {
+            Ok(ports) => {
+                for port in ports.values().filter(|port| !self.ports.contains_key(&port.facts.index)) {
+                    info!(interface = port.facts.name, "serving DHCP");
+                }
+                self.ports = ports;
+                self.cutting.forget(|interface| !self.ports.contains_key(&interface));
+                self.told_of_fallback.retain(|interface| self.ports.contains_key(interface));
+            }
+            Err(error) => warn_seldom!(%error, "the network interfaces cannot be read"),
+        }
+    }
+
+    /// Sends a reply from the port its question came to, now or with [`Outlet::flush`].
+    pub fn send(&mut self, listener: &Listener, reply: &Datagram) -> io::Result<Leaves> {
+        let port = self.ports.get(&reply.interface);
+        let port = port.ok_or_else(|| io::Error::other("its interface is gone"))?;
+        if let Some((mac, to)) = framed(&reply.destination) {
+            let from = SocketAddrV4::new(reply.source, listener.local_port());
+            let ends = port.mac().map(|from_mac| FrameEnds { from_mac, to_mac: mac, from, to });
+            match self.send_frame(port, ends, &reply.bytes) {
+                Ok(()) => return Ok(Leaves::Now),
+                // Without a socket for frames that was told at the start.
+                Err(error) if self.frames.is_some() && self.told_of_fallback.insert(reply.interface) => {
+                    warn!(%error, interface = port.facts.name, "no frame can be sent: broadcasting instead");
+                }
+                Err(_) => {}
+            }
+        }
+        let to = match reply.destination {
+            Destination::Unicast(to) => to,
+            Destination::Broadcast | Destination::Frame { .. } => Destination::Broadcast.socket_address(),
+        };
+        let Some(port) = self.ports.get(&reply.interface) else { return Ok(Leaves::Now) };
+        // What is behind a router is left to routing; a forced interface would look for it on the link.
+        let direct = to.ip().is_broadcast() || port.facts.is_on_link(*to.ip());
+        let interface = if direct { reply.interface } else { 0 };
+        let route = Route { peer: to, source: Some(reply.source), interface };
+        let (port, bytes) = (listener.port, reply.bytes.len());
+        self.waiting.push(Letter { port, route, interface: reply.interface, bytes });
+        self.bytes.extend_from_slice(&reply.bytes);
+        Ok(Leaves::AtTheEnd)
+    }
+
+    /// Whether as many wait as leave by one call.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= DATAGRAMS_MAX
+    }
+
+    /// Sends what waits; returns how many datagrams left, and how many did not.
+    pub fn flush(&mut self, listeners: &[Listener]) -> (u64, u64) {
+        let (mut sent, mut lost) = (0, 0);
+        let mut rest = self.bytes.as_slice();
+        for letters in self.waiting.chunk_by(Letter::goes_with) {
+            let Some(first) = letters.first() else { continue };
+            let (bytes, behind) = rest.split_at_checked(first.bytes * letters.len()).unwrap_or_default();
+            rest = behind;
+            let mut frames = Frames { bytes, each: first.bytes };
+            let listener = listeners.iter().find(|listener| listener.port == first.port);
+            let pushed = listener.map_or(Err(io::ErrorKind::NotConnected.into()), |listener| {
+                self.cutting.push(first.interface, |cutting| {
+                    datagrams::push(listener.socket(), first.route, &mut frames, cutting)
+                })
+            });
+            let left = frames.bytes.len().div_ceil(first.bytes.max(1));
+            if let Err(error) = pushed {
+                self.lost.tell(left as u64, &error, &first.route.peer);
+            }
+            lost += left as u64;
+            sent += letters.len().saturating_sub(left) as u64;
+        }
+        self.waiting.clear();
+        self.bytes.clear();
+        (sent, lost)
+    }
+
+    /// A reply was lost before it waited.
+    pub fn lost(&mut self, error: &io::Error, reply: &Datagram) {
+        self.lost.tell(1, error, &reply.destination);
+    }
+
+    fn send_frame(&self, port: &Port, ends: Option<FrameEnds>, payload: &[u8]) -> io::Result<()> {
+        let unable = || io::Error::other("the interface has no Ethernet address, or there is no raw socket");
+        let (link, ends) = port.link.as_ref().zip(ends).ok_or_else(unable)?;
+        let frames = self.frames.as_ref().ok_or_else(unable)?;
+        let frame = encode_frame(&ends, payload).ok_or_else(unable)?;
+        socket::send_frame(frames, link, &frame)
+    }
+}
+
+/// Replies that did not leave: under load a dead interface has thousands of them each second.
+#[derive(Debug, Default)]
+struct Lost(Seldom);
+
+impl Lost {
+    fn tell(&mut self, replies: u64, error: &io::Error, destination: &impl Display) {
+        if let Some(replies) = self.0.count(replies, Instant::now()) {
+            warn!(%error, %destination, replies, "DHCP replies could not be sent");
+        }
+    }
+}
+
+/// Who cuts what leaves together, for each interface: one that cannot has no say for the others.
+#[derive(Debug, Default)]
+struct CuttingByInterface {
+    by_us: BTreeSet<u32>,
+}
+
+impl CuttingByInterface {
+    /// Sends, and remembers where we have to cut. What did not leave by our own cutting either was not
+    /// refused for that.
+    fn push(&mut self, interface: u32, push: impl FnOnce(&mut Cutting) -> io::Result<()>) -> io::Result<()> {
+        let mut cutting = if self.by_us.contains(&interface) { Cutting::Us } else { Cutting::Kernel };
+        push(&mut cutting)?;
+        if cutting == Cutting::Us {
+            self.by_us.insert(interface);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
+        self.by_us.retain(|interface| !is_gone(*interface));
+    }
+}
+
+/// When a reply leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaves {
+    Now,
+    AtTheEnd,
+}
+
+/// What goes out as a frame: on virtual links the kernel leaves the checksum of its own broadcasts undone,
+/// and clients that read frames drop them.
+fn framed(destination: &Destination) -> Option<(Mac, SocketAddrV4)> {
+    match destination {
+        Destination::Unicast(_) => None,
+        Destination::Frame { mac, to } => Some((*mac, *to)),
+        Destination::Broadcast => Some((Mac([0xff; 6]), destination.socket_address())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_cannot_cut_takes_it_from_no_other_and_one_that_is_new_is_tried() {
+        let mut cutting = CuttingByInterface::default();
+        let mut cut_by = |interface, refuses: bool, result: fn() -> io::Result<()>| {
+            let mut first = None;
+            let sent = cutting.push(interface, |cutting| {
+                first = Some(*cutting);
+                if refuses {
+                    *cutting = Cutting::Us;
+                }
+                result()
+            });
+            (first.unwrap(), sent.is_ok())
+        };
+        assert_eq!(cut_by(2, true, || Ok(())), (Cutting::Kernel, true));
+        assert_eq!(cut_by(2, false, || Ok(())), (Cutting::Us, true));
+        assert_eq!(cut_by(3, false, || Ok(())), (Cutting::Kernel, true), "another");
+        assert_eq!(cut_by(3, true, || Err(io::ErrorKind::InvalidInput.into())), (Cutting::Kernel, false));
+        assert_eq!(cut_by(3, false, || Ok(())), (Cutting::Kernel, true), "it was refused for something else");
+        cutting.forget(|interface| interface == 2);
+        assert!(cutting.by_us.is_empty());
+    }
+}

@@ -1,0 +1,453 @@
+//! The sockets of probes: one for ARP on all links, one for ICMP echo. [`Probes::run`] is the one task that
+//! reads them, for all probes under way. Opened before privileges are given up.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use nix::libc::{self, in_pktinfo};
+use nix::sys::socket::{ControlMessage, LinkAddr, MsgFlags, SockaddrIn, sendmsg, sendto};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::dhcp::decide::probe::{encode_arp_probe, encode_echo, parse_arp, parse_echo_reply};
+use crate::dhcp::decide::{HowToProbe, Interface, LateAnswer, ProbeTarget, Probed, Prober};
+use crate::dhcp::server::Witness;
+use crate::dhcp::server::ear::Ear;
+use crate::dhcp::server::echoes::Echoes;
+use crate::dhcp::server::interfaces::{self, Port};
+use crate::model::Mac;
+
+/// Probes under way at one time. Beyond that addresses are offered unprobed, so that other packets find a
+/// place among those that are answered.
+pub const PROBES_MAX: usize = 512;
+/// How long an answer is waited for, in two halves: a question is asked twice.
+pub const PROBE_TIME: Duration = Duration::from_millis(240);
+/// How long an answer still counts when the address was offered without it.
+const LATE: Duration = Duration::from_secs(2);
+/// Addresses for which late answers are heard, and those of them that wait to be told.
+const LATE_MAX: usize = 4096;
+const LATE_QUEUE_MAX: usize = 64;
+/// Ethernet, in `if_arp.h`. Other links are asked by ICMP.
+const ARPHRD_ETHER: u16 = 1;
+const ETH_P_ARP: u16 = 0x0806;
+/// How long the hardware address of an interface is remembered.
+const LINKS_KEPT: Duration = Duration::from_secs(3);
+const PACKET_BYTES_MAX: usize = 2048;
+const ETHERNET_HEADER_BYTES: usize = 14;
+
+/// Asks the wire. Where a socket cannot be had, probes say so and addresses are offered all the same.
+pub struct Probes {
+    arp: Ear,
+    icmp: Ear,
+    /// Whether the sockets hear anything: on a large network each ARP question of others would wake us.
+    listens: AtomicBool,
+    /// What tells answers to our echo requests from those to others, and from what was made up elsewhere.
+    token: [u8; 4],
+    waiting: Mutex<HashMap<Ipv4Addr, Waiting>>,
+    late: Mutex<HashMap<Ipv4Addr, Late>>,
+    links: Mutex<HashMap<u32, Port>>,
+}
+
+/// A probe under way.
+struct Waiting {
+    who: Who,
+    found: oneshot::Sender<Option<Mac>>,
+}
+
+/// A probe that nobody answered in time.
+struct Late {
+    who: Who,
+    until: Instant,
+}
+
+/// Whose answer counts.
+#[derive(Clone, Copy)]
+struct Who {
+    /// The interface whose ARP does.
+    interface: u32,
+    /// Who is to have the address: its own does not.
+    client: Option<Mac>,
+}
+
+impl Who {
+    fn counts(&self, interface: u32, mac: Mac) -> bool {
+        self.interface == interface && self.client != Some(mac)
+    }
+
+    /// Whether an echo reply counts. It finds its own way; behind a router nobody's hardware address is seen.
+    fn counts_echo(&self, mac: Option<Mac>) -> bool {
+        mac.is_none() || mac != self.client
+    }
+}
+
+/// Which probes can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeAbility {
+    pub arp: bool,
+    pub icmp: bool,
+}
+
+impl Probes {
+    /// Opens what sockets it may.
+    pub fn open() -> Arc<Self> {
+        Arc::new(Probes::with([
+            Ear::open("the socket for ARP probes", arp_socket),
+            Ear::open("the socket for ICMP probes", icmp_socket),
+        ]))
+    }
+
+    fn with([arp, icmp]: [Ear; 2]) -> Self {
+        let mut token = [0; 4];
+        if let Err(error) = getrandom::fill(&mut token) {
+            warn!(%error, "no random token for echo requests: answers to them may be made up");
+        }
+        let (waiting, late, links) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let listens = AtomicBool::new(true);
+        let probes = Probes { arp, icmp, listens, token, waiting, late, links };
+        probes.rest();
+        probes
+    }
+
+    /// As it is now.
+    pub fn ability(&self) -> ProbeAbility {
+        ProbeAbility { arp: self.arp.hearing().is_well(), icmp: self.icmp.hearing().is_well() }
+    }
+
+    /// Hears nothing more while nobody is asked.
+    fn rest(&self) {
+        let waiting = self.waiting();
+        if waiting.is_empty() && self.late().is_empty() {
+            self.listens.store(false, Relaxed);
+            [&self.arp, &self.icmp].into_iter().for_each(Ear::close);
+        }
+    }
+
+    /// Before somebody is asked.
+    fn listen(&self) {
+        if !self.listens.swap(true, Relaxed) {
+            [&self.arp, &self.icmp].into_iter().for_each(Ear::listen);
+        }
+    }
+
+    /// Hears the answers until `shutdown`, and tells `witness` of those that are late.
+    pub async fn run(self: Arc<Self>, witness: Arc<dyn Witness>, shutdown: CancellationToken) {
+        let (tell, mut told) = mpsc::channel(LATE_QUEUE_MAX);
+        let telling = async {
+            while let Some(answer) = told.recv().await {
+                witness.heard_late(answer).await;
+            }
+        };
+        tokio::join!(self.hear(tell, shutdown), telling);
+    }
+
+    async fn hear(&self, tell: mpsc::Sender<LateAnswer>, shutdown: CancellationToken) {
+        let mut forget = tokio::time::interval(LINKS_KEPT);
+        let [mut frame, mut datagram] = [(); 2].map(|()| vec![0; PACKET_BYTES_MAX]);
+        let mut echoes = Echoes::new();
+        loop {
+            tokio::select! {
+                // In this order: the ARP reply before an echo says whose the address is.
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = forget.tick() => self.look_after(),
+                (bytes, from) = self.arp.hear::<LinkAddr>(&mut frame) => {
+                    let interface = u32::try_from(from.ifindex()).unwrap_or(0);
+                    if let Some(late) = self.heard_arp(frame.get(..bytes).unwrap_or_default(), interface) {
+                        // Beyond so many at once one more says nothing new of the wire.
+                        let _ = tell.try_send(late);
+                    }
+                }
+                senders = echoes.next() => {
+                    for (address, mac) in senders {
+                        if let Some(late) = self.echoed(address, mac) {
+                            let _ = tell.try_send(late);
+                        }
+                    }
+                }
+                (bytes, from) = self.icmp.hear::<SockaddrIn>(&mut datagram) => {
+                    if self.is_waited_for(datagram.get(..bytes).unwrap_or_default(), from.ip()) {
+                        echoes.hear(from.ip());
+                    }
+                }
+            }
+        }
+    }
+
+    fn look_after(&self) {
+        self.links().clear();
+        self.late().retain(|_, late| late.until > Instant::now());
+        [&self.arp, &self.icmp].into_iter().for_each(Ear::look_after);
+        self.rest();
+    }
+
+    /// Ends the probe that is answered. What answers one that is over is given back.
+    fn heard_arp(&self, packet: &[u8], interface: u32) -> Option<LateAnswer> {
+        let sender = packet.get(ETHERNET_HEADER_BYTES..).and_then(parse_arp)?;
+        let address = sender.address;
+        let mut waiting = self.waiting();
+        if let Some(probe) = waiting.get(&address) {
+            if probe.who.counts(interface, sender.mac)
+                && let Some(probe) = waiting.remove(&address)
+            {
+                // Whoever gave up waiting needs no answer.
+                let _ = probe.found.send(Some(sender.mac));
+            }
+            return None;
+        }
+        drop(waiting);
+        let counts = sender.answers_probe && self.is_late(address, |who| who.counts(interface, sender.mac));
+        counts.then_some(LateAnswer { address, how: HowToProbe::Arp, mac: Some(sender.mac) })
+    }
+
+    /// Whether an address was asked for a moment ago, by somebody for whom the answer counts; told once.
+    fn is_late(&self, address: Ipv4Addr, counts: impl Fn(&Who) -> bool) -> bool {
+        let mut late = self.late();
+        let is_late = |late: &Late| late.until > Instant::now() && counts(&late.who);
+        late.get(&address).is_some_and(is_late) && late.remove(&address).is_some()
+    }
+
+    /// Whether a datagram answers an echo request of ours, in time or a moment after.
+    fn is_waited_for(&self, datagram: &[u8], from: Ipv4Addr) -> bool {
+        parse_echo_reply(datagram).is_some_and(|token| token == self.echo_token(from))
+            && (self.waiting().contains_key(&from) || self.late().contains_key(&from))
+    }
+
+    /// Ends the probe that is answered. What answers one that is over is given back.
+    fn echoed(&self, address: Ipv4Addr, mac: Option<Mac>) -> Option<LateAnswer> {
+        let mut waiting = self.waiting();
+        if let Some(probe) = waiting.get(&address) {
+            if probe.who.counts_echo(mac)
+                && let Some(probe) = waiting.remove(&address)
+            {
+                let _ = probe.found.send(mac);
+            }
+            return None;
+        }
+        drop(waiting);
+        let counts = self.is_late(address, |who| who.counts_echo(mac));
+        counts.then_some(LateAnswer { address, how: HowToProbe::Icmp, mac })
+    }
+
+    fn echo_token(&self, address: Ipv4Addr) -> [u8; 8] {
+        let (ours, [a, b, c, d]) = (self.token, address.octets());
+        [ours[0], ours[1], ours[2], ours[3], a, b, c, d]
+    }
+
+    async fn ask(&self, target: ProbeTarget) -> Probed {
+        let (answer, _asked) = match self.register(&target) {
+            Ok(registered) => registered,
+            Err(why) => return Probed::Unable(why.to_owned()),
+        };
+        tokio::pin!(answer);
+        for _ in 0..2 {
+            if let Err(why) = self.send(&target) {
+                return Probed::Unable(why.to_string());
+            }
+            if let Ok(found) = tokio::time::timeout(PROBE_TIME / 2, &mut answer).await {
+                return found.map_or_else(|_| Probed::Unable("it was given up".into()), Probed::InUse);
+            }
+        }
+        Probed::Free
+    }
+
+    fn register(
+        &self,
+        target: &ProbeTarget,
+    ) -> Result<(oneshot::Receiver<Option<Mac>>, Asked<'_>), &'static str> {
+        let address = target.address;
+        let who = Who { interface: target.interface.index, client: target.client };
+        let mut waiting = self.waiting();
+        if waiting.contains_key(&address) {
+            return Err("it is being probed for another client");
+        }
+        if waiting.len() >= PROBES_MAX {
+            return Err("too many addresses are being probed");
+        }
+        let (found, answer) = oneshot::channel();
+        waiting.insert(address, Waiting { who, found });
+        self.listen();
+        Ok((answer, Asked { probes: self, address }))
+    }
+
+    fn send(&self, target: &ProbeTarget) -> io::Result<()> {
+        if target.address.is_loopback() {
+            return Err(io::Error::other("every address of a loopback network answers"));
+        }
+        match target.how {
+            HowToProbe::Icmp => self.send_echo(target),
+            HowToProbe::Arp => match (self.arp.socket(), self.link(&target.interface)?) {
+                (Some(arp), Some((link, mac))) => {
+                    let frame = encode_arp_probe(mac, target.address);
+                    Ok(sendto(arp.as_raw_fd(), &frame, &link, MsgFlags::MSG_DONTWAIT).map(drop)?)
+                }
+                _ => self.send_echo(target),
+            },
+        }
+    }
+
+    fn send_echo(&self, target: &ProbeTarget) -> io::Result<()> {
+        let icmp = self.icmp.socket().ok_or_else(|| io::Error::other("there is no socket to probe with"))?;
+        // What is behind a router is left to routing.
+        let direct = target.interface.is_on_link(target.address);
+        let interface = if direct { target.interface.index } else { 0 };
+        let any = libc::in_addr { s_addr: 0 };
+        let info = in_pktinfo {
+            ipi_ifindex: i32::try_from(interface).unwrap_or(0),
+            ipi_spec_dst: any,
+            ipi_addr: any,
+        };
+        let control = [ControlMessage::Ipv4PacketInfo(&info)];
+        let message =
+            encode_echo(u16::from_be_bytes([self.token[2], self.token[3]]), self.echo_token(target.address));
+        let to = SockaddrIn::from(SocketAddrV4::new(target.address, 0));
+        let slices = [io::IoSlice::new(&message)];
+        sendmsg(icmp.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
+        Ok(())
+    }
+
+    /// The link and hardware address of an Ethernet interface; `None` for other links.
+    fn link(&self, interface: &Interface) -> io::Result<Option<(LinkAddr, Mac)>> {
+        let known = self.links().get(&interface.index).cloned();
+        let port = match known {
+            Some(port) => port,
+            None => {
+                let read = interfaces::read(std::slice::from_ref(&interface.name))?.remove(&interface.index);
+                let port = read.ok_or_else(|| io::Error::other("its interface is gone"))?;
+                self.links().insert(interface.index, port.clone());
+                port
+            }
+        };
+        let ethernet = port.link.filter(|link| link.hatype() == ARPHRD_ETHER);
+        Ok(ethernet.zip(port.mac()))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn late(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, Late>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<u32, Port>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Prober for Probes {
+    fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, Probed> {
+        Box::pin(self.ask(target))
+    }
+}
+
+/// Takes a probe off the list when it ends, also when it is given up. If nobody answered it somebody may yet.
+struct Asked<'a> {
+    probes: &'a Probes,
+    address: Ipv4Addr,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let Some(Waiting { who, .. }) = self.probes.waiting().remove(&self.address) else { return };
+        let mut late = self.probes.late();
+        if late.len() < LATE_MAX {
+            late.insert(self.address, Late { who, until: Instant::now() + LATE });
+        }
+    }
+}
+
+/// Sends any frame, and receives those of ARP that come in, on every link.
+fn arp_socket() -> io::Result<UdpSocket> {
+    let protocol = Protocol::from(i32::from(ETH_P_ARP.to_be()));
+    Ok(Socket::new(Domain::PACKET, Type::RAW, Some(protocol))?.into())
+}
+
+/// A raw socket, or the one that the kernel lets groups have (`net.ipv4.ping_group_range`).
+fn icmp_socket() -> io::Result<UdpSocket> {
+    let open = |kind| Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4));
+    Ok(open(Type::RAW).or_else(|_| open(Type::DGRAM))?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datagrams::FAILURES_MAX;
+
+    /// Probes whose sockets are datagrams on the loopback interface.
+    fn probes() -> Arc<Probes> {
+        let open = || UdpSocket::bind("127.0.0.1:0");
+        Arc::new(Probes::with([Ear::open("ARP", open), Ear::open("ICMP", open)]))
+    }
+
+    fn target(last: u8) -> ProbeTarget {
+        let interface = Interface { name: "eth1".into(), index: 2, mtu: 1500, addresses: Vec::new() };
+        let address = Ipv4Addr::new(10, 0, 0, last);
+        ProbeTarget { address, interface: Arc::new(interface), client: None, how: HowToProbe::Icmp }
+    }
+
+    /// Whether what is sent to the socket of ARP arrives.
+    fn arrives(probes: &Probes) -> bool {
+        let socket = probes.arp.socket().unwrap();
+        let from = UdpSocket::bind("127.0.0.1:0").unwrap();
+        from.send_to(&[1], socket.local_addr().unwrap()).unwrap();
+        nix::sys::socket::recv(socket.as_raw_fd(), &mut [0; 8], MsgFlags::MSG_DONTWAIT).is_ok()
+    }
+
+    #[tokio::test]
+    async fn the_wire_wakes_nobody_but_while_somebody_is_asked_and_a_moment_after() {
+        let probes = probes();
+        assert!(!arrives(&probes));
+        let registered = probes.register(&target(1)).unwrap();
+        assert!(arrives(&probes));
+        probes.look_after();
+        assert!(arrives(&probes), "a probe is under way");
+        drop(registered);
+        probes.look_after();
+        assert!(arrives(&probes), "a late answer counts");
+        probes.late().values_mut().for_each(|late| late.until = Instant::now());
+        probes.look_after();
+        assert!(!arrives(&probes));
+    }
+
+    #[tokio::test]
+    async fn whoever_cannot_be_asked_for_says_why() {
+        let probes = probes();
+        let first = probes.register(&target(1)).unwrap();
+        assert_eq!(
+            probes.ask(target(1)).await,
+            Probed::Unable("it is being probed for another client".into())
+        );
+        drop(first);
+        assert!(probes.register(&target(1)).is_ok());
+        let many: Vec<Asked<'_>> = (0..PROBES_MAX)
+            .map(|number| {
+                let address = Ipv4Addr::from(0x0a01_0000 + number as u32);
+                probes.register(&ProbeTarget { address, ..target(0) }).unwrap().1
+            })
+            .collect();
+        assert_eq!(probes.ask(target(1)).await, Probed::Unable("too many addresses are being probed".into()));
+        drop(many);
+    }
+
+    #[tokio::test]
+    async fn what_can_be_probed_is_told_as_it_is() {
+        let probes = probes();
+        assert_eq!(probes.ability(), ProbeAbility { arp: true, icmp: true });
+        for _ in 0..FAILURES_MAX {
+            probes.arp.hearing().failed(&io::ErrorKind::Other.into());
+        }
+        assert_eq!(probes.ability(), ProbeAbility { arp: false, icmp: true });
+        probes.look_after();
+        probes.look_after();
+        assert_eq!(probes.ability(), ProbeAbility { arp: true, icmp: true });
+    }
+}

@@ -1,0 +1,203 @@
+//! Listens for other DHCP servers on the links that are served: their replies that are broadcast, or pass by.
+//! Reads the interfaces too, for whoever wants to know how they are. Decides nothing. Start at
+//! [`Lookout::run`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use nix::libc;
+use nix::sys::socket::LinkAddr;
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use tokio_util::sync::CancellationToken;
+
+use crate::dhcp::decide::{Heard, Interface, LateAnswer};
+use crate::dhcp::server::ear::Ear;
+use crate::dhcp::server::interfaces::{self, Port};
+use crate::model::Mac;
+use crate::proto::dhcp4::{MessageType, codes, parse};
+use crate::seldom::warn_seldom;
+
+const ETH_P_IP: u16 = 0x0800;
+/// How often the interfaces are read.
+const REFRESH: Duration = Duration::from_secs(3);
+const PACKET_BYTES_MAX: usize = 4096;
+const UDP_HEADER_BYTES: usize = 8;
+const BOOT_REPLY: u8 = 2;
+
+/// Is told what the lookout sees.
+pub trait Witness: Send + Sync + 'static {
+    /// The interfaces that are served, when they change.
+    fn interfaces(&self, interfaces: Vec<Arc<Interface>>);
+    /// A reply of another DHCP server.
+    fn heard(&self, heard: Heard);
+    /// Somebody has an address that was offered meanwhile.
+    fn heard_late(&self, answer: LateAnswer) -> BoxFuture<'_, ()>;
+}
+
+/// The listening socket, opened before privileges are given up, and the interfaces it is for.
+pub struct Lookout {
+    ear: Ear,
+    names: Vec<String>,
+    ports: BTreeMap<u32, Port>,
+}
+
+impl Lookout {
+    /// Without CAP_NET_RAW other servers are known only by clients that name them.
+    pub fn open(names: Vec<String>) -> Self {
+        let ear = Ear::open("the socket for replies of other DHCP servers", replies_socket);
+        Lookout { ear, names, ports: BTreeMap::new() }
+    }
+
+    /// Whether other servers can be heard, whenever it is asked.
+    pub fn hears(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let hearing = Arc::clone(self.ear.hearing());
+        move || hearing.is_well()
+    }
+
+    /// Tells `witness` until `shutdown`.
+    pub async fn run(mut self, witness: Arc<dyn Witness>, shutdown: CancellationToken) {
+        let mut refresh = tokio::time::interval(REFRESH);
+        refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut buffer = vec![0; PACKET_BYTES_MAX];
+        loop {
+            tokio::select! {
+                (bytes, from) = self.ear.hear(&mut buffer) => {
+                    let heard = self.read(buffer.get(..bytes).unwrap_or_default(), &from);
+                    heard.into_iter().for_each(|heard| witness.heard(heard));
+                }
+                _ = refresh.tick() => {
+                    self.refresh(witness.as_ref());
+                    self.ear.look_after();
+                }
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    fn refresh(&mut self, witness: &dyn Witness) {
+        match interfaces::read(&self.names) {
+            Ok(ports) => {
+                let facts = |ports: &BTreeMap<u32, Port>| -> Vec<Arc<Interface>> {
+                    ports.values().map(|port| Arc::clone(&port.facts)).collect()
+                };
+                if facts(&ports) != facts(&self.ports) {
+                    witness.interfaces(facts(&ports));
+                }
+                self.ports = ports;
+            }
+            Err(error) => warn_seldom!(%error, "the network interfaces cannot be read"),
+        }
+    }
+
+    fn read(&self, packet: &[u8], from: &LinkAddr) -> Option<Heard> {
+        let port = self.ports.get(&u32::try_from(from.ifindex()).ok()?)?;
+        let mac = from.addr().map(Mac).filter(|mac| mac.is_unicast() && from.halen() == 6);
+        let heard = read_reply(packet)?;
+        Some(Heard { mac, interface: port.facts.name.clone(), ..heard })
+    }
+}
+
+/// What the OFFER or ACK in an IP packet says of its server.
+fn read_reply(packet: &[u8]) -> Option<Heard> {
+    let header_bytes = usize::from(packet.first()? & 0xf) * 4;
+    let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
+    let packet = parse(packet.get(header_bytes + UDP_HEADER_BYTES..)?).ok()?;
+    let gives = matches!(packet.message_type(), Some(MessageType::Offer | MessageType::Ack));
+    if packet.op != BOOT_REPLY || !gives {
+        return None;
+    }
+    let boots = !packet.file.is_empty() || packet.options.contains(codes::BOOTFILE_NAME);
+    Some(Heard {
+        server: packet.server_identifier().unwrap_or(Ipv4Addr::from(source)),
+        mac: None,
+        interface: String::new(),
+        offered: Some(packet.yiaddr).filter(|address| !address.is_unspecified()),
+        boots,
+    })
+}
+
+/// IP packets of all links, from the IP header on; the kernel keeps all but replies of DHCP servers away.
+fn replies_socket() -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(ETH_P_IP.to_be()))))?;
+    socket.attach_filter(&reply_filter())?;
+    Ok(socket.into())
+}
+
+/// What others send: UDP, whole, a BOOTREPLY from port 67 to port 67 or 68 (RFC 2131 4.1), as the kernel's
+/// packet filter has it. Our own replies, and what relays send us, would wake the lookout for every packet.
+fn reply_filter() -> [SockFilter; 16] {
+    const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+    const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
+    const LOAD_BYTE_BEHIND_X: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_IND;
+    const LOAD_HALF_BEHIND_X: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_IND;
+    const HEADER_TO_X: u32 = libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH;
+    const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const IF_ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    const DIRECTION: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+    let step = |code: u32, (yes, no): (u8, u8), k: u32| SockFilter::new(code as u16, yes, no, k);
+    [
+        step(LOAD_BYTE, (0, 0), DIRECTION),
+        step(IF_EQUAL, (13, 0), u32::from(libc::PACKET_OUTGOING)),
+        step(LOAD_BYTE, (0, 0), 9),
+        step(IF_EQUAL, (0, 11), 17),
+        step(LOAD_HALF, (0, 0), 6),
+        step(IF_ANY_BIT, (9, 0), 0x1fff),
+        step(HEADER_TO_X, (0, 0), 0),
+        step(LOAD_BYTE_BEHIND_X, (0, 0), UDP_HEADER_BYTES as u32),
+        step(IF_EQUAL, (0, 6), u32::from(BOOT_REPLY)),
+        step(LOAD_HALF_BEHIND_X, (0, 0), 0),
+        step(IF_EQUAL, (0, 4), 67),
+        step(LOAD_HALF_BEHIND_X, (0, 0), 2),
+        step(IF_EQUAL, (1, 0), 68),
+        step(IF_EQUAL, (0, 1), 67),
+        step(RETURN, (0, 0), 0x4_0000),
+        step(RETURN, (0, 0), 0),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dhcp::decide::frame::{FrameEnds, encode_frame};
+    use crate::proto::dhcp4::{encode_listed, from_text};
+
+    fn packet(text: &str) -> Vec<u8> {
+        let ends = FrameEnds {
+            from_mac: Mac([2, 0, 0, 0, 0, 9]),
+            to_mac: Mac([0xff; 6]),
+            from: "10.0.0.9:67".parse().unwrap(),
+            to: "255.255.255.255:68".parse().unwrap(),
+        };
+        encode_frame(&ends, &encode_listed(&from_text(text).unwrap())).unwrap()[14..].to_vec()
+    }
+
+    #[test]
+    fn an_offer_says_who_gives_what() {
+        let offer = "op reply\nxid 1\nchaddr 02:00:00:00:00:01\nyiaddr 10.0.0.50\nmessage_type offer\n\
+                     server_identifier 10.0.0.8\nbootfile_name other.efi";
+        let heard = read_reply(&packet(offer)).unwrap();
+        assert_eq!(heard.server, Ipv4Addr::new(10, 0, 0, 8));
+        assert_eq!((heard.offered, heard.boots), (Some(Ipv4Addr::new(10, 0, 0, 50)), true));
+        let whole = packet(offer);
+        (0..60).for_each(|length| assert_eq!(read_reply(&whole[..length]), None));
+    }
+
+    #[test]
+    fn a_reply_without_a_name_is_of_the_address_it_came_from() {
+        let ack = "op reply\nxid 1\nchaddr 02:00:00:00:00:01\nmessage_type ack";
+        let heard = read_reply(&packet(ack)).unwrap();
+        assert_eq!((heard.server, heard.offered, heard.boots), (Ipv4Addr::new(10, 0, 0, 9), None, false));
+    }
+
+    #[test]
+    fn what_clients_say_is_no_word_of_a_server() {
+        assert_eq!(read_reply(&packet("xid 1\nchaddr 02:00:00:00:00:01\nmessage_type discover")), None);
+        let nak = "op reply\nxid 1\nchaddr 02:00:00:00:00:01\nmessage_type nak";
+        assert_eq!(read_reply(&packet(nak)), None);
+    }
+}

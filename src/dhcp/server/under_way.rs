@@ -1,0 +1,99 @@
+//! An answer that is being made.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, CatchUnwind, FutureExt as _};
+use tracing::instrument::Instrumented;
+use tracing::{Instrument as _, debug_span};
+
+use crate::dhcp::decide::Silence;
+use crate::dhcp::server::intake::Question;
+use crate::dhcp::server::{Answered, Handler, Request};
+use crate::seldom::warn_seldom;
+
+/// How long an answer may take, from the arrival of its question. Clients ask again after a second (iPXE) to
+/// four (RFC 2131 4.1, PXE 2.1), and what is later has another question to answer.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// One call of the handler. A failure inside of it is silence, and stays there.
+pub(super) struct UnderWay {
+    question: Question,
+    port: u16,
+    /// When the question came.
+    since: Instant,
+    /// How often it was asked whether it is ready.
+    polls: u32,
+    answer: CatchUnwind<AssertUnwindSafe<Instrumented<BoxFuture<'static, Answered>>>>,
+}
+
+/// What came of it.
+pub(super) struct Ended {
+    pub question: Question,
+    /// The port the reply leaves from.
+    pub port: u16,
+    pub since: Instant,
+    pub answered: Answered,
+    /// It waited for something, which is a write.
+    pub is_committed: bool,
+}
+
+impl UnderWay {
+    pub fn new(handler: &Arc<dyn Handler>, request: Request, asked: (Question, Instant)) -> Self {
+        let span = debug_span!(
+            "dhcp",
+            xid = request.packet.xid,
+            interface = request.interface.name,
+            client = crate::model::hex(request.packet.hardware_address())
+        );
+        let (port, (question, since)) = (request.port, asked);
+        let answer = Arc::clone(handler).answer(request).instrument(span);
+        UnderWay { question, port, since, polls: 0, answer: AssertUnwindSafe(answer).catch_unwind() }
+    }
+
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
+    pub fn is_late(&self, now: Instant) -> bool {
+        is_late(self.since, now)
+    }
+}
+
+impl Ended {
+    pub fn is_late(&self, now: Instant) -> bool {
+        is_late(self.since, now)
+    }
+}
+
+fn is_late(since: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(since) >= ANSWER_WITHIN
+}
+
+impl Future for UnderWay {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
+        self.polls = self.polls.saturating_add(1);
+        let answered = ready!(self.answer.poll_unpin(context)).unwrap_or_else(|panic| {
+            warn_seldom!(why = message(&*panic), "a DHCP answer failed inside");
+            Err(Silence::Failed)
+        });
+        Poll::Ready(Ended {
+            question: self.question,
+            port: self.port,
+            since: self.since,
+            answered,
+            is_committed: self.polls > 1,
+        })
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
+}

@@ -1,0 +1,298 @@
+//! How DHCP stands: the interfaces, what a machine there would be told, the pools, and who else was seen.
+//! Start reading at [`Dhcp::dhcp_status`].
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, PoisonError};
+
+use crate::dhcp;
+use crate::dhcp::Dhcp;
+use crate::dhcp::decide::{Facts, Interface, Outcome, Query, Rival, Sender, Sights, answer, pool_parts};
+use crate::dhcp::observations::{is_proxy, subnet_at};
+use crate::model::{
+    AddressKey, DhcpStatus, ExampleAnswer, InterfaceStatus, Lease, LeaseState, Machine, RivalStatus,
+    ServiceStatus, Stored, Subnet, SubnetMode, SubnetStatus, World,
+};
+use crate::netboot::decide::BootData;
+use jiff::Timestamp;
+
+impl Dhcp {
+    /// Who says how the sockets of the DHCP service are.
+    pub fn set_dhcp_service(&self, service: impl Fn() -> ServiceStatus + Send + Sync + 'static) {
+        // Called once, at the start.
+        let _ = self.service_status.set(Box::new(service));
+    }
+
+    fn dhcp_service(&self) -> ServiceStatus {
+        self.service_status.get().map(|service| service()).unwrap_or_default()
+    }
+
+    /// How DHCP stands now.
+    pub fn dhcp_status(&self) -> DhcpStatus {
+        let now = self.kernel.now();
+        let sights = self.sights().clone();
+        let service = self.dhcp_service();
+        let interfaces = sights.interfaces.iter().map(|interface| self.interface_status(interface)).collect();
+        let own = sights.interfaces.iter().flat_map(|interface| &interface.addresses);
+        let mut own: Vec<Ipv4Addr> = own.map(|own| own.address).collect();
+        own.sort_unstable();
+        own.dedup();
+        let world = self.kernel.world();
+        let mut status = DhcpStatus {
+            warnings: Vec::new(),
+            service,
+            interfaces,
+            subnets: subnets(&world, &own, now),
+            relays: sights.relays().cloned().collect(),
+            servers: sights.rivals().map(|seen| rival(seen, &world)).collect(),
+            unserved: sights.unserved.recent.iter().cloned().collect(),
+            unserved_packets: sights.unserved.packets,
+        };
+        status.warnings = warnings(&status, &sights, now);
+        status
+    }
+
+    /// The interfaces that another DHCP server answers on, and a service that hears nobody, for a page that
+    /// anybody may read: no addresses.
+    pub fn dhcp_warnings(&self) -> Vec<String> {
+        let now = self.kernel.now();
+        let sights = self.sights().clone();
+        let world = self.kernel.world();
+        let rivals = sights.rivals().filter(|seen| seen.is_present(now));
+        let unexpected = rivals.filter(|seen| !is_proxy(&world, seen.subnet.as_deref()));
+        let interfaces: BTreeSet<&str> = unexpected.map(|seen| seen.heard.interface.as_str()).collect();
+        let told =
+            |name| format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}");
+        deaf(&self.dhcp_service()).into_iter().chain(interfaces.into_iter().map(told)).collect()
+    }
+
+    fn interface_status(&self, interface: &Arc<Interface>) -> InterfaceStatus {
+        let addresses = interface.addresses.iter().map(|own| format!("{}/{}", own.address, own.prefix));
+        let world = self.kernel.world();
+        let own = interface.addresses.iter().map(|own| own.address);
+        let subnet = { own }.find_map(|address| subnet_at(&world, address));
+        drop(world);
+        InterfaceStatus {
+            name: interface.name.clone(),
+            addresses: addresses.collect(),
+            mtu: interface.mtu,
+            subnet,
+            example: self.example(interface),
+        }
+    }
+
+    /// The answer to a machine that nobody knows. Nothing is held and nothing is written.
+    fn example(&self, interface: &Interface) -> ExampleAnswer {
+        let packet = dhcp::decide::example_discover();
+        let query = dhcp::decide::example_query(&packet, interface);
+        self.would_answer(&self.kernel.world(), &query, None)
+    }
+
+    /// What would be answered to a packet from a machine that has nothing to boot. Nothing is held and nothing is
+    /// written.
+    pub fn would_answer(
+        &self,
+        world: &World,
+        query: &Query<'_>,
+        machine: Option<&Stored<Machine>>,
+    ) -> ExampleAnswer {
+        let holds = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (sender, boot) = (Sender::of(query, world), &BootData::None);
+        let facts = Facts { world, holds: &holds, sender: &sender, machine, boot };
+        answer(query, &facts, self.kernel.now()).into()
+    }
+
+    /// The interfaces that are served, and a relay that packets of a subnet came by.
+    pub fn seen_at(&self, subnet: &str) -> (Vec<Arc<Interface>>, Option<Ipv4Addr>) {
+        let sights = self.sights();
+        let relay = sights.relays().find(|relay| relay.subnet.as_deref() == Some(subnet));
+        (sights.interfaces.clone(), relay.map(|relay| relay.address))
+    }
+}
+
+impl From<Outcome> for ExampleAnswer {
+    fn from(outcome: Outcome) -> Self {
+        ExampleAnswer {
+            event: outcome.event.as_str().to_owned(),
+            reason: outcome.reason,
+            address: outcome.address,
+        }
+    }
+}
+
+fn subnets(world: &World, own: &[Ipv4Addr], now: Timestamp) -> Vec<SubnetStatus> {
+    let subnets = world.subnets.iter().map(|row| &row.spec);
+    let mut all: Vec<Counted> = subnets.map(|subnet| Counted::of(subnet, own)).collect();
+    let leases = world.leases.iter().map(|row| &row.spec).filter(|lease| lease.expires_at > now);
+    for lease in leases {
+        let of = all.iter_mut().find(|one| one.status.name == lease.subnet && one.has(lease.address));
+        let Some(Counted { status, .. }) = of else { continue };
+        match lease.state {
+            LeaseState::Bound | LeaseState::Offered => status.leased += 1,
+            LeaseState::Declined => status.quarantined += 1,
+            LeaseState::Released | LeaseState::Expired => {}
+        }
+    }
+    for address in world.reservations.iter().map(|row| row.spec.address) {
+        let lease = world.leases.get(&AddressKey::from(address)).map(|row| &row.spec);
+        let is_idle = |lease: &Lease| {
+            lease.expires_at <= now || matches!(lease.state, LeaseState::Released | LeaseState::Expired)
+        };
+        let of = all.iter_mut().find(|one| one.has(address)).filter(|_| lease.is_none_or(is_idle));
+        of.into_iter().for_each(|one| one.status.reserved += 1);
+    }
+    all.into_iter().map(Counted::counted).collect()
+}
+
+/// A subnet while its addresses are counted.
+struct Counted<'a> {
+    status: SubnetStatus,
+    parts: Vec<(u32, u32)>,
+    /// Addresses of this host, which are in no pool.
+    own: &'a [Ipv4Addr],
+}
+
+impl<'a> Counted<'a> {
+    fn of(subnet: &Subnet, own: &'a [Ipv4Addr]) -> Self {
+        let status = SubnetStatus {
+            name: subnet.name.clone(),
+            network: subnet.network().to_owned(),
+            cidr: subnet.cidr.to_string(),
+            mode: subnet.mode,
+            enabled: subnet.enabled,
+            pool_addresses: 0,
+            leased: 0,
+            quarantined: 0,
+            reserved: 0,
+            free: 0,
+        };
+        Counted { status, parts: pool_parts(subnet), own }
+    }
+
+    fn has(&self, address: Ipv4Addr) -> bool {
+        self.in_parts(address) && !self.own.contains(&address)
+    }
+
+    fn in_parts(&self, address: Ipv4Addr) -> bool {
+        self.parts.iter().any(|(first, last)| (first..=last).contains(&&address.to_bits()))
+    }
+
+    fn counted(self) -> SubnetStatus {
+        let all: u64 = self.parts.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
+        let own = self.own.iter().filter(|own| self.in_parts(**own)).count() as u64;
+        let SubnetStatus { leased, quarantined, reserved, .. } = self.status;
+        let pool_addresses = all.saturating_sub(own);
+        let free = pool_addresses.saturating_sub(leased + quarantined + reserved);
+        SubnetStatus { pool_addresses, free, ..self.status }
+    }
+}
+
+fn rival(seen: &Rival, world: &World) -> RivalStatus {
+    RivalStatus {
+        address: seen.heard.server,
+        mac: seen.heard.mac,
+        interface: seen.heard.interface.clone(),
+        subnet: seen.subnet.clone(),
+        first_seen: seen.first_seen,
+        last_seen: seen.last_seen,
+        packets: seen.packets,
+        offered: seen.heard.offered,
+        boot_data: seen.heard.boots,
+        expected: is_proxy(world, seen.subnet.as_deref()),
+    }
+}
+
+/// The sentence about another server, unless it should be there.
+fn told(server: &RivalStatus) -> Option<String> {
+    let RivalStatus { address, interface, last_seen, .. } = server;
+    let mac = server.mac.map(|mac| format!(" ({mac})")).unwrap_or_default();
+    let boots = if server.boot_data { " and tells machines what to boot" } else { "" };
+    (!server.expected).then(|| {
+        format!("another DHCP server, {address}{mac}, answers on {interface}{boots}; last heard {last_seen}")
+    })
+}
+
+fn warnings(status: &DhcpStatus, sights: &Sights, now: Timestamp) -> Vec<String> {
+    let present = |server: &&RivalStatus| {
+        let seen = sights
+            .rivals()
+            .find(|seen| seen.heard.server == server.address && seen.heard.interface == server.interface);
+        seen.is_some_and(|seen| seen.is_present(now))
+    };
+    let rivals = status.servers.iter().filter(present).filter_map(told);
+    let alone = status.interfaces.iter().filter_map(|interface| {
+        let subnet = status.subnets.iter().find(|subnet| interface.subnet.as_ref() == Some(&subnet.name))?;
+        let others = status.servers.iter().any(|server| server.interface == interface.name);
+        (subnet.mode == SubnetMode::Proxy && !others).then(|| {
+            let (name, interface) = (&subnet.name, &interface.name);
+            format!(
+                "subnet {name} has its addresses from another server, and none was heard on {interface} yet"
+            )
+        })
+    });
+    let relays = status.relays.iter().filter(|relay| relay.subnet.is_none()).map(|relay| {
+        format!("no enabled subnet contains the relay {}, or names it in `relays`", relay.address)
+    });
+    let full = status
+        .subnets
+        .iter()
+        .filter(|subnet| subnet.enabled && subnet.free == 0 && subnet.pool_addresses > 0);
+    let full = full.map(|subnet| format!("subnet {} has no free address", subnet.name));
+    let mute = no_boot_server(status);
+    deaf(&status.service)
+        .into_iter()
+        .chain(mute)
+        .chain(rivals)
+        .chain(alone)
+        .chain(relays)
+        .chain(full)
+        .collect()
+}
+
+/// The sentence about a service that hears nobody.
+fn deaf(service: &ServiceStatus) -> Option<String> {
+    let ServiceStatus { enabled, receives, port, .. } = service;
+    let why = "its socket fails and is opened anew every few seconds, see the server's log";
+    (*enabled && !receives).then(|| format!("DHCP requests to port {port} cannot be read: {why}"))
+}
+
+/// The sentence about a port that others than us have, for whoever has a subnet that needs it.
+fn no_boot_server(status: &DhcpStatus) -> Option<String> {
+    let why = status.service.boot_server_fault.as_ref()?;
+    let proxies = |subnet: &&SubnetStatus| subnet.enabled && subnet.mode == SubnetMode::Proxy;
+    let names: Vec<&str> = status.subnets.iter().filter(proxies).map(|subnet| &*subnet.name).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("UEFI firmware in {names} (mode `proxy`) is not told what to boot: {why}; then restart")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::dhcp::decide::InterfaceAddress;
+    use crate::houses::testing;
+    use crate::model::Reservation;
+
+    #[tokio::test]
+    async fn what_is_reserved_or_a_servers_or_our_own_is_not_free() {
+        let (app, caller) = (testing::app(), testing::caller());
+        let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
+        let eth1 = Interface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
+        app.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
+        let pools = json!([{"start": "10.0.0.0", "end": "10.0.0.9"}]);
+        let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools,
+            "options": {"routers": ["10.0.0.9"]}});
+        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        for last in [5, 6, 200] {
+            let address = format!("10.0.0.{last}");
+            let kept = json!({"address": address, "client_id": address});
+            app.objects.create::<Reservation>(&caller, kept).await.unwrap();
+        }
+        let status = app.dhcp.dhcp_status();
+        let lan = &status.subnets[0];
+        assert_eq!((lan.pool_addresses, lan.leased, lan.reserved, lan.free), (7, 0, 2, 5));
+    }
+}

@@ -1,0 +1,70 @@
+//! Puts the houses together: which of them are there, and who is given whose door. Nothing is decided here.
+//!
+//! The order in [`Houses::new`] is the order in which they may know each other.
+
+#[cfg(test)]
+pub mod testing;
+
+use std::sync::Arc;
+
+use crate::access::Access;
+use crate::artifacts::Artifacts;
+use crate::artifacts::contained_path::Case;
+use crate::catalog::Catalog;
+use crate::dhcp::Dhcp;
+use crate::insight::Insight;
+use crate::kernel::Kernel;
+use crate::media::Folder;
+use crate::netboot::loaders::Loaders;
+use crate::netboot::{Doors, Netboot};
+use crate::objects::Objects;
+use crate::render::Pool;
+use crate::runs::Runs;
+
+/// What the server gives the houses at start.
+pub struct Setup {
+    pub kernel: Arc<Kernel>,
+    pub loaders: Loaders,
+    pub pool: Arc<Pool>,
+    /// Where the files of artifacts are kept that the server brings itself.
+    pub media: Folder,
+    /// How the names of files in artifacts are compared.
+    pub case: Case,
+}
+
+/// Every house, for the edges that open several doors.
+#[derive(Debug)]
+pub struct Houses {
+    pub kernel: Arc<Kernel>,
+    pub catalog: Arc<Catalog>,
+    pub objects: Arc<Objects>,
+    pub access: Arc<Access>,
+    pub artifacts: Arc<Artifacts>,
+    pub runs: Arc<Runs>,
+    pub netboot: Arc<Netboot>,
+    pub dhcp: Arc<Dhcp>,
+    pub insight: Arc<Insight>,
+}
+
+impl Houses {
+    /// The houses on a kernel.
+    pub fn new(setup: Setup) -> Arc<Self> {
+        let kernel = setup.kernel;
+        let catalog = Catalog::new(Arc::clone(&kernel), setup.pool);
+        let objects = Objects::new(Arc::clone(&kernel));
+        let access = Access::new(Arc::clone(&kernel), Arc::clone(&objects));
+        let artifacts = Artifacts::new(Arc::clone(&kernel), setup.media, setup.case);
+        let runs = Runs::new(Arc::clone(&kernel), Arc::clone(&catalog));
+        let doors = Doors {
+            catalog: Arc::clone(&catalog),
+            runs: Arc::clone(&runs),
+            artifacts: Arc::clone(&artifacts),
+            access: Arc::clone(&access),
+        };
+        let netboot = Netboot::new(Arc::clone(&kernel), doors, setup.loaders);
+        let dhcp = Dhcp::new(Arc::clone(&kernel), Arc::clone(&catalog), Arc::clone(&netboot));
+        let seen = (Arc::clone(&netboot), Arc::clone(&dhcp));
+        let insight = Insight::new(Arc::clone(&kernel), Arc::clone(&catalog), seen);
+        Arc::new(Houses { kernel, catalog, objects, access, artifacts, runs, netboot, dhcp, insight })
+    }
+}

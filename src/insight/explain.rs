@@ -1,0 +1,359 @@
+//! What somebody would be answered now, and why: the boot decision with its rules, the client classes, and
+//! which scope gives which DHCP option.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::dhcp;
+use crate::dhcp::decide::{ClassLine, Classes, Interface, Origin, Scopes, examine};
+use crate::insight::Insight;
+use crate::kernel::Error;
+use crate::model::{
+    ExampleAnswer, Lease, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
+    SubnetMode, World, hex,
+};
+use crate::netboot::boot_facts::Gathered;
+use crate::netboot::decide::client::Client;
+use crate::netboot::decide::decision::{Asked, Decision, arch_of};
+use crate::proto::dhcp4::{MessageType, Packet, codes};
+
+/// Who is asked about.
+#[derive(Clone, Debug)]
+pub enum Who {
+    Machine(String),
+    Mac(Mac),
+    Address(IpAddr),
+}
+
+/// What it would ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Firmware that asks for an address and a loader.
+    #[default]
+    Firmware,
+    /// UEFI firmware that boots over HTTP.
+    HttpFirmware,
+    /// iPXE that asks for an address and a script.
+    Ipxe,
+    /// The script itself.
+    Script,
+}
+
+/// What it would say of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Asks {
+    pub question: Question,
+    /// The architecture code (option 93); that of x86-64 UEFI where none is given.
+    pub arch: Option<u16>,
+    /// The vendor class (option 60), where it is another than the question's.
+    pub vendor_class: Option<String>,
+    /// A user class (option 77).
+    pub user_class: Option<String>,
+}
+
+/// The decision, with what else decides a DHCP answer.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Explained {
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// All client classes in the order they apply.
+    pub client_classes: Vec<ClassLine>,
+    /// The options it could be sent, by code. Templates stand as they were written.
+    pub options: Vec<OptionLine>,
+    /// The answer to its DISCOVER, and why that address. None where its subnet or its MAC is not known, or
+    /// addresses are another server's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer: Option<ExampleAnswer>,
+}
+
+/// One DHCP option and where it comes from.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct OptionLine {
+    pub code: u8,
+    pub name: String,
+    pub value: String,
+    /// `subnet`, `pool`, `reservation`, `machine` or `client_class`.
+    pub scope: &'static str,
+    /// The object's name; of a pool its range.
+    pub from: String,
+}
+
+impl Insight {
+    /// What would be answered now, with the rules that led there.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a machine that does not exist; a MAC or address nobody has is an unknown
+    /// machine's.
+    pub fn explain(&self, who: &Who, asks: &Asks) -> Result<Explained, Error> {
+        let machine = match who {
+            Who::Machine(reference) => Some(self.kernel.find::<Machine>(reference)?),
+            Who::Mac(mac) => self.kernel.world().machines.find("mac", &mac.to_string()).cloned(),
+            Who::Address(address) => self.netboot.machine_at(&self.kernel.world(), *address),
+        };
+        let world = self.kernel.world();
+        let place = Place::of(&world, who, machine.as_deref());
+        let packet = packet(place.mac, asks);
+        let subnet = place.subnet.map(|subnet| subnet.name.as_str());
+        let classes = Classes::of(&world, &packet, subnet);
+        let client = classes.apply(Client::read(&packet));
+        let mut gathered = Gathered::of(&world, &self.netboot.loaders, machine.as_ref());
+        gathered.subnet_mode = place.subnet.map(|subnet| subnet.mode);
+        gathered.asks = self.netboot.asks_of(machine.as_deref(), place.mac);
+        gathered.client_arch = asks.arch.and_then(|_| arch_of(&client));
+        gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
+        let asked = match asks.question {
+            Question::Script => Asked::Script,
+            _ => Asked::BootData(client),
+        };
+        let offer = self.would_be_offered(&world, &place, &packet);
+        let address = offer.as_ref().and_then(|offer| offer.address).or(place.address);
+        let scopes = Scopes {
+            subnet: place.subnet,
+            pool: place.pool_of(address),
+            reservation: place.reservation,
+            machine: machine.as_deref(),
+            classes: &classes,
+        };
+        Ok(Explained {
+            decision: gathered.decide(&asked, self.kernel.now()),
+            client_classes: examine(&world, &packet, subnet),
+            options: scopes.effective().into_values().map(option_line).collect(),
+            offer,
+        })
+    }
+
+    /// What a client there would be offered if it asked now. Nothing is held and nothing is written.
+    fn would_be_offered(&self, world: &World, place: &Place<'_>, asks: &Packet) -> Option<ExampleAnswer> {
+        let subnet = place.subnet.filter(|subnet| subnet.enabled && subnet.mode != SubnetMode::Proxy)?;
+        place.mac?;
+        let (interfaces, relay) = self.dhcp.seen_at(&subnet.name);
+        let is_here = |interface: &&Arc<Interface>| {
+            interface.addresses.iter().any(|own| subnet.cidr.contains(own.address))
+        };
+        let here = interfaces.iter().find(is_here);
+        let mut packet = asks.clone();
+        packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Discover)]);
+        if here.is_none() {
+            // No host has the address of its network.
+            packet.giaddr = relay.unwrap_or(subnet.cidr.address);
+        }
+        let query = dhcp::decide::example_query(&packet, here.or(interfaces.first())?);
+        Some(self.dhcp.would_answer(world, &query, place.machine))
+    }
+}
+
+/// Where a client is, as far as it is known.
+struct Place<'a> {
+    machine: Option<&'a Stored<Machine>>,
+    mac: Option<Mac>,
+    address: Option<Ipv4Addr>,
+    subnet: Option<&'a Subnet>,
+    reservation: Option<&'a Reservation>,
+}
+
+impl<'a> Place<'a> {
+    fn of(world: &'a World, who: &Who, machine: Option<&'a Stored<Machine>>) -> Self {
+        let asked_mac = match who {
+            Who::Mac(mac) => Some(*mac),
+            _ => None,
+        };
+        let own = || machine.and_then(|machine| machine.spec.macs.first().copied());
+        let of_machine = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied());
+        let macs: Vec<Mac> = asked_mac.map_or_else(|| of_machine.collect(), |mac| vec![mac]);
+        let is_its = |lease: &&Arc<Stored<Lease>>| lease.spec.mac.is_some_and(|mac| macs.contains(&mac));
+        // The last one, though it may have ended: that is where it was.
+        let leased = || world.leases.iter().filter(is_its).max_by_key(|lease| lease.updated_at);
+        let address = match who {
+            Who::Address(IpAddr::V4(address)) => Some(*address),
+            _ => machine
+                .and_then(|machine| machine.status.address)
+                .or_else(|| leased().map(|lease| lease.spec.address)),
+        };
+        let at = |address: Ipv4Addr| world.leases.get(&address.to_string())?.spec.mac;
+        let mac = asked_mac.or_else(|| address.and_then(at)).or_else(own);
+        let reserved = reserved_for(world, mac, machine);
+        let address = address.or_else(|| reserved.first().map(|kept| kept.address));
+        let by_address = address.and_then(|address| subnet_of(world, address));
+        // Who was never seen is where everybody is, if there is one subnet only.
+        let only = || world.subnets.iter().next().filter(|_| address.is_none() && world.subnets.len() == 1);
+        let subnet = by_address.or_else(|| only().map(|row| &row.spec));
+        let wire = subnet.map(Subnet::network);
+        let is_here = |kept: &&Reservation| subnet_of(world, kept.address).map(Subnet::network) == wire;
+        let reservation = reserved.into_iter().find(is_here);
+        Place { machine, mac, address, subnet, reservation }
+    }
+
+    fn pool_of(&self, address: Option<Ipv4Addr>) -> Option<&'a Pool> {
+        let address = address?;
+        self.subnet?.pools.iter().find(|pool| pool.contains(address))
+    }
+}
+
+fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
+    world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address))
+}
+
+/// The reservations of a client, those of its MAC first, as `Ledger::reservation` has them.
+fn reserved_for<'a>(
+    world: &'a World,
+    mac: Option<Mac>,
+    machine: Option<&Stored<Machine>>,
+) -> Vec<&'a Reservation> {
+    let fits = |kept: &&Reservation| {
+        let subnet = subnet_of(world, kept.address);
+        subnet.is_some_and(|subnet| kept.subnet.as_ref().is_none_or(|name| *name == subnet.name))
+    };
+    let of_mac = |kept: &&Reservation| kept.mac.is_some() && kept.mac == mac;
+    let name = machine.map(|machine| &machine.spec.name);
+    let of_machine = |kept: &&Reservation| kept.machine.is_some() && kept.machine.as_ref() == name;
+    let all = || world.reservations.iter().map(|row| &row.spec).filter(fits);
+    all().filter(of_mac).chain(all().filter(of_machine)).collect()
+}
+
+/// What such a client would send.
+fn packet(mac: Option<Mac>, asks: &Asks) -> Packet {
+    let (vendor, default_arch) = match asks.question {
+        Question::HttpFirmware => ("HTTPClient", 16),
+        Question::Firmware | Question::Ipxe | Question::Script => ("PXEClient", 7),
+    };
+    let mut packet = Packet { op: 1, htype: 1, ..Packet::default() };
+    if let Some(Mac(bytes)) = mac {
+        packet.hlen = 6;
+        packet.chaddr.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    }
+    let named = asks.vendor_class.as_deref();
+    let arch = asks.arch.or_else(|| named.is_none().then_some(default_arch));
+    if let Some(arch) = arch {
+        packet.options.set(codes::CLIENT_ARCHITECTURES, arch.to_be_bytes());
+    }
+    let vendor = named.map_or_else(
+        || format!("{vendor}:Arch:{:05}:UNDI:003016", arch.unwrap_or(default_arch)),
+        str::to_owned,
+    );
+    packet.options.set(codes::VENDOR_CLASS, vendor.as_str());
+    if asks.question == Question::Ipxe {
+        packet.options.set(codes::USER_CLASS, "iPXE");
+        packet.options.set(codes::IPXE, [0x13, 1, 1]);
+    }
+    if let Some(class) = &asks.user_class {
+        packet.options.set(codes::USER_CLASS, class.as_str());
+    }
+    packet
+}
+
+fn option_line((origin, option): (Origin<'_>, &ReadyOption)) -> OptionLine {
+    let known = codes::by_code(option.code);
+    let value = match &option.value {
+        ReadyValue::Template(text) => text.clone(),
+        ReadyValue::Bytes(bytes) => {
+            let words = known.and_then(|row| row.kind.decode(bytes));
+            words.map_or_else(|| hex(bytes), |words| words.join(" "))
+        }
+    };
+    OptionLine {
+        code: option.code,
+        name: known.map_or_else(|| option.name.clone(), |row| row.name.to_owned()),
+        value,
+        scope: origin.scope(),
+        from: origin.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use serde_json::json;
+
+    use super::*;
+    use crate::dhcp::decide::InterfaceAddress;
+    use crate::houses::{Houses, testing};
+    use crate::model::{LeaseState, Object};
+
+    const MAC: Mac = Mac([0x02, 0, 0, 0, 0, 1]);
+
+    fn served(app: &Houses) {
+        let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
+        let eth1 = Interface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
+        app.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
+    }
+
+    async fn leased(app: &Houses, address: [u8; 4], mac: Mac) {
+        let now = app.kernel.now();
+        let lease = Lease {
+            address: address.into(),
+            client: format!("1/{mac}"),
+            mac: Some(mac),
+            state: LeaseState::Bound,
+            subnet: "lan".into(),
+            network: "lan".into(),
+            bound_at: now,
+            expires_at: now + SignedDuration::from_hours(1),
+            machine: None,
+            hostname: None,
+        };
+        testing::put(app, Object::Lease(Stored::new(lease.address.to_string(), lease, now).into())).await;
+    }
+
+    fn told(app: &Houses) -> (String, Vec<String>) {
+        let explained = app.insight.explain(&Who::Mac(MAC), &Asks::default()).unwrap();
+        let options = explained.options.iter().map(|line| format!("{} {}", line.code, line.from));
+        (explained.offer.map(|offer| offer.reason).unwrap_or_default(), options.collect())
+    }
+
+    #[tokio::test]
+    async fn an_explanation_names_the_address_that_would_be_offered() {
+        let (app, caller) = (testing::app(), testing::caller());
+        served(&app);
+        let pools = json!([
+            {"start": "10.0.0.100", "end": "10.0.0.109"},
+            {"start": "10.0.0.110", "end": "10.0.0.119", "options": {"interface_mtu": 9000}},
+        ]);
+        let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
+        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
+        leased(&app, [10, 0, 0, 115], MAC).await;
+        let expected = "offered 10.0.0.115: this client had it before";
+        assert_eq!(told(&app), (expected.into(), vec!["26 10.0.0.110 - 10.0.0.119".into()]));
+        let reserved = json!({"address": "10.0.0.5", "mac": MAC, "options": {"domain_name": "a"}});
+        app.objects.create::<Reservation>(&caller, reserved).await.unwrap();
+        let expected = "offered 10.0.0.5: it is reserved for this client";
+        assert_eq!(told(&app), (expected.into(), vec!["15 10.0.0.5".into()]));
+        leased(&app, [10, 0, 0, 5], Mac([0x02, 0, 0, 0, 0, 9])).await;
+        assert!(told(&app).0.contains("has to wait: 10.0.0.5 is leased to another client"));
+    }
+
+    #[tokio::test]
+    async fn a_reservation_of_another_for_the_address_one_has_is_not_ones_own() {
+        let (app, caller) = (testing::app(), testing::caller());
+        served(&app);
+        let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
+        let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
+        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        leased(&app, [10, 0, 0, 105], MAC).await;
+        let other =
+            json!({"address": "10.0.0.105", "mac": "02:00:00:00:00:09", "options": {"domain_name": "a"}});
+        app.objects.create::<Reservation>(&caller, other).await.unwrap();
+        assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_gave_its_address_back_is_where_it_was() {
+        let (app, caller) = (testing::app(), testing::caller());
+        served(&app);
+        let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
+        let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "mode": "address_only", "pools": pools});
+        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        app.objects.create::<Subnet>(&caller, json!({"name": "far", "cidr": "10.2.0.0/24"})).await.unwrap();
+        app.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
+        let explain = || app.insight.explain(&Who::Machine("name:web1".into()), &Asks::default()).unwrap();
+        assert!(explain().decision.trace[0].detail.contains("its subnet is not known"));
+        leased(&app, [10, 0, 0, 105], MAC).await;
+        let explained = explain();
+        assert_eq!(explained.decision.trace[0].detail, "its subnet gives addresses only");
+        assert_eq!(explained.offer.unwrap().reason, "offered 10.0.0.105: this client had it before");
+    }
+}

@@ -1,0 +1,223 @@
+//! What operators can see of a boot beforehand: which files a machine may fetch now, and what they would
+//! render to. What would be answered and why is in `explain`.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::catalog::params::{self, Of, Sealed};
+use crate::catalog::rendering::Boot;
+use crate::insight::Insight;
+use crate::kernel::Error;
+use crate::model::{BootTemplate, Machine, Stored};
+use crate::netboot::boot_facts::Gathered;
+use crate::netboot::decide::decision::{Answer, Asked, MachineFile};
+use crate::netboot::decide::namespace::ScriptKind;
+use crate::netboot::documents::{Document, base_name};
+use crate::render::{Level, Provenance, Resolved};
+
+/// Which levels of params are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamScope {
+    Machine,
+    AllLevels,
+}
+
+/// A path that a machine may fetch, or may not, and why.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct FileRow {
+    /// The path, with the capability left out: `m/…/preseed.cfg`.
+    pub path: String,
+    /// `script`, `kernel`, `initrd` or `rendered`.
+    pub what: &'static str,
+    /// Whether it is served now.
+    pub allowed: bool,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// The value of a param for a machine, and where it comes from.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ParamRow {
+    /// `{"sealed": true}` where it is secret.
+    pub value: Value,
+    /// `machine`, `profile `base``, `defaults` …
+    pub level: String,
+    pub secret: bool,
+}
+
+/// What to render, and for whom.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Preview {
+    /// The machine, by id or `name:web1`.
+    pub machine: String,
+    /// Path of one of its bootenv's files: `preseed.cfg`; or a loader's script: `boot.ipxe`, `grub.cfg`.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Name of a template to render instead.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// A text to render instead, which need not be saved.
+    #[serde(default)]
+    pub inline: Option<String>,
+    /// The bootenv to render for, where the machine is not in it now.
+    #[serde(default)]
+    pub bootenv: Option<String>,
+}
+
+/// A rendered document. Secret params stand as `(sealed)`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Previewed {
+    pub text: String,
+    /// SHA-256 of the text, in hex.
+    pub sha256: String,
+    pub provenance: Provenance,
+}
+
+impl Insight {
+    /// The params of a machine by name: its own, or those of all levels.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or a sealed value that is damaged.
+    pub fn params(&self, reference: &str, scope: ParamScope) -> Result<BTreeMap<String, ParamRow>, Error> {
+        let machine = self.kernel.find::<Machine>(reference)?;
+        let world = self.kernel.world();
+        let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
+        let of = Of { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
+        let params =
+            params::resolve(&world, of, &self.kernel.secrets, Sealed::Covered).map_err(Error::Failed)?;
+        let wanted = |level: &Level| scope == ParamScope::AllLevels || *level == Level::Machine;
+        let rows = params.aggregate().into_iter().filter(|(_, resolved)| wanted(resolved.level));
+        let row = |(name, resolved): (&str, Resolved<'_>)| {
+            let value = if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
+            (name.to_owned(), ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret })
+        };
+        Ok(rows.map(row).collect())
+    }
+
+    /// Every path a machine may fetch under its capability, and whether it may now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn files(&self, reference: &str) -> Result<Vec<FileRow>, Error> {
+        let machine = self.kernel.find::<Machine>(reference)?;
+        let gathered = Gathered::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
+        let boot = self.preview_boot(&gathered);
+        let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
+        let row = |path: &str, what, file| {
+            let decision = gathered.decide(&Asked::MachineFile { attempt, file }, self.kernel.now());
+            let allowed = !matches!(decision.answer, Answer::Deny);
+            let reason = match decision.verdict.reason() {
+                "" => "no boot attempt is under way",
+                reason => reason,
+            };
+            let reason = if allowed { "" } else { reason };
+            FileRow { path: format!("m/…/{path}"), what, allowed, reason: reason.to_owned() }
+        };
+        let mut rows = vec![row("boot.ipxe", "script", MachineFile::Script)];
+        if let Some(files) = boot.files() {
+            rows.push(row(base_name(&files.kernel), "kernel", MachineFile::Kernel));
+            let initrds = files.initrds.iter();
+            rows.extend(initrds.map(|path| row(base_name(path), "initrd", MachineFile::Kernel)));
+        }
+        let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
+        rows.extend(templates.map(|template| row(&template.path, "rendered", MachineFile::Answer)));
+        Ok(rows)
+    }
+
+    /// Renders a document as the machine would get it, without giving it to anybody.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render.
+    pub async fn preview(self: &Arc<Self>, preview: Preview) -> Result<Previewed, Error> {
+        let machine = self.kernel.find::<Machine>(&preview.machine)?;
+        let mut gathered = Gathered::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
+        if let Some(name) = &preview.bootenv {
+            gathered.bootenv = Some(self.kernel.find(name)?);
+        } else if gathered.bootenv.is_none() {
+            gathered.bootenv = self.first_bootenv(&machine);
+        }
+        let boot = self.preview_boot(&gathered);
+        let document = document(&boot, &preview)?;
+        let netboot = Arc::clone(&self.netboot);
+        let render = move || netboot.render_document(&boot, &document, Sealed::Covered);
+        let rendered = self.catalog.render_aside(render).await;
+        let rendered = rendered.map_err(|error| Error::Failed(error.to_string()))?;
+        let rendered = rendered.map_err(|problem| Error::Invalid(vec![(&problem).into()]))?;
+        Ok(Previewed { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
+    }
+
+    /// The facts of a boot that nobody makes: the present attempt, or none, seen from our own address.
+    fn preview_boot(&self, gathered: &Gathered) -> Boot {
+        let attempt = gathered.attempt().cloned();
+        let server = attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST);
+        gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), self.catalog.facing(server.into()))
+    }
+
+    /// The first bootenv of the machine's workflow that is not the local disk.
+    fn first_bootenv(&self, machine: &Stored<Machine>) -> Option<Arc<Stored<crate::model::Bootenv>>> {
+        let world = self.kernel.world();
+        let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
+        let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
+        let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));
+        bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
+    }
+}
+
+fn no_attempt() -> crate::model::BootAttempt {
+    crate::model::BootAttempt {
+        id: Uuid::nil(),
+        number: 0,
+        started_at: jiff::Timestamp::UNIX_EPOCH,
+        seen_at: jiff::Timestamp::UNIX_EPOCH,
+        progress: crate::model::BootProgress::Firmware,
+        mac: None,
+        client_arch: None,
+        server: None,
+        bootenv: None,
+        step: None,
+        kernel_fetched_at: None,
+        deadline: None,
+        result: None,
+    }
+}
+
+fn document(boot: &Boot, preview: &Preview) -> Result<Document, Error> {
+    let whole = |template: Option<String>, inline: Option<String>| {
+        let name = template.clone().unwrap_or_else(|| "preview".to_owned());
+        Document::File(BootTemplate { path: name.clone(), name, template, inline })
+    };
+    match (&preview.file, &preview.template, &preview.inline) {
+        (None, Some(template), None) => Ok(whole(Some(template.clone()), None)),
+        (None, None, Some(inline)) => Ok(whole(None, Some(inline.clone()))),
+        (Some(file), None, None) => match file.as_str() {
+            "boot.ipxe" => Ok(Document::BootScript(ScriptKind::Ipxe)),
+            "grub.cfg" => Ok(Document::BootScript(ScriptKind::Grub)),
+            "pxelinux.cfg" => Ok(Document::BootScript(ScriptKind::Pxelinux)),
+            path => file_of(boot, path),
+        },
+        _ => Err(Error::invalid("", "say what to render: one of `file`, `template` or `inline`")),
+    }
+}
+
+fn file_of(boot: &Boot, path: &str) -> Result<Document, Error> {
+    let templates: Vec<&BootTemplate> =
+        boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates).collect();
+    if let Some(template) = templates.iter().find(|template| template.path == path) {
+        return Ok(Document::File((*template).clone()));
+    }
+    let paths: Vec<&str> = templates.iter().map(|template| template.path.as_str()).collect();
+    let known = format!(
+        "boot.ipxe, grub.cfg, pxelinux.cfg{}{}",
+        if paths.is_empty() { "" } else { ", " },
+        paths.join(", ")
+    );
+    Err(Error::invalid("/file", format!("there is no file `{path}`; there are: {known}")))
+}

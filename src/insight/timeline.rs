@@ -1,0 +1,104 @@
+//! What happened: events by number, as they come, and along one object's boots.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use crate::insight::Insight;
+use crate::kernel::Error;
+use crate::model::{Event, Machine};
+pub use crate::store::EventQuery;
+
+/// Events on a page when the client does not say, and at most.
+pub const LIMIT_DEFAULT: u32 = 100;
+pub const LIMIT_MAX: u32 = 1000;
+/// Most attempts that one page of a timeline looks at.
+const ATTEMPTS_MAX: usize = 64;
+
+impl Insight {
+    /// `machine:web1` as events name it, by the id. Anything else is left as it is.
+    pub fn subject(&self, text: &str) -> String {
+        let Some(reference) = text.strip_prefix("machine:") else { return text.to_owned() };
+        let world = self.kernel.world();
+        let named = world.machines.find("name", reference).or_else(|| world.machines.resolve(reference));
+        named.map_or_else(|| text.to_owned(), |machine| machine.subject())
+    }
+
+    /// What happened to a machine and in its boot attempts, oldest first, after an event's number.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or the database failed.
+    pub async fn timeline(&self, reference: &str, page: TimelinePage) -> Result<Vec<Event>, Error> {
+        let machine = self.kernel.find::<Machine>(reference)?;
+        let page_of = |query: EventQuery| EventQuery { after: page.after, limit: page.limit, ..query };
+        if let Some(attempt) = page.attempt {
+            return self
+                .kernel
+                .events(page_of(EventQuery { attempt: Some(attempt), ..Default::default() }))
+                .await;
+        }
+        let subject = Some(machine.subject());
+        let own = self.kernel.events(page_of(EventQuery { subject, ..Default::default() })).await?;
+        let whole = own.len() < page.limit as usize;
+        let end = own.last().map_or(0, |last| last.seq);
+        let present = machine.status.boot_attempt.as_ref().map(|attempt| attempt.id);
+        let attempts: BTreeSet<Uuid> = own.iter().filter_map(|event| event.attempt).chain(present).collect();
+        let mut merged: BTreeMap<u64, Event> = own.into_iter().map(|event| (event.seq, event)).collect();
+        for attempt in attempts.into_iter().take(ATTEMPTS_MAX) {
+            let query = page_of(EventQuery { attempt: Some(attempt), ..Default::default() });
+            let events = self.kernel.events(query).await?;
+            merged.extend(events.into_iter().map(|event| (event.seq, event)));
+        }
+        let reached = |event: &Event| whole || event.seq <= end;
+        Ok(merged.into_values().filter(reached).take(page.limit as usize).collect())
+    }
+}
+
+/// Which part of a timeline.
+#[derive(Debug, Clone, Copy)]
+pub struct TimelinePage {
+    pub after: u64,
+    pub attempt: Option<Uuid>,
+    pub limit: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::houses::testing;
+    use crate::store::Deed;
+
+    #[tokio::test]
+    async fn a_timeline_has_the_events_of_the_attempts_in_order() {
+        let (app, caller) = (testing::app(), testing::caller());
+        let made = app.objects.create::<Machine>(&caller, json!({"name": "web1"})).await.unwrap();
+        let attempt = Some(Uuid::now_v7());
+        let subject = format!("machine:{}", made.key);
+        for (kind, subject) in
+            [("boot.began", subject.as_str()), ("dhcp.offered", "lease:10.0.0.5"), ("boot.x", &subject)]
+        {
+            let event = crate::model::NewEvent {
+                time: caller.now,
+                kind: kind.into(),
+                subject: subject.into(),
+                actor: "server".into(),
+                attempt,
+                data: json!({}),
+            };
+            app.kernel.try_commit(Deed::default().event(event)).await.unwrap();
+        }
+        let page = TimelinePage { after: 0, attempt: None, limit: 100 };
+        let events = app.insight.timeline("name:web1", page).await.unwrap();
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+        assert_eq!(kinds, ["machine.created", "boot.began", "dhcp.offered", "boot.x"]);
+        let rest = app
+            .insight
+            .timeline("name:web1", TimelinePage { after: events[1].seq, limit: 1, ..page })
+            .await
+            .unwrap();
+        assert_eq!(rest.len(), 1);
+        assert_eq!(app.insight.subject("machine:web1"), format!("machine:{}", made.key));
+    }
+}

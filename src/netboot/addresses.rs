@@ -1,0 +1,90 @@
+//! Machines in networks that have their addresses from another server: whose address is which, as heard from
+//! their own REQUESTs.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::kernel::Caller;
+use crate::model::{Mac, Machine, Stored, SubnetMode, World};
+use crate::netboot::Netboot;
+use crate::netboot::boot_facts::Gathered;
+use crate::netboot::identify::{is_active, is_leased};
+use crate::seldom::warn_seldom;
+
+impl Netboot {
+    /// Takes note of the address that another server gives to a client. A machine's
+    /// is its own from now on; whoever had it before has it no more.
+    pub async fn heard_elsewhere(&self, (address, mac): (Ipv4Addr, Mac), gathered: &Gathered) {
+        let now = self.kernel.now();
+        if is_leased(&self.kernel.world(), address, now) {
+            return;
+        }
+        {
+            let mut neighbours = self.memory.foreign_addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            match &gathered.machine {
+                Some(_) => neighbours.hear((address, mac), now),
+                None => neighbours.forget(address),
+            }
+        }
+        Box::pin(self.follow_address(gathered.machine.as_deref(), address, now)).await;
+    }
+
+    /// The machine of ours that was heard to take an address from another server.
+    fn neighbour(&self, address: Ipv4Addr) -> Option<Mac> {
+        self.memory
+            .foreign_addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .at(address, self.kernel.now())
+    }
+
+    /// The machine that holds a lease on an address, that was heard to take it from another server, or whose
+    /// recorded address it is.
+    pub fn machine_at(&self, world: &World, address: IpAddr) -> Option<Arc<Stored<Machine>>> {
+        let text = address.to_string();
+        if let Some(lease) = world.leases.get(&text) {
+            let mac = lease.spec.mac.filter(|_| is_active(&lease.spec, self.kernel.now()))?;
+            return world.machines.find("mac", &mac.to_string()).cloned();
+        }
+        let IpAddr::V4(address) = address else { return None };
+        match self.neighbour(address) {
+            Some(mac) => world.machines.find("mac", &mac.to_string()).cloned(),
+            // Another server may have given it to somebody else since it was recorded.
+            None if is_anothers(world, address) => None,
+            None => world.machines.find("address", &text).cloned(),
+        }
+    }
+
+    /// A machine's address follows what it was given, and is nobody else's from then on. What it was given
+    /// stands, whatever comes of this.
+    pub async fn follow_address(&self, machine: Option<&Stored<Machine>>, address: Ipv4Addr, now: Timestamp) {
+        if machine.is_some_and(|machine| machine.status.address == Some(address)) {
+            return;
+        }
+        let caller = machine.map_or_else(|| Caller::server(now), |machine| Caller::machine(machine, now));
+        let holder = self.kernel.world().machines.find("address", &address.to_string()).cloned();
+        let mut moves = Vec::new();
+        moves.extend(holder.map(|holder| (holder.key.clone(), None)));
+        moves.extend(machine.map(|machine| (machine.key.clone(), Some(address))));
+        for (key, address) in moves {
+            let changed = self.kernel.change::<Machine>(&key, now, |next| {
+                next.status.address = address;
+                if address.is_some() {
+                    next.status.last_seen = Some(now);
+                }
+                Ok(vec![caller.event(next, "address_changed", json!({ "address": address }))])
+            });
+            if let Err(error) = changed.await {
+                warn_seldom!(machine = key, %error, "its address was not recorded");
+            }
+        }
+    }
+}
+
+fn is_anothers(world: &World, address: Ipv4Addr) -> bool {
+    let subnets = world.subnets.iter().map(|row| &row.spec);
+    subnets.filter(|subnet| subnet.mode == SubnetMode::Proxy).any(|subnet| subnet.cidr.contains(address))
+}

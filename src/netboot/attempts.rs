@@ -1,0 +1,208 @@
+//! Boot attempts as they go on: begun, got as far as the script, the kernel, the system; and what went wrong
+//! with a document on the way.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::kernel::{Caller, Error};
+use crate::model::{BootProgress, Mac, Machine, Problem};
+use crate::netboot::Netboot;
+use crate::netboot::boot_facts::Gathered;
+use crate::netboot::decide::attempt;
+use crate::netboot::decide::decision::{Asked, Decision, Verdict};
+use crate::netboot::files::Fetch;
+use crate::render::RenderProblem;
+use crate::seldom::warn_seldom;
+
+/// Most faults of failed renders that one machine keeps.
+const FAULTS_MAX: usize = 16;
+
+/// What is known of a power-on when it begins.
+#[derive(Clone, Copy, Debug)]
+pub struct PowerOn {
+    pub progress: BootProgress,
+    pub mac: Option<Mac>,
+    /// DHCP option 93.
+    pub client_arch: Option<u16>,
+    /// The address of ours that faces the machine.
+    pub server: Option<Ipv4Addr>,
+}
+
+impl Netboot {
+    /// A machine that boots has asked: begins an attempt if this is a new power-on. Gives the facts as they
+    /// are afterwards, and the decision.
+    pub async fn powered_on(
+        &self,
+        mut gathered: Gathered,
+        power_on: PowerOn,
+        asked: &Asked,
+    ) -> Result<(Gathered, Decision), Error> {
+        let now = self.kernel.now();
+        let Some(machine) = gathered.machine.clone() else {
+            let decision = gathered.decide(asked, now);
+            return Ok((gathered, decision));
+        };
+        let caller = Caller::machine(&machine, now);
+        let last = machine.status.boot_attempt.as_ref();
+        let is_new = attempt::is_new(last, power_on.progress, now);
+        if is_new && last.is_some_and(|last| last.progress != BootProgress::Ended) {
+            self.runs.flow(&caller, &machine.key, |flow| flow.attempt_superseded()).await?;
+            gathered = self.again(&gathered);
+        }
+        let decision = gathered.decide(asked, now);
+        if is_new {
+            let (id, verdict) = (Uuid::now_v7(), json!(decision.verdict));
+            self.runs
+                .flow(&caller, &machine.key, |flow| {
+                    if flow.attempt().is_some() {
+                        // Its other network interface was quicker.
+                        return;
+                    }
+                    flow.attempt_started(id, decision.verdict.bootenv().map(str::to_owned));
+                    if let Some(attempt) = flow.attempt() {
+                        attempt.progress = power_on.progress;
+                        attempt.mac = power_on.mac;
+                        attempt.client_arch = power_on.client_arch;
+                        attempt.server = power_on.server;
+                    }
+                    flow.say("boot.decided", verdict.clone());
+                })
+                .await?;
+            return Ok((self.again(&gathered), decision));
+        }
+        if self.is_redirected(&gathered, &decision.verdict) {
+            // An attempt that began before the machine was armed learns here what it boots.
+            self.redirect(&gathered, &decision.verdict).await?;
+        }
+        self.progress(&gathered, power_on.progress).await?;
+        Ok((self.again(&gathered), decision))
+    }
+
+    fn is_redirected(&self, gathered: &Gathered, verdict: &Verdict) -> bool {
+        let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.as_ref());
+        attempt.is_some_and(|attempt| attempt.bootenv.as_deref() != verdict.bootenv())
+    }
+
+    /// The same facts, from the world as it is now.
+    fn again(&self, gathered: &Gathered) -> Gathered {
+        let world = self.kernel.world();
+        let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
+        let mut again = Gathered::of(&world, &self.loaders, machine);
+        again.subnet_mode = gathered.subnet_mode;
+        again.client_arch = gathered.client_arch;
+        again.asks.clone_from(&gathered.asks);
+        again
+    }
+
+    /// The boot script was asked for. Where no DHCP of ours has seen the power-on, it begins here.
+    pub async fn script_fetched(
+        &self,
+        fetch: &Fetch,
+        gathered: Gathered,
+        asked: &Asked,
+    ) -> Result<(Gathered, Decision), Error> {
+        self.came_to_script(gathered.machine.as_deref(), fetch.hint.mac);
+        let server = match fetch.local {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        };
+        let power_on =
+            PowerOn { progress: BootProgress::Script, mac: fetch.hint.mac, client_arch: None, server };
+        self.powered_on(gathered, power_on, asked).await
+    }
+
+    async fn redirect(&self, gathered: &Gathered, verdict: &Verdict) -> Result<(), Error> {
+        let Some(machine) = &gathered.machine else { return Ok(()) };
+        let (step, bootenv) = (gathered.step(), verdict.bootenv().map(str::to_owned));
+        let data = json!(verdict);
+        self.runs
+            .flow(&Caller::machine(machine, self.kernel.now()), &machine.key, |flow| {
+                if let Some(attempt) = flow.attempt() {
+                    attempt.bootenv.clone_from(&bootenv);
+                    attempt.step = step;
+                }
+                flow.say("boot.decided", data.clone());
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// The attempt came at least this far. On disk when it returns; a repeated fetch writes nothing.
+    pub async fn progress(&self, gathered: &Gathered, progress: BootProgress) -> Result<(), Error> {
+        let Some(machine) = &gathered.machine else { return Ok(()) };
+        let attempt = machine.status.boot_attempt.as_ref();
+        if attempt.is_none_or(|attempt| attempt.progress >= progress) {
+            return Ok(());
+        }
+        self.runs
+            .flow(&Caller::machine(machine, self.kernel.now()), &machine.key, |flow| match progress {
+                BootProgress::Kernel => {
+                    flow.kernel_fetched();
+                    flow.say("boot.kernel_fetched", json!({}));
+                }
+                BootProgress::System => {
+                    flow.system_seen();
+                    flow.say("boot.answer_fetched", json!({}));
+                }
+                BootProgress::Script => {
+                    flow.attempt_progress(progress);
+                    flow.say("boot.script_fetched", json!({}));
+                }
+                _ => flow.attempt_progress(progress),
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// A document of the machine could not be rendered: an event, and a fault that stays until it can.
+    pub async fn render_failed(&self, gathered: &Gathered, label: &str, problem: &RenderProblem) {
+        let Some(machine) = &gathered.machine else {
+            warn_seldom!(label, %problem, "render failed");
+            return;
+        };
+        let caller = Caller::machine(machine, self.kernel.now());
+        let attempt = machine.status.boot_attempt.as_ref().map(|attempt| attempt.id);
+        let fault = Problem::new(fault_pointer(label), problem.to_string());
+        let changed = self.kernel.change::<Machine>(&machine.key, caller.now, |next| {
+            next.faults.retain(|held| held.pointer != fault.pointer);
+            next.faults.truncate(FAULTS_MAX - 1);
+            next.faults.push(fault.clone());
+            let mut event = caller.event(next, "render_failed", json!({"label": label, "problem": problem}));
+            (event.kind, event.attempt) = ("boot.render_failed".to_owned(), attempt);
+            Ok(vec![event])
+        });
+        if let Err(error) = changed.await {
+            let machine = &machine.spec.name;
+            warn_seldom!(machine, label, %problem, %error, "render failed, and is not recorded");
+        }
+    }
+
+    /// A document renders again, or all files of the bootenv do: their faults go.
+    pub async fn mended(&self, gathered: &Gathered, label: Option<&str>) {
+        let Some(machine) = &gathered.machine else { return };
+        let pointer = label.map_or_else(|| DOCUMENTS.to_owned(), fault_pointer);
+        let goes = |held: &Problem| match label {
+            Some(_) => held.pointer == pointer,
+            None => held.pointer.starts_with(&pointer),
+        };
+        if !machine.faults.iter().any(goes) {
+            return;
+        }
+        let changed = self.kernel.change::<Machine>(&machine.key, self.kernel.now(), |next| {
+            next.faults.retain(|held| !goes(held));
+            Ok(Vec::new())
+        });
+        if let Err(error) = changed.await {
+            warn_seldom!(machine = machine.spec.name, label, %error, "a fault that is gone is still shown");
+        }
+    }
+}
+
+/// Where the faults of documents are among a machine's problems.
+const DOCUMENTS: &str = "/documents/";
+
+fn fault_pointer(label: &str) -> String {
+    format!("{DOCUMENTS}{}", label.replace('~', "~0").replace('/', "~1"))
+}

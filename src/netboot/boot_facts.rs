@@ -1,0 +1,187 @@
+//! Gathers the facts of a boot and asks `boot::decide`. Everything that has to know what a machine may boot
+//! comes through here: DHCP, files, `explain`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::artifacts::contained_path::Case;
+use crate::catalog::artifact_faults::artifact_fault;
+use crate::catalog::rendering::{Boot, Facing};
+use crate::catalog::usable::unset_params;
+use crate::model::settings::UnknownMachine;
+use crate::model::{
+    Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, Machine, Stage, Stored, SubnetMode, World,
+};
+use crate::netboot::decide::chainload::Ask;
+use crate::netboot::decide::decision::{Asked, Decision, Facts, Owners, decide};
+use crate::netboot::decide::signed::SecureBoot;
+use crate::netboot::loaders::Loaders;
+use crate::runs::flow::step::boot_step;
+
+/// The bootenv of unknown machines where `unknown_machine` is `discover`.
+const DISCOVERY: &str = "discovery";
+/// The param, and the setting, that ask for signed loaders.
+const SECURE_BOOT: &str = "secure_boot";
+/// The bootenv that needs no file: the machine's disk.
+const LOCAL: &str = "local";
+
+/// The facts of one boot, held while the decision is made and carried out.
+#[derive(Clone, Debug, Default)]
+pub struct Gathered {
+    pub machine: Option<Arc<Stored<Machine>>>,
+    pub bootenv: Option<Arc<Stored<Bootenv>>>,
+    pub stage: Option<Arc<Stored<Stage>>>,
+    pub subnet_mode: Option<SubnetMode>,
+    pub client_arch: Option<Arch>,
+    pub loaders: Option<Arc<BTreeSet<String>>>,
+    /// The loaders it asked for before.
+    pub asks: Vec<Ask>,
+    pub serves_https: bool,
+    bootenv_name: Option<String>,
+    unusable: Option<String>,
+    unknown_machine: UnknownMachine,
+    secure_boot: SecureBoot,
+}
+
+impl Gathered {
+    /// Looks everything up for a machine, or for an unknown one.
+    pub fn of(world: &World, loaders: &Loaders, machine: Option<&Arc<Stored<Machine>>>) -> Self {
+        let unknown_machine = UnknownMachine::from_value(&world.setting("unknown_machine"));
+        let bootenv_name = match machine {
+            Some(machine) => machine.status.bootenv.clone().or_else(|| default_bootenv(world)),
+            None => (unknown_machine == UnknownMachine::Discover).then(|| DISCOVERY.to_owned()),
+        };
+        let stage = machine
+            .and_then(|machine| machine.status.stage.as_ref())
+            .and_then(|name| world.stages.get(name))
+            .cloned();
+        let bootenv = bootenv_name.as_ref().and_then(|name| world.bootenvs.get(name)).cloned();
+        let mut gathered = Gathered {
+            machine: machine.cloned(),
+            bootenv,
+            stage,
+            bootenv_name,
+            unknown_machine,
+            loaders: Some(Arc::clone(&loaders.names)),
+            ..Gathered::default()
+        };
+        gathered.secure_boot = gathered.secure_boot_of(world);
+        gathered.unusable = gathered.why_unusable(world);
+        gathered
+    }
+
+    /// Somebody at the console of an unknown machine chose this bootenv. Without a menu that is nothing.
+    pub fn choose(&mut self, world: &World, name: &str) {
+        if self.unknown_machine != UnknownMachine::Menu {
+            return;
+        }
+        self.bootenv = world.bootenvs.get(name).cloned();
+        self.bootenv_name = Some(name.to_owned());
+        self.unusable = self.why_unusable(world);
+    }
+
+    /// The decision for one question.
+    pub fn decide(&self, asked: &Asked, now: Timestamp) -> Decision {
+        let facts = Facts {
+            machine: self.machine.as_deref(),
+            bootenv: self.bootenv.as_deref(),
+            bootenv_name: self.bootenv_name.as_deref(),
+            unusable: self.unusable.clone(),
+            unknown_machine: self.unknown_machine,
+            subnet_mode: self.subnet_mode,
+            client_arch: self.client_arch,
+            loaders: self.loaders.as_deref(),
+            asks: &self.asks,
+            secure_boot: self.secure_boot,
+            serves_https: self.serves_https,
+        };
+        decide(asked, &facts, now)
+    }
+
+    /// What its documents are rendered from.
+    pub fn boot(&self, attempt: Option<BootAttempt>, facing: Facing) -> Boot {
+        Boot {
+            machine: self.machine.clone(),
+            bootenv: self.bootenv.clone(),
+            stage: self.stage.clone(),
+            attempt,
+            facing,
+            agent_token: None,
+        }
+    }
+
+    /// The machine's latest boot attempt.
+    pub fn attempt(&self) -> Option<&BootAttempt> {
+        self.machine.as_ref()?.status.boot_attempt.as_ref()
+    }
+
+    /// The step of the run that the boot is for.
+    pub fn step(&self) -> Option<u32> {
+        boot_step(&self.machine.as_ref()?.status)
+    }
+
+    /// The machine's param, else the site's setting; where nothing is to be booted it does not matter.
+    fn secure_boot_of(&self, world: &World) -> SecureBoot {
+        if self.bootenv_name.is_none() && self.unknown_machine != UnknownMachine::Menu {
+            return SecureBoot::Off;
+        }
+        let machine = self.machine.as_ref().map(|machine| &machine.spec);
+        let stage = self.stage.as_ref().map(|stage| &stage.spec);
+        match crate::catalog::params::set_value(world, (machine, stage), SECURE_BOOT).and_then(Value::as_bool)
+        {
+            Some(true) => SecureBoot::Required,
+            Some(false) => SecureBoot::Off,
+            None if world.setting(SECURE_BOOT) == Value::Bool(true) => SecureBoot::Preferred,
+            None => SecureBoot::Off,
+        }
+    }
+
+    fn why_unusable(&self, world: &World) -> Option<String> {
+        let bootenv = &self.bootenv.as_ref()?.spec;
+        if bootenv.kind == BootenvKind::Local {
+            return None;
+        }
+        let arch = self.machine.as_ref().map_or(Arch::Amd64, |machine| machine.spec.arch);
+        let files = bootenv.arches.get(&arch)?;
+        if let Some(why) = artifact_fault(world, files) {
+            return Some(format!("{} cannot be booted: {why}", bootenv.name));
+        }
+        let stage = self.stage.as_ref().map(|stage| &stage.spec);
+        let required = bootenv.required_params.iter();
+        let required = required.chain(stage.into_iter().flat_map(|stage| &stage.required_params));
+        let machine = self.machine.as_ref().map(|machine| &machine.spec);
+        let unset = unset_params(world, (machine, stage), required);
+        (!unset.is_empty())
+            .then(|| format!("{} needs params that are not set: {}", bootenv.name, unset.join(", ")))
+    }
+}
+
+fn default_bootenv(world: &World) -> Option<String> {
+    let setting = world.setting("default_bootenv");
+    setting.as_str().filter(|name| *name != LOCAL).map(str::to_owned)
+}
+
+/// What is asked for by the path of a destructive bootenv's kernel or initrd.
+pub fn install_file(world: &World, case: Case, (artifact, file): (&str, &str)) -> Option<Asked> {
+    let is_it = |files: &BootFiles, path: &str| files.artifact == artifact && case.same((path, file));
+    let kernel = owners(world, |files| is_it(files, &files.kernel));
+    if !kernel.destructive.is_empty() {
+        return Some(Asked::InstallKernel(kernel));
+    }
+    let initrd = owners(world, |files| files.initrds.iter().any(|path| is_it(files, path)));
+    (!initrd.destructive.is_empty()).then_some(Asked::InstallInitrd(initrd))
+}
+
+fn owners(world: &World, is_theirs: impl Fn(&BootFiles) -> bool) -> Owners {
+    let mut owners = Owners::default();
+    for bootenv in world.bootenvs.iter().map(|row| &row.spec) {
+        if bootenv.arches.values().any(&is_theirs) {
+            let alike = if bootenv.destructive { &mut owners.destructive } else { &mut owners.harmless };
+            alike.push(bootenv.name.clone());
+        }
+    }
+    owners
+}

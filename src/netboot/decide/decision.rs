@@ -1,0 +1,469 @@
+//! The one decision.
+//!
+//! [`decide`] first finds what the machine may boot now (its [`Verdict`]) by walking the rules in order, then
+//! what that means for the one thing that was asked for (its [`Answer`]). When in doubt the verdict is the
+//! local disk; it is a destructive bootenv only for a machine that is armed. Which loader firmware is given
+//! is in `first_file`, what a menu gives in `menu`.
+
+mod first_file;
+mod menu;
+
+pub use first_file::HTTPS_IS_OFF;
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::model::settings::UnknownMachine;
+use crate::model::{
+    Arch, BootAttempt, BootProgress, Bootenv, BootenvKind, Machine, MachineState, Stored, SubnetMode,
+};
+use crate::netboot::decide::chainload::Ask;
+use crate::netboot::decide::client::{Client, Stage};
+use crate::netboot::decide::loader::{Transport, client_arch};
+use crate::netboot::decide::signed::SecureBoot;
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Boot data in a DHCP answer, by this client.
+    BootData(Client),
+    /// A loader binary.
+    Loader,
+    /// The script or menu of a loader, without a capability.
+    Script,
+    /// A file under a capability of this attempt.
+    MachineFile { attempt: Uuid, file: MachineFile },
+    /// The kernel of a destructive bootenv, by its artifact path.
+    InstallKernel(Owners),
+    /// An initrd of a destructive bootenv, by its artifact path.
+    InstallInitrd(Owners),
+}
+
+/// The bootenvs that one file of an artifact belongs to, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    pub destructive: Vec<String>,
+    /// Those that boot the same file and erase nothing: a rescue system from an installer's kernel.
+    pub harmless: Vec<String>,
+}
+
+/// The files of one machine, as far as the decision tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineFile {
+    /// A boot script of a loader.
+    Script,
+    /// The kernel or an initrd.
+    Kernel,
+    /// A rendered answer file, or a callback.
+    Answer,
+}
+
+/// What is known when the question comes.
+#[derive(Clone, Debug, Default)]
+pub struct Facts<'a> {
+    pub machine: Option<&'a Stored<Machine>>,
+    /// The bootenv the machine is to boot: its workflow's, or the default one.
+    pub bootenv: Option<&'a Stored<Bootenv>>,
+    /// The name of that bootenv, also where it does not exist.
+    pub bootenv_name: Option<&'a str>,
+    /// Why the bootenv cannot be carried out now: an artifact that is not ready, a missing param.
+    pub unusable: Option<String>,
+    pub unknown_machine: UnknownMachine,
+    pub subnet_mode: Option<SubnetMode>,
+    /// The architecture the client said it has, where it did.
+    pub client_arch: Option<Arch>,
+    /// Names of the loaders that can be served.
+    pub loaders: Option<&'a BTreeSet<String>>,
+    /// The loaders that the client asked for before.
+    pub asks: &'a [Ask],
+    /// Whether it is to be started with signed loaders.
+    pub secure_boot: SecureBoot,
+    /// Whether files can be had over HTTPS.
+    pub serves_https: bool,
+}
+
+/// What the machine may boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing of ours: an address at most.
+    Ignore { reason: String },
+    /// Its local disk.
+    LocalDisk { reason: String },
+    /// This bootenv.
+    Netboot { bootenv: String },
+    /// It should boot a bootenv that cannot be carried out: it is told so on its console.
+    Screen { reason: String },
+    /// What somebody at its console chooses, of what does no harm.
+    Menu { reason: String },
+}
+
+/// What the one thing that was asked for gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// DHCP: an address without boot data.
+    NoBootData,
+    /// DHCP: a loader by TFTP.
+    Loader { name: String },
+    /// DHCP: a loader by URL: over HTTP or HTTPS for firmware that boots so, over TFTP for an iPXE without
+    /// HTTP.
+    LoaderUrl { name: String, over: Transport },
+    /// DHCP: the file or URL of a client class; a path goes to an HTTP client as a URL.
+    BootFile { file: String, over: Transport },
+    /// DHCP: the boot server's address alone, perhaps with a menu, for firmware that knows its files.
+    BootServer {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        menu: Option<String>,
+    },
+    /// DHCP: the URL of the script.
+    ScriptUrl,
+    /// The script that boots the bootenv.
+    BootScript,
+    /// The script that leaves to the disk.
+    LocalScript,
+    /// The script that shows why it cannot go on.
+    ScreenScript,
+    /// The script that shows a menu.
+    MenuScript,
+    /// The file itself.
+    Serve,
+    /// Not for this machine now.
+    Deny,
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Answer::NoBootData => f.write_str("an address without boot data"),
+            Answer::Loader { name } => write!(f, "the loader {name} over TFTP"),
+            Answer::LoaderUrl { name, over: Transport::Tftp } => {
+                write!(f, "the loader {name} by a TFTP URL")
+            }
+            Answer::LoaderUrl { name, over } => write!(f, "the loader {name} over {}", over.name()),
+            Answer::BootFile { file, .. } => write!(f, "{file}, by a client class"),
+            Answer::BootServer { menu: None } => f.write_str("the boot server's address, by a client class"),
+            Answer::BootServer { menu: Some(menu) } => write!(f, "the boot menu `{menu}`, by a client class"),
+            Answer::ScriptUrl => f.write_str("the URL of the boot script"),
+            Answer::BootScript => f.write_str("the script that boots the bootenv"),
+            Answer::LocalScript => f.write_str("the script that leaves to the disk"),
+            Answer::ScreenScript => f.write_str("a screen that says why it does not go on"),
+            Answer::MenuScript => f.write_str("a menu of what it may boot"),
+            Answer::Serve => f.write_str("the file"),
+            Answer::Deny => f.write_str("nothing: it is not for this machine now"),
+        }
+    }
+}
+
+/// One rule that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Rule {
+    pub rule: &'static str,
+    /// Whether the rule settled the matter.
+    pub matched: bool,
+    pub detail: String,
+}
+
+/// The verdict, the answer that follows, and the rules in the order they were looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Decision {
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    #[serde(flatten)]
+    pub answer: Answer,
+    pub trace: Vec<Rule>,
+}
+
+impl Verdict {
+    /// Why, for a person. Empty for a bootenv that is simply booted.
+    pub fn reason(&self) -> &str {
+        match self {
+            Verdict::Ignore { reason }
+            | Verdict::LocalDisk { reason }
+            | Verdict::Screen { reason }
+            | Verdict::Menu { reason } => reason,
+            Verdict::Netboot { .. } => "",
+        }
+    }
+
+    /// The bootenv to boot.
+    pub fn bootenv(&self) -> Option<&str> {
+        match self {
+            Verdict::Netboot { bootenv } => Some(bootenv),
+            _ => None,
+        }
+    }
+}
+
+/// Decides. Pure: the same question with the same facts at the same time has the same answer.
+pub fn decide(asked: &Asked, facts: &Facts<'_>, now: Timestamp) -> Decision {
+    let mut trace = Trace::default();
+    let verdict = trace.verdict(asked, facts, now);
+    let answer = match asked {
+        Asked::BootData(client) => trace.boot_data(client, (&verdict, facts), now),
+        other => file_answer(other, &verdict, facts),
+    };
+    Decision { verdict, answer, trace: trace.rules }
+}
+
+#[derive(Default)]
+struct Trace {
+    rules: Vec<Rule>,
+}
+
+impl Trace {
+    fn passed(&mut self, rule: &'static str, detail: impl Into<String>) {
+        self.rules.push(Rule { rule, matched: false, detail: detail.into() });
+    }
+
+    fn settled(&mut self, rule: &'static str, verdict: Verdict) -> Verdict {
+        let detail = match &verdict {
+            Verdict::Netboot { bootenv } => format!("boot {bootenv}"),
+            other => other.reason().to_owned(),
+        };
+        self.rules.push(Rule { rule, matched: true, detail });
+        verdict
+    }
+
+    /// The rules, in order; the first that matches settles it.
+    fn verdict(&mut self, asked: &Asked, facts: &Facts<'_>, now: Timestamp) -> Verdict {
+        if facts.subnet_mode == Some(SubnetMode::AddressOnly) {
+            let reason = "its subnet gives addresses only".to_owned();
+            return self.settled("subnet_mode", Verdict::Ignore { reason });
+        }
+        self.passed(
+            "subnet_mode",
+            match facts.subnet_mode {
+                Some(_) => "the subnet may give boot data",
+                None => "its subnet is not known here, and taken to be one that gives boot data",
+            },
+        );
+        let Some(machine) = facts.machine else { return self.unknown(facts) };
+        self.passed("known_machine", format!("it is {}", machine.spec.name));
+        if let Some(reason) = not_at_work(machine, under_way(asked, machine)) {
+            return self.settled("machine_state", Verdict::LocalDisk { reason });
+        }
+        let Some(name) = facts.bootenv_name else {
+            let reason = match &machine.status.run {
+                Some(run) if run.ended_at.is_none() => {
+                    "its workflow is not at a step that boots from the network"
+                }
+                _ => "no workflow is under way",
+            };
+            return self.settled("bootenv", Verdict::LocalDisk { reason: reason.to_owned() });
+        };
+        let Some(bootenv) = facts.bootenv else {
+            let reason = format!("the bootenv {name} does not exist");
+            return self.settled("bootenv", Verdict::Screen { reason });
+        };
+        if bootenv.spec.kind == BootenvKind::Local {
+            let reason = format!("its bootenv {name} is the local disk");
+            return self.settled("bootenv", Verdict::LocalDisk { reason });
+        }
+        self.passed("bootenv", format!("it is to boot {name}"));
+        if bootenv.spec.destructive
+            && let Some(reason) = self.disarmed(asked, machine, now)
+        {
+            return self.settled("armed", Verdict::LocalDisk { reason });
+        }
+        self.bootable(asked, facts, (machine, bootenv))
+    }
+
+    fn unknown(&mut self, facts: &Facts<'_>) -> Verdict {
+        let verdict = match facts.unknown_machine {
+            UnknownMachine::Ignore => {
+                Verdict::Ignore { reason: "unknown machine, and unknown_machine is `ignore`".to_owned() }
+            }
+            UnknownMachine::Local => {
+                Verdict::LocalDisk { reason: "unknown machine, and unknown_machine is `local`".to_owned() }
+            }
+            UnknownMachine::Menu => menu::verdict(facts),
+            UnknownMachine::Discover => match (facts.bootenv, &facts.unusable) {
+                (Some(bootenv), None) if !bootenv.spec.destructive => {
+                    Verdict::Netboot { bootenv: bootenv.spec.name.clone() }
+                }
+                (_, why) => {
+                    let why = why.as_deref().unwrap_or("there is no usable bootenv `discovery`");
+                    Verdict::LocalDisk { reason: format!("unknown machine; it cannot be discovered: {why}") }
+                }
+            },
+        };
+        self.settled("known_machine", verdict)
+    }
+
+    /// Why a destructive bootenv is refused: `None` when the machine is armed, or when the file belongs to
+    /// the attempt that used the arming up.
+    fn disarmed(&mut self, asked: &Asked, machine: &Stored<Machine>, now: Timestamp) -> Option<String> {
+        if let Some(until) = machine.status.armed_until
+            && now < until
+        {
+            self.passed("armed", format!("armed until {until}"));
+            return None;
+        }
+        if let Some(current) = under_way(asked, machine) {
+            let number = current.number;
+            self.passed("armed", format!("attempt {number} used the arming and is still under way"));
+            return None;
+        }
+        let attempt = machine.status.boot_attempt.as_ref();
+        Some(match attempt.and_then(|attempt| attempt.kernel_fetched_at.map(|at| (attempt.number, at))) {
+            Some((number, at)) => {
+                format!(
+                    "not armed: attempt {number} fetched the kernel at {at}; `retry` or `arm` allows another"
+                )
+            }
+            None => {
+                "not armed: `start`, `retry` or `arm` allows one boot of a destructive bootenv".to_owned()
+            }
+        })
+    }
+
+    fn bootable(
+        &mut self,
+        asked: &Asked,
+        facts: &Facts<'_>,
+        (machine, bootenv): (&Stored<Machine>, &Stored<Bootenv>),
+    ) -> Verdict {
+        let name = &bootenv.spec.name;
+        if !bootenv.spec.arches.contains_key(&machine.spec.arch) {
+            let reason = format!("{name} has no kernel for {}", machine.spec.arch);
+            return self.settled("arch", Verdict::Screen { reason });
+        }
+        if let Some(arch) = facts.client_arch
+            && !fits(arch, machine.spec.arch)
+        {
+            let reason =
+                format!("its firmware is {arch}, but the machine is recorded as {}", machine.spec.arch);
+            return self.settled("arch", Verdict::Screen { reason });
+        }
+        self.passed("arch", machine.spec.arch.to_string());
+        if let Some(reason) = &facts.unusable {
+            return self.settled("usable", Verdict::Screen { reason: reason.clone() });
+        }
+        self.passed("usable", "its files are ready and its params are set");
+        if let Some(reason) = first_file::fault(asked, facts, (machine, bootenv)) {
+            return self.settled("loader_files", Verdict::Screen { reason });
+        }
+        self.settled("netboot", Verdict::Netboot { bootenv: name.clone() })
+    }
+}
+
+impl Trace {
+    /// What the verdict means in a DHCP answer.
+    fn boot_data(
+        &mut self,
+        client: &Client,
+        (verdict, facts): (&Verdict, &Facts<'_>),
+        now: Timestamp,
+    ) -> Answer {
+        let is_proxy = facts.subnet_mode == Some(SubnetMode::Proxy);
+        match (client.stage, verdict) {
+            (Stage::Other, _) | (_, Verdict::Ignore { .. }) => Answer::NoBootData,
+            // Firmware that is left alone falls through to its disk at once. An unknown machine's iPXE gets
+            // a script that does the same, so that its console says so; not in somebody else's network.
+            (Stage::Ipxe(_), Verdict::LocalDisk { .. }) if facts.machine.is_none() && !is_proxy => {
+                Answer::ScriptUrl
+            }
+            (_, Verdict::LocalDisk { .. }) => Answer::NoBootData,
+            _ => self.first_file(client, facts, now),
+        }
+    }
+}
+
+/// The architecture a client says it has, in the words of bootenvs.
+pub fn arch_of(client: &Client) -> Option<Arch> {
+    client.arches.iter().find_map(|code| client_arch(*code)?.arch)
+}
+
+/// 32-bit UEFI and BIOS both come with 64-bit processors.
+fn fits(client: Arch, machine: Arch) -> bool {
+    client == machine || (client == Arch::I386 && machine == Arch::Amd64)
+}
+
+/// The attempt that asks, where it is the machine's present one, has its kernel and has not ended. A loader
+/// whose download broke off asks for its script once more: until the installer has read its answer file
+/// nothing is lost by that.
+fn under_way<'a>(asked: &Asked, machine: &'a Stored<Machine>) -> Option<&'a BootAttempt> {
+    let current = machine.status.boot_attempt.as_ref()?;
+    let fits = match asked {
+        Asked::MachineFile { attempt, .. } => {
+            current.id == *attempt && current.progress != BootProgress::Ended
+        }
+        Asked::Script | Asked::InstallInitrd(_) => current.progress == BootProgress::Kernel,
+        _ => false,
+    };
+    let same = current.bootenv.is_some() && current.bootenv == machine.status.bootenv;
+    (fits && same && current.kernel_fetched_at.is_some()).then_some(current)
+}
+
+/// Why a machine with a run does not go on with it. A pause lets the boot that is under way go on.
+fn not_at_work(machine: &Stored<Machine>, under_way: Option<&BootAttempt>) -> Option<String> {
+    let status = &machine.status;
+    match status.state {
+        MachineState::Held => Some(format!("the machine is held: {}", status.reason)),
+        MachineState::Failed => Some(format!("its workflow failed: {}", status.reason)),
+        _ if under_way.is_none() && status.run.as_ref().is_some_and(|run| run.paused) => {
+            Some("its workflow is paused".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// What the verdict means for a file that was asked for.
+fn file_answer(asked: &Asked, verdict: &Verdict, facts: &Facts<'_>) -> Answer {
+    match (asked, verdict) {
+        (Asked::BootData(_), _) => Answer::NoBootData,
+        (Asked::Loader, Verdict::Netboot { .. } | Verdict::Screen { .. } | Verdict::Menu { .. }) => {
+            Answer::Serve
+        }
+        // Who is not known may be a proxy's or another server's client: a loader harms nobody.
+        (Asked::Loader, Verdict::LocalDisk { .. }) if facts.machine.is_none() => Answer::Serve,
+        (Asked::Loader, _) => Answer::Deny,
+        (Asked::Script, Verdict::Ignore { .. }) => Answer::Deny,
+        (Asked::Script, verdict) => script(verdict),
+        (Asked::MachineFile { attempt, file }, verdict) => {
+            machine_file(*file, verdict, current_attempt(facts, *attempt))
+        }
+        (Asked::InstallKernel(owners) | Asked::InstallInitrd(owners), verdict) => match verdict {
+            Verdict::Netboot { bootenv }
+                if owners.destructive.contains(bootenv) || owners.harmless.contains(bootenv) =>
+            {
+                Answer::Serve
+            }
+            // What was chosen at its console is not remembered; what harms nobody may be.
+            Verdict::Menu { .. } if !owners.harmless.is_empty() => Answer::Serve,
+            _ => Answer::Deny,
+        },
+    }
+}
+
+fn script(verdict: &Verdict) -> Answer {
+    match verdict {
+        Verdict::Netboot { .. } => Answer::BootScript,
+        Verdict::Screen { .. } => Answer::ScreenScript,
+        Verdict::Menu { .. } => Answer::MenuScript,
+        Verdict::LocalDisk { .. } | Verdict::Ignore { .. } => Answer::LocalScript,
+    }
+}
+
+/// The machine's attempt, if it is the one the capability belongs to and has not ended.
+fn current_attempt<'a>(facts: &Facts<'a>, id: Uuid) -> Option<&'a BootAttempt> {
+    let attempt = facts.machine?.status.boot_attempt.as_ref()?;
+    (attempt.id == id && attempt.progress != BootProgress::Ended).then_some(attempt)
+}
+
+fn machine_file(file: MachineFile, verdict: &Verdict, attempt: Option<&BootAttempt>) -> Answer {
+    let Some(attempt) = attempt else { return Answer::Deny };
+    match (file, verdict) {
+        (MachineFile::Script, verdict) => script(verdict),
+        (_, Verdict::Netboot { bootenv }) if attempt.bootenv.as_ref() == Some(bootenv) => Answer::Serve,
+        _ => Answer::Deny,
+    }
+}
+
+#[cfg(test)]
+mod tests;

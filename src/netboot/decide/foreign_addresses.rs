@@ -1,0 +1,101 @@
+//! Who has which address, where another server gives it: heard from the clients' own REQUESTs.
+//!
+//! A machine without a lease of ours that asks over TFTP is known by this. Kept in memory, for as long as it
+//! takes firmware to get to a script, whose name has the machine in it.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::Mac;
+
+/// Addresses that are remembered; beyond that only those heard of before are.
+pub const FOREIGN_ADDRESSES_MAX: usize = 65_536;
+/// How long what was heard is believed.
+const BELIEVED: SignedDuration = SignedDuration::from_hours(1);
+
+/// Addresses and who was heard to take them.
+#[derive(Debug, Clone, Default)]
+pub struct ForeignAddresses {
+    by_address: HashMap<Ipv4Addr, (Mac, Timestamp)>,
+    by_mac: HashMap<Mac, Ipv4Addr>,
+}
+
+impl ForeignAddresses {
+    /// A client of ours took an address. Whoever had it has it no more.
+    pub fn hear(&mut self, (address, mac): (Ipv4Addr, Mac), now: Timestamp) {
+        if let Some(before) = self.by_mac.remove(&mac) {
+            self.by_address.remove(&before);
+        }
+        self.forget(address);
+        if self.by_address.len() >= FOREIGN_ADDRESSES_MAX {
+            self.by_address.retain(|_, (_, heard)| now.duration_since(*heard) < BELIEVED);
+            let by_address = &self.by_address;
+            self.by_mac.retain(|_, address| by_address.contains_key(address));
+        }
+        if self.by_address.len() < FOREIGN_ADDRESSES_MAX {
+            self.by_address.insert(address, (mac, now));
+            self.by_mac.insert(mac, address);
+        }
+    }
+
+    /// Somebody who is no machine of ours took an address.
+    pub fn forget(&mut self, address: Ipv4Addr) {
+        if let Some((mac, _)) = self.by_address.remove(&address) {
+            self.by_mac.remove(&mac);
+        }
+    }
+
+    /// Who was heard to take an address.
+    pub fn at(&self, address: Ipv4Addr, now: Timestamp) -> Option<Mac> {
+        let (mac, heard) = self.by_address.get(&address)?;
+        (now.duration_since(*heard) < BELIEVED).then_some(*mac)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn address(last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, last)
+    }
+
+    fn mac(last: u8) -> Mac {
+        Mac([2, 0, 0, 0, 0, last])
+    }
+
+    #[test]
+    fn an_address_is_that_of_whoever_took_it_last_and_for_an_hour() {
+        let mut foreign = ForeignAddresses::default();
+        foreign.hear((address(50), mac(1)), NOW);
+        foreign.hear((address(51), mac(2)), NOW);
+        assert_eq!(foreign.at(address(50), NOW), Some(mac(1)));
+        foreign.hear((address(52), mac(1)), NOW);
+        assert_eq!(foreign.at(address(50), NOW), None, "it has another address now");
+        foreign.hear((address(51), mac(1)), NOW);
+        assert_eq!(foreign.at(address(51), NOW), Some(mac(1)));
+        assert_eq!(foreign.at(address(51), NOW + SignedDuration::from_hours(2)), None);
+        foreign.forget(address(51));
+        assert_eq!(foreign.at(address(51), NOW), None, "a stranger took it");
+    }
+
+    #[test]
+    fn the_table_does_not_grow_beyond_its_bound() {
+        let mut foreign = ForeignAddresses::default();
+        for at in 0..FOREIGN_ADDRESSES_MAX as u32 + 10 {
+            let [_, b, c, d] = at.to_be_bytes();
+            foreign.hear((Ipv4Addr::new(10, b, c, d), Mac([2, 0, 0, b, c, d])), NOW);
+        }
+        assert_eq!(
+            (foreign.by_address.len(), foreign.by_mac.len()),
+            (FOREIGN_ADDRESSES_MAX, FOREIGN_ADDRESSES_MAX)
+        );
+        foreign
+            .hear((Ipv4Addr::new(11, 0, 0, 1), Mac([4, 0, 0, 0, 0, 1])), NOW + SignedDuration::from_hours(2));
+        assert_eq!((foreign.by_address.len(), foreign.by_mac.len()), (1, 1), "old ones made room");
+    }
+}

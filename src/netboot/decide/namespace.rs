@@ -1,0 +1,248 @@
+//! What a path means: one namespace for TFTP and HTTP.
+//!
+//! Static are loaders and artifacts; rendered are the loaders' scripts and everything below a machine's
+//! capability. Whether the one who asks may have it is for [`super::decide()`].
+
+use std::net::Ipv4Addr;
+
+use crate::model::Mac;
+use crate::netboot::decide::signed::STARTS;
+
+/// Longest path, in bytes, before it is cleaned: Linux' own. TFTP's packets have a bound of their own.
+pub const PATH_BYTES_MAX: usize = 4096;
+
+/// What a path means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A loader binary, or a module of one, by its name in our namespace.
+    Loader(String),
+    /// The script or menu a loader looks for, with what the name says of who asks.
+    Script(ScriptKind, Hint),
+    /// The script of a bootenv that somebody chose at a console menu.
+    Choice {
+        kind: ScriptKind,
+        bootenv: String,
+    },
+    /// A file of one machine.
+    Machine {
+        capability: String,
+        file: String,
+    },
+    /// A file of an artifact.
+    Artifact {
+        name: String,
+        file: String,
+    },
+    /// The agent program for an architecture.
+    Agent(String),
+    Absent,
+}
+
+/// Whose language a script is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptKind {
+    Ipxe,
+    Grub,
+    Pxelinux,
+}
+
+impl ScriptKind {
+    /// Folder and file ending of the templates in that language.
+    pub fn template(self, what: &str) -> String {
+        match self {
+            ScriptKind::Ipxe => format!("ipxe/{what}.ipxe"),
+            ScriptKind::Grub => format!("grub/{what}.cfg"),
+            ScriptKind::Pxelinux => format!("pxelinux/{what}.cfg"),
+        }
+    }
+}
+
+/// What a file's name says of who asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hint {
+    pub mac: Option<Mac>,
+    pub address: Option<Ipv4Addr>,
+}
+
+/// The path in the one form we use: no leading slash, single forward slashes. Firmware and Windows loaders
+/// send `\Boot\BCD`, shim asks for `dir//grubx64.efi`.
+///
+/// # Errors
+/// A path that tries to leave the tree, or that is none: the reason, for the log and the client.
+pub fn clean(path: &str) -> Result<String, &'static str> {
+    if path.len() > PATH_BYTES_MAX {
+        return Err("the path is too long");
+    }
+    if path.chars().any(char::is_control) {
+        return Err("the path has control characters");
+    }
+    let mut parts = Vec::new();
+    for part in path.split(['/', '\\']) {
+        match part {
+            "" | "." => {}
+            ".." => return Err("the path leaves the tree"),
+            part => parts.push(part),
+        }
+    }
+    Ok(parts.join("/"))
+}
+
+/// What a cleaned path means. `is_loader` says whether a file name is that of a loader.
+pub fn resolve(path: &str, is_loader: impl Fn(&str) -> bool) -> Entry {
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    match first {
+        "m" => machine_file(rest),
+        "artifacts" => match rest.split_once('/') {
+            Some((name, file)) => Entry::Artifact { name: name.to_owned(), file: file.to_owned() },
+            None => Entry::Absent,
+        },
+        "menu" => choice(rest).unwrap_or(Entry::Absent),
+        "agent" if !rest.is_empty() && !rest.contains('/') => Entry::Agent(rest.to_owned()),
+        _ => script(path).unwrap_or_else(|| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            // What a chain of signed loaders lacks, that of another distribution cannot stand in for.
+            let in_chain = || STARTS.iter().any(|start| is_loader(&format!("{first}/{}", start.first)));
+            if is_loader(path) {
+                Entry::Loader(path.to_owned())
+            } else if is_loader(name) && !in_chain() {
+                Entry::Loader(name.to_owned())
+            } else {
+                Entry::Absent
+            }
+        }),
+    }
+}
+
+fn choice(rest: &str) -> Option<Entry> {
+    let (bootenv, name) = rest.rsplit_once('/')?;
+    let kind = match name {
+        "boot.ipxe" => ScriptKind::Ipxe,
+        "grub.cfg" => ScriptKind::Grub,
+        _ => return None,
+    };
+    Some(Entry::Choice { kind, bootenv: bootenv.to_owned() })
+}
+
+fn machine_file(rest: &str) -> Entry {
+    match rest.split_once('/') {
+        Some((capability, file)) if !file.is_empty() => {
+            Entry::Machine { capability: capability.to_owned(), file: file.to_owned() }
+        }
+        _ => Entry::Absent,
+    }
+}
+
+/// The names loaders look for, wherever they were loaded from.
+fn script(path: &str) -> Option<Entry> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if matches!(name, "boot.ipxe" | "autoexec.ipxe") {
+        return Some(Entry::Script(ScriptKind::Ipxe, Hint::default()));
+    }
+    if let Some(rest) = name.strip_prefix("grub.cfg") {
+        let hint = rest.strip_prefix('-').map_or_else(|| Some(Hint::default()), hint)?;
+        return Some(Entry::Script(ScriptKind::Grub, hint));
+    }
+    if folder == "pxelinux.cfg" || folder.ends_with("/pxelinux.cfg") {
+        let hint = if name == "default" { Hint::default() } else { hint(name)? };
+        return Some(Entry::Script(ScriptKind::Pxelinux, hint));
+    }
+    None
+}
+
+/// `01-52-54-00-aa-00-01` (hardware type and MAC) or `0A000005` (an address in hex). Shortened addresses and
+/// UUIDs are not answered: the loader goes on to the next name.
+fn hint(name: &str) -> Option<Hint> {
+    if let Some(mac) = name.strip_prefix("01-").and_then(|mac| mac.parse().ok()) {
+        return Some(Hint { mac: Some(mac), address: None });
+    }
+    if name.len() == 8 {
+        let bits = u32::from_str_radix(name, 16).ok()?;
+        return Some(Hint { mac: None, address: Some(Ipv4Addr::from_bits(bits)) });
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meaning(path: &str) -> Entry {
+        resolve(&clean(path).unwrap(), |name| matches!(name, "undionly.kpxe" | "grubx64.efi"))
+    }
+
+    #[test]
+    fn loaders_ask_for_the_same_file_in_many_ways() {
+        for path in
+            ["undionly.kpxe", "/undionly.kpxe", "//undionly.kpxe", "\\undionly.kpxe", "x/./undionly.kpxe"]
+        {
+            assert_eq!(meaning(path), Entry::Loader("undionly.kpxe".into()), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_leave_the_tree_are_refused_in_every_spelling() {
+        for path in ["../x", "/etc/../../x", "a\\..\\..\\x", "..", "a/../b"] {
+            assert!(clean(path).is_err(), "{path}");
+        }
+        assert!(clean("a\0b").is_err());
+        assert!(clean(&"a".repeat(PATH_BYTES_MAX)).is_ok());
+        assert!(clean(&"a".repeat(PATH_BYTES_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn scripts_say_who_asks_where_their_name_does() {
+        let mac = Hint { mac: Some(Mac([0x52, 0x54, 0, 0xaa, 0, 1])), address: None };
+        let choice = |kind| Entry::Choice { kind, bootenv: "site/rescue".into() };
+        let cases = [
+            ("boot.ipxe", Entry::Script(ScriptKind::Ipxe, Hint::default())),
+            ("autoexec.ipxe", Entry::Script(ScriptKind::Ipxe, Hint::default())),
+            ("grub/grub.cfg", Entry::Script(ScriptKind::Grub, Hint::default())),
+            ("grub/grub.cfg-01-52-54-00-aa-00-01", Entry::Script(ScriptKind::Grub, mac.clone())),
+            ("pxelinux.cfg/01-52-54-00-aa-00-01", Entry::Script(ScriptKind::Pxelinux, mac)),
+            ("pxelinux.cfg/default", Entry::Script(ScriptKind::Pxelinux, Hint::default())),
+            (
+                "pxelinux.cfg/0A000005",
+                Entry::Script(
+                    ScriptKind::Pxelinux,
+                    Hint { mac: None, address: Some(Ipv4Addr::new(10, 0, 0, 5)) },
+                ),
+            ),
+            ("menu/site/rescue/boot.ipxe", choice(ScriptKind::Ipxe)),
+            ("menu/site/rescue/grub.cfg", choice(ScriptKind::Grub)),
+            ("menu/boot.cfg", Entry::Absent),
+            ("pxelinux.cfg/0A0000", Entry::Absent),
+            ("pxelinux.cfg/b8945908-d6a6-41a9-611d-74a6ab80b83d", Entry::Absent),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(meaning(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_chain_lacks_is_not_taken_from_another_distribution() {
+        let is_loader = |name: &str| {
+            matches!(name, "debian/shimx64.efi" | "debian/grubx64.efi" | "rocky/shimx64.efi" | "grubx64.efi")
+        };
+        let meaning = |path: &str| resolve(&clean(path).unwrap(), is_loader);
+        assert_eq!(meaning("/debian//grubx64.efi"), Entry::Loader("debian/grubx64.efi".into()));
+        assert_eq!(meaning("rocky/grubx64.efi"), Entry::Absent);
+        assert_eq!(meaning("elsewhere/grubx64.efi"), Entry::Loader("grubx64.efi".into()));
+        for probe in ["debian/revocations.efi", "debian/shim_certificate.efi", "grub/x86_64-efi/fs.lst"] {
+            assert_eq!(meaning(probe), Entry::Absent, "{probe}");
+        }
+    }
+
+    #[test]
+    fn artifacts_and_machine_files_have_their_own_folders() {
+        assert_eq!(
+            meaning("artifacts/debian-12-amd64/linux"),
+            Entry::Artifact { name: "debian-12-amd64".into(), file: "linux".into() }
+        );
+        assert_eq!(
+            meaning("m/0a-0b/autoinstall/user-data"),
+            Entry::Machine { capability: "0a-0b".into(), file: "autoinstall/user-data".into() }
+        );
+        assert_eq!(meaning("m/x"), Entry::Absent);
+        assert_eq!(meaning("nothing"), Entry::Absent);
+    }
+}

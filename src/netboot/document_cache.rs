@@ -1,0 +1,153 @@
+//! Documents that were rendered lately, so that a machine that asks again, or for the script and then for the
+//! file, does not have the same text made twice.
+//!
+//! What is kept cannot be stale. It is found only by the very objects it was rendered from (the same machine,
+//! bootenv and stage in memory, not ones that look alike) while no table that a render reads was written to;
+//! and it is kept only if none was written to while it was rendered. A document with a secret in it, or with
+//! an agent's token, is never kept. Everything about who may have it is decided before, each time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::catalog::params::Sealed;
+use crate::catalog::rendering::Boot;
+use crate::model::World;
+use crate::netboot::Netboot;
+use crate::netboot::documents::Document;
+use crate::render::{RenderProblem, Rendered};
+
+/// Most documents that are kept, and most bytes of them.
+const DOCUMENTS_MAX: usize = 1024;
+const BYTES_MAX: usize = 8 << 20;
+/// A document as it is sent, and what its event says of it.
+#[derive(Debug)]
+pub struct Page {
+    pub text: Bytes,
+    /// Digest, length and what it was made from.
+    pub facts: Value,
+}
+
+/// The generations of all tables a render reads. The machine, its bootenv and its stage are compared
+/// themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Content([u64; 6]);
+
+impl Content {
+    fn of(world: &World) -> Self {
+        Content([
+            world.templates.generation(),
+            world.params.generation(),
+            world.profiles.generation(),
+            world.settings.generation(),
+            world.artifacts.generation(),
+            world.bootenvs.generation(),
+        ])
+    }
+}
+
+/// What a document was rendered from. It holds the objects, so that no other can be in their place.
+struct Source {
+    boot: Boot,
+    document: Document,
+    sealed: Sealed,
+}
+
+impl Source {
+    fn is_of(&self, (boot, document, sealed): (&Boot, &Document, Sealed)) -> bool {
+        fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+            one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
+        }
+        let own = &self.boot;
+        same(own.machine.as_ref(), boot.machine.as_ref())
+            && same(own.bootenv.as_ref(), boot.bootenv.as_ref())
+            && same(own.stage.as_ref(), boot.stage.as_ref())
+            && self.sealed == sealed
+            && own.facing == boot.facing
+            && self.document == *document
+            && own.attempt == boot.attempt
+    }
+}
+
+#[derive(Default)]
+struct Kept {
+    content: Content,
+    /// By the place of the machine in memory.
+    pages: HashMap<usize, Vec<(Source, Arc<Page>)>>,
+    documents: usize,
+    bytes: usize,
+}
+
+/// The documents that are kept.
+#[derive(Default)]
+pub struct Renders {
+    kept: Mutex<Kept>,
+}
+
+fn place(boot: &Boot) -> usize {
+    boot.machine.as_ref().map_or(0, |machine| Arc::as_ptr(machine).addr())
+}
+
+impl Renders {
+    fn find(&self, content: Content, asked: (&Boot, &Document, Sealed)) -> Option<Arc<Page>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.content != content {
+            return None;
+        }
+        let pages = kept.pages.get(&place(asked.0))?;
+        pages.iter().find(|(source, _)| source.is_of(asked)).map(|(_, page)| Arc::clone(page))
+    }
+
+    /// Keeps a page. When there are too many, it begins anew.
+    fn keep(&self, content: Content, source: Source, page: &Arc<Page>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = kept.documents >= DOCUMENTS_MAX || kept.bytes + page.text.len() > BYTES_MAX;
+        if kept.content != content || is_full {
+            *kept = Kept { content, ..Kept::default() };
+        }
+        kept.documents += 1;
+        kept.bytes += page.text.len();
+        kept.pages.entry(place(&source.boot)).or_default().push((source, Arc::clone(page)));
+    }
+}
+
+impl Netboot {
+    /// A document that was rendered before and would be the same now.
+    pub fn kept_page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Option<Arc<Page>> {
+        let content = Content::of(&self.kernel.world());
+        self.documents.find(content, (boot, document, sealed))
+    }
+
+    /// A document, kept or made. Blocks for as long as a render takes.
+    ///
+    /// # Errors
+    /// As [`Netboot::render_document`].
+    pub fn page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Result<Arc<Page>, RenderProblem> {
+        let content = Content::of(&self.kernel.world());
+        if let Some(page) = self.documents.find(content, (boot, document, sealed)) {
+            return Ok(page);
+        }
+        let rendered = self.render_document(boot, document, sealed)?;
+        let holds_token = matches!(document, Document::File(file) if self.hands_out_token(file));
+        let may_be_kept = !rendered.provenance.secret && !holds_token && boot.agent_token.is_none();
+        let page = Arc::new(Page::from(rendered));
+        if may_be_kept && Content::of(&self.kernel.world()) == content {
+            let source = Source { boot: boot.clone(), document: document.clone(), sealed };
+            self.documents.keep(content, source, &page);
+        }
+        Ok(page)
+    }
+}
+
+impl From<Rendered> for Page {
+    fn from(rendered: Rendered) -> Self {
+        let facts = json!({
+            "sha256": rendered.sha256,
+            "bytes": rendered.text.len(),
+            "provenance": rendered.provenance,
+        });
+        Page { text: Bytes::from(rendered.text), facts }
+    }
+}

@@ -1,0 +1,192 @@
+//! Renders what a machine is served: boot scripts, screens, answer files, from the present content with the
+//! present params. What need not be rendered twice is in `renders`.
+
+use serde_json::{Value, json};
+
+use crate::artifacts;
+use crate::catalog::params::Sealed;
+use crate::catalog::rendering::{Boot, problem};
+use crate::model::BootTemplate;
+use crate::netboot::Netboot;
+use crate::netboot::decide::namespace::ScriptKind;
+use crate::render::{Input, Limits, RenderProblem, Rendered};
+
+/// How a template asks for the token.
+const CALL: &str = "agent_token(";
+
+/// What is rendered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Document {
+    /// A loader's script that boots the bootenv.
+    BootScript(ScriptKind),
+    LocalScript(ScriptKind),
+    /// A loader's script that shows a message and tries again.
+    Screen {
+        kind: ScriptKind,
+        message: String,
+    },
+    /// What an unknown machine may boot.
+    Menu(ScriptKind),
+    /// Asks an unknown iPXE to say who it is.
+    Identify,
+    /// The configuration on the disk image of a GRUB that came over HTTP: it is the same for all machines.
+    DiskStart,
+    /// A file of the bootenv.
+    File(BootTemplate),
+}
+
+/// The last part of a path: what a kernel or initrd is called below the capability.
+pub fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+impl Netboot {
+    /// Whether a file of a bootenv holds the agent's token.
+    pub fn hands_out_token(&self, file: &BootTemplate) -> bool {
+        let asks = |body: &str| body.contains(CALL);
+        if file.inline.as_deref().is_some_and(asks) {
+            return true;
+        }
+        let world = self.kernel.world();
+        let mut open: Vec<String> = file.template.iter().cloned().collect();
+        let mut seen = std::collections::BTreeSet::new();
+        while let Some(name) = open.pop() {
+            let Some(template) = world.templates.get(&name).filter(|_| seen.insert(name.clone())) else {
+                continue;
+            };
+            if asks(&template.spec.body) {
+                return true;
+            }
+            open.extend(crate::render::included(&template.spec.body));
+        }
+        false
+    }
+
+    /// Renders a document. Blocks for as long as the render takes.
+    ///
+    /// # Errors
+    /// What is wrong with the template or its input, with template, line and column.
+    pub fn render_document(
+        &self,
+        boot: &Boot,
+        document: &Document,
+        sealed: Sealed,
+    ) -> Result<Rendered, RenderProblem> {
+        let engine = self.catalog.engine();
+        let mut input = self.catalog.input(boot, sealed)?;
+        let name = match document {
+            Document::BootScript(kind) => {
+                let cmdline = self.command_line(boot, &input)?;
+                input.variables.insert("boot".into(), self.boot_variable(boot, &cmdline, ""));
+                kind.template("boot")
+            }
+            Document::LocalScript(kind) => {
+                input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
+                kind.template("local")
+            }
+            Document::Screen { kind, message } => {
+                input.variables.insert("boot".into(), self.boot_variable(boot, "", message));
+                kind.template("screen")
+            }
+            Document::Menu(kind) => {
+                input.variables.insert("menu".into(), json!({"entries": self.menu_entries()}));
+                kind.template("menu")
+            }
+            Document::Identify => "ipxe/identify.ipxe".to_owned(),
+            Document::DiskStart => "grub/disk.cfg".to_owned(),
+            Document::File(file) => match (&file.template, &file.inline) {
+                (Some(name), _) => name.clone(),
+                (None, Some(body)) => {
+                    let rendered = engine.render_inline(body, input, Limits::default());
+                    return rendered.map_err(|problem| problem.of_inline(&place(boot, &file.path)));
+                }
+                (None, None) => {
+                    let message = format!("the file {} has neither `template` nor `inline`", file.path);
+                    return Err(problem(&file.name, message));
+                }
+            },
+        };
+        engine.render(&name, input, Limits::default())
+    }
+
+    /// Opens the kernel and its initrds and renders every file of the bootenv, so that a fault is seen on the
+    /// console before the kernel runs.
+    pub fn rehearse_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
+        self.find_files(boot)?;
+        for file in boot.templates() {
+            self.page(boot, &Document::File(file.clone()), Sealed::Open)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all of that was done before and would come to the same now. Renders nothing.
+    pub fn is_rehearsed(&self, boot: &Boot) -> bool {
+        let is_kept =
+            |file: &BootTemplate| self.kept_page(boot, &Document::File(file.clone()), Sealed::Open).is_some();
+        boot.templates().iter().all(is_kept) && self.find_files(boot).is_ok()
+    }
+
+    /// Opens the kernel and its initrds.
+    fn find_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
+        let (Some(bootenv), Some(files)) = (&boot.bootenv, boot.files()) else { return Ok(()) };
+        let (artifact, mirrored) =
+            (self.artifacts.served_artifact(&files.artifact), self.artifacts.mirrored(&files.artifact));
+        let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
+            // What is passed on was looked for when the bootenv was written.
+            if let Some(mirrored) = &mirrored {
+                return mirrored.status.absent.contains(path);
+            }
+            artifact.as_ref().is_none_or(|artifact| artifacts::open_file(artifact, path).is_err())
+        });
+        let Some(path) = missing else { return Ok(()) };
+        let message = format!("the artifact {} has no file {path} that can be read", files.artifact);
+        Err(problem(&bootenv.spec.name, message))
+    }
+
+    fn command_line(&self, boot: &Boot, input: &Input) -> Result<String, RenderProblem> {
+        let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
+        let mut input = input.clone();
+        input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
+        let rendered = self.catalog.engine().render_inline(body, input, Limits::default());
+        let rendered = rendered.map_err(|problem| problem.of_inline(&place(boot, "boot_params")))?;
+        Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    fn boot_variable(&self, boot: &Boot, cmdline: &str, message: &str) -> Value {
+        let attempt = boot.attempt.as_ref();
+        let base = attempt.map(|attempt| self.catalog.base_url(boot, attempt)).unwrap_or_default();
+        let files = boot.files();
+        let shim = files.and_then(|files| self.kernel_shim(boot, files));
+        let http = &boot.facing.http;
+        let file = |path: &str| {
+            let name = base_name(path);
+            // Who is not known has no capability, and boots only what everybody may have.
+            let path = match (attempt, files) {
+                (Some(attempt), _) => format!("m/{}/{name}", self.catalog.capability(attempt)),
+                (None, Some(files)) => format!("artifacts/{}/{path}", files.artifact),
+                (None, None) => String::new(),
+            };
+            json!({"name": name, "url": format!("{http}/{path}"), "path": path})
+        };
+        let firmware = match attempt.and_then(|attempt| attempt.client_arch) {
+            None => "unknown",
+            Some(0) => "bios",
+            Some(_) => "uefi",
+        };
+        json!({
+            "cmdline": cmdline,
+            "message": message,
+            "attempt": attempt.map_or(0, |attempt| attempt.number),
+            "firmware": firmware,
+            "base_url": base,
+            "shim": shim.map(|name| format!("{http}/{name}")),
+            "kernel": files.map(|files| file(&files.kernel)),
+            "initrds": files.map(|files| files.initrds.iter().map(|path| file(path)).collect::<Vec<_>>()),
+        })
+    }
+}
+
+/// Where a text that is no template of its own stands: `debian-12-install/boot_params`.
+fn place(boot: &Boot, name: &str) -> String {
+    format!("{}/{name}", boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.name.as_str()))
+}

@@ -1,0 +1,100 @@
+//! Who asks: the machine behind an address, a name in a URL, or a capability.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::artifacts::opened::{About, Refused};
+use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World, settings};
+use crate::netboot::Netboot;
+use crate::netboot::boot_facts::Gathered;
+use crate::netboot::decide::namespace::Hint;
+use crate::netboot::files::Fetch;
+
+impl Netboot {
+    /// Who asks: by the address it asks from, else by what the URL says.
+    pub fn who(&self, fetch: &Fetch, hint: &Hint) -> Result<Gathered, Refused> {
+        let world = self.kernel.world();
+        let now = self.kernel.now();
+        let by_address = self.machine_at(&world, fetch.peer);
+        let by_name = hint.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
+        if let Some(why) =
+            by_name.and_then(|named| why_foreign(&world, (named, by_address.as_deref()), (fetch.peer, now)))
+        {
+            return Err(Refused::Denied(why));
+        }
+        let machine = by_name.or(by_address.as_ref());
+        Ok(Gathered::of(&world, &self.loaders, machine))
+    }
+
+    /// Whether nothing at all is known of who asks, so that it has to be asked.
+    pub fn is_stranger(&self, fetch: &Fetch, hint: &Hint) -> bool {
+        let world = self.kernel.world();
+        hint.mac.is_none() && world.leases.get(&fetch.peer.to_string()).is_none()
+    }
+
+    /// Why a machine's own file is not for who asks for it, although the capability is right: it may have
+    /// been read off the wire, or off the machine's console.
+    pub fn why_not_from(&self, machine: &Stored<Machine>, peer: IpAddr) -> Option<String> {
+        let world = self.kernel.world();
+        let here = self.machine_at(&world, peer);
+        why_foreign(&world, (machine, here.as_deref()), (peer, self.kernel.now()))
+    }
+
+    /// The attempt a capability stands for, and the facts of its machine.
+    pub fn holder(&self, capability: &str) -> Option<(Uuid, Gathered)> {
+        let attempt = self.catalog.attempt_of(capability)?;
+        let world = self.kernel.world();
+        let machine = world.machines.find("attempt", &attempt.to_string())?;
+        Some((attempt, Gathered::of(&world, &self.loaders, Some(machine))))
+    }
+}
+
+/// Whom a file is about: the machine and its boot attempt.
+pub fn about(machine: Option<&Stored<Machine>>) -> About {
+    let attempt = machine.and_then(|machine| machine.status.boot_attempt.as_ref());
+    About {
+        machine: machine.map(|machine| machine.key.clone()),
+        attempt: attempt.map(|attempt| attempt.id),
+        mirror: None,
+    }
+}
+
+/// Why a machine does not speak from an address, by the machine that is known there: it is another one's, or
+/// the machine has a lease of ours elsewhere. Where another server gives the addresses there is nothing to
+/// compare.
+fn why_foreign(
+    world: &World,
+    (machine, here): (&Stored<Machine>, Option<&Stored<Machine>>),
+    (peer, now): (IpAddr, Timestamp),
+) -> Option<String> {
+    let name = &machine.spec.name;
+    let what = match here {
+        Some(here) if here.key == machine.key => return None,
+        Some(here) => format!("{peer} is the address of {}, not of {name}", here.spec.name),
+        None if has_other_address(world, (machine, peer), now) => {
+            format!("{name} does not have the address {peer}")
+        }
+        None => return None,
+    };
+    let way_out = "an installer with a static address, or addresses translated on the way, need the setting \
+                   own_address_only false";
+    (world.setting(settings::OWN_ADDRESS_ONLY) != Value::Bool(false)).then(|| format!("{what}; {way_out}"))
+}
+
+/// Whether a machine holds a lease of ours on another address than this one.
+fn has_other_address(world: &World, (machine, peer): (&Stored<Machine>, IpAddr), now: Timestamp) -> bool {
+    let Some(held) = machine.status.address.filter(|held| IpAddr::V4(*held) != peer) else { return false };
+    is_leased(world, held, now)
+}
+
+/// Whether an address has a lease of ours that runs.
+pub fn is_leased(world: &World, address: Ipv4Addr, now: Timestamp) -> bool {
+    world.leases.get(&AddressKey::from(address)).is_some_and(|lease| is_active(&lease.spec, now))
+}
+
+pub fn is_active(lease: &Lease, now: Timestamp) -> bool {
+    lease.state == LeaseState::Bound && lease.expires_at > now
+}

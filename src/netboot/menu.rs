@@ -1,0 +1,51 @@
+//! The console menu of unknown machines: what content offers, and what was chosen.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::artifacts::opened::{Opened, Refused};
+use crate::model::{Arch, Bootenv, BootenvKind};
+use crate::netboot::Netboot;
+use crate::netboot::decide::decision::Asked;
+use crate::netboot::decide::namespace::ScriptKind;
+use crate::netboot::files::Fetch;
+
+/// Bootenvs that a menu shows; beyond that, those that come later by name are left out.
+const ENTRIES_MAX: usize = 50;
+
+impl Netboot {
+    /// The entries of the menu: what boots without harm first, then what has to be started on the server.
+    pub fn menu_entries(&self) -> Vec<Value> {
+        let world = self.kernel.world();
+        let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
+        let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) = shown.partition(|spec| spec.destructive);
+        let entry = |spec: &&Bootenv| {
+            let title = if spec.destructive {
+                format!("{} (erases disks: how to start it)", spec.name)
+            } else {
+                spec.name.clone()
+            };
+            json!({"name": spec.name, "title": title})
+        };
+        harmless.iter().chain(&erasing).take(ENTRIES_MAX).map(entry).collect()
+    }
+
+    /// The script of what was chosen. A known machine gets its own, whatever it asks for here.
+    pub async fn open_choice(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        kind: ScriptKind,
+        bootenv: &str,
+    ) -> Result<Opened, Refused> {
+        let mut gathered = self.who(fetch, &fetch.hint)?;
+        if gathered.machine.is_none() {
+            gathered.choose(&self.kernel.world(), bootenv);
+        }
+        self.answer_script(fetch, gathered, kind, Asked::Script).await
+    }
+}
+
+fn is_shown(spec: &Bootenv) -> bool {
+    spec.kind != BootenvKind::Local && spec.arches.contains_key(&Arch::Amd64)
+}

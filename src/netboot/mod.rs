@@ -1,0 +1,77 @@
+//! What a machine gets when it boots: who asks, what is decided, which file that is, and what the boot comes to.
+//! The decision is `decide`, which is pure.
+//!
+//! [`Netboot::open`] is the one way to a file, for TFTP and HTTP alike; start there. DHCP asks for the decision
+//! too, and tells of the addresses and loaders it saw.
+
+pub mod addresses;
+pub mod attempts;
+mod boot_diagnosis;
+pub mod boot_facts;
+pub mod decide;
+mod document_cache;
+pub mod documents;
+mod fetch_throttle;
+pub mod files;
+pub mod identify;
+mod loader_files;
+pub mod loader_loops;
+pub mod loaders;
+mod memory;
+mod menu;
+pub mod reports;
+mod static_artifacts;
+pub mod tftp_peers;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::access::Access;
+use crate::artifacts::Artifacts;
+use crate::catalog::Catalog;
+use crate::kernel::Kernel;
+use crate::runs::Runs;
+use document_cache::Renders;
+use loaders::Loaders;
+pub use memory::BootMemory;
+
+/// The doors that [`Netboot`] knocks at.
+pub struct Doors {
+    pub catalog: Arc<Catalog>,
+    pub runs: Arc<Runs>,
+    pub artifacts: Arc<Artifacts>,
+    pub access: Arc<Access>,
+}
+
+/// What machines are served when they boot.
+pub struct Netboot {
+    kernel: Arc<Kernel>,
+    catalog: Arc<Catalog>,
+    runs: Arc<Runs>,
+    artifacts: Arc<Artifacts>,
+    access: Arc<Access>,
+    /// The boot loaders found at start.
+    pub loaders: Loaders,
+    documents: Renders,
+    pub memory: BootMemory,
+}
+
+impl std::fmt::Debug for Netboot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Netboot")
+    }
+}
+
+impl Netboot {
+    pub fn new(kernel: Arc<Kernel>, doors: Doors, loaders: Loaders) -> Arc<Self> {
+        let Doors { catalog, runs, artifacts, access } = doors;
+        let (documents, memory) = (Renders::default(), BootMemory::default());
+        Arc::new(Netboot { kernel, catalog, runs, artifacts, access, loaders, documents, memory })
+    }
+
+    /// The time all decisions are made at.
+    pub fn now(&self) -> Timestamp {
+        self.kernel.now()
+    }
+}

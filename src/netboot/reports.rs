@@ -1,0 +1,99 @@
+//! What installers report through their capability: done, failed, and pieces of their log.
+
+use std::net::IpAddr;
+
+use serde_json::json;
+
+use crate::kernel::{Caller, Error};
+use crate::model::{BootProgress, BootResult};
+use crate::netboot::Netboot;
+
+/// Longest reason that is kept of a failure, in characters.
+const REASON_CHARS_MAX: usize = 1000;
+/// Longest piece of a log that becomes one event, in characters.
+const LOG_CHARS_MAX: usize = 16 * 1024;
+
+/// What kind of report it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportKind {
+    Done,
+    Failed,
+    Log,
+}
+
+impl ReportKind {
+    /// The last part of the URL it is sent to.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "done" => Some(ReportKind::Done),
+            "failed" => Some(ReportKind::Failed),
+            "log" => Some(ReportKind::Log),
+            _ => None,
+        }
+    }
+}
+
+/// One report.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub kind: ReportKind,
+    pub text: String,
+    pub peer: IpAddr,
+}
+
+impl Netboot {
+    /// Takes a report. It is on disk when this returns; a report that comes twice changes nothing more.
+    /// Returns what the reporter is told.
+    ///
+    /// # Errors
+    /// [`Error::Unauthorized`] for a capability that was never given out, [`Error::Conflict`] for one whose
+    /// attempt has ended in another way.
+    pub async fn report(&self, capability: &str, report: Report) -> Result<String, Error> {
+        let wrong =
+            || Error::Unauthorized("this URL's capability is not one this server gave out".to_owned());
+        let attempt = self.catalog.attempt_of(capability).ok_or_else(wrong)?;
+        let machine = self.kernel.world().machines.find("attempt", &attempt.to_string()).cloned();
+        let Some(machine) = machine else {
+            return Err(Error::Conflict(
+                "the boot attempt of this URL is over; a later one has begun".to_owned(),
+            ));
+        };
+        let current = machine.status.boot_attempt.clone();
+        let ended = current.filter(|current| current.progress == BootProgress::Ended);
+        let name = &machine.spec.name;
+        if let Some(result) = ended.and_then(|ended| ended.result) {
+            return match (report.kind, result) {
+                (ReportKind::Done, BootResult::Done) | (ReportKind::Failed, BootResult::Failed) => {
+                    Ok(format!("{name}: already reported"))
+                }
+                (ReportKind::Log, _) => Ok(format!("{name}: too late for the log")),
+                _ => {
+                    Err(Error::Conflict(format!("{name}: the boot attempt has ended already, as {result:?}")))
+                }
+            };
+        }
+        let caller = Caller::machine(&machine, self.kernel.now());
+        let reason = first_chars(report.text.trim(), REASON_CHARS_MAX);
+        let peer = report.peer;
+        self.runs
+            .flow(&caller, &machine.key, |flow| match report.kind {
+                ReportKind::Done => {
+                    flow.say("boot.done", json!({"peer": peer}));
+                    flow.callback_done();
+                }
+                ReportKind::Failed => {
+                    flow.say("boot.failed", json!({"peer": peer, "reason": reason}));
+                    flow.callback_failed(if reason.is_empty() { "it gave no reason" } else { &reason });
+                }
+                ReportKind::Log => {
+                    flow.say("boot.log", json!({"text": first_chars(&report.text, LOG_CHARS_MAX)}));
+                }
+            })
+            .await?;
+        Ok(format!("{name}: noted"))
+    }
+}
+
+fn first_chars(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}

@@ -1,0 +1,65 @@
+//! Files of artifacts as machines ask for them: one of this disk, or one that is passed on.
+
+use crate::artifacts::contained_path::Case;
+use crate::artifacts::opened::{About, Opened, Refused};
+use crate::artifacts::static_files::{artifact_file, content_type, static_file, unreadable};
+use crate::model::{Artifact, ArtifactKind, Stored};
+use crate::netboot::Netboot;
+use crate::netboot::boot_facts::Gathered;
+use crate::netboot::files::Fetch;
+use crate::netboot::identify::about;
+
+impl Netboot {
+    /// Opens a file of an artifact: one of this disk, or one that is passed on.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be had now.
+    pub async fn static_artifact(
+        &self,
+        fetch: &Fetch,
+        (name, file): (&str, &str),
+        gathered: &Gathered,
+    ) -> Result<Opened, Refused> {
+        let artifact = self.kernel.world().artifacts.get(name).cloned().ok_or(Refused::Absent)?;
+        if artifact.spec.is_mirror() {
+            if fetch.has_query {
+                return Err(Refused::BadPath("a file that is passed on is asked for without `?`"));
+            }
+            let opened = self.artifacts.open_mirrored(fetch.protocol, &artifact, file).await?;
+            let about = About { mirror: Some(name.to_owned()), ..about(gathered.machine.as_deref()) };
+            return Ok(Opened { about, ..opened });
+        }
+        let served = self.artifacts.with_path(&artifact).ok_or(Refused::Absent)?;
+        self.refuse_damaged(fetch, (&artifact, file), gathered)?;
+        let opened = artifact_file(&served, file, self.artifacts.case)
+            .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
+        let opened = opened.map_err(|error| unreadable(file, &error))?;
+        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
+    }
+
+    /// What is known not to be what it was is not given out: an installer would fail on it, or install it.
+    fn refuse_damaged(
+        &self,
+        fetch: &Fetch,
+        (artifact, file): (&Stored<Artifact>, &str),
+        gathered: &Gathered,
+    ) -> Result<(), Refused> {
+        let is_it = |damaged: &String| match (artifact.spec.kind, self.artifacts.case) {
+            (ArtifactKind::File, _) => true,
+            (ArtifactKind::Tree, Case::Ignored) => damaged.eq_ignore_ascii_case(file),
+            (ArtifactKind::Tree, Case::Exact) => damaged == file,
+        };
+        if !artifact.status.damaged.iter().any(is_it) {
+            return Ok(());
+        }
+        let name = &artifact.spec.name;
+        let why = format!(
+            "{file} of the artifact {name} is not what it was when it was fetched: \
+             metalwright artifacts fetch {name} has it anew"
+        );
+        if let Some(machine) = &gathered.machine {
+            self.deny_because(fetch, machine, &why);
+        }
+        Err(Refused::Failed(why))
+    }
+}

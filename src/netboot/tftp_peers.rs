@@ -1,0 +1,105 @@
+//! Whom TFTP answers, and with blocks of which size: that is for the subnets to say. TFTP knows no client
+//! from another but by its address, and a read can be asked for in another's name, so strangers hear nothing.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::artifacts::opened::About;
+use crate::netboot::Netboot;
+use crate::netboot::decide::capability;
+use crate::netboot::files::Fetch;
+use crate::netboot::identify::is_leased;
+
+/// How long a stranger is not told of again.
+const TOLD_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(10);
+/// Strangers remembered; while there are more, further ones are counted and not told of.
+const TOLD_MAX: usize = 256;
+
+/// Who may read over TFTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TftpPeers {
+    /// Those in enabled subnets, those with a lease, and this host itself.
+    #[default]
+    Managed,
+    Any,
+}
+
+/// How a peer is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TftpTerms {
+    /// Largest block, where its subnet sets one.
+    pub block_bytes_max: Option<u16>,
+}
+
+/// When each stranger was told of last.
+#[derive(Debug, Default)]
+pub struct Strangers {
+    told: BTreeMap<IpAddr, Timestamp>,
+}
+
+impl Strangers {
+    /// Whether it is time to tell of this one.
+    fn tell(&mut self, peer: IpAddr, now: Timestamp) -> bool {
+        self.told.retain(|_, told| now.duration_since(*told) < TOLD_AGAIN_AFTER);
+        if self.told.contains_key(&peer) || self.told.len() >= TOLD_MAX {
+            return false;
+        }
+        self.told.insert(peer, now);
+        true
+    }
+}
+
+impl Netboot {
+    /// How a peer that asks `fetch.local` is served; none where it is a stranger.
+    pub fn tftp_terms(&self, fetch: &Fetch, peers: TftpPeers) -> Option<TftpTerms> {
+        let IpAddr::V4(peer) = fetch.peer else { return None };
+        let world = self.kernel.world();
+        let subnet = world.subnets.iter().find(|row| row.spec.enabled && row.spec.cidr.contains(peer));
+        let known = subnet.is_some()
+            || peers == TftpPeers::Any
+            || peer.is_loopback()
+            || fetch.peer == fetch.local
+            || is_leased(&world, peer, self.kernel.now());
+        let block_bytes_max = subnet.and_then(|row| row.spec.tftp_block_bytes_max);
+        known.then_some(TftpTerms { block_bytes_max })
+    }
+
+    /// Tells of a stranger that was not answered: counted always, told once in a while.
+    pub fn tftp_stranger(&self, fetch: &Fetch) {
+        self.memory.tftp_strangers.fetch_add(1, Ordering::Relaxed);
+        let now = self.kernel.now();
+        if !self.memory.strangers.lock().unwrap_or_else(PoisonError::into_inner).tell(fetch.peer, now) {
+            return;
+        }
+        let (peer, path) = (fetch.peer, capability::hide(&fetch.path));
+        tracing::warn!(%peer, path, "a TFTP request from outside every enabled subnet was not answered");
+        let reason = format!(
+            "{peer} is in no enabled subnet and has no lease; add its subnet, or set `tftp.peers` to `any`"
+        );
+        let data = json!({"peer": peer, "local": fetch.local, "path": path, "reason": reason});
+        self.kernel.note(self.boot_event("boot.stranger_ignored", &About::default(), data));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_told_of_once_in_ten_minutes_and_many_of_them_are_bounded() {
+        let (mut strangers, now) = (Strangers::default(), Timestamp::UNIX_EPOCH);
+        let peer = |at: u32| IpAddr::V4(Ipv4Addr::from_bits(at));
+        assert!(strangers.tell(peer(1), now));
+        assert!(!strangers.tell(peer(1), now + SignedDuration::from_mins(9)));
+        assert!(strangers.tell(peer(1), now + SignedDuration::from_mins(10)));
+        let told = (0..10_000).filter(|at| strangers.tell(peer(100 + at), now)).count();
+        assert_eq!(told, TOLD_MAX - 1);
+    }
+}

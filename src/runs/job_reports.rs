@@ -1,0 +1,193 @@
+//! What agents say of the jobs they have: that they run, how they ended, what they print.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::kernel::scope::acts_for;
+use crate::kernel::{Caller, Error};
+use crate::model::{
+    Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
+};
+use crate::runs::Runs;
+use crate::runs::jobs::{deadline, seen, timeout_seconds};
+use crate::runs::machine_change::Moving;
+use crate::store::Deed;
+
+/// Most bytes of a log in one call.
+pub const LOG_PIECE_BYTES_MAX: usize = 1 << 20;
+/// Longest reason that is kept, in bytes.
+const REASON_BYTES_MAX: usize = 1024;
+
+/// What a report makes of a job.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Started,
+    Ended(Ended),
+}
+
+impl Runs {
+    /// Takes a report. One that was taken before changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the job is in another state than expected or was ended by the server,
+    /// [`Error::Invalid`] for a report that makes no sense, [`Error::NotFound`].
+    pub async fn report_job(
+        &self,
+        caller: &Caller,
+        job: &str,
+        report: &JobReport,
+    ) -> Result<Arc<Stored<Job>>, Error> {
+        let outcome = outcome(report).map_err(|problem| Error::Invalid(vec![problem]))?;
+        let stored = self.kernel.find::<Job>(job)?;
+        let machine = stored.spec.machine.to_string();
+        acts_for(caller, &machine)?;
+        let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
+        let take = |world: &World, moving: &mut Moving| {
+            let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
+            let next = reported(caller, world, (job, report, &outcome))?;
+            let Some(mut next) = next else { return Ok(Arc::clone(job)) };
+            next.spec.log_bytes = log_bytes;
+            seen(moving, caller.now);
+            moving.update_job(caller, &next);
+            let id = id_of(&next)?;
+            moving.flow((caller, world), |flow| match outcome {
+                Outcome::Started => flow.job_running(id, &next.spec),
+                Outcome::Ended(_) => flow.after_job(id, &next.spec),
+            });
+            Ok(Arc::new(next))
+        };
+        match self.move_machine(caller, &machine, take).await {
+            Ok((_, job)) => Ok(job),
+            Err(Error::NotFound { kind, .. }) if kind == Machine::KIND => {
+                Err(Error::Conflict("its machine was deleted".to_owned()))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Writes a piece of a job's log at `offset`; says how long the log is then and how the job stands.
+    /// Bytes that are there already are passed over; an empty piece says that the agent is alive.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when `offset` is beyond the end or the log is full, [`Error::BadRequest`]
+    /// for a piece that is too large.
+    pub async fn write_job_log(
+        &self,
+        caller: &Caller,
+        job: &str,
+        piece: (u64, Vec<u8>),
+    ) -> Result<LogEnd, Error> {
+        let (offset, bytes) = piece;
+        if bytes.len() > LOG_PIECE_BYTES_MAX {
+            return Err(Error::BadRequest(format!("at most {LOG_PIECE_BYTES_MAX} bytes at once")));
+        }
+        let stored = self.kernel.find::<Job>(job)?;
+        let machine = stored.spec.machine.to_string();
+        acts_for(caller, &machine)?;
+        let bytes = self.kernel.write_log(id_of(&stored)?, offset, bytes).await?;
+        if stored.spec.state.is_open() {
+            let heard = self.move_machine(caller, &machine, |_, moving| {
+                seen(moving, caller.now);
+                Ok(())
+            });
+            heard.await?;
+        }
+        Ok(LogEnd { bytes, state: self.kernel.find::<Job>(&stored.key)?.spec.state })
+    }
+
+    /// Up to `bytes_max` of a job's log from `offset`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or what the store says.
+    pub async fn read_job_log(&self, job: &str, offset: u64, bytes_max: u32) -> Result<Vec<u8>, Error> {
+        let stored = self.kernel.find::<Job>(job)?;
+        Ok(self.kernel.read_log(id_of(&stored)?, offset, bytes_max).await?)
+    }
+
+    /// Deletes jobs that have ended, with their logs, oldest first, until at most `keep` are left.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn prune_jobs(&self, caller: &Caller, keep: usize) -> Result<usize, Error> {
+        let old: Vec<Arc<Stored<Job>>> = {
+            let world = self.kernel.world();
+            let ended = world.jobs.iter().filter(|job| !job.spec.state.is_open());
+            ended.take(world.jobs.len().saturating_sub(keep)).take(PRUNED_AT_ONCE_MAX).cloned().collect()
+        };
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let deleted = old.iter().map(|job| Job::object(Arc::clone(job)));
+        let mut deed = deleted.fold(Deed::default(), |deed, object| deed.delete(&object));
+        deed.events.extend(old.last().map(|job| caller.event(job, "pruned", json!({ "jobs": old.len() }))));
+        self.kernel.commit(deed).await?;
+        Ok(old.len())
+    }
+}
+
+/// Most jobs that are deleted in one deed.
+const PRUNED_AT_ONCE_MAX: usize = 1000;
+
+fn id_of(job: &Stored<Job>) -> Result<Uuid, Error> {
+    job.key.parse().map_err(|_| Error::Failed(format!("the job `{}` has no id", job.key)))
+}
+
+fn outcome(report: &JobReport) -> Result<Outcome, Problem> {
+    let by_exit = report.exit.map(ended_by_exit);
+    let plain = |state| Ok(Outcome::Ended(Ended { state, after: None }));
+    match (report.state, by_exit) {
+        (None, None) => Err(Problem::new("", "give `state`, or `exit`, the exit code of the script")),
+        (None, Some(ended)) => Ok(Outcome::Ended(ended)),
+        (Some(JobState::Running), None) => Ok(Outcome::Started),
+        (Some(state), Some(ended)) if state == ended.state => Ok(Outcome::Ended(ended)),
+        (Some(JobState::Failed), _) => plain(JobState::Failed),
+        (Some(state @ (JobState::Finished | JobState::Incomplete)), None) => plain(state),
+        (Some(state), Some(ended)) => {
+            let message = format!("{state:?} does not fit the exit code, which says {:?}", ended.state);
+            Err(Problem::new("/state", message.to_lowercase()))
+        }
+        (Some(_), None) => {
+            Err(Problem::new("/state", "an agent reports `running`, `finished`, `failed` or `incomplete`"))
+        }
+    }
+}
+
+/// The next revision of a job; none when the report was taken before.
+fn reported(
+    caller: &Caller,
+    world: &World,
+    (job, report, outcome): (&Stored<Job>, &JobReport, &Outcome),
+) -> Result<Option<Stored<Job>>, Error> {
+    let present = job.spec.state;
+    let same = match outcome {
+        Outcome::Started => present == JobState::Running,
+        Outcome::Ended(ended) => present == ended.state && job.spec.exit == report.exit,
+    };
+    if same {
+        return Ok(None);
+    }
+    if let Some(expected) = report.expect.filter(|expected| *expected != present) {
+        return Err(Error::Conflict(format!("the job is {present:?}, not {expected:?}").to_lowercase()));
+    }
+    if !present.is_open() || (present == JobState::Running && *outcome == Outcome::Started) {
+        let (word, why) = (format!("{present:?}").to_lowercase(), &job.spec.reason);
+        return Err(Error::Conflict(format!("the job is {word}: {why}")));
+    }
+    let mut next = job.next(caller.now);
+    match outcome {
+        Outcome::Started => {
+            next.spec.state = JobState::Running;
+            next.spec.started_at = Some(caller.now);
+            next.spec.deadline = deadline(caller.now, timeout_seconds(world, &job.spec.task));
+        }
+        Outcome::Ended(ended) => {
+            (next.spec.state, next.spec.after) = (ended.state, ended.after);
+            (next.spec.exit, next.spec.ended_at) = (report.exit, Some(caller.now));
+            let reason = report.reason.as_deref().unwrap_or_default();
+            next.spec.reason = reason.chars().take(REASON_BYTES_MAX).collect();
+        }
+    }
+    Ok(Some(next))
+}

@@ -1,0 +1,350 @@
+//! The agent's side: asking for a job, saying how it goes, writing its log.
+//!
+//! A job is handed out, started and ended in one deed each with the machine it moves. Start with
+//! [`Runs::jobs_next`].
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Duration, Instant, timeout_at};
+use uuid::Uuid;
+
+use crate::kernel::scope::acts_for;
+use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::model::{
+    AgentReport, Job, JobFile, JobOffer, JobState, JobWork, Machine, Problem, Stored, Task, World, sha256_hex,
+};
+use crate::runs::Runs;
+use crate::runs::flow::expand::task_digest;
+use crate::runs::flow::step::{Answer, answer};
+use crate::runs::machine_change::{Moving, job_key};
+
+/// What an agent that runs out of its time has to report it, in seconds.
+const GRACE_SECONDS: i64 = 30;
+/// How long one request for work may be held back, in seconds.
+pub const WAIT_SECONDS_MAX: u32 = 60;
+/// How much newer `last_seen` has to be before it is written, in seconds.
+const SEEN_STEP_SECONDS: i64 = 60;
+
+/// One task to be rendered for one job.
+#[derive(Clone, Debug)]
+pub struct TaskRender {
+    pub machine: Arc<Stored<Machine>>,
+    pub stage: String,
+    pub task: String,
+    pub job: Uuid,
+}
+
+/// Renders the templates of tasks.
+pub trait RenderTasks: Send + Sync {
+    /// The files and scripts of a task, in the order of its templates.
+    ///
+    /// # Errors
+    /// What is wrong with the templates or the params they ask for.
+    fn render_task(&self, request: TaskRender) -> BoxFuture<'_, Result<Vec<JobFile>, Vec<Problem>>>;
+}
+
+/// Who asks for work, and what renders it.
+pub struct Asking<'a> {
+    /// The machine, by id or another reference.
+    pub machine: &'a str,
+    pub report: &'a AgentReport,
+    pub renderer: &'a dyn RenderTasks,
+}
+
+/// A job that could be handed out.
+struct Candidate {
+    id: Uuid,
+    task: String,
+    stage: String,
+    /// It was handed out before, and the agent does not know of it.
+    again: bool,
+}
+
+/// What a look at a machine led to, before anything is rendered.
+enum Looked {
+    Offer(JobOffer),
+    Render(Candidate),
+    Nothing,
+}
+
+impl Runs {
+    /// The work there is for an agent now: a new job, the one it has begun, or the word to reboot.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`] for another machine's agent, or what the store says.
+    pub async fn jobs_next(&self, caller: &Caller, asking: &Asking<'_>) -> Result<Option<JobOffer>, Error> {
+        check_report(asking.report)?;
+        for _ in 0..STALE_RETRIES_MAX {
+            let before = self.kernel.find::<Machine>(asking.machine)?;
+            acts_for(caller, &before.key)?;
+            let mut moving = Moving::new(Arc::clone(&before), caller.now);
+            let looked = look(caller, &self.kernel.world(), (&mut moving, asking.report));
+            let offer = match looked {
+                Looked::Nothing => None,
+                Looked::Offer(offer) => Some(offer),
+                Looked::Render(candidate) => self.hand_out(caller, asking, (&mut moving, candidate)).await,
+            };
+            if self.commit_move(caller, moving).await?.is_some() {
+                return self.with_log_end(offer).await.map(Some).map(Option::flatten);
+            }
+        }
+        Err(Error::Busy("the machine is being changed by many at once; try again".to_owned()))
+    }
+
+    /// As [`Runs::jobs_next`], and waits until there is work, at most as long as the report says.
+    ///
+    /// # Errors
+    /// As [`Runs::jobs_next`].
+    pub async fn await_job(&self, caller: &Caller, asking: &Asking<'_>) -> Result<Option<JobOffer>, Error> {
+        let seconds = asking.report.wait_seconds.min(WAIT_SECONDS_MAX);
+        let until = Instant::now() + Duration::from_secs(seconds.into());
+        let mut committed = self.kernel.committed();
+        loop {
+            committed.borrow_and_update();
+            let caller = Caller { now: self.kernel.now(), ..caller.clone() };
+            if let Some(offer) = self.jobs_next(&caller, asking).await? {
+                return Ok(Some(offer));
+            }
+            let revision = self.kernel.find::<Machine>(asking.machine)?.revision;
+            let changed = async {
+                while committed.changed().await.is_ok() {
+                    match self.kernel.find::<Machine>(asking.machine) {
+                        Ok(machine) if machine.revision == revision => {}
+                        _ => return true,
+                    }
+                }
+                false
+            };
+            if !timeout_at(until, changed).await.unwrap_or(false) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Renders a candidate and makes it a job; a task that cannot be rendered fails.
+    async fn hand_out(
+        &self,
+        caller: &Caller,
+        asking: &Asking<'_>,
+        (moving, candidate): (&mut Moving, Candidate),
+    ) -> Option<JobOffer> {
+        let request = TaskRender {
+            machine: Arc::new(moving.machine.clone()),
+            stage: candidate.stage.clone(),
+            task: candidate.task.clone(),
+            job: candidate.id,
+        };
+        let rendered = asking.renderer.render_task(request).await;
+        let world = self.kernel.world();
+        match rendered {
+            Ok(files) => Some(new_job(caller, &world, (moving, candidate, files))),
+            Err(problems) => {
+                render_failed(caller, &world, (moving, candidate, problems));
+                None
+            }
+        }
+    }
+
+    /// Where the next piece of the log begins is known by the store alone.
+    async fn with_log_end(&self, offer: Option<JobOffer>) -> Result<Option<JobOffer>, Error> {
+        let Some(JobOffer::Run(mut work)) = offer else { return Ok(offer) };
+        if work.state != JobState::Created {
+            work.log_bytes = self.kernel.write_log(work.id, 0, Vec::new()).await?;
+        }
+        Ok(Some(JobOffer::Run(work)))
+    }
+}
+
+fn check_report(report: &AgentReport) -> Result<(), Error> {
+    match report.boot.len() {
+        1..=64 => Ok(()),
+        _ => Err(Error::invalid("/boot", "what changes with each boot, in 1 to 64 bytes")),
+    }
+}
+
+/// Notes that the machine was heard of, unless that was noted a moment ago.
+pub fn seen(moving: &mut Moving, now: Timestamp) {
+    let status = &mut moving.machine.status;
+    let fresh = |seen: Timestamp| now.duration_since(seen) < SignedDuration::from_secs(SEEN_STEP_SECONDS);
+    if !status.last_seen.is_some_and(fresh) {
+        status.last_seen = Some(now);
+    }
+}
+
+fn look(caller: &Caller, world: &World, (moving, report): (&mut Moving, &AgentReport)) -> Looked {
+    seen(moving, caller.now);
+    moving.flow((caller, world), |flow| flow.agent_seen(report.environment, &report.boot));
+    if let Some(looked) = look_at_job(caller, world, (moving, report)) {
+        return looked;
+    }
+    match answer(&moving.machine.status, world, caller.now) {
+        Answer::Run { task } => {
+            let status = &moving.machine.status;
+            let step = status.steps.get(status.cursor as usize);
+            let stage = step.map(|step| step.stage.clone()).unwrap_or_default();
+            Looked::Render(Candidate { id: Uuid::now_v7(), task, stage, again: false })
+        }
+        Answer::Reboot { reason } => {
+            moving.flow((caller, world), |flow| flow.told_to_reboot(&reason));
+            Looked::Offer(JobOffer::Reboot { reason })
+        }
+        Answer::Hold { reason } => {
+            moving.flow((caller, world), |flow| flow.held_for(reason));
+            Looked::Nothing
+        }
+        Answer::Wait { .. } => Looked::Nothing,
+    }
+}
+
+/// The job under way: the agent goes on with it, gets it again, or has lost it.
+fn look_at_job(
+    caller: &Caller,
+    world: &World,
+    (moving, report): (&mut Moving, &AgentReport),
+) -> Option<Looked> {
+    let id = moving.machine.status.job?;
+    let Some(job) = world.jobs.get(&job_key(id)) else {
+        moving.flow((caller, world), |flow| flow.job_gone());
+        return None;
+    };
+    if !job.spec.state.is_open() {
+        moving.flow((caller, world), |flow| flow.after_job(id, &job.spec));
+        return None;
+    }
+    if report.job == Some(id) {
+        return Some(Looked::Offer(JobOffer::Run(Box::new(work(world, (id, &job.spec), Vec::new())))));
+    }
+    if job.spec.state == JobState::Created {
+        let (task, stage) = (job.spec.task.clone(), job.spec.stage.clone());
+        return Some(Looked::Render(Candidate { id, task, stage, again: true }));
+    }
+    end_lost(caller, world, (moving, "the agent came back without it"));
+    None
+}
+
+/// Ends the job under way as lost.
+pub fn end_lost(caller: &Caller, world: &World, (moving, reason): (&mut Moving, &str)) {
+    end_open(caller, world, (moving, JobState::Lost, reason));
+}
+
+/// Ends the job under way in a state that the agent did not report.
+pub fn end_open(caller: &Caller, world: &World, (moving, state, reason): (&mut Moving, JobState, &str)) {
+    let Some(id) = moving.machine.status.job else { return };
+    let Some(job) = world.jobs.get(&job_key(id)) else {
+        return moving.flow((caller, world), |flow| flow.job_gone());
+    };
+    let mut job = job.next(caller.now);
+    (job.spec.state, job.spec.reason, job.spec.ended_at) = (state, reason.to_owned(), Some(caller.now));
+    moving.update_job(caller, &job);
+    moving.flow((caller, world), |flow| flow.after_job(id, &job.spec));
+}
+
+fn new_job(
+    caller: &Caller,
+    world: &World,
+    (moving, candidate, files): (&mut Moving, Candidate, Vec<JobFile>),
+) -> JobOffer {
+    let id = candidate.id;
+    let known = world.jobs.get(&job_key(id)).filter(|_| candidate.again);
+    let mut job = match known {
+        Some(known) => known.next(caller.now),
+        None => fresh(caller, world, (&moving.machine, &candidate)),
+    };
+    job.spec.digest = digest(&files);
+    if known.is_none() {
+        let note = changed_note(world, &moving.machine, &candidate.task);
+        moving.create_job(caller, &job);
+        moving.flow((caller, world), |flow| flow.job_created(id, &job.spec, note));
+    } else if known.is_some_and(|known| known.spec.digest != job.spec.digest) {
+        moving.update_job(caller, &job);
+    }
+    JobOffer::Run(Box::new(work(world, (id, &job.spec), files)))
+}
+
+fn fresh(
+    caller: &Caller,
+    world: &World,
+    (machine, candidate): (&Stored<Machine>, &Candidate),
+) -> Stored<Job> {
+    let status = &machine.status;
+    let timeout = timeout_seconds(world, &candidate.task);
+    let spec = Job {
+        machine: machine.key.parse().unwrap_or_default(),
+        run: status.run.as_ref().map(|run| run.id).unwrap_or_default(),
+        step: status.cursor,
+        stage: candidate.stage.clone(),
+        task: candidate.task.clone(),
+        state: JobState::Created,
+        exit: None,
+        after: None,
+        reason: String::new(),
+        attempt: status.tries.jobs + 1,
+        started_at: None,
+        ended_at: None,
+        deadline: deadline(caller.now, timeout),
+        log_bytes: 0,
+        digest: String::new(),
+    };
+    Stored::new(job_key(candidate.id), spec, caller.now)
+}
+
+/// When a job that began now counts as failed.
+pub fn deadline(now: Timestamp, timeout_seconds: u32) -> Timestamp {
+    let seconds = i64::from(timeout_seconds) + GRACE_SECONDS;
+    now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+}
+
+pub fn timeout_seconds(world: &World, task: &str) -> u32 {
+    world.tasks.get(task).map_or(3600, |task| task.spec.timeout_seconds)
+}
+
+/// Says on the step when the task is not the one the run was made of.
+fn changed_note(world: &World, machine: &Stored<Machine>, task: &str) -> &'static str {
+    let step = machine.status.steps.get(machine.status.cursor as usize).filter(|step| step.name == task);
+    match step {
+        Some(step) if task_digest(task, world).as_ref() != Some(&step.digest) => {
+            "the task was changed after the run began"
+        }
+        _ => "",
+    }
+}
+
+fn work(world: &World, (id, job): (Uuid, &Job), files: Vec<JobFile>) -> JobWork {
+    let task: Option<&Task> = world.tasks.get(&job.task).map(|task| &task.spec);
+    JobWork {
+        id,
+        task: job.task.clone(),
+        stage: job.stage.clone(),
+        state: job.state,
+        attempt: job.attempt,
+        interpreter: task.map_or("/bin/sh".to_owned(), |task| task.interpreter.clone()),
+        files,
+        timeout_seconds: timeout_seconds(world, &job.task),
+        log_bytes: 0,
+    }
+}
+
+fn digest(files: &[JobFile]) -> String {
+    let text = serde_json::to_string(files).unwrap_or_default();
+    sha256_hex(text)
+}
+
+fn render_failed(
+    caller: &Caller,
+    world: &World,
+    (moving, candidate, problems): (&mut Moving, Candidate, Vec<Problem>),
+) {
+    let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let reason = format!("task `{}` cannot be rendered: {said}", candidate.task);
+    if candidate.again {
+        end_open(caller, world, (moving, JobState::Failed, &reason));
+    } else {
+        moving.flow((caller, world), |flow| flow.render_failed(reason));
+    }
+    let pointer = format!("/status/steps/{}", moving.machine.status.cursor);
+    moving.machine.faults.retain(|fault| fault.pointer != pointer);
+    let faults = problems.into_iter().map(|problem| Problem::new(pointer.clone(), problem.to_string()));
+    moving.machine.faults.extend(faults);
+}

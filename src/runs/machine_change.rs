@@ -1,0 +1,172 @@
+//! One change to a machine by the rules of its workflow, as one deed: the machine, its job, the events.
+//!
+//! Everything that moves a machine goes through [`Runs::move_machine`]: actions, agents, installers,
+//! power-ons and deadlines.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::model::{Job, JobState, Machine, NewEvent, Noun, Stored, World};
+use crate::runs::Runs;
+use crate::runs::flow::Flow;
+use crate::store::{self, Deed};
+
+/// A machine that is being changed, with what belongs to the change.
+#[derive(Debug)]
+pub struct Moving {
+    before: Arc<Stored<Machine>>,
+    /// The next revision of the machine.
+    pub machine: Stored<Machine>,
+    deed: Deed,
+}
+
+impl Moving {
+    pub fn new(before: Arc<Stored<Machine>>, now: Timestamp) -> Self {
+        Moving { machine: before.next(now), before, deed: Deed::default() }
+    }
+
+    /// Applies rules to the machine's status; what they did becomes events.
+    pub fn flow<R>(&mut self, at: (&Caller, &World), rules: impl FnOnce(&mut Flow<'_>) -> R) -> R {
+        let (caller, world) = at;
+        let mut flow = Flow::new(&mut self.machine.status, world, caller.now);
+        let result = rules(&mut flow);
+        for happened in flow.finish() {
+            self.event(caller, happened.kind, happened.data);
+        }
+        result
+    }
+
+    /// Adds an event about the machine.
+    pub fn event(&mut self, caller: &Caller, kind: &str, data: serde_json::Value) {
+        let attempt = self.attempt();
+        self.deed.events.push(NewEvent {
+            time: caller.now,
+            kind: kind.to_owned(),
+            subject: self.machine.subject(),
+            actor: caller.actor.to_string(),
+            attempt,
+            data,
+        });
+    }
+
+    /// The attempt that the change belongs to.
+    fn attempt(&self) -> Option<Uuid> {
+        let status = [&self.machine.status, &self.before.status];
+        status.into_iter().find_map(|status| status.boot_attempt.as_ref()).map(|attempt| attempt.id)
+    }
+
+    /// Adds a new job.
+    pub fn create_job(&mut self, caller: &Caller, job: &Stored<Job>) {
+        self.job_event(caller, job);
+        self.deed = std::mem::take(&mut self.deed).create(Job::object(Arc::new(job.clone())));
+    }
+
+    /// Adds the next revision of a job.
+    pub fn update_job(&mut self, caller: &Caller, job: &Stored<Job>) {
+        self.job_event(caller, job);
+        self.deed = std::mem::take(&mut self.deed).update(Job::object(Arc::new(job.clone())));
+    }
+
+    /// What happens to jobs is part of their machine's timeline.
+    fn job_event(&mut self, caller: &Caller, job: &Stored<Job>) {
+        let spec = &job.spec;
+        let data = json!({
+            "job": job.key, "task": spec.task, "stage": spec.stage,
+            "attempt": spec.attempt, "exit": spec.exit, "reason": spec.reason,
+        });
+        self.event(caller, job_event_kind(spec.state), data);
+    }
+
+    /// The deed. A job that the machine was taken from ends with it.
+    fn into_deed(mut self, at: (&Caller, &World)) -> (Arc<Stored<Machine>>, Deed) {
+        self.end_orphan(at);
+        let changed = self.machine.status != self.before.status
+            || self.machine.faults != self.before.faults
+            || self.machine.spec != self.before.spec;
+        let machine = Arc::new(self.machine);
+        match changed {
+            true => (Arc::clone(&machine), self.deed.update(Machine::object(machine))),
+            false => (self.before, self.deed),
+        }
+    }
+
+    fn end_orphan(&mut self, (caller, world): (&Caller, &World)) {
+        let Some(id) = self.before.status.job.filter(|id| self.machine.status.job != Some(*id)) else {
+            return;
+        };
+        let key = id.to_string();
+        let written = |write: &store::Write| match write {
+            store::Write::Update(object) | store::Write::Create(object) => object.key() == key,
+            store::Write::Delete { .. } => false,
+        };
+        let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open());
+        if let Some(job) = open.filter(|_| !self.deed.writes.iter().any(written)) {
+            let mut job = job.next(caller.now);
+            job.spec.state = JobState::Cancelled;
+            job.spec.reason = self.machine.status.reason.clone();
+            job.spec.ended_at = Some(caller.now);
+            self.update_job(caller, &job);
+        }
+    }
+}
+
+fn job_event_kind(state: JobState) -> &'static str {
+    match state {
+        JobState::Created => "job.created",
+        JobState::Running => "job.started",
+        JobState::Finished => "job.finished",
+        JobState::Failed => "job.failed",
+        JobState::Incomplete => "job.incomplete",
+        JobState::Cancelled => "job.cancelled",
+        JobState::Lost => "job.lost",
+    }
+}
+
+impl Runs {
+    /// Moves a machine: `change` sees the newest revision and is called again when somebody else was
+    /// quicker. Nothing is written when nothing changes.
+    ///
+    /// # Errors
+    /// What `change` refuses, [`Error::NotFound`], or what the store says.
+    pub async fn move_machine<R>(
+        &self,
+        caller: &Caller,
+        key: &str,
+        mut change: impl FnMut(&World, &mut Moving) -> Result<R, Error>,
+    ) -> Result<(Arc<Stored<Machine>>, R), Error> {
+        for _ in 0..STALE_RETRIES_MAX {
+            let mut moving = Moving::new(self.kernel.find::<Machine>(key)?, caller.now);
+            let result = change(&self.kernel.world(), &mut moving)?;
+            if let Some(machine) = self.commit_move(caller, moving).await? {
+                return Ok((machine, result));
+            }
+        }
+        Err(Error::Busy(format!("machine {key} is being changed by many at once; try again")))
+    }
+
+    /// Commits a move; none when somebody else was quicker.
+    pub async fn commit_move(
+        &self,
+        caller: &Caller,
+        moving: Moving,
+    ) -> Result<Option<Arc<Stored<Machine>>>, Error> {
+        let (machine, deed) = moving.into_deed((caller, &self.kernel.world()));
+        if deed.writes.is_empty() && deed.events.is_empty() {
+            return Ok(Some(machine));
+        }
+        match self.kernel.try_commit(deed).await {
+            Ok(_) => Ok(Some(machine)),
+            Err(store::Error::Stale { .. }) => Ok(None),
+            Err(other) => Err(other.into()),
+        }
+    }
+}
+
+/// The key of a job.
+pub fn job_key(id: Uuid) -> String {
+    id.to_string()
+}

@@ -1,0 +1,51 @@
+//! What happens to machines on their way through a workflow: what operators do to runs, what agents ask for and
+//! report, what is overdue. The rules are `flow`, which is pure; here is what is committed.
+//!
+//! Everything that changes a machine's run goes through [`Runs::move_machine`]; start there.
+
+pub mod actions;
+pub mod deadlines;
+pub mod flow;
+pub mod job_reports;
+pub mod jobs;
+pub mod machine_change;
+mod task_files;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::catalog::Catalog;
+use crate::kernel::{Caller, Error, Kernel};
+use crate::model::{Machine, Stored};
+use flow::Flow;
+
+/// The runs of machines, and the jobs of their agents.
+#[derive(Debug)]
+pub struct Runs {
+    kernel: Arc<Kernel>,
+    catalog: Arc<Catalog>,
+}
+
+impl Runs {
+    pub fn new(kernel: Arc<Kernel>, catalog: Arc<Catalog>) -> Arc<Self> {
+        Arc::new(Runs { kernel, catalog })
+    }
+
+    /// Carries something that happened to a machine into its status, with the events that say so.
+    ///
+    /// # Errors
+    /// As [`Runs::move_machine`].
+    pub async fn flow(
+        &self,
+        caller: &Caller,
+        machine: &str,
+        mut happens: impl FnMut(&mut Flow<'_>),
+    ) -> Result<Arc<Stored<Machine>>, Error> {
+        let moved = self.move_machine(caller, machine, |world, moving| {
+            moving.flow((caller, world), &mut happens);
+            Ok(())
+        });
+        Ok(moved.await?.0)
+    }
+}

@@ -1,0 +1,87 @@
+//! Renders the files and scripts of a task for one job.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use crate::catalog::params::Sealed;
+use crate::catalog::rendering::{Boot, problem};
+use crate::model::{JobFile, Problem, Stored, Task, TaskTemplate};
+use crate::render::{Input, Limits, RenderProblem};
+use crate::runs::Runs;
+use crate::runs::flow::step::boot_step;
+use crate::runs::jobs::{RenderTasks, TaskRender};
+
+impl RenderTasks for Arc<Runs> {
+    fn render_task(&self, request: TaskRender) -> BoxFuture<'_, Result<Vec<JobFile>, Vec<Problem>>> {
+        Box::pin(async move {
+            let runs = Arc::clone(self);
+            match self.catalog.render_aside(move || runs.render_task_files(&request)).await {
+                Ok(rendered) => rendered,
+                Err(error) => Err(vec![Problem::new("", format!("the render failed: {error}"))]),
+            }
+        })
+    }
+}
+
+impl Runs {
+    /// Every file of a task, or what is wrong with each that cannot be rendered. Blocks.
+    fn render_task_files(&self, request: &TaskRender) -> Result<Vec<JobFile>, Vec<Problem>> {
+        let (task, boot) = self.task_and_boot(request);
+        let Some(task) = task else {
+            return Err(vec![Problem::new("", format!("there is no task `{}`", request.task))]);
+        };
+        let mut input = self.catalog.input(&boot, Sealed::Open).map_err(|fault| vec![said(&fault)])?;
+        input.variables.insert("task".into(), json!({"name": request.task}));
+        input.variables.insert("job".into(), json!({"id": request.job}));
+        let mut files = Vec::new();
+        let mut problems = Vec::new();
+        for template in &task.spec.templates {
+            match self.render_task_file(template, input.clone()) {
+                Ok(body) => {
+                    files.push(JobFile { name: template.name.clone(), path: template.path.clone(), body });
+                }
+                Err(fault) => problems.push(said(&fault)),
+            }
+        }
+        if problems.is_empty() { Ok(files) } else { Err(problems) }
+    }
+
+    fn render_task_file(&self, template: &TaskTemplate, input: Input) -> Result<String, RenderProblem> {
+        let rendered = match (&template.template, &template.inline) {
+            (Some(name), _) => self.catalog.engine().render(name, input, Limits::default()),
+            (None, Some(body)) => {
+                let rendered = self.catalog.engine().render_inline(body, input, Limits::default());
+                rendered.map_err(|problem| problem.of_inline(&template.name))
+            }
+            (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),
+        };
+        rendered.map(|rendered| rendered.text)
+    }
+
+    /// The task, and the boot that its machine is in.
+    fn task_and_boot(&self, request: &TaskRender) -> (Option<Arc<Stored<Task>>>, Boot) {
+        let status = &request.machine.status;
+        let attempt = status.boot_attempt.clone();
+        let server = attempt.as_ref().and_then(|attempt| attempt.server).map(IpAddr::V4);
+        let listening = self.kernel.endpoints.api.map(|api| api.ip()).filter(|ip| !ip.is_unspecified());
+        let facing = server.or(listening).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let world = self.kernel.world();
+        let boot = boot_step(status).and_then(|i| status.steps.get(i as usize));
+        let boot = Boot {
+            machine: Some(Arc::clone(&request.machine)),
+            bootenv: boot.and_then(|step| world.bootenvs.get(&step.name)).cloned(),
+            stage: world.stages.get(&request.stage).cloned(),
+            attempt,
+            facing: self.catalog.facing(facing),
+            agent_token: None,
+        };
+        (world.tasks.get(&request.task).cloned(), boot)
+    }
+}
+
+fn said(fault: &RenderProblem) -> Problem {
+    Problem::from(fault)
+}

@@ -1,0 +1,472 @@
+//! Actions, jobs and deadlines on a store in a file, as the API and the server's loop use them.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::houses::{Houses, Setup};
+use crate::kernel::secrets::Secrets;
+use crate::kernel::{Actor, Caller, Endpoints, Error, Kernel};
+use crate::model::{
+    AgentReport, Artifact, ArtifactState, ArtifactStatus, Bootenv, Environment, Job, JobFile, JobOffer,
+    JobReport, JobState, JobWork, Machine, MachineState, Noun, Param, Problem, Stage, Stored, Task, Workflow,
+    parse_input,
+};
+use crate::netboot::loaders::Loaders;
+use crate::render::Pool;
+use crate::runs::actions::Action;
+use crate::runs::deadlines::{Watch, next_deadline};
+use crate::runs::jobs::{Asking, RenderTasks, TaskRender};
+use crate::store::{Deed, EventQuery, SqliteStore};
+
+/// Gives each task one script, or the fault `broken`.
+struct Scripts;
+
+impl RenderTasks for Scripts {
+    fn render_task(&self, request: TaskRender) -> BoxFuture<'_, Result<Vec<JobFile>, Vec<Problem>>> {
+        let rendered = match request.task.as_str() {
+            "broken" => Err(vec![Problem::new("x.sh:3:7", "`nothing` is not defined")]),
+            task => Ok(vec![JobFile { name: "run".into(), path: None, body: format!("echo {task}") }]),
+        };
+        Box::pin(async { rendered })
+    }
+}
+
+struct Site {
+    app: Arc<Houses>,
+    caller: Caller,
+    machine: Uuid,
+    _data: TempDir,
+}
+
+fn stored<T: Noun>(body: Value, now: Timestamp) -> Stored<T> {
+    let spec = parse_input::<T>(body).unwrap().spec;
+    Stored::new(spec.key().unwrap_or_default(), spec, now)
+}
+
+fn content(now: Timestamp) -> Deed {
+    let arches = json!({"amd64": {"artifact": "debian", "kernel": "linux"}});
+    let debian = json!({"name": "debian", "kind": "install", "destructive": true, "arches": arches,
+        "required_params": ["disk"]});
+    let mut deed = Deed::default()
+        .create(Bootenv::object(Arc::new(stored(debian, now))))
+        .create(Bootenv::object(Arc::new(stored(json!({"name": "local", "kind": "local"}), now))));
+    for body in [
+        json!({"name": "quick", "retries": 1, "timeout_seconds": 100}),
+        json!({"name": "broken"}),
+        json!({"name": "after"}),
+    ] {
+        deed = deed.create(Task::object(Arc::new(stored(body, now))));
+    }
+    for body in [
+        json!({"name": "install", "bootenv": "debian", "timeout_seconds": 600}),
+        json!({"name": "work", "tasks": ["quick", "after"]}),
+        json!({"name": "bad", "tasks": ["broken"]}),
+    ] {
+        deed = deed.create(Stage::object(Arc::new(stored(body, now))));
+    }
+    for (name, stage) in [("install", "install"), ("work", "work"), ("bad", "bad")] {
+        let body = json!({"name": name, "stages": [stage]});
+        deed = deed.create(Workflow::object(Arc::new(stored(body, now))));
+    }
+    for name in ["disk", "rehearse"] {
+        deed = deed.create(Param::object(Arc::new(stored(json!({"name": name}), now))));
+    }
+    let mut artifact: Stored<Artifact> = stored(json!({"name": "debian", "path": "/srv/debian"}), now);
+    artifact.status = ArtifactStatus { state: ArtifactState::Ready, ..ArtifactStatus::default() };
+    deed.create(Artifact::object(Arc::new(artifact)))
+}
+
+impl Site {
+    async fn new(machine: Value) -> Self {
+        let data = TempDir::new().unwrap();
+        let store = SqliteStore::open(data.path()).await.unwrap();
+        let (kernel, _notes) = Kernel::new(store, Secrets::from_key([7; 32]), Endpoints::default());
+        let setup = Setup {
+            kernel,
+            loaders: Loaders::default(),
+            pool: Arc::new(Pool::new(1).unwrap()),
+            media: crate::media::Folder::default(),
+            case: Default::default(),
+        };
+        let app = Houses::new(setup);
+        let now: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
+        let caller = Caller {
+            actor: Actor::Token("admin".into()),
+            scopes: vec!["*".into()],
+            now,
+            request_id: String::new(),
+        };
+        let id = Uuid::now_v7();
+        let machine = Stored { key: id.to_string(), ..stored::<Machine>(machine, now) };
+        app.kernel.commit(content(now).create(Machine::object(Arc::new(machine)))).await.unwrap();
+        Site { app, caller, machine: id, _data: data }
+    }
+
+    fn key(&self) -> String {
+        self.machine.to_string()
+    }
+
+    fn later(&mut self, seconds: i64) -> &mut Self {
+        self.caller.now += SignedDuration::from_secs(seconds);
+        self
+    }
+
+    async fn act(&self, action: Action) -> Result<Arc<Stored<Machine>>, Error> {
+        self.app.runs.act(&self.caller, "name:web1", &action).await
+    }
+
+    async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
+        self.act(Action::Start { workflow: Some(workflow.to_owned()) }).await
+    }
+
+    async fn ask(&self, boot: &str, job: Option<Uuid>) -> Option<JobOffer> {
+        let report =
+            AgentReport { environment: Environment::Installed, boot: boot.to_owned(), job, wait_seconds: 0 };
+        let asking = Asking { machine: &self.key(), report: &report, renderer: &Scripts };
+        self.app.runs.jobs_next(&self.caller, &asking).await.unwrap()
+    }
+
+    async fn work(&self, boot: &str, job: Option<Uuid>) -> JobWork {
+        match self.ask(boot, job).await {
+            Some(JobOffer::Run(work)) => *work,
+            other => panic!("no work: {other:?}"),
+        }
+    }
+
+    async fn report(&self, job: Uuid, report: JobReport) -> Result<Arc<Stored<Job>>, Error> {
+        self.app.runs.report_job(&self.caller, &job.to_string(), &report).await
+    }
+
+    fn state(&self) -> (MachineState, u32) {
+        let machine = self.app.kernel.find::<Machine>(&self.key()).unwrap();
+        (machine.status.state, machine.status.cursor)
+    }
+
+    fn job(&self, id: Uuid) -> Job {
+        self.app.kernel.find::<Job>(&id.to_string()).unwrap().spec.clone()
+    }
+
+    async fn expire(&self) -> usize {
+        let watch = Watch { now: self.caller.now, up_since: Timestamp::UNIX_EPOCH };
+        self.app.runs.expire(watch).await.unwrap()
+    }
+
+    async fn events(&self) -> Vec<String> {
+        let events =
+            self.app.kernel.events(EventQuery { limit: 1000, ..EventQuery::default() }).await.unwrap();
+        events.into_iter().map(|event| event.kind).collect()
+    }
+}
+
+fn running() -> JobReport {
+    JobReport { state: Some(JobState::Running), ..JobReport::default() }
+}
+
+fn exit(code: i32) -> JobReport {
+    JobReport { exit: Some(code), ..JobReport::default() }
+}
+
+fn refused(result: Result<Arc<Stored<Machine>>, Error>) -> String {
+    match result {
+        Err(Error::Conflict(reason)) => reason,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn start_says_everything_that_is_in_its_way() {
+    let site = Site::new(json!({"name": "web1", "arch": "arm64"})).await;
+    let reason = refused(site.start("install").await);
+    assert!(reason.contains("`debian`: it has no kernel for arm64"), "{reason}");
+    assert!(reason.contains("the param `disk` is not set"), "{reason}");
+    assert!(matches!(site.start("instal").await, Err(Error::Invalid(_))));
+    let reason = refused(site.act(Action::Start { workflow: None }).await);
+    assert!(reason.contains("default_workflow"), "{reason}");
+    let locked = Site::new(json!({"name": "web1", "locked": true, "workflow": "work"})).await;
+    assert!(refused(locked.act(Action::Start { workflow: None }).await).contains("locked"));
+    assert_eq!(locked.state().0, MachineState::Registered);
+}
+
+#[tokio::test]
+async fn actions_are_refused_with_the_reason_when_they_cannot_be_done_now() {
+    let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda"}})).await;
+    for action in [Action::Pause, Action::Resume, Action::Retry, Action::Cancel, Action::Arm, Action::Disarm]
+    {
+        assert!(refused(site.act(action).await).contains("no workflow under way"));
+    }
+    let machine = site.start("install").await.unwrap();
+    assert!(machine.status.armed_until.is_some());
+    assert_eq!(machine.status.bootenv.as_deref(), Some("debian"));
+    assert!(refused(site.start("install").await).contains("is under way at step 1"));
+    assert!(refused(site.act(Action::Resume).await).contains("not paused"));
+    assert!(refused(site.act(Action::Retry).await).contains("power the machine on"));
+    site.act(Action::Disarm).await.unwrap();
+    assert_eq!(site.state(), (MachineState::Held, 1));
+    assert!(refused(site.act(Action::Disarm).await).contains("not armed"));
+    site.act(Action::Arm).await.unwrap();
+    assert_eq!(site.state(), (MachineState::Waiting, 1));
+    site.act(Action::Pause).await.unwrap();
+    assert!(refused(site.act(Action::Pause).await).contains("already"));
+    site.act(Action::Resume).await.unwrap();
+    site.act(Action::Cancel).await.unwrap();
+    let events = site.events().await;
+    for kind in
+        ["run.started", "machine.armed", "machine.disarmed", "run.held", "run.paused", "run.cancelled"]
+    {
+        assert!(events.iter().any(|event| event == kind), "{kind} in {events:?}");
+    }
+    site.start("work").await.unwrap();
+}
+
+#[tokio::test]
+async fn rehearse_is_taken_from_the_params_at_the_start() {
+    let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda", "rehearse": true}})).await;
+    assert!(site.start("install").await.unwrap().status.run.as_ref().unwrap().rehearse);
+    let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda", "rehearse": "yes"}})).await;
+    assert!(!site.start("install").await.unwrap().status.run.as_ref().unwrap().rehearse);
+}
+
+#[tokio::test]
+async fn a_job_goes_from_created_to_finished_and_the_run_on() {
+    let site = Site::new(json!({"name": "web1"})).await;
+    assert!(site.ask("a", None).await.is_none(), "nothing before the start");
+    site.start("work").await.unwrap();
+    let work = site.work("a", None).await;
+    assert_eq!((work.task.as_str(), work.attempt, work.timeout_seconds), ("quick", 1, 100));
+    assert_eq!(work.files[0].body, "echo quick");
+    site.report(work.id, running()).await.unwrap();
+    let end = site
+        .app
+        .runs
+        .write_job_log(&site.caller, &work.id.to_string(), (0, b"hello".to_vec()))
+        .await
+        .unwrap();
+    assert_eq!((end.bytes, end.state), (5, JobState::Running));
+    let again =
+        site.app.runs.write_job_log(&site.caller, &work.id.to_string(), (3, b"lo!".to_vec())).await.unwrap();
+    assert_eq!(again.bytes, 6);
+    let gap = site.app.runs.write_job_log(&site.caller, &work.id.to_string(), (9, b"x".to_vec())).await;
+    assert!(matches!(gap, Err(Error::Conflict(_))), "{gap:?}");
+    site.report(work.id, exit(0)).await.unwrap();
+    site.report(work.id, exit(0)).await.expect("a report that comes twice changes nothing");
+    let job = site.job(work.id);
+    assert_eq!((job.state, job.log_bytes, job.exit), (JobState::Finished, 6, Some(0)));
+    assert_eq!(site.app.runs.read_job_log(&work.id.to_string(), 1, 3).await.unwrap(), b"ell");
+    let next = site.work("a", None).await;
+    assert_eq!(next.task, "after");
+    site.report(next.id, running()).await.unwrap();
+    site.report(next.id, exit(0)).await.unwrap();
+    assert_eq!(site.state(), (MachineState::Complete, 3));
+    let events = site.events().await;
+    let count = |kind: &str| events.iter().filter(|event| *event == kind).count();
+    assert_eq!((count("job.created"), count("job.started"), count("job.finished")), (2, 2, 2));
+}
+
+#[tokio::test]
+async fn reports_that_do_not_fit_are_refused() {
+    let site = Site::new(json!({"name": "web1"})).await;
+    site.start("work").await.unwrap();
+    let id = site.work("a", None).await.id;
+    let expect = JobReport { expect: Some(JobState::Running), ..exit(0) };
+    let refused = site.report(id, expect).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the job is created, not running");
+    for bad in [
+        JobReport::default(),
+        JobReport { state: Some(JobState::Lost), ..JobReport::default() },
+        JobReport { state: Some(JobState::Finished), ..exit(3) },
+    ] {
+        assert!(matches!(site.report(id, bad).await, Err(Error::Invalid(_))));
+    }
+    site.report(id, exit(7)).await.unwrap();
+    let late = site.report(id, exit(0)).await.unwrap_err();
+    assert!(matches!(late, Error::Conflict(_)), "{late:?}");
+    let stranger = Uuid::now_v7();
+    let other = Caller {
+        actor: Actor::Machine(stranger),
+        scopes: vec![format!("agent:{stranger}")],
+        ..site.caller.clone()
+    };
+    let foreign = site.app.runs.report_job(&other, &id.to_string(), &exit(0)).await;
+    assert!(matches!(foreign, Err(Error::Forbidden(_))), "{foreign:?}");
+}
+
+#[tokio::test]
+async fn an_agent_that_comes_back_goes_on_with_its_job_or_has_lost_it() {
+    let mut site = Site::new(json!({"name": "web1"})).await;
+    site.start("work").await.unwrap();
+    let first = site.work("a", None).await;
+    let again = site.work("a", None).await;
+    assert_eq!((again.id, again.files.len()), (first.id, 1), "an answer that was lost is given again");
+    site.report(first.id, running()).await.unwrap();
+    site.app.runs.write_job_log(&site.caller, &first.id.to_string(), (0, b"abc".to_vec())).await.unwrap();
+    let resumed = site.work("a", Some(first.id)).await;
+    assert_eq!((resumed.id, resumed.state, resumed.log_bytes), (first.id, JobState::Running, 3));
+    assert!(site.ask("b", None).await.is_none(), "it is lost, and tried again after a pause");
+    assert_eq!(site.job(first.id).state, JobState::Lost);
+    site.later(2);
+    assert_eq!(site.expire().await, 1);
+    let second = site.work("b", None).await;
+    assert_eq!((second.task.as_str(), second.attempt), ("quick", 2));
+    let gone = site.report(first.id, exit(0)).await.unwrap_err();
+    assert_eq!(gone.to_string(), "the job is lost: the agent came back without it");
+    site.report(second.id, running()).await.unwrap();
+    assert!(site.ask("c", None).await.is_none());
+    assert_eq!(site.state(), (MachineState::Failed, 1), "its one retry is used up");
+    site.act(Action::Retry).await.unwrap();
+    assert_eq!(site.work("c", None).await.task, "quick");
+}
+
+#[tokio::test]
+async fn a_task_that_cannot_be_rendered_fails_with_the_place() {
+    let site = Site::new(json!({"name": "web1"})).await;
+    site.start("bad").await.unwrap();
+    assert!(site.ask("a", None).await.is_none());
+    let machine = site.app.kernel.find::<Machine>(&site.key()).unwrap();
+    assert_eq!(machine.status.state, MachineState::Failed);
+    assert!(
+        machine.status.reason.contains("x.sh:3:7: `nothing` is not defined"),
+        "{}",
+        machine.status.reason
+    );
+    assert_eq!(machine.faults.len(), 1);
+    let machine = site.act(Action::Retry).await.unwrap();
+    assert!(machine.faults.is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_overruns_or_whose_agent_is_silent_ends() {
+    let mut site = Site::new(json!({"name": "web1"})).await;
+    site.start("work").await.unwrap();
+    let slow = site.work("a", None).await;
+    site.report(slow.id, running()).await.unwrap();
+    let watch = Watch { now: site.caller.now, up_since: Timestamp::UNIX_EPOCH };
+    let due = next_deadline(&site.app.kernel.world(), watch).unwrap();
+    assert_eq!(due, site.caller.now + SignedDuration::from_secs(130));
+    site.later(129);
+    assert_eq!(site.expire().await, 0);
+    site.later(1);
+    assert_eq!(site.expire().await, 1);
+    assert_eq!(site.job(slow.id).state, JobState::Failed);
+    assert_eq!(site.state().0, MachineState::Waiting, "it has a retry");
+    site.later(2).expire().await;
+    let quick = site.work("a", None).await;
+    site.report(quick.id, exit(0)).await.unwrap();
+    let silent = site.work("a", None).await;
+    site.report(silent.id, running()).await.unwrap();
+    site.later(599);
+    let key = silent.id.to_string();
+    site.app
+        .runs
+        .write_job_log(&site.caller, &key, (0, Vec::new()))
+        .await
+        .expect("an empty piece is a sign of life");
+    site.later(599);
+    assert_eq!(site.expire().await, 0);
+    site.later(2);
+    assert_eq!(site.expire().await, 1);
+    assert_eq!(site.job(silent.id).state, JobState::Lost);
+    assert_eq!(site.state(), (MachineState::Failed, 2));
+}
+
+#[tokio::test]
+async fn an_agent_is_not_lost_because_the_server_was_away() {
+    let mut site = Site::new(json!({"name": "web1"})).await;
+    site.start("work").await.unwrap();
+    let quick = site.work("a", None).await;
+    site.report(quick.id, exit(0)).await.unwrap();
+    let long = site.work("a", None).await;
+    site.report(long.id, running()).await.unwrap();
+    site.later(3000);
+    let up_since = site.caller.now - SignedDuration::from_secs(10);
+    site.app.runs.expire(Watch { now: site.caller.now, up_since }).await.unwrap();
+    assert_eq!(site.job(long.id).state, JobState::Running);
+}
+
+#[tokio::test]
+async fn cancelling_ends_the_job_too() {
+    let site = Site::new(json!({"name": "web1"})).await;
+    site.start("work").await.unwrap();
+    let work = site.work("a", None).await;
+    site.report(work.id, running()).await.unwrap();
+    site.act(Action::Cancel).await.unwrap();
+    assert_eq!(site.job(work.id).state, JobState::Cancelled);
+    let late = site.report(work.id, exit(0)).await.unwrap_err();
+    assert!(late.to_string().contains("cancelled by token:admin"), "{late}");
+    assert!(site.ask("a", None).await.is_none());
+}
+
+#[tokio::test]
+async fn a_waiting_agent_is_answered_when_work_appears() {
+    let site = Arc::new(Site::new(json!({"name": "web1"})).await);
+    let report =
+        AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 60 };
+    let waiting = {
+        let site = Arc::clone(&site);
+        tokio::spawn(async move {
+            let asking = Asking { machine: &site.key(), report: &report, renderer: &Scripts };
+            site.app.runs.await_job(&site.caller, &asking).await
+        })
+    };
+    site.start("work").await.unwrap();
+    let offer = waiting.await.unwrap().unwrap();
+    assert!(matches!(offer, Some(JobOffer::Run(work)) if work.task == "quick"));
+}
+
+#[tokio::test]
+async fn an_agents_token_is_renewed_and_the_old_ones_do_not_pile_up() {
+    let site = Site::new(json!({"name": "web1"})).await;
+    let machine = site.app.kernel.find::<Machine>(&site.key()).unwrap();
+    let first = site.app.access.agent_token(&machine).await.unwrap();
+    let caller = site.app.access.sign_in(&first, site.caller.now).unwrap();
+    assert_eq!(caller.actor, Actor::Machine(site.machine));
+    let mut tokens = vec![first];
+    for _ in 0..5 {
+        tokens.push(site.app.access.renew_agent_token(&caller, &site.key()).await.unwrap().token);
+    }
+    let good = tokens.iter().map(|token| site.app.access.sign_in(token, site.caller.now).is_ok());
+    assert_eq!(good.collect::<Vec<_>>(), [true, false, false, true, true, true]);
+    let stranger = Uuid::now_v7();
+    let other = Caller { scopes: vec![format!("agent:{stranger}")], ..caller };
+    let refused = site.app.access.renew_agent_token(&other, &site.key()).await;
+    assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_task_is_rendered_with_machine_params_and_job() {
+    let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda"}})).await;
+    let body = "{{ machine.name }} {{ param(name='disk') }} {{ task.name }} {{ stage.name }}";
+    let templates =
+        json!([{"name": "conf", "path": "x.conf", "inline": body}, {"name": "run", "inline": "true"}]);
+    let task = stored::<Task>(json!({"name": "write", "templates": templates}), site.caller.now);
+    let stage = stored::<Stage>(json!({"name": "writing", "tasks": ["write"]}), site.caller.now);
+    let flow = stored::<Workflow>(json!({"name": "writing", "stages": ["writing"]}), site.caller.now);
+    let deed = Deed::default().create(Task::object(Arc::new(task))).create(Stage::object(Arc::new(stage)));
+    site.app.kernel.commit(deed.create(Workflow::object(Arc::new(flow)))).await.unwrap();
+    site.start("writing").await.unwrap();
+    let report =
+        AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };
+    let asking = Asking { machine: &site.key(), report: &report, renderer: &site.app.runs };
+    let Some(JobOffer::Run(work)) = site.app.runs.jobs_next(&site.caller, &asking).await.unwrap() else {
+        panic!("no work");
+    };
+    assert_eq!(work.files[0].body, "web1 /dev/sda write writing");
+    assert_eq!((work.files[0].path.as_deref(), work.files[1].path.as_deref()), (Some("x.conf"), None));
+}
+
+#[tokio::test]
+async fn jobs_that_ended_long_ago_are_pruned() {
+    let site = Site::new(json!({"name": "web1"})).await;
+    site.start("work").await.unwrap();
+    let first = site.work("a", None).await;
+    site.report(first.id, exit(0)).await.unwrap();
+    let open = site.work("a", None).await;
+    assert_eq!(site.app.runs.prune_jobs(&site.caller, 1).await.unwrap(), 1);
+    assert!(site.app.kernel.find::<Job>(&first.id.to_string()).is_err());
+    assert_eq!(site.app.runs.prune_jobs(&site.caller, 0).await.unwrap(), 0, "an open job stays");
+    assert_eq!(site.job(open.id).state, JobState::Created);
+}
