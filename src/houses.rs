@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::access::Access;
 use crate::artifacts::Artifacts;
 use crate::artifacts::contained_path::Case;
+use crate::background::Background;
 use crate::catalog::Catalog;
 use crate::dhcp::Dhcp;
 use crate::insight::Insight;
@@ -36,6 +37,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Houses {
     pub kernel: Arc<Kernel>,
+    pub background: Arc<Background>,
     pub catalog: Arc<Catalog>,
     pub objects: Arc<Objects>,
     pub access: Arc<Access>,
@@ -50,6 +52,7 @@ impl Houses {
     /// The houses on a kernel.
     pub fn new(setup: Setup) -> Arc<Self> {
         let kernel = setup.kernel;
+        let background = Background::new(Arc::clone(&kernel));
         let catalog = Catalog::new(Arc::clone(&kernel), setup.pool);
         let objects = Objects::new(Arc::clone(&kernel));
         let access = Access::new(Arc::clone(&kernel), Arc::clone(&objects));
@@ -65,6 +68,17 @@ impl Houses {
         let dhcp = Dhcp::new(Arc::clone(&kernel), Arc::clone(&catalog), Arc::clone(&netboot));
         let seen = (Arc::clone(&netboot), Arc::clone(&dhcp));
         let insight = Insight::new(Arc::clone(&kernel), Arc::clone(&catalog), seen);
-        Arc::new(Houses { kernel, catalog, objects, access, artifacts, runs, netboot, dhcp, insight })
+        Arc::new(Houses {
+            kernel,
+            background,
+            catalog,
+            objects,
+            access,
+            artifacts,
+            runs,
+            netboot,
+            dhcp,
+            insight,
+        })
     }
 }

@@ -401,12 +401,7 @@ impl Services {
         if let Some(dhcp) = sockets.dhcp {
             self.tasks.spawn(dhcp.run(Arc::clone(app), self.shutdown.clone()));
         }
-        self.tasks.spawn(upkeep::artifacts(Arc::clone(app), self.shutdown.clone()));
-        app.dhcp.look_for_future_leases(app.kernel.now());
-        self.tasks.spawn(upkeep::clock(Arc::clone(app), self.shutdown.clone()));
-        self.tasks.spawn(upkeep::deadlines(Arc::clone(app), self.shutdown.clone()));
-        self.tasks.spawn(upkeep::leases(Arc::clone(app), self.shutdown.clone()));
-        self.tasks.spawn(upkeep::history(Arc::clone(app), Arc::clone(store), self.shutdown.clone()));
+        upkeep::start(app, store, (&mut self.tasks, &self.shutdown));
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 mod actions;
 mod artifacts;
 mod auth;
+mod background;
 pub mod body;
 mod boot_sight;
 mod dhcp;

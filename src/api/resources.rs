@@ -16,7 +16,8 @@ use super::nouns::{NOUNS, NounRow, Verb};
 use super::operation::{Operation, number, text};
 use super::query::Query;
 use super::{
-    ApiState, actions, artifacts, boot_sight, dhcp, events, jobs, leases, schema, service, sight, tokens,
+    ApiState, actions, artifacts, background, boot_sight, dhcp, events, jobs, leases, schema, service, sight,
+    tokens,
 };
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
@@ -36,6 +37,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(leases::operations());
     operations.extend(artifacts::operations());
     operations.extend(boot_sight::operations());
+    operations.extend(background::operations());
     operations.extend(dhcp::operations());
     operations.extend(jobs::operations());
     operations.extend(sight::operations());

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::{boot_files, boot_path, open_file};
+use crate::background::{Handle, Work};
 use crate::kernel::Error;
 use crate::media::{self, Brought, Job, Manifest, Order, Phase, Progress, repositories};
 use crate::model::{
@@ -19,8 +20,13 @@ use crate::model::{
 };
 use crate::seldom::warn_seldom;
 
-/// How often directories that have gone or come are looked for.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How the work is listed. What each artifact comes to is in its own status.
+pub const WORK: Work = Work {
+    name: "artifacts",
+    about: "Looks which artifacts have to be read, fetched, checked or passed on, and starts that.",
+    period: Duration::from_secs(10),
+    nudged_by: "changes of artifacts and bootenvs",
+};
 /// What is committed within so long is looked at together.
 const MOMENT: Duration = Duration::from_millis(50);
 /// How often the status says how far the work is.
@@ -40,7 +46,7 @@ enum Occasion {
 }
 
 /// An artifact that is worked on.
-struct Work {
+struct UnderWay {
     origin: String,
     stop: CancellationToken,
     task: tokio::task::Id,
@@ -50,7 +56,7 @@ struct Work {
 struct Works {
     artifacts: Arc<Artifacts>,
     tasks: JoinSet<bool>,
-    under_way: BTreeMap<String, Work>,
+    under_way: BTreeMap<String, UnderWay>,
     shutdown: CancellationToken,
 }
 
@@ -58,26 +64,30 @@ struct Works {
 ///
 /// # Errors
 /// The store has gone.
-pub async fn run(artifacts: Arc<Artifacts>, shutdown: CancellationToken) -> Result<(), Error> {
+pub async fn run(
+    artifacts: Arc<Artifacts>,
+    handle: Handle,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     let media = artifacts.media.clone();
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || media.sweep()).await {
         tracing::warn!(%error, "what was being unpacked could not be thrown away");
     }
     let mut committed = artifacts.kernel.committed();
-    let mut tick = tokio::time::interval(LOOK_EVERY);
+    let mut tick = tokio::time::interval(WORK.period);
     let mut works = Works { artifacts, tasks: JoinSet::new(), under_way: BTreeMap::new(), shutdown };
     let mut seen = None;
     loop {
         let now = works.generations();
         if seen != Some(now) {
-            works.look(Occasion::Change).await;
+            handle.watch(works.look(Occasion::Change)).await?;
             seen = Some(now);
         }
         tokio::select! {
             changed = news(&mut committed) => {
                 changed.map_err(|_| Error::Failed("the store has gone".to_owned()))?;
             }
-            _ = tick.tick() => works.look(Occasion::Tick).await,
+            _ = tick.tick() => handle.watch(works.look(Occasion::Tick)).await?,
             Some(done) = works.tasks.join_next_with_id(), if !works.tasks.is_empty() => {
                 // What could not be written now is tried at the next tick, not at once and for ever.
                 if works.ended(done) {
@@ -102,7 +112,7 @@ impl Works {
         (world.artifacts.generation(), world.bootenvs.generation())
     }
 
-    async fn look(&mut self, occasion: Occasion) {
+    async fn look(&mut self, occasion: Occasion) -> Result<(), Error> {
         let all: Vec<Arc<Stored<Artifact>>> =
             self.artifacts.kernel.world().artifacts.iter().cloned().collect();
         for (name, work) in &self.under_way {
@@ -122,6 +132,7 @@ impl Works {
                 self.begin(artifact);
             }
         }
+        Ok(())
     }
 
     fn begin(&mut self, artifact: &Arc<Stored<Artifact>>) {
@@ -137,7 +148,7 @@ impl Works {
             }
             worked.is_ok()
         });
-        self.under_way.insert(name, Work { origin, stop, task: handle.id() });
+        self.under_way.insert(name, UnderWay { origin, stop, task: handle.id() });
     }
 
     /// Whether the next may begin at once.

@@ -49,7 +49,12 @@ impl Background {
 
     /// Puts a piece of work on the list. Nothing runs until its handle is told to.
     pub fn register(&self, work: Work) -> Handle {
-        let entry = Arc::new(Entry { work, nudged: Notify::new(), running: AtomicUsize::new(0), log: Mutex::default() });
+        let entry = Arc::new(Entry {
+            work,
+            nudged: Notify::new(),
+            running: AtomicUsize::new(0),
+            log: Mutex::default(),
+        });
         let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
         if works.len() < WORKS_MAX {
             works.push(Arc::clone(&entry));
@@ -118,7 +123,9 @@ impl Entry {
         log.last = Some(round);
         drop(log);
         match (is_first, recovered) {
-            (true, _) => tracing::warn!(work = name, reason, "background work failed; the next round tries again"),
+            (true, _) => {
+                tracing::warn!(work = name, reason, "background work failed; the next round tries again")
+            }
             (false, true) => tracing::info!(work = name, "background work succeeds again"),
             (false, false) => {}
         }

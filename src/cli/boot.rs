@@ -1,10 +1,9 @@
 //! What a machine is to do, what it would boot, what it may fetch, with which values.
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::columns::{Column, Show, row, text};
+use crate::cli::columns::{Column, Show, text};
 use crate::cli::command::ActionVerb;
 use crate::cli::nouns::{name_of, object_path, reference};
 use crate::cli::objects::Noun;
@@ -125,7 +124,7 @@ pub async fn params(client: &Client, machine: &str, format: Option<Format>) -> R
         }
         param
     });
-    print_all(&named.collect::<Vec<_>>(), &PARAM_COLUMNS, format)
+    output::print_all(&named.collect::<Vec<_>>(), &PARAM_COLUMNS, format)
 }
 
 /// `files REF`: every path it may fetch now.
@@ -135,23 +134,7 @@ pub async fn params(client: &Client, machine: &str, format: Option<Format>) -> R
 pub async fn files(client: &Client, machine: &str, format: Option<Format>) -> Result<()> {
     let answer = client.files(&object_path(Kind::Machine, machine)?).await?;
     let files = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-    print_all(&files, &FILE_COLUMNS, format)
-}
-
-fn print_all(items: &[Value], columns: &[Column], format: Option<Format>) -> Result<()> {
-    let now = Timestamp::now();
-    let rows = |columns: &[Column]| items.iter().map(|item| row(columns, item, now)).collect::<Vec<_>>();
-    match format.unwrap_or(Format::Table) {
-        Format::Table => {
-            let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
-            output::print(&output::table(&header, &rows(columns)))
-        }
-        Format::Name => {
-            let first = rows(columns.get(..1).unwrap_or_default());
-            output::print(&first.concat().iter().map(|name| plain(name) + "\n").collect::<String>())
-        }
-        format => output::print_value(&json!(items), format),
-    }
+    output::print_all(&files, &FILE_COLUMNS, format)
 }
 
 #[cfg(test)]

@@ -416,6 +416,11 @@ pub(super) enum Other {
         #[command(subcommand)]
         verb: EventVerb,
     },
+    /// The server itself.
+    Server {
+        #[command(subcommand)]
+        verb: ServerVerb,
+    },
     /// Create or update everything in a folder of YAML files, and say what changed.
     Apply(ApplyArgs),
     /// Looks for what keeps machines from booting.
@@ -427,6 +432,15 @@ pub(super) enum Other {
     Context {
         #[command(subcommand)]
         verb: ContextVerb,
+    },
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum ServerVerb {
+    /// The work that it does by itself: how often, when last, and what came of it.
+    Background {
+        #[command(flatten)]
+        output: Output,
     },
 }
 

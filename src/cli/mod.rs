@@ -24,6 +24,7 @@ mod nouns;
 mod objects;
 mod output;
 mod parse;
+mod server;
 mod sets;
 mod summary;
 mod timeline;
@@ -101,6 +102,7 @@ async fn run_other(client: &crate::client::Client, other: Other) -> Result<()> {
         }
         Other::Events { verb: EventVerb::List(args) } => events::list(client, args).await,
         Other::Events { verb: EventVerb::Watch(args) } => events::watch(client, args).await,
+        Other::Server { verb } => server::run(client, verb).await,
         Other::Apply(args) => apply::apply(client, None, &args).await,
         // They need no server and are done before one is looked for.
         Other::Context { .. } | Other::Doctor { .. } => Ok(()),

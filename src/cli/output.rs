@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::ValueEnum;
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
+use crate::cli::columns::{Column, row};
 use crate::cli::yaml;
 
 /// How to print.
@@ -135,6 +137,26 @@ fn cell(text: &str, colors: bool) -> Cell {
     match colors && color != Color::Reset {
         true => Cell::new(text).fg(color),
         false => Cell::new(text),
+    }
+}
+
+/// Prints rows as a table, by their first column, or as they are.
+///
+/// # Errors
+/// Nobody reads on.
+pub fn print_all(items: &[Value], columns: &[Column], format: Option<Format>) -> Result<()> {
+    let now = Timestamp::now();
+    let rows = |columns: &[Column]| items.iter().map(|item| row(columns, item, now)).collect::<Vec<_>>();
+    match format.unwrap_or(Format::Table) {
+        Format::Table => {
+            let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
+            print(&table(&header, &rows(columns)))
+        }
+        Format::Name => {
+            let first = rows(columns.get(..1).unwrap_or_default());
+            print(&first.concat().iter().map(|name| plain(name) + "\n").collect::<String>())
+        }
+        format => print_value(&json!(items), format),
     }
 }
 

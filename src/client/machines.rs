@@ -157,6 +157,14 @@ impl Client {
         self.fetch(self.request(Method::GET, "/dhcp/status")).await
     }
 
+    /// The work that the server does by itself.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn background_status(&self) -> Result<Value, Error> {
+        self.fetch(self.request(Method::GET, "/server/background")).await
+    }
+
     /// Every path that a machine may fetch now.
     ///
     /// # Errors

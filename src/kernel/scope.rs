@@ -6,7 +6,7 @@ use crate::kernel::{Caller, Error};
 use crate::model::{Kind, Problem, nearest};
 
 /// Parts of the API besides the nouns that scopes can be about.
-const AREAS: [&str; 3] = ["dhcp", "events", "metrics"];
+const AREAS: [&str; 4] = ["dhcp", "events", "metrics", "server"];
 
 /// What an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod address_key;
 mod agent;
 mod arch;
 mod artifact;
+mod background;
 mod checksum;
 mod client_class;
 mod content;
@@ -38,6 +39,7 @@ pub use artifact::{
     Artifact, ArtifactKind, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX,
     SourceFile, TreeRepository,
 };
+pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
 pub use checksum::{Algorithm, Checksum};
 pub use client_class::{
     BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,

@@ -1,114 +1,192 @@
-//! What the server does by itself: sees to artifacts, ends what is overdue, deletes old history.
+//! The work that the server does by itself, registered with `background`: it ends what is overdue, sees to leases,
+//! the clock, artifacts and the database, and deletes old history.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts;
+use crate::background::{Round, Work};
+use crate::dhcp::Dhcp;
 use crate::dhcp::lease_actions::EXPIRED_AT_ONCE_MAX;
 use crate::houses::Houses;
-use crate::kernel::Caller;
+use crate::kernel::{Caller, Error, Kernel};
+use crate::netboot::Netboot;
+use crate::runs::Runs;
 use crate::runs::deadlines::{Watch, next_deadline};
 use crate::store::SqliteStore;
 
-/// How often deadlines are looked at.
-const DEADLINES_EVERY: Duration = Duration::from_secs(1);
-/// How often leases that ran out are looked for.
-const LEASES_EVERY: Duration = Duration::from_secs(5);
-/// How often the clock is looked at.
-const CLOCK_EVERY: Duration = Duration::from_secs(1);
-/// How often old history is deleted.
-const HISTORY_EVERY: Duration = Duration::from_secs(600);
 /// Events that are kept.
 const EVENTS_KEPT: u64 = 2_000_000;
 /// Jobs that are kept, with their logs.
 const JOBS_KEPT: usize = 50_000;
 
-/// Reads, fetches and unpacks artifacts.
-pub async fn artifacts(app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    Ok(artifacts::work::run(Arc::clone(&app.artifacts), shutdown).await?)
+const DEADLINES: Work = Work {
+    name: "deadlines",
+    about: "Ends boots, waits and jobs that are overdue, when the next one is due.",
+    period: Duration::from_secs(1),
+    nudged_by: "",
+};
+const SILENT_BOOTS: Work = Work {
+    name: "silent-boots",
+    about: "Tells of boots that stopped without a word.",
+    period: Duration::from_secs(1),
+    nudged_by: "",
+};
+const LEASE_EXPIRY: Work = Work {
+    name: "lease-expiry",
+    about: "Marks leases that ran out, and clears the address of their machines.",
+    period: Duration::from_secs(5),
+    nudged_by: "",
+};
+const LEASE_CLOCK: Work = Work {
+    name: "lease-clock",
+    about: "Moves leases along with a clock that was set.",
+    period: Duration::from_secs(1),
+    nudged_by: "",
+};
+const STORE_RECOVERY: Work = Work {
+    name: "store-recovery",
+    about: "Finds out whether a database that took no writes takes them again.",
+    period: Duration::from_secs(5),
+    nudged_by: "",
+};
+const JOB_PRUNING: Work = Work {
+    name: "job-pruning",
+    about: "Deletes the oldest jobs, with their logs, beyond 50,000.",
+    period: Duration::from_secs(600),
+    nudged_by: "",
+};
+const EVENT_PRUNING: Work = Work {
+    name: "event-pruning",
+    about: "Deletes the oldest events beyond 2,000,000.",
+    period: Duration::from_secs(600),
+    nudged_by: "",
+};
+
+/// The services of a server, and what tells them to end.
+pub(super) type Tasks<'a> = (&'a mut JoinSet<anyhow::Result<()>>, &'a CancellationToken);
+
+/// Registers all work and starts it.
+pub(super) fn start(app: &Arc<Houses>, store: &Arc<SqliteStore>, (tasks, shutdown): Tasks<'_>) {
+    let kernel = &app.kernel;
+    app.dhcp.look_for_future_leases(kernel.now());
+    spawn(app, (LEASE_CLOCK, FollowClock(Arc::clone(&app.dhcp), Arc::clone(kernel))), (tasks, shutdown));
+    let deadlines = Deadlines::new(Arc::clone(kernel), Arc::clone(&app.runs));
+    spawn(app, (DEADLINES, deadlines), (tasks, shutdown));
+    let silent = SilentBoots(Arc::clone(&app.netboot), Arc::clone(kernel));
+    spawn(app, (SILENT_BOOTS, silent), (tasks, shutdown));
+    let expiry =
+        LeaseExpiry { dhcp: Arc::clone(&app.dhcp), kernel: Arc::clone(kernel), shutdown: shutdown.clone() };
+    spawn(app, (LEASE_EXPIRY, expiry), (tasks, shutdown));
+    spawn(app, (STORE_RECOVERY, StoreRecovery(Arc::clone(kernel))), (tasks, shutdown));
+    spawn(app, (JOB_PRUNING, JobPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
+    spawn(app, (EVENT_PRUNING, EventPruning(Arc::clone(kernel), Arc::clone(store))), (tasks, shutdown));
+    let handle = app.background.register(artifacts::work::WORK);
+    let running = artifacts::work::run(Arc::clone(&app.artifacts), handle, shutdown.clone());
+    tasks.spawn(async { Ok(running.await?) });
 }
 
-/// Ends what is overdue.
-pub async fn deadlines(app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let up_since = app.kernel.now();
-    let mut committed = app.kernel.committed();
-    let mut next: Option<Timestamp> = Some(up_since);
-    let mut tick = tokio::time::interval(DEADLINES_EVERY);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = shutdown.cancelled() => return Ok(()),
-        }
-        let watch = Watch { now: app.kernel.now(), up_since };
-        app.netboot.tell_silent_boots(watch.now);
-        if next.is_some_and(|at| at <= watch.now)
-            && let Err(error) = app.runs.expire(watch).await
-        {
-            tracing::warn!(%error, "what is overdue could not be ended; it is tried again");
-        }
-        if committed.has_changed()? || next.is_some_and(|at| at <= watch.now) {
-            committed.borrow_and_update();
-            next = next_deadline(&app.kernel.world(), watch);
-        }
+fn spawn(app: &Houses, (work, round): (Work, impl Round), (tasks, shutdown): Tasks<'_>) {
+    let running = app.background.register(work).run(round, shutdown.clone());
+    tasks.spawn(async {
+        running.await;
+        Ok(())
+    });
+}
+
+/// Waits with the walk over all machines until something is due or was written.
+struct Deadlines {
+    kernel: Arc<Kernel>,
+    runs: Arc<Runs>,
+    up_since: Timestamp,
+    committed: watch::Receiver<u64>,
+    next: Option<Timestamp>,
+}
+
+impl Deadlines {
+    fn new(kernel: Arc<Kernel>, runs: Arc<Runs>) -> Self {
+        let (up_since, committed) = (kernel.now(), kernel.committed());
+        Deadlines { kernel, runs, up_since, committed, next: Some(up_since) }
     }
 }
 
-/// Marks leases that ran out, and sees whether a database that took no writes does again.
-pub async fn leases(app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut tick = tokio::time::interval(LEASES_EVERY);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = shutdown.cancelled() => return Ok(()),
+impl Round for Deadlines {
+    async fn round(&mut self) -> Result<(), Error> {
+        let watch = Watch { now: self.kernel.now(), up_since: self.up_since };
+        let is_due = self.next.is_some_and(|at| at <= watch.now);
+        let ended = if is_due { self.runs.expire(watch).await.map(drop) } else { Ok(()) };
+        let changed =
+            self.committed.has_changed().map_err(|_| Error::Failed("the store has gone".to_owned()))?;
+        if changed || is_due {
+            self.committed.borrow_and_update();
+            self.next = next_deadline(&self.kernel.world(), watch);
         }
-        app.kernel.look_after_store(app.kernel.now()).await;
-        // A round that is full is followed by another at once.
-        while !shutdown.is_cancelled() {
-            match app.dhcp.expire_leases(app.kernel.now()).await {
-                Ok(EXPIRED_AT_ONCE_MAX..) => continue,
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "leases that ran out could not be marked; next time"),
-            }
-            break;
-        }
+        ended
     }
 }
 
-/// Moves leases along with a clock that was set.
-pub async fn clock(app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut tick = tokio::time::interval(CLOCK_EVERY);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = shutdown.cancelled() => return Ok(()),
-        }
-        if let Err(error) = app.dhcp.follow_clock(app.kernel.now(), Instant::now()).await {
-            tracing::warn!(%error, "leases could not be moved along with the clock; it is tried again");
-        }
+struct SilentBoots(Arc<Netboot>, Arc<Kernel>);
+
+impl Round for SilentBoots {
+    async fn round(&mut self) -> Result<(), Error> {
+        self.0.tell_silent_boots(self.1.now());
+        Ok(())
     }
 }
 
-/// Deletes the oldest events and jobs beyond those that are kept.
-pub async fn history(
-    app: Arc<Houses>,
-    store: Arc<SqliteStore>,
+struct LeaseExpiry {
+    dhcp: Arc<Dhcp>,
+    kernel: Arc<Kernel>,
     shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut tick = tokio::time::interval(HISTORY_EVERY);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = shutdown.cancelled() => return Ok(()),
+}
+
+impl Round for LeaseExpiry {
+    async fn round(&mut self) -> Result<(), Error> {
+        // A group that is full is followed by another at once.
+        while !self.shutdown.is_cancelled() {
+            if self.dhcp.expire_leases(self.kernel.now()).await? < EXPIRED_AT_ONCE_MAX {
+                break;
+            }
         }
-        let jobs = app.runs.prune_jobs(&Caller::server(app.kernel.now()), JOBS_KEPT).await;
-        if let Err(error) = jobs {
-            tracing::warn!(%error, "old jobs could not be deleted");
-        }
-        if let Err(error) = app.kernel.saw_write(store.prune_events(EVENTS_KEPT).await) {
-            tracing::warn!(%error, "old events could not be deleted");
-        }
+        Ok(())
+    }
+}
+
+struct FollowClock(Arc<Dhcp>, Arc<Kernel>);
+
+impl Round for FollowClock {
+    async fn round(&mut self) -> Result<(), Error> {
+        self.0.follow_clock(self.1.now(), Instant::now()).await
+    }
+}
+
+struct StoreRecovery(Arc<Kernel>);
+
+impl Round for StoreRecovery {
+    async fn round(&mut self) -> Result<(), Error> {
+        self.0.look_after_store(self.0.now()).await;
+        Ok(())
+    }
+}
+
+struct JobPruning(Arc<Runs>, Arc<Kernel>);
+
+impl Round for JobPruning {
+    async fn round(&mut self) -> Result<(), Error> {
+        self.0.prune_jobs(&Caller::server(self.1.now()), JOBS_KEPT).await.map(drop)
+    }
+}
+
+struct EventPruning(Arc<Kernel>, Arc<SqliteStore>);
+
+impl Round for EventPruning {
+    async fn round(&mut self) -> Result<(), Error> {
+        self.0.saw_write(self.1.prune_events(EVENTS_KEPT).await)?;
+        Ok(())
     }
 }
