@@ -55,8 +55,7 @@ fn exists(root: &Path, name: &str) -> bool {
 }
 
 fn is_known(name: &str, known: &BTreeSet<&str>, files: &BTreeSet<String>) -> bool {
-    !name.contains('/')
-        && name.split("::").all(|part| known.contains(part) || files.contains(part))
+    !name.contains('/') && name.split("::").all(|part| known.contains(part) || files.contains(part))
 }
 
 fn words(code: &str) -> impl Iterator<Item = &str> {
@@ -74,6 +73,7 @@ fn a_name_that_is_gone_is_a_fault() {
     let files = BTreeSet::from(["leases".to_owned()]);
     assert!(is_known("Dhcp::answer_dhcp", &known, &files) && is_known("leases", &known, &files));
     assert!(!is_known("Dhcp::gone", &known, &files));
-    let found: Vec<&str> = named("`a::b` and `openat2` in `src/x.rs`, a `Type`, `PATCH`").map(|(_, name)| name).collect();
+    let found: Vec<&str> =
+        named("`a::b` and `openat2` in `src/x.rs`, a `Type`, `PATCH`").map(|(_, name)| name).collect();
     assert_eq!(found, ["a::b", "src/x.rs", "Type"]);
 }

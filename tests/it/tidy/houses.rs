@@ -43,7 +43,9 @@ fn large_structs(source: &Source) -> Vec<Fault> {
         let fields = split_at_commas(inside_brackets(&rest[open..])).len();
         if fields > FIELDS_MAX {
             let why = format!("line {}: {fields} fields, at most {FIELDS_MAX}", line_of(code, at));
-            faults.push(Fault::new("fields of a house", format!("{}::{name}", source.path), why).measured(fields));
+            faults.push(
+                Fault::new("fields of a house", format!("{}::{name}", source.path), why).measured(fields),
+            );
         }
     }
     faults
@@ -60,7 +62,9 @@ fn methods_elsewhere(program: &[Source]) -> Vec<Fault> {
     for source in program {
         let known = defined.entry(folder_of(source)).or_default();
         for keyword in ["struct ", "enum ", "trait ", "union "] {
-            known.extend(source.code.match_indices(keyword).map(|(at, _)| word(&source.code[at + keyword.len()..])));
+            known.extend(
+                source.code.match_indices(keyword).map(|(at, _)| word(&source.code[at + keyword.len()..])),
+            );
         }
     }
     let mut faults = Vec::new();
@@ -70,7 +74,10 @@ fn methods_elsewhere(program: &[Source]) -> Vec<Fault> {
         for (at, _) in code.match_indices("\nimpl").filter(|(at, _)| is_inherent(&code[at + 1..])) {
             let name = type_of(&code[at + "\nimpl".len()..]);
             if !known.contains(name) {
-                let why = format!("line {}: the methods of `{name}` stand in its own folder", line_of(code, at + 1));
+                let why = format!(
+                    "line {}: the methods of `{name}` stand in its own folder",
+                    line_of(code, at + 1)
+                );
                 faults.push(Fault::new("methods", format!("{} impl {name}", source.path), why));
             }
         }
@@ -110,7 +117,8 @@ fn parent(path: &str) -> &str {
 #[test]
 fn methods_stand_in_the_folder_of_their_type() {
     let own = Source::of("src/runs/mod.rs", "pub struct Runs {}\nimpl Runs {}\n");
-    let beside = Source::of("src/runs/jobs.rs", "struct Job<'a>(&'a u8);\nimpl<'a> Job<'a> {}\nimpl Runs {}\n");
+    let beside =
+        Source::of("src/runs/jobs.rs", "struct Job<'a>(&'a u8);\nimpl<'a> Job<'a> {}\nimpl Runs {}\n");
     let below = Source::of("src/runs/jobs/log.rs", "fn f() {}\nimpl Runs {}\nimpl Clone for Runs {}\n");
     let places: Vec<String> =
         methods_elsewhere(&[own, beside, below]).into_iter().map(|fault| fault.place).collect();

@@ -3,7 +3,9 @@
 //!
 //! A rule may have exceptions, in [`exceptions::EXCEPTIONS`]; the list only shrinks.
 
+mod documents;
 mod exceptions;
+mod houses;
 mod layers;
 mod scan;
 mod sizes;
@@ -46,6 +48,8 @@ fn the_source_keeps_the_rules() {
     faults.extend(program.iter().flat_map(sizes::parameter_faults));
     faults.extend(program.iter().chain(&tests).flat_map(sizes::length_faults));
     faults.extend(program.iter().chain(&tests).flat_map(words::faults));
+    faults.extend(houses::faults(&program));
+    faults.extend(documents::faults(&program));
     faults.extend(tree::faults());
     let mut report: Vec<String> = faults
         .iter()

@@ -7,7 +7,7 @@ use super::source::Source;
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 const LINE_COLUMNS_MAX: usize = 110;
-const PARAMETERS_MAX: usize = 4;
+const PARAMETERS_MAX: usize = 5;
 
 struct Function<'a> {
     name: &'a str,
@@ -42,8 +42,7 @@ pub fn length_faults(source: &Source) -> Vec<Fault> {
 pub fn parameter_faults(source: &Source) -> Vec<Fault> {
     let mut faults = Vec::new();
     for function in functions(source.shipped()) {
-        // What is taken apart in place is an extractor of a request handler: axum calls it, nobody else does.
-        let count = function.parameters.iter().filter(|p| !is_extractor(p)).count();
+        let count = function.parameters.iter().map(|parameter| members(parameter)).sum::<usize>();
         if count > PARAMETERS_MAX {
             let why = format!("line {}: {count} parameters, at most {PARAMETERS_MAX}", function.line);
             faults.push(Fault::new("parameters", place(source, &function), why).measured(count));
@@ -63,9 +62,16 @@ pub fn parameter_faults(source: &Source) -> Vec<Fault> {
     faults
 }
 
-/// `State(state): State<ApiState>`.
-fn is_extractor(parameter: &str) -> bool {
-    parameter.split_once(':').is_some_and(|(pattern, _)| pattern.contains('('))
+/// How many things a parameter stands for: of a tuple its members count, as a tuple is no way around the rule.
+/// What is taken apart in place is an extractor of a request handler: axum calls it, nobody else does.
+fn members(parameter: &str) -> usize {
+    let Some((pattern, kind)) = parameter.split_once(':') else { return 1 };
+    let is_extractor = |part: &str| part.contains('(');
+    if !kind.trim().starts_with('(') {
+        return usize::from(!is_extractor(pattern));
+    }
+    let extracted = split_at_commas(inside_brackets(pattern)).into_iter().filter(|part| is_extractor(part));
+    split_at_commas(inside_brackets(kind.trim())).len().saturating_sub(extracted.count())
 }
 
 fn place(source: &Source, function: &Function) -> String {
@@ -132,7 +138,8 @@ fn a_long_function_is_a_fault_and_a_short_one_is_not() {
 #[test]
 fn parameters_are_counted_without_self() {
     let text = "pub fn a(&self, b: u8, c: u8) {}\n\
-                fn d(e: u8, f: u16, g: u8, h: u16, i: u8) {}\npub fn j(k: bool) {}\n";
+                fn d(e: u8, (f, g): (u16, u8), h: u16, (i, j): (u8, u16)) {}\npub fn k(l: bool) {}\n\
+                async fn m(State(n): State<S>, (Path(o), p): (Path<P>, u8), q: u8, r: u8, s: u8) {}\n";
     let rules: Vec<&str> =
         parameter_faults(&Source::of("src/a.rs", text)).iter().map(|fault| fault.rule).collect();
     assert_eq!(rules, ["parameter types", "parameters", "bool parameters"]);
