@@ -270,7 +270,7 @@ where
     let whole = if query.fields.iter().any(|field| field == "problems") {
         view::of(here, stored).body
     } else {
-        view::plain(stored)
+        view::without_problems(stored)
     };
     trimmed(&whole, &query.fields)
 }

@@ -25,10 +25,23 @@ where
     World: HasTable<T>,
 {
     let problems = rules::problems((world, here), stored);
-    View { key: stored.key.clone(), revision: stored.revision, body: shown::<T>(stored.view(&problems)) }
+    let body = with_defaults(stored, shown::<T>(stored.view(&problems)));
+    View { key: stored.key.clone(), revision: stored.revision, body }
 }
 
-/// An object without the problems that follow from others: what a patch is applied to.
+/// An object as it is read, but for the problems that follow from others.
+pub fn without_problems<T: Managed>(stored: &Stored<T>) -> Value {
+    with_defaults(stored, plain(stored))
+}
+
+fn with_defaults<T: Managed>(stored: &Stored<T>, mut view: Value) -> Value {
+    if let Some(fields) = view.as_object_mut() {
+        stored.spec.show_defaults(fields);
+    }
+    view
+}
+
+/// What its writer wrote, without the problems that follow from others: what a patch is applied to.
 pub fn plain<T: Managed>(stored: &Stored<T>) -> Value {
     shown::<T>(stored.view(&[]))
 }

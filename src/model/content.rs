@@ -173,9 +173,10 @@ pub enum BootenvKind {
 pub struct Bootenv {
     pub name: String,
     pub kind: BootenvKind,
-    /// Booting it destroys what is on the disks: the machine must be armed for it.
+    /// Booting it destroys what is on the disks: the machine must be armed for it. Where it is left out, an
+    /// `install` bootenv is destructive and no other is.
     #[serde(default)]
-    pub destructive: bool,
+    pub destructive: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
     /// What to boot, by architecture.
@@ -191,6 +192,13 @@ pub struct Bootenv {
     pub required_params: Vec<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+}
+
+impl Bootenv {
+    /// Whether a machine must be armed to boot it: as it says, and otherwise by its kind.
+    pub fn is_destructive(&self) -> bool {
+        self.destructive.unwrap_or(self.kind == BootenvKind::Install)
+    }
 }
 
 /// The operating system that a bootenv installs or runs.

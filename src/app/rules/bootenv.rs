@@ -1,10 +1,16 @@
 //! Bootenvs: what they need to be bootable.
 
+use serde_json::{Map, Value};
+
 use super::{Managed, machine, undeclared};
 use crate::app::boot::artifact_fault;
 use crate::model::{Bootenv, Kind, Problem, Stored, World};
 
 impl Managed for Bootenv {
+    fn show_defaults(&self, fields: &mut Map<String, Value>) {
+        fields.insert("destructive".to_owned(), self.is_destructive().into());
+    }
+
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let mut problems = undeclared(world, &stored.spec.required_params);
         for (arch, files) in &stored.spec.arches {

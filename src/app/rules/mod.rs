@@ -26,7 +26,7 @@ mod workflow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::app::{Endpoints, Error};
 use crate::model::{HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
@@ -38,6 +38,9 @@ pub trait Managed: Noun {
     const KEY_FIELD: &'static str = "name";
     /// Fields that no reader sees and no writer sends.
     const HIDDEN: &'static [&'static str] = &[];
+
+    /// Adds to what readers see the values of fields that the writer left out and other fields decide.
+    fn show_defaults(&self, _fields: &mut Map<String, Value>) {}
 
     /// What a person calls it.
     fn label(stored: &Stored<Self>) -> String {
