@@ -101,7 +101,7 @@ fn first_chars(text: &str, most: usize) -> String {
 fn status_reason(reason: &str) -> String {
     match reason.chars().count() {
         0 => "it gave no reason".to_owned(),
-        ..=REASON_CHARS_MAX => reason.to_owned(),
+        1..=REASON_CHARS_MAX => reason.to_owned(),
         _ => format!("{} … (`metalwright timeline` has all of it)", first_chars(reason, REASON_CHARS_MAX)),
     }
 }
