@@ -1,4 +1,4 @@
-//! Threads for work whose cost a client chooses: patches, schemas, templates of rules, views of large objects.
+//! Threads for work whose cost a client chooses: patches, schemas, templates of rules, views of objects.
 //!
 //! Nothing of that runs on a thread that packets wait for, and none of it holds the world: take what it needs
 //! out of the world, let go, and give it to a [`Lane`]. What it decides is checked again when it is committed

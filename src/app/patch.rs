@@ -41,8 +41,8 @@ impl Patch {
     /// The document after the patch.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when a `test` fails, [`Error::Invalid`] when an operation cannot be done, or breaks
-    /// a bound; that is found before it is done.
+    /// [`Error::Conflict`] when a `test` fails, [`Error::Invalid`] when an operation cannot be done, or
+    /// breaks a bound; that is found before it is done.
     pub fn apply(&self, before: &Value) -> Result<Value, Error> {
         let mut document = before.clone();
         match self {

@@ -65,10 +65,9 @@ pub fn parse_changed<T: Noun>(body: Value, stored: &Value) -> Result<Input<T>, V
         return Err(problems);
     }
     let spec: T = serde_json::from_value(body).map_err(|error| vec![Problem::new("", error.to_string())])?;
-    match spec.check() {
-        problems if problems.is_empty() => Ok(Input { spec, labels }),
-        problems => Err(problems),
-    }
+    let mut problems = spec.check();
+    problems.truncate(PROBLEMS_MAX);
+    if problems.is_empty() { Ok(Input { spec, labels }) } else { Err(problems) }
 }
 
 fn take_labels(fields: &mut Map<String, Value>) -> (BTreeMap<String, String>, Vec<Problem>) {
@@ -201,7 +200,7 @@ impl Compiled {
             }
             _ => {
                 let plain = self.in_plain_words(error);
-                vec![Problem::new(at, plain.unwrap_or_else(|| clipped(error)))]
+                vec![Problem::new(at, plain.unwrap_or_else(|| explained(error)))]
             }
         }
     }
@@ -286,6 +285,14 @@ fn compiled(schema: &Value) -> Arc<Compiled> {
     }
     params.insert(digest, Arc::clone(&built));
     built
+}
+
+/// What is wrong, with a long value in part.
+fn explained(error: &ValidationError<'_>) -> String {
+    match clipped(error) {
+        whole if !whole.ends_with('…') => whole,
+        _ => clipped(&error.masked_with(quoted(&clipped(&*error.instance())))),
+    }
 }
 
 /// What is said, up to a length: a message may quote a whole value of a client.

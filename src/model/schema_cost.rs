@@ -139,8 +139,8 @@ impl Cost {
 
 fn too_deep() -> String {
     format!(
-        "with each `$ref` unfolded schemas are nested deeper than {SCHEMA_DEPTH_MAX} levels, which is the most \
-         that is admitted"
+        "with each `$ref` unfolded schemas are nested deeper than {SCHEMA_DEPTH_MAX} levels, which is the \
+         most that is admitted"
     )
 }
 

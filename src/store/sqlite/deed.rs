@@ -54,8 +54,8 @@ impl EncodedWrite {
 /// Turns objects into rows.
 ///
 /// # Errors
-/// [`Error::Damaged`] for a key whose row could not be read; [`Error::Unreadable`] for an object that the next
-/// start could not read; [`Error::Failed`] when JSON cannot hold a value.
+/// [`Error::Damaged`] for a key whose row could not be read; [`Error::Unreadable`] for an object that the
+/// next start could not read; [`Error::Failed`] when JSON cannot hold a value.
 pub(super) fn encode(deed: Deed, damaged: &HashSet<(Kind, String)>) -> Result<Encoded, Error> {
     let writes = deed.writes.into_iter().map(|write| encode_write(write, damaged));
     let writes = writes.collect::<Result<_, _>>()?;
@@ -80,8 +80,8 @@ fn encode_write(write: Write, damaged: &HashSet<(Kind, String)>) -> Result<Encod
     Ok(encoded)
 }
 
-/// What is acknowledged can be read again: nothing is written that the next start would pass over. Leases have
-/// nothing of a client's own shape, and are too many for it in a release build.
+/// What is acknowledged can be read again: nothing is written that the next start would pass over. Leases
+/// have nothing of a client's own shape, and are too many for it in a release build.
 fn read_back((kind, key): (Kind, &str), document: &str) -> Result<(), Error> {
     if document.is_empty() || (kind == Kind::Lease && !cfg!(debug_assertions)) {
         return Ok(());

@@ -235,3 +235,26 @@ fn data(row: &SqliteRow) -> Result<Value, String> {
 fn damaged(why: &str) -> Value {
     json!({"damaged": why})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_never_deeper_than_its_readers_go() {
+        let told = |levels| {
+            let event = NewEvent {
+                time: Timestamp::UNIX_EPOCH,
+                kind: "test.a".into(),
+                subject: "x".into(),
+                actor: "server".into(),
+                attempt: None,
+                data: (1..levels).fold(json!([]), |inner, _| json!([inner])),
+            };
+            Encoded::new(event).numbered(1).data
+        };
+        assert!(told(EVENT_DEPTH_MAX).is_array());
+        let left_out = told(EVENT_DEPTH_MAX + 1);
+        assert!(left_out["damaged"].as_str().is_some_and(|why| why.contains("100 levels")), "{left_out}");
+    }
+}

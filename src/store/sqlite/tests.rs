@@ -470,19 +470,6 @@ async fn a_damaged_event_hides_no_other_and_keeps_its_place() {
 }
 
 #[tokio::test]
-async fn an_event_is_never_deeper_than_its_readers_go() {
-    let data = TempDir::new().unwrap();
-    let store = open(&data).await;
-    let nested = (0..120).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
-    let told = store
-        .commit(Deed::default().event(crate::model::NewEvent { data: nested, ..event("test.a", "x") }))
-        .await
-        .unwrap();
-    assert!(told[0].data["damaged"].as_str().is_some_and(|why| why.contains("100 levels")), "{told:?}");
-    assert_eq!(store.events(EventQuery::default()).await.unwrap(), told);
-}
-
-#[tokio::test]
 async fn a_log_ends_at_its_bound() {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
