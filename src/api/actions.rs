@@ -66,7 +66,7 @@ fn row(verb: &'static str, about: &str) -> Operation {
 
 async fn act(state: &ApiState, ctx: &Ctx, (reference, action): (&str, Action)) -> Result<Response, ApiError> {
     let machine = state.app.act(ctx, reference, &action).await?;
-    let view = state.app.get::<Machine>(&machine.key)?;
+    let view = state.app.get::<Machine>(&machine.key).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 

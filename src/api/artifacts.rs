@@ -49,7 +49,7 @@ pub fn operations() -> Vec<Operation> {
                       Extension(ctx): Extension<Ctx>,
                       Path(reference): Path<String>| async move {
                     state.app.ask_of_artifact(&ctx, &reference, work).await?;
-                    let view = state.app.get::<Artifact>(&reference)?;
+                    let view = state.app.get::<Artifact>(&reference).await?;
                     Ok::<_, ApiError>(body::object(StatusCode::ACCEPTED, &view))
                 },
             )

@@ -119,7 +119,7 @@ async fn report(
 ) -> Result<Response, ApiError> {
     let report: JobReport = body::read_as(&headers, body).await?;
     let job = state.app.report_job(&ctx, &reference, &report).await?;
-    let view = state.app.get::<Job>(&job.key)?;
+    let view = state.app.get::<Job>(&job.key).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 

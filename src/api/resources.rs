@@ -18,11 +18,11 @@ use super::query::Query;
 use super::{
     ApiState, actions, artifacts, boot_sight, dhcp, events, jobs, leases, schema, service, sight, tokens,
 };
+use crate::app::Ctx;
 use crate::app::auth::Need;
 use crate::app::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 use crate::app::objects::Target;
 use crate::app::rules::Managed;
-use crate::app::{Ctx, Error};
 use crate::model::*;
 
 /// Where the API begins.
@@ -152,9 +152,7 @@ where
 {
     let query = ListQuery::parse::<T>(&query.0)?;
     // Filters and sorting read every object: not on a thread that packets wait for.
-    let listing = tokio::task::spawn_blocking(move || serde_json::to_vec(&state.app.list::<T>(&query)));
-    let failed = |error: &dyn std::fmt::Display| Error::Failed(format!("the list failed: {error}"));
-    let text = listing.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+    let text = state.app.list_text::<T>(query).await?;
     Ok(([(axum::http::header::CONTENT_TYPE, body::JSON)], text).into_response())
 }
 
@@ -180,7 +178,7 @@ async fn get<T: Managed>(
 where
     World: HasTable<T>,
 {
-    let view = state.app.get::<T>(&reference)?;
+    let view = state.app.get::<T>(&reference).await?;
     if body::is_known(&headers, view.revision)? {
         let mut response = body::object(StatusCode::NOT_MODIFIED, &view);
         *response.body_mut() = Body::empty();

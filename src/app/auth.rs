@@ -162,7 +162,8 @@ impl App {
         if body.get("sha256").is_some() {
             return Err(Error::invalid("/sha256", "unknown field `sha256`: the server makes the token"));
         }
-        let input = parse_input::<Token>(body).map_err(Error::Invalid)?;
+        let reading = self.lanes.writes.run(|| parse_input::<Token>(body));
+        let input = reading.await?.map_err(Error::Invalid)?;
         self.issue_token(ctx, input).await
     }
 

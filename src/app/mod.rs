@@ -27,6 +27,7 @@ pub mod health;
 pub mod history;
 pub mod job_reports;
 pub mod jobs;
+pub mod lanes;
 pub mod lease_actions;
 mod lease_clock;
 pub mod lease_history;
@@ -154,6 +155,8 @@ pub struct App {
     case: beneath::Case,
     content: Mutex<Option<Content>>,
     renders: renders::Renders,
+    /// Threads for work whose cost a client chooses.
+    lanes: lanes::Lanes,
     /// Fetches that repeat themselves.
     repeats: repeats::Repeats,
     /// Addresses on offer.
@@ -208,6 +211,7 @@ impl App {
             case: setup.case,
             content: Mutex::new(None),
             renders: renders::Renders::default(),
+            lanes: lanes::Lanes::default(),
             repeats: repeats::Repeats::default(),
             holds: Mutex::default(),
             probing: probes::Probing::default(),

@@ -1,10 +1,11 @@
 //! Machines: params that fit their declarations, the lock, and the name that reservations know.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Change, Managed};
+use super::{Change, Check, Managed};
 use crate::app::usable;
 use crate::model::{Kind, Machine, Problem, Reference, StepKind, Stored, World};
 
@@ -21,8 +22,13 @@ impl Managed for Machine {
         Some(&mut self.params)
     }
 
-    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
-        super::options::faults(&self.options, "/options")
+    fn write_checks(
+        next: &Arc<Stored<Self>>,
+        _old: Option<&Arc<Stored<Self>>>,
+        _world: &World,
+    ) -> Vec<Check> {
+        let next = Arc::clone(next);
+        vec![Box::new(move || super::options::faults(&next.spec.options, "/options"))]
     }
 
     /// Reservations name machines: a machine they name keeps its name.

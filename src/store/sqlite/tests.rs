@@ -458,14 +458,16 @@ async fn the_log_is_carried_over_beside_the_writer() {
 }
 
 #[tokio::test]
-async fn a_damaged_event_hides_no_other() {
+async fn a_damaged_event_hides_no_other_and_keeps_its_place() {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
     let deed = Deed::default().event(event("test.a", "x")).event(event("test.b", "x"));
     store.commit(deed).await.unwrap();
     tamper(&data, "UPDATE event SET data = '{' WHERE seq = 1").await;
     let left = store.events(EventQuery::default()).await.unwrap();
-    assert_eq!(left.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["test.b"]);
+    assert_eq!(left.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["test.a", "test.b"]);
+    assert!(left[0].data["damaged"].is_string(), "{left:?}");
+    assert_eq!(seqs(&store, EventQuery { limit: 1, ..EventQuery::default() }).await, [1]);
 }
 
 #[tokio::test]
