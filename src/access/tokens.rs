@@ -79,7 +79,8 @@ impl Access {
         if body.get("sha256").is_some() {
             return Err(Error::invalid("/sha256", "unknown field `sha256`: the server makes the token"));
         }
-        let input = parse_input::<Token>(body).map_err(Error::Invalid)?;
+        let reading = self.objects.lanes.writes.run(|| parse_input::<Token>(body));
+        let input = reading.await?.map_err(Error::Invalid)?;
         self.issue_token(caller, input).await
     }
 

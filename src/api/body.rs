@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::ApiError;
+use super::strict_json::{self, Fault};
 use crate::kernel::Error;
 use crate::objects::patch::Patch;
 use crate::objects::view::View;
@@ -17,6 +18,8 @@ use crate::objects::write::Expected;
 
 /// Largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 4 << 20;
+/// Largest body that is read where it arrives, in bytes.
+const PARSED_AT_ONCE_MAX: usize = 32 << 10;
 /// How long a client may take to send its body.
 const BODY_SECONDS_MAX: u64 = 30;
 pub const JSON: &str = "application/json";
@@ -50,7 +53,7 @@ pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Re
 /// 415 for another media type, 400 with line and column for what is not JSON.
 pub async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value, ApiError> {
     match media_type(headers) {
-        None | Some(JSON) => parse(&read_bytes(headers, body, BODY_BYTES_MAX).await?),
+        None | Some(JSON) => parse(read_bytes(headers, body, BODY_BYTES_MAX).await?).await,
         Some(other) => Err(unsupported(other, &[JSON])),
     }
 }
@@ -76,7 +79,7 @@ pub async fn read_as_up_to<T: DeserializeOwned>(
         None | Some(JSON) => read_bytes(headers, body, bytes_max).await?,
         Some(other) => return Err(unsupported(other, &[JSON])),
     };
-    let value: Value = if bytes.is_empty() { Value::Object(Default::default()) } else { parse(&bytes)? };
+    let value = if bytes.is_empty() { Value::Object(Default::default()) } else { parse(bytes).await? };
     let read = serde_json::from_value(value);
     read.map_err(|error| Error::invalid("", error.to_string()).into())
 }
@@ -88,8 +91,10 @@ pub async fn read_as_up_to<T: DeserializeOwned>(
 pub async fn read_patch(headers: &HeaderMap, body: Body) -> Result<Patch, ApiError> {
     let known = [MERGE_PATCH, JSON_PATCH];
     match media_type(headers) {
-        Some(MERGE_PATCH) => Ok(Patch::Merge(parse(&read_bytes(headers, body, BODY_BYTES_MAX).await?)?)),
-        Some(JSON_PATCH) => Ok(Patch::operations(parse(&read_bytes(headers, body, BODY_BYTES_MAX).await?)?)?),
+        Some(MERGE_PATCH) => Ok(Patch::Merge(parse(read_bytes(headers, body, BODY_BYTES_MAX).await?).await?)),
+        Some(JSON_PATCH) => {
+            Ok(Patch::operations(parse(read_bytes(headers, body, BODY_BYTES_MAX).await?).await?)?)
+        }
         other => Err(unsupported(other.unwrap_or("none"), &known)),
     }
 }
@@ -105,10 +110,21 @@ fn unsupported(given: &str, known: &[&str]) -> ApiError {
     ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
-    let parsed = serde_json::from_slice(bytes);
-    // The parser's own message ends in line and column.
-    parsed.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))
+/// A large body is read on a thread that packets do not wait for.
+async fn parse(bytes: Vec<u8>) -> Result<Value, ApiError> {
+    let parsed = if bytes.len() > PARSED_AT_ONCE_MAX {
+        let reading = tokio::task::spawn_blocking(move || strict_json::read(&bytes)).await;
+        reading.map_err(|error| Error::Failed(format!("the body was not read: {error}")))?
+    } else {
+        strict_json::read(&bytes)
+    };
+    parsed.map_err(|fault| match fault {
+        // The parser's own message ends in line and column.
+        Fault::Syntax(error) => {
+            ApiError::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"))
+        }
+        Fault::Twice(problem) => Error::Invalid(vec![problem]).into(),
+    })
 }
 
 /// The revision that `If-Match` (RFC 9110 §13.1.1) names.

@@ -119,7 +119,7 @@ async fn report(
 ) -> Result<Response, ApiError> {
     let report: JobReport = body::read_as(&headers, body).await?;
     let job = state.app.runs.report_job(&caller, &reference, &report).await?;
-    let view = state.app.objects.get::<Job>(&job.key)?;
+    let view = state.app.objects.get::<Job>(&job.key).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 

@@ -44,7 +44,7 @@ pub fn operations() -> Vec<Operation> {
                       Path(reference): Path<String>,
                       headers: HeaderMap| async move {
                     end(&state, &caller, (&reference, ending, &headers)).await?;
-                    let view = state.app.objects.get::<Lease>(&reference)?;
+                    let view = state.app.objects.get::<Lease>(&reference).await?;
                     Ok::<_, ApiError>(body::object(StatusCode::OK, &view))
                 },
             )

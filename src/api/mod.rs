@@ -25,6 +25,7 @@ pub mod schema;
 mod service;
 mod sight;
 pub mod starting;
+mod strict_json;
 #[cfg(test)]
 mod tests;
 mod tokens;

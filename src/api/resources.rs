@@ -19,8 +19,8 @@ use super::{
     ApiState, actions, artifacts, background, boot_sight, dhcp, events, jobs, leases, schema, service, sight,
     tokens,
 };
+use crate::kernel::Caller;
 use crate::kernel::scope::Need;
-use crate::kernel::{Caller, Error};
 use crate::model::*;
 use crate::objects::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 use crate::objects::rules::Managed;
@@ -154,10 +154,7 @@ where
 {
     let query = ListQuery::parse::<T>(&query.0)?;
     // Filters and sorting read every object: not on a thread that packets wait for.
-    let listing =
-        tokio::task::spawn_blocking(move || serde_json::to_vec(&state.app.objects.list::<T>(&query)));
-    let failed = |error: &dyn std::fmt::Display| Error::Failed(format!("the list failed: {error}"));
-    let text = listing.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+    let text = state.app.objects.list_text::<T>(query).await?;
     Ok(([(axum::http::header::CONTENT_TYPE, body::JSON)], text).into_response())
 }
 
@@ -183,7 +180,7 @@ async fn get<T: Managed>(
 where
     World: HasTable<T>,
 {
-    let view = state.app.objects.get::<T>(&reference)?;
+    let view = state.app.objects.get::<T>(&reference).await?;
     if body::is_known(&headers, view.revision)? {
         let mut response = body::object(StatusCode::NOT_MODIFIED, &view);
         *response.body_mut() = Body::empty();

@@ -6,6 +6,9 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::model::Problem;
+use crate::model::bounds::{
+    LABEL_NAME_BYTES_MAX, LABEL_PREFIX_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, PARAMS_MAX,
+};
 use crate::objects::rules::Managed;
 
 /// Where the document keeps its schemas.
@@ -55,6 +58,10 @@ pub fn input<T: Managed>(generator: &mut SchemaGenerator) -> Value {
                 keywords.insert("description".to_owned(), json!("Read-only; passed over."));
             }
             properties.insert(name, field);
+        }
+        properties.insert("labels".to_owned(), labels_input());
+        if let Some(params) = properties.get_mut("params").and_then(Value::as_object_mut) {
+            params.insert("maxProperties".to_owned(), json!(PARAMS_MAX));
         }
     }
     define(generator, format!("{}Input", type_name::<T>()), schema)
@@ -146,6 +153,17 @@ fn shown_params() -> Value {
         "type": "object",
         "description": "Values of params. One that is secret is shown as `{\"sealed\": true}`.",
         "additionalProperties": true,
+    })
+}
+
+/// Labels as they are written. What was stored before there was a bound is read as it is.
+fn labels_input() -> Value {
+    json!({
+        "type": "object",
+        "description": "Keys are `[PREFIX/]NAME` as in Kubernetes.",
+        "maxProperties": LABELS_MAX,
+        "propertyNames": {"maxLength": LABEL_PREFIX_BYTES_MAX + 1 + LABEL_NAME_BYTES_MAX},
+        "additionalProperties": {"type": "string", "maxLength": LABEL_VALUE_BYTES_MAX},
     })
 }
 

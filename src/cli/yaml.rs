@@ -90,6 +90,20 @@ mod tests {
     }
 
     #[test]
+    fn aliases_that_unfold_without_end_are_refused() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..12 {
+            let before = format!("*a{}", n - 1);
+            bomb.push_str(&format!("a{n}: &a{n} [{}]\n", [before.as_str(); 10].join(", ")));
+        }
+        let error = read(&bomb).unwrap_err().to_string();
+        assert!(error.contains("not readable as YAML"), "{error}");
+        let deep = format!("a: {}", "[".repeat(100_000));
+        assert!(read(&deep).is_err());
+        assert_eq!(read("a: &x [1]\nb: *x\n").unwrap(), [json!({"a": [1], "b": [1]})]);
+    }
+
+    #[test]
     fn what_is_not_yaml_is_refused_with_its_place() {
         let error = read("a: [1,\nb: 2").unwrap_err().to_string();
         assert!(error.contains("line"), "{error}");

@@ -137,7 +137,7 @@ mod tests {
         use crate::model::BootenvKind;
         for bootenv in world().bootenvs.iter() {
             assert_eq!(
-                bootenv.spec.destructive,
+                bootenv.spec.is_destructive(),
                 bootenv.spec.kind == BootenvKind::Install,
                 "{}",
                 bootenv.key

@@ -220,6 +220,17 @@ mod tests {
     }
 
     #[test]
+    fn aliases_that_unfold_without_end_are_refused() {
+        let mut bomb = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..12 {
+            let before = format!("*a{}", n - 1);
+            bomb.push_str(&format!("- &a{n} [{}]\n", [before.as_str(); 10].join(", ")));
+        }
+        let faults = load_files(&[file("workflows/params/p.yaml", &bomb)]).unwrap_err();
+        assert!(faults[0].contains("not readable as YAML"), "{faults:?}");
+    }
+
+    #[test]
     fn yaml_keeps_versions_and_words_as_they_are_written() {
         let pack = load_files(&[file(
             "workflows/params/p.yaml",

@@ -49,6 +49,7 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Failed(_) | store::Error::Damaged { .. } => Error::Failed(error.to_string()),
+            store::Error::Unreadable { why, .. } => Error::invalid("", why),
             _ => Error::Conflict(error.to_string()),
         }
     }

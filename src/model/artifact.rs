@@ -329,6 +329,7 @@ fn is_proxy(text: &str) -> bool {
 
 impl Noun for Artifact {
     const KIND: Kind = Kind::Artifact;
+    const BYTES_MAX: usize = super::bounds::CONTENT_BYTES_MAX;
     const HAS_STATUS: bool = true;
     type Status = ArtifactStatus;
 

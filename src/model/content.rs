@@ -1,12 +1,13 @@
 //! The nouns of content: what packs carry and sites write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::bounds::CONTENT_BYTES_MAX;
 use super::name::{check_file_path, check_name};
 use super::{Arch, Kind, NoStatus, Noun, Object, Problem, Reference, Stored, repeated};
 
@@ -173,9 +174,10 @@ pub enum BootenvKind {
 pub struct Bootenv {
     pub name: String,
     pub kind: BootenvKind,
-    /// Booting it destroys what is on the disks: the machine must be armed for it.
+    /// Booting it destroys what is on the disks: the machine must be armed for it. Where it is left out, an
+    /// `install` bootenv is destructive and no other is.
     #[serde(default)]
-    pub destructive: bool,
+    pub destructive: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
     /// What to boot, by architecture.
@@ -191,6 +193,13 @@ pub struct Bootenv {
     pub required_params: Vec<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+}
+
+impl Bootenv {
+    /// Whether a machine must be armed to boot it: as it says, and otherwise by its kind.
+    pub fn is_destructive(&self) -> bool {
+        self.destructive.unwrap_or(self.kind == BootenvKind::Install)
+    }
 }
 
 /// The operating system that a bootenv installs or runs.
@@ -266,6 +275,7 @@ fn template_references<'a>(
 
 impl Noun for Template {
     const KIND: Kind = Kind::Template;
+    const BYTES_MAX: usize = CONTENT_BYTES_MAX;
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -354,6 +364,7 @@ impl Noun for Stage {
 
 impl Noun for Task {
     const KIND: Kind = Kind::Task;
+    const BYTES_MAX: usize = CONTENT_BYTES_MAX;
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -410,6 +421,7 @@ impl Noun for Workflow {
 
 impl Noun for Bootenv {
     const KIND: Kind = Kind::Bootenv;
+    const BYTES_MAX: usize = CONTENT_BYTES_MAX;
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -434,10 +446,11 @@ impl Noun for Bootenv {
             let chain = files.secure_boot.iter();
             problems.extend(chain.flat_map(|name| check_name(name, &format!("/arches/{arch}/secure_boot"))));
         }
+        let mut paths = HashSet::new();
         for (i, template) in self.templates.iter().enumerate() {
             problems.extend(check_file_path(&template.path, &format!("/templates/{i}/path")));
             problems.extend(one_body(&template.template, &template.inline, &format!("/templates/{i}")));
-            if self.templates.iter().take(i).any(|earlier| earlier.path == template.path) {
+            if !paths.insert(template.path.as_str()) {
                 let what = format!("`{}` is the path of an earlier template too", template.path);
                 problems.push(Problem::new(format!("/templates/{i}/path"), what));
             }

@@ -8,6 +8,7 @@ mod agent;
 mod arch;
 mod artifact;
 mod background;
+pub mod bounds;
 mod checksum;
 mod client_class;
 mod content;
@@ -28,6 +29,7 @@ mod option_set;
 mod problem;
 mod reservation;
 mod schema;
+pub mod schema_cost;
 pub mod settings;
 mod token;
 mod world;
@@ -70,17 +72,18 @@ pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
 pub use reservation::Reservation;
-pub use schema::{Input, check_schema, parse_input, schema_fault};
+pub use schema::{Input, Schema, check_schema, parse_changed, parse_input};
 pub use token::Token;
 pub use world::{GrowingMap, HasTable, Object, Row, Table, World};
 
 /// Names that stand twice in a list where order matters and repetition has no meaning.
 fn repeated(names: &[String], pointer: &str) -> Vec<Problem> {
-    let twice = |(i, name): &(usize, &String)| names.iter().take(*i).any(|earlier| earlier == *name);
-    names
-        .iter()
-        .enumerate()
-        .filter(twice)
-        .map(|(i, name)| Problem::new(format!("{pointer}/{i}"), format!("`{name}` is listed twice")))
-        .collect()
+    let mut seen = std::collections::HashSet::new();
+    let mut problems = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        if !seen.insert(name) {
+            problems.push(Problem::new(format!("{pointer}/{i}"), format!("`{name}` is listed twice")));
+        }
+    }
+    problems
 }

@@ -104,6 +104,8 @@ pub trait Noun:
     const HAS_STATUS: bool = false;
     /// Whether clients may create, change and delete it.
     const WRITABLE: bool = true;
+    /// Largest object of the kind that is admitted, in bytes of its JSON without escapes.
+    const BYTES_MAX: usize = super::bounds::OBJECT_BYTES_MAX;
     /// Names of its unique values, in the order of `unique`: the ways to refer to it besides its key.
     const INDEXES: &'static [&'static str] = &[];
     type Status: Serialize

@@ -33,8 +33,14 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// Longest word that a near one is looked for, in bytes: what that takes grows with the product of both.
+const WORD_BYTES_MAX: usize = 128;
+
 /// The known word nearest to `word`, when one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > WORD_BYTES_MAX {
+        return None;
+    }
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))

@@ -5,16 +5,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{ValidationError, Validator};
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-use super::{Noun, Problem, READ_ONLY_FIELDS, nearest};
+use super::bounds::{self, escape, quoted};
+use super::schema_cost::{Cost, PATTERN_PROGRAM_BYTES_MAX};
+use super::{Noun, Problem, READ_ONLY_FIELDS, nearest, sha256_hex};
 
 /// Most faults told at once.
 const PROBLEMS_MAX: usize = 64;
 /// Most compiled schemas of params that are kept.
 const VALIDATORS_MAX: usize = 4096;
+/// Longest message, in characters: messages quote what a client sent.
+const MESSAGE_CHARS_MAX: usize = 400;
 
 /// What a writer sent: the noun's own fields, and the labels.
 #[derive(Debug)]
@@ -27,14 +31,31 @@ pub struct Input<T> {
 /// over, so that an object that was read can be sent back.
 ///
 /// # Errors
-/// Every fault with a pointer to it: unknown fields with the nearest known name, wrong types,
+/// Every fault with a pointer to it: broken bounds, unknown fields with the nearest known name, wrong types,
 /// missing fields, and what the noun's own check finds.
 pub fn parse_input<T: Noun>(body: Value) -> Result<Input<T>, Vec<Problem>> {
+    parse_changed(body, &Value::Null)
+}
+
+/// As [`parse_input`], for an object in the place of one that is stored. A bound that the stored one breaks
+/// in the same way does not count: what was written before there was the bound can be changed elsewhere.
+///
+/// # Errors
+/// As [`parse_input`].
+pub fn parse_changed<T: Noun>(body: Value, stored: &Value) -> Result<Input<T>, Vec<Problem>> {
     let Value::Object(mut fields) = body else {
         return Err(vec![Problem::new("", format!("a {} is a JSON object", T::KIND))]);
     };
     for field in READ_ONLY_FIELDS {
         fields.remove(field);
+    }
+    let mut broken = bounds::faults(&fields, T::BYTES_MAX);
+    if let (false, Value::Object(stored)) = (broken.is_empty(), stored) {
+        let known = bounds::faults(stored, T::BYTES_MAX);
+        broken.retain(|fault| !known.contains(fault));
+    }
+    if !broken.is_empty() {
+        return Err(broken);
     }
     let (labels, mut problems) = take_labels(&mut fields);
     let body = Value::Object(fields);
@@ -44,10 +65,9 @@ pub fn parse_input<T: Noun>(body: Value) -> Result<Input<T>, Vec<Problem>> {
         return Err(problems);
     }
     let spec: T = serde_json::from_value(body).map_err(|error| vec![Problem::new("", error.to_string())])?;
-    match spec.check() {
-        problems if problems.is_empty() => Ok(Input { spec, labels }),
-        problems => Err(problems),
-    }
+    let mut problems = spec.check();
+    problems.truncate(PROBLEMS_MAX);
+    if problems.is_empty() { Ok(Input { spec, labels }) } else { Err(problems) }
 }
 
 fn take_labels(fields: &mut Map<String, Value>) -> (BTreeMap<String, String>, Vec<Problem>) {
@@ -59,7 +79,10 @@ fn take_labels(fields: &mut Map<String, Value>) -> (BTreeMap<String, String>, Ve
             for (name, value) in given {
                 match value {
                     Value::String(text) => drop(labels.insert(name, text)),
-                    _ => problems.push(Problem::new(format!("/labels/{name}"), "a label's value is text")),
+                    _ => {
+                        let pointer = format!("/labels/{}", escape(&name));
+                        problems.push(Problem::new(pointer, "a label's value is text"));
+                    }
                 }
             }
         }
@@ -68,31 +91,94 @@ fn take_labels(fields: &mut Map<String, Value>) -> (BTreeMap<String, String>, Ve
     (labels, problems)
 }
 
-/// The faults of `value` under a JSON Schema, each below `pointer`. A schema that is none is itself
-/// the fault.
-pub fn check_schema(schema: &Value, value: &Value, pointer: &str) -> Vec<Problem> {
-    compiled(schema).problems(value).into_iter().map(|problem| problem.below(pointer)).collect()
+/// A declared schema, ready to be used. Getting one takes as long as compiling does, unless it is known.
+#[derive(Clone)]
+pub struct Schema(Arc<Compiled>);
+
+impl Schema {
+    pub fn of(schema: &Value) -> Self {
+        Schema(compiled(schema))
+    }
+
+    /// Why the schema is not evaluated: it breaks a bound, or is no JSON Schema. The pointer is one into the
+    /// schema.
+    pub fn fault(&self) -> Option<&Problem> {
+        self.0.validator.as_ref().err()
+    }
+
+    /// The faults of a value, each with a pointer below `pointer`.
+    ///
+    /// # Errors
+    /// Why the value was not validated: the fault of the schema, or a bound on the work that it would take.
+    pub fn validate(&self, value: &Value, pointer: &str) -> Result<Vec<Problem>, Problem> {
+        let refused = |problem: &Problem| {
+            let place = problem.pointer.as_str();
+            let what = &problem.message;
+            Problem::new(
+                pointer,
+                format!(
+                    "the declared schema is not usable: {place}{sep}{what}",
+                    sep = if place.is_empty() { "" } else { ": " }
+                ),
+            )
+        };
+        if let Some(fault) = self.fault() {
+            return Err(refused(fault));
+        }
+        self.0.cost.admits(value).map_err(|problem| problem.below(pointer))?;
+        Ok(self.0.problems(value).into_iter().map(|problem| problem.below(pointer)).collect())
+    }
 }
 
-/// Why `schema` is not a usable JSON Schema.
-pub fn schema_fault(schema: &Value) -> Option<String> {
-    compiled(schema).validator.as_ref().err().cloned()
+impl std::fmt::Debug for Schema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Schema").field(&self.0.cost).finish()
+    }
+}
+
+/// The faults of `value` under a JSON Schema, each below `pointer`. That the value could not be validated is
+/// a fault as well.
+pub fn check_schema(schema: &Value, value: &Value, pointer: &str) -> Vec<Problem> {
+    Schema::of(schema).validate(value, pointer).unwrap_or_else(|problem| vec![problem])
 }
 
 /// A schema with its validator, and the schema's text for what may stand where.
 struct Compiled {
-    validator: Result<Validator, String>,
+    validator: Result<Validator, Problem>,
+    cost: Cost,
     schema: Value,
 }
 
 impl Compiled {
+    /// A schema of ours.
     fn build(schema: Value) -> Self {
         let validator = jsonschema::options().should_validate_formats(true).build(&schema);
-        Compiled { validator: validator.map_err(|error| error.to_string()), schema }
+        let validator = validator.map_err(|error| Problem::new("", error.to_string()));
+        Compiled { validator, cost: Cost::default(), schema }
+    }
+
+    /// A schema of a client: within bounds, and with patterns whose time grows with the text only.
+    fn build_bounded(schema: &Value) -> Self {
+        let cost = Cost::of(schema);
+        let patterns = PatternOptions::regex()
+            .size_limit(PATTERN_PROGRAM_BYTES_MAX)
+            .dfa_size_limit(16 * PATTERN_PROGRAM_BYTES_MAX);
+        let options = jsonschema::options().should_validate_formats(true).with_pattern_options(patterns);
+        let build = || {
+            options.build(schema).map_err(|error| {
+                let at = error.instance_path().to_string();
+                Problem::new(at, clipped(&error))
+            })
+        };
+        let validator = cost.clone().and_then(|_| build());
+        // What is not evaluated needs nothing of the text.
+        let kept = if validator.is_ok() { schema.clone() } else { Value::Null };
+        Compiled { validator, cost: cost.unwrap_or_default(), schema: kept }
     }
 
     fn problems(&self, value: &Value) -> Vec<Problem> {
         match &self.validator {
+            Ok(validator) if validator.is_valid(value) => Vec::new(),
             Ok(validator) => {
                 let errors = validator.iter_errors(value);
                 errors.flat_map(|error| self.explain(&error)).take(PROBLEMS_MAX).collect()
@@ -114,14 +200,15 @@ impl Compiled {
             }
             _ => {
                 let plain = self.in_plain_words(error);
-                vec![Problem::new(at, plain.unwrap_or_else(|| error.to_string()))]
+                vec![Problem::new(at, plain.unwrap_or_else(|| explained(error)))]
             }
         }
     }
 
     /// What people have to write instead, where the validator would answer in the words of schemas.
     fn in_plain_words(&self, error: &ValidationError<'_>) -> Option<String> {
-        let given = error.instance();
+        let instance = error.instance();
+        let given = clipped(&*instance);
         match error.kind() {
             ValidationErrorKind::Format { format } if format == "ipv4" => {
                 Some(format!("{given} is not an IPv4 address"))
@@ -133,7 +220,7 @@ impl Compiled {
             ValidationErrorKind::OneOfNotValid { .. } => {
                 let words = self.beside(error, "oneOf")?.as_array()?.iter().map(words_of);
                 let words: Vec<&str> = words.collect::<Option<Vec<_>>>()?.concat();
-                let near = given.as_str().and_then(|given| nearest(given, words.iter().copied()));
+                let near = instance.as_str().and_then(|given| nearest(given, words.iter().copied()));
                 let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                 Some(format!("{given} is not one of: {}{hint}", words.join(", ")))
             }
@@ -168,8 +255,8 @@ fn unknown_field(at: &str, field: &str, known: &[String]) -> Problem {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are: {}", known.join(", ")),
     };
-    let escaped = field.replace('~', "~0").replace('/', "~1");
-    Problem::new(format!("{at}/{escaped}"), format!("unknown field `{field}`; {hint}"))
+    let shown = if field.len() > MESSAGE_CHARS_MAX { quoted(field) } else { format!("`{field}`") };
+    Problem::new(format!("{at}/{}", escape(field)), format!("unknown field {shown}; {hint}"))
 }
 
 fn noun_schema<T: Noun>() -> Arc<Compiled> {
@@ -183,19 +270,54 @@ fn noun_schema<T: Noun>() -> Arc<Compiled> {
     Arc::clone(nouns.entry(TypeId::of::<T>()).or_insert_with(compile))
 }
 
+/// The schema, compiled. Others may compile theirs meanwhile; two who compile the same one both may.
 fn compiled(schema: &Value) -> Arc<Compiled> {
     static PARAMS: LazyLock<Mutex<HashMap<String, Arc<Compiled>>>> = LazyLock::new(Mutex::default);
-    let text = schema.to_string();
-    let mut params = PARAMS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = params.get(&text) {
+    let known = || PARAMS.lock().unwrap_or_else(PoisonError::into_inner);
+    let digest = sha256_hex(&schema.to_string());
+    if let Some(known) = known().get(&digest) {
         return Arc::clone(known);
     }
-    let built = Arc::new(Compiled::build(schema.clone()));
+    let built = Arc::new(Compiled::build_bounded(schema));
+    let mut params = known();
     if params.len() >= VALIDATORS_MAX {
         params.clear();
     }
-    params.insert(text, Arc::clone(&built));
+    params.insert(digest, Arc::clone(&built));
     built
+}
+
+/// What is wrong, with a long value in part.
+fn explained(error: &ValidationError<'_>) -> String {
+    match clipped(error) {
+        whole if !whole.ends_with('…') => whole,
+        _ => clipped(&error.masked_with(quoted(&clipped(&*error.instance())))),
+    }
+}
+
+/// What is said, up to a length: a message may quote a whole value of a client.
+fn clipped(said: &impl std::fmt::Display) -> String {
+    struct Clip {
+        text: String,
+        left: usize,
+    }
+    impl std::fmt::Write for Clip {
+        fn write_str(&mut self, piece: &str) -> std::fmt::Result {
+            for character in piece.chars() {
+                if self.left == 0 {
+                    return Err(std::fmt::Error);
+                }
+                self.left -= 1;
+                self.text.push(character);
+            }
+            Ok(())
+        }
+    }
+    let mut clip = Clip { text: String::new(), left: MESSAGE_CHARS_MAX };
+    if std::fmt::Write::write_fmt(&mut clip, format_args!("{said}")).is_err() {
+        clip.text.push('…');
+    }
+    clip.text
 }
 
 #[cfg(test)]

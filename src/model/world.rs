@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::bounds::{STORED_DEPTH_MAX, text_depth};
 use super::*;
 
 /// A map that moves to a larger table little by little, as it is written to: all at once that takes ten
@@ -344,10 +345,24 @@ impl<T: Noun> Stored<T> {
     }
 }
 
+/// Reads JSON that may be deeper than `serde_json` reads by itself: objects from before there was a bound.
+fn read_deep<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, serde_json::Error> {
+    let levels = text_depth(json);
+    if levels > STORED_DEPTH_MAX {
+        let what = format!("nested {levels} levels deep, at most {STORED_DEPTH_MAX} are read");
+        return Err(serde::de::Error::custom(what));
+    }
+    let mut reader = serde_json::Deserializer::from_str(json);
+    reader.disable_recursion_limit();
+    let read = T::deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(read)
+}
+
 impl Row<'_> {
     fn decode<T: Noun>(&self) -> Result<Stored<T>, serde_json::Error> {
         type Read<T> = Document<T, <T as Noun>::Status, Vec<Problem>, BTreeMap<String, String>, String>;
-        let document: Read<T> = serde_json::from_str(self.document)?;
+        let document: Read<T> = read_deep(self.document)?;
         Ok(Stored {
             key: self.key.to_owned(),
             spec: document.spec,

@@ -179,7 +179,7 @@ fn owners(world: &World, is_theirs: impl Fn(&BootFiles) -> bool) -> Owners {
     let mut owners = Owners::default();
     for bootenv in world.bootenvs.iter().map(|row| &row.spec) {
         if bootenv.arches.values().any(&is_theirs) {
-            let alike = if bootenv.destructive { &mut owners.destructive } else { &mut owners.harmless };
+            let alike = if bootenv.is_destructive() { &mut owners.destructive } else { &mut owners.harmless };
             alike.push(bootenv.name.clone());
         }
     }

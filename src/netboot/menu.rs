@@ -19,9 +19,10 @@ impl Netboot {
     pub fn menu_entries(&self) -> Vec<Value> {
         let world = self.kernel.world();
         let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
-        let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) = shown.partition(|spec| spec.destructive);
+        let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) =
+            shown.partition(|spec| spec.is_destructive());
         let entry = |spec: &&Bootenv| {
-            let title = if spec.destructive {
+            let title = if spec.is_destructive() {
                 format!("{} (erases disks: how to start it)", spec.name)
             } else {
                 spec.name.clone()

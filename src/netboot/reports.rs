@@ -8,9 +8,9 @@ use crate::kernel::{Caller, Error};
 use crate::model::{BootProgress, BootResult};
 use crate::netboot::Netboot;
 
-/// Longest reason that is kept of a failure, in characters.
+/// Longest reason of a failure in the machine's status, in characters. The event has it as far as a log.
 const REASON_CHARS_MAX: usize = 1000;
-/// Longest piece of a log that becomes one event, in characters.
+/// Longest piece of a log, or reason of a failure, that becomes one event, in characters.
 const LOG_CHARS_MAX: usize = 16 * 1024;
 
 /// What kind of report it is.
@@ -73,7 +73,7 @@ impl Netboot {
             };
         }
         let caller = Caller::machine(&machine, self.kernel.now());
-        let reason = first_chars(report.text.trim(), REASON_CHARS_MAX);
+        let reason = first_chars(report.text.trim(), LOG_CHARS_MAX);
         let peer = report.peer;
         self.runs
             .flow(&caller, &machine.key, |flow| match report.kind {
@@ -83,7 +83,7 @@ impl Netboot {
                 }
                 ReportKind::Failed => {
                     flow.say("boot.failed", json!({"peer": peer, "reason": reason}));
-                    flow.callback_failed(if reason.is_empty() { "it gave no reason" } else { &reason });
+                    flow.callback_failed(&status_reason(&reason));
                 }
                 ReportKind::Log => {
                     flow.say("boot.log", json!({"text": first_chars(&report.text, LOG_CHARS_MAX)}));
@@ -96,4 +96,30 @@ impl Netboot {
 
 fn first_chars(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
+}
+
+/// A reason as it stands in the machine's status.
+fn status_reason(reason: &str) -> String {
+    match reason.chars().count() {
+        0 => "it gave no reason".to_owned(),
+        1..=REASON_CHARS_MAX => reason.to_owned(),
+        _ => format!("{} … (`metalwright timeline` has all of it)", first_chars(reason, REASON_CHARS_MAX)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_in_the_status_and_says_where_the_rest_is() {
+        assert_eq!(status_reason(""), "it gave no reason");
+        let fits = "é".repeat(REASON_CHARS_MAX);
+        assert_eq!(status_reason(&fits), fits);
+        let cut = status_reason(&format!("{fits}x"));
+        assert!(
+            cut.starts_with(&fits) && !cut.contains('x') && cut.contains("metalwright timeline"),
+            "{cut}"
+        );
+    }
 }

@@ -124,9 +124,17 @@ impl<'a, T: Managed> Reader<'a, T> {
             ([field, param], Some(params)) if field == "params" => {
                 params.get(param).into_iter().for_each(|value| collect(value, &[], found));
             }
-            _ => collect(self.spec.get_or_init(|| as_json(spec)), path, found),
+            _ => collect(self.spec.get_or_init(|| shown_spec(spec)), path, found),
         }
     }
+}
+
+fn shown_spec<T: Managed>(spec: &T) -> Value {
+    let mut shown = as_json(spec);
+    if let Some(fields) = shown.as_object_mut() {
+        spec.show_defaults(fields);
+    }
+    shown
 }
 
 fn as_json(part: &impl serde::Serialize) -> Value {

@@ -11,13 +11,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::{Endpoints, Error};
+use crate::kernel::Error;
 use crate::model::{HasTable, Stored, Table, World};
 use crate::objects::Objects;
 use crate::objects::fields::{Field, Reader};
 use crate::objects::filter::{Filter, Ordered};
 use crate::objects::rules::Managed;
-use crate::objects::view;
+use crate::objects::view::{self, Subject};
 
 /// Objects on a page when the client does not say, and at most.
 pub const LIMIT_DEFAULT: usize = 100;
@@ -96,6 +96,10 @@ impl ListQuery {
         })
     }
 
+    fn shows_problems(&self) -> bool {
+        self.fields.is_empty() || self.fields.iter().any(|field| field == "problems")
+    }
+
     fn sort_text(&self) -> String {
         let sign = |key: &SortKey| if key.descending { "-" } else { "" };
         self.sort.iter().map(|key| format!("{}{}", sign(key), key.field.text)).collect::<Vec<_>>().join(",")
@@ -134,6 +138,19 @@ fn terms(text: &str) -> Result<impl Iterator<Item = &str>, Error> {
 }
 
 impl Objects {
+    /// One page of a list, as JSON. It is made on a thread of its own.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when it takes too long.
+    pub async fn list_text<T: Managed>(self: &Arc<Self>, query: ListQuery) -> Result<Vec<u8>, Error>
+    where
+        World: HasTable<T>,
+    {
+        let objects = Arc::clone(self);
+        let listing = self.lanes.lists.run(move || serde_json::to_vec(&objects.list::<T>(&query)));
+        listing.await?.map_err(|error| Error::Failed(format!("the list failed: {error}")))
+    }
+
     /// One page of a list.
     pub fn list<T: Managed>(&self, query: &ListQuery) -> Page
     where
@@ -161,7 +178,7 @@ impl Objects {
         let more = rows.len() > query.limit;
         rows.truncate(query.limit);
         let next = rows.last().filter(|_| more).map(|last| last.cursor(query));
-        let page: Vec<&Stored<T>> = rows.iter().filter_map(|row| row.stored).collect();
+        let page: Vec<&Arc<Stored<T>>> = rows.iter().filter_map(|row| row.stored).collect();
         Page { items: self.shown_all(&page, query), next, total }
     }
 
@@ -183,19 +200,28 @@ impl Objects {
             .last()
             .filter(|_| more)
             .map(|last| Cursor { sort: String::new(), values: Vec::new(), key: last.key.clone() }.encode());
-        let page: Vec<&Stored<T>> = page.iter().map(Arc::as_ref).collect();
+        let page: Vec<&Arc<Stored<T>>> = page.iter().collect();
         Page { items: self.shown_all(&page, query), next, total }
     }
 
-    /// The world is let go now and then: commits and packets wait for it.
-    fn shown_all<T: Managed>(&self, rows: &[&Stored<T>], query: &ListQuery) -> Vec<Value>
+    /// The world is held for what a view needs of it only: commits and packets wait for it.
+    fn shown_all<T: Managed>(&self, rows: &[&Arc<Stored<T>>], query: &ListQuery) -> Vec<Value>
     where
         World: HasTable<T>,
     {
+        if !query.shows_problems() {
+            return rows.iter().map(|row| trimmed(&view::without_problems(row), &query.fields)).collect();
+        }
         let mut items = Vec::with_capacity(rows.len());
         for rows in rows.chunks(SHOWN_AT_ONCE) {
-            let world = self.kernel.world();
-            items.extend(rows.iter().map(|row| shown((&world, &self.kernel.endpoints), row, query)));
+            let subjects: Vec<Subject<T>> = {
+                let world = self.kernel.world();
+                rows.iter().map(|row| Subject::of((&world, &self.kernel.endpoints), row)).collect()
+            };
+            items.extend(subjects.into_iter().map(|subject| match query.fields.as_slice() {
+                [] => subject.view().body,
+                fields => trimmed(&subject.view().body, fields),
+            }));
         }
         items
     }
@@ -211,7 +237,7 @@ struct Ranked<'a, T: Managed> {
     key: &'a str,
     values: Vec<Option<Value>>,
     order: Vec<Option<Ordered>>,
-    stored: Option<&'a Stored<T>>,
+    stored: Option<&'a Arc<Stored<T>>>,
 }
 
 impl<'a, T: Managed> Ranked<'a, T> {
@@ -259,21 +285,6 @@ fn compare<T: Managed>(query: &ListQuery, a: &Ranked<'_, T>, b: &Ranked<'_, T>) 
         (Some(_), None) => std::cmp::Ordering::Less,
     });
     by_values.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| a.key.cmp(b.key))
-}
-
-fn shown<T: Managed>(here: (&World, &Endpoints), stored: &Stored<T>, query: &ListQuery) -> Value
-where
-    World: HasTable<T>,
-{
-    if query.fields.is_empty() {
-        return view::of(here, stored).body;
-    }
-    let whole = if query.fields.iter().any(|field| field == "problems") {
-        view::of(here, stored).body
-    } else {
-        view::plain(stored)
-    };
-    trimmed(&whole, &query.fields)
 }
 
 /// Only the given fields, at the places where they stand.

@@ -4,6 +4,7 @@
 
 mod fields;
 mod filter;
+pub mod lanes;
 pub mod list;
 pub mod patch;
 pub mod rules;
@@ -13,15 +14,18 @@ pub mod write;
 use std::sync::Arc;
 
 use crate::kernel::Kernel;
+use lanes::Lanes;
 
 /// The objects that clients write and read.
 #[derive(Debug)]
 pub struct Objects {
     kernel: Arc<Kernel>,
+    /// Threads for work whose cost a client chooses.
+    pub lanes: Lanes,
 }
 
 impl Objects {
     pub fn new(kernel: Arc<Kernel>) -> Arc<Self> {
-        Arc::new(Objects { kernel })
+        Arc::new(Objects { kernel, lanes: Lanes::default() })
     }
 }

@@ -1,14 +1,17 @@
 //! JSON Merge Patch (RFC 7396) and JSON Patch (RFC 6902), within bounds.
 
+use json_patch::jsonptr::Pointer;
 use json_patch::{PatchErrorKind, PatchOperation};
 use serde_json::Value;
 
 use crate::kernel::Error;
+use crate::model::bounds::{self, CONTENT_BYTES_MAX, DEPTH_MAX};
 
 /// Most operations of one JSON Patch.
 pub const OPERATIONS_MAX: usize = 1024;
-/// Largest document a patch may lead to, in bytes: `copy` can double one with every operation.
-const RESULT_BYTES_MAX: usize = 8 << 20;
+/// Most bytes that the operations of one patch make in all, as JSON without escapes: `copy` can double a
+/// document with every operation.
+pub const MADE_BYTES_MAX: usize = 2 * CONTENT_BYTES_MAX;
 
 /// A change to parts of an object.
 #[derive(Debug, Clone)]
@@ -38,13 +41,17 @@ impl Patch {
     /// The document after the patch.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when a `test` fails, [`Error::Invalid`] when an operation cannot be done.
+    /// [`Error::Conflict`] when a `test` fails, [`Error::Invalid`] when an operation cannot be done, or
+    /// breaks a bound; that is found before it is done.
     pub fn apply(&self, before: &Value) -> Result<Value, Error> {
         let mut document = before.clone();
         match self {
             Patch::Merge(fields) => json_patch::merge(&mut document, fields),
             Patch::Operations(operations) => {
+                let mut left = MADE_BYTES_MAX;
                 for (index, operation) in operations.0.iter().enumerate() {
+                    left = admit(&document, operation, left)
+                        .map_err(|what| Error::invalid(format!("/{index}"), what))?;
                     apply_one(&mut document, index, operation)?;
                 }
             }
@@ -53,22 +60,58 @@ impl Patch {
     }
 }
 
+/// How many bytes the operations after this one may still make.
+fn admit(document: &Value, operation: &PatchOperation, left: usize) -> Result<usize, String> {
+    let (path, value, made) = match operation {
+        PatchOperation::Add(add) => (&add.path, &add.value, true),
+        PatchOperation::Replace(replace) => (&replace.path, &replace.value, true),
+        PatchOperation::Copy(copy) => (&copy.path, at(document, &copy.from), true),
+        PatchOperation::Move(moved) => (&moved.path, at(document, &moved.from), false),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => return Ok(left),
+    };
+    // The document is the first level; each step of the path but the last one goes into another.
+    let levels = path.count() + bounds::depth(value, DEPTH_MAX);
+    if levels > DEPTH_MAX {
+        return Err(format!(
+            "`{}`: nested deeper than {DEPTH_MAX} levels, the most that is admitted",
+            clip(path)
+        ));
+    }
+    let bytes = if made { bounds::size(value, left) } else { 0 };
+    left.checked_sub(bytes).ok_or_else(|| {
+        format!(
+            "`{}`: too large: the operations up to this one make more than {MADE_BYTES_MAX} bytes, the most \
+             that is admitted",
+            clip(path)
+        )
+    })
+}
+
+/// What is at a place; null where there is nothing, which the operation itself refuses.
+fn at<'a>(document: &'a Value, pointer: &Pointer) -> &'a Value {
+    document.pointer(pointer.as_str()).unwrap_or(&Value::Null)
+}
+
+/// A path for a message.
+fn clip(path: &Pointer) -> &str {
+    let text = path.as_str();
+    text.char_indices().nth(PATH_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
+}
+
+/// Longest part of a path that a message quotes, in characters.
+const PATH_CHARS_MAX: usize = 200;
+
 const EXAMPLE: &str = r#"{"op": "replace", "path": "/locked", "value": true}"#;
 
 fn apply_one(document: &mut Value, index: usize, operation: &PatchOperation) -> Result<(), Error> {
     let applied = json_patch::patch(document, std::slice::from_ref(operation));
     applied.map_err(|error| match error.kind {
         PatchErrorKind::TestFailed => {
-            let path = operation.path();
+            let path = clip(operation.path());
             Error::Conflict(format!("operation {index}: the test of `{path}` failed: it has another value"))
         }
-        kind => Error::invalid(format!("/{index}"), format!("`{}`: {kind}", operation.path())),
-    })?;
-    let grew = matches!(operation, PatchOperation::Copy(_));
-    if grew && document.to_string().len() > RESULT_BYTES_MAX {
-        return Err(Error::invalid(format!("/{index}"), "the patched object would be too large"));
-    }
-    Ok(())
+        kind => Error::invalid(format!("/{index}"), format!("`{}`: {kind}", clip(operation.path()))),
+    })
 }
 
 #[cfg(test)]
@@ -109,7 +152,37 @@ mod tests {
         let copies: Vec<Value> =
             (0..60).map(|i| json!({"op": "copy", "from": "", "path": format!("/{i}")})).collect();
         let error = operations(json!(copies)).apply(&json!({"seed": "x".repeat(100)})).unwrap_err();
-        assert!(error.to_string().contains("too large"), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("too large") || text.contains("deeper than 64"), "{error}");
+    }
+
+    #[test]
+    fn what_the_operations_make_is_bounded_before_it_is_made() {
+        let large = json!({"labels": {"a": "x".repeat(100_000)}, "to": {}});
+        let copies: Vec<Value> =
+            (0..1000).map(|i| json!({"op": "copy", "from": "/labels", "path": format!("/to/{i}")})).collect();
+        let Error::Invalid(problems) = operations(json!(copies)).apply(&large).unwrap_err() else { panic!() };
+        assert_eq!(problems[0].pointer, format!("/{}", MADE_BYTES_MAX / 100_012));
+        let small = json!({"a": "twelve bytes", "to": {}});
+        let copies: Vec<Value> =
+            (0..1000).map(|i| json!({"op": "copy", "from": "/a", "path": format!("/to/{i}")})).collect();
+        assert!(operations(json!(copies)).apply(&small).is_ok());
+    }
+
+    #[test]
+    fn no_operation_nests_deeper_than_objects_may_be() {
+        let nested = (1..40).fold(json!({}), |inner, _| json!({"a": inner}));
+        let path = "/a".repeat(40);
+        for operation in [
+            json!({"op": "copy", "from": "/a", "path": path}),
+            json!({"op": "add", "path": path, "value": nested}),
+            json!({"op": "move", "from": "/b", "path": path}),
+        ] {
+            let document = json!({"a": nested, "b": nested});
+            let error = operations(json!([operation])).apply(&document).unwrap_err().to_string();
+            assert!(error.contains("deeper than 64 levels"), "{operation}: {error}");
+        }
+        assert!(Patch::operations(json!(vec![json!({"op": "remove", "path": ""}); 1025])).is_err());
     }
 
     #[test]

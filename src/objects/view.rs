@@ -1,11 +1,14 @@
 //! What readers see of an object: its fields, its problems, secrets sealed, our own secrets left out.
 //! Events carry the same, and never the whole of a large text.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::kernel::{Endpoints, secrets};
+use crate::model::bounds::{self, DEPTH_MAX};
 use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, Stored, World, sha256_hex};
-use crate::objects::rules::{self, Managed};
+use crate::objects::rules::{self, Check, Managed};
 
 /// Longest text that an event carries in full, in bytes.
 const EVENT_TEXT_BYTES_MAX: usize = 4096;
@@ -18,16 +21,75 @@ pub struct View {
     pub body: Value,
 }
 
-/// An object with the problems it has in this world and on this server.
-pub fn of<T: Managed>((world, here): (&World, &Endpoints), stored: &Stored<T>) -> View
+/// An object with all that a view of it needs of the world, so that the world can be let go.
+pub struct Subject<T: Managed> {
+    stored: Arc<Stored<T>>,
+    /// Those that were seen in the world.
+    problems: Vec<Problem>,
+    /// What finds the others.
+    checks: Vec<Check>,
+}
+
+impl<T: Managed> Subject<T>
 where
     World: HasTable<T>,
 {
-    let problems = rules::problems((world, here), stored);
-    View { key: stored.key.clone(), revision: stored.revision, body: shown::<T>(stored.view(&problems)) }
+    pub fn of((world, here): (&World, &Endpoints), stored: &Arc<Stored<T>>) -> Self {
+        let problems = rules::problems((world, here), stored);
+        Subject { stored: Arc::clone(stored), problems, checks: rules::read_checks(stored, world) }
+    }
+
+    /// The object with the problems it has in that world and on this server. Takes as long as its writer
+    /// chose: not on a thread that packets wait for, and not while the world is held.
+    pub fn view(self) -> View {
+        let Subject { stored, mut problems, checks } = self;
+        problems.extend(checks.into_iter().flat_map(|check| check()));
+        let mut body = with_defaults(&stored, shown::<T>(stored.view(&problems)));
+        add_broken_bounds::<T>(&mut body);
+        View { key: stored.key.clone(), revision: stored.revision, body }
+    }
 }
 
-/// An object without the problems that follow from others: what a patch is applied to.
+/// What was stored before there was a bound on it has a problem that names the bound. What is nested too deep
+/// for readers is left out.
+fn add_broken_bounds<T: Managed>(body: &mut Value) {
+    let Some(fields) = body.as_object_mut() else { return };
+    let broken = bounds::faults(fields, T::BYTES_MAX);
+    if broken.is_empty() {
+        return;
+    }
+    fields.values_mut().for_each(|value| cut(value, DEPTH_MAX));
+    if let Some(Value::Array(problems)) = fields.get_mut("problems") {
+        problems.extend(broken.iter().map(|problem| json!(problem)));
+    }
+}
+
+/// Takes out what is nested deeper than so many levels.
+fn cut(value: &mut Value, levels: usize) {
+    match value {
+        Value::Array(_) | Value::Object(_) if levels == 0 => *value = Value::from(TOO_DEEP),
+        Value::Array(items) => items.iter_mut().for_each(|item| cut(item, levels - 1)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| cut(field, levels - 1)),
+        _ => {}
+    }
+}
+
+/// Stands in the place of what no reader could read.
+const TOO_DEEP: &str = "(left out: nested too deep)";
+
+/// An object as it is read, without the problems that follow from others.
+pub fn without_problems<T: Managed>(stored: &Stored<T>) -> Value {
+    with_defaults(stored, plain(stored))
+}
+
+fn with_defaults<T: Managed>(stored: &Stored<T>, mut view: Value) -> Value {
+    if let Some(fields) = view.as_object_mut() {
+        stored.spec.show_defaults(fields);
+    }
+    view
+}
+
+/// What its writer wrote, without the problems that follow from others: what a patch is applied to.
 pub fn plain<T: Managed>(stored: &Stored<T>) -> Value {
     shown::<T>(stored.view(&[]))
 }
@@ -84,6 +146,7 @@ pub fn deleted<T: Managed>(stored: &Stored<T>) -> Value {
 /// What its writer wrote, and the status.
 fn written<T: Managed>(stored: &Stored<T>) -> Value {
     let mut view = plain(stored);
+    cut(&mut view, DEPTH_MAX);
     if let Some(fields) = view.as_object_mut() {
         fields.retain(|field, _| field == "status" || !READ_ONLY_FIELDS.contains(&field.as_str()));
     }

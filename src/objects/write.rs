@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use crate::kernel::secrets::{self, Place};
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
-use crate::model::{HasTable, Input, Problem, Stored, Table, World, parse_input};
+use crate::model::{HasTable, Input, NewEvent, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::rules::{self, Change, Managed};
-use crate::objects::view::{self, View};
+use crate::objects::view::{self, Subject, View};
 use crate::store::{self, Deed};
 
 /// Which revision a writer means to change.
@@ -38,16 +38,26 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn get<T: Managed>(&self, reference: &str) -> Result<View, Error>
+    pub async fn get<T: Managed>(&self, reference: &str) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
-        let world = self.kernel.world();
-        let stored = find::<T>(&world, reference)?;
-        match T::as_of(stored, self.kernel.now()) {
-            Some(seen) => Ok(view::of((&world, &self.kernel.endpoints), &seen)),
-            None => Ok(view::of((&world, &self.kernel.endpoints), stored)),
-        }
+        let subject = {
+            let world = self.kernel.world();
+            let stored = find::<T>(&world, reference)?;
+            let seen = T::as_of(stored, self.kernel.now()).map_or_else(|| Arc::clone(stored), Arc::new);
+            Subject::of((&world, &self.kernel.endpoints), &seen)
+        };
+        self.lanes.reads.run(|| subject.view()).await
+    }
+
+    /// An object that was just written, as a reader sees it.
+    async fn written<T: Managed>(&self, object: &Arc<Stored<T>>) -> Result<View, Error>
+    where
+        World: HasTable<T>,
+    {
+        let subject = Subject::of((&self.kernel.world(), &self.kernel.endpoints), object);
+        self.lanes.reads.run(|| subject.view()).await
     }
 
     /// Makes a new object of what a client sent.
@@ -58,7 +68,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let input = read_input::<T>(body)?;
+        let input = self.lanes.writes.run(|| read_input::<T>(body, &Value::Null)).await??;
         self.create_from(caller, input).await
     }
 
@@ -70,14 +80,14 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let prepared = self.prepare_create(caller, input)?;
+        let prepared = self.prepare_create(caller, input).await?;
         match self.finish(&prepared).await {
             Err(store::Error::Stale { kind, .. }) if kind == T::KIND => {
                 Err(exists::<T>(&prepared.object.key))
             }
             Err(store::Error::Stale { .. }) => Err(busy::<T>(&prepared.object.key)),
             Err(other) => Err(self.kernel.refusal(other)),
-            Ok(()) => Ok(view::of((&self.kernel.world(), &self.kernel.endpoints), &prepared.object)),
+            Ok(()) => self.written(&prepared.object).await,
         }
     }
 
@@ -94,7 +104,9 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        self.rewrite::<T>(caller, target, |_| read_input(body.clone())).await
+        let body = body.clone();
+        let make = move |current: &Stored<T>| read_input(body.clone(), &view::plain(current));
+        self.rewrite::<T>(caller, target, make).await
     }
 
     /// Changes parts of an object. When somebody else was quicker, the patch is applied again to what
@@ -111,13 +123,14 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        self.rewrite::<T>(caller, target, |current| {
+        let patch = patch.clone();
+        let make = move |current: &Stored<T>| {
             let before = view::plain(current);
             let after = patch.apply(&before)?;
             let touched = view::read_only_changes(&before, &after);
-            if touched.is_empty() { read_input(after) } else { Err(Error::Invalid(touched)) }
-        })
-        .await
+            if touched.is_empty() { read_input(after, &before) } else { Err(Error::Invalid(touched)) }
+        };
+        self.rewrite::<T>(caller, target, make).await
     }
 
     /// Deletes an object that nothing refers to.
@@ -139,21 +152,26 @@ impl Objects {
         Err(busy::<T>(target.reference))
     }
 
+    /// What `make` makes of the object is worked out without the world, and committed if the object is
+    /// still at that revision; else it is made again.
     async fn rewrite<T: Managed>(
         &self,
         caller: &Caller,
         target: &Target<'_>,
-        make: impl Fn(&Stored<T>) -> Result<Input<T>, Error>,
+        make: impl Fn(&Stored<T>) -> Result<Input<T>, Error> + Send + Sync + 'static,
     ) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
+        let make = Arc::new(make);
         for _ in 0..STALE_RETRIES_MAX {
-            let prepared = self.prepare_update(caller, target, &make)?;
+            let current = Arc::clone(find::<T>(&self.kernel.world(), target.reference)?);
+            target.check(&current)?;
+            let (made, seen) = (Arc::clone(&make), Arc::clone(&current));
+            let input = self.lanes.writes.run(move || made(&seen)).await??;
+            let prepared = self.prepare_update(caller, &current, input).await?;
             match self.finish(&prepared).await {
-                Ok(()) => {
-                    return Ok(view::of((&self.kernel.world(), &self.kernel.endpoints), &prepared.object));
-                }
+                Ok(()) => return self.written(&prepared.object).await,
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(other)),
             }
@@ -168,77 +186,106 @@ impl Objects {
         }
     }
 
-    fn prepare_create<T: Managed>(&self, caller: &Caller, input: Input<T>) -> Result<Prepared<T>, Error>
+    async fn prepare_create<T: Managed>(&self, caller: &Caller, input: Input<T>) -> Result<Prepared<T>, Error>
     where
         World: HasTable<T>,
     {
-        let world = self.kernel.world();
         let key = input.spec.key().unwrap_or_else(|| Uuid::now_v7().to_string());
-        if table::<T>(&world).get(&key).is_some() {
+        if table::<T>(&self.kernel.world()).get(&key).is_some() {
             return Err(exists::<T>(&key));
         }
         let mut stored = Stored::new(key, input.spec, caller.now);
         stored.labels = input.labels;
-        self.admit(&world, &mut stored, None)?;
-        let event = caller.event(&stored, "created", view::created(&stored));
-        let object = Arc::new(stored);
-        let deed = Deed::default().create(T::object(Arc::clone(&object))).event(event);
-        let deed = T::along(&object, &world, deed);
-        Ok(Prepared { object, deed: Some(deed) })
+        let (mut stored, found) = self.check(stored, None).await?;
+        let (object, deed) = {
+            let world = self.kernel.world();
+            self.admit(&world, &mut stored, (None, found))?;
+            let object = Arc::new(stored);
+            let deed = Deed::default().create(T::object(Arc::clone(&object)));
+            let deed = T::along(&object, &world, deed);
+            (object, deed)
+        };
+        let event = caller.event(&object, "created", view::created(&object));
+        Ok(Prepared { object, deed: Some(begun_by(event, deed)) })
     }
 
-    fn prepare_update<T: Managed>(
+    async fn prepare_update<T: Managed>(
         &self,
         caller: &Caller,
-        target: &Target<'_>,
-        make: impl Fn(&Stored<T>) -> Result<Input<T>, Error>,
+        current: &Arc<Stored<T>>,
+        input: Input<T>,
     ) -> Result<Prepared<T>, Error>
     where
         World: HasTable<T>,
     {
-        let world = self.kernel.world();
-        let current = find::<T>(&world, target.reference)?;
-        target.check(current)?;
-        let input = make(current)?;
         let mut next = current.next(caller.now);
         next.spec = input.spec;
         next.labels = input.labels;
-        self.admit(&world, &mut next, Some(current))?;
-        if next.spec == current.spec && next.labels == current.labels {
-            return Ok(Prepared { object: Arc::clone(current), deed: None });
-        }
-        rules::may_change(current, &next)?;
-        let event = caller.event(&next, "updated", view::updated(current, &next));
-        let object = Arc::new(next);
-        let deed = Deed::default().update(T::object(Arc::clone(&object))).event(event);
-        let deed = T::along(&object, &world, deed);
+        let (mut next, found) = self.check(next, Some(current)).await?;
+        let (object, deed) = {
+            let world = self.kernel.world();
+            self.admit(&world, &mut next, (Some(&**current), found))?;
+            if next.spec == current.spec && next.labels == current.labels {
+                return Ok(Prepared { object: Arc::clone(current), deed: None });
+            }
+            rules::may_change(current, &next)?;
+            let object = Arc::new(next);
+            let deed = Deed::default().update(T::object(Arc::clone(&object)));
+            let deed = T::along(&object, &world, deed);
+            (object, deed)
+        };
+        let (old, new) = (Arc::clone(current), Arc::clone(&object));
+        let data = self.lanes.writes.run(move || view::updated(&old, &new)).await?;
+        let deed = begun_by(caller.event(&object, "updated", data), deed);
         Ok(Prepared { object, deed: Some(deed) })
+    }
+
+    /// Does the checks of a write whose cost its writer chooses, without the world; what they find comes
+    /// back with the object.
+    async fn check<T: Managed>(
+        &self,
+        next: Stored<T>,
+        old: Option<&Arc<Stored<T>>>,
+    ) -> Result<(Stored<T>, Vec<Problem>), Error>
+    where
+        World: HasTable<T>,
+    {
+        let next = Arc::new(next);
+        let checks = rules::write_checks(&next, old, &self.kernel.world());
+        let run = || checks.into_iter().flat_map(|check| check()).collect::<Vec<Problem>>();
+        let found = self.lanes.writes.run(run).await?;
+        Ok((Arc::unwrap_or_clone(next), found))
     }
 
     fn prepare_delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Deed, Error>
     where
         World: HasTable<T>,
     {
-        let world = self.kernel.world();
-        let current = find::<T>(&world, target.reference)?;
-        target.check(current)?;
-        rules::may_delete(&world, current)?;
-        let event = caller.event(current, "deleted", view::deleted(current));
-        Ok(Deed::default().delete(&T::object(Arc::clone(current))).event(event))
+        let current = {
+            let world = self.kernel.world();
+            let current = find::<T>(&world, target.reference)?;
+            target.check(current)?;
+            rules::may_delete(&world, current)?;
+            Arc::clone(current)
+        };
+        let event = caller.event(&current, "deleted", view::deleted(&current));
+        Ok(Deed::default().delete(&T::object(current)).event(event))
     }
 
-    /// Holds an object that is about to be written against the rules, and seals its secrets.
+    /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what
+    /// its checks found.
     fn admit<T: Managed>(
         &self,
         world: &World,
         next: &mut Stored<T>,
-        old: Option<&Stored<T>>,
+        (old, found): (Option<&Stored<T>>, Vec<Problem>),
     ) -> Result<(), Error>
     where
         World: HasTable<T>,
     {
         let change = Change { world, key: &next.key, old };
-        let problems = rules::refusals(&next.spec, &change);
+        let mut problems = found;
+        problems.extend(rules::refusals(&next.spec, &change));
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
@@ -318,15 +365,21 @@ where
     table::<T>(world).resolve(reference).ok_or_else(|| Error::not_found::<T>(reference))
 }
 
-/// What a client sent, without the fields that are nobody's to send.
-fn read_input<T: Managed>(body: Value) -> Result<Input<T>, Error> {
+/// The deed with the event that tells of it first.
+fn begun_by(event: NewEvent, mut deed: Deed) -> Deed {
+    deed.events.insert(0, event);
+    deed
+}
+
+/// What a client sent, without the fields that are nobody's to send. `stored` is what it takes the place of.
+fn read_input<T: Managed>(body: Value, stored: &Value) -> Result<Input<T>, Error> {
     let hidden = T::HIDDEN.iter().filter(|field| body.get(field).is_some());
     let hidden: Vec<Problem> =
         hidden.map(|field| Problem::new(format!("/{field}"), format!("unknown field `{field}`"))).collect();
     if !hidden.is_empty() {
         return Err(Error::Invalid(hidden));
     }
-    parse_input(body).map_err(Error::Invalid)
+    parse_changed(body, stored).map_err(Error::Invalid)
 }
 
 /// Unique values that another object holds, with its name.

@@ -111,7 +111,7 @@ fn refuse_arming(machine: &Stored<Machine>, world: &World) -> Option<String> {
     let bootenv = step.and_then(|step| world.bootenvs.get(&step.name));
     match status.run.as_ref() {
         Some(run) if run.paused => Some("it is paused; `resume` goes on, and arms it".to_owned()),
-        _ if !bootenv.is_some_and(|bootenv| bootenv.spec.destructive) => {
+        _ if !bootenv.is_some_and(|bootenv| bootenv.spec.is_destructive()) => {
             Some("its next step is no destructive boot: there is nothing to arm it for".to_owned())
         }
         _ if step::is_booting(status) => Some("the boot is under way: it needs no arming".to_owned()),

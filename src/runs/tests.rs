@@ -50,7 +50,7 @@ fn stored<T: Noun>(body: Value, now: Timestamp) -> Stored<T> {
 
 fn content(now: Timestamp) -> Deed {
     let arches = json!({"amd64": {"artifact": "debian", "kernel": "linux"}});
-    let debian = json!({"name": "debian", "kind": "install", "destructive": true, "arches": arches,
+    let debian = json!({"name": "debian", "kind": "install", "arches": arches,
         "required_params": ["disk"]});
     let mut deed = Deed::default()
         .create(Bootenv::object(Arc::new(stored(debian, now))))

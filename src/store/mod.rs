@@ -78,6 +78,9 @@ pub enum Error {
     /// The stored object cannot be read, so it is not written over either.
     #[error("{kind} {key} is damaged in the database: restore it from a backup")]
     Damaged { kind: Kind, key: String },
+    /// The object would be passed over at the next start, so it is not written.
+    #[error("{kind} {key} could not be read again: {why}")]
+    Unreadable { kind: Kind, key: String, why: String },
     /// A log was written at an offset beyond its end.
     #[error("the log has {bytes} bytes: write the next piece at that offset")]
     LogGap { bytes: u64 },
@@ -133,6 +136,8 @@ pub trait Store: Send + Sync + 'static {
     fn commit(&self, deed: Deed) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
 
     /// Events in the order of their numbers, which have no gaps but at the oldest end, where they are pruned.
+    /// One that cannot be read is among them, with `{"damaged": WHY}` as its data: a page that has fewer than
+    /// were asked for is the last one.
     ///
     /// # Errors
     /// [`Error::Failed`].

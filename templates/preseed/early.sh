@@ -3,6 +3,7 @@
 # {{ bootenv.name }} for {{ machine.name }}: the beginning, before any disk is touched.
 set -eu
 {% include "snippets/shell/report-wget.sh" %}
+{% include "snippets/shell/stop-here.sh" %}
 # The installer copies its own network configuration to the disk at 55 and unmounts it at 95.
 late=/usr/lib/finish-install.d/92metalwright
 prepare() {
@@ -12,7 +13,7 @@ prepare() {
 }
 
 # A step that fails leaves the installer at its menu, or at a question, for ever; the server is told which.
-stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support'
+stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support|not supported by selected mirror'
 watch_installer() {
 	# What runs on must let go of the installer's pipes, which are waited for, and of its dialogue on 3.
 	exec </dev/null >/dev/null 2>&1 3>&-
@@ -28,7 +29,6 @@ watch_installer() {
 if prepare; then
 	report log 'the installer has read its answer file' || true
 else
-	report failed 'the installer could not fetch its scripts' || true
-	exit 1
+	stop_here 'the installer could not fetch its scripts'
 fi
 watch_installer &

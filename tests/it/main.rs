@@ -4,6 +4,7 @@ mod agent;
 mod api;
 mod artifacts;
 mod boot_http;
+mod bounds;
 mod cli;
 mod contract;
 mod dhcp_vectors;

@@ -122,6 +122,19 @@ async fn a_merge_patch_changes_fields_and_labels() {
 }
 
 #[tokio::test]
+async fn a_body_says_each_name_once_and_numbers_that_are_kept() {
+    let client = Client::new().await;
+    let post = async |body: &'static str| {
+        client.send("POST /api/v1/machines", &["content-type: application/json"], body).await.refused(422)
+    };
+    let twice = post(r#"{"name": "web1", "params": {"a": 1, "a": 2}}"#).await;
+    assert!(twice.contains("/params/a") && twice.contains("stands twice"), "{twice}");
+    let large = post(r#"{"name": "web1", "params": {"a": 18446744073709551616}}"#).await;
+    assert!(large.contains("/params/a") && large.contains("beyond 64 bits"), "{large}");
+    client.get("machines/name:web1").await.refused(404);
+}
+
+#[tokio::test]
 async fn a_patch_of_what_is_ours_is_refused() {
     let client = Client::new().await;
     client.machine("web1").await;

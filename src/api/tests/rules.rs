@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::kernel::secrets::{Place, Secrets};
-use crate::model::{Kind, Machine, Noun, Profile, Stored};
+use crate::model::{Bootenv, Kind, Machine, Noun, Profile, Stored};
 
 #[tokio::test]
 async fn an_unknown_reference_is_saved_and_shown_as_a_problem() {
@@ -214,4 +214,34 @@ async fn a_bootenv_without_its_artifact_says_how_to_add_it() {
         problems.contains("metalwright artifacts add debian-12")
             && problems.contains("/arches/amd64/artifact")
     );
+}
+
+#[tokio::test]
+async fn an_install_bootenv_is_destructive_unless_it_says_otherwise() {
+    let client = Client::new().await;
+    let arches = json!({"amd64": {"artifact": "a", "kernel": "k"}});
+    let post = async |name: &str, kind: &str, said: Option<bool>| {
+        let mut body = json!({"name": name, "kind": kind, "arches": arches});
+        body.as_object_mut().unwrap().extend(said.map(|said| ("destructive".to_owned(), json!(said))));
+        client.post("bootenvs", body).await.ok()["destructive"].clone()
+    };
+    for (name, kind, said, shown) in [
+        ("a", "install", None, true),
+        ("b", "install", Some(false), false),
+        ("c", "live", None, false),
+        ("d", "live", Some(true), true),
+    ] {
+        assert_eq!(post(name, kind, said).await, shown, "{name}");
+        assert_eq!(client.get(&format!("bootenvs/{name}")).await.ok()["destructive"], shown, "{name}");
+        let stored = client.app.kernel.find::<Bootenv>(name).unwrap();
+        assert_eq!((stored.spec.destructive, stored.spec.is_destructive()), (said, shown), "{name}");
+    }
+    let found = client.get("bootenvs?destructive=true&fields=name,destructive").await.ok();
+    let found: Vec<_> = found["items"].as_array().unwrap().iter().map(|item| item["name"].clone()).collect();
+    assert_eq!(found, ["a", "d"]);
+    // The default follows the kind, and `null` goes back to it.
+    let patched = client.merge("bootenvs/c", json!({"kind": "install"})).await.ok();
+    assert_eq!(patched["destructive"], true, "{patched}");
+    let patched = client.merge("bootenvs/b", json!({"destructive": null})).await.ok();
+    assert_eq!(patched["destructive"], true, "{patched}");
 }

@@ -265,7 +265,7 @@ impl Trace {
             return self.settled("bootenv", Verdict::LocalDisk { reason });
         }
         self.passed("bootenv", format!("it is to boot {name}"));
-        if bootenv.spec.destructive
+        if bootenv.spec.is_destructive()
             && let Some(reason) = self.disarmed(asked, machine, now)
         {
             return self.settled("armed", Verdict::LocalDisk { reason });
@@ -283,7 +283,7 @@ impl Trace {
             }
             UnknownMachine::Menu => menu::verdict(facts),
             UnknownMachine::Discover => match (facts.bootenv, &facts.unusable) {
-                (Some(bootenv), None) if !bootenv.spec.destructive => {
+                (Some(bootenv), None) if !bootenv.spec.is_destructive() => {
                     Verdict::Netboot { bootenv: bootenv.spec.name.clone() }
                 }
                 (_, why) => {

@@ -1,10 +1,16 @@
 //! Bootenvs: what they need to be bootable.
 
+use serde_json::{Map, Value};
+
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::model::{Bootenv, Kind, Problem, Stored, World};
 use crate::objects::rules::{Managed, machine, undeclared};
 
 impl Managed for Bootenv {
+    fn show_defaults(&self, fields: &mut Map<String, Value>) {
+        fields.insert("destructive".to_owned(), self.is_destructive().into());
+    }
+
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let mut problems = undeclared(world, &stored.spec.required_params);
         for (arch, files) in &stored.spec.arches {

@@ -1,23 +1,35 @@
 //! Client classes: options that can be sent, and templates that can be read.
 
+use std::sync::Arc;
+
 use crate::kernel::Endpoints;
-use crate::model::{ClientClass, Problem, is_template};
+use crate::model::{ClientClass, Problem, Stored, World, is_template};
 use crate::netboot::decide::decision::HTTPS_IS_OFF;
-use crate::objects::rules::{Change, Managed};
+use crate::objects::rules::{Change, Check, Managed};
 
 /// Most classes: each packet is held against all of them.
 const CLASSES_MAX: usize = 500;
 
 impl Managed for ClientClass {
+    fn write_checks(
+        next: &Arc<Stored<Self>>,
+        _old: Option<&Arc<Stored<Self>>>,
+        _world: &World,
+    ) -> Vec<Check> {
+        let next = Arc::clone(next);
+        vec![Box::new(move || {
+            let mut problems = super::options::faults(&next.spec.options, "/options");
+            let template = next.spec.boot_file.as_deref().filter(|file| is_template(file));
+            let fault = template.and_then(super::options::template_fault);
+            problems.extend(fault.map(|fault| Problem::new("/boot_file", fault)));
+            problems
+        })]
+    }
+
     fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
-        let mut problems = super::options::faults(&self.options, "/options");
-        let template = self.boot_file.as_deref().filter(|file| is_template(file));
-        let fault = template.and_then(super::options::template_fault);
-        problems.extend(fault.map(|fault| Problem::new("/boot_file", fault)));
-        if change.old.is_none() && change.world.client_classes.len() >= CLASSES_MAX {
-            problems.push(Problem::new("", format!("there are {CLASSES_MAX} client classes already")));
-        }
-        problems
+        let is_full = change.old.is_none() && change.world.client_classes.len() >= CLASSES_MAX;
+        let full = || Problem::new("", format!("there are {CLASSES_MAX} client classes already"));
+        is_full.then(full).into_iter().collect()
     }
 
     fn unserved(&self, endpoints: &Endpoints) -> Vec<Problem> {

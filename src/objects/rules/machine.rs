@@ -1,12 +1,13 @@
 //! Machines: params that fit their declarations, the lock, and the name that reservations know.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::catalog::usable;
 use crate::model::{Kind, Machine, Problem, Reference, StepKind, Stored, World};
-use crate::objects::rules::{Change, Managed};
+use crate::objects::rules::{Change, Check, Managed};
 
 impl Managed for Machine {
     fn label(stored: &Stored<Self>) -> String {
@@ -21,8 +22,13 @@ impl Managed for Machine {
         Some(&mut self.params)
     }
 
-    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
-        super::options::faults(&self.options, "/options")
+    fn write_checks(
+        next: &Arc<Stored<Self>>,
+        _old: Option<&Arc<Stored<Self>>>,
+        _world: &World,
+    ) -> Vec<Check> {
+        let next = Arc::clone(next);
+        vec![Box::new(move || super::options::faults(&next.spec.options, "/options"))]
     }
 
     /// Reservations name machines: a machine they name keeps its name.

@@ -24,13 +24,18 @@ mod token;
 mod workflow;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::kernel::{Endpoints, Error, person_name};
 use crate::model::{HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
 use crate::store::Deed;
+
+/// A check whose cost the writer of an object chooses. What it needs is taken out of the world when it is
+/// made; it runs when the world is let go (`app::lanes`).
+pub type Check = Box<dyn FnOnce() -> Vec<Problem> + Send>;
 
 /// A noun whose objects are managed through the API.
 pub trait Managed: Noun {
@@ -38,6 +43,9 @@ pub trait Managed: Noun {
     const KEY_FIELD: &'static str = "name";
     /// Fields that no reader sees and no writer sends.
     const HIDDEN: &'static [&'static str] = &[];
+
+    /// Adds to what readers see the values of fields that the writer left out and other fields decide.
+    fn show_defaults(&self, _fields: &mut Map<String, Value>) {}
 
     /// What a person calls it.
     fn label(stored: &Stored<Self>) -> String {
@@ -51,6 +59,20 @@ pub trait Managed: Noun {
 
     fn params_mut(&mut self) -> Option<&mut BTreeMap<String, Value>> {
         None
+    }
+
+    /// Faults for which a write is refused (422), where finding them costs what its writer chooses.
+    fn write_checks(
+        _next: &Arc<Stored<Self>>,
+        _old: Option<&Arc<Stored<Self>>>,
+        _world: &World,
+    ) -> Vec<Check> {
+        Vec::new()
+    }
+
+    /// Why it cannot be used as things are, where finding that costs what its writer chose.
+    fn read_checks(_stored: &Arc<Stored<Self>>, _world: &World) -> Vec<Check> {
+        Vec::new()
     }
 
     /// Faults for which a write is refused (422).
@@ -113,13 +135,24 @@ pub struct Change<'a, T: Noun> {
     pub old: Option<&'a Stored<T>>,
 }
 
-/// Every fault for which the write of `spec` is refused.
+/// The checks of a write that run without the world.
+pub(crate) fn write_checks<T: Managed>(
+    next: &Arc<Stored<T>>,
+    old: Option<&Arc<Stored<T>>>,
+    world: &World,
+) -> Vec<Check> {
+    let params = params::write_check(next, old, world);
+    params.into_iter().chain(T::write_checks(next, old, world)).collect()
+}
+
+/// The checks of an object as it is that run without the world.
+pub(crate) fn read_checks<T: Managed>(stored: &Arc<Stored<T>>, world: &World) -> Vec<Check> {
+    params::read_check(stored, world).into_iter().chain(T::read_checks(stored, world)).collect()
+}
+
+/// Every fault for which the write of `spec` is refused, besides those of its checks.
 pub(crate) fn refusals<T: Managed>(spec: &T, change: &Change<'_, T>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = key_changed(spec, change).into_iter().collect();
-    if let Some(values) = spec.params() {
-        let old = change.old.and_then(|old| old.spec.params());
-        problems.extend(params::refused(change.world, values, old));
-    }
     problems.extend(spec.refused(change));
     problems
 }
@@ -184,7 +217,7 @@ fn referrers<T: Managed>(world: &World, stored: &Stored<T>) -> Vec<String> {
     found
 }
 
-/// Why an object cannot be used as things are.
+/// Why an object cannot be used as things are, besides what its checks find.
 pub(crate) fn problems<T: Managed>((world, here): (&World, &Endpoints), stored: &Stored<T>) -> Vec<Problem>
 where
     World: HasTable<T>,
@@ -192,7 +225,7 @@ where
     let mut problems: Vec<Problem> =
         stored.spec.references().iter().filter_map(|reference| unknown(world, reference)).collect();
     if let Some(values) = stored.spec.params() {
-        problems.extend(params::problems(world, values));
+        problems.extend(params::undeclared(world, values));
     }
     problems.extend(T::problems(stored, world));
     problems.extend(stored.spec.unserved(here));

@@ -1,18 +1,27 @@
 //! Params: a schema that is one, a default that fits it, and secrecy that values can follow.
 
-use crate::model::{Param, Problem, Stored, World, check_schema, schema_fault};
-use crate::objects::rules::{Change, Managed, listed, params};
+use std::sync::Arc;
+
+use crate::model::{Param, Problem, Schema, Stored, World};
+use crate::objects::rules::{Change, Check, Managed, listed, params};
 
 impl Managed for Param {
-    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
-        if let Some(fault) = schema_fault(&self.schema) {
-            return vec![Problem::new("/schema", format!("not a usable JSON Schema: {fault}"))];
-        }
-        match &self.default {
-            Some(_) if self.secret => vec![Problem::new("/default", SECRET_DEFAULT)],
-            Some(default) => check_schema(&self.schema, default, "/default"),
-            None => Vec::new(),
-        }
+    fn write_checks(next: &Arc<Stored<Self>>, old: Option<&Arc<Stored<Self>>>, _world: &World) -> Vec<Check> {
+        let (next, old) = (Arc::clone(next), old.cloned());
+        vec![Box::new(move || refused(&next.spec, old.as_ref().map(|old| &old.spec)))]
+    }
+
+    /// A schema that was stored before there was a bound on it is never evaluated.
+    fn read_checks(stored: &Arc<Stored<Self>>, _world: &World) -> Vec<Check> {
+        let stored = Arc::clone(stored);
+        vec![Box::new(move || {
+            let schema = Schema::of(&stored.spec.schema);
+            let told = |fault: &Problem| {
+                let what = format!("{}; no value of this param is validated", fault.message);
+                Problem::new(format!("/schema{}", fault.pointer), what)
+            };
+            schema.fault().map(told).into_iter().collect()
+        })]
     }
 
     /// Values are sealed when they are set: secrecy changes only while there are none.
@@ -30,6 +39,25 @@ impl Managed for Param {
         let mut needed = params::holders(world, &stored.key);
         needed.extend(params::requirers(world, &stored.key));
         needed
+    }
+}
+
+/// What was stored before may stay while other fields change.
+fn refused(next: &Param, old: Option<&Param>) -> Vec<Problem> {
+    let stays = old.is_some_and(|old| old.schema == next.schema && old.default == next.default);
+    if let (true, Some(_)) = (next.secret, &next.default) {
+        return vec![Problem::new("/default", SECRET_DEFAULT)];
+    }
+    let schema = Schema::of(&next.schema);
+    if let Some(fault) = schema.fault().filter(|_| !stays) {
+        let what = format!("not a usable JSON Schema: {}", fault.message);
+        return vec![Problem::new(format!("/schema{}", fault.pointer), what)];
+    }
+    let Some(default) = &next.default else { return Vec::new() };
+    match schema.validate(default, "/default") {
+        Ok(problems) => problems,
+        Err(_) if stays => Vec::new(),
+        Err(not_validated) => vec![not_validated],
     }
 }
 

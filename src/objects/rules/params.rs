@@ -1,45 +1,96 @@
 //! Values of params, wherever they are set: on a machine, in a profile, in a stage.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::kernel::secrets;
-use crate::model::{Problem, World, check_schema};
-use crate::objects::rules::no_param;
+use crate::model::bounds::escape;
+use crate::model::{Param, Problem, Schema, Stored, World};
+use crate::objects::rules::{Check, Managed, no_param};
 
 type Values = BTreeMap<String, Value>;
+type Declared = BTreeMap<String, Arc<Stored<Param>>>;
 
-/// Values that their declared schema does not allow, and sealed values that are not there to be kept.
-pub fn refused(world: &World, values: &Values, old: Option<&Values>) -> Vec<Problem> {
-    let check = |(name, value): (&String, &Value)| {
-        let pointer = pointer(name);
-        if secrets::looks_sealed(value) {
-            let kept = old.and_then(|old| old.get(name)).is_some_and(secrets::is_sealed);
-            let keeps = secrets::means_stored(value) && kept;
-            return if keeps { Vec::new() } else { vec![Problem::new(pointer, NOT_KEPT)] };
-        }
-        let declared = world.params.get(name);
-        declared.map(|declared| check_schema(&declared.spec.schema, value, &pointer)).unwrap_or_default()
-    };
-    values.iter().flat_map(check).collect()
+/// Most undeclared params that a near name is looked for: what that takes grows with all params there are.
+const HINTS_MAX: usize = 8;
+/// Most problems of values that are told of one object.
+const PROBLEMS_MAX: usize = 64;
+
+/// Finds values that their declared schema does not allow, and sealed values that are not there to be kept.
+pub fn write_check<T: Managed>(
+    next: &Arc<Stored<T>>,
+    old: Option<&Arc<Stored<T>>>,
+    world: &World,
+) -> Option<Check> {
+    let declared = declared(next.spec.params()?, world);
+    let (next, old) = (Arc::clone(next), old.cloned());
+    Some(Box::new(move || {
+        let old = old.as_ref().and_then(|old| old.spec.params());
+        let values = next.spec.params().into_iter().flatten();
+        let check = |(name, value)| refused(old.and_then(|old| old.get(name)), (name, value), &declared);
+        values.flat_map(check).take(PROBLEMS_MAX).collect()
+    }))
+}
+
+/// A value that cannot be validated, because its schema or the work breaks a bound, is refused unless it is
+/// stored already: nothing gets in that nobody checked, and what is there does not stand in the way of other
+/// changes.
+fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Declared) -> Vec<Problem> {
+    let pointer = pointer(name);
+    if secrets::looks_sealed(value) {
+        let keeps = secrets::means_stored(value) && old.is_some_and(secrets::is_sealed);
+        return if keeps { Vec::new() } else { vec![Problem::new(pointer, NOT_KEPT)] };
+    }
+    let Some(declared) = declared.get(name) else { return Vec::new() };
+    match Schema::of(&declared.spec.schema).validate(value, &pointer) {
+        Ok(problems) => problems,
+        Err(_) if old == Some(value) => Vec::new(),
+        Err(not_validated) => vec![not_validated],
+    }
+}
+
+/// The declarations of the values that have one.
+fn declared(values: &Values, world: &World) -> Declared {
+    let declared = |name: &String| Some((name.clone(), Arc::clone(world.params.get(name)?)));
+    values.keys().filter_map(declared).collect()
 }
 
 const NOT_KEPT: &str =
     "`{\"sealed\": true}` keeps the value that is stored, and none is: give the value itself";
 
-/// Values that nobody declared, or that the declaration no longer allows.
-pub fn problems(world: &World, values: &Values) -> Vec<Problem> {
-    let check = |(name, value): (&String, &Value)| match world.params.get(name) {
-        None => vec![Problem::new(pointer(name), no_param(world, name))],
-        Some(_) if secrets::is_sealed(value) => Vec::new(),
-        Some(declared) => check_schema(&declared.spec.schema, value, &pointer(name)),
+/// Finds values that their declaration does not allow any more.
+pub fn read_check<T: Managed>(stored: &Arc<Stored<T>>, world: &World) -> Option<Check> {
+    let declared = declared(stored.spec.params()?, world);
+    let stored = Arc::clone(stored);
+    (!declared.is_empty()).then(|| -> Check {
+        Box::new(move || {
+            let values = stored.spec.params().into_iter().flatten();
+            let check = |(name, value): (&String, &Value)| match declared.get(name) {
+                Some(declared) if !secrets::is_sealed(value) => {
+                    let checked = Schema::of(&declared.spec.schema).validate(value, &pointer(name));
+                    checked.unwrap_or_else(|not_validated| vec![not_validated])
+                }
+                _ => Vec::new(),
+            };
+            values.flat_map(check).take(PROBLEMS_MAX).collect()
+        })
+    })
+}
+
+/// Values that nobody declared.
+pub fn undeclared(world: &World, values: &Values) -> Vec<Problem> {
+    let unknown = values.keys().filter(|name| world.params.get(name).is_none());
+    let told = |(n, name): (usize, &String)| match n < HINTS_MAX {
+        true => Problem::new(pointer(name), no_param(world, name)),
+        false => Problem::new(pointer(name), format!("there is no param `{name}`")),
     };
-    values.iter().flat_map(check).collect()
+    unknown.take(PROBLEMS_MAX).enumerate().map(told).collect()
 }
 
 fn pointer(name: &str) -> String {
-    format!("/params/{}", name.replace('~', "~0").replace('/', "~1"))
+    format!("/params/{}", escape(name))
 }
 
 /// Machines, profiles and stages that set a value for a param, as `kind name`.

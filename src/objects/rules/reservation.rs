@@ -1,17 +1,25 @@
 //! Reservations: inside their subnet, one for each client there.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use crate::model::{Problem, Reservation, Stored, World};
-use crate::objects::rules::{Change, Managed};
+use crate::objects::rules::{Change, Check, Managed};
 
 impl Managed for Reservation {
     const KEY_FIELD: &'static str = "address";
 
+    fn write_checks(
+        next: &Arc<Stored<Self>>,
+        _old: Option<&Arc<Stored<Self>>>,
+        _world: &World,
+    ) -> Vec<Check> {
+        let next = Arc::clone(next);
+        vec![Box::new(move || super::options::faults(&next.spec.options, "/options"))]
+    }
+
     fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
-        let mut problems = super::options::faults(&self.options, "/options");
-        problems.extend(outside(self, change.world));
-        problems
+        outside(self, change.world).into_iter().collect()
     }
 
     fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {

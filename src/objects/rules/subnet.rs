@@ -10,20 +10,18 @@ use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::model::{
     Lease, NoStatus, Noun, Object, OptionSet, Probe, Problem, Stored, Subnet, SubnetMode, World,
 };
-use crate::objects::rules::{Change, Managed};
+use crate::objects::rules::{Change, Check, Managed};
 use crate::proto::dhcp4::codes;
 use crate::store::Deed;
 
 impl Managed for Subnet {
-    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
-        let mut problems = super::options::faults(&self.options, "/options");
-        for (i, pool) in self.pools.iter().enumerate() {
-            problems.extend(super::options::faults(&pool.options, &format!("/pools/{i}/options")));
-        }
-        if self.mode == SubnetMode::Proxy {
-            problems.extend(refused_beside_another_server(self));
-        }
-        problems
+    fn write_checks(
+        next: &Arc<Stored<Self>>,
+        _old: Option<&Arc<Stored<Self>>>,
+        _world: &World,
+    ) -> Vec<Check> {
+        let next = Arc::clone(next);
+        vec![Box::new(move || refused(&next.spec))]
     }
 
     fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
@@ -66,6 +64,17 @@ impl Managed for Subnet {
     fn along(next: &Stored<Self>, world: &World, deed: Deed) -> Deed {
         take_leases_along(next, world, deed)
     }
+}
+
+fn refused(subnet: &Subnet) -> Vec<Problem> {
+    let mut problems = super::options::faults(&subnet.options, "/options");
+    for (i, pool) in subnet.pools.iter().enumerate() {
+        problems.extend(super::options::faults(&pool.options, &format!("/pools/{i}/options")));
+    }
+    if subnet.mode == SubnetMode::Proxy {
+        problems.extend(refused_beside_another_server(subnet));
+    }
+    problems
 }
 
 /// Routers that clients cannot reach, as they are in no network of their wire. Not refused: some clouds have

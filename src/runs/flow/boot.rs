@@ -58,7 +58,7 @@ impl Flow<'_> {
     fn spent(&self) -> Option<String> {
         let attempt = self.status.boot_attempt.as_ref().filter(|a| a.kernel_fetched_at.is_some())?;
         let name = attempt.bootenv.clone()?;
-        self.bootenv(&name).is_some_and(|bootenv| bootenv.destructive).then_some(name)
+        self.bootenv(&name).is_some_and(|bootenv| bootenv.is_destructive()).then_some(name)
     }
 
     /// The attempt under way, to note what is known of it.

@@ -140,7 +140,7 @@ impl<'a> Flow<'a> {
     pub fn at_destructive_boot(&self) -> bool {
         let step = self.step().filter(|step| step.kind == StepKind::Bootenv);
         let bootenv = step.and_then(|step| self.bootenv(&step.name));
-        bootenv.is_some_and(|bootenv| bootenv.destructive) && self.runs()
+        bootenv.is_some_and(|bootenv| bootenv.is_destructive()) && self.runs()
     }
 
     /// A run is under way.
@@ -219,7 +219,7 @@ impl<'a> Flow<'a> {
             return;
         }
         self.with_step(|step| step.state = StepState::Running);
-        if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.destructive) {
+        if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
             self.say("machine.armed", json!({ "bootenv": bootenv, "until": until }));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::events;
-use crate::model::Kind;
+use crate::model::{Kind, Object, Row};
 use crate::store::{Deed, Error, Write};
 
 /// What an object holds that no other of its kind may: `("mac", "52:54:…")`.
@@ -54,7 +54,8 @@ impl EncodedWrite {
 /// Turns objects into rows.
 ///
 /// # Errors
-/// [`Error::Damaged`] for a key whose row could not be read; [`Error::Failed`] when JSON cannot hold a value.
+/// [`Error::Damaged`] for a key whose row could not be read; [`Error::Unreadable`] for an object that the
+/// next start could not read; [`Error::Failed`] when JSON cannot hold a value.
 pub(super) fn encode(deed: Deed, damaged: &HashSet<(Kind, String)>) -> Result<Encoded, Error> {
     let writes = deed.writes.into_iter().map(|write| encode_write(write, damaged));
     let writes = writes.collect::<Result<_, _>>()?;
@@ -73,6 +74,55 @@ fn encode_write(write: Write, damaged: &HashSet<(Kind, String)>) -> Result<Encod
         return Err(Error::Damaged { kind, key: key.to_owned() });
     }
     let refused = |error: serde_json::Error| Error::Failed(format!("{kind} {key}: {error}"));
-    (encoded.document, encoded.held) = (document.map_err(refused)?, held.map_err(refused)?);
+    let (document, held) = (document.map_err(refused)?, held.map_err(refused)?);
+    read_back((kind, key), &document)?;
+    (encoded.document, encoded.held) = (document, held);
     Ok(encoded)
+}
+
+/// What is acknowledged can be read again: nothing is written that the next start would pass over. Leases
+/// have nothing of a client's own shape, and are too many for it in a release build.
+fn read_back((kind, key): (Kind, &str), document: &str) -> Result<(), Error> {
+    if document.is_empty() || (kind == Kind::Lease && !cfg!(debug_assertions)) {
+        return Ok(());
+    }
+    let read = Object::decode(kind, Row { key, revision: 1, document });
+    read.map(drop).map_err(|error| Error::Unreadable { kind, key: key.to_owned(), why: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::bounds::STORED_DEPTH_MAX;
+    use crate::model::{Machine, Noun, Stored};
+
+    fn write(levels: usize) -> Result<Encoded, Error> {
+        let nested = (1..levels).fold(json!([]), |inner, _| json!([inner]));
+        let mut spec: Machine = serde_json::from_value(json!({"name": "web1"})).unwrap();
+        spec.params.insert("x".into(), nested);
+        let object = Machine::object(Arc::new(Stored::new("id".into(), spec, Timestamp::UNIX_EPOCH)));
+        encode(Deed::default().create(object), &HashSet::new())
+    }
+
+    #[test]
+    fn what_the_next_start_could_not_read_is_not_written() {
+        // The document, its spec and the params are around it.
+        assert!(write(STORED_DEPTH_MAX - 3).is_ok());
+        let refused = write(STORED_DEPTH_MAX - 2).map(|_| ()).unwrap_err();
+        assert!(matches!(&refused, Error::Unreadable { why, .. } if why.contains("301 levels")), "{refused}");
+    }
+
+    #[test]
+    fn what_was_written_before_there_was_a_bound_is_read() {
+        let encoded = write(249).unwrap();
+        let document = &encoded.writes[0].document;
+        let read = Object::decode(Kind::Machine, Row { key: "id", revision: 1, document }).unwrap();
+        let Object::Machine(read) = read else { panic!("a machine") };
+        assert!(matches!(&read.spec.params["x"], Value::Array(_)));
+    }
 }

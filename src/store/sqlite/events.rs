@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
 use super::integer;
+use crate::model::bounds::{EVENT_DEPTH_MAX, text_depth};
 use crate::model::{Event, Kind, NewEvent};
 use crate::store::{EVENTS_MAX, EventQuery, LEASE_KINDS, LeaseOf};
 
@@ -29,7 +30,11 @@ impl Encoded {
     pub(super) fn new(mut event: NewEvent) -> Self {
         event.time = Timestamp::from_microsecond(event.time.as_microsecond()).unwrap_or(event.time);
         // A JSON value is always text.
-        let data = serde_json::to_string(&event.data).unwrap_or_default();
+        let mut data = serde_json::to_string(&event.data).unwrap_or_default();
+        if text_depth(&data) > EVENT_DEPTH_MAX {
+            event.data = damaged(&format!("nested deeper than {EVENT_DEPTH_MAX} levels"));
+            data = event.data.to_string();
+        }
         let keys = keys(&event);
         Encoded { event, data, keys }
     }
@@ -77,7 +82,7 @@ pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Resu
         let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE true"));
         filter_kind(&mut sql, ("kind", query));
         filter(&mut sql, query, limit);
-        return Ok(sql.build().fetch_all(readers).await?.iter().filter_map(readable).collect());
+        return Ok(sql.build().fetch_all(readers).await?.iter().map(event).collect());
     }
     let mut found = Vec::new();
     for parts in parts(query, stored(readers).await?) {
@@ -98,7 +103,7 @@ pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Resu
         filter(&mut sql, query, left);
         found.extend(sql.build().fetch_all(readers).await?);
     }
-    Ok(found.iter().filter_map(readable).collect())
+    Ok(found.iter().map(event).collect())
 }
 
 const COLUMNS: &str = "seq, time, kind, subject, actor, attempt, data";
@@ -182,27 +187,74 @@ fn filter_kind(sql: &mut QueryBuilder<Sqlite>, (column, query): (&str, &EventQue
     }
 }
 
-/// A damaged event is passed over, as a damaged object is.
-fn readable(row: &SqliteRow) -> Option<Event> {
-    match event(row) {
-        Ok(event) => Some(event),
-        Err(error) => {
-            let seq = row.try_get::<i64, _>("seq").unwrap_or_default();
-            tracing::error!(seq, %error, "a damaged event of the database is passed over");
-            None
-        }
+/// The event of a row. What cannot be read of a damaged one is left out, and its data says why; it keeps its
+/// place, so that whoever pages through the events does not take a page for the last one.
+fn event(row: &SqliteRow) -> Event {
+    let mut faults = Vec::new();
+    let text = |column| row.try_get::<String, _>(column);
+    let attempt = row.try_get::<Option<&str>, _>("attempt").ok().flatten();
+    let time = row.try_get("time").ok().and_then(|time| Timestamp::from_microsecond(time).ok());
+    let mut read = Event {
+        seq: row.try_get::<i64, _>("seq").unwrap_or_default().unsigned_abs(),
+        time: kept(time, ("time", &mut faults)),
+        kind: kept(text("kind").ok(), ("kind", &mut faults)),
+        subject: kept(text("subject").ok(), ("subject", &mut faults)),
+        actor: kept(text("actor").ok(), ("actor", &mut faults)),
+        attempt: attempt.and_then(|attempt| attempt.parse().ok()),
+        data: Value::Null,
+    };
+    match data(row) {
+        Ok(data) => read.data = data,
+        Err(why) => faults.push(why),
     }
+    if !faults.is_empty() {
+        let (seq, why) = (read.seq, faults.join("; "));
+        tracing::debug!(seq, why, "an event of the database is damaged");
+        read.data = damaged(&why);
+    }
+    read
 }
 
-fn event(row: &SqliteRow) -> Result<Event, Box<dyn std::error::Error>> {
-    let attempt: Option<&str> = row.try_get("attempt")?;
-    Ok(Event {
-        seq: u64::try_from(row.try_get::<i64, _>("seq")?)?,
-        time: Timestamp::from_microsecond(row.try_get("time")?)?,
-        kind: row.try_get("kind")?,
-        subject: row.try_get("subject")?,
-        actor: row.try_get("actor")?,
-        attempt: attempt.map(str::parse).transpose()?,
-        data: serde_json::from_str(row.try_get("data")?)?,
+/// What was read, or a stand-in and a fault.
+fn kept<T: Default>(read: Option<T>, (column, faults): (&str, &mut Vec<String>)) -> T {
+    read.unwrap_or_else(|| {
+        faults.push(format!("its {column} cannot be read"));
+        T::default()
     })
+}
+
+fn data(row: &SqliteRow) -> Result<Value, String> {
+    let text: &str = row.try_get("data").map_err(|error| error.to_string())?;
+    if text_depth(text) > EVENT_DEPTH_MAX {
+        return Err(format!("nested deeper than {EVENT_DEPTH_MAX} levels"));
+    }
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+/// The data of an event whose own cannot be shown.
+fn damaged(why: &str) -> Value {
+    json!({"damaged": why})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_never_deeper_than_its_readers_go() {
+        let told = |levels| {
+            let event = NewEvent {
+                time: Timestamp::UNIX_EPOCH,
+                kind: "test.a".into(),
+                subject: "x".into(),
+                actor: "server".into(),
+                attempt: None,
+                data: (1..levels).fold(json!([]), |inner, _| json!([inner])),
+            };
+            Encoded::new(event).numbered(1).data
+        };
+        assert!(told(EVENT_DEPTH_MAX).is_array());
+        let left_out = told(EVENT_DEPTH_MAX + 1);
+        assert!(left_out["damaged"].as_str().is_some_and(|why| why.contains("100 levels")), "{left_out}");
+    }
 }

@@ -11,6 +11,8 @@ mod events;
 mod group;
 mod load;
 mod log;
+#[cfg(test)]
+mod migration_tests;
 mod open;
 mod rows;
 #[cfg(test)]

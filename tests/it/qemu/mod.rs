@@ -4,6 +4,7 @@
 mod beside;
 mod disk;
 mod https;
+mod install;
 mod local;
 mod machine;
 mod menu;

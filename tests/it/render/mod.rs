@@ -5,7 +5,9 @@
 
 mod checkers;
 mod content;
+mod disks;
 mod loaders;
+mod questions;
 mod scripts;
 
 use std::collections::{BTreeMap, BTreeSet};

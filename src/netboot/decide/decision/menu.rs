@@ -15,7 +15,7 @@ pub(super) fn verdict(facts: &Facts<'_>) -> Verdict {
     if bootenv.spec.kind == BootenvKind::Local {
         return Verdict::LocalDisk { reason: format!("{name} was chosen at its console") };
     }
-    if bootenv.spec.destructive {
+    if bootenv.spec.is_destructive() {
         let reason = format!(
             "{name} erases disks and is not started from a menu. Register this machine by its MAC address, \
              and start a workflow that boots {name}: `metalwright machines create`, then `metalwright \

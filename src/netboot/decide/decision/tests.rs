@@ -60,7 +60,7 @@ fn install() -> Stored<Bootenv> {
     let spec = Bootenv {
         name: "debian-12-install".into(),
         kind: BootenvKind::Install,
-        destructive: true,
+        destructive: None,
         os: None,
         arches: BTreeMap::from([(Arch::Amd64, files)]),
         boot_params: String::new(),

@@ -174,7 +174,7 @@ impl Story {
     /// What the boot decision says, in short: the bootenv, if it destroys nothing or the machine is armed.
     pub fn boots(&self) -> Option<String> {
         let name = self.status.bootenv.as_ref()?;
-        let destructive = self.world.bootenvs.get(name).is_some_and(|bootenv| bootenv.spec.destructive);
+        let destructive = self.world.bootenvs.get(name).is_some_and(|bootenv| bootenv.spec.is_destructive());
         let armed = self.status.armed_until.is_some_and(|until| until > self.now);
         (armed || !destructive).then(|| name.clone())
     }

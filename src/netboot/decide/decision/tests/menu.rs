@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_menu_boots_what_does_no_harm_and_never_what_erases_disks() {
     let mut rescue = install();
-    (rescue.spec.kind, rescue.spec.destructive) = (BootenvKind::Live, false);
+    (rescue.spec.kind, rescue.spec.destructive) = (BootenvKind::Live, Some(false));
     rescue.spec.name = "rescue".into();
     let menu = Facts { unknown_machine: UnknownMachine::Menu, ..Facts::default() };
     let answer = |asked: &Asked, facts: &Facts<'_>| decide(asked, facts, NOW).answer;

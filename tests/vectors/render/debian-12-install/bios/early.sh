@@ -20,6 +20,24 @@ fetch() {
 		--retry-on-http-error=408,429,500,502,503,504 "$@" -O "$fetch_file" "$fetch_url"
 }
 
+# stop_here REASON: tells the server and whoever is at a console, and does not come back: an installer that went on could
+# write to a disk. After 24 hours the machine is powered off.
+stop_here() {
+	trap '' HUP INT QUIT TERM TSTP
+	told=no
+	tens=0
+	while :; do
+		[ "$told" = yes ] || ! report failed "$1" || told=yes
+		for console in $(cat /sys/class/tty/console/active 2>/dev/null || echo console); do
+			printf '\r\n\r\nMetalwright has stopped this installation. Nothing more is written to a disk.\r\n%s\r\n%s\r\n' \
+				"$1" 'Mend that, start the workflow again, and restart this machine.' 2>/dev/null >"/dev/$console" || true
+		done
+		sleep 600
+		tens=$((tens + 1))
+		[ "$tens" -lt 144 ] || poweroff -f -f || true
+	done
+}
+
 # The installer copies its own network configuration to the disk at 55 and unmounts it at 95.
 late=/usr/lib/finish-install.d/92metalwright
 prepare() {
@@ -29,7 +47,7 @@ prepare() {
 }
 
 # A step that fails leaves the installer at its menu, or at a question, for ever; the server is told which.
-stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support'
+stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support|not supported by selected mirror'
 watch_installer() {
 	# What runs on must let go of the installer's pipes, which are waited for, and of its dialogue on 3.
 	exec </dev/null >/dev/null 2>&1 3>&-
@@ -45,7 +63,6 @@ watch_installer() {
 if prepare; then
 	report log 'the installer has read its answer file' || true
 else
-	report failed 'the installer could not fetch its scripts' || true
-	exit 1
+	stop_here 'the installer could not fetch its scripts'
 fi
 watch_installer &

@@ -1,0 +1,162 @@
+//! JSON as clients send it, with one rule more than `serde_json` has: a name stands once in an object
+//! (RFC 8259 section 4 leaves open which of two counts). Start with [`read`].
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::model::Problem;
+use crate::model::bounds::{escape, quoted};
+
+/// Why a text was not taken.
+#[derive(Debug)]
+pub enum Fault {
+    /// It is not JSON; the message ends in line and column.
+    Syntax(serde_json::Error),
+    /// A name stands twice.
+    Twice(Problem),
+}
+
+/// Reads one JSON value.
+///
+/// # Errors
+/// The first fault.
+pub fn read(bytes: &[u8]) -> Result<Value, Fault> {
+    let walk = Walk::default();
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read = At(&walk).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    read.map_err(|error| match walk.twice.take() {
+        Some(problem) => Fault::Twice(problem),
+        None => Fault::Syntax(error),
+    })
+}
+
+/// Where the walk is, and the name that it met twice.
+#[derive(Default)]
+struct Walk {
+    path: RefCell<Vec<String>>,
+    twice: RefCell<Option<Problem>>,
+}
+
+impl Walk {
+    fn enter(&self, step: String) {
+        self.path.borrow_mut().push(step);
+    }
+
+    fn leave(&self) {
+        self.path.borrow_mut().pop();
+    }
+
+    fn note(&self, name: &str) {
+        let steps = self.path.borrow();
+        let pointer = steps.iter().chain([&escape(name)]).map(|step| format!("/{step}")).collect::<String>();
+        let what = format!("{} stands twice in this object: say which one counts", quoted(name));
+        *self.twice.borrow_mut() = Some(Problem::new(pointer, what));
+    }
+}
+
+#[derive(Clone, Copy)]
+struct At<'w>(&'w Walk);
+
+impl<'de> DeserializeSeed<'de> for At<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for At<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        loop {
+            self.0.enter(list.len().to_string());
+            let item = items.next_element_seed(self)?;
+            self.0.leave();
+            match item {
+                Some(item) => list.push(item),
+                None => return Ok(Value::Array(list)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            if map.contains_key(&name) {
+                self.0.note(&name);
+                return Err(A::Error::custom("a name stands twice in an object"));
+            }
+            self.0.enter(escape(&name));
+            let value = fields.next_value_seed(self)?;
+            self.0.leave();
+            map.insert(name, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_stands_twice_is_refused_with_its_place() {
+        let fault = read(br#"{"params": [{"a/b": {"x": 1, "y": 2, "x": 3}}]}"#);
+        let Err(Fault::Twice(problem)) = fault else { panic!("{fault:?}") };
+        assert_eq!(problem.pointer, "/params/0/a~1b/x");
+        assert!(read(br#"{"a": {"x": 1}, "b": {"x": 1}}"#).is_ok());
+    }
+
+    #[test]
+    fn everything_else_reads_as_it_does_without_the_rule() {
+        let text =
+            r#"{"a": [null, true, -1, 18446744073709551615, 1.5, "x\u00e9\n", [], {}], "b": {"c": ""}}"#;
+        assert_eq!(read(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!(read(b" 1 ").unwrap(), json!(1));
+        let deep = "[".repeat(1000);
+        for bad in ["", "{", "[1,]", "1 2", "nul", "{\"a\" 1}", "\"\\ud800\"", "NaN", "1e400", &deep] {
+            let (ours, theirs) = (read(bad.as_bytes()), serde_json::from_str::<Value>(bad));
+            let Err(Fault::Syntax(error)) = ours else { panic!("{bad}: {ours:?}") };
+            assert_eq!(error.to_string(), theirs.unwrap_err().to_string(), "{bad}");
+        }
+    }
+}
