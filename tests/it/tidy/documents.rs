@@ -17,7 +17,9 @@ pub fn faults(program: &[Source]) -> Vec<Fault> {
     let known: BTreeSet<&str> = program.iter().flat_map(|source| words(&source.code)).collect();
     let files: BTreeSet<String> = program.iter().flat_map(|source| names_in(&source.path)).collect();
     let mut faults: Vec<Fault> = named(&text)
-        .filter(|(_, name)| !exists(root, name) && !is_known(name, &known, &files))
+        .filter(|(_, name)| {
+            !exists(root, name) && !is_part_of_a_path(name, program) && !is_known(name, &known, &files)
+        })
         .map(|(line, name)| {
             let why = format!("line {line}: there is nothing of the name `{name}` in the source");
             Fault::new("names in documents", format!("{PAGE} {name}"), why)
@@ -42,6 +44,9 @@ fn named(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// A path of modules or a type, a function with an underscore, a file or folder.
 fn is_name(part: &str) -> bool {
+    if part.starts_with('/') || part.contains('-') && !part.contains('/') {
+        return false;
+    }
     let is_word = |c: char| c.is_ascii_alphanumeric() || "_:/.-".contains(c);
     let is_file = part.contains('/') || part.ends_with(".rs") || part.ends_with(".md");
     let is_code = part.contains("::") || part.contains('_') && part == part.to_lowercase();
@@ -52,6 +57,19 @@ fn is_name(part: &str) -> bool {
 fn exists(root: &Path, name: &str) -> bool {
     let name = name.trim_end_matches('/');
     ["", "src/", "tests/"].iter().any(|folder| root.join(format!("{folder}{name}")).exists())
+}
+
+/// `rules/` of `src/objects/rules/mod.rs`; a decision record by its number.
+fn is_part_of_a_path(name: &str, program: &[Source]) -> bool {
+    let is_record = || {
+        let records =
+            fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/adr")).into_iter().flatten();
+        let names =
+            records.flatten().map(|entry| format!("docs/adr/{}", entry.file_name().to_string_lossy()));
+        { names }.any(|record| record.starts_with(name))
+    };
+    let part = format!("/{name}");
+    name.contains(['/', '.']) && (program.iter().any(|source| source.path.contains(&part)) || is_record())
 }
 
 fn is_known(name: &str, known: &BTreeSet<&str>, files: &BTreeSet<String>) -> bool {

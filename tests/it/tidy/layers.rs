@@ -81,6 +81,10 @@ const LAYERS: &[Layer] = &[
         &["kernel", "background", "catalog", "objects", "access", "artifacts", "runs", "netboot", "dhcp", "insight",
             "media", "render"],
         HOUSE),
+    // A store in memory and the houses on it, for tests.
+    layer("houses::testing",
+        &["houses", "kernel", "artifacts", "dhcp::decide", "netboot", "media", "model", "proto", "render", "store"],
+        HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
         &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "runs", "events", "model", "seldom"],

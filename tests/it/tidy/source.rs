@@ -34,7 +34,7 @@ impl Source {
         Source::of(path, &fs::read_to_string(full).expect("a source file in UTF-8"))
     }
 
-    /// The names from the crate's root: `src/dhcp/service.rs` is `dhcp::service`, `src/main.rs` is `main`.
+    /// The names from the crate's root: `src/dhcp/server.rs` is `dhcp::server`, `src/main.rs` is `main`.
     pub fn module(&self) -> String {
         let inner = self.path.strip_prefix("src/").unwrap_or(&self.path);
         let inner = inner.strip_suffix(".rs").unwrap_or(inner);
