@@ -239,6 +239,9 @@ impl App {
         if gathered.machine.is_none() && self.is_stranger(fetch, &hint) && kind == ScriptKind::Ipxe {
             return self.send_document(fetch, &gathered, Document::Identify).await;
         }
+        if gathered.machine.is_none() {
+            self.saw_unknown_fetch(fetch, &hint, &gathered.decide(&Asked::Script, self.now()));
+        }
         self.answer_script(fetch, gathered, kind, Asked::Script).await
     }
 

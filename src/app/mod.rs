@@ -5,6 +5,7 @@
 //! builds a deed and commits it. `boot` and `files` are what machines ask for, `attempts` and `reports`
 //! what comes of it.
 
+pub mod activity_log;
 mod agent_tokens;
 pub mod artifacts;
 mod attempts;
@@ -65,6 +66,7 @@ mod task_files;
 pub mod testing;
 pub mod tftp_peers;
 pub mod usable;
+mod unknown_clients;
 pub mod view;
 
 pub use ctx::{Actor, Ctx};
@@ -170,6 +172,8 @@ pub struct App {
     neighbours: Mutex<Neighbours>,
     /// Strangers that asked over TFTP.
     strangers: Mutex<tftp_peers::Strangers>,
+    /// Clients without a machine that the log tells of.
+    unknown_clients: unknown_clients::UnknownClients,
     lease_clock: lease_clock::LeaseClock,
     media: Folder,
     /// Remote trees that are passed on.
@@ -217,6 +221,7 @@ impl App {
             trails: Mutex::default(),
             images: Mutex::default(),
             neighbours: Mutex::default(),
+            unknown_clients: unknown_clients::UnknownClients::default(),
             strangers: Mutex::default(),
             lease_clock: lease_clock::LeaseClock::default(),
             mirrors: Mirrors::new(setup.media.clone()),

@@ -167,7 +167,8 @@ impl Store for Memory {
                 Some(prefix) => event.kind.starts_with(prefix),
                 None => event.kind == kind,
             });
-            kind && event.seq > query.after
+            kind && (query.kinds.is_empty() || query.kinds.contains(&event.kind.as_str()))
+                && event.seq > query.after
                 && query.before.is_none_or(|before| event.seq < before)
                 && query.subject.as_ref().is_none_or(|subject| *subject == event.subject)
                 && query.attempt.is_none_or(|attempt| event.attempt == Some(attempt))

@@ -20,6 +20,7 @@ mod relay;
 mod render;
 mod restart;
 mod scene;
+mod run_log;
 mod simulate;
 mod tftp;
 mod tidy;
