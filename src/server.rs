@@ -29,6 +29,7 @@ use crate::api::metrics::Counters;
 use crate::api::{self, ApiState, boot_http};
 use crate::app::beneath::{self, Case};
 use crate::app::loaders::Loaders;
+use crate::app::renders::Pools;
 use crate::app::secrets::Secrets;
 use crate::app::tftp_peers::TftpPeers;
 use crate::app::{App, Ctx, Endpoints, Setup, activity_log, notes};
@@ -38,7 +39,6 @@ use crate::dhcp::Prober;
 use crate::listen::{Protocol, explain_bind};
 use crate::media::Folder;
 use crate::proto::tftp::{Limits, Rollover};
-use crate::render::Pool;
 use crate::store::{SqliteStore, Store};
 use crate::tftp;
 use data::DataDir;
@@ -95,7 +95,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         secrets: Secrets::load(data.path()).context("secret.key")?,
         endpoints: endpoints.clone(),
         loaders: Loaders::find(&data.path().join("loaders")),
-        pool: Arc::new(Pool::for_this_host().context("render threads")?),
+        pools: Pools::of_this_program(),
         media: Folder::at(data.path().join("media")),
         case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
     });

@@ -21,6 +21,7 @@ mod dhcp_status;
 mod documents;
 mod error;
 pub mod explain;
+mod fallbacks;
 mod fields;
 pub mod files;
 mod filter;
@@ -48,7 +49,7 @@ pub mod patch;
 mod probes;
 #[cfg(test)]
 mod probes_tests;
-mod renders;
+pub mod renders;
 mod repeats;
 pub mod reports;
 mod repositories;
@@ -65,8 +66,8 @@ mod task_files;
 #[cfg(test)]
 pub mod testing;
 pub mod tftp_peers;
-pub mod usable;
 mod unknown_clients;
+pub mod usable;
 pub mod view;
 
 pub use ctx::{Actor, Ctx};
@@ -85,7 +86,7 @@ use crate::boot::chainload::Asks;
 use crate::dhcp::{Holds, Neighbours, Sights};
 use crate::media::{Folder, Mirrors};
 use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
-use crate::render::{Engine, Pool};
+use crate::render::Engine;
 use crate::store::{self, Deed, SharedStore};
 use crate::workflow::Flow;
 use loaders::Loaders;
@@ -123,7 +124,7 @@ pub struct Setup {
     pub secrets: Secrets,
     pub endpoints: Endpoints,
     pub loaders: Loaders,
-    pub pool: Arc<Pool>,
+    pub pools: renders::Pools,
     /// Where the files of artifacts are kept that the server brings itself.
     pub media: Folder,
     /// How the names of files in artifacts are compared.
@@ -152,7 +153,6 @@ pub struct App {
     boot_key: capability::Key,
     endpoints: Endpoints,
     loaders: Loaders,
-    pool: Arc<Pool>,
     case: beneath::Case,
     content: Mutex<Option<Content>>,
     renders: renders::Renders,
@@ -208,10 +208,9 @@ impl App {
             secrets: setup.secrets,
             endpoints: setup.endpoints,
             loaders: setup.loaders,
-            pool: setup.pool,
             case: setup.case,
             content: Mutex::new(None),
-            renders: renders::Renders::default(),
+            renders: renders::Renders::new(setup.pools),
             repeats: repeats::Repeats::default(),
             holds: Mutex::default(),
             probing: probes::Probing::default(),
@@ -221,8 +220,8 @@ impl App {
             trails: Mutex::default(),
             images: Mutex::default(),
             neighbours: Mutex::default(),
-            unknown_clients: unknown_clients::UnknownClients::default(),
             strangers: Mutex::default(),
+            unknown_clients: unknown_clients::UnknownClients::default(),
             lease_clock: lease_clock::LeaseClock::default(),
             mirrors: Mirrors::new(setup.media.clone()),
             media: setup.media,
@@ -265,7 +264,7 @@ impl App {
         let bodies: Vec<(String, String)> =
             world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone())).collect();
         drop(world);
-        let (engine, broken) = Engine::compile(&self.pool, bodies);
+        let (engine, broken) = Engine::compile(self.renders.pool(), bodies);
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");
         }
