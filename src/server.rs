@@ -29,16 +29,16 @@ use crate::api::metrics::Counters;
 use crate::api::{self, ApiState, boot_http};
 use crate::app::beneath::{self, Case};
 use crate::app::loaders::Loaders;
+use crate::app::renders::Pools;
 use crate::app::secrets::Secrets;
 use crate::app::tftp_peers::TftpPeers;
-use crate::app::{App, Ctx, Endpoints, Setup, notes};
+use crate::app::{App, Ctx, Endpoints, Setup, activity_log, notes};
 use crate::config::{self, Config, Listen};
 use crate::content;
 use crate::dhcp::Prober;
 use crate::listen::{Protocol, explain_bind};
 use crate::media::Folder;
 use crate::proto::tftp::{Limits, Rollover};
-use crate::render::Pool;
 use crate::store::{SqliteStore, Store};
 use crate::tftp;
 use data::DataDir;
@@ -49,6 +49,8 @@ use dhcp::Dhcp;
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// How long the database may take to open before the API says that it is not there yet.
 const OPENED_SOON: Duration = Duration::from_secs(1);
+/// How long the last lines of the log may take after everything has ended.
+const LOGGED_SOON: Duration = Duration::from_secs(2);
 /// How long API requests may take to end after a signal.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -93,7 +95,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         secrets: Secrets::load(data.path()).context("secret.key")?,
         endpoints: endpoints.clone(),
         loaders: Loaders::find(&data.path().join("loaders")),
-        pool: Arc::new(Pool::for_this_host().context("render threads")?),
+        pools: Pools::of_this_program(),
         media: Folder::at(data.path().join("media")),
         case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
     });
@@ -110,6 +112,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ready = serde_json::to_string(&ready)?;
 
     let queue = QueueEnd::start(&app, queue);
+    let log = LogEnd::start(&app);
     let mut services = Services::new();
     let boot = boot_http::Service::new(Arc::clone(&app), bounds(&config), services.shutdown.clone());
     let boot_tls = match sockets.boot_https {
@@ -122,6 +125,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     println!("{ready}");
     let ended = services.wait(&mut signals).await;
     services.stop(queue).await;
+    log.finish().await;
     store.close().await;
     ended
 }
@@ -194,6 +198,27 @@ impl QueueEnd {
     fn start(app: &Arc<App>, queue: notes::Notes) -> Self {
         let stop = CancellationToken::new();
         QueueEnd { task: tokio::spawn(notes::run(Arc::clone(app), queue, stop.clone())), stop }
+    }
+}
+
+/// The log of what happens to machines goes on until what happened last is in it.
+struct LogEnd {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl LogEnd {
+    fn start(app: &Arc<App>) -> Self {
+        let stop = CancellationToken::new();
+        let logging = activity_log::run(Arc::clone(app), app.last_event(), stop.clone());
+        LogEnd { task: tokio::spawn(logging), stop }
+    }
+
+    async fn finish(self) {
+        self.stop.cancel();
+        if tokio::time::timeout(LOGGED_SOON, self.task).await.is_err() {
+            tracing::warn!("the log lacks what happened to machines last");
+        }
     }
 }
 

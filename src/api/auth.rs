@@ -13,8 +13,8 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::query::Query;
 use super::{ApiState, RequestId};
+use crate::app::Ctx;
 use crate::app::auth::Need;
-use crate::app::{Ctx, Error};
 
 /// What one operation's gate asks.
 #[derive(Debug, Clone)]
@@ -40,12 +40,7 @@ impl Gate {
 pub async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     if gate.need != Need::Nothing {
         let ctx = sign_in(&gate.state, &request)?;
-        if !gate.need.is_met_by(&ctx.scopes) {
-            let scope = gate.need.scope().unwrap_or_default();
-            return Err(
-                Error::Forbidden(format!("this needs the scope `{scope}`, which the token has not")).into()
-            );
-        }
+        ctx.needs(gate.need)?;
         request.extensions_mut().insert(ctx);
     }
     let query = Query::parse(request.uri().query().unwrap_or_default())?;

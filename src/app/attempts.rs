@@ -136,7 +136,8 @@ impl App {
         self.flow(&Ctx::machine(machine, self.now()), &machine.key, |flow| match progress {
             BootProgress::Kernel => {
                 flow.kernel_fetched();
-                flow.say("boot.kernel_fetched", json!({}));
+                let bootenv = flow.attempt().and_then(|attempt| attempt.bootenv.clone());
+                flow.say("boot.kernel_fetched", json!({ "bootenv": bootenv }));
             }
             BootProgress::System => {
                 flow.system_seen();

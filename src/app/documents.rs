@@ -37,6 +37,15 @@ impl Facing {
     }
 }
 
+/// Whom a render is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The machine gets it: its URLs open what they name.
+    Serve,
+    /// An operator reads it: its URLs open nothing, and boots do not wait for it.
+    Preview,
+}
+
 /// One machine in one boot: what its documents are rendered from.
 #[derive(Clone)]
 pub(super) struct Boot {
@@ -47,6 +56,7 @@ pub(super) struct Boot {
     pub facing: Facing,
     /// For a document that hands the machine's agent its token.
     pub agent_token: Option<String>,
+    pub purpose: Purpose,
 }
 
 /// What is rendered.
@@ -79,6 +89,7 @@ impl Boot {
             attempt,
             facing,
             agent_token: None,
+            purpose: Purpose::Serve,
         }
     }
 
@@ -121,7 +132,7 @@ impl App {
         document: &Document,
         sealed: Sealed,
     ) -> Result<Rendered, RenderProblem> {
-        let engine = self.engine();
+        let engine = self.engine_for(boot.purpose);
         let mut input = self.input(boot, sealed)?;
         let name = match document {
             Document::BootScript(kind) => {
@@ -195,7 +206,7 @@ impl App {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
-        let rendered = self.engine().render_inline(body, input, Limits::default());
+        let rendered = self.engine_for(boot.purpose).render_inline(body, input, Limits::default());
         let rendered = rendered.map_err(|problem| problem.of_inline(&place(boot, "boot_params")))?;
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
@@ -218,7 +229,15 @@ impl App {
     }
 
     fn base_url(&self, boot: &Boot, attempt: &BootAttempt) -> String {
-        format!("{}/m/{}", boot.facing.http, self.capability(attempt))
+        format!("{}/m/{}", boot.facing.http, self.capability_of(boot, attempt))
+    }
+
+    /// What stands for an attempt in the URLs of a document: in a preview, a word that opens nothing.
+    fn capability_of(&self, boot: &Boot, attempt: &BootAttempt) -> String {
+        match boot.purpose {
+            Purpose::Serve => self.capability(attempt),
+            Purpose::Preview => capability::PREVIEW.to_owned(),
+        }
     }
 
     /// The unguessable part of an attempt's URLs.
@@ -271,7 +290,7 @@ impl App {
             let name = base_name(path);
             // Who is not known has no capability, and boots only what everybody may have.
             let path = match (attempt, files) {
-                (Some(attempt), _) => format!("m/{}/{name}", self.capability(attempt)),
+                (Some(attempt), _) => format!("m/{}/{name}", self.capability_of(boot, attempt)),
                 (None, Some(files)) => format!("artifacts/{}/{path}", files.artifact),
                 (None, None) => String::new(),
             };

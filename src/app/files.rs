@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::boot::{Gathered, install_file};
 use super::callers::about;
 use super::documents::{Boot, Document, base_name};
+use super::fallbacks::{BuiltIn, IDENTIFY, fallback, last_resort, to_disk};
 use super::params::Sealed;
 use super::renders::Page;
 use super::statics::{static_file, unreadable};
@@ -27,6 +28,9 @@ use crate::boot::stops::Sign;
 pub use crate::media::Coming;
 use crate::model::{Arch, BootProgress, Kind, Machine, NewEvent, Stored};
 use crate::render::RenderProblem;
+
+/// How long a script may take to be rendered that is built in as well.
+const RENDERED_SOON: Duration = Duration::from_secs(1);
 
 /// Which protocol a file is asked for over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -237,7 +241,10 @@ impl App {
         let hint = Hint { mac: named.mac.or(fetch.hint.mac), address: named.address };
         let gathered = self.who(fetch, &hint)?;
         if gathered.machine.is_none() && self.is_stranger(fetch, &hint) && kind == ScriptKind::Ipxe {
-            return self.send_document(fetch, &gathered, Document::Identify).await;
+            return Ok(self.send_surely(fetch, &gathered, (Document::Identify, IDENTIFY)).await);
+        }
+        if gathered.machine.is_none() {
+            self.saw_unknown_fetch(fetch, &hint, &gathered.decide(&Asked::Script, self.now()));
         }
         self.answer_script(fetch, gathered, kind, Asked::Script).await
     }
@@ -266,7 +273,10 @@ impl App {
                     other => other,
                 }
             }
-            Answer::LocalScript => self.send_document(fetch, &gathered, Document::LocalScript(kind)).await,
+            Answer::LocalScript => {
+                let document = (Document::LocalScript(kind), to_disk(kind));
+                Ok(self.send_surely(fetch, &gathered, document).await)
+            }
             Answer::MenuScript => self.send_document(fetch, &gathered, Document::Menu(kind)).await,
             Answer::ScreenScript => {
                 let message = decision.verdict.reason().to_owned();
@@ -408,6 +418,20 @@ impl App {
         }
     }
 
+    /// A script that depends on nothing: where it is not rendered soon, the built-in one is sent.
+    async fn send_surely(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        gathered: &Gathered,
+        (document, built_in): (Document, BuiltIn),
+    ) -> Opened {
+        let rendered = self.send_document(fetch, gathered, document);
+        match tokio::time::timeout(RENDERED_SOON, rendered).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(_)) | Err(_) => fallback(built_in, about(gathered.machine.as_deref())),
+        }
+    }
+
     async fn send_page(&self, gathered: &Gathered, label: String, page: &Page) -> Opened {
         let about = about(gathered.machine.as_deref());
         if self.is_news("boot.rendered", &about, &label) {
@@ -451,27 +475,6 @@ impl App {
             Err(Refused::Failed(_)) => Ok(last_resort(kind, about)),
             other => other,
         }
-    }
-}
-
-/// The screen where even the template of the screen fails.
-fn last_resort(kind: ScriptKind, about: About) -> Opened {
-    let text = match kind {
-        ScriptKind::Ipxe => {
-            "#!ipxe\necho Metalwright: the boot cannot go on and its screen cannot be rendered;\n\
-             echo see the machine's timeline\nsleep 30\nexit 1\n"
-        }
-        ScriptKind::Grub => "echo 'Metalwright: the boot cannot go on; see the timeline'\nsleep 30\nexit\n",
-        ScriptKind::Pxelinux => {
-            "SAY Metalwright: the boot cannot go on; see the timeline\nPROMPT 1\nTIMEOUT 300\n"
-        }
-    };
-    Opened {
-        body: Body::Bytes(Bytes::from_static(text.as_bytes())),
-        label: "screen".to_owned(),
-        content_type: "text/plain",
-        version: None,
-        about,
     }
 }
 

@@ -59,6 +59,9 @@ impl App {
             }
             tell_left_out(&mut outcome);
             self.saw_dhcp(query, &outcome, now);
+            if gathered.machine.is_none() {
+                self.saw_unknown_client((query, &sender), (&outcome, &decision), now);
+            }
             let seen =
                 Seen { sender: &sender, gathered: &gathered, outcome: &outcome, decision: &decision, now };
             match self.carry_out(&seen).await {

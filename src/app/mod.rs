@@ -5,6 +5,7 @@
 //! builds a deed and commits it. `boot` and `files` are what machines ask for, `attempts` and `reports`
 //! what comes of it.
 
+pub mod activity_log;
 mod agent_tokens;
 pub mod artifacts;
 mod attempts;
@@ -20,6 +21,7 @@ mod dhcp_status;
 mod documents;
 mod error;
 pub mod explain;
+mod fallbacks;
 mod fields;
 pub mod files;
 mod filter;
@@ -48,7 +50,7 @@ pub mod patch;
 mod probes;
 #[cfg(test)]
 mod probes_tests;
-mod renders;
+pub mod renders;
 mod repeats;
 pub mod reports;
 mod repositories;
@@ -65,6 +67,7 @@ mod task_files;
 #[cfg(test)]
 pub mod testing;
 pub mod tftp_peers;
+mod unknown_clients;
 pub mod usable;
 pub mod view;
 
@@ -84,7 +87,7 @@ use crate::boot::chainload::Asks;
 use crate::dhcp::{Holds, Neighbours, Sights};
 use crate::media::{Folder, Mirrors};
 use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
-use crate::render::{Engine, Pool};
+use crate::render::Engine;
 use crate::store::{self, Deed, SharedStore};
 use crate::workflow::Flow;
 use loaders::Loaders;
@@ -122,7 +125,7 @@ pub struct Setup {
     pub secrets: Secrets,
     pub endpoints: Endpoints,
     pub loaders: Loaders,
-    pub pool: Arc<Pool>,
+    pub pools: renders::Pools,
     /// Where the files of artifacts are kept that the server brings itself.
     pub media: Folder,
     /// How the names of files in artifacts are compared.
@@ -151,7 +154,6 @@ pub struct App {
     boot_key: capability::Key,
     endpoints: Endpoints,
     loaders: Loaders,
-    pool: Arc<Pool>,
     case: beneath::Case,
     content: Mutex<Option<Content>>,
     renders: renders::Renders,
@@ -173,6 +175,8 @@ pub struct App {
     neighbours: Mutex<Neighbours>,
     /// Strangers that asked over TFTP.
     strangers: Mutex<tftp_peers::Strangers>,
+    /// Clients without a machine that the log tells of.
+    unknown_clients: unknown_clients::UnknownClients,
     lease_clock: lease_clock::LeaseClock,
     media: Folder,
     /// Remote trees that are passed on.
@@ -207,10 +211,9 @@ impl App {
             secrets: setup.secrets,
             endpoints: setup.endpoints,
             loaders: setup.loaders,
-            pool: setup.pool,
             case: setup.case,
             content: Mutex::new(None),
-            renders: renders::Renders::default(),
+            renders: renders::Renders::new(setup.pools),
             lanes: lanes::Lanes::default(),
             repeats: repeats::Repeats::default(),
             holds: Mutex::default(),
@@ -222,6 +225,7 @@ impl App {
             images: Mutex::default(),
             neighbours: Mutex::default(),
             strangers: Mutex::default(),
+            unknown_clients: unknown_clients::UnknownClients::default(),
             lease_clock: lease_clock::LeaseClock::default(),
             mirrors: Mirrors::new(setup.media.clone()),
             media: setup.media,
@@ -264,7 +268,7 @@ impl App {
         let bodies: Vec<(String, String)> =
             world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone())).collect();
         drop(world);
-        let (engine, broken) = Engine::compile(&self.pool, bodies);
+        let (engine, broken) = Engine::compile(self.renders.pool(), bodies);
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");
         }

@@ -7,25 +7,35 @@
 //! an agent's token, is never kept. Everything about who may have it is decided before, each time.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-use super::App;
-use super::documents::{Boot, Document};
+use super::documents::{Boot, Document, Purpose};
 use super::params::Sealed;
+use super::{App, Error};
 use crate::model::World;
-use crate::render::{RenderProblem, Rendered};
+use crate::render::{Condition, Engine, Lanes, Pool, RenderProblem, Rendered, WorkerProgram};
 
 /// Most documents that are kept, and most bytes of them.
 const DOCUMENTS_MAX: usize = 1024;
 const BYTES_MAX: usize = 8 << 20;
-/// Renders that have a thread to wait on. More would render no sooner, as there are no more threads that
+/// Renders that have a thread to wait on. More would render no sooner, as there are no more workers that
 /// render (`render::Pool`), and each costs memory: its input, and what the allocator keeps for the thread.
 const AT_ONCE_MAX: usize = 16;
+/// Previews that have a thread to wait on, and previews that wait for one of those.
+const PREVIEWS_AT_ONCE_MAX: usize = 2;
+const PREVIEWS_WAITING_MAX: usize = 64;
+/// The workers that render previews.
+const PREVIEW_LANES: Lanes = Lanes { usual: 1, most: PREVIEWS_AT_ONCE_MAX };
+const PREVIEW_NICENESS: i32 = 10;
+/// How long a preview may wait for its turn.
+const PREVIEW_WAIT: Duration = Duration::from_secs(5);
 
 /// A document as it is sent, and what its event says of it.
 #[derive(Debug)]
@@ -85,15 +95,55 @@ struct Kept {
     bytes: usize,
 }
 
-/// The documents that are kept, and the turns of those that are not.
+/// The workers that render what machines are served, and those that render previews.
+#[derive(Clone)]
+pub struct Pools {
+    pub serve: Arc<Pool>,
+    pub preview: Arc<Pool>,
+}
+
+impl Pools {
+    /// Those of a server. Previews are rendered with less of the processor.
+    pub fn of_this_program() -> Self {
+        let program = WorkerProgram::own();
+        let preview = program.clone().with_niceness(PREVIEW_NICENESS);
+        Pools {
+            serve: Arc::new(Pool::new(program, Lanes::for_this_host())),
+            preview: Arc::new(Pool::new(preview, PREVIEW_LANES)),
+        }
+    }
+
+    #[cfg(test)]
+    pub fn of_tests() -> Self {
+        Pools { serve: Arc::new(Pool::of_tests(1)), preview: Arc::new(Pool::of_tests(1)) }
+    }
+}
+
+/// The documents that are kept, and the turns and workers of those that are not.
 pub(super) struct Renders {
     kept: Mutex<Kept>,
     turns: Arc<Semaphore>,
+    preview_turns: Arc<Semaphore>,
+    /// Previews that wait for a turn.
+    previews: AtomicUsize,
+    pools: Pools,
 }
 
-impl Default for Renders {
-    fn default() -> Self {
-        Renders { kept: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
+impl Renders {
+    pub fn new(pools: Pools) -> Self {
+        let (turns, preview_turns) = (Semaphore::new(AT_ONCE_MAX), Semaphore::new(PREVIEWS_AT_ONCE_MAX));
+        Renders {
+            kept: Mutex::default(),
+            turns: Arc::new(turns),
+            preview_turns: Arc::new(preview_turns),
+            previews: AtomicUsize::new(0),
+            pools,
+        }
+    }
+
+    /// The workers that render what machines are served.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pools.serve
     }
 }
 
@@ -144,6 +194,53 @@ impl App {
         done.await
     }
 
+    /// As [`App::render_aside`], in a turn of the few that previews have, so that boots do not wait for them.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where others have all turns; [`Error::Failed`].
+    pub(super) async fn render_preview<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&App) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let busy = || Error::Busy("other previews are being rendered; try again".to_owned());
+        let waiting = Waiting::of(&self.renders.previews).ok_or_else(busy)?;
+        let turn = Arc::clone(&self.renders.preview_turns).acquire_owned();
+        let turn = tokio::time::timeout(PREVIEW_WAIT, turn).await.map_err(|_| busy())?;
+        drop(waiting);
+        let app = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&app)
+        });
+        done.await.map_err(|error| Error::Failed(error.to_string()))
+    }
+
+    /// The templates of the present content, with the workers that render for this purpose.
+    pub(super) fn engine_for(&self, purpose: Purpose) -> Engine {
+        match purpose {
+            Purpose::Serve => self.engine(),
+            Purpose::Preview => self.engine().on(&self.renders.pools.preview),
+        }
+    }
+
+    /// How the render workers are that serve machines, and those of previews.
+    pub fn render_conditions(&self) -> [Condition; 2] {
+        let Pools { serve, preview } = &self.renders.pools;
+        [serve.condition(), preview.condition()]
+    }
+
+    /// What an operator has to know of renders although machines are served.
+    pub fn render_warnings(&self) -> Vec<String> {
+        let [serve, preview] = self.render_conditions();
+        [serve.warning, preview.warning, preview.outage].into_iter().flatten().collect()
+    }
+
+    /// Why no machine can be served a rendered document.
+    pub fn render_outage(&self) -> Option<String> {
+        let [serve, _] = self.render_conditions();
+        serve.outage
+    }
+
     /// A document that was rendered before and would be the same now.
     pub(super) fn kept_page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Option<Arc<Page>> {
         let content = Content::of(&self.world());
@@ -176,6 +273,22 @@ impl App {
     }
 }
 
+/// One of those that wait, counted while it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn of(count: &'a AtomicUsize) -> Option<Self> {
+        let waiting = Waiting(count);
+        (count.fetch_add(1, Ordering::Relaxed) < PREVIEWS_WAITING_MAX).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl From<Rendered> for Page {
     fn from(rendered: Rendered) -> Self {
         let facts = json!({
@@ -189,7 +302,6 @@ impl From<Rendered> for Page {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     use super::*;

@@ -19,7 +19,6 @@ use crate::model::{
     JobReport, JobState, JobWork, Machine, MachineState, Noun, Param, Problem, Stage, Stored, Task, Workflow,
     parse_input,
 };
-use crate::render::Pool;
 use crate::store::{Deed, EventQuery, SqliteStore};
 
 /// Gives each task one script, or the fault `broken`.
@@ -89,7 +88,7 @@ impl Site {
             secrets: Secrets::from_key([7; 32]),
             endpoints: Endpoints::default(),
             loaders: Loaders::default(),
-            pool: Arc::new(Pool::new(1).unwrap()),
+            pools: crate::app::renders::Pools::of_tests(),
             media: crate::media::Folder::default(),
             case: Default::default(),
         };

@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::auth::Need;
 use super::boot::Gathered;
-use super::documents::{Boot, Document, base_name};
+use super::documents::{Boot, Document, Purpose, base_name};
 use super::params::{self, Of, Sealed};
-use super::{App, Error};
+use super::{App, Ctx, Error};
 use crate::boot::decide::{Answer, Asked, MachineFile};
 use crate::boot::namespace::ScriptKind;
 use crate::model::{BootTemplate, Machine, Stored};
-use crate::render::{Level, Provenance, Resolved};
+use crate::render::{Level, ProblemKind, Provenance, Resolved};
 
 /// Which levels of params are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,8 @@ pub struct Preview {
     /// Name of a template to render instead.
     #[serde(default)]
     pub template: Option<String>,
-    /// A text to render instead, which need not be saved.
+    /// A text to render instead, which need not be saved. Needs the scope `templates:write`, because a
+    /// template is a program.
     #[serde(default)]
     pub inline: Option<String>,
     /// The bootenv to render for, where the machine is not in it now.
@@ -129,11 +131,17 @@ impl App {
         Ok(rows)
     }
 
-    /// Renders a document as the machine would get it, without giving it to anybody.
+    /// Renders a document as the machine would get it, without giving it to anybody. Its URLs have a word in
+    /// place of the machine's capability that opens nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render.
-    pub async fn preview(self: &Arc<Self>, preview: Preview) -> Result<Previewed, Error> {
+    /// [`Error::Forbidden`] for a text of the caller's own without the scope `templates:write`,
+    /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render or
+    /// reaches a limit, [`Error::Busy`].
+    pub async fn preview(self: &Arc<Self>, ctx: &Ctx, preview: Preview) -> Result<Previewed, Error> {
+        if preview.inline.is_some() {
+            ctx.needs(Need::Write("templates"))?;
+        }
         let machine = self.find::<Machine>(&preview.machine)?;
         let mut gathered = Gathered::of(&self.world(), &self.loaders, Some(&machine));
         if let Some(name) = &preview.bootenv {
@@ -144,9 +152,11 @@ impl App {
         let boot = self.preview_boot(&gathered);
         let document = document(&boot, &preview)?;
         let render = move |app: &App| app.render_document(&boot, &document, Sealed::Covered);
-        let rendered = self.render_aside(render).await;
-        let rendered = rendered.map_err(|error| Error::Failed(error.to_string()))?;
-        let rendered = rendered.map_err(|problem| Error::Invalid(vec![(&problem).into()]))?;
+        let rendered = self.render_preview(render).await?;
+        let rendered = rendered.map_err(|problem| match problem.kind {
+            ProblemKind::Busy => Error::Busy(problem.to_string()),
+            _ => Error::Invalid(vec![(&problem).into()]),
+        })?;
         Ok(Previewed { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
     }
 
@@ -154,7 +164,8 @@ impl App {
     fn preview_boot(&self, gathered: &Gathered) -> Boot {
         let attempt = gathered.attempt().cloned();
         let server = attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST);
-        Boot::new(gathered, Some(attempt.unwrap_or_else(no_attempt)), self.facing(server.into()))
+        let boot = Boot::new(gathered, Some(attempt.unwrap_or_else(no_attempt)), self.facing(server.into()));
+        Boot { purpose: Purpose::Preview, ..boot }
     }
 
     /// The first bootenv of the machine's workflow that is not the local disk.

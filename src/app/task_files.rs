@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use crate::app::App;
-use crate::app::documents::{Boot, problem};
+use crate::app::documents::{Boot, Purpose, problem};
 use crate::app::jobs::{RenderTasks, TaskRender};
 use crate::app::params::Sealed;
 use crate::model::{JobFile, Problem, Stored, Task, TaskTemplate};
@@ -76,6 +76,7 @@ impl App {
             attempt,
             facing: self.facing(facing),
             agent_token: None,
+            purpose: Purpose::Serve,
         };
         (world.tasks.get(&request.task).cloned(), boot)
     }

@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::app::loaders::Loaders;
+use crate::app::renders::Pools;
 use crate::app::secrets::Secrets;
 use crate::app::{Actor, App, Ctx, Endpoints, Setup};
 use crate::dhcp::{Interface, InterfaceAddress, Query};
 use crate::media::Folder;
 use crate::model::{Event, Kind, Object, World};
 use crate::proto::dhcp4::{from_text, parse};
-use crate::render::Pool;
 use crate::store::{Deed, Error, EventQuery, LEASE_KINDS, LeaseOf, Store, Write};
 
 /// An app with nothing in it.
@@ -26,7 +26,7 @@ pub fn app() -> Arc<App> {
         secrets: Secrets::from_key([1; 32]),
         endpoints: Endpoints::default(),
         loaders: Loaders::default(),
-        pool: Arc::new(Pool::new(1).unwrap()),
+        pools: Pools::of_tests(),
         media: Folder::default(),
         case: Default::default(),
     };
@@ -167,7 +167,8 @@ impl Store for Memory {
                 Some(prefix) => event.kind.starts_with(prefix),
                 None => event.kind == kind,
             });
-            kind && event.seq > query.after
+            kind && (query.kinds.is_empty() || query.kinds.contains(&event.kind.as_str()))
+                && event.seq > query.after
                 && query.before.is_none_or(|before| event.seq < before)
                 && query.subject.as_ref().is_none_or(|subject| *subject == event.subject)
                 && query.attempt.is_none_or(|attempt| event.attempt == Some(attempt))

@@ -7,6 +7,7 @@ use super::Sockets;
 use crate::api::boot_http;
 use crate::api::metrics::Counter;
 use crate::app::App;
+use crate::render::LOSSES;
 use crate::{dhcp, tftp};
 
 /// A metric's name, its help text, and where its number is.
@@ -65,7 +66,33 @@ pub(super) fn rows(sockets: &Sockets, (app, boot): (&Arc<App>, &Arc<boot_http::C
     });
     let tftp = sockets.tftp.as_ref().map(|service| table(TFTP, &service.counters()));
     let boot = Some(table(BOOT_HTTP, boot).into_iter().chain(limited(boot)).collect());
-    [dhcp, tftp, boot, Some(table(APP, app))].into_iter().flatten().flatten().collect()
+    let app = Some(table(APP, app).into_iter().chain(workers(app)).collect());
+    [dhcp, tftp, boot, app].into_iter().flatten().flatten().collect()
+}
+
+/// Render workers that were started, and those that were lost, by the limit they reached.
+fn workers(app: &Arc<App>) -> Vec<Counter> {
+    let of = Arc::clone(app);
+    let mut rows = vec![Counter {
+        name: "metalwright_render_workers_started_total",
+        about: "Render workers started.",
+        label: None,
+        read: Box::new(move || of.render_conditions().iter().map(|pool| pool.started).sum()),
+    }];
+    rows.extend(LOSSES.into_iter().enumerate().map(|(i, why)| {
+        let app = Arc::clone(app);
+        let lost = move || {
+            let pools = app.render_conditions();
+            pools.iter().filter_map(|pool| pool.lost.get(i)).sum()
+        };
+        Counter {
+            name: "metalwright_render_workers_lost_total",
+            about: "Render workers that were ended at a limit or crashed, and were replaced.",
+            label: Some(("limit", why)),
+            read: Box::new(lost),
+        }
+    }));
+    rows
 }
 
 /// Packets that DHCP did not answer, by the reason.

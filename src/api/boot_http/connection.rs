@@ -303,6 +303,7 @@ impl Client {
         match self.shared.app.report(capability, report).await {
             Ok(said) => answer::text(200, &said),
             Err(crate::app::Error::Unauthorized(why)) => answer::text(401, &why),
+            Err(crate::app::Error::Forbidden(why)) => answer::text(403, &why),
             Err(crate::app::Error::Conflict(why)) => answer::text(409, &why),
             Err(error) => answer::text(503, &error.to_string()),
         }

@@ -41,7 +41,7 @@ const LAYERS: &[Layer] = &[
     // templates.
     layer("boot", &["model", "proto"], PURE),
     layer("dhcp", &["model", "proto", "boot"], PURE),
-    layer("render", &["model", "proto"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
+    layer("render", &["model", "proto", "seldom"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
     layer("workflow", &["model", "proto"], PURE),
     layer("agent::step", &["model", "proto"], PURE),
     // 3. SQL is spoken here and nowhere else.
