@@ -458,7 +458,8 @@ impl App {
 fn last_resort(kind: ScriptKind, about: About) -> Opened {
     let text = match kind {
         ScriptKind::Ipxe => {
-            "#!ipxe\necho Metalwright: the boot cannot go on and its screen cannot be rendered;\n\
+            "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n:failed\n\
+             echo Metalwright: the boot cannot go on and its screen cannot be rendered;\n\
              echo see the machine's timeline\nsleep 30\nexit 1\n"
         }
         ScriptKind::Grub => "echo 'Metalwright: the boot cannot go on; see the timeline'\nsleep 30\nexit\n",

@@ -6,6 +6,7 @@
 mod checkers;
 mod content;
 mod loaders;
+mod network;
 mod scripts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,7 @@ fn rendered() -> BTreeMap<String, String> {
         }
     }
     all.extend(loaders::screens().into_iter().map(|(name, text)| (format!("screens/{name}"), text)));
+    all.extend(loaders::strangers().into_iter().map(|(name, text)| (format!("strangers/{name}"), text)));
     all
 }
 
