@@ -115,8 +115,9 @@ pub struct Sent {
     pub error: Option<io::Error>,
 }
 
-/// Sends each of `datagrams` as a packet of its own, as many as possible by one system call (`sendmmsg`). Does
-/// not wait. A datagram that the kernel refuses holds up none behind it; a socket without room ends the call.
+/// Sends each of `datagrams` as a packet of its own, as many as possible by one system call (`sendmmsg`).
+/// Does not wait. A datagram that the kernel refuses holds up none behind it; a socket without room ends the
+/// call.
 ///
 /// For peers that may read frames instead of a socket (`AF_PACKET`), as DHCP relays do: where no network card
 /// is on the way, such a reader is given what the kernel was to cut (`UDP_SEGMENT`) as one large packet.
