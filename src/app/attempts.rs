@@ -7,10 +7,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::boot::Gathered;
+use super::callers::about;
 use super::files::Fetch;
 use super::{App, Ctx, Error};
 use crate::boot::attempt;
 use crate::boot::decide::{Asked, Decision, Verdict};
+use crate::boot::namespace::is_autoexec;
 use crate::model::{BootProgress, Mac, Machine, Problem};
 use crate::render::RenderProblem;
 use crate::seldom::warn_seldom;
@@ -21,7 +23,10 @@ const FAULTS_MAX: usize = 16;
 /// What is known of a power-on when it begins.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PowerOn {
+    /// What asks.
     pub progress: BootProgress,
+    /// How far the attempt is when that was answered.
+    pub reached: BootProgress,
     pub mac: Option<Mac>,
     /// DHCP option 93.
     pub client_arch: Option<u16>,
@@ -60,7 +65,7 @@ impl App {
                 }
                 flow.attempt_started(id, decision.verdict.bootenv().map(str::to_owned));
                 if let Some(attempt) = flow.attempt() {
-                    attempt.progress = power_on.progress;
+                    attempt.progress = power_on.reached;
                     attempt.mac = power_on.mac;
                     attempt.client_arch = power_on.client_arch;
                     attempt.server = power_on.server;
@@ -74,7 +79,7 @@ impl App {
             // An attempt that began before the machine was armed learns here what it boots.
             self.redirect(&gathered, &decision.verdict).await?;
         }
-        self.progress(&gathered, power_on.progress).await?;
+        self.progress(&gathered, power_on.reached).await?;
         Ok((self.again(&gathered), decision))
     }
 
@@ -106,9 +111,15 @@ impl App {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         };
-        let power_on =
-            PowerOn { progress: BootProgress::Script, mac: fetch.hint.mac, client_arch: None, server };
-        self.powered_on(gathered, power_on, asked).await
+        let (progress, reached) = (BootProgress::Script, reached_by(&fetch.path));
+        let is_early = gathered.attempt().is_some_and(|attempt| attempt.progress < reached);
+        let power_on = PowerOn { progress, reached, mac: fetch.hint.mac, client_arch: None, server };
+        let (gathered, decision) = self.powered_on(gathered, power_on, asked).await?;
+        if is_early && reached != progress {
+            let about = about(gathered.machine.as_deref());
+            self.note(self.boot_event("boot.script_fetched", &about, json!({})));
+        }
+        Ok((gathered, decision))
     }
 
     async fn redirect(&self, gathered: &Gathered, verdict: &Verdict) -> Result<(), Error> {
@@ -195,6 +206,12 @@ impl App {
             warn_seldom!(machine = machine.spec.name, label, %error, "a fault that is gone is still shown");
         }
     }
+}
+
+/// How far an attempt is that fetched a script. iPXE since 2021 fetches `autoexec.ipxe` with the firmware's
+/// network and asks for an address of its own afterwards, which begins no other attempt.
+fn reached_by(path: &str) -> BootProgress {
+    if is_autoexec(path) { BootProgress::Loader } else { BootProgress::Script }
 }
 
 /// Where the faults of documents are among a machine's problems.

@@ -12,15 +12,22 @@ pub(super) type BuiltIn = (&'static str, &'static str);
 /// Has an iPXE that nobody knows say who it is. The URL is relative to the one that this script was fetched
 /// by.
 pub(super) const IDENTIFY: BuiltIn = (
-    "#!ipxe\nchain --replace --autofree boot.ipxe?mac=${netX/mac}&uuid=${uuid} ||\nexit 1\n",
+    "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n\
+     chain --replace --autofree boot.ipxe?mac=${netX/mac}&uuid=${uuid} ||\n:failed\nexit 1\n",
     "built-in:identify.ipxe",
 );
+
+/// What `templates/ipxe/local.ipxe` renders to; a test compares the two.
+const LOCAL_IPXE: &str = "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n:failed\n\
+    echo Metalwright: booting from the disk\niseq ${platform} efi && goto efi ||\n\
+    sanboot --no-describe --drive 0x80 || exit\n:efi\nexit 1\n";
 
 /// The screen where even the template of the screen fails.
 pub(super) fn last_resort(kind: ScriptKind, about: About) -> Opened {
     let text = match kind {
         ScriptKind::Ipxe => {
-            "#!ipxe\necho Metalwright: the boot cannot go on and its screen cannot be rendered;\n\
+            "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n:failed\n\
+             echo Metalwright: the boot cannot go on and its screen cannot be rendered;\n\
              echo see the machine's timeline\nsleep 30\nexit 1\n"
         }
         ScriptKind::Grub => "echo 'Metalwright: the boot cannot go on; see the timeline'\nsleep 30\nexit\n",
@@ -34,9 +41,7 @@ pub(super) fn last_resort(kind: ScriptKind, about: About) -> Opened {
 /// The script that leaves to the disk.
 pub(super) fn to_disk(kind: ScriptKind) -> BuiltIn {
     match kind {
-        ScriptKind::Ipxe => {
-            (without_comment(include_str!("../../templates/ipxe/local.ipxe")), "built-in:local.ipxe")
-        }
+        ScriptKind::Ipxe => (LOCAL_IPXE, "built-in:local.ipxe"),
         ScriptKind::Grub => {
             (without_comment(include_str!("../../templates/grub/local.cfg")), "built-in:local.cfg")
         }
@@ -75,6 +80,13 @@ mod tests {
                 assert!(!script.contains(mark), "{script}");
             }
         }
-        assert!(to_disk(ScriptKind::Ipxe).0.starts_with("#!ipxe\n"));
+    }
+
+    #[test]
+    fn the_built_in_local_script_is_what_the_template_renders_to() {
+        let network = without_comment(include_str!("../../templates/ipxe/network.ipxe"));
+        let template = without_comment(include_str!("../../templates/ipxe/local.ipxe"));
+        let rendered = template.replace("{% include \"ipxe/network.ipxe\" -%}\n", network);
+        assert_eq!(to_disk(ScriptKind::Ipxe).0, rendered);
     }
 }

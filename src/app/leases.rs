@@ -136,6 +136,7 @@ impl App {
         }
         let power_on = PowerOn {
             progress,
+            reached: progress,
             mac: ClientKey::mac_of(query.packet),
             client_arch: client.arches.first().copied(),
             server: self.server_address(query),

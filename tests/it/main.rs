@@ -14,6 +14,7 @@ mod leases;
 mod loaders;
 mod mirror;
 mod net;
+mod packages;
 mod program;
 mod qemu;
 mod refusals;

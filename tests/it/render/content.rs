@@ -182,6 +182,12 @@ pub fn render(template: &str, variables: &Value) -> String {
     ENGINE.render(template, input, Limits::default()).unwrap_or_else(|problem| panic!("{problem:#?}")).text
 }
 
+/// The names of the templates that are whole scripts for iPXE.
+pub fn ipxe_templates() -> Vec<String> {
+    let is_script = |body: &str| body.lines().any(|line| line.trim_end() == "#!ipxe");
+    WORLD.templates.iter().filter(|row| is_script(&row.spec.body)).map(|row| row.key.clone()).collect()
+}
+
 /// The `apt` section of an autoinstall file, with and without repositories.
 pub fn autoinstall_apt() -> [String; 2] {
     ["uefi-tree", "uefi"].map(|variant| {
