@@ -7,7 +7,7 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp bench-files fuzz soak
+.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp bench-files fuzz soak
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -25,6 +25,9 @@ test: ## everything that CI runs, and how long each part took
 		$(MAKE) --no-print-directory $$part || exit 1; \
 		took="$$took$$(printf '%6d s  %s' $$(($$(date +%s) - start)) $$part)\n"; \
 	done; printf "$$took"
+
+acceptance: ## the longer proofs, in a clean Debian 12 (root; an hour; what passed for these files is not repeated)
+	scripts/acceptance
 
 deps: ## install the packages that the tests need (as root), or say which are missing
 	scripts/deps test

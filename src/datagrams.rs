@@ -18,7 +18,7 @@ use nix::sys::time::TimeSpec;
 
 pub use hearing::{FAILURES_MAX, Hearing};
 
-/// Datagrams that leave by one call. Kernels take 64 or 128 (`UDP_MAX_SEGMENTS`).
+/// Datagrams that leave by one call. Kernels cut 64 or 128 (`UDP_MAX_SEGMENTS`), and `sendmmsg` takes 1024.
 pub const DATAGRAMS_MAX: usize = 64;
 /// Bytes given to the kernel at once to be cut into datagrams; it takes 65,507.
 const SEGMENTED_BYTES_MAX: usize = 65_000;
@@ -106,6 +106,48 @@ pub fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Received>
     })
 }
 
+/// What became of datagrams that were sent with [`send_each`].
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// How many left.
+    pub left: usize,
+    /// Why the last of the others did not.
+    pub error: Option<io::Error>,
+}
+
+/// Sends each of `datagrams` as a packet of its own, as many as possible by one system call (`sendmmsg`).
+/// Does not wait. A datagram that the kernel refuses holds up none behind it; a socket without room ends the
+/// call.
+///
+/// For peers that may read frames instead of a socket (`AF_PACKET`), as DHCP relays do: where no network card
+/// is on the way, such a reader is given what the kernel was to cut (`UDP_SEGMENT`) as one large packet.
+pub fn send_each(socket: &impl AsRawFd, route: Route, datagrams: &[&[u8]]) -> Sent {
+    let mut sent = Sent::default();
+    let mut rest = datagrams;
+    while !rest.is_empty() {
+        let passed = match send_some(socket, route, rest) {
+            Ok(count) if count > 0 => {
+                sent.left += count;
+                count
+            }
+            Ok(_) => {
+                sent.error = Some(io::ErrorKind::WriteZero.into());
+                break;
+            }
+            Err(error) => {
+                let is_full = error.kind() == io::ErrorKind::WouldBlock;
+                sent.error = Some(error);
+                if is_full {
+                    break;
+                }
+                1
+            }
+        };
+        rest = rest.get(passed..).unwrap_or_default();
+    }
+    sent
+}
+
 /// Sends `frames` if that can be done at once, as many as possible in one system call. `cutting` falls back
 /// by itself. What is left, if the socket has no room, stays in `frames`.
 ///
@@ -135,40 +177,44 @@ pub fn push(
 
 /// Returns how many bytes left.
 fn send(socket: &impl AsRawFd, route: Route, frames: Frames<'_>, cutting: Cutting) -> io::Result<usize> {
-    let info = in_pktinfo {
-        ipi_ifindex: i32::try_from(route.interface).unwrap_or(0),
-        ipi_spec_dst: address(route.source.unwrap_or(Ipv4Addr::UNSPECIFIED)),
-        ipi_addr: address(Ipv4Addr::UNSPECIFIED),
-    };
-    let has_way = route.source.is_some() || route.interface != 0;
-    let from = has_way.then_some(ControlMessage::Ipv4PacketInfo(&info));
     if cutting == Cutting::Us && !frames.is_one() {
-        return send_each(socket, route, frames, from.as_slice());
+        let datagrams: Vec<_> = frames.bytes.chunks(frames.each.max(1)).take(DATAGRAMS_MAX).collect();
+        let count = send_some(socket, route, &datagrams)?;
+        return Ok(datagrams.iter().take(count).map(|datagram| datagram.len()).sum());
     }
     let each = frames.each.max(1);
     let at_once = (SEGMENTED_BYTES_MAX / each).clamp(1, DATAGRAMS_MAX) * each;
     let part = frames.bytes.get(..at_once).unwrap_or(frames.bytes);
     let each = u16::try_from(frames.each).unwrap_or(u16::MAX);
     let cut = (part.len() > frames.each).then_some(ControlMessage::UdpGsoSegments(&each));
+    let info = packet_info(route);
+    let from = info.as_ref().map(ControlMessage::Ipv4PacketInfo);
     let control: Vec<_> = from.into_iter().chain(cut).collect();
     let (slices, flags) = ([IoSlice::new(part)], MsgFlags::MSG_DONTWAIT);
     let peer = SockaddrIn::from(route.peer);
     Ok(sendmsg(socket.as_raw_fd(), &slices, &control, flags, Some(&peer))?)
 }
 
-fn send_each(
-    socket: &impl AsRawFd,
-    route: Route,
-    frames: Frames<'_>,
-    control: &[ControlMessage<'_>],
-) -> io::Result<usize> {
-    let slices: Vec<_> = frames.bytes.chunks(frames.each.max(1)).map(|frame| [IoSlice::new(frame)]).collect();
+/// Sends by one system call; returns how many datagrams left, which are the first ones.
+fn send_some(socket: &impl AsRawFd, route: Route, datagrams: &[&[u8]]) -> io::Result<usize> {
+    let slices: Vec<_> = datagrams.iter().map(|datagram| [IoSlice::new(datagram)]).collect();
     let addresses = vec![Some(SockaddrIn::from(route.peer)); slices.len()];
-    let space = (!control.is_empty()).then(|| nix::cmsg_space!(in_pktinfo));
+    let info = packet_info(route);
+    let control = info.as_ref().map(ControlMessage::Ipv4PacketInfo);
+    let space = control.is_some().then(|| nix::cmsg_space!(in_pktinfo));
     let mut headers = MultiHeaders::preallocate(slices.len(), space);
     let flags = MsgFlags::MSG_DONTWAIT;
-    let results = sendmmsg(socket.as_raw_fd(), &mut headers, &slices, &addresses, control, flags)?;
-    Ok(results.map(|sent| sent.bytes).sum())
+    let results = sendmmsg(socket.as_raw_fd(), &mut headers, &slices, &addresses, control.as_slice(), flags)?;
+    Ok(results.count())
+}
+
+/// The source address and the interface, where the route has one of them.
+fn packet_info(route: Route) -> Option<in_pktinfo> {
+    (route.source.is_some() || route.interface != 0).then(|| in_pktinfo {
+        ipi_ifindex: i32::try_from(route.interface).unwrap_or(0),
+        ipi_spec_dst: address(route.source.unwrap_or(Ipv4Addr::UNSPECIFIED)),
+        ipi_addr: address(Ipv4Addr::UNSPECIFIED),
+    })
 }
 
 /// Whether the kernel, or the interface the packets would leave by, does not know UDP_SEGMENT, or would have
@@ -216,6 +262,28 @@ mod tests {
                     let came = arrived(frames, source, cutting);
                     assert!(came == expected, "{length} by {each}, {source:?}, {cutting:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_datagram_that_is_refused_holds_up_none_behind_it() {
+        let there = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        there.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let SocketAddr::V4(peer) = there.local_addr().unwrap() else { panic!("not IPv4") };
+        let here = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // No UDP datagram has as many bytes.
+        let large = vec![0; 70_000];
+        for source in [None, Some(Ipv4Addr::new(127, 0, 0, 7))] {
+            let route = Route { peer, source, interface: 0 };
+            let sent = send_each(&here, route, &[b"first", &large, b"a third", &large, b"5"]);
+            assert_eq!(sent.left, 3);
+            let code = sent.error.and_then(|error| error.raw_os_error());
+            assert_eq!(code, Some(Errno::EMSGSIZE as i32));
+            let mut buffer = [0; 64];
+            for expected in [&b"first"[..], b"a third", b"5"] {
+                let length = there.recv(&mut buffer).unwrap();
+                assert_eq!(&buffer[..length], expected);
             }
         }
     }

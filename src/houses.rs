@@ -12,6 +12,7 @@ use crate::artifacts::Artifacts;
 use crate::artifacts::contained_path::Case;
 use crate::background::Background;
 use crate::catalog::Catalog;
+use crate::catalog::pools::Pools;
 use crate::dhcp::Dhcp;
 use crate::insight::Insight;
 use crate::kernel::Kernel;
@@ -19,14 +20,13 @@ use crate::media::Folder;
 use crate::netboot::loaders::Loaders;
 use crate::netboot::{Doors, Netboot};
 use crate::objects::Objects;
-use crate::render::Pool;
 use crate::runs::Runs;
 
 /// What the server gives the houses at start.
 pub struct Setup {
     pub kernel: Arc<Kernel>,
     pub loaders: Loaders,
-    pub pool: Arc<Pool>,
+    pub pools: Pools,
     /// Where the files of artifacts are kept that the server brings itself.
     pub media: Folder,
     /// How the names of files in artifacts are compared.
@@ -53,7 +53,7 @@ impl Houses {
     pub fn new(setup: Setup) -> Arc<Self> {
         let kernel = setup.kernel;
         let background = Background::new(Arc::clone(&kernel));
-        let catalog = Catalog::new(Arc::clone(&kernel), setup.pool);
+        let catalog = Catalog::new(Arc::clone(&kernel), setup.pools);
         let objects = Objects::new(Arc::clone(&kernel));
         let access = Access::new(Arc::clone(&kernel), Arc::clone(&objects));
         let artifacts = Artifacts::new(Arc::clone(&kernel), setup.media, setup.case);

@@ -30,6 +30,9 @@ enum Command {
     Simulate(Box<simulate::Options>),
     #[command(flatten)]
     Client(ClientCommand),
+    /// Render templates for a server, which starts this itself.
+    #[command(hide = true)]
+    RenderWorker,
     /// Print the API's description (OpenAPI 3.1).
     Openapi,
     /// Write the certificate of the HTTPS boot listener, for firmware that is to trust it.
@@ -63,6 +66,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
+        Command::RenderWorker => {
+            // Where memory runs out the kernel ends this before anything that matters.
+            let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+            Ok(metalwright::render::worker::run()?)
+        }
         Command::Openapi => cli::print(&metalwright::api::openapi()),
         Command::BootCertificate(args) => cli::boot_certificate::export(&args),
         Command::Completions { shell } => cli::print_completions(shell, Arguments::command()),

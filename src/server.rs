@@ -28,9 +28,11 @@ use tokio_util::sync::CancellationToken;
 use crate::api::metrics::Counters;
 use crate::api::{self, ApiState};
 use crate::artifacts::contained_path::{self, Case};
+use crate::catalog::pools::Pools;
 use crate::config::{self, Config, Listen};
 use crate::dhcp::decide::Prober;
 use crate::houses::{Houses, Setup};
+use crate::insight::activity_log;
 use crate::kernel::secrets::Secrets;
 use crate::kernel::{Caller, Endpoints, Kernel, event_queue};
 use crate::listen::{Protocol, explain_bind};
@@ -38,7 +40,6 @@ use crate::media::Folder;
 use crate::netboot::loaders::Loaders;
 use crate::netboot::tftp_peers::TftpPeers;
 use crate::proto::tftp::{Limits, Rollover};
-use crate::render::Pool;
 use crate::server::dhcp::DhcpThread;
 use crate::store::{SqliteStore, Store};
 use crate::{content, http_boot, tftp};
@@ -49,6 +50,8 @@ use desk::Desk;
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// How long the database may take to open before the API says that it is not there yet.
 const OPENED_SOON: Duration = Duration::from_secs(1);
+/// How long the last lines of the log may take after everything has ended.
+const LOGGED_SOON: Duration = Duration::from_secs(2);
 /// How long API requests may take to end after a signal.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -93,7 +96,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let app = Houses::new(Setup {
         kernel: Arc::clone(&kernel),
         loaders: Loaders::find(&data.path().join("loaders")),
-        pool: Arc::new(Pool::for_this_host().context("render threads")?),
+        pools: Pools::of_this_program(),
         media: Folder::at(data.path().join("media")),
         case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
     });
@@ -110,6 +113,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ready = serde_json::to_string(&ready)?;
 
     let queue = QueueEnd::start(&kernel, queue);
+    let log = LogEnd::start(&kernel);
     let mut services = Services::new();
     let boot = http_boot::Service::new(Arc::clone(&app.netboot), bounds(&config), services.shutdown.clone());
     let boot_tls = match sockets.boot_https {
@@ -122,6 +126,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     println!("{ready}");
     let ended = services.wait(&mut signals).await;
     services.stop(queue).await;
+    log.finish().await;
     store.close().await;
     ended
 }
@@ -194,6 +199,27 @@ impl QueueEnd {
     fn start(kernel: &Arc<Kernel>, queue: event_queue::Notes) -> Self {
         let stop = CancellationToken::new();
         QueueEnd { task: tokio::spawn(event_queue::run(Arc::clone(kernel), queue, stop.clone())), stop }
+    }
+}
+
+/// The log of what happens to machines goes on until what happened last is in it.
+struct LogEnd {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl LogEnd {
+    fn start(kernel: &Arc<Kernel>) -> Self {
+        let stop = CancellationToken::new();
+        let logging = activity_log::run(Arc::clone(kernel), kernel.last_event(), stop.clone());
+        LogEnd { task: tokio::spawn(logging), stop }
+    }
+
+    async fn finish(self) {
+        self.stop.cancel();
+        if tokio::time::timeout(LOGGED_SOON, self.task).await.is_err() {
+            tracing::warn!("the log lacks what happened to machines last");
+        }
     }
 }
 

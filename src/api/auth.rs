@@ -13,8 +13,8 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::query::Query;
 use super::{ApiState, RequestId};
+use crate::kernel::Caller;
 use crate::kernel::scope::Need;
-use crate::kernel::{Caller, Error};
 
 /// What one operation's gate asks.
 #[derive(Debug, Clone)]
@@ -40,12 +40,7 @@ impl Gate {
 pub async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     if gate.need != Need::Nothing {
         let caller = sign_in(&gate.state, &request)?;
-        if !gate.need.is_met_by(&caller.scopes) {
-            let scope = gate.need.scope().unwrap_or_default();
-            return Err(
-                Error::Forbidden(format!("this needs the scope `{scope}`, which the token has not")).into()
-            );
-        }
+        caller.needs(gate.need)?;
         request.extensions_mut().insert(caller);
     }
     let query = Query::parse(request.uri().query().unwrap_or_default())?;

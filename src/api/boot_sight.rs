@@ -21,8 +21,8 @@ use super::resources::ROOT;
 use super::schema;
 use crate::insight::explain::{Asks, Explained, Question, Who};
 use crate::insight::preview::{FileRow, ParamRow, ParamScope, Preview, Previewed};
-use crate::kernel::Error;
 use crate::kernel::scope::Need;
+use crate::kernel::{Caller, Error};
 use crate::model::Mac;
 
 /// The files of a machine.
@@ -56,6 +56,12 @@ pub fn operations() -> Vec<Operation> {
         .runs(files);
     let render = Operation::post(format!("{ROOT}/render"), "render")
         .summary("Render a document as a machine would get it; secret params stay sealed")
+        .description(
+            "An `inline` text needs the scope `templates:write` besides; without it the answer is 403. The \
+             URLs in a preview open nothing: in place of the machine's capability they have the word \
+             `preview`. A render that reaches a limit of time, memory, loops or output is answered with 422 \
+             and the limit; 503 means that no render worker was free.",
+        )
         .takes(schema::of::<Preview>)
         .answers(200, "The document, and what it was made from.", schema::of::<Previewed>)
         .refuses(&[400, 404, 413, 415, 422])
@@ -137,9 +143,14 @@ async fn params(
     answer(&Params { params: state.app.insight.params(&reference, scope)? })
 }
 
-async fn render(State(state): State<ApiState>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+async fn render(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
     let preview: Preview = body::read_as(&headers, body).await?;
-    answer(&state.app.insight.preview(preview).await?)
+    answer(&state.app.insight.preview(&caller, preview).await?)
 }
 
 fn answer(value: &impl Serialize) -> Result<Response, ApiError> {

@@ -92,6 +92,7 @@ fn event_query(state: &ApiState, query: &Query) -> Result<EventQuery, Error> {
         kind: query.get("kind").map(str::to_owned),
         subject: query.get("subject").map(|subject| state.app.insight.subject(subject)),
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
+        kinds: &[],
         lease: None,
         limit: read_limit(query)?,
         newest_first: match query.get("order") {

@@ -117,6 +117,9 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) ->
         "security": if operation.need == Need::Nothing { json!([]) } else { json!([{"token": []}]) },
     });
     let Some(fields) = entry.as_object_mut() else { return entry };
+    if !operation.description.is_empty() {
+        fields.insert("description".to_owned(), json!(operation.description));
+    }
     if let Some(scope) = operation.need.scope() {
         fields.insert("x-scope".to_owned(), json!(scope));
     }

@@ -49,6 +49,8 @@ pub struct Operation {
     pub id: String,
     pub tag: &'static str,
     pub summary: String,
+    /// What the summary has no room for; may be empty.
+    pub description: &'static str,
     pub need: Need,
     pub query: Vec<Parameter>,
     /// Whether names other than those of `query` are looked at by the handler: filters.
@@ -68,6 +70,7 @@ impl Operation {
             id: id.into(),
             tag: "service",
             summary: String::new(),
+            description: "",
             need: Need::Token,
             query: Vec::new(),
             filters: false,
@@ -93,6 +96,10 @@ impl Operation {
 
     pub fn summary(self, summary: impl Into<String>) -> Self {
         Operation { summary: summary.into(), ..self }
+    }
+
+    pub fn description(self, description: &'static str) -> Self {
+        Operation { description, ..self }
     }
 
     pub fn needs(self, need: Need) -> Self {

@@ -20,7 +20,8 @@ use crate::kernel::scope::Need;
 /// The state of the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
-    /// `ok`.
+    /// `ok`, or `degraded` where a render worker was lost lately: everything is served, and an operator has
+    /// to look.
     pub status: String,
     /// What an operator has to look at although the server works: another DHCP server, for one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -34,7 +35,9 @@ pub fn operations() -> Vec<Operation> {
         .answers(200, "It runs.", schema::of::<Health>)
         .runs(health);
     let ready = Operation::get("/readyz", "ready")
-        .summary("Whether the server can do its work: listeners bound, database answering")
+        .summary(
+            "Whether the server can do its work: listeners bound, database answering, templates rendering",
+        )
         .needs(Need::Nothing)
         .answers(200, "It can.", schema::of::<Health>)
         .refuses(&[503])
@@ -69,7 +72,13 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
         let why = format!("the database takes no writes since {}: {}", outage.since, outage.reason);
         return Err(refused(why));
     }
-    let health = Health { status: "ok".to_owned(), warnings: state.app.dhcp.dhcp_warnings() };
+    if let Some(outage) = state.app.catalog.render_outage() {
+        return Err(refused(outage));
+    }
+    let mut warnings = state.app.catalog.render_warnings();
+    let status = if warnings.is_empty() { "ok" } else { "degraded" }.to_owned();
+    warnings.extend(state.app.dhcp.dhcp_warnings());
+    let health = Health { status, warnings };
     Ok(body::json(StatusCode::OK, &json!(health)))
 }
 

@@ -7,10 +7,12 @@
 pub mod artifact_faults;
 pub mod packs;
 pub mod params;
+pub mod pools;
 pub mod rendering;
 pub mod repositories;
 pub mod usable;
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -18,19 +20,23 @@ use tokio::task::JoinError;
 
 use crate::kernel::Kernel;
 use crate::netboot::decide::capability;
-use crate::render::{Engine, Pool};
+use crate::render::Engine;
+use pools::{PREVIEWS_AT_ONCE_MAX, Pools};
 
-/// Renders that have a thread to wait on. More would render no sooner, as there are no more threads that
+/// Renders that have a thread to wait on. More would render no sooner, as there are no more workers that
 /// render (`render::Pool`), and each costs memory: its input, and what the allocator keeps for the thread.
 const AT_ONCE_MAX: usize = 16;
 
 /// The content, and what renders it.
 pub struct Catalog {
     kernel: Arc<Kernel>,
-    pool: Arc<Pool>,
+    pools: Pools,
     content: Mutex<Option<Content>>,
     /// The turns of those who render.
     turns: Arc<Semaphore>,
+    preview_turns: Arc<Semaphore>,
+    /// Previews that wait for a turn.
+    previews: AtomicUsize,
     boot_key: capability::Key,
 }
 
@@ -47,10 +53,19 @@ impl std::fmt::Debug for Catalog {
 }
 
 impl Catalog {
-    pub fn new(kernel: Arc<Kernel>, pool: Arc<Pool>) -> Arc<Self> {
+    pub fn new(kernel: Arc<Kernel>, pools: Pools) -> Arc<Self> {
         let boot_key = capability::Key::new(&kernel.secrets.derive("boot capabilities"));
         let turns = Arc::new(Semaphore::new(AT_ONCE_MAX));
-        Arc::new(Catalog { kernel, pool, content: Mutex::default(), turns, boot_key })
+        let preview_turns = Arc::new(Semaphore::new(PREVIEWS_AT_ONCE_MAX));
+        Arc::new(Catalog {
+            kernel,
+            pools,
+            content: Mutex::default(),
+            turns,
+            preview_turns,
+            previews: AtomicUsize::new(0),
+            boot_key,
+        })
     }
 
     /// The compiled templates of the present content.
@@ -64,7 +79,7 @@ impl Catalog {
         let bodies: Vec<(String, String)> =
             world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone())).collect();
         drop(world);
-        let (engine, broken) = Engine::compile(&self.pool, bodies);
+        let (engine, broken) = Engine::compile(&self.pools.serve, bodies);
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");
         }
@@ -93,7 +108,7 @@ impl Catalog {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::Ordering;
     use std::sync::mpsc;
 
     use super::*;

@@ -38,6 +38,15 @@ impl Facing {
     }
 }
 
+/// Whom a render is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The machine gets it: its URLs open what they name.
+    Serve,
+    /// An operator reads it: its URLs open nothing, and boots do not wait for it.
+    Preview,
+}
+
 /// One machine in one boot: what its documents are rendered from.
 #[derive(Clone)]
 pub struct Boot {
@@ -48,6 +57,7 @@ pub struct Boot {
     pub facing: Facing,
     /// For a document that hands the machine's agent its token.
     pub agent_token: Option<String>,
+    pub purpose: Purpose,
 }
 
 impl Boot {
@@ -93,7 +103,15 @@ impl Catalog {
     }
 
     pub fn base_url(&self, boot: &Boot, attempt: &BootAttempt) -> String {
-        format!("{}/m/{}", boot.facing.http, self.capability(attempt))
+        format!("{}/m/{}", boot.facing.http, self.capability_of(boot, attempt))
+    }
+
+    /// What stands for an attempt in the URLs of a document: in a preview, a word that opens nothing.
+    pub fn capability_of(&self, boot: &Boot, attempt: &BootAttempt) -> String {
+        match boot.purpose {
+            Purpose::Serve => self.capability(attempt),
+            Purpose::Preview => capability::PREVIEW.to_owned(),
+        }
     }
 
     /// The unguessable part of an attempt's URLs.

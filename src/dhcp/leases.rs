@@ -66,6 +66,9 @@ impl Dhcp {
             }
             tell_left_out(&mut outcome);
             self.saw_dhcp(query, &outcome, now);
+            if gathered.machine.is_none() {
+                self.saw_unknown_client((query, &sender), (&outcome, &decision), now);
+            }
             let seen =
                 Seen { sender: &sender, gathered: &gathered, outcome: &outcome, decision: &decision, now };
             match self.carry_out(&seen).await {
@@ -140,6 +143,7 @@ impl Dhcp {
         }
         let power_on = PowerOn {
             progress,
+            reached: progress,
             mac: ClientKey::mac_of(query.packet),
             client_arch: client.arches.first().copied(),
             server: self.server_address(query),

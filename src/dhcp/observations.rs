@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::{ClientKey, EventKind, Heard, Interface, Link, Outcome, Query, Sights};
+use crate::dhcp::decide::{ClientKey, EventKind, Heard, Interface, Link, Outcome, Query, Sender, Sights};
 use crate::model::{Kind, NewEvent, SubnetMode, UnservedStatus, World};
+use crate::netboot::decide::decision::Decision;
 use crate::proto::dhcp4::MessageType;
 
 /// What was seen, and how many packets no subnet fits.
@@ -118,6 +119,42 @@ impl Dhcp {
             "packets": packets,
         });
         self.kernel.note(noticed(now, (EventKind::NoSubnet.as_str(), None), data));
+    }
+
+    /// A DHCP packet of a client that is no machine here, and what was decided for it. Only who wants to boot
+    /// is told of, and who no subnet fits.
+    pub(super) fn saw_unknown_client(
+        &self,
+        (query, sender): (&Query<'_>, &Sender),
+        (outcome, decision): (&Outcome, &Decision),
+        now: Timestamp,
+    ) {
+        let is_unserved = outcome.event == EventKind::NoSubnet;
+        if !(sender.client.is_netboot() || is_unserved) {
+            return;
+        }
+        let Some(mac) = ClientKey::mac_of(query.packet) else { return };
+        if !self.netboot.is_unknown_client_due(mac, now) {
+            return;
+        }
+        let subnet = {
+            let world = self.kernel.world();
+            let link = Link::select(query, &world);
+            link.ok().map(|link| link.selected.name.clone())
+        };
+        let relay = query.packet.is_relayed().then(|| query.packet.giaddr.to_string());
+        let reason = if is_unserved { outcome.reason.as_str() } else { decision.verdict.reason() };
+        tracing::info!(
+            mac = mac.to_string(),
+            vendor_class = sender.client.vendor,
+            arch = sender.client.arches.first(),
+            address = outcome.address.map(|address| address.to_string()),
+            subnet,
+            interface = query.interface.name,
+            relay,
+            reason,
+            "an unknown client asks over DHCP: no machine has its MAC"
+        );
     }
 
     pub fn sights(&self) -> MutexGuard<'_, Sights> {

@@ -32,16 +32,25 @@ impl Feed {
     /// The database failed, or the store was closed.
     pub async fn next(&mut self) -> Result<Vec<Event>, Error> {
         loop {
-            let upto = *self.committed.borrow_and_update();
-            let events = self.store.events(self.query.clone()).await?;
-            match events.last() {
-                Some(last) if events.len() >= BATCH_MAX as usize => self.query.after = last.seq,
-                last => self.query.after = last.map_or(0, |last| last.seq).max(upto).max(self.query.after),
-            }
+            let events = self.present().await?;
             if !events.is_empty() {
                 return Ok(events);
             }
             self.committed.changed().await.map_err(|_| Error::Failed("the store was closed".to_owned()))?;
         }
+    }
+
+    /// The next events of those that are there; none where all were read.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn present(&mut self) -> Result<Vec<Event>, Error> {
+        let upto = *self.committed.borrow_and_update();
+        let events = self.store.events(self.query.clone()).await?;
+        match events.last() {
+            Some(last) if events.len() >= BATCH_MAX as usize => self.query.after = last.seq,
+            last => self.query.after = last.map_or(0, |last| last.seq).max(upto).max(self.query.after),
+        }
+        Ok(events)
     }
 }

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::catalog::pools::Pools;
 use crate::dhcp::decide::{Interface, InterfaceAddress, Query};
 use crate::houses::{Houses, Setup};
 use crate::kernel::secrets::Secrets;
@@ -17,7 +18,6 @@ use crate::media::Folder;
 use crate::model::{Event, Kind, Object, World};
 use crate::netboot::loaders::Loaders;
 use crate::proto::dhcp4::{from_text, parse};
-use crate::render::Pool;
 use crate::store::{Deed, Error, EventQuery, LEASE_KINDS, LeaseOf, Store, Write};
 
 /// An app with nothing in it.
@@ -27,7 +27,7 @@ pub fn app() -> Arc<Houses> {
     let setup = Setup {
         kernel,
         loaders: Loaders::default(),
-        pool: Arc::new(Pool::new(1).unwrap()),
+        pools: Pools::of_tests(),
         media: Folder::default(),
         case: Default::default(),
     };
@@ -168,7 +168,8 @@ impl Store for Memory {
                 Some(prefix) => event.kind.starts_with(prefix),
                 None => event.kind == kind,
             });
-            kind && event.seq > query.after
+            kind && (query.kinds.is_empty() || query.kinds.contains(&event.kind.as_str()))
+                && event.seq > query.after
                 && query.before.is_none_or(|before| event.seq < before)
                 && query.subject.as_ref().is_none_or(|subject| *subject == event.subject)
                 && query.attempt.is_none_or(|attempt| event.attempt == Some(attempt))

@@ -304,6 +304,7 @@ impl Client {
         match self.shared.netboot.report(capability, report).await {
             Ok(said) => answer::text(200, &said),
             Err(crate::kernel::Error::Unauthorized(why)) => answer::text(401, &why),
+            Err(crate::kernel::Error::Forbidden(why)) => answer::text(403, &why),
             Err(crate::kernel::Error::Conflict(why)) => answer::text(409, &why),
             Err(error) => answer::text(503, &error.to_string()),
         }

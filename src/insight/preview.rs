@@ -11,15 +11,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::catalog::params::{self, Of, Sealed};
-use crate::catalog::rendering::Boot;
+use crate::catalog::rendering::{Boot, Purpose};
 use crate::insight::Insight;
-use crate::kernel::Error;
+use crate::kernel::scope::Need;
+use crate::kernel::{Caller, Error};
 use crate::model::{BootTemplate, Machine, Stored};
 use crate::netboot::boot_facts::Gathered;
 use crate::netboot::decide::decision::{Answer, Asked, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::{Document, base_name};
-use crate::render::{Level, Provenance, Resolved};
+use crate::render::{Level, ProblemKind, Provenance, Resolved};
 
 /// Which levels of params are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,8 @@ pub struct Preview {
     /// Name of a template to render instead.
     #[serde(default)]
     pub template: Option<String>,
-    /// A text to render instead, which need not be saved.
+    /// A text to render instead, which need not be saved. Needs the scope `templates:write`, because a
+    /// template is a program.
     #[serde(default)]
     pub inline: Option<String>,
     /// The bootenv to render for, where the machine is not in it now.
@@ -132,11 +134,17 @@ impl Insight {
         Ok(rows)
     }
 
-    /// Renders a document as the machine would get it, without giving it to anybody.
+    /// Renders a document as the machine would get it, without giving it to anybody. Its URLs have a word in
+    /// place of the machine's capability that opens nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render.
-    pub async fn preview(self: &Arc<Self>, preview: Preview) -> Result<Previewed, Error> {
+    /// [`Error::Forbidden`] for a text of the caller's own without the scope `templates:write`,
+    /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render or
+    /// reaches a limit, [`Error::Busy`].
+    pub async fn preview(self: &Arc<Self>, caller: &Caller, preview: Preview) -> Result<Previewed, Error> {
+        if preview.inline.is_some() {
+            caller.needs(Need::Write("templates"))?;
+        }
         let machine = self.kernel.find::<Machine>(&preview.machine)?;
         let mut gathered = Gathered::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
         if let Some(name) = &preview.bootenv {
@@ -148,9 +156,11 @@ impl Insight {
         let document = document(&boot, &preview)?;
         let netboot = Arc::clone(&self.netboot);
         let render = move || netboot.render_document(&boot, &document, Sealed::Covered);
-        let rendered = self.catalog.render_aside(render).await;
-        let rendered = rendered.map_err(|error| Error::Failed(error.to_string()))?;
-        let rendered = rendered.map_err(|problem| Error::Invalid(vec![(&problem).into()]))?;
+        let rendered = self.catalog.render_preview(render).await?;
+        let rendered = rendered.map_err(|problem| match problem.kind {
+            ProblemKind::Busy => Error::Busy(problem.to_string()),
+            _ => Error::Invalid(vec![(&problem).into()]),
+        })?;
         Ok(Previewed { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
     }
 
@@ -158,7 +168,9 @@ impl Insight {
     fn preview_boot(&self, gathered: &Gathered) -> Boot {
         let attempt = gathered.attempt().cloned();
         let server = attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST);
-        gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), self.catalog.facing(server.into()))
+        let facing = self.catalog.facing(server.into());
+        let boot = gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), facing);
+        Boot { purpose: Purpose::Preview, ..boot }
     }
 
     /// The first bootenv of the machine's workflow that is not the local disk.

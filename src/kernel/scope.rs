@@ -78,6 +78,18 @@ pub fn agent_of(scope: &str) -> Option<Uuid> {
 }
 
 impl Caller {
+    /// Refuses who lacks a scope.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], which names the scope.
+    pub fn needs(&self, need: Need) -> Result<(), Error> {
+        if need.is_met_by(&self.scopes) {
+            return Ok(());
+        }
+        let scope = need.scope().unwrap_or_default();
+        Err(Error::Forbidden(format!("this needs the scope `{scope}`, which the token has not")))
+    }
+
     /// Refuses everybody but the machine itself and those who may write jobs.
     ///
     /// # Errors

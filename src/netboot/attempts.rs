@@ -12,7 +12,9 @@ use crate::netboot::Netboot;
 use crate::netboot::boot_facts::Gathered;
 use crate::netboot::decide::attempt;
 use crate::netboot::decide::decision::{Asked, Decision, Verdict};
+use crate::netboot::decide::namespace::is_autoexec;
 use crate::netboot::files::Fetch;
+use crate::netboot::identify::about;
 use crate::render::RenderProblem;
 use crate::seldom::warn_seldom;
 
@@ -22,7 +24,10 @@ const FAULTS_MAX: usize = 16;
 /// What is known of a power-on when it begins.
 #[derive(Clone, Copy, Debug)]
 pub struct PowerOn {
+    /// What asks.
     pub progress: BootProgress,
+    /// How far the attempt is when that was answered.
+    pub reached: BootProgress,
     pub mac: Option<Mac>,
     /// DHCP option 93.
     pub client_arch: Option<u16>,
@@ -62,7 +67,7 @@ impl Netboot {
                     }
                     flow.attempt_started(id, decision.verdict.bootenv().map(str::to_owned));
                     if let Some(attempt) = flow.attempt() {
-                        attempt.progress = power_on.progress;
+                        attempt.progress = power_on.reached;
                         attempt.mac = power_on.mac;
                         attempt.client_arch = power_on.client_arch;
                         attempt.server = power_on.server;
@@ -76,7 +81,7 @@ impl Netboot {
             // An attempt that began before the machine was armed learns here what it boots.
             self.redirect(&gathered, &decision.verdict).await?;
         }
-        self.progress(&gathered, power_on.progress).await?;
+        self.progress(&gathered, power_on.reached).await?;
         Ok((self.again(&gathered), decision))
     }
 
@@ -108,9 +113,15 @@ impl Netboot {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         };
-        let power_on =
-            PowerOn { progress: BootProgress::Script, mac: fetch.hint.mac, client_arch: None, server };
-        self.powered_on(gathered, power_on, asked).await
+        let (progress, reached) = (BootProgress::Script, reached_by(&fetch.path));
+        let is_early = gathered.attempt().is_some_and(|attempt| attempt.progress < reached);
+        let power_on = PowerOn { progress, reached, mac: fetch.hint.mac, client_arch: None, server };
+        let (gathered, decision) = self.powered_on(gathered, power_on, asked).await?;
+        if is_early && reached != progress {
+            let about = about(gathered.machine.as_deref());
+            self.kernel.note(self.boot_event("boot.script_fetched", &about, json!({})));
+        }
+        Ok((gathered, decision))
     }
 
     async fn redirect(&self, gathered: &Gathered, verdict: &Verdict) -> Result<(), Error> {
@@ -140,7 +151,8 @@ impl Netboot {
             .flow(&Caller::machine(machine, self.kernel.now()), &machine.key, |flow| match progress {
                 BootProgress::Kernel => {
                     flow.kernel_fetched();
-                    flow.say("boot.kernel_fetched", json!({}));
+                    let bootenv = flow.attempt().and_then(|attempt| attempt.bootenv.clone());
+                    flow.say("boot.kernel_fetched", json!({ "bootenv": bootenv }));
                 }
                 BootProgress::System => {
                     flow.system_seen();
@@ -198,6 +210,12 @@ impl Netboot {
             warn_seldom!(machine = machine.spec.name, label, %error, "a fault that is gone is still shown");
         }
     }
+}
+
+/// How far an attempt is that fetched a script. iPXE since 2021 fetches `autoexec.ipxe` with the firmware's
+/// network and asks for an address of its own afterwards, which begins no other attempt.
+fn reached_by(path: &str) -> BootProgress {
+    if is_autoexec(path) { BootProgress::Loader } else { BootProgress::Script }
 }
 
 /// Where the faults of documents are among a machine's problems.

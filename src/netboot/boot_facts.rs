@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::artifacts::contained_path::Case;
 use crate::catalog::artifact_faults::artifact_fault;
-use crate::catalog::rendering::{Boot, Facing};
+use crate::catalog::rendering::{Boot, Facing, Purpose};
 use crate::catalog::usable::unset_params;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
@@ -110,6 +110,7 @@ impl Gathered {
             attempt,
             facing,
             agent_token: None,
+            purpose: Purpose::Serve,
         }
     }
 

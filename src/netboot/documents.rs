@@ -72,7 +72,7 @@ impl Netboot {
         document: &Document,
         sealed: Sealed,
     ) -> Result<Rendered, RenderProblem> {
-        let engine = self.catalog.engine();
+        let engine = self.catalog.engine_for(boot.purpose);
         let mut input = self.catalog.input(boot, sealed)?;
         let name = match document {
             Document::BootScript(kind) => {
@@ -147,7 +147,7 @@ impl Netboot {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
-        let rendered = self.catalog.engine().render_inline(body, input, Limits::default());
+        let rendered = self.catalog.engine_for(boot.purpose).render_inline(body, input, Limits::default());
         let rendered = rendered.map_err(|problem| problem.of_inline(&place(boot, "boot_params")))?;
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
@@ -162,7 +162,7 @@ impl Netboot {
             let name = base_name(path);
             // Who is not known has no capability, and boots only what everybody may have.
             let path = match (attempt, files) {
-                (Some(attempt), _) => format!("m/{}/{name}", self.catalog.capability(attempt)),
+                (Some(attempt), _) => format!("m/{}/{name}", self.catalog.capability_of(boot, attempt)),
                 (None, Some(files)) => format!("artifacts/{}/{path}", files.artifact),
                 (None, None) => String::new(),
             };

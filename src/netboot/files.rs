@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::json;
 
 use crate::artifacts::opened::{About, Body, Opened, Protocol, Refused};
@@ -26,8 +25,12 @@ use crate::netboot::decide::namespace::{self, Entry, Hint, ScriptKind};
 use crate::netboot::decide::stops::Sign;
 use crate::netboot::document_cache::Page;
 use crate::netboot::documents::{Document, base_name};
+use crate::netboot::fallbacks::{BuiltIn, IDENTIFY, fallback, last_resort, to_disk};
 use crate::netboot::identify::about;
 use crate::render::RenderProblem;
+
+/// How long a script may take to be rendered that is built in as well.
+const RENDERED_SOON: Duration = Duration::from_secs(1);
 
 /// A request for a path.
 #[derive(Clone, Debug)]
@@ -159,7 +162,10 @@ impl Netboot {
         let hint = Hint { mac: named.mac.or(fetch.hint.mac), address: named.address };
         let gathered = self.who(fetch, &hint)?;
         if gathered.machine.is_none() && self.is_stranger(fetch, &hint) && kind == ScriptKind::Ipxe {
-            return self.send_document(fetch, &gathered, Document::Identify).await;
+            return Ok(self.send_surely(fetch, &gathered, (Document::Identify, IDENTIFY)).await);
+        }
+        if gathered.machine.is_none() {
+            self.saw_unknown_fetch(fetch, &hint, &gathered.decide(&Asked::Script, self.kernel.now()));
         }
         self.answer_script(fetch, gathered, kind, Asked::Script).await
     }
@@ -188,7 +194,10 @@ impl Netboot {
                     other => other,
                 }
             }
-            Answer::LocalScript => self.send_document(fetch, &gathered, Document::LocalScript(kind)).await,
+            Answer::LocalScript => {
+                let document = (Document::LocalScript(kind), to_disk(kind));
+                Ok(self.send_surely(fetch, &gathered, document).await)
+            }
             Answer::MenuScript => self.send_document(fetch, &gathered, Document::Menu(kind)).await,
             Answer::ScreenScript => {
                 let message = decision.verdict.reason().to_owned();
@@ -331,6 +340,20 @@ impl Netboot {
         }
     }
 
+    /// A script that depends on nothing: where it is not rendered soon, the built-in one is sent.
+    async fn send_surely(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        gathered: &Gathered,
+        (document, built_in): (Document, BuiltIn),
+    ) -> Opened {
+        let rendered = self.send_document(fetch, gathered, document);
+        match tokio::time::timeout(RENDERED_SOON, rendered).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(_)) | Err(_) => fallback(built_in, about(gathered.machine.as_deref())),
+        }
+    }
+
     async fn send_page(&self, gathered: &Gathered, label: String, page: &Page) -> Opened {
         let about = about(gathered.machine.as_deref());
         if self.is_news("boot.rendered", &about, &label) {
@@ -374,27 +397,6 @@ impl Netboot {
             Err(Refused::Failed(_)) => Ok(last_resort(kind, about)),
             other => other,
         }
-    }
-}
-
-/// The screen where even the template of the screen fails.
-fn last_resort(kind: ScriptKind, about: About) -> Opened {
-    let text = match kind {
-        ScriptKind::Ipxe => {
-            "#!ipxe\necho Metalwright: the boot cannot go on and its screen cannot be rendered;\n\
-             echo see the machine's timeline\nsleep 30\nexit 1\n"
-        }
-        ScriptKind::Grub => "echo 'Metalwright: the boot cannot go on; see the timeline'\nsleep 30\nexit\n",
-        ScriptKind::Pxelinux => {
-            "SAY Metalwright: the boot cannot go on; see the timeline\nPROMPT 1\nTIMEOUT 300\n"
-        }
-    };
-    Opened {
-        body: Body::Bytes(Bytes::from_static(text.as_bytes())),
-        label: "screen".to_owned(),
-        content_type: "text/plain",
-        version: None,
-        about,
     }
 }
 

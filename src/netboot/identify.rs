@@ -7,11 +7,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::artifacts::opened::{About, Refused};
+use crate::catalog::params::set_value;
 use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World, settings};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::Gathered;
 use crate::netboot::decide::namespace::Hint;
 use crate::netboot::files::Fetch;
+
+/// The param with the network of the installed system.
+const NETWORK: &str = "network";
 
 impl Netboot {
     /// Who asks: by the address it asks from, else by what the URL says.
@@ -74,6 +78,8 @@ fn why_foreign(
     let what = match here {
         Some(here) if here.key == machine.key => return None,
         Some(here) => format!("{peer} is the address of {}, not of {name}", here.spec.name),
+        // An installer that has gone over to the address of the installed system.
+        None if is_static_address(world, (machine, peer)) => return None,
         None if has_other_address(world, (machine, peer), now) => {
             format!("{name} does not have the address {peer}")
         }
@@ -82,6 +88,14 @@ fn why_foreign(
     let way_out = "an installer with a static address, or addresses translated on the way, need the setting \
                    own_address_only false";
     (world.setting(settings::OWN_ADDRESS_ONLY) != Value::Bool(false)).then(|| format!("{what}; {way_out}"))
+}
+
+/// Whether the machine's param `network` gives it this address.
+fn is_static_address(world: &World, (machine, peer): (&Stored<Machine>, IpAddr)) -> bool {
+    let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
+    let network = set_value(world, (Some(&machine.spec), stage.map(|stage| &stage.spec)), NETWORK);
+    let address = network.and_then(|network| network.get("address")).and_then(Value::as_str);
+    address.and_then(|address| address.parse().ok()) == Some(peer)
 }
 
 /// Whether a machine holds a lease of ours on another address than this one.

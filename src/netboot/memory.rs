@@ -10,6 +10,7 @@ use crate::netboot::decide::foreign_addresses::ForeignAddresses;
 use crate::netboot::fetch_throttle::Repeats;
 use crate::netboot::loader_files::Images;
 use crate::netboot::tftp_peers::Strangers;
+use crate::netboot::unknown_clients::UnknownClients;
 
 /// The tables of [`Netboot`](crate::netboot::Netboot).
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub struct BootMemory {
     pub(super) foreign_addresses: Mutex<ForeignAddresses>,
     /// Strangers that asked over TFTP.
     pub(super) strangers: Mutex<Strangers>,
+    /// Clients without a machine that the log tells of.
+    pub(super) unknown_clients: UnknownClients,
     /// Fetches that repeat themselves.
     pub(super) repeats: Repeats,
     /// Events of fetches that were not written because the same machine fetched the same over and over.

@@ -11,6 +11,7 @@ pub mod boot_facts;
 pub mod decide;
 mod document_cache;
 pub mod documents;
+mod fallbacks;
 mod fetch_throttle;
 pub mod files;
 pub mod identify;
@@ -22,6 +23,7 @@ mod menu;
 pub mod reports;
 mod static_artifacts;
 pub mod tftp_peers;
+mod unknown_clients;
 
 use std::sync::Arc;
 

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use crate::kernel::{Caller, Error};
-use crate::model::{BootProgress, BootResult};
+use crate::model::{BootProgress, BootResult, Machine, Stored};
 use crate::netboot::Netboot;
+use crate::netboot::identify::about;
 
 /// Longest reason of a failure in the machine's status, in characters. The event has it as far as a log.
 const REASON_CHARS_MAX: usize = 1000;
@@ -31,6 +32,14 @@ impl ReportKind {
             _ => None,
         }
     }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            ReportKind::Done => "done",
+            ReportKind::Failed => "failed",
+            ReportKind::Log => "log",
+        }
+    }
 }
 
 /// One report.
@@ -46,8 +55,9 @@ impl Netboot {
     /// Returns what the reporter is told.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] for a capability that was never given out, [`Error::Conflict`] for one whose
-    /// attempt has ended in another way.
+    /// [`Error::Unauthorized`] for a capability that was never given out, [`Error::Forbidden`] from an
+    /// address that is not the machine's, as with its files, [`Error::Conflict`] for one whose attempt has
+    /// ended in another way.
     pub async fn report(&self, capability: &str, report: Report) -> Result<String, Error> {
         let wrong =
             || Error::Unauthorized("this URL's capability is not one this server gave out".to_owned());
@@ -58,6 +68,10 @@ impl Netboot {
                 "the boot attempt of this URL is over; a later one has begun".to_owned(),
             ));
         };
+        if let Some(why) = self.why_not_from(&machine, report.peer) {
+            self.report_denied(&machine, (report.kind, report.peer), &why);
+            return Err(Error::Forbidden(why));
+        }
         let current = machine.status.boot_attempt.clone();
         let ended = current.filter(|current| current.progress == BootProgress::Ended);
         let name = &machine.spec.name;
@@ -91,6 +105,12 @@ impl Netboot {
             })
             .await?;
         Ok(format!("{name}: noted"))
+    }
+
+    /// The machine's timeline has who tried to speak for it.
+    fn report_denied(&self, machine: &Stored<Machine>, (kind, peer): (ReportKind, IpAddr), reason: &str) {
+        let data = json!({"path": format!("/m/…/{}", kind.as_str()), "peer": peer, "reason": reason});
+        self.kernel.note(self.boot_event("boot.denied", &about(Some(machine)), data));
     }
 }
 

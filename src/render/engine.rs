@@ -1,47 +1,38 @@
 //! Templates compiled once, rendered many times.
 //!
 //! An [`Engine`] is one content generation: make a new one when content changes and swap it in. Rendering
-//! blocks its caller, at most for the deadline, and does the work on the [`Pool`]'s threads; from async
-//! code call it through a blocking task. Bodies that are rendered often should be given a name and
-//! compiled with the rest: [`Engine::render_inline`] parses its body every time.
-//!
-//! Not bounded: what a template builds in its own variables, a string doubled in a loop or a list put
-//! into itself over and over. Who may write templates can exhaust the host's memory or a thread's stack
-//! on purpose; who may write templates is therefore a matter of grants.
+//! blocks its caller, about for the deadline, and is done by the [`Pool`]'s worker processes, which have the
+//! same templates; from async code call it through a blocking task. Bodies that are rendered often should be
+//! given a name and compiled with the rest: [`Engine::render_inline`] parses its body every time.
 
 use std::fmt;
-use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tera::Context;
 
-use crate::model::{nearest, sha256_hex};
+use crate::model::nearest;
 use crate::render::compile::{self, TemplateSet};
 use crate::render::context::Input;
 use crate::render::params::ParamRead;
 use crate::render::pool::Pool;
-use crate::render::problem::{ProblemKind, RenderProblem, without_quoted_values};
+use crate::render::problem::{ProblemKind, RenderProblem};
+use crate::render::process::{Sources, Work};
 use crate::render::references;
-use crate::render::scope::{self, Scope, ScopeInput};
+use crate::render::wire::{self, Order, Request, Source};
 
 /// What a body without a name is called in problems and provenance.
 pub const INLINE: &str = "inline";
 
 /// The longest a render may be given.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
-/// Writes between two looks at the clock.
-const WRITES_UNCHECKED_MAX: u32 = 32;
-/// What an output buffer starts with; most documents are smaller.
-const OUTPUT_BYTES_START: usize = 4096;
 
 /// What one render may spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the call to the outcome, waiting for a thread included; at most [`DEADLINE_MAX`].
+    /// For waiting for a worker, and once more for the render itself; at most [`DEADLINE_MAX`].
     pub deadline: Duration,
     pub output_bytes_max: usize,
     /// Numbers that all calls of `range` may give together.
@@ -96,6 +87,8 @@ pub struct TemplateUse {
 #[derive(Clone)]
 pub struct Engine {
     set: Arc<TemplateSet>,
+    /// The usable templates, as the workers get them.
+    sources: Arc<Sources>,
     pool: Arc<Pool>,
 }
 
@@ -114,11 +107,6 @@ pub fn included(body: &str) -> Vec<String> {
     references::scan(body).templates.into_iter().map(|reference| reference.name).collect()
 }
 
-enum Source {
-    Named(String),
-    Inline(String),
-}
-
 impl Engine {
     /// Compiles templates, given by name and body. The broken ones are answered beside the engine, which
     /// has all the others; rendering a broken one gives its problem.
@@ -126,9 +114,20 @@ impl Engine {
         pool: &Arc<Pool>,
         templates: impl IntoIterator<Item = (N, B)>,
     ) -> (Engine, Vec<(String, RenderProblem)>) {
-        let set = compile::compile(templates.into_iter().map(|(name, body)| (name.into(), body.into())));
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let mut templates: Vec<(String, String)> =
+            templates.into_iter().map(|(name, body)| (name.into(), body.into())).collect();
+        let set = compile::compile(templates.iter().cloned());
+        templates.retain(|(name, _)| set.known.contains_key(name));
+        let sources = Arc::new(Sources { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), templates });
         let broken = set.broken.iter().map(|(name, problem)| (name.clone(), problem.clone())).collect();
-        (Engine { set: Arc::new(set), pool: Arc::clone(pool) }, broken)
+        (Engine { set: Arc::new(set), sources, pool: Arc::clone(pool) }, broken)
+    }
+
+    /// The same templates, rendered by the workers of another pool.
+    #[must_use]
+    pub fn on(self, pool: &Arc<Pool>) -> Self {
+        Engine { pool: Arc::clone(pool), ..self }
     }
 
     /// The usable templates, sorted.
@@ -138,7 +137,7 @@ impl Engine {
         names
     }
 
-    /// Renders a named template. Blocks, at most for the deadline and a moment.
+    /// Renders a named template. Blocks; see [`Limits::deadline`].
     ///
     /// # Errors
     /// No usable template has that name, it is wrong for this input, or it ran into a limit.
@@ -146,7 +145,7 @@ impl Engine {
         if !self.set.known.contains_key(name) {
             return Err(self.unknown(name));
         }
-        self.start(Source::Named(name.to_owned()), input, limits)
+        self.start(&Source::Named(name.to_owned()), &input, limits)
     }
 
     /// Renders a body that has no name. It may include named templates and cannot extend one.
@@ -154,7 +153,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::render`].
     pub fn render_inline(&self, body: &str, input: Input, limits: Limits) -> Result<Rendered, RenderProblem> {
-        self.start(Source::Inline(body.to_owned()), input, limits)
+        self.start(&Source::Inline(body.to_owned()), &input, limits)
     }
 
     fn unknown(&self, name: &str) -> RenderProblem {
@@ -166,109 +165,12 @@ impl Engine {
         RenderProblem::new(ProblemKind::Template, name, format!("there is no template `{name}`.{meant}"))
     }
 
-    fn start(&self, source: Source, input: Input, limits: Limits) -> Result<Rendered, RenderProblem> {
-        let deadline = Instant::now() + limits.deadline.min(DEADLINE_MAX);
-        let set = Arc::clone(&self.set);
-        let name = source.name().to_owned();
-        self.pool.run(&name, deadline, move || draw(&set, &source, input, (deadline, limits)))
-    }
-}
-
-impl Source {
-    fn name(&self) -> &str {
-        match self {
-            Source::Named(name) => name,
-            Source::Inline(_) => INLINE,
-        }
-    }
-}
-
-/// One render, on a thread of the pool.
-fn draw(
-    set: &TemplateSet,
-    source: &Source,
-    input: Input,
-    (deadline, limits): (Instant, Limits),
-) -> Result<Rendered, RenderProblem> {
-    let mut context = Context::new();
-    for (name, value) in input.variables {
-        let value = tera::Value::try_from_serializable(&value)
-            .map_err(|error| RenderProblem::from_tera(&error, source.name()))?;
-        context.insert_value(name, value);
-    }
-    let input = ScopeInput {
-        params: input.params,
-        callbacks: input.callbacks,
-        repositories: input.repositories,
-        agent_token: input.agent_token,
-        salt_seed: input.salt_seed,
-    };
-    let scope = Rc::new(Scope::new(input, deadline, limits.fuel));
-    let entered = scope::enter(Rc::clone(&scope));
-    let mut output = CappedOutput::new(&scope, limits.output_bytes_max);
-    let done = match source {
-        Source::Named(name) => set.tera.render_to(name, &context, &mut output),
-        Source::Inline(body) => set.tera.render_str_to(body, &context, false, &mut output),
-    };
-    drop(entered);
-    let bytes = output.bytes;
-    let text = done
-        .and_then(|()| Ok(String::from_utf8(bytes)?))
-        .map_err(|error| problem_of(&error, source.name(), &scope))?;
-    let templates = match source {
-        Source::Named(name) => set.known.get(name).map(|known| known.uses.clone()).unwrap_or_default(),
-        Source::Inline(body) => set.uses_of_inline(body),
-    };
-    let provenance = Provenance { templates, params: scope.reads(), secret: scope.secret_read() };
-    Ok(Rendered { sha256: sha256_hex(&text), text, provenance })
-}
-
-/// What the template engine says, with what our own functions know beside it, without secrets.
-fn problem_of(error: &tera::Error, template: &str, scope: &Scope) -> RenderProblem {
-    let mut problem = RenderProblem::from_tera(error, template);
-    if let Some(failure) = scope.failure() {
-        problem.kind = failure.kind;
-        problem.message = failure.message;
-        problem.available = failure.available;
-    }
-    if scope.secret_read() {
-        problem.message = scope.redact(&without_quoted_values(&problem.message));
-        problem.available = problem.available.iter().map(|name| scope.redact(name)).collect();
-    }
-    problem
-}
-
-/// Takes the output up to a bound, and looks at the clock now and then.
-struct CappedOutput<'a> {
-    bytes: Vec<u8>,
-    bytes_max: usize,
-    writes: u32,
-    scope: &'a Scope,
-}
-
-impl<'a> CappedOutput<'a> {
-    fn new(scope: &'a Scope, bytes_max: usize) -> Self {
-        CappedOutput { bytes: Vec::with_capacity(OUTPUT_BYTES_START), bytes_max, writes: 0, scope }
-    }
-}
-
-impl io::Write for CappedOutput<'_> {
-    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        if part.len() > self.bytes_max.saturating_sub(self.bytes.len()) {
-            let message = format!("the document is longer than the {} bytes it may have", self.bytes_max);
-            self.scope.refuse(ProblemKind::Limit, message);
-            return Err(io::Error::other("output limit"));
-        }
-        self.writes += 1;
-        if self.writes >= WRITES_UNCHECKED_MAX {
-            self.writes = 0;
-            self.scope.check_deadline().map_err(|_| io::Error::other("deadline"))?;
-        }
-        self.bytes.extend_from_slice(part);
-        Ok(part.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn start(&self, source: &Source, input: &Input, limits: Limits) -> Result<Rendered, RenderProblem> {
+        let limits = Limits { deadline: limits.deadline.min(DEADLINE_MAX), ..limits };
+        let order = Request::Render(Box::new(Order::new(source, input, limits)));
+        let frame = wire::frame(&order)
+            .map_err(|error| RenderProblem::new(ProblemKind::Limit, source.name(), error.to_string()))?;
+        let work = Work { sources: Arc::clone(&self.sources), frame, deadline: limits.deadline };
+        self.pool.run(source, work)
     }
 }

@@ -85,7 +85,7 @@ fn param(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
         Some(found) => {
             scope.record(name, Some(found.level));
             if found.secret {
-                scope.record_secret(found.value);
+                scope.record_secret();
             }
             to_value(found.value)
         }
@@ -99,7 +99,7 @@ fn compose(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
         Some(found) => {
             found.levels.iter().for_each(|level| scope.record(name, Some(level)));
             if found.secret {
-                scope.record_secret(&found.value);
+                scope.record_secret();
             }
             to_value(&found.value)
         }
@@ -202,7 +202,7 @@ fn file_url(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
 /// The token of the machine's agent, which is a secret. Empty where none was issued: in a preview.
 fn agent_token(_: &Kwargs, scope: &Scope) -> TeraResult<Value> {
     let Some(token) = &scope.agent_token else { return Ok(Value::from("")) };
-    scope.record_secret(&serde_json::Value::from(token.as_str()));
+    scope.record_secret();
     Ok(Value::from(token.as_str()))
 }
 

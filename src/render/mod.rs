@@ -4,12 +4,15 @@
 //! what it was made from ([`Provenance`]). Who may have a document, and when a secret may be opened,
 //! is decided by the caller; bytes are put on the wire by others.
 //!
-//! Start at [`engine`]: compile a content generation once, then render from it. [`params`] is how a
-//! param gets its value, `functions` and `filters` are what templates can call, `pool` holds the
-//! guards against templates that do not end, [`problem`] is what an author reads when one is wrong.
+//! Start at [`engine`]: compile a content generation once, then render from it. [`params`] is how a param
+//! gets its value, `functions` and `filters` are what templates can call, [`problem`] is what an author reads
+//! when one is wrong. Renders are done by worker processes (`docs/adr/0020`): `pool` says who is next,
+//! `process` is a worker as the server sees it, `wire` what they say to each other, [`worker`] the process
+//! itself, `draw` the render.
 
 mod compile;
 pub mod context;
+mod draw;
 pub mod engine;
 mod filters;
 mod functions;
@@ -17,14 +20,18 @@ pub mod params;
 mod password;
 pub mod pool;
 pub mod problem;
+mod process;
 mod quote;
 mod references;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod wire;
+pub mod worker;
 
 pub use context::{Callbacks, Input, Repository};
 pub use engine::{Engine, INLINE, Limits, Provenance, Rendered, TemplateUse, check, included};
 pub use params::{Layer, Level, ParamRead, ParamValues, Params, Resolved, SecretAccess};
-pub use pool::Pool;
+pub use pool::{Condition, LOSSES, Lanes, Pool};
 pub use problem::{ProblemKind, RenderProblem};
+pub use process::WorkerProgram;

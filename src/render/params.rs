@@ -116,6 +116,11 @@ impl Params {
         Params::new(Vec::new(), BTreeSet::new(), SecretAccess::Sealed)
     }
 
+    /// Layers, secret names and access, for a render worker.
+    pub(super) fn parts(&self) -> (&[Layer], &BTreeSet<String>, SecretAccess) {
+        (&self.layers, &self.secrets, self.access)
+    }
+
     /// The value of the highest level that has one.
     ///
     /// # Errors

@@ -1,32 +1,61 @@
-//! The threads that render.
+//! Who renders next: a queue in front of a bounded number of render workers.
 //!
-//! A template can loop without end in ways nothing can interrupt, and can recurse deep. So renders run
-//! on threads of their own with large stacks; a caller waits only so long; a thread that does not come
-//! back is given up and replaced, up to a bound.
+//! Each lane is a thread with a worker process of its own (`process`), started when it is first needed. A
+//! worker that does not answer in time, takes too much memory or dies is killed and replaced; the lane goes
+//! on. So no template holds a lane for longer than its deadline and a moment.
+//!
+//! A template that runs into its time holds its lane until then. Two things keep lanes free for the others:
+//! where lanes are slow, more are started, up to a bound; and a source whose worker was lost is a suspect for
+//! a minute, of which only [`SUSPECTS_AT_ONCE_MAX`] are let in.
 
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::render::engine::Rendered;
 use crate::render::problem::{ProblemKind, RenderProblem};
+use crate::render::process::{GRACE, LOAD_MAX, Loss, Outcome, Work, Worker, WorkerProgram};
+use crate::render::wire::Source;
+use crate::seldom::warn_seldom;
 
-/// Threads a pool may be asked for.
-pub const THREADS_MAX: usize = 16;
-/// Threads that may be lost in templates that do not end, beside those that work.
-pub const STUCK_MAX: usize = 8;
-/// Renders that may wait for a thread.
+/// Lanes that a pool may be asked for.
+pub const LANES_MAX: usize = 16;
+/// Renders that may wait for a lane.
 pub const QUEUE_MAX: usize = 1024;
-/// The stack of a render thread: 32 includes inside 20 components need a part of it.
-const STACK_BYTES: usize = 16 * 1024 * 1024;
-/// How long after its deadline a render may still report by itself: it knows the line, we do not.
-const GRACE: Duration = Duration::from_millis(500);
+/// Suspects that render or wait at the same time.
+pub const SUSPECTS_AT_ONCE_MAX: usize = 2;
+/// Suspects that are remembered; beyond it the oldest is forgotten.
+const SUSPECTS_MAX: usize = 256;
+/// How long a source is a suspect.
+const SUSPECT_FOR: Duration = Duration::from_secs(60);
+/// A lane that is at one render for so long is slow: it does not count as one of the usual lanes.
+const SLOW_AFTER: Duration = Duration::from_millis(150);
+/// How long a lane beyond the usual ones waits for work before it ends.
+const SPARE_FOR: Duration = Duration::from_secs(60);
+/// Workers that one render may be given, where one was told to stop by somebody else.
+const WORKERS_OF_ONE_MAX: usize = 2;
+/// How long a lost worker is told of by [`Condition::warning`].
+const TOLD_FOR: Duration = Duration::from_secs(600);
 
-type Outcome = Result<Rendered, RenderProblem>;
+/// How many lanes there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Lanes {
+    /// While renders are quick: more would render no sooner than there are processors.
+    pub usual: usize,
+    /// While some are slow; at most [`LANES_MAX`].
+    pub most: usize,
+}
 
-/// A bounded set of render threads, shared by all content generations.
+impl Lanes {
+    /// For what machines are served: one lane for each processor, at least two, and more while some are slow.
+    pub fn for_this_host() -> Self {
+        let processors = thread::available_parallelism().map_or(2, |processors| processors.get().max(2));
+        Lanes { usual: processors, most: LANES_MAX }
+    }
+}
+
+/// A bounded set of render workers, shared by all content generations.
 pub struct Pool {
     shared: Arc<Shared>,
 }
@@ -34,26 +63,64 @@ pub struct Pool {
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
-    threads: usize,
+    program: WorkerProgram,
+    lanes: Lanes,
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Job>,
-    /// Threads that take work.
-    working: usize,
-    /// The templates that threads were given up in.
-    stuck: Vec<String>,
+    lanes: usize,
+    /// Lanes that wait for work.
+    idle: usize,
+    /// The renders under way, by a number of their own: of which source, and since when.
+    running: BTreeMap<u64, (u64, Instant)>,
+    next_number: u64,
+    /// Sources whose worker was lost, and when.
+    suspects: HashMap<u64, Instant>,
+    /// Jobs of suspects that render or wait.
+    suspects_under_way: usize,
+    record: Record,
     closing: bool,
+}
+
+/// What became of workers.
+#[derive(Default)]
+struct Record {
+    started: u64,
+    /// By [`LOSSES`].
+    lost: [u64; 4],
+    last_loss: Option<(Instant, String)>,
+    /// Why the last worker could not be started.
+    cannot_start: Option<String>,
+}
+
+/// Why workers are lost, as metrics call it.
+pub const LOSSES: [&str; 4] = ["time", "memory", "stack", "crash"];
+
+/// How a pool is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Workers started since the pool was made.
+    pub started: u64,
+    /// Workers that were lost, by [`LOSSES`].
+    pub lost: [u64; 4],
+    /// A worker that was lost lately: in which template, and why.
+    pub warning: Option<String>,
+    /// Why nothing can be rendered.
+    pub outage: Option<String>,
 }
 
 struct Job {
     template: String,
-    run: Box<dyn FnOnce() -> Outcome + Send>,
+    /// Of the source.
+    digest: u64,
+    is_suspect: bool,
+    work: Work,
     ticket: Arc<Ticket>,
 }
 
-/// Where a render in the pool stands; its caller and its thread share it.
+/// Where a render stands; its caller and its lane share it.
 struct Ticket {
     progress: Mutex<Progress>,
     done: Condvar,
@@ -68,70 +135,72 @@ enum Progress {
 }
 
 impl Pool {
-    /// Starts `threads` render threads (1 to [`THREADS_MAX`]).
-    ///
-    /// # Errors
-    /// The operating system gives no thread.
-    pub fn new(threads: usize) -> std::io::Result<Pool> {
-        let threads = threads.clamp(1, THREADS_MAX);
-        let pool =
-            Pool { shared: Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), threads }) };
-        let mut state = locked(&pool.shared.state);
-        for _ in 0..threads {
-            Shared::start_thread(&pool.shared, &mut state)?;
-        }
-        drop(state);
-        Ok(pool)
+    /// Workers are started when they are needed.
+    pub fn new(program: WorkerProgram, lanes: Lanes) -> Pool {
+        let usual = lanes.usual.clamp(1, LANES_MAX);
+        let lanes = Lanes { usual, most: lanes.most.clamp(usual, LANES_MAX) };
+        let shared = Shared { state: Mutex::default(), work: Condvar::new(), program, lanes };
+        Pool { shared: Arc::new(shared) }
     }
 
-    /// One thread for each processor, at least two.
-    ///
-    /// # Errors
-    /// As [`Pool::new`].
-    pub fn for_this_host() -> std::io::Result<Pool> {
-        Pool::new(thread::available_parallelism().map_or(2, |processors| processors.get().max(2)))
+    /// For unit tests: workers are this test program.
+    #[cfg(test)]
+    pub fn of_tests(lanes: usize) -> Pool {
+        Pool::new(WorkerProgram::of_tests(), Lanes { usual: lanes, most: lanes })
     }
 
-    /// Renders lost in templates that did not end and still run.
-    pub fn stuck(&self) -> usize {
-        locked(&self.shared.state).stuck.len()
+    pub fn condition(&self) -> Condition {
+        let state = locked(&self.shared.state);
+        let Record { started, lost, last_loss, cannot_start } = &state.record;
+        let recent = last_loss.as_ref().filter(|(at, _)| at.elapsed() < TOLD_FOR);
+        let warning = recent.map(|(_, loss)| {
+            let sum: u64 = lost.iter().sum();
+            format!(
+                "{sum} render workers were lost and replaced since the start, the last one lately: {loss}"
+            )
+        });
+        Condition { started: *started, lost: *lost, warning, outage: cannot_start.clone() }
     }
 
-    /// Runs `run` on a render thread and waits for it until `deadline` and a moment more. Blocks.
-    pub(super) fn run(
-        &self,
-        template: &str,
-        deadline: Instant,
-        run: impl FnOnce() -> Outcome + Send + 'static,
-    ) -> Outcome {
+    /// Has `work` done by a worker and waits for it. Blocks, for the deadline while it waits for a lane and
+    /// once more while it renders; a worker that has yet to read the templates takes longer.
+    pub(super) fn run(&self, source: &Source, work: Work) -> Outcome {
+        let template = source.name().to_owned();
+        let until = Instant::now() + work.deadline;
+        // Lanes end in time; this is for a host on which nothing does.
+        let patience = until + 2 * (work.deadline + LOAD_MAX + GRACE);
         let ticket = Arc::new(Ticket { progress: Mutex::new(Progress::Waiting), done: Condvar::new() });
-        let job = Job { template: template.to_owned(), run: Box::new(run), ticket: Arc::clone(&ticket) };
-        self.shared.submit(job)?;
-        let patience = (deadline + GRACE).saturating_duration_since(Instant::now());
-        let (mut progress, _) = ticket
-            .done
-            .wait_timeout_while(locked(&ticket.progress), patience, |progress| {
-                matches!(progress, Progress::Waiting | Progress::Running)
-            })
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut hasher = DefaultHasher::new();
+        source.hash(&mut hasher);
+        let digest = hasher.finish();
+        let job =
+            Job { template: template.clone(), digest, is_suspect: false, work, ticket: Arc::clone(&ticket) };
+        Shared::submit(&self.shared, job)?;
+        let mut progress = locked(&ticket.progress);
+        loop {
+            match &*progress {
+                Progress::Done(_) => break,
+                Progress::Waiting if Instant::now() >= until => break,
+                Progress::Running if Instant::now() >= patience => break,
+                Progress::Waiting | Progress::Running | Progress::Abandoned => {}
+            }
+            let waited = ticket.done.wait_timeout(progress, SLOW_AFTER);
+            progress = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if matches!(*progress, Progress::Waiting) {
+                drop(progress);
+                Shared::relieve(&self.shared, &mut locked(&self.shared.state));
+                progress = locked(&ticket.progress);
+            }
+        }
         match std::mem::replace(&mut *progress, Progress::Abandoned) {
             Progress::Done(outcome) => *outcome,
-            Progress::Running => {
-                // Still under the ticket's lock: the thread cannot come back before it is given up.
-                Shared::give_up(&self.shared, template);
-                let message = "the render did not end in the time it has, and cannot be stopped: look for \
-                               loops over loops";
-                Err(RenderProblem::new(ProblemKind::Limit, template, message))
-            }
-            Progress::Waiting | Progress::Abandoned => {
-                Err(busy(template, "no render thread became free in the time this render has"))
-            }
+            _ => Err(busy(&template, "no render worker became free in the time this render has")),
         }
     }
 }
 
 impl Drop for Pool {
-    /// Threads end when they have no more work; one that is stuck ends with its template.
+    /// Lanes end when they have no more work, and their workers with them.
     fn drop(&mut self) {
         locked(&self.shared.state).closing = true;
         self.shared.work.notify_all();
@@ -139,89 +208,166 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    fn start_thread(shared: &Arc<Shared>, state: &mut State) -> std::io::Result<()> {
-        let own = Arc::clone(shared);
-        thread::Builder::new()
-            .name("render".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || own.work_until_closed())?;
-        state.working += 1;
-        Ok(())
-    }
-
-    fn submit(&self, job: Job) -> Result<(), RenderProblem> {
-        let mut state = locked(&self.state);
-        if state.working == 0 {
-            let message = format!("every render thread is held by a template that does not end: {}", {
-                state.stuck.join(", ")
-            });
+    fn submit(shared: &Arc<Shared>, mut job: Job) -> Result<(), RenderProblem> {
+        let mut state = locked(&shared.state);
+        job.is_suspect = state.is_suspect(job.digest);
+        if job.is_suspect && state.suspects_under_way >= SUSPECTS_AT_ONCE_MAX {
+            let message = "a render of it was ended at a limit less than a minute ago, and it is being tried \
+                           again already";
             return Err(busy(&job.template, message));
         }
         if state.queue.len() >= QUEUE_MAX {
             return Err(busy(&job.template, format!("{QUEUE_MAX} renders are waiting already")));
         }
+        state.suspects_under_way += usize::from(job.is_suspect);
+        let template = job.template.clone();
         state.queue.push_back(job);
+        Shared::relieve(shared, &mut state);
+        if state.lanes == 0 {
+            state.queue.clear();
+            return Err(busy(&template, "the system gives no thread to render"));
+        }
         drop(state);
-        self.work.notify_one();
+        shared.work.notify_one();
         Ok(())
     }
 
+    /// Starts a lane where work waits and the lanes there are do not get to it.
+    fn relieve(shared: &Arc<Shared>, state: &mut State) {
+        let Lanes { usual, most } = shared.lanes;
+        let slow = state.slow().count();
+        let quick = state.lanes.saturating_sub(slow);
+        if state.queue.is_empty() || state.idle > 0 || state.lanes >= most || quick >= usual {
+            return;
+        }
+        let own = Arc::clone(shared);
+        let lane = thread::Builder::new().name("render".to_owned()).spawn(move || own.work_until_closed());
+        // Without a thread from the operating system there is one lane less; `submit` says when there is
+        // none.
+        state.lanes += usize::from(lane.is_ok());
+    }
+
     fn work_until_closed(&self) {
-        while let Some(job) = self.next_job() {
-            if !job.ticket.start() {
-                continue;
+        let mut worker = None;
+        while let Some((job, number)) = self.next_job() {
+            if job.ticket.start() {
+                let outcome = self.carry_out(&mut worker, &job);
+                job.ticket.finish(outcome);
             }
-            let outcome = catch_unwind(AssertUnwindSafe(job.run)).unwrap_or_else(|_| {
-                let message = "the template engine failed in a way it should not: please report the template";
-                Err(RenderProblem::new(ProblemKind::Template, &job.template, message))
-            });
-            if job.ticket.finish(outcome) == Finished::Unwanted && !self.come_back(&job.template) {
-                return;
-            }
+            let mut state = locked(&self.state);
+            state.running.remove(&number);
+            state.suspects_under_way -= usize::from(job.is_suspect);
         }
     }
 
-    fn next_job(&self) -> Option<Job> {
+    /// The next job, with the number it has among those under way. None where the lane is to end.
+    fn next_job(&self) -> Option<(Job, u64)> {
         let mut state = locked(&self.state);
         loop {
-            if let Some(job) = state.queue.pop_front() {
-                return Some(job);
+            if let Some(job) = state.take_job() {
+                let number = state.next_number;
+                state.next_number += 1;
+                state.running.insert(number, (job.digest, Instant::now()));
+                return Some((job, number));
             }
             if state.closing {
+                state.lanes -= 1;
                 return None;
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle += 1;
+            let (woken, waited) =
+                self.work.wait_timeout(state, SPARE_FOR).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if waited.timed_out() && state.queue.is_empty() && state.lanes > self.lanes.usual {
+                state.lanes -= 1;
+                return None;
+            }
         }
     }
 
-    /// Counts one thread as lost in `template` and starts another while the bound allows.
-    fn give_up(shared: &Arc<Shared>, template: &str) {
-        let mut state = locked(&shared.state);
-        state.working = state.working.saturating_sub(1);
-        state.stuck.push(template.to_owned());
-        if state.working + state.stuck.len() < shared.threads + STUCK_MAX {
-            // Without a thread from the operating system there is one worker less; `submit` says when
-            // there is none.
-            let _ = Shared::start_thread(shared, &mut state);
+    fn carry_out(&self, held: &mut Option<Worker>, job: &Job) -> Outcome {
+        let mut last = None;
+        for _ in 0..WORKERS_OF_ONE_MAX {
+            let worker = match held.take().and_then(|mut held| held.is_fit().then_some(held)) {
+                Some(worker) => worker,
+                None => self.start_worker(&job.template)?,
+            };
+            match worker.perform(&job.work) {
+                Ok((worker, outcome)) => {
+                    *held = Some(worker);
+                    let mut state = locked(&self.state);
+                    state.suspects.remove(&job.digest);
+                    state.record.cannot_start = None;
+                    return outcome;
+                }
+                Err(loss) => {
+                    let problem = loss.problem(&job.template, job.work.deadline);
+                    if loss != Loss::Stopped {
+                        self.record_loss(job, (&loss, &problem));
+                        return Err(problem);
+                    }
+                    last = Some(problem);
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| busy(&job.template, "no render worker came up")))
+    }
+
+    fn start_worker(&self, template: &str) -> Result<Worker, RenderProblem> {
+        let started = Worker::start(&self.program);
+        let record = &mut locked(&self.state).record;
+        match started {
+            Ok(worker) => {
+                record.started += 1;
+                record.cannot_start = None;
+                Ok(worker)
+            }
+            Err(error) => {
+                let why = format!("no render worker can be started: {error}");
+                warn_seldom!(%error, "no render worker can be started: nothing can be rendered");
+                record.cannot_start = Some(why.clone());
+                Err(busy(template, why))
+            }
         }
     }
 
-    /// A thread that was given up is back; answers whether it is still needed.
-    fn come_back(&self, template: &str) -> bool {
+    fn record_loss(&self, job: &Job, (loss, problem): (&Loss, &RenderProblem)) {
+        let (template, kind) = (job.template.as_str(), loss.as_str());
+        warn_seldom!(template, limit = kind, %problem, "a render was ended and its worker replaced");
         let mut state = locked(&self.state);
-        if let Some(place) = state.stuck.iter().position(|name| name == template) {
-            state.stuck.swap_remove(place);
-        }
-        let needed = state.working < self.threads;
-        state.working += usize::from(needed);
-        needed
+        let counts = LOSSES.iter().zip(&mut state.record.lost);
+        counts.filter(|(name, _)| **name == kind).for_each(|(_, count)| *count += 1);
+        state.record.last_loss = Some((Instant::now(), problem.to_string()));
+        state.suspect(job.digest);
     }
 }
 
-#[derive(PartialEq)]
-enum Finished {
-    Delivered,
-    Unwanted,
+impl State {
+    /// The sources of the renders that are slow.
+    fn slow(&self) -> impl Iterator<Item = u64> {
+        let slow = self.running.values().filter(|(_, began)| began.elapsed() >= SLOW_AFTER);
+        slow.map(|(digest, _)| *digest)
+    }
+
+    /// The job that has waited longest, but for those whose like is slow.
+    fn take_job(&mut self) -> Option<Job> {
+        let slow: Vec<u64> = self.slow().collect();
+        let quick = self.queue.iter().position(|job| !slow.contains(&job.digest));
+        self.queue.remove(quick.unwrap_or(0))
+    }
+
+    fn is_suspect(&self, digest: u64) -> bool {
+        self.suspects.get(&digest).is_some_and(|since| since.elapsed() < SUSPECT_FOR)
+    }
+
+    fn suspect(&mut self, digest: u64) {
+        if self.suspects.len() >= SUSPECTS_MAX {
+            let oldest = self.suspects.iter().min_by_key(|(_, since)| **since).map(|(digest, _)| *digest);
+            oldest.and_then(|oldest| self.suspects.remove(&oldest));
+        }
+        self.suspects.insert(digest, Instant::now());
+    }
 }
 
 impl Ticket {
@@ -235,14 +381,12 @@ impl Ticket {
         wanted
     }
 
-    fn finish(&self, outcome: Outcome) -> Finished {
+    fn finish(&self, outcome: Outcome) {
         let mut progress = locked(&self.progress);
-        if matches!(*progress, Progress::Abandoned) {
-            return Finished::Unwanted;
+        if !matches!(*progress, Progress::Abandoned) {
+            *progress = Progress::Done(Box::new(outcome));
+            self.done.notify_one();
         }
-        *progress = Progress::Done(Box::new(outcome));
-        self.done.notify_one();
-        Finished::Delivered
     }
 }
 

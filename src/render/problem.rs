@@ -9,9 +9,6 @@ use tera::ErrorKind;
 use crate::model::{Problem, nearest};
 use crate::render::engine::INLINE;
 
-/// What stands in a message where a secret would.
-pub(super) const WITHHELD: &str = "[secret]";
-
 /// The name the template engine gives to a body that has none.
 const ENGINE_INLINE: &str = "__tera_one_off";
 
@@ -29,7 +26,7 @@ pub enum ProblemKind {
     Sealed,
     /// The render took too long, wrote too much or looped too often.
     Limit,
-    /// No render thread was free in time; the same render may work later.
+    /// No render worker was free in time; the same render may work later.
     Busy,
 }
 
@@ -147,23 +144,6 @@ fn parse_place(text: &str) -> Option<(&str, u32, u32)> {
     Some((parts.next()?, line, column))
 }
 
-/// The message without the values the engine quotes in it: for renders that have read a secret,
-/// where a quoted value may be something made from it.
-pub(super) fn without_quoted_values(message: &str) -> String {
-    const QUOTES: [&str; 5] = ["The string `", "The float `", "Value `", "Number `", "Operand `"];
-    for quote in QUOTES {
-        if let Some((before, value)) = message.split_once(quote)
-            && let Some((_, after)) = value.rsplit_once('`')
-        {
-            return format!("{before}{quote}{WITHHELD}`{after}");
-        }
-    }
-    match message.split_once("Unable to perform ") {
-        Some((before, _)) => format!("{before}Unable to perform arithmetic on {WITHHELD}"),
-        None => message.to_owned(),
-    }
-}
-
 impl fmt::Display for RenderProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", Place(self))?;
@@ -219,15 +199,5 @@ mod tests {
         let plain = Problem::from(&problem);
         assert_eq!(plain.pointer, "net.ks:3:7");
         assert!(plain.message.starts_with("Variable `hots`"), "{}", plain.message);
-    }
-
-    #[test]
-    fn a_quoted_value_is_withheld_from_the_middle_of_a_message() {
-        let message = without_quoted_values("The string `a`b` cannot be converted to an int in base 10");
-        assert_eq!(message, "The string `[secret]` cannot be converted to an int in base 10");
-        assert_eq!(
-            without_quoted_values("Unable to perform 12 + 4"),
-            "Unable to perform arithmetic on [secret]"
-        );
     }
 }

@@ -8,12 +8,11 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Instant;
 
-use serde_json::Value;
 use tera::TeraResult;
 
 use crate::render::context::{Callbacks, Repository};
 use crate::render::params::{Level, ParamRead, Params};
-use crate::render::problem::{ProblemKind, WITHHELD};
+use crate::render::problem::ProblemKind;
 
 /// Names told to the author of a template that asked for one that does not exist.
 pub(super) const AVAILABLE_MAX: usize = 64;
@@ -27,8 +26,6 @@ pub(super) struct Scope {
     pub deadline: Instant,
     pub fuel: Cell<u64>,
     reads: RefCell<BTreeSet<ParamRead>>,
-    /// Texts of the secrets that were read: what no message may contain.
-    secrets: RefCell<BTreeSet<String>>,
     secret_read: Cell<bool>,
     failure: RefCell<Option<Failure>>,
 }
@@ -52,7 +49,6 @@ impl Scope {
             deadline,
             fuel: Cell::new(fuel),
             reads: RefCell::default(),
-            secrets: RefCell::default(),
             secret_read: Cell::new(false),
             failure: RefCell::default(),
         }
@@ -108,9 +104,8 @@ impl Scope {
         self.reads.borrow_mut().insert(ParamRead { name: name.to_owned(), level: level.cloned() });
     }
 
-    pub fn record_secret(&self, value: &Value) {
+    pub fn record_secret(&self) {
         self.secret_read.set(true);
-        collect_texts(value, &mut self.secrets.borrow_mut());
     }
 
     pub fn reads(&self) -> Vec<ParamRead> {
@@ -119,14 +114,6 @@ impl Scope {
 
     pub fn secret_read(&self) -> bool {
         self.secret_read.get()
-    }
-
-    /// The message without the secrets this render has read.
-    pub fn redact(&self, message: &str) -> String {
-        let secrets = self.secrets.borrow();
-        let mut longest_first: Vec<_> = secrets.iter().collect();
-        longest_first.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        longest_first.into_iter().fold(message.to_owned(), |text, secret| text.replace(secret, WITHHELD))
     }
 }
 
@@ -137,20 +124,6 @@ pub(super) struct ScopeInput {
     pub repositories: Vec<Repository>,
     pub agent_token: Option<String>,
     pub salt_seed: String,
-}
-
-fn collect_texts(value: &Value, texts: &mut BTreeSet<String>) {
-    match value {
-        Value::String(text) if !text.is_empty() => {
-            texts.insert(text.clone());
-        }
-        Value::Number(number) => {
-            texts.insert(number.to_string());
-        }
-        Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
-        Value::Object(values) => values.values().for_each(|value| collect_texts(value, texts)),
-        _ => {}
-    }
 }
 
 thread_local! {

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use crate::catalog::params::Sealed;
-use crate::catalog::rendering::{Boot, problem};
+use crate::catalog::rendering::{Boot, Purpose, problem};
 use crate::model::{JobFile, Problem, Stored, Task, TaskTemplate};
 use crate::render::{Input, Limits, RenderProblem};
 use crate::runs::Runs;
@@ -77,6 +77,7 @@ impl Runs {
             attempt,
             facing: self.catalog.facing(facing),
             agent_token: None,
+            purpose: Purpose::Serve,
         };
         (world.tasks.get(&request.task).cloned(), boot)
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::catalog::pools::Pools;
 use crate::houses::{Houses, Setup};
 use crate::kernel::secrets::Secrets;
 use crate::kernel::{Actor, Caller, Endpoints, Error, Kernel};
@@ -17,7 +18,6 @@ use crate::model::{
     parse_input,
 };
 use crate::netboot::loaders::Loaders;
-use crate::render::Pool;
 use crate::runs::actions::Action;
 use crate::runs::deadlines::{Watch, next_deadline};
 use crate::runs::jobs::{Asking, RenderTasks, TaskRender};
@@ -89,7 +89,7 @@ impl Site {
         let setup = Setup {
             kernel,
             loaders: Loaders::default(),
-            pool: Arc::new(Pool::new(1).unwrap()),
+            pools: Pools::of_tests(),
             media: crate::media::Folder::default(),
             case: Default::default(),
         };

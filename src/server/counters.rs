@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api::metrics::Counter;
 use crate::houses::Houses;
+use crate::render::LOSSES;
 use crate::server::Sockets;
 use crate::{dhcp, http_boot, tftp};
 
@@ -67,7 +68,33 @@ pub(super) fn rows(
     });
     let tftp = sockets.tftp.as_ref().map(|service| table(TFTP, &service.counters()));
     let boot = Some(table(BOOT_HTTP, boot).into_iter().chain(limited(boot)).collect());
-    [dhcp, tftp, boot, Some(table(HOUSES, app))].into_iter().flatten().flatten().collect()
+    let app = Some(table(HOUSES, app).into_iter().chain(workers(app)).collect());
+    [dhcp, tftp, boot, app].into_iter().flatten().flatten().collect()
+}
+
+/// Render workers that were started, and those that were lost, by the limit they reached.
+fn workers(app: &Arc<Houses>) -> Vec<Counter> {
+    let of = Arc::clone(app);
+    let mut rows = vec![Counter {
+        name: "metalwright_render_workers_started_total",
+        about: "Render workers started.",
+        label: None,
+        read: Box::new(move || of.catalog.render_conditions().iter().map(|pool| pool.started).sum()),
+    }];
+    rows.extend(LOSSES.into_iter().enumerate().map(|(i, why)| {
+        let app = Arc::clone(app);
+        let lost = move || {
+            let pools = app.catalog.render_conditions();
+            pools.iter().filter_map(|pool| pool.lost.get(i)).sum()
+        };
+        Counter {
+            name: "metalwright_render_workers_lost_total",
+            about: "Render workers that were ended at a limit or crashed, and were replaced.",
+            label: Some(("limit", why)),
+            read: Box::new(lost),
+        }
+    }));
+    rows
 }
 
 /// Packets that DHCP did not answer, by the reason.

@@ -247,7 +247,8 @@ impl Interpreter {
                 self.images.retain(|image| !names.is_empty() && !names.contains(&image.name.as_str()));
                 Ok(Flow::Done)
             }
-            ("imgstat" | "ifopen" | "dhcp" | "ifconf" | "console" | "cpuid", _) => Ok(Flow::Done),
+            ("dhcp" | "ifconf", _) => Ok(self.configure_interface()),
+            ("imgstat" | "ifopen" | "console" | "cpuid", _) => Ok(Flow::Done),
             ("chain", arguments) => {
                 let (options, rest) = options(name, arguments)?;
                 let url = rest.first().ok_or("`chain` needs a URL")?;
@@ -281,6 +282,13 @@ impl Interpreter {
         }
         self.frames.pop();
         if code == 0 { Flow::Done } else { Flow::Failed }
+    }
+
+    /// Opens the interface with the address it has from DHCP (`net0/ip`); `netX` is the last one opened.
+    fn configure_interface(&mut self) -> Flow {
+        let Some(address) = self.settings.get("net0/ip").cloned() else { return Flow::Failed };
+        self.settings.insert("netX/ip".to_owned(), address);
+        Flow::Done
     }
 
     fn set(&mut self, name: &str, value: &[&str]) -> Result<Flow, String> {

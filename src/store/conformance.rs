@@ -197,6 +197,9 @@ async fn events_are_found_by_what_they_are(store: &impl Store) {
     assert_eq!(found(kind("machine.*")).await, [1, 4]);
     assert_eq!(found(kind("dhcp.offered")).await, [3]);
     assert_eq!(found(kind("dhcp")).await, [0; 0]);
+    let kinds = EventQuery { kinds: &["dhcp.offered", "boot.file_served", "machine"], ..all.clone() };
+    assert_eq!(found(kinds.clone()).await, [3, 5]);
+    assert_eq!(found(EventQuery { subject: Some("machine:b".into()), ..kinds }).await, [3]);
     assert_eq!(found(EventQuery { subject: Some("machine:a".into()), ..all.clone() }).await, [5]);
     assert_eq!(found(EventQuery { attempt: Some(attempt), ..all.clone() }).await, [5]);
     let newest = EventQuery { newest_first: true, limit: 2, ..all.clone() };

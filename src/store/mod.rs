@@ -101,6 +101,8 @@ pub struct EventQuery {
     pub before: Option<u64>,
     /// A kind, or `machine.*` for all of a noun.
     pub kind: Option<String>,
+    /// Only these kinds; none stands for all.
+    pub kinds: &'static [&'static str],
     pub subject: Option<String>,
     pub attempt: Option<Uuid>,
     /// Only the beginnings and ends of leases ([`LEASE_KINDS`]) of an address or of a client.

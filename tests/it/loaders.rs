@@ -2,9 +2,13 @@
 //! that nobody knows.
 
 use std::fs;
+use std::time::Duration;
 
+use metalwright::model::Mac;
+use metalwright::proto::dhcp4::{MessageType, codes};
 use serde_json::{Value, json};
 
+use crate::relay::{self, Relay};
 use crate::scene;
 use crate::wire::BootSide;
 use crate::world::World;
@@ -153,4 +157,38 @@ fn a_strangers_menu_boots_what_does_no_harm_and_shows_how_to_start_the_rest() {
     assert!(screen.contains("cannot boot yet") && screen.contains("metalwright machines start"), "{screen}");
     assert!(!screen.contains("kernel "), "{screen}");
     assert_ne!(boot.get("/artifacts/debian-12-amd64/linux").0, 200, "the kernel of an installer");
+}
+
+#[test]
+fn ipxe_that_reads_autoexec_before_it_asks_for_an_address_is_one_power_on() {
+    let world = World::with(&relay::LISTENERS);
+    let (api, boot) = (world.api(), BootSide::of(world.ready()));
+    api.post("/subnets", relay::subnet()).expect(201);
+    scene::add_installer(&api, &scene::small_installer(world.scratch()));
+    scene::start_web1(&api);
+    let relay = Relay::to(&world);
+    let discover = |xid: u32, from_ipxe: bool| {
+        let mac: Mac = scene::MAC.parse().expect("a MAC");
+        let mut packet = relay::message((mac, xid), MessageType::Discover);
+        packet.options.set(codes::VENDOR_CLASS, *b"PXEClient:Arch:00007:UNDI:003016");
+        packet.options.set(codes::CLIENT_ARCHITECTURES, [0, 7]);
+        if from_ipxe {
+            packet.options.set(codes::USER_CLASS, *b"iPXE");
+        }
+        relay.ask(&packet, Duration::from_secs(20)).expect("an offer")
+    };
+    discover(1, false);
+    let script = boot.get(&format!("/autoexec.ipxe?mac={}", scene::MAC)).1;
+    discover(2, true);
+
+    let kernel = format!("/m/{}/linux", scene::capability(&script));
+    assert_eq!(boot.get(&kernel), (200, "a kernel".to_owned()));
+    api.events_after(0).wait_for(scene::EVENT_WITHIN, |event| event["kind"] == "boot.kernel_fetched");
+    let timeline = scene::timeline(&api);
+    let count = |kind: &str| timeline.iter().filter(|event| event["kind"] == kind).count();
+    assert_eq!(count("boot.attempt_started"), 1, "{timeline:#?}");
+    assert_eq!(count("boot.script_fetched"), 1, "{timeline:#?}");
+    discover(3, true);
+    let ended = scene::timeline(&api).into_iter().find(|event| event["kind"] == "boot.attempt_ended");
+    assert!(ended.is_some_and(|event| event["data"]["result"] == "superseded"), "a reset is another one");
 }

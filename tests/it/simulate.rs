@@ -386,3 +386,23 @@ fn a_server_that_is_not_there_is_told_of_with_what_was_expected() {
         "{failure}"
     );
 }
+
+#[test]
+fn clients_that_nobody_knows_are_in_the_log_once_each_with_what_they_said() {
+    let site = Site::new();
+    let macs = ["52:54:00:5e:00:01", "52:54:00:5e:00:02"];
+    for _ in 0..3 {
+        for mac in macs {
+            assert_eq!(site.simulate(&["--firmware", "uefi", "--mac", mac]).ended(), "disk");
+        }
+    }
+    let log = site.world.log();
+    for mac in macs {
+        let of_it = |line: &&str| line.contains("an unknown client") && line.contains(mac);
+        let lines: Vec<&str> = log.lines().filter(of_it).collect();
+        assert_eq!(lines.len(), 1, "{log}");
+        for part in ["vendor_class=\"PXEClient", "subnet=\"loopback\"", "address=\"127.1.0.", "reason="] {
+            assert!(lines[0].contains(part), "{part}: {}", lines[0]);
+        }
+    }
+}

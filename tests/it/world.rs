@@ -21,7 +21,7 @@ use crate::program::{Program, tail};
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
-const PROGRAM: &str = env!("CARGO_BIN_EXE_metalwright");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_metalwright");
 
 /// A server and its data. Dropping it ends the server; a failing test shows the server's log.
 pub struct World {

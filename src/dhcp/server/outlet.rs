@@ -1,7 +1,8 @@
 //! How replies leave: as a datagram, or as a frame to a client that has no address yet.
 //!
 //! Datagrams wait for the end of the turn they are made in. Those for one peer, which is a relay then, leave
-//! by one call: the way of a packet through the kernel costs more than the decision it carries.
+//! by one call, and each is a packet of its own: relays read frames, so nothing is left to the kernel to cut
+//! ([`datagrams::send_each`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -12,7 +13,7 @@ use std::time::Instant;
 use socket2::Socket;
 use tracing::{info, warn};
 
-use crate::datagrams::{self, Cutting, DATAGRAMS_MAX, Frames, Route};
+use crate::datagrams::{self, DATAGRAMS_MAX, Route, Sent};
 use crate::dhcp::decide::frame::{FrameEnds, encode_frame};
 use crate::dhcp::decide::{Datagram, Destination};
 use crate::dhcp::server::interfaces::{self, Port};
@@ -30,7 +31,6 @@ pub(super) struct Outlet {
     waiting: Vec<Letter>,
     /// Their bytes, one after the other.
     bytes: Vec<u8>,
-    cutting: CuttingByInterface,
     lost: Lost,
 }
 
@@ -38,16 +38,13 @@ pub(super) struct Outlet {
 struct Letter {
     port: u16,
     route: Route,
-    /// The interface its question came by, which is where it leaves as a rule, be it routed.
-    interface: u32,
     bytes: usize,
 }
 
 impl Letter {
     /// Whether the other can leave by the same call.
     fn goes_with(&self, other: &Letter) -> bool {
-        (self.port, self.route, self.interface, self.bytes)
-            == (other.port, other.route, other.interface, other.bytes)
+        (self.port, self.route) == (other.port, other.route)
     }
 }
 
@@ -68,7 +65,6 @@ impl Outlet {
             ports,
             waiting: Vec::new(),
             bytes: Vec::new(),
-            cutting: CuttingByInterface::default(),
             lost: Lost::default(),
         })
     }
@@ -86,7 +82,6 @@ impl Outlet {
                     info!(interface = port.facts.name, "serving DHCP");
                 }
                 self.ports = ports;
-                self.cutting.forget(|interface| !self.ports.contains_key(&interface));
                 self.told_of_fallback.retain(|interface| self.ports.contains_key(interface));
             }
             Err(error) => warn_seldom!(%error, "the network interfaces cannot be read"),
@@ -119,7 +114,7 @@ impl Outlet {
         let interface = if direct { reply.interface } else { 0 };
         let route = Route { peer: to, source: Some(reply.source), interface };
         let (port, bytes) = (listener.port, reply.bytes.len());
-        self.waiting.push(Letter { port, route, interface: reply.interface, bytes });
+        self.waiting.push(Letter { port, route, bytes });
         self.bytes.extend_from_slice(&reply.bytes);
         Ok(Leaves::AtTheEnd)
     }
@@ -135,21 +130,23 @@ impl Outlet {
         let mut rest = self.bytes.as_slice();
         for letters in self.waiting.chunk_by(Letter::goes_with) {
             let Some(first) = letters.first() else { continue };
-            let (bytes, behind) = rest.split_at_checked(first.bytes * letters.len()).unwrap_or_default();
-            rest = behind;
-            let mut frames = Frames { bytes, each: first.bytes };
-            let listener = listeners.iter().find(|listener| listener.port == first.port);
-            let pushed = listener.map_or(Err(io::ErrorKind::NotConnected.into()), |listener| {
-                self.cutting.push(first.interface, |cutting| {
-                    datagrams::push(listener.socket(), first.route, &mut frames, cutting)
-                })
-            });
-            let left = frames.bytes.len().div_ceil(first.bytes.max(1));
-            if let Err(error) = pushed {
-                self.lost.tell(left as u64, &error, &first.route.peer);
+            let mut replies = Vec::with_capacity(letters.len());
+            for letter in letters {
+                let (reply, behind) = rest.split_at_checked(letter.bytes).unwrap_or_default();
+                replies.push(reply);
+                rest = behind;
             }
-            lost += left as u64;
-            sent += letters.len().saturating_sub(left) as u64;
+            let listener = listeners.iter().find(|listener| listener.port == first.port);
+            let outcome = match listener {
+                Some(listener) => datagrams::send_each(listener.socket(), first.route, &replies),
+                None => Sent { left: 0, error: Some(io::ErrorKind::NotConnected.into()) },
+            };
+            let left_out = replies.len().saturating_sub(outcome.left) as u64;
+            if let Some(error) = outcome.error {
+                self.lost.tell(left_out, &error, &first.route.peer);
+            }
+            lost += left_out;
+            sent += outcome.left as u64;
         }
         self.waiting.clear();
         self.bytes.clear();
@@ -182,29 +179,6 @@ impl Lost {
     }
 }
 
-/// Who cuts what leaves together, for each interface: one that cannot has no say for the others.
-#[derive(Debug, Default)]
-struct CuttingByInterface {
-    by_us: BTreeSet<u32>,
-}
-
-impl CuttingByInterface {
-    /// Sends, and remembers where we have to cut. What did not leave by our own cutting either was not
-    /// refused for that.
-    fn push(&mut self, interface: u32, push: impl FnOnce(&mut Cutting) -> io::Result<()>) -> io::Result<()> {
-        let mut cutting = if self.by_us.contains(&interface) { Cutting::Us } else { Cutting::Kernel };
-        push(&mut cutting)?;
-        if cutting == Cutting::Us {
-            self.by_us.insert(interface);
-        }
-        Ok(())
-    }
-
-    fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
-        self.by_us.retain(|interface| !is_gone(*interface));
-    }
-}
-
 /// When a reply leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaves {
@@ -219,33 +193,5 @@ fn framed(destination: &Destination) -> Option<(Mac, SocketAddrV4)> {
         Destination::Unicast(_) => None,
         Destination::Frame { mac, to } => Some((*mac, *to)),
         Destination::Broadcast => Some((Mac([0xff; 6]), destination.socket_address())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_interface_that_cannot_cut_takes_it_from_no_other_and_one_that_is_new_is_tried() {
-        let mut cutting = CuttingByInterface::default();
-        let mut cut_by = |interface, refuses: bool, result: fn() -> io::Result<()>| {
-            let mut first = None;
-            let sent = cutting.push(interface, |cutting| {
-                first = Some(*cutting);
-                if refuses {
-                    *cutting = Cutting::Us;
-                }
-                result()
-            });
-            (first.unwrap(), sent.is_ok())
-        };
-        assert_eq!(cut_by(2, true, || Ok(())), (Cutting::Kernel, true));
-        assert_eq!(cut_by(2, false, || Ok(())), (Cutting::Us, true));
-        assert_eq!(cut_by(3, false, || Ok(())), (Cutting::Kernel, true), "another");
-        assert_eq!(cut_by(3, true, || Err(io::ErrorKind::InvalidInput.into())), (Cutting::Kernel, false));
-        assert_eq!(cut_by(3, false, || Ok(())), (Cutting::Kernel, true), "it was refused for something else");
-        cutting.forget(|interface| interface == 2);
-        assert!(cutting.by_us.is_empty());
     }
 }

@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 use crate::model::hex;
 
+/// What stands in the place of a capability in a preview. It is none: [`open`] refuses it.
+pub const PREVIEW: &str = "preview";
 /// Bytes of the keyed hash that go into a capability.
 const TAG_BYTES: usize = 16;
 
@@ -73,6 +75,7 @@ mod tests {
         assert_eq!(open(&Key::new(&[2; 32]), &capability), None);
         assert_eq!(open(&Key::new(&[1; 32]), &capability.replace('0', "1")), None);
         assert_eq!(open(&Key::new(&[1; 32]), ""), None);
+        assert_eq!(open(&Key::new(&[1; 32]), PREVIEW), None);
     }
 
     #[test]

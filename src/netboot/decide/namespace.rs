@@ -132,6 +132,11 @@ fn machine_file(rest: &str) -> Entry {
     }
 }
 
+/// Whether this is the script that iPXE looks for of its own accord, beside the place it was loaded from.
+pub fn is_autoexec(path: &str) -> bool {
+    path.rsplit(['/', '\\']).next() == Some("autoexec.ipxe")
+}
+
 /// The names loaders look for, wherever they were loaded from.
 fn script(path: &str) -> Option<Entry> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));

@@ -16,7 +16,7 @@ use crate::render::{
 
 fn pool() -> Arc<Pool> {
     static POOL: OnceLock<Arc<Pool>> = OnceLock::new();
-    Arc::clone(POOL.get_or_init(|| Arc::new(Pool::new(4).unwrap())))
+    Arc::clone(POOL.get_or_init(|| Arc::new(Pool::of_tests(2))))
 }
 
 /// An engine of which every template must be usable.

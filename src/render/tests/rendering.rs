@@ -84,12 +84,18 @@ fn no_message_contains_a_secret_or_what_was_made_from_it() {
         "{{ range(end=param(name=\"root_password\")) }}",
         "{{ {\"a\": 1} | get(key=param(name=\"root_password\")) }}",
         "{{ callback_url(event=param(name=\"root_password\")) }}",
+        "{{ throw(message=param(name=\"root_password\") | b64encode) }}",
+        "{{ param(name=param(name=\"root_password\") | b64encode) }}",
+        "{{ range(end=param(name=\"root_password\") | length * 1000000) }}",
     ];
     for body in bodies {
         let engine = engine(&[("t", body)]);
         let problem = engine.render("t", input_with_open_secrets(), Limits::default()).unwrap_err();
         let said = format!("{problem} {problem:?}").to_lowercase();
-        assert!(!said.contains("s3cret-pa55"), "{body}: {problem}");
+        for made_of_it in ["s3cret-pa55", "cznjcmv0lvbhntu", "11000000"] {
+            assert!(!said.contains(made_of_it), "{body}: {problem}");
+        }
+        assert!(said.contains("withheld") && problem.line == Some(1), "{body}: {problem}");
     }
 }
 

@@ -65,7 +65,7 @@ impl Flow<'_> {
             && let Some(run) = &mut self.status.run
         {
             run.paused = true;
-            self.say("run.paused", json!({ "by": format!("task {}", job.task) }));
+            self.say_of_run("run.paused", json!({ "by": format!("task {}", job.task) }));
         }
         if !self.status.on_failure.is_empty() {
             return self.failure_task_ended();

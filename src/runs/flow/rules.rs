@@ -48,6 +48,17 @@ impl<'a> Flow<'a> {
         self.happened.push(Happened { kind, data });
     }
 
+    /// Adds something that happened to the run, with its workflow and the stage it is in.
+    pub(super) fn say_of_run(&mut self, kind: &'static str, mut data: Value) {
+        let workflow = self.status.run.as_ref().map(|run| run.workflow.clone());
+        let stage = self.step().map(|step| step.stage.clone()).or_else(|| self.status.stage.clone());
+        if let Some(fields) = data.as_object_mut() {
+            fields.insert("workflow".to_owned(), json!(workflow));
+            fields.insert("stage".to_owned(), json!(stage));
+        }
+        self.say(kind, data);
+    }
+
     /// `seconds` from now.
     pub(super) fn later(&self, seconds: impl Into<i64>) -> Timestamp {
         self.now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
@@ -55,10 +66,11 @@ impl<'a> Flow<'a> {
 
     /// Begins a run at its first step.
     pub fn start(&mut self, run: Run, steps: Vec<Step>) {
-        self.say("run.started", json!({"run": run.id, "workflow": run.workflow, "rehearse": run.rehearse}));
+        let begun = json!({"run": run.id, "rehearse": run.rehearse});
         self.status.run = Some(run);
         self.status.steps = steps;
         self.status.cursor = 0;
+        self.say_of_run("run.started", begun);
         self.status.job = None;
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
@@ -70,7 +82,7 @@ impl<'a> Flow<'a> {
     /// Hands out no further job and begins no further boot; what is under way comes to its end.
     pub fn pause(&mut self, by: &str) {
         self.with_run(|run| run.paused = true);
-        self.say("run.paused", json!({ "by": by }));
+        self.say_of_run("run.paused", json!({ "by": by }));
         if self.status.job.is_none() && !is_booting(self.status) {
             self.leave_boot();
         }
@@ -79,7 +91,7 @@ impl<'a> Flow<'a> {
 
     pub fn resume(&mut self) {
         self.with_run(|run| run.paused = false);
-        self.say("run.resumed", json!({}));
+        self.say_of_run("run.resumed", json!({}));
         if self.status.state == MachineState::Held {
             self.status.state = MachineState::Waiting;
         }
@@ -88,7 +100,7 @@ impl<'a> Flow<'a> {
 
     /// Goes on at the step that failed or was held.
     pub fn retry(&mut self) {
-        self.say("run.retried", json!({"step": self.status.cursor}));
+        self.say_of_run("run.retried", json!({"step": self.status.cursor}));
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.with_step(|step| (step.state, step.note) = (StepState::Pending, String::new()));
@@ -110,7 +122,7 @@ impl<'a> Flow<'a> {
         self.status.bootenv = None;
         self.status.job = None;
         self.status.on_failure.clear();
-        self.say("run.cancelled", json!({ "by": by }));
+        self.say_of_run("run.cancelled", json!({ "by": by }));
         self.rest(MachineState::Registered, format!("the run was cancelled by {by}"));
     }
 
@@ -132,7 +144,7 @@ impl<'a> Flow<'a> {
 
     pub(super) fn disarm(&mut self, reason: &str) {
         if self.status.armed_until.take().is_some() {
-            self.say("machine.disarmed", json!({ "reason": reason }));
+            self.say_of_run("machine.disarmed", json!({ "reason": reason }));
         }
     }
 
@@ -222,7 +234,7 @@ impl<'a> Flow<'a> {
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
-            self.say("machine.armed", json!({ "bootenv": bootenv, "until": until }));
+            self.say_of_run("machine.armed", json!({ "bootenv": bootenv, "until": until }));
         }
         self.status.waiting = None;
         self.status.bootenv = Some(bootenv);
@@ -260,7 +272,7 @@ impl<'a> Flow<'a> {
         self.with_step(|step| (step.state, step.note) = (StepState::Failed, reason.clone()));
         self.status.on_failure.clear();
         let name = self.step().map(|step| step.name.clone());
-        self.say("run.failed", json!({"step": self.status.cursor, "name": name, "reason": reason}));
+        self.say_of_run("run.failed", json!({"step": self.status.cursor, "name": name, "reason": reason}));
         self.stop(MachineState::Failed, reason);
     }
 
@@ -279,7 +291,7 @@ impl<'a> Flow<'a> {
     pub(super) fn hold(&mut self, reason: impl Into<String>) {
         let reason = reason.into();
         self.leave_boot();
-        self.say("run.held", json!({"step": self.status.cursor, "reason": reason}));
+        self.say_of_run("run.held", json!({"step": self.status.cursor, "reason": reason}));
         self.stop(MachineState::Held, reason);
     }
 
@@ -292,7 +304,7 @@ impl<'a> Flow<'a> {
             Some(run) => (run.workflow.clone(), if run.rehearse { ", as a rehearsal" } else { "" }),
             None => (String::new(), ""),
         };
-        self.say("run.completed", json!({ "workflow": workflow }));
+        self.say_of_run("run.completed", json!({}));
         self.rest(MachineState::Complete, format!("workflow `{workflow}` is complete{rehearsal}"));
     }
 

@@ -1,17 +1,28 @@
 //! The scripts that our templates render to, followed to their ends, and iPXE's rules of what runs when.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
 
-/// Runs a script to its end. Fetches of what contains `fails` fail; whatever is chained ends the run.
-fn run(text: &str, platform: &str, fails: &str) -> Result<Vec<Effect>, Fault> {
-    let settings = Settings::from([
+/// The settings of a machine whose interface is closed and has no address.
+fn offline(platform: &str) -> Settings {
+    Settings::from([
         ("platform".to_owned(), platform.to_owned()),
         ("netX/mac".to_owned(), "52:54:00:aa:00:01".to_owned()),
         ("uuid".to_owned(), "00112233-4455-6677-8899-aabbccddeeff".to_owned()),
-    ]);
+    ])
+}
+
+/// Runs a script to its end. Fetches of what contains `fails` fail; whatever is chained ends the run.
+fn run(text: &str, platform: &str, fails: &str) -> Result<Vec<Effect>, Fault> {
+    let mut settings = offline(platform);
+    settings.insert("netX/ip".to_owned(), "10.0.0.9".to_owned());
+    run_with(settings, text, fails)
+}
+
+fn run_with(settings: Settings, text: &str, fails: &str) -> Result<Vec<Effect>, Fault> {
+    let platform = settings["platform"].clone();
     let mut interpreter = Interpreter::new(Script::parse(text)?, settings);
     let mut effects = Vec::new();
     let mut succeeded = true;
@@ -39,9 +50,62 @@ fn last(text: &str, platform: &str) -> Effect {
     run(&format!("#!ipxe\n{text}\n"), platform, "").unwrap().pop().unwrap()
 }
 
+fn vectors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/render")
+}
+
 fn rendered(path: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/render");
-    fs::read_to_string(folder.join(path)).unwrap()
+    fs::read_to_string(vectors().join(path)).unwrap()
+}
+
+/// Every recorded script for iPXE, by its path.
+fn recorded_scripts() -> Vec<(PathBuf, String)> {
+    let (mut scripts, mut folders) = (Vec::new(), vec![vectors()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "ipxe") {
+                scripts.push((path.clone(), fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    scripts
+}
+
+#[test]
+fn every_script_configures_a_closed_interface_before_it_fetches_anything() {
+    let scripts = recorded_scripts();
+    assert!(scripts.len() > 15, "{}", scripts.len());
+    for (path, text) in scripts {
+        let mut settings = offline("efi");
+        settings.insert("net0/ip".to_owned(), "10.0.0.9".to_owned());
+        let mut interpreter = Interpreter::new(Script::parse(&text).unwrap(), settings);
+        // The menu is a command that the simulator does not know, and comes first in its script.
+        while let Ok(Effect::Say(_) | Effect::Sleep { .. }) = interpreter.next(Outcome::Succeeded) {}
+        assert_eq!(interpreter.settings["netX/ip"], "10.0.0.9", "{}", path.display());
+    }
+}
+
+#[test]
+fn without_a_network_the_disk_is_booted_and_every_other_script_says_why_it_failed_and_reboots() {
+    for (path, text) in recorded_scripts() {
+        let is_local = ["local.ipxe", "menu.ipxe"].iter().any(|name| path.ends_with(name));
+        for platform in ["efi", "pcbios"] {
+            let effects = run_with(offline(platform), &text, "http").unwrap();
+            let end = match (is_local, platform) {
+                (true, "efi") => Effect::Exit { code: 1 },
+                (true, _) => Effect::Disk,
+                (false, _) => Effect::Reboot,
+            };
+            assert_eq!(effects.last(), Some(&end), "{} {platform}: {effects:?}", path.display());
+            let says_why = effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::Say(text) if text.contains("no network interface")));
+            assert_eq!(says_why, !is_local, "{} {platform}: {effects:?}", path.display());
+        }
+    }
 }
 
 #[test]

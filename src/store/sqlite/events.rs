@@ -162,6 +162,14 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
     if let Some(before) = query.before {
         sql.push(" AND seq < ").push_bind(integer(before));
     }
+    if !query.kinds.is_empty() {
+        sql.push(" AND kind IN (");
+        let mut kinds = sql.separated(", ");
+        query.kinds.iter().for_each(|kind| {
+            kinds.push_bind(*kind);
+        });
+        sql.push(")");
+    }
     if let Some(attempt) = query.attempt {
         sql.push(" AND attempt = ").push_bind(attempt.to_string());
     }

@@ -240,6 +240,40 @@ fn vector_96_a_machine_with_a_lease_is_served_at_its_own_address() {
 }
 
 #[test]
+fn vector_99_a_report_from_an_address_that_is_not_the_machines_is_refused() {
+    let (world, boot, folder) = installing();
+    let api = world.api();
+    let pools = json!([{"start": "127.9.0.1", "end": "127.9.0.9"}]);
+    api.post("/subnets", json!({"name": "lan", "cidr": "127.9.0.0/24", "pools": pools})).expect(201);
+    api.post("/machines", json!({"name": "web9", "macs": ["52:54:00:00:00:99"]})).expect(201);
+    let lease = |last: u8, mac: &str| {
+        format!(
+            "lease 127.9.0.{last} {{ starts epoch 1700000000; ends never; binding state active; \
+             hardware ethernet {mac}; }}"
+        )
+    };
+    let text = [lease(1, MAC), lease(3, "52:54:00:00:00:99")].join("\n");
+    let files = json!([{"name": "x", "text": text}]);
+    api.post("/leases/import", json!({"format": "isc", "files": files})).expect(200);
+    let report = |last: u8, what: &str| {
+        let (url, from) = (format!("http://{}{folder}/{what}", boot.http), format!("127.9.0.{last}"));
+        let words = ["--interface", &from, "-d", "forged", "-o", "/dev/null", "-w", "%{http_code}", &url];
+        curl(&words)
+    };
+    let before = api.get("/machines/name:web1").expect(200)["status"].take();
+    for (last, what) in [(2, "failed"), (3, "failed"), (3, "done"), (3, "log")] {
+        assert_eq!(report(last, what), "403", "{what} from {last}");
+    }
+    assert_eq!(api.get("/machines/name:web1").expect(200)["status"], before);
+    let denied = api.get("/events?kind=boot.denied&limit=100").expect(200);
+    assert_eq!(denied["items"][0]["data"]["path"], "/m/…/failed", "{denied:#}");
+    // An installer may have gone over to the static address that the installed system is to have.
+    let network = json!({"mode": "static", "address": "127.9.0.4", "prefix_length": 24});
+    api.patch("/machines/name:web1", json!({"params": {"network": network}})).expect(200);
+    assert_eq!([report(4, "log"), report(1, "done")], ["200", "200"]);
+}
+
+#[test]
 fn vector_99_a_report_that_comes_twice_is_taken_once() {
     let (world, boot, folder) = installing();
     let said = [boot.post(&format!("{folder}/done"), ""), boot.post(&format!("{folder}/done"), "")];

@@ -10,6 +10,7 @@ mod options;
 mod others;
 mod packets;
 mod probes;
+mod relays;
 mod snippets;
 mod tftp;
 

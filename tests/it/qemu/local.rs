@@ -15,11 +15,11 @@ use crate::world::World;
 
 const DISK_WITHIN: Duration = Duration::from_secs(400);
 /// What each script says.
-const SAID: &str = "Metalwright: booting from the disk";
+pub(super) const SAID: &str = "Metalwright: booting from the disk";
 const DNSMASQ_WITHIN: Duration = Duration::from_secs(30);
 
 /// Another computer that gives addresses, and to everybody this loader of ours.
-fn server_of(lan: &Lan, loader: &'static str) -> (Host, Program) {
+pub(super) fn server_of(lan: &Lan, loader: &'static str) -> (Host, Program) {
     let host = lan.plug_host("other", "02:00:00:00:00:09");
     let server = host.run(move || {
         net::ip("address add 10.77.0.9/24 dev eth0");

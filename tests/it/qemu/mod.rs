@@ -2,6 +2,7 @@
 //! packages that `make deps` installs. Start reading at [`machine::Vm`].
 
 mod beside;
+mod current;
 mod disk;
 mod https;
 mod install;

@@ -7,9 +7,12 @@ use jiff::Timestamp;
 use metalwright::content;
 use metalwright::model::{Arch, Bootenv, BootenvKind, Stored, World};
 use metalwright::render::{
-    Callbacks, Engine, Input, Layer, Level, Limits, Params, Pool, Repository, SecretAccess,
+    Callbacks, Engine, Input, Lanes, Layer, Level, Limits, Params, Pool, Repository, SecretAccess,
+    WorkerProgram,
 };
 use serde_json::{Map, Value, json};
+
+use crate::world::PROGRAM;
 
 /// Plain texts of the secrets below: no document may carry them.
 pub const SECRETS: [&str; 2] = ["root's secret", "ada's secret"];
@@ -25,7 +28,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 });
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-    let pool = Arc::new(Pool::new(2).unwrap());
+    let pool = Arc::new(Pool::new(WorkerProgram::at(PROGRAM), Lanes { usual: 2, most: 2 }));
     let templates = WORLD.templates.iter().map(|row| (row.key.clone(), row.spec.body.clone()));
     let (engine, broken) = Engine::compile(&pool, templates);
     assert!(broken.is_empty(), "templates that do not compile: {broken:#?}");
@@ -177,6 +180,12 @@ pub fn render(template: &str, variables: &Value) -> String {
         salt_seed: String::new(),
     };
     ENGINE.render(template, input, Limits::default()).unwrap_or_else(|problem| panic!("{problem:#?}")).text
+}
+
+/// The names of the templates that are whole scripts for iPXE.
+pub fn ipxe_templates() -> Vec<String> {
+    let is_script = |body: &str| body.lines().any(|line| line.trim_end() == "#!ipxe");
+    WORLD.templates.iter().filter(|row| is_script(&row.spec.body)).map(|row| row.key.clone()).collect()
 }
 
 /// The `apt` section of an autoinstall file, with and without repositories.

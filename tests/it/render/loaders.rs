@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::content::{cases, render};
+use super::network::OPENING;
 
 const LOADERS: [&str; 3] = ["ipxe/screen.ipxe", "grub/screen.cfg", "pxelinux/screen.cfg"];
 
@@ -20,6 +21,14 @@ pub fn screens() -> Vec<(String, String)> {
     LOADERS.iter().map(|name| ((*name).to_owned(), render(name, &variables(reason)))).collect()
 }
 
+/// What iPXE is given on a machine that nobody knows.
+pub fn strangers() -> Vec<(String, String)> {
+    let mut variables = variables("");
+    variables.as_object_mut().unwrap().remove("machine");
+    variables["menu"] = json!({"entries": [{"name": "rescue", "title": "rescue"}]});
+    ["ipxe/identify.ipxe", "ipxe/menu.ipxe"].map(|name| (name.to_owned(), render(name, &variables))).to_vec()
+}
+
 #[test]
 fn a_screen_says_what_is_wrong_and_where_to_look_and_tries_again() {
     for template in LOADERS {
@@ -32,10 +41,9 @@ fn a_screen_says_what_is_wrong_and_where_to_look_and_tries_again() {
     }
     let again = |template| render(template, &variables("x"));
     assert!(again("ipxe/screen.ipxe").starts_with("#!ipxe\n"));
-    assert!(
-        again("ipxe/screen.ipxe")
-            .contains("sleep 30\nchain --replace --autofree http://10.0.0.1:8080/boot.ipxe")
-    );
+    assert!(again("ipxe/screen.ipxe").contains(
+        "sleep 30\nisset ${netX/ip} || ifconf ||\nchain --replace --autofree http://10.0.0.1:8080/"
+    ));
     assert!(again("grub/screen.cfg").contains("sleep --interruptible 30\nconfigfile \"$config_file\"\n"));
     assert!(again("pxelinux/screen.cfg").contains("TIMEOUT 300\n"));
     assert!(again("pxelinux/screen.cfg").contains("CONFIG ::pxelinux.cfg/01-52-54-00-aa-00-01\n"));
@@ -126,9 +134,8 @@ fn the_disk_is_left_to_in_each_loaders_own_way() {
 #[test]
 fn an_unknown_client_is_asked_who_it_is() {
     let script = render("ipxe/identify.ipxe", &variables(""));
-    assert!(script.starts_with(
-        "#!ipxe\nchain --replace --autofree http://10.0.0.1:8080/boot.ipxe?mac=${netX/mac}&uuid=${uuid} ||\n"
-    ));
+    let chain = "chain --replace --autofree http://10.0.0.1:8080/boot.ipxe?mac=${netX/mac}&uuid=${uuid} ||";
+    assert!(script.starts_with(&format!("#!ipxe\n{OPENING}\n{chain}\n")), "{script}");
 }
 
 #[test]
@@ -140,7 +147,7 @@ fn a_menu_begins_with_the_disk_and_leaves_to_it_by_itself() {
         {"name": "site/evil", "title": "it's ${net0/mac} || reboot ; }"},
     ]});
     let ipxe = render("ipxe/menu.ipxe", &variables);
-    assert!(ipxe.starts_with("#!ipxe\nmenu "), "{ipxe}");
+    assert!(ipxe.starts_with(&format!("#!ipxe\n{OPENING}\nmenu ")), "{ipxe}");
     assert!(ipxe.contains("\nitem local Boot from the disk\nitem entry1 rescue\nitem entry2 "), "{ipxe}");
     assert!(ipxe.contains("\nchoose --default local --timeout 30000 chosen || goto local\n"), "{ipxe}");
     let chain = "chain --replace --autofree http://10.0.0.1:8080/menu/rescue/boot.ipxe?mac=${netX/mac}";

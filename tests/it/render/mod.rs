@@ -7,6 +7,7 @@ mod checkers;
 mod content;
 mod disks;
 mod loaders;
+mod network;
 mod questions;
 mod scripts;
 
@@ -46,6 +47,7 @@ fn rendered() -> BTreeMap<String, String> {
         }
     }
     all.extend(loaders::screens().into_iter().map(|(name, text)| (format!("screens/{name}"), text)));
+    all.extend(loaders::strangers().into_iter().map(|(name, text)| (format!("strangers/{name}"), text)));
     all
 }
 

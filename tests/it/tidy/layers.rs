@@ -42,7 +42,7 @@ const LAYERS: &[Layer] = &[
     // templates.
     layer("netboot::decide", &["model", "proto"], PURE),
     layer("dhcp::decide", &["model", "proto", "netboot::decide"], PURE),
-    layer("render", &["model", "proto"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
+    layer("render", &["model", "proto", "seldom"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
     layer("runs::flow", &["model", "proto"], PURE),
     layer("agent::step", &["model", "proto"], PURE),
     // 3. SQL is spoken here and nowhere else.
@@ -73,8 +73,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // Sees all houses, and none sees it.
     layer("insight",
-        &["kernel", "catalog", "netboot", "dhcp", "dhcp::decide", "netboot::decide", "render", "model", "proto",
-            "store"],
+        &["kernel", "catalog", "netboot", "dhcp", "dhcp::decide", "netboot::decide", "render", "events", "model",
+            "proto", "store", "seldom"],
         HOUSE),
     // Puts the houses together, for the edges that open several doors.
     layer("houses",

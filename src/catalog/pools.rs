@@ -1,0 +1,107 @@
+//! Who renders: workers for what machines are served, and a few with less of the processor for previews.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::catalog::Catalog;
+use crate::catalog::rendering::Purpose;
+use crate::kernel::Error;
+use crate::render::{Condition, Engine, Lanes, Pool, WorkerProgram};
+
+/// Previews that have a thread to wait on, and previews that wait for one of those.
+pub(super) const PREVIEWS_AT_ONCE_MAX: usize = 2;
+const PREVIEWS_WAITING_MAX: usize = 64;
+/// The workers that render previews.
+const PREVIEW_LANES: Lanes = Lanes { usual: 1, most: PREVIEWS_AT_ONCE_MAX };
+const PREVIEW_NICENESS: i32 = 10;
+/// How long a preview may wait for its turn.
+const PREVIEW_WAIT: Duration = Duration::from_secs(5);
+
+/// The workers that render what machines are served, and those that render previews.
+#[derive(Clone)]
+pub struct Pools {
+    pub serve: Arc<Pool>,
+    pub preview: Arc<Pool>,
+}
+
+impl Pools {
+    /// Those of a server. Previews are rendered with less of the processor.
+    pub fn of_this_program() -> Self {
+        let program = WorkerProgram::own();
+        let preview = program.clone().with_niceness(PREVIEW_NICENESS);
+        Pools {
+            serve: Arc::new(Pool::new(program, Lanes::for_this_host())),
+            preview: Arc::new(Pool::new(preview, PREVIEW_LANES)),
+        }
+    }
+
+    #[cfg(test)]
+    pub fn of_tests() -> Self {
+        Pools { serve: Arc::new(Pool::of_tests(1)), preview: Arc::new(Pool::of_tests(1)) }
+    }
+}
+
+impl Catalog {
+    /// As [`Catalog::render_aside`], in a turn of the few that previews have, so that boots do not wait for them.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where others have all turns; [`Error::Failed`].
+    pub async fn render_preview<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let busy = || Error::Busy("other previews are being rendered; try again".to_owned());
+        let waiting = Waiting::of(&self.previews).ok_or_else(busy)?;
+        let turn = Arc::clone(&self.preview_turns).acquire_owned();
+        let turn = tokio::time::timeout(PREVIEW_WAIT, turn).await.map_err(|_| busy())?;
+        drop(waiting);
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.map_err(|error| Error::Failed(error.to_string()))
+    }
+
+    /// The templates of the present content, with the workers that render for this purpose.
+    pub fn engine_for(&self, purpose: Purpose) -> Engine {
+        match purpose {
+            Purpose::Serve => self.engine(),
+            Purpose::Preview => self.engine().on(&self.pools.preview),
+        }
+    }
+
+    /// How the render workers are that serve machines, and those of previews.
+    pub fn render_conditions(&self) -> [Condition; 2] {
+        let Pools { serve, preview } = &self.pools;
+        [serve.condition(), preview.condition()]
+    }
+
+    /// What an operator has to know of renders although machines are served.
+    pub fn render_warnings(&self) -> Vec<String> {
+        let [serve, preview] = self.render_conditions();
+        [serve.warning, preview.warning, preview.outage].into_iter().flatten().collect()
+    }
+
+    /// Why no machine can be served a rendered document.
+    pub fn render_outage(&self) -> Option<String> {
+        let [serve, _] = self.render_conditions();
+        serve.outage
+    }
+}
+
+/// One of those that wait, counted while it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn of(count: &'a AtomicUsize) -> Option<Self> {
+        let waiting = Waiting(count);
+        (count.fetch_add(1, Ordering::Relaxed) < PREVIEWS_WAITING_MAX).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,109 @@
+//! The log line of clients that want to boot and are no machine here: each at most once a minute.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{AddressKey, Mac};
+use crate::netboot::Netboot;
+use crate::netboot::decide::decision::Decision;
+use crate::netboot::decide::namespace::Hint;
+use crate::netboot::files::Fetch;
+use crate::seldom::warn_seldom;
+
+/// Clients that are told of within a minute. What comes beyond it is counted.
+const CLIENTS_MAX: usize = 256;
+/// How often one client is told of.
+const AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// Who a client is: by its MAC, else by its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Who {
+    Mac(Mac),
+    Address(IpAddr),
+}
+
+/// The clients that were told of, and when.
+#[derive(Debug, Default)]
+pub(super) struct UnknownClients(Mutex<HashMap<Who, Timestamp>>);
+
+impl UnknownClients {
+    /// Whether a client is to be told of now.
+    fn is_due(&self, who: Who, now: Timestamp) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |at: &Timestamp| now.duration_since(*at).abs() < AGAIN;
+        if told.get(&who).is_some_and(is_recent) {
+            return false;
+        }
+        if told.len() >= CLIENTS_MAX {
+            told.retain(|_, at| is_recent(at));
+        }
+        if told.len() >= CLIENTS_MAX {
+            drop(told);
+            warn_seldom!(
+                "more than {CLIENTS_MAX} unknown clients asked within a minute; the log lacks the others"
+            );
+            return false;
+        }
+        told.insert(who, now);
+        true
+    }
+}
+
+impl Netboot {
+    /// Whether the log is to tell now of a client that is no machine here.
+    pub fn is_unknown_client_due(&self, mac: Mac, now: Timestamp) -> bool {
+        self.memory.unknown_clients.is_due(Who::Mac(mac), now)
+    }
+
+    /// A fetch of a loader's script by a client that is no machine here.
+    pub(super) fn saw_unknown_fetch(&self, fetch: &Fetch, hint: &Hint, decision: &Decision) {
+        let mac = hint.mac.or_else(|| {
+            let IpAddr::V4(address) = fetch.peer else { return None };
+            self.kernel.world().leases.get(&AddressKey::from(address))?.spec.mac
+        });
+        let who = mac.map_or(Who::Address(fetch.peer), Who::Mac);
+        if !self.memory.unknown_clients.is_due(who, self.kernel.now()) {
+            return;
+        }
+        tracing::info!(
+            mac = mac.map(|mac| mac.to_string()),
+            address = fetch.peer.to_string(),
+            reason = decision.verdict.reason(),
+            "an unknown client asks for a boot script: no machine has its MAC"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + seconds).unwrap()
+    }
+
+    fn client(last: u16) -> Who {
+        let [high, low] = last.to_be_bytes();
+        Who::Mac(Mac([0x52, 0x54, 0, 0xaa, high, low]))
+    }
+
+    #[test]
+    fn a_client_is_told_of_once_a_minute_and_others_beside_it() {
+        let clients = UnknownClients::default();
+        let told = [(1, 0), (1, 1), (2, 1), (1, 59), (1, 60), (1, 61)];
+        let told = told.map(|(client_number, second)| clients.is_due(client(client_number), at(second)));
+        assert_eq!(told, [true, false, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_flood_of_clients_is_told_of_up_to_a_bound_and_a_minute_later_again() {
+        let clients = UnknownClients::default();
+        let due = (0..1000).filter(|number| clients.is_due(client(*number), at(0))).count();
+        assert_eq!(due, CLIENTS_MAX);
+        assert!(clients.is_due(client(999), at(60)));
+        assert_eq!(clients.0.lock().unwrap().len(), 1);
+    }
+}

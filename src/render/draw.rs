@@ -1,0 +1,135 @@
+//! One render, in a worker: the template engine with a scope around it.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tera::Context;
+
+use crate::model::sha256_hex;
+use crate::render::compile::TemplateSet;
+use crate::render::context::Input;
+use crate::render::engine::{INLINE, Limits, Provenance, Rendered};
+use crate::render::problem::{ProblemKind, RenderProblem};
+use crate::render::scope::{self, Scope, ScopeInput};
+use crate::render::wire::Source;
+
+/// Writes between two looks at the clock.
+const WRITES_UNCHECKED_MAX: u32 = 32;
+/// What an output buffer starts with; most documents are smaller.
+const OUTPUT_BYTES_START: usize = 4096;
+
+impl Source {
+    /// What problems call it.
+    pub fn name(&self) -> &str {
+        match self {
+            Source::Named(name) => name,
+            Source::Inline(_) => INLINE,
+        }
+    }
+}
+
+/// Renders. The limits are looked at where the template gives a chance to: at functions and at output.
+pub(super) fn draw(
+    set: &TemplateSet,
+    source: &Source,
+    input: Input,
+    limits: Limits,
+) -> Result<Rendered, RenderProblem> {
+    let mut context = Context::new();
+    for (name, value) in input.variables {
+        let value = tera::Value::try_from_serializable(&value)
+            .map_err(|error| RenderProblem::from_tera(&error, source.name()))?;
+        context.insert_value(name, value);
+    }
+    let input = ScopeInput {
+        params: input.params,
+        callbacks: input.callbacks,
+        repositories: input.repositories,
+        agent_token: input.agent_token,
+        salt_seed: input.salt_seed,
+    };
+    let deadline = Instant::now() + limits.deadline;
+    let scope = Rc::new(Scope::new(input, deadline, limits.fuel));
+    let entered = scope::enter(Rc::clone(&scope));
+    let mut output = CappedOutput::new(&scope, limits.output_bytes_max);
+    let done = match source {
+        Source::Named(name) => set.tera.render_to(name, &context, &mut output),
+        Source::Inline(body) => set.tera.render_str_to(body, &context, false, &mut output),
+    };
+    drop(entered);
+    let bytes = output.bytes;
+    let text = done
+        .and_then(|()| Ok(String::from_utf8(bytes)?))
+        .map_err(|error| problem_of(&error, source.name(), &scope))?;
+    let templates = match source {
+        Source::Named(name) => set.known.get(name).map(|known| known.uses.clone()).unwrap_or_default(),
+        Source::Inline(body) => set.uses_of_inline(body),
+    };
+    let provenance = Provenance { templates, params: scope.reads(), secret: scope.secret_read() };
+    Ok(Rendered { sha256: sha256_hex(&text), text, provenance })
+}
+
+/// What the template engine says, with what our own functions know beside it. Once a secret was read, only
+/// place and kind are said: any value in a message may be something that was made of the secret.
+fn problem_of(error: &tera::Error, template: &str, scope: &Scope) -> RenderProblem {
+    let mut problem = RenderProblem::from_tera(error, template);
+    if let Some(failure) = scope.failure() {
+        problem.kind = failure.kind;
+        problem.message = failure.message;
+        problem.available = failure.available;
+    }
+    if scope.secret_read() {
+        problem.message = withheld(problem.kind);
+        problem.available.clear();
+    }
+    problem
+}
+
+/// What is said in place of the message of a render that has read a secret.
+fn withheld(kind: ProblemKind) -> String {
+    let what = match kind {
+        ProblemKind::Template => "the template fails here",
+        ProblemKind::Include => "a template is included here that cannot be used",
+        ProblemKind::Missing => "a param without a value is read here",
+        ProblemKind::Sealed => "a secret that stays sealed is read here",
+        ProblemKind::Limit => "the render took too long, wrote too much or looped too often",
+        ProblemKind::Busy => "no render worker was free",
+    };
+    format!("{what}; the message is withheld, because the template had read a secret")
+}
+
+/// Takes the output up to a bound, and looks at the clock now and then.
+struct CappedOutput<'a> {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+    writes: u32,
+    scope: &'a Scope,
+}
+
+impl<'a> CappedOutput<'a> {
+    fn new(scope: &'a Scope, bytes_max: usize) -> Self {
+        CappedOutput { bytes: Vec::with_capacity(OUTPUT_BYTES_START), bytes_max, writes: 0, scope }
+    }
+}
+
+impl io::Write for CappedOutput<'_> {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        if part.len() > self.bytes_max.saturating_sub(self.bytes.len()) {
+            let message = format!("the document is longer than the {} bytes it may have", self.bytes_max);
+            self.scope.refuse(ProblemKind::Limit, message);
+            return Err(io::Error::other("output limit"));
+        }
+        self.writes += 1;
+        if self.writes >= WRITES_UNCHECKED_MAX {
+            self.writes = 0;
+            self.scope.check_deadline().map_err(|_| io::Error::other("deadline"))?;
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,326 @@
+//! One render worker as the server sees it: started, given templates and orders, killed where it does not
+//! answer. What goes on inside is in `worker`; who gets a worker is in `pool`.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::render::problem::{ProblemKind, RenderProblem};
+use crate::render::wire::{self, Reply, Request};
+use crate::render::worker::{CPU_SECONDS_MAX, MEMORY_BYTES_MAX};
+
+/// How long a worker may take to start and to read all templates.
+pub(super) const LOAD_MAX: Duration = Duration::from_secs(30);
+/// How long after its deadline a render may still report by itself: it knows the line, we do not.
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+/// After so much time of renders a worker is replaced by a fresh one, which has no memory to give back and
+/// all of its processor time ahead of it.
+const WORN_AFTER: Duration = Duration::from_secs(CPU_SECONDS_MAX / 3);
+/// Bytes that are read of what a worker said when it died.
+const LAST_WORDS_BYTES_MAX: u64 = 4096;
+
+/// The program that is started as a render worker.
+#[derive(Clone, Debug)]
+pub struct WorkerProgram {
+    path: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    niceness: i32,
+}
+
+impl WorkerProgram {
+    /// This very program, also where its file was replaced by a newer one meanwhile.
+    pub fn own() -> Self {
+        WorkerProgram::at("/proc/self/exe")
+    }
+
+    /// The program `metalwright` at this path.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        // A render takes 100 kB and lives for a millisecond: the allocator need not reserve a gibibyte.
+        let environment = vec![("MIMALLOC_ARENA_RESERVE".into(), "16384".into())];
+        WorkerProgram { path: path.into(), arguments: vec!["render-worker".into()], environment, niceness: 0 }
+    }
+
+    /// The program of the unit tests, which becomes a worker by a test of its own.
+    #[cfg(test)]
+    pub fn of_tests() -> Self {
+        use crate::render::worker::tests::{AS_WORKER, WORKER_TEST};
+        WorkerProgram {
+            path: "/proc/self/exe".into(),
+            arguments: ["--exact", WORKER_TEST, "--nocapture", "--test-threads=1"].map(Into::into).into(),
+            environment: vec![(AS_WORKER.into(), "1".into())],
+            niceness: 0,
+        }
+    }
+
+    /// Behind everything else in the queue for a processor (nice(2), 0 to 19).
+    pub fn with_niceness(self, niceness: i32) -> Self {
+        WorkerProgram { niceness, ..self }
+    }
+}
+
+/// The templates of one content generation, as workers are given them.
+pub(super) struct Sources {
+    /// Differs from that of every other.
+    pub id: u64,
+    /// Name and body.
+    pub templates: Vec<(String, String)>,
+}
+
+/// What a worker is asked to do.
+pub(super) struct Work {
+    pub sources: Arc<Sources>,
+    /// A [`Request::Render`] as it is sent.
+    pub frame: Vec<u8>,
+    pub deadline: Duration,
+}
+
+pub(super) type Outcome = Result<crate::render::Rendered, RenderProblem>;
+
+/// Why a worker is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It did not answer in time and was killed.
+    Time,
+    Memory,
+    /// Its stack was full.
+    Stack,
+    /// It was told to stop by somebody else: the system is going down.
+    Stopped,
+    Crash(String),
+}
+
+/// Why nothing came of an exchange with a worker.
+enum Fault {
+    /// It did not answer in time.
+    Late,
+    /// It is gone, or says what it should not.
+    Gone(String),
+}
+
+/// A running worker. It is killed when it is dropped.
+pub(super) struct Worker {
+    child: Child,
+    stream: UnixStream,
+    /// The sources it has.
+    loaded: Option<u64>,
+    /// Time that its renders took.
+    busy: Duration,
+}
+
+impl Worker {
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start(program: &WorkerProgram) -> io::Result<Self> {
+        let (mut stream, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(&program.path);
+        command.args(&program.arguments).env_clear();
+        command.envs(program.environment.iter().map(|(name, value)| (name, value)));
+        // What a terminal sends to the server's group is not for it.
+        command.process_group(0).stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn()?;
+        drop(command);
+        let begun = wire::send(&mut stream, &Request::Begin { niceness: program.niceness });
+        let worker = Worker { child, stream, loaded: None, busy: Duration::ZERO };
+        begun.map(|()| worker)
+    }
+
+    /// Whether it lives, and has not done enough.
+    pub fn is_fit(&mut self) -> bool {
+        self.busy < WORN_AFTER && matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Has a document rendered.
+    ///
+    /// # Errors
+    /// Why there is no worker any more.
+    pub fn perform(mut self, work: &Work) -> Result<(Self, Outcome), Loss> {
+        match self.exchange(work) {
+            Ok(outcome) => Ok((self, outcome)),
+            Err(fault) => Err(self.end(fault)),
+        }
+    }
+
+    fn exchange(&mut self, work: &Work) -> Result<Outcome, Fault> {
+        if self.loaded != Some(work.sources.id) {
+            let templates = Cow::Borrowed(work.sources.templates.as_slice());
+            let load = wire::frame(&Request::Load { templates }).map_err(gone)?;
+            match self.ask(&load, Instant::now() + LOAD_MAX)? {
+                Reply::Loaded => self.loaded = Some(work.sources.id),
+                Reply::Rendered(_) => return Err(Fault::Gone("it answers what was not asked".to_owned())),
+            }
+        }
+        let begun = Instant::now();
+        let reply = self.ask(&work.frame, begun + work.deadline + GRACE)?;
+        self.busy += begun.elapsed();
+        match reply {
+            Reply::Rendered(rendered) => Ok(rendered.map(Into::into)),
+            Reply::Loaded => Err(Fault::Gone("it answers what was not asked".to_owned())),
+        }
+    }
+
+    fn ask(&mut self, frame: &[u8], until: Instant) -> Result<Reply, Fault> {
+        let mut timed = Timed { stream: &mut self.stream, until };
+        let late = |error: io::Error| match error.kind() {
+            io::ErrorKind::TimedOut => Fault::Late,
+            _ => gone(error),
+        };
+        timed.write_all(frame).map_err(late)?;
+        let reply = wire::receive(&mut timed).map_err(late)?;
+        reply.ok_or_else(|| Fault::Gone("it ended".to_owned()))
+    }
+
+    /// Kills it and finds out what became of it.
+    fn end(mut self, fault: Fault) -> Loss {
+        if matches!(fault, Fault::Late) || !self.has_closed() {
+            // An error means that it has ended already.
+            let _ = self.child.kill();
+        }
+        // It is dead or dying, so that this comes to an end. One that has ended by itself keeps its own
+        // status.
+        let mut last_words = Vec::new();
+        if let Some(stderr) = self.child.stderr.take() {
+            let _ = stderr.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut last_words);
+        }
+        let status = self.child.wait();
+        match fault {
+            Fault::Late => Loss::Time,
+            Fault::Gone(why) => loss_of(status, (&String::from_utf8_lossy(&last_words), why)),
+        }
+    }
+
+    /// Whether its end of the socket is closed: it has ended or is about to.
+    fn has_closed(&self) -> bool {
+        let mut stream = &self.stream;
+        let _ = stream.set_read_timeout(Some(GRACE));
+        match stream.read(&mut [0]) {
+            Ok(bytes) => bytes == 0,
+            Err(error) => timed_out(error).kind() != io::ErrorKind::TimedOut,
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Errors mean that it has ended and was waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn gone(error: io::Error) -> Fault {
+    Fault::Gone(error.to_string())
+}
+
+/// What the end of a process says of the render it was at.
+fn loss_of(status: io::Result<ExitStatus>, (last_words, why): (&str, String)) -> Loss {
+    if last_words.contains("memory allocation of") {
+        return Loss::Memory;
+    }
+    if last_words.contains("has overflowed its stack") {
+        return Loss::Stack;
+    }
+    match status.ok().and_then(|status| status.signal()) {
+        Some(SIGTERM | SIGINT | SIGHUP) => Loss::Stopped,
+        // A kill that is not ours is the kernel's, which has no memory left.
+        Some(SIGKILL) => Loss::Memory,
+        Some(SIGXCPU) => Loss::Time,
+        Some(signal) => Loss::Crash(format!("signal {signal}")),
+        None => Loss::Crash(why),
+    }
+}
+
+const SIGHUP: i32 = 1;
+const SIGINT: i32 = 2;
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+const SIGXCPU: i32 = 24;
+
+impl Loss {
+    /// For metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Loss::Time => "time",
+            Loss::Memory => "memory",
+            Loss::Stack => "stack",
+            Loss::Stopped | Loss::Crash(_) => "crash",
+        }
+    }
+
+    /// What the author of the template is told.
+    pub fn problem(&self, template: &str, deadline: Duration) -> RenderProblem {
+        let (kind, message) = match self {
+            Loss::Time => (
+                ProblemKind::Limit,
+                format!("the render was ended after the {deadline:?} it may take: look for loops over loops"),
+            ),
+            Loss::Memory => (
+                ProblemKind::Limit,
+                format!(
+                    "the render was ended at the {} MiB of memory it may take: look for texts and lists that \
+                     grow in a loop",
+                    MEMORY_BYTES_MAX >> 20
+                ),
+            ),
+            Loss::Stack => {
+                (ProblemKind::Limit, "the render was ended because its values nest too deep".to_owned())
+            }
+            Loss::Stopped => (ProblemKind::Busy, "the render worker was told to stop".to_owned()),
+            Loss::Crash(why) => (
+                ProblemKind::Template,
+                format!(
+                    "the template engine failed in a way it should not ({why}): please report the template"
+                ),
+            ),
+        };
+        RenderProblem::new(kind, template, message)
+    }
+}
+
+/// A stream whose reads and writes end at a time.
+struct Timed<'a> {
+    stream: &'a mut UnixStream,
+    until: Instant,
+}
+
+impl Timed<'_> {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+/// Sockets say "would block" when their time is up.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = self.left()?;
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(bytes).map_err(timed_out)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.left()?;
+        self.stream.set_write_timeout(Some(left))?;
+        self.stream.write(bytes).map_err(timed_out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}

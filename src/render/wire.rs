@@ -1,0 +1,172 @@
+//! What the server and a render worker say to each other: frames of JSON over one socket.
+//!
+//! A frame is its length (4 bytes, little endian) and a [`Request`] or a [`Reply`]. Requests borrow what they
+//! carry, so that a machine's params are not copied to be sent. Floats that have no short decimal form may
+//! change in their last digit.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::render::context::{Callbacks, Input, Repository};
+use crate::render::engine::{Limits, Provenance, Rendered};
+use crate::render::params::{Layer, Level, ParamValues, Params, SecretAccess};
+use crate::render::problem::RenderProblem;
+
+/// The longest frame, in bytes.
+pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
+
+/// What a render is made of.
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
+pub(super) enum Source {
+    /// A template of the set, by name.
+    Named(String),
+    /// A text without a name.
+    Inline(String),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum Request<'a> {
+    /// Comes first. No reply.
+    Begin { niceness: i32 },
+    /// The templates to render from now on, by name and body. Replied to with [`Reply::Loaded`].
+    Load { templates: Cow<'a, [(String, String)]> },
+    /// Replied to with [`Reply::Rendered`].
+    Render(Box<Order<'a>>),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum Reply {
+    Loaded,
+    Rendered(Result<Page, RenderProblem>),
+}
+
+/// One render: its source, its input, what it may spend.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Order<'a> {
+    pub source: Cow<'a, Source>,
+    pub deadline: Duration,
+    pub output_bytes_max: usize,
+    pub fuel: u64,
+    variables: Cow<'a, Map<String, Value>>,
+    layers: Vec<(Cow<'a, Level>, Cow<'a, ParamValues>)>,
+    secrets: Cow<'a, BTreeSet<String>>,
+    opens_secrets: bool,
+    callbacks: Option<Cow<'a, str>>,
+    repositories: Cow<'a, [Repository]>,
+    agent_token: Option<Cow<'a, str>>,
+    salt_seed: Cow<'a, str>,
+}
+
+/// A [`Rendered`]; that one cannot be serialised, because it may hold secrets.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Page {
+    text: String,
+    sha256: String,
+    provenance: Provenance,
+}
+
+impl<'a> Order<'a> {
+    pub fn new(source: &'a Source, input: &'a Input, limits: Limits) -> Self {
+        let (layers, secrets, access) = input.params.parts();
+        let layer = |layer: &'a Layer| (Cow::Borrowed(&layer.level), Cow::Borrowed(layer.values.as_ref()));
+        Order {
+            source: Cow::Borrowed(source),
+            deadline: limits.deadline,
+            output_bytes_max: limits.output_bytes_max,
+            fuel: limits.fuel,
+            variables: Cow::Borrowed(&input.variables),
+            layers: layers.iter().map(layer).collect(),
+            secrets: Cow::Borrowed(secrets),
+            opens_secrets: access == SecretAccess::Open,
+            callbacks: input.callbacks.as_ref().map(|callbacks| Cow::Borrowed(callbacks.base.as_str())),
+            repositories: Cow::Borrowed(&input.repositories),
+            agent_token: input.agent_token.as_deref().map(Cow::Borrowed),
+            salt_seed: Cow::Borrowed(&input.salt_seed),
+        }
+    }
+
+    pub fn limits(&self) -> Limits {
+        Limits { deadline: self.deadline, output_bytes_max: self.output_bytes_max, fuel: self.fuel }
+    }
+
+    pub fn into_source_and_input(self) -> (Source, Input) {
+        let layer = |(level, values): (Cow<'_, Level>, Cow<'_, ParamValues>)| {
+            Layer::new(level.into_owned(), values.into_owned())
+        };
+        let access = if self.opens_secrets { SecretAccess::Open } else { SecretAccess::Sealed };
+        let layers = self.layers.into_iter().map(layer).collect();
+        let input = Input {
+            variables: self.variables.into_owned(),
+            params: Params::new(layers, self.secrets.into_owned(), access),
+            callbacks: self.callbacks.map(|base| Callbacks { base: base.into_owned() }),
+            repositories: self.repositories.into_owned(),
+            agent_token: self.agent_token.map(Cow::into_owned),
+            salt_seed: self.salt_seed.into_owned(),
+        };
+        (self.source.into_owned(), input)
+    }
+}
+
+impl From<Rendered> for Page {
+    fn from(rendered: Rendered) -> Self {
+        Page { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance }
+    }
+}
+
+impl From<Page> for Rendered {
+    fn from(page: Page) -> Self {
+        Rendered { text: page.text, sha256: page.sha256, provenance: page.provenance }
+    }
+}
+
+/// A message with its length before it.
+///
+/// # Errors
+/// It is longer than [`FRAME_BYTES_MAX`].
+pub(super) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = bytes.len() - 4;
+    if length > FRAME_BYTES_MAX {
+        let why = format!("what the render is made of has {length} bytes, and may have {FRAME_BYTES_MAX}");
+        return Err(io::Error::other(why));
+    }
+    let prefix = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    for (to, from) in bytes.iter_mut().zip(prefix) {
+        *to = from;
+    }
+    Ok(bytes)
+}
+
+/// The next message; none where the other side has ended.
+///
+/// # Errors
+/// The stream failed, or has no message of ours.
+pub(super) fn receive<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option<T>> {
+    let mut prefix = [0; 4];
+    match stream.read_exact(&mut prefix) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        done => done?,
+    }
+    let length = u32::from_le_bytes(prefix) as usize;
+    if length > FRAME_BYTES_MAX {
+        return Err(io::Error::other("a frame is too long"));
+    }
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes)?;
+    Ok(Some(serde_json::from_slice(&bytes)?))
+}
+
+/// Sends a message.
+///
+/// # Errors
+/// It is too long, or the stream failed.
+pub(super) fn send(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    stream.write_all(&frame(message)?)
+}

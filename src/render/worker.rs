@@ -1,0 +1,97 @@
+//! The render worker: a process that renders for one server and nothing else.
+//!
+//! A template can loop without end, recurse deep and take memory in ways that nothing inside its process can
+//! stop. So the server renders in processes that it can kill (`pool`). A worker bounds itself before it reads
+//! a template: writable memory ([`MEMORY_BYTES_MAX`]), processor time ([`CPU_SECONDS_MAX`]), and it dies with
+//! the thread that started it. Start at [`run`].
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+
+use crate::render::compile::{self, TemplateSet};
+use crate::render::draw::draw;
+use crate::render::engine::{INLINE, Rendered};
+use crate::render::problem::{ProblemKind, RenderProblem};
+use crate::render::wire::{self, Order, Reply, Request, Source};
+
+/// Writable memory of one worker, in bytes: templates, input, output, and what a template builds.
+pub const MEMORY_BYTES_MAX: u64 = 128 << 20;
+/// Processor time of one worker in its life. The server replaces a worker long before, and kills a render at
+/// its deadline; this bound is for a server that is gone or stopped.
+pub const CPU_SECONDS_MAX: u64 = 300;
+/// The stack of the thread that renders: 32 includes inside 20 components need a part of it.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// Serves the server at the other end of stdin, a socket, until it closes it.
+///
+/// # Errors
+/// Stdin is no socket, the limits cannot be set, or the server sent something that is no request.
+pub fn run() -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let bound = |bound| Rlimit { current: Some(bound), maximum: Some(bound) };
+    setrlimit(Resource::Data, bound(MEMORY_BYTES_MAX))?;
+    setrlimit(Resource::Cpu, bound(CPU_SECONDS_MAX))?;
+    setrlimit(Resource::Core, bound(0))?;
+    // A panic of the template engine is told in the reply.
+    std::panic::set_hook(Box::new(|_| ()));
+    let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let rendering = thread::Builder::new().name("render".to_owned()).stack_size(STACK_BYTES);
+    let served = rendering.spawn(move || serve(stream))?.join();
+    served.unwrap_or_else(|_| Err(io::Error::other("the render worker failed")))
+}
+
+fn serve(mut stream: UnixStream) -> io::Result<()> {
+    let mut set = compile::compile([]);
+    while let Some(request) = wire::receive::<Request<'_>>(&mut stream)? {
+        let reply = match request {
+            Request::Begin { niceness } => {
+                // Where it is not allowed the worker is as quick as any other.
+                let _ = nice(niceness);
+                continue;
+            }
+            Request::Load { templates } => {
+                set = compile::compile(templates.into_owned());
+                Reply::Loaded
+            }
+            Request::Render(order) => Reply::Rendered(render(&set, *order).map(Into::into)),
+        };
+        wire::send(&mut stream, &reply)?;
+    }
+    Ok(())
+}
+
+fn render(set: &TemplateSet, order: Order<'_>) -> Result<Rendered, RenderProblem> {
+    let limits = order.limits();
+    let (source, input) = order.into_source_and_input();
+    let drawn = catch_unwind(AssertUnwindSafe(|| draw(set, &source, input, limits)));
+    drawn.unwrap_or_else(|_| {
+        let name = match &source {
+            Source::Named(name) => name,
+            Source::Inline(_) => INLINE,
+        };
+        let message = "the template engine failed in a way it should not: please report the template";
+        Err(RenderProblem::new(ProblemKind::Template, name, message))
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    /// Tells this test program that it was started as a worker.
+    pub(in crate::render) const AS_WORKER: &str = "RENDER_WORKER_OF_A_TEST";
+    /// The test that is the worker then.
+    pub(in crate::render) const WORKER_TEST: &str =
+        "render::worker::tests::the_test_program_is_a_worker_where_it_was_started_as_one";
+
+    #[test]
+    fn the_test_program_is_a_worker_where_it_was_started_as_one() {
+        if std::env::var_os(AS_WORKER).is_some() {
+            let ended = super::run();
+            std::process::exit(i32::from(ended.is_err()));
+        }
+    }
+}
