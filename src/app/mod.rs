@@ -51,6 +51,9 @@ mod renders;
 mod repeats;
 pub mod reports;
 mod repositories;
+pub mod roots;
+#[cfg(test)]
+mod roots_tests;
 pub mod rules;
 #[cfg(test)]
 mod run_tests;
@@ -82,7 +85,7 @@ use crate::boot::capability;
 use crate::boot::chainload::Asks;
 use crate::dhcp::{Holds, Neighbours, Sights};
 use crate::media::{Folder, Mirrors};
-use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
+use crate::model::{Event, FetchNetworks, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
 use crate::render::{Engine, Pool};
 use crate::store::{self, Deed, SharedStore};
 use crate::workflow::Flow;
@@ -91,7 +94,7 @@ use loaders::Loaders;
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
 const STALE_RETRIES_MAX: usize = 16;
 
-/// Where the server is reached, as it was bound.
+/// Where the server is reached, as it was bound, and what it reaches.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
     pub api: Option<SocketAddr>,
@@ -99,6 +102,8 @@ pub struct Endpoints {
     pub api_fingerprint: String,
     pub boot_http_port: Option<u16>,
     pub boot_https_port: Option<u16>,
+    /// Which addresses artifacts are fetched from.
+    pub fetch_networks: Arc<FetchNetworks>,
 }
 
 impl Endpoints {
@@ -124,6 +129,8 @@ pub struct Setup {
     pub pool: Arc<Pool>,
     /// Where the files of artifacts are kept that the server brings itself.
     pub media: Folder,
+    /// Where on the host the files of artifacts may be.
+    pub roots: roots::Roots,
     /// How the names of files in artifacts are compared.
     pub case: beneath::Case,
 }
@@ -172,6 +179,7 @@ pub struct App {
     strangers: Mutex<tftp_peers::Strangers>,
     lease_clock: lease_clock::LeaseClock,
     media: Folder,
+    roots: roots::Roots,
     /// Remote trees that are passed on.
     mirrors: Mirrors,
     /// Held for reading while a tree gets its place, for writing while one is thrown away.
@@ -221,6 +229,7 @@ impl App {
             lease_clock: lease_clock::LeaseClock::default(),
             mirrors: Mirrors::new(setup.media.clone()),
             media: setup.media,
+            roots: setup.roots,
             media_in_use: tokio::sync::RwLock::default(),
             notes: sender,
             health: health::Health::default(),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::app::patch::Patch;
-use crate::app::rules::{self, Change, Managed};
+use crate::app::rules::{self, Change, Host, Managed};
 use crate::app::secrets::Place;
 use crate::app::view::{self, View};
 use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX, secrets};
@@ -28,6 +28,8 @@ pub enum Expected {
 /// A deed that is ready to be committed, and the object it leads to.
 struct Prepared<T: Managed> {
     object: Arc<Stored<T>>,
+    /// What it takes the place of.
+    old: Option<Arc<Stored<T>>>,
     /// Nothing to commit when nothing changes.
     deed: Option<Deed>,
 }
@@ -70,6 +72,7 @@ impl App {
         World: HasTable<T>,
     {
         let prepared = self.prepare_create(ctx, input)?;
+        self.ask_the_host(&prepared).await?;
         match self.finish(&prepared).await {
             Err(store::Error::Stale { kind, .. }) if kind == T::KIND => {
                 Err(exists::<T>(&prepared.object.key))
@@ -149,6 +152,7 @@ impl App {
     {
         for _ in 0..STALE_RETRIES_MAX {
             let prepared = self.prepare_update(ctx, target, &make)?;
+            self.ask_the_host(&prepared).await?;
             match self.finish(&prepared).await {
                 Ok(()) => return Ok(view::of((&self.world(), &self.endpoints), &prepared.object)),
                 Err(store::Error::Stale { .. }) => continue,
@@ -156,6 +160,20 @@ impl App {
             }
         }
         Err(busy::<T>(target.reference))
+    }
+
+    /// Holds a write against what only the host can tell, where the world is not held up by it.
+    async fn ask_the_host<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), Error> {
+        if !T::ASKS_THE_HOST || prepared.deed.is_none() {
+            return Ok(());
+        }
+        let (next, old) = (Arc::clone(&prepared.object), prepared.old.clone());
+        let host = Host { roots: self.roots.clone(), networks: Arc::clone(&self.endpoints.fetch_networks) };
+        let asking = tokio::task::spawn_blocking(move || {
+            next.spec.refused_here(old.as_ref().map(|old| &old.spec), &host)
+        });
+        let problems = asking.await.map_err(|error| Error::Failed(error.to_string()))?;
+        if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
     }
 
     async fn finish<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), store::Error> {
@@ -181,7 +199,7 @@ impl App {
         let object = Arc::new(stored);
         let deed = Deed::default().create(T::object(Arc::clone(&object))).event(event);
         let deed = T::along(&object, &world, deed);
-        Ok(Prepared { object, deed: Some(deed) })
+        Ok(Prepared { object, old: None, deed: Some(deed) })
     }
 
     fn prepare_update<T: Managed>(
@@ -202,17 +220,18 @@ impl App {
         next.labels = input.labels;
         self.admit(&world, &mut next, Some(current))?;
         if next.spec == current.spec && next.labels == current.labels {
-            return Ok(Prepared { object: Arc::clone(current), deed: None });
+            return Ok(Prepared { object: Arc::clone(current), old: None, deed: None });
         }
         rules::may_change(current, &next)?;
         let event = ctx.event(&next, "updated", view::updated(current, &next));
         let object = Arc::new(next);
-        let deed = Deed::default().update(T::object(Arc::clone(&object))).event(event);
+        let mut deed = Deed::default().update(T::object(Arc::clone(&object))).event(event);
+        deed.reads.extend(T::relies_on(current, Some(&object.spec), &world));
         let deed = T::along(&object, &world, deed);
-        Ok(Prepared { object, deed: Some(deed) })
+        Ok(Prepared { old: Some(Arc::clone(current)), object, deed: Some(deed) })
     }
 
-    fn prepare_delete<T: Managed>(&self, ctx: &Ctx, target: &Target<'_>) -> Result<Deed, Error>
+    pub(super) fn prepare_delete<T: Managed>(&self, ctx: &Ctx, target: &Target<'_>) -> Result<Deed, Error>
     where
         World: HasTable<T>,
     {
@@ -221,7 +240,9 @@ impl App {
         target.check(current)?;
         rules::may_delete(&world, current)?;
         let event = ctx.event(current, "deleted", view::deleted(current));
-        Ok(Deed::default().delete(&T::object(Arc::clone(current))).event(event))
+        let mut deed = Deed::default().delete(&T::object(Arc::clone(current))).event(event);
+        deed.reads.extend(T::relies_on(current, None, &world));
+        Ok(deed)
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets.

@@ -91,6 +91,7 @@ impl Site {
             loaders: Loaders::default(),
             pool: Arc::new(Pool::new(1).unwrap()),
             media: crate::media::Folder::default(),
+            roots: Default::default(),
             case: Default::default(),
         };
         let (app, _notes) = App::new(setup);
