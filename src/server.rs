@@ -7,9 +7,12 @@ mod descriptors;
 mod desk;
 mod dhcp;
 mod firmware_tls;
+mod ownership;
+mod recover;
+mod signals;
 mod upkeep;
 
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +23,6 @@ use axum::Router;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +32,8 @@ use crate::api::{self, ApiState, boot_http};
 use crate::app::beneath::{self, Case};
 use crate::app::loaders::Loaders;
 use crate::app::renders::Pools;
-use crate::app::secrets::Secrets;
+use crate::app::roots::Roots;
+use crate::app::secrets::{Secrets, sealed_values};
 use crate::app::tftp_peers::TftpPeers;
 use crate::app::{App, Ctx, Endpoints, Setup, activity_log, notes};
 use crate::config::{self, Config, Listen};
@@ -38,12 +41,16 @@ use crate::content;
 use crate::dhcp::Prober;
 use crate::listen::{Protocol, explain_bind};
 use crate::media::Folder;
+use crate::model::FetchNetworks;
 use crate::proto::tftp::{Limits, Rollover};
 use crate::store::{SqliteStore, Store};
 use crate::tftp;
 use data::DataDir;
 use desk::Desk;
 use dhcp::Dhcp;
+use signals::Signals;
+
+pub use recover::recover;
 
 /// How long everything may take to end after a signal.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -68,7 +75,7 @@ struct Sockets {
 /// # Errors
 /// What keeps it from starting, or what made it stop by itself.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let mut signals = Signals::heed()?;
+    let mut signals = Signals::take()?;
     let data = DataDir::open(&config.data)?;
     let descriptors = descriptors::raise();
     let desk = Arc::new(Desk::new(tftp_peers(&config)));
@@ -76,6 +83,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(user) = &config.user {
         data.give_to(user)?;
         data::become_user(user)?;
+    } else {
+        data.refuse_links()?;
     }
     let store = tokio::select! {
         store = open_store(&data, sockets.api.as_ref()) => store?,
@@ -89,14 +98,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tracing::error!(%kind, key, why, "a damaged row is left out");
     }
     let certificate = data.certificate()?;
-    let endpoints = endpoints(&sockets, &certificate.fingerprint)?;
+    let networks = Arc::new(FetchNetworks::new(config.artifacts.fetch_from.clone()));
+    let endpoints = Endpoints { fetch_networks: networks, ..endpoints(&sockets, &certificate.fingerprint)? };
     let (app, queue) = App::new(Setup {
         store: Arc::clone(&store) as Arc<dyn Store>,
-        secrets: Secrets::load(data.path()).context("secret.key")?,
+        secrets: load_secrets(&data, store.as_ref())?,
         endpoints: endpoints.clone(),
         loaders: Loaders::find(&data.path().join("loaders")),
         pools: Pools::of_this_program(),
         media: Folder::at(data.path().join("media")),
+        roots: Roots::new(config.artifacts.roots.clone(), data.path()),
         case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
     });
     if let Some(dhcp) = &sockets.dhcp {
@@ -122,7 +133,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let listeners = Listeners { tls: certificate.tls().await?, boot, boot_tls };
     services.start((&app, &store), sockets, listeners)?;
     services.ready.store(true, Ordering::Release);
-    println!("{ready}");
+    if let Err(error) = writeln!(io::stdout(), "{ready}") {
+        tracing::warn!(%error, "that the server is ready cannot be written to standard output");
+    }
     let ended = services.wait(&mut signals).await;
     services.stop(queue).await;
     log.finish().await;
@@ -163,28 +176,6 @@ fn bounds(config: &Config) -> boot_http::Bounds {
     boot_http::Bounds {
         connections_max: config.boot_connections.unwrap_or(bounds.connections_max),
         of_one_address_max: config.boot_connections_per_address.unwrap_or(bounds.of_one_address_max),
-    }
-}
-
-/// What tells the server to stop. Heeded from the very start, so that no signal is lost.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn heed() -> io::Result<Self> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn come(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }
 
@@ -293,6 +284,7 @@ fn endpoints(sockets: &Sockets, fingerprint: &str) -> anyhow::Result<Endpoints> 
         api_fingerprint: fingerprint.to_owned(),
         boot_http_port: address(&sockets.boot_http)?.map(|address| address.port()),
         boot_https_port: address(&sockets.boot_https)?.map(|address| address.port()),
+        ..Endpoints::default()
     })
 }
 
@@ -311,10 +303,29 @@ async fn fill(app: &Arc<App>, data: &DataDir) -> anyhow::Result<()> {
     if let Some(token) = app.start(&ctx).await.context("the administrator's token")? {
         let path = data.write_admin_token(&token.secret)?;
         let file = path.display();
-        tracing::info!(%file, "first start: this is the administrator's token, kept in the file");
-        eprintln!("administrator's token: {}", token.secret);
+        tracing::info!(%file, "first start: the administrator's token is in this file");
+        // Logs are kept, shipped and read by others: it is shown to who sits before it, and to nobody else.
+        let mut screen = io::stderr();
+        if screen.is_terminal() {
+            drop(writeln!(screen, "administrator's token: {}", token.secret));
+        }
     }
     Ok(())
+}
+
+/// The key that secret values are sealed with. Says how many of them do not open with it.
+fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<Secrets> {
+    let world = store.world();
+    let secrets = Secrets::load(data.path(), sealed_values(&world).count()).context("secret.key")?;
+    let shut = sealed_values(&world).filter(|(place, value)| secrets.open(*place, value).is_err()).count();
+    if shut > 0 {
+        tracing::error!(
+            values = shut,
+            "secret values do not open with secret.key: restore the key that they were sealed with, or set \
+             them anew"
+        );
+    }
+    Ok(secrets)
 }
 
 fn tell_what_is_off(config: &Config, app: &App) {

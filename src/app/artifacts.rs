@@ -5,25 +5,28 @@
 //! anew, hash again, throw away what nobody refers to.
 
 pub mod care;
+mod local;
 mod mirror;
 pub mod work;
 
+pub(super) use local::path_kind;
+
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{App, Ctx, Error, beneath};
-use crate::model::{Artifact, ArtifactKind, ArtifactStatus, Stored, World};
+use super::roots::{Hold, Place, Refusal};
+use super::{App, Ctx, Error};
+use crate::model::{Artifact, ArtifactKind, ArtifactStatus, RootsCheck, Stored, World};
 
 impl App {
-    /// An artifact with the path that its files are served from; none while there is nothing to serve.
-    pub(super) fn served_artifact(&self, name: &str) -> Option<Artifact> {
+    /// The files of an artifact by its name; nothing where there is no such artifact.
+    pub(super) fn place_named(&self, name: &str) -> Option<Result<Place, Refusal>> {
         let stored = self.world().artifacts.get(name).cloned()?;
-        self.with_path(&stored)
+        Some(self.place_of(&stored))
     }
 
     /// An artifact that is passed on from another server.
@@ -31,18 +34,22 @@ impl App {
         self.world().artifacts.get(name).filter(|artifact| artifact.spec.is_mirror()).cloned()
     }
 
-    /// The same artifact with the path that its files are served from.
-    pub(super) fn with_path(&self, stored: &Stored<Artifact>) -> Option<Artifact> {
-        let spec = stored.spec.clone();
+    /// The files of an artifact, opened where they are served from.
+    ///
+    /// # Errors
+    /// There are none, or they are where nothing is served from.
+    pub(super) fn place_of(&self, stored: &Stored<Artifact>) -> Result<Place, Refusal> {
+        let spec = &stored.spec;
         if spec.source.is_none() {
-            return Some(spec);
+            return self.roots.open(Path::new(&spec.path), spec.kind, hold(stored));
         }
-        let tree = self.media.tree(stored.status.sha256.as_deref()?);
-        let path = match spec.kind {
-            ArtifactKind::Tree => tree,
-            ArtifactKind::File => tree.join(spec.file_name()?),
+        let none = || io::Error::from(io::ErrorKind::NotFound);
+        let tree = self.media.tree(stored.status.sha256.as_deref().ok_or_else(none)?);
+        let file = match spec.kind {
+            ArtifactKind::Tree => None,
+            ArtifactKind::File => Some(spec.file_name().ok_or_else(none)?),
         };
-        Some(Artifact { path: path.into_os_string().into_string().ok()?, ..spec })
+        Ok(Place::own(&tree, file)?)
     }
 
     /// Changes an artifact's status, if it still comes from `origin`, and says so in an event.
@@ -93,50 +100,10 @@ fn boot_files(world: &World, name: &str) -> BTreeSet<String> {
     of.flat_map(|files| std::iter::once(&files.kernel).chain(&files.initrds)).cloned().collect()
 }
 
-fn split(path: &str) -> io::Result<(PathBuf, String)> {
-    let path = Path::new(path);
-    match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
-        (Some(folder), Some(name)) => Ok((folder.to_path_buf(), name.to_owned())),
-        _ => Err(io::Error::other("it is not the path of a file")),
-    }
-}
-
-/// Opens a file of an artifact by its path within it.
-///
-/// # Errors
-/// It is not there, not a regular file, or outside the artifact's directory by way of a link.
-pub(super) fn open_file(artifact: &Artifact, path: &str) -> io::Result<File> {
-    match artifact.kind {
-        ArtifactKind::Tree => beneath::open_file(Path::new(&artifact.path), path),
-        ArtifactKind::File => {
-            let (root, name) = split(&artifact.path)?;
-            if name != path {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            beneath::open_file(&root, &name)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_inside_the_tree_is_followed_and_one_out_of_it_is_not() {
-        let outer = tempfile::tempdir().unwrap();
-        let root = outer.path().join("tree");
-        std::fs::create_dir_all(root.join("images")).unwrap();
-        std::fs::write(root.join("linux"), "kernel").unwrap();
-        std::fs::write(outer.path().join("secret"), "secret").unwrap();
-        std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
-        std::os::unix::fs::symlink("linux", root.join("vmlinuz")).unwrap();
-        let artifact = json!({"name": "a", "path": root.to_str().unwrap()});
-        let artifact: Artifact = serde_json::from_value(artifact).unwrap();
-        assert!(open_file(&artifact, "linux").is_ok());
-        assert!(open_file(&artifact, "vmlinuz").is_ok());
-        for path in ["out", "../secret", "images", "images/../../secret", "/etc/passwd", "absent"] {
-            assert!(open_file(&artifact, path).is_err(), "{path}");
-        }
-    }
+/// What was configured before there were roots is held to less. Where it comes from something else than its
+/// status says, it was written after that.
+fn hold(stored: &Stored<Artifact>) -> Hold {
+    let status = &stored.status;
+    let is_known = status.origin == stored.spec.origin();
+    if is_known && status.roots != RootsCheck::Within { Hold::DataDirectory } else { Hold::Roots }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::boot::Gathered;
 use super::params::{self, Of, Sealed};
 use super::repositories::repositories;
-use super::{App, Endpoints, artifacts};
+use super::{App, Endpoints};
 use crate::boot::loader::Transport;
 use crate::boot::namespace::ScriptKind;
 use crate::boot::{BootData, capability};
@@ -189,13 +189,13 @@ impl App {
     /// Opens the kernel and its initrds.
     fn find_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
         let (Some(bootenv), Some(files)) = (&boot.bootenv, boot.files()) else { return Ok(()) };
-        let (artifact, mirrored) = (self.served_artifact(&files.artifact), self.mirrored(&files.artifact));
+        let (place, mirrored) = (self.place_named(&files.artifact), self.mirrored(&files.artifact));
         let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
             // What is passed on was looked for when the bootenv was written.
             if let Some(mirrored) = &mirrored {
                 return mirrored.status.absent.contains(path);
             }
-            artifact.as_ref().is_none_or(|artifact| artifacts::open_file(artifact, path).is_err())
+            !matches!(&place, Some(Ok(place)) if place.open_file(path).is_ok())
         });
         let Some(path) = missing else { return Ok(()) };
         let message = format!("the artifact {} has no file {path} that can be read", files.artifact);

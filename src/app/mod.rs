@@ -54,6 +54,9 @@ pub mod renders;
 mod repeats;
 pub mod reports;
 mod repositories;
+pub mod roots;
+#[cfg(test)]
+mod roots_tests;
 pub mod rules;
 #[cfg(test)]
 mod run_tests;
@@ -86,7 +89,7 @@ use crate::boot::capability;
 use crate::boot::chainload::Asks;
 use crate::dhcp::{Holds, Neighbours, Sights};
 use crate::media::{Folder, Mirrors};
-use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
+use crate::model::{Event, FetchNetworks, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
 use crate::render::Engine;
 use crate::store::{self, Deed, SharedStore};
 use crate::workflow::Flow;
@@ -95,7 +98,7 @@ use loaders::Loaders;
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
 const STALE_RETRIES_MAX: usize = 16;
 
-/// Where the server is reached, as it was bound.
+/// Where the server is reached, as it was bound, and what it reaches.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
     pub api: Option<SocketAddr>,
@@ -103,6 +106,8 @@ pub struct Endpoints {
     pub api_fingerprint: String,
     pub boot_http_port: Option<u16>,
     pub boot_https_port: Option<u16>,
+    /// Which addresses artifacts are fetched from.
+    pub fetch_networks: Arc<FetchNetworks>,
 }
 
 impl Endpoints {
@@ -128,6 +133,8 @@ pub struct Setup {
     pub pools: renders::Pools,
     /// Where the files of artifacts are kept that the server brings itself.
     pub media: Folder,
+    /// Where on the host the files of artifacts may be.
+    pub roots: roots::Roots,
     /// How the names of files in artifacts are compared.
     pub case: beneath::Case,
 }
@@ -179,6 +186,7 @@ pub struct App {
     unknown_clients: unknown_clients::UnknownClients,
     lease_clock: lease_clock::LeaseClock,
     media: Folder,
+    roots: roots::Roots,
     /// Remote trees that are passed on.
     mirrors: Mirrors,
     /// Held for reading while a tree gets its place, for writing while one is thrown away.
@@ -229,6 +237,7 @@ impl App {
             lease_clock: lease_clock::LeaseClock::default(),
             mirrors: Mirrors::new(setup.media.clone()),
             media: setup.media,
+            roots: setup.roots,
             media_in_use: tokio::sync::RwLock::default(),
             notes: sender,
             health: health::Health::default(),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::app::patch::Patch;
-use crate::app::rules::{self, Change, Managed};
+use crate::app::rules::{self, Change, Host, Managed};
 use crate::app::secrets::Place;
 use crate::app::view::{self, Subject, View};
 use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX, secrets};
@@ -28,6 +28,8 @@ pub enum Expected {
 /// A deed that is ready to be committed, and the object it leads to.
 struct Prepared<T: Managed> {
     object: Arc<Stored<T>>,
+    /// What it takes the place of.
+    old: Option<Arc<Stored<T>>>,
     /// Nothing to commit when nothing changes.
     deed: Option<Deed>,
 }
@@ -80,6 +82,7 @@ impl App {
         World: HasTable<T>,
     {
         let prepared = self.prepare_create(ctx, input).await?;
+        self.ask_the_host(&prepared).await?;
         match self.finish(&prepared).await {
             Err(store::Error::Stale { kind, .. }) if kind == T::KIND => {
                 Err(exists::<T>(&prepared.object.key))
@@ -169,6 +172,7 @@ impl App {
             let (made, seen) = (Arc::clone(&make), Arc::clone(&current));
             let input = self.lanes.writes.run(move || made(&seen)).await??;
             let prepared = self.prepare_update(ctx, &current, input).await?;
+            self.ask_the_host(&prepared).await?;
             match self.finish(&prepared).await {
                 Ok(()) => return self.written(&prepared.object).await,
                 Err(store::Error::Stale { .. }) => continue,
@@ -176,6 +180,20 @@ impl App {
             }
         }
         Err(busy::<T>(target.reference))
+    }
+
+    /// Holds a write against what only the host can tell, where the world is not held up by it.
+    async fn ask_the_host<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), Error> {
+        if !T::ASKS_THE_HOST || prepared.deed.is_none() {
+            return Ok(());
+        }
+        let (next, old) = (Arc::clone(&prepared.object), prepared.old.clone());
+        let host = Host { roots: self.roots.clone(), networks: Arc::clone(&self.endpoints.fetch_networks) };
+        let asking = tokio::task::spawn_blocking(move || {
+            next.spec.refused_here(old.as_ref().map(|old| &old.spec), &host)
+        });
+        let problems = asking.await.map_err(|error| Error::Failed(error.to_string()))?;
+        if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
     }
 
     async fn finish<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), store::Error> {
@@ -205,7 +223,7 @@ impl App {
             (object, deed)
         };
         let event = ctx.event(&object, "created", view::created(&object));
-        Ok(Prepared { object, deed: Some(begun_by(event, deed)) })
+        Ok(Prepared { object, old: None, deed: Some(begun_by(event, deed)) })
     }
 
     async fn prepare_update<T: Managed>(
@@ -225,18 +243,19 @@ impl App {
             let world = self.world();
             self.admit(&world, &mut next, (Some(&**current), found))?;
             if next.spec == current.spec && next.labels == current.labels {
-                return Ok(Prepared { object: Arc::clone(current), deed: None });
+                return Ok(Prepared { object: Arc::clone(current), old: None, deed: None });
             }
             rules::may_change(current, &next)?;
             let object = Arc::new(next);
-            let deed = Deed::default().update(T::object(Arc::clone(&object)));
+            let mut deed = Deed::default().update(T::object(Arc::clone(&object)));
+            deed.reads.extend(T::relies_on(current, Some(&object.spec), &world));
             let deed = T::along(&object, &world, deed);
             (object, deed)
         };
         let (old, new) = (Arc::clone(current), Arc::clone(&object));
         let data = self.lanes.writes.run(move || view::updated(&old, &new)).await?;
         let deed = begun_by(ctx.event(&object, "updated", data), deed);
-        Ok(Prepared { object, deed: Some(deed) })
+        Ok(Prepared { old: Some(Arc::clone(current)), object, deed: Some(deed) })
     }
 
     /// Does the checks of a write whose cost its writer chooses, without the world; what they find comes
@@ -256,19 +275,21 @@ impl App {
         Ok((Arc::unwrap_or_clone(next), found))
     }
 
-    fn prepare_delete<T: Managed>(&self, ctx: &Ctx, target: &Target<'_>) -> Result<Deed, Error>
+    pub(super) fn prepare_delete<T: Managed>(&self, ctx: &Ctx, target: &Target<'_>) -> Result<Deed, Error>
     where
         World: HasTable<T>,
     {
-        let current = {
+        let (current, reads) = {
             let world = self.world();
             let current = find::<T>(&world, target.reference)?;
             target.check(current)?;
             rules::may_delete(&world, current)?;
-            Arc::clone(current)
+            (Arc::clone(current), T::relies_on(current, None, &world))
         };
         let event = ctx.event(&current, "deleted", view::deleted(&current));
-        Ok(Deed::default().delete(&T::object(current)).event(event))
+        let mut deed = Deed::default().delete(&T::object(current)).event(event);
+        deed.reads.extend(reads);
+        Ok(deed)
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what

@@ -90,6 +90,7 @@ impl Site {
             loaders: Loaders::default(),
             pools: crate::app::renders::Pools::of_tests(),
             media: crate::media::Folder::default(),
+            roots: Default::default(),
             case: Default::default(),
         };
         let (app, _notes) = App::new(setup);

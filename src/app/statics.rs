@@ -3,13 +3,13 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
+use super::App;
 use super::beneath::Case;
 use super::boot::Gathered;
 use super::callers::about;
 use super::files::{About, Body, Fetch, Opened, Refused, Version};
-use super::{App, artifacts, beneath};
+use super::roots::Refusal;
 use crate::model::{Artifact, ArtifactKind, Stored};
 
 impl App {
@@ -29,9 +29,13 @@ impl App {
             let about = About { mirror: Some(name.to_owned()), ..about(gathered.machine.as_deref()) };
             return Ok(Opened { about, ..opened });
         }
-        let served = self.with_path(&artifact).ok_or(Refused::Absent)?;
+        let place = self.place_of(&artifact).map_err(|refusal| match refusal {
+            Refusal::Failed(error) => unreadable(file, &error),
+            refusal => Refused::Denied(refusal.to_string()),
+        })?;
         self.refuse_damaged(fetch, (&artifact, file), gathered)?;
-        let opened = artifact_file(&served, file, self.case)
+        let opened = place
+            .open_file_as(file, self.case)
             .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
         let opened = opened.map_err(|error| unreadable(file, &error))?;
         Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
@@ -87,23 +91,6 @@ fn tag(metadata: &Metadata) -> String {
         metadata.ctime(),
         metadata.ctime_nsec()
     )
-}
-
-/// A file of an artifact, by the artifact's rule of names.
-///
-/// # Errors
-/// It is not there, or outside the artifact's directory by way of a link.
-pub(super) fn artifact_file(artifact: &Artifact, file: &str, case: Case) -> io::Result<File> {
-    let exact = artifacts::open_file(artifact, file);
-    match (&exact, case, artifact.kind) {
-        (Err(error), Case::Ignored, ArtifactKind::Tree) if error.kind() == io::ErrorKind::NotFound => {
-            match beneath::as_spelled(Path::new(&artifact.path), file) {
-                Some(spelled) => artifacts::open_file(artifact, &spelled),
-                None => exact,
-            }
-        }
-        _ => exact,
-    }
 }
 
 /// UEFI decides by the exact type, without parameters (EDK2 HttpBootDxe).

@@ -11,23 +11,30 @@ use uuid::Uuid;
 
 use crate::app::loaders::Loaders;
 use crate::app::renders::Pools;
+use crate::app::roots::Roots;
 use crate::app::secrets::Secrets;
 use crate::app::{Actor, App, Ctx, Endpoints, Setup};
 use crate::dhcp::{Interface, InterfaceAddress, Query};
 use crate::media::Folder;
-use crate::model::{Event, Kind, Object, World};
+use crate::model::{Event, FetchNetworks, Kind, Object, World};
 use crate::proto::dhcp4::{from_text, parse};
 use crate::store::{Deed, Error, EventQuery, LEASE_KINDS, LeaseOf, Store, Write};
 
 /// An app with nothing in it.
 pub fn app() -> Arc<App> {
+    app_with(Roots::default(), FetchNetworks::default())
+}
+
+/// The same, with files of artifacts below these roots, which fetches from these networks.
+pub fn app_with(roots: Roots, networks: FetchNetworks) -> Arc<App> {
     let setup = Setup {
         store: Arc::new(Memory::default()),
         secrets: Secrets::from_key([1; 32]),
-        endpoints: Endpoints::default(),
+        endpoints: Endpoints { fetch_networks: Arc::new(networks), ..Endpoints::default() },
         loaders: Loaders::default(),
         pools: Pools::of_tests(),
         media: Folder::default(),
+        roots,
         case: Default::default(),
     };
     App::new(setup).0
@@ -66,6 +73,11 @@ impl Memory {
         let mut unique = held.clone();
         let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = world.clone();
+        for read in deed.reads {
+            if revision(&world, read.kind, &read.key) != Some(read.revision) {
+                return Err(Error::Stale { kind: read.kind, key: read.key });
+            }
+        }
         for write in deed.writes {
             apply_write(&mut next, &mut unique, write)?;
         }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use axum_server::tls_rustls::RustlsConfig;
+use nix::libc;
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -20,11 +21,25 @@ use crate::app::Endpoints;
 use crate::model::sha256_hex;
 use crate::server::Ready;
 use crate::server::firmware_tls::{self, rsa};
+use crate::server::ownership::{self, Kept, Owner};
 
 /// The server's directory, open to its owner only.
 pub struct DataDir {
     path: PathBuf,
 }
+
+/// What the server writes in the directory, and what is a folder that it writes in.
+const WRITTEN: [&str; 9] = [
+    "admin.token",
+    "endpoint.json",
+    "media",
+    "metalwright.db",
+    "metalwright.db-shm",
+    "metalwright.db-wal",
+    "metalwright.lock",
+    "secret.key",
+    "tls",
+];
 
 /// A certificate and its key, in PEM.
 pub struct Certificate {
@@ -45,9 +60,12 @@ impl DataDir {
             DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(context)?;
         }
         let path = path.canonicalize().with_context(context)?;
-        let mode = fs::metadata(&path).with_context(context)?.permissions().mode();
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW);
+        let folder = options.open(&path).with_context(context)?;
+        let mode = folder.metadata().with_context(context)?.permissions().mode();
         if mode & 0o077 != 0 {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).with_context(context)?;
+            folder.set_permissions(fs::Permissions::from_mode(0o700)).with_context(context)?;
             let directory = path.display();
             tracing::warn!(%directory, "others could read the data directory; now they cannot");
         }
@@ -64,7 +82,49 @@ impl DataDir {
     /// There is no such user, or the files are not ours to give.
     pub fn give_to(&self, user: &str) -> anyhow::Result<()> {
         let (uid, gid) = ids(user)?;
-        give(&self.path, uid, gid).with_context(|| format!("giving {} to {user}", self.path.display()))
+        let place = self.path.display();
+        let given = ownership::give(&self.path, Owner { user: uid, group: gid });
+        let kept = given.with_context(|| format!("giving {place} to {user}"))?;
+        if kept != Kept::default() {
+            let (several_names, no_files) = (kept.several_names, kept.no_files);
+            tracing::warn!(
+                directory = %place,
+                several_names,
+                no_files,
+                "files with several names, and what is no file, were not given to the user: if they are the \
+                 server's, change their owner yourself (chown -h)"
+            );
+        }
+        Ok(())
+    }
+
+    /// What a server does that stays root in a directory of somebody else: it follows no link to what it
+    /// writes.
+    ///
+    /// # Errors
+    /// There is a link in the place of a file or folder that the server writes.
+    pub fn refuse_links(&self) -> anyhow::Result<()> {
+        let owner = fs::metadata(&self.path).with_context(|| self.path.display().to_string())?.uid();
+        if !Uid::effective().is_root() || owner == 0 {
+            return Ok(());
+        }
+        let place = self.path.display();
+        tracing::warn!(
+            directory = %place,
+            owner,
+            "the server runs as root in a directory of another user: set `user`"
+        );
+        for name in WRITTEN {
+            let path = self.path.join(name);
+            if path.is_symlink() {
+                return Err(anyhow!(
+                    "{} is a link, and {place} belongs to user {owner}: a server that runs as root does not \
+                     write through it. Set `user` in the configuration, or put the file itself there",
+                    path.display()
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The certificate; the first start makes it.
@@ -192,22 +252,16 @@ fn ids(user: &str) -> anyhow::Result<(Uid, Gid)> {
     Ok((found.uid, found.gid))
 }
 
-fn give(path: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
-    chown(path, Some(uid.as_raw()), Some(gid.as_raw()))?;
-    if path.is_dir() && !path.is_symlink() {
-        for entry in fs::read_dir(path)? {
-            give(&entry?.path(), uid, gid)?;
-        }
-    }
-    Ok(())
-}
-
 /// Whole or not at all, and for the owner only.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let partial = path.with_extension("partial");
     let write = || -> io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        // One that was left behind may be a link that somebody else made.
+        match fs::remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&partial, path)
@@ -236,6 +290,20 @@ fn fingerprint(pem: &str) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_file_is_not_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("admin.token"));
+        fs::write(&victim, "theirs").unwrap();
+        for link in [&path, &path.with_extension("partial")] {
+            std::os::unix::fs::symlink(&victim, link).unwrap();
+        }
+        write_private(&path, "ours").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "theirs");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "ours");
+        assert!(!path.is_symlink());
+    }
 
     #[test]
     fn a_directory_that_cannot_be_looked_at_is_not_taken_for_one_that_is_missing() {

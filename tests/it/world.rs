@@ -90,11 +90,22 @@ impl World {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log");
         let mut command = program();
         command.arg("serve").arg("--data").arg(self.data()).args(&self.listeners);
+        // The files and file servers of tests are in temporary folders and on loopback; a test of the rule
+        // about that has flags, which count before the environment.
+        let roots = format!("/usr/lib/debian-installer,{}", std::env::temp_dir().display());
+        command.env("METALWRIGHT_ARTIFACTS_ROOTS", roots);
+        command.env("METALWRIGHT_ARTIFACTS_FETCH_FROM", "127.0.0.0/8");
         if self.hurry > 1 {
             assert!(Path::new(FAKETIME).exists(), "{FAKETIME} is not there (package faketime)");
             command.env("LD_PRELOAD", FAKETIME).env("FAKETIME", format!("+0 x{}", self.hurry));
         }
         Program::spawn_with_log("metalwright serve", command, log)
+    }
+
+    /// Sends a signal to the running server.
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.server_id()).expect("a process id"));
+        kill(id, signal).expect("a signal to the server");
     }
 
     /// Where the API is to listen when the server starts the next time.
