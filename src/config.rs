@@ -49,6 +49,8 @@ pub enum LogFormat {
 pub struct Config {
     pub data: PathBuf,
     pub api: Listen,
+    pub api_connections: Option<usize>,
+    pub api_connections_per_address: Option<usize>,
     pub boot_http: Listen,
     /// The same over TLS, for firmware that refuses plain HTTP.
     pub boot_https: Listen,
@@ -80,6 +82,12 @@ pub struct Flags {
     /// Where the API listens (TLS): ADDRESS:PORT or off [default: 127.0.0.1:8443].
     #[arg(long, env = "METALWRIGHT_API_LISTEN", value_name = "ADDRESS")]
     pub api_listen: Option<String>,
+    /// Most connections to the API at a time [default: 2048].
+    #[arg(long, env = "METALWRIGHT_API_CONNECTIONS", value_name = "N")]
+    pub api_connections: Option<usize>,
+    /// Most connections to the API from one address at a time [default: 256].
+    #[arg(long, env = "METALWRIGHT_API_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub api_connections_per_address: Option<usize>,
     /// Where boot files are served over HTTP: ADDRESS:PORT or off [default: 0.0.0.0:8080].
     #[arg(long, env = "METALWRIGHT_BOOT_HTTP", value_name = "ADDRESS")]
     pub boot_http: Option<String>,
@@ -130,7 +138,7 @@ pub struct Flags {
 struct File {
     data: Option<PathBuf>,
     user: Option<String>,
-    api: ListenSection,
+    api: ApiSection,
     boot: BootSection,
     tftp: TftpSection,
     artifacts: ArtifactSection,
@@ -140,8 +148,10 @@ struct File {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct ListenSection {
+struct ApiSection {
     listen: Option<String>,
+    connections: Option<usize>,
+    connections_per_address: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -172,7 +182,7 @@ struct LogSection {
 /// Every key there is, by section; the empty section is the top level.
 const KEYS: [(&str, &[&str]); 7] = [
     ("", &["data", "user", "api", "boot", "tftp", "dhcp", "artifacts", "log"]),
-    ("api", &["listen"]),
+    ("api", &["listen", "connections", "connections_per_address"]),
     ("boot", &["http", "https", "connections", "connections_per_address", "ignore_case"]),
     ("tftp", tftp::KEYS),
     ("dhcp", &["interfaces", "port", "packets_per_second"]),
@@ -229,6 +239,10 @@ impl Config {
         let config = Config {
             data,
             api,
+            api_connections: flags.api_connections.or(file.api.connections),
+            api_connections_per_address: flags
+                .api_connections_per_address
+                .or(file.api.connections_per_address),
             boot_http,
             boot_https,
             boot_connections: flags.boot_connections.or(file.boot.connections),

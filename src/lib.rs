@@ -8,6 +8,7 @@ pub mod boot;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod connections;
 pub mod content;
 pub mod datagrams;
 pub mod dhcp;

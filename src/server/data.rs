@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use axum_server::tls_rustls::RustlsConfig;
 use nix::libc;
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
@@ -127,12 +128,12 @@ impl DataDir {
         Ok(())
     }
 
-    /// The certificate; the first start makes it.
+    /// The certificate of the API. The first start makes it, for the names and addresses of this host.
     ///
     /// # Errors
     /// The files cannot be read or written, or hold no certificate.
     pub fn certificate(&self) -> anyhow::Result<Certificate> {
-        self.certificate_of(("cert.pem", "key.pem"), || Ok((KeyPair::generate()?, names())))
+        self.certificate_of(("cert.pem", "key.pem"), || Ok((KeyPair::generate()?, names()?)))
     }
 
     /// The certificate of the boot side, which firmware is told to trust: it names the addresses of this
@@ -142,13 +143,7 @@ impl DataDir {
     /// # Errors
     /// As [`DataDir::certificate`].
     pub fn boot_certificate(&self) -> anyhow::Result<Certificate> {
-        self.certificate_of(("boot-cert.pem", "boot-key.pem"), || {
-            let addresses = nix::ifaddrs::getifaddrs().context("the addresses of this host")?;
-            let addresses = addresses.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
-            let names: BTreeSet<String> =
-                addresses.map(|address| address.to_string()).chain(names()).collect();
-            Ok((rsa::generate()?, names.into_iter().collect()))
-        })
+        self.certificate_of(("boot-cert.pem", "boot-key.pem"), || Ok((rsa::generate()?, names()?)))
     }
 
     /// `make` makes the key, and says what the certificate names.
@@ -209,13 +204,17 @@ impl DataDir {
 }
 
 impl Certificate {
-    /// For the API's listener.
+    /// For the API's listener: HTTP/2, and HTTP/1.1.
     ///
     /// # Errors
     /// The files do not hold a certificate with its key.
-    pub async fn tls(&self) -> anyhow::Result<RustlsConfig> {
-        let (certificate, key) = (self.certificate.clone().into_bytes(), self.key.clone().into_bytes());
-        RustlsConfig::from_pem(certificate, key).await.context("tls/cert.pem and tls/key.pem")
+    pub fn api_acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+        let place = "tls/cert.pem and tls/key.pem";
+        let (chain, key) = self.parts().context(place)?;
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+        let mut config = config.context(place)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
     /// For the boot side's listener.
@@ -224,11 +223,15 @@ impl Certificate {
     /// The files do not hold a certificate with its key.
     pub fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
         let place = "tls/boot-cert.pem and tls/boot-key.pem";
-        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
-        let chain = chain.collect::<Result<Vec<_>, _>>().context(place)?;
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).context(place)?;
+        let (chain, key) = self.parts().context(place)?;
         let config = firmware_tls::config(chain, key).context(place)?;
         Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    fn parts(&self) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
+        let chain = chain.collect::<Result<Vec<_>, _>>()?;
+        Ok((chain, PrivateKeyDer::from_pem_slice(self.key.as_bytes())?))
     }
 }
 
@@ -269,9 +272,19 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     write().with_context(|| path.display().to_string())
 }
 
-fn names() -> Vec<String> {
+/// What a new certificate names: this host, and each of its addresses but those of one link.
+fn names() -> anyhow::Result<Vec<String>> {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    ["localhost".to_owned(), "127.0.0.1".to_owned()].into_iter().chain(host).collect()
+    let addresses = nix::ifaddrs::getifaddrs().context("the addresses of this host")?;
+    let addresses = addresses.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        let v6 = || address.as_sockaddr_in6().map(|v6| v6.ip()).filter(|v6| !v6.is_unicast_link_local());
+        v4.or_else(|| v6().map(IpAddr::V6))
+    });
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()].into_iter().chain(host);
+    let names: BTreeSet<String> = names.chain(addresses.map(|address| address.to_string())).collect();
+    Ok(names.into_iter().collect())
 }
 
 /// No two certificates have one name: OpenSSL looks for a trusted one by its name, and where firmware trusts

@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod api_listener;
 mod artifacts;
 mod boot_http;
 mod bounds;

@@ -31,6 +31,8 @@ pub struct World {
     ready: Value,
     /// How many times as fast as ours its clocks run.
     hurry: u32,
+    /// Most files that it may have open, where that is few.
+    open_files_max: Option<u32>,
 }
 
 impl World {
@@ -63,11 +65,20 @@ impl World {
         World::in_a_hurry(listeners, 1)
     }
 
+    /// A server that may have so many files and sockets open and cannot have more.
+    pub fn with_open_files(listeners: &[&str], open_files_max: u32) -> World {
+        World::begin(listeners, (1, Some(open_files_max)))
+    }
+
     /// A server whose clocks run so many times as fast as everybody else's (package faketime).
     pub fn in_a_hurry(listeners: &[&str], hurry: u32) -> World {
+        World::begin(listeners, (hurry, None))
+    }
+
+    fn begin(listeners: &[&str], (hurry, open_files_max): (u32, Option<u32>)) -> World {
         let folder = TempDir::new().expect("a temporary folder");
         let listeners = listeners.iter().map(|word| (*word).to_owned()).collect();
-        let mut world = World { folder, listeners, server: None, ready: Value::Null, hurry };
+        let mut world = World { folder, listeners, server: None, ready: Value::Null, hurry, open_files_max };
         world.start();
         world
     }
@@ -89,6 +100,11 @@ impl World {
     fn spawn(&self) -> Program {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log");
         let mut command = program();
+        if let Some(most) = self.open_files_max {
+            // It replaces itself by the program.
+            command = Command::new("prlimit");
+            command.arg(format!("--nofile={most}:{most}")).arg(PROGRAM);
+        }
         command.arg("serve").arg("--data").arg(self.data()).args(&self.listeners);
         // The files and file servers of tests are in temporary folders and on loopback; a test of the rule
         // about that has flags, which count before the environment.
@@ -243,6 +259,26 @@ impl World {
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("server.log")
     }
+}
+
+/// This process may have as many sockets as the system lets it.
+pub fn allow_many_sockets() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).expect("more open files");
+}
+
+/// What the threads of a server have computed, in nanoseconds: the one of this name, and all others.
+pub fn computed(world: &World, thread: &str) -> (u64, u64) {
+    let (mut named, mut others) = (0, 0);
+    for task in fs::read_dir(format!("/proc/{}/task", world.server_id())).expect("threads") {
+        let task = task.expect("a thread").path();
+        let Ok(name) = fs::read_to_string(task.join("comm")) else { continue };
+        let Ok(times) = fs::read_to_string(task.join("schedstat")) else { continue };
+        let time: u64 = times.split(' ').next().expect("a time").parse().expect("a number");
+        *if name.trim() == thread { &mut named } else { &mut others } += time;
+    }
+    (named, others)
 }
 
 /// Runs a program of the system's, in the namespaces of this thread.

@@ -23,7 +23,7 @@ const fn layer(
 const ALL: &str = "*";
 const RUNTIME: &[&str] = &["tokio::", "socket2::", "std::thread::sleep"];
 const SOCKETS: &[&str] = &["tokio::net", "socket2::", "UdpSocket", "TcpListener", "TcpStream", "AsyncFd"];
-const HTTP: &[&str] = &["axum::", "axum_server::", "tower::", "tower_http::", "reqwest::"];
+const HTTP: &[&str] = &["axum::", "hyper::", "hyper_util::", "tower::", "tower_http::", "reqwest::"];
 const SQL: &[&str] = &["sqlx::", "rusqlite::"];
 const TEMPLATES: &[&str] = &["tera::"];
 const FILES: &[&str] = &["std::fs", "tokio::fs", "File::open", "nix::fcntl"];
@@ -60,7 +60,7 @@ const LAYERS: &[Layer] = &[
     layer("api", &["model", "app", "events", "seldom"], &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.
     layer("api::boot_sight", &["model", "app", "boot"], &[SOCKETS, SQL, TEMPLATES]),
-    layer("api::boot_http", &["model", "proto", "boot", "app", "threads", "seldom"], &[SQL, TEMPLATES]),
+    layer("api::boot_http", &["model", "proto", "boot", "app", "connections", "seldom"], &[SQL, TEMPLATES]),
     layer("tftp", &["model", "proto", "boot", "app", "threads", "datagrams", "seldom"],
         &[HTTP, SQL, TEMPLATES]),
     layer("dhcp::service", &["model", "proto", "boot", "dhcp", "app", "listen", "addresses", "datagrams",
@@ -78,6 +78,7 @@ const LAYERS: &[Layer] = &[
     // 7. These put it together and nobody sees them.
     layer("addresses", &[], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("listen", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
+    layer("connections", &["threads"], &[HTTP, SQL, TEMPLATES]),
     layer("datagrams", &["seldom"], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("seldom", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, WALL_CLOCK]),
     layer("threads", &[], &[SOCKETS, HTTP, SQL, TEMPLATES]),
