@@ -2,6 +2,8 @@
 //!
 //! Defaults are in the code; a file comes over them, then the environment (`METALWRIGHT_…`), then flags.
 
+pub mod artifacts;
+pub mod log_filter;
 pub mod tftp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::model::nearest;
+use artifacts::{ArtifactFlags, ArtifactSection, Artifacts};
 use tftp::{Tftp, TftpFlags, TftpSection};
 
 /// A listener's address, or `off`.
@@ -46,6 +49,8 @@ pub enum LogFormat {
 pub struct Config {
     pub data: PathBuf,
     pub api: Listen,
+    pub api_connections: Option<usize>,
+    pub api_connections_per_address: Option<usize>,
     pub boot_http: Listen,
     /// The same over TLS, for firmware that refuses plain HTTP.
     pub boot_https: Listen,
@@ -54,13 +59,14 @@ pub struct Config {
     /// Whether the files of artifacts are found in another spelling of their case.
     pub boot_ignore_case: bool,
     pub tftp: Tftp,
+    pub artifacts: Artifacts,
     pub dhcp_interfaces: Vec<String>,
     pub dhcp_port: u16,
     pub dhcp_packets_per_second: Option<NonZeroU32>,
     /// The user to become once every port is bound.
     pub user: Option<String>,
     pub log_format: LogFormat,
-    /// A `tracing` filter: `info`, `metalwright::dhcp=debug`.
+    /// A `tracing` filter that was checked: `info`, `info,metalwright::dhcp=debug`.
     pub log_level: String,
 }
 
@@ -76,6 +82,12 @@ pub struct Flags {
     /// Where the API listens (TLS): ADDRESS:PORT or off [default: 127.0.0.1:8443].
     #[arg(long, env = "METALWRIGHT_API_LISTEN", value_name = "ADDRESS")]
     pub api_listen: Option<String>,
+    /// Most connections to the API at a time [default: 2048].
+    #[arg(long, env = "METALWRIGHT_API_CONNECTIONS", value_name = "N")]
+    pub api_connections: Option<usize>,
+    /// Most connections to the API from one address at a time [default: 256].
+    #[arg(long, env = "METALWRIGHT_API_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub api_connections_per_address: Option<usize>,
     /// Where boot files are served over HTTP: ADDRESS:PORT or off [default: 0.0.0.0:8080].
     #[arg(long, env = "METALWRIGHT_BOOT_HTTP", value_name = "ADDRESS")]
     pub boot_http: Option<String>,
@@ -94,6 +106,8 @@ pub struct Flags {
     pub boot_ignore_case: Option<bool>,
     #[command(flatten)]
     pub tftp: TftpFlags,
+    #[command(flatten)]
+    pub artifacts: ArtifactFlags,
     /// A network interface to answer DHCP on; repeat for more. DHCP is off without one.
     #[arg(
         long = "dhcp-interface",
@@ -113,7 +127,8 @@ pub struct Flags {
     pub user: Option<String>,
     #[arg(long, env = "METALWRIGHT_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// What to log: error, warn, info, debug, or a filter like metalwright::dhcp=debug [default: info].
+    /// What to log: off, error, warn, info, debug, trace, or a filter like metalwright::dhcp=debug, which
+    /// logs the rest at info [default: info].
     #[arg(long, env = "METALWRIGHT_LOG", value_name = "FILTER")]
     pub log_level: Option<String>,
 }
@@ -123,17 +138,20 @@ pub struct Flags {
 struct File {
     data: Option<PathBuf>,
     user: Option<String>,
-    api: ListenSection,
+    api: ApiSection,
     boot: BootSection,
     tftp: TftpSection,
+    artifacts: ArtifactSection,
     dhcp: DhcpSection,
     log: LogSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct ListenSection {
+struct ApiSection {
     listen: Option<String>,
+    connections: Option<usize>,
+    connections_per_address: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -162,12 +180,13 @@ struct LogSection {
 }
 
 /// Every key there is, by section; the empty section is the top level.
-const KEYS: [(&str, &[&str]); 6] = [
-    ("", &["data", "user", "api", "boot", "tftp", "dhcp", "log"]),
-    ("api", &["listen"]),
+const KEYS: [(&str, &[&str]); 7] = [
+    ("", &["data", "user", "api", "boot", "tftp", "dhcp", "artifacts", "log"]),
+    ("api", &["listen", "connections", "connections_per_address"]),
     ("boot", &["http", "https", "connections", "connections_per_address", "ignore_case"]),
     ("tftp", tftp::KEYS),
     ("dhcp", &["interfaces", "port", "packets_per_second"]),
+    ("artifacts", artifacts::KEYS),
     ("log", &["format", "level"]),
 ];
 
@@ -210,10 +229,20 @@ impl Config {
                 None
             }
         });
+        let artifacts = Artifacts::load(flags.artifacts, file.artifacts, &mut faults);
+        let log_level = flags.log_level.or(file.log.level).unwrap_or_else(|| "info".to_owned());
+        let log_level = log_filter::check(&log_level).unwrap_or_else(|fault| {
+            faults.push(format!("log.level: {fault}"));
+            String::new()
+        });
         let named = |names: Vec<String>| (!names.is_empty()).then_some(names);
         let config = Config {
             data,
             api,
+            api_connections: flags.api_connections.or(file.api.connections),
+            api_connections_per_address: flags
+                .api_connections_per_address
+                .or(file.api.connections_per_address),
             boot_http,
             boot_https,
             boot_connections: flags.boot_connections.or(file.boot.connections),
@@ -222,12 +251,13 @@ impl Config {
                 .or(file.boot.connections_per_address),
             boot_ignore_case: flags.boot_ignore_case.or(file.boot.ignore_case).unwrap_or(false),
             tftp,
+            artifacts,
             dhcp_interfaces: named(flags.dhcp_interfaces).or(file.dhcp.interfaces).unwrap_or_default(),
             dhcp_port: flags.dhcp_port.or(file.dhcp.port).unwrap_or(67),
             dhcp_packets_per_second: flags.dhcp_packets_per_second.or(file.dhcp.packets_per_second),
             user: flags.user.or(file.user),
             log_format: log_format.unwrap_or_default(),
-            log_level: flags.log_level.or(file.log.level).unwrap_or_else(|| "info".to_owned()),
+            log_level,
         };
         if faults.is_empty() { Ok(config) } else { Err(faults.join("\n")) }
     }
@@ -296,6 +326,37 @@ mod tests {
         assert_eq!(config.boot_http, "127.0.0.1:82".parse().unwrap());
         assert_eq!(config.tftp.listen, Listen::Off);
         assert_eq!(config.api, "127.0.0.1:8443".parse().unwrap());
+    }
+
+    #[test]
+    fn the_lists_of_artifacts_come_from_the_flags_or_the_file_and_are_checked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metalwright.toml");
+        let load = |text: &str, roots: &[&str]| {
+            std::fs::write(&path, text).unwrap();
+            let flags = ArtifactFlags {
+                artifacts_roots: roots.iter().map(PathBuf::from).collect(),
+                ..ArtifactFlags::default()
+            };
+            let (data, config) = (Some("/d".into()), Some(path.clone()));
+            Config::load(Flags { data, config, artifacts: flags, ..Flags::default() })
+        };
+        let written = "[artifacts]\nroots = [\"/a\", \"/b\"]\nfetch_from = [\"127.0.0.1\", \"fe80::/10\"]\n";
+        let config = load(written, &[]).unwrap();
+        assert_eq!(config.artifacts.roots.as_deref(), Some(&["/a".into(), "/b".into()][..]));
+        assert_eq!(config.artifacts.fetch_from.len(), 2);
+        assert_eq!(load(written, &["/c"]).unwrap().artifacts.roots, Some(vec!["/c".into()]));
+        assert_eq!(load("", &[]).unwrap().artifacts, Artifacts::default());
+        let wrong = load("[artifacts]\nroots = [\"srv\"]\nfetch_from = [\"lo\"]\n", &[]).unwrap_err();
+        assert!(wrong.contains("artifacts.roots: `srv`") && wrong.contains("artifacts.fetch_from: `lo`"));
+        assert!(load("[artifacts]\nroot = []\n", &[]).unwrap_err().contains("did you mean `roots`?"));
+    }
+
+    #[test]
+    fn a_log_level_that_is_none_is_refused() {
+        let flags = Flags { data: Some("/d".into()), log_level: Some("verbos".into()), ..Flags::default() };
+        let error = Config::load(flags).unwrap_err();
+        assert!(error.starts_with("log.level: there is no level `verbos`"), "{error}");
     }
 
     #[test]

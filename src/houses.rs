@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::access::Access;
 use crate::artifacts::Artifacts;
 use crate::artifacts::contained_path::Case;
+use crate::artifacts::roots::Roots;
 use crate::background::Background;
 use crate::catalog::Catalog;
 use crate::catalog::pools::Pools;
@@ -29,6 +30,8 @@ pub struct Setup {
     pub pools: Pools,
     /// Where the files of artifacts are kept that the server brings itself.
     pub media: Folder,
+    /// Where on the host the files of artifacts may be.
+    pub roots: Roots,
     /// How the names of files in artifacts are compared.
     pub case: Case,
 }
@@ -54,9 +57,9 @@ impl Houses {
         let kernel = setup.kernel;
         let background = Background::new(Arc::clone(&kernel));
         let catalog = Catalog::new(Arc::clone(&kernel), setup.pools);
-        let objects = Objects::new(Arc::clone(&kernel));
+        let objects = Objects::new(Arc::clone(&kernel), setup.roots.clone());
         let access = Access::new(Arc::clone(&kernel), Arc::clone(&objects));
-        let artifacts = Artifacts::new(Arc::clone(&kernel), setup.media, setup.case);
+        let artifacts = Artifacts::new(Arc::clone(&kernel), (setup.media, setup.roots.clone()), setup.case);
         let runs = Runs::new(Arc::clone(&kernel), Arc::clone(&catalog));
         let doors = Doors {
             catalog: Arc::clone(&catalog),

@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod connections;
 pub mod content;
 pub mod datagrams;
 pub mod dhcp;

@@ -65,6 +65,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             anyhow::ensure!(summary.failed() == 0, "{} machines failed", summary.failed());
             Ok(())
         }
+        Command::Client(command) if command.recovers() => {
+            metalwright::telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
+            let data = command.recovered()?;
+            tokio::runtime::Runtime::new()?.block_on(metalwright::server::recover(data))
+        }
         Command::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
         Command::RenderWorker => {
             // Where memory runs out the kernel ends this before anything that matters.

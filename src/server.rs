@@ -1,26 +1,25 @@
 //! Puts the server together: data directory, sockets, store, application, services. The only module that sees
 //! them all. Start at [`run`].
 
+mod api_listener;
 mod counters;
 mod data;
 mod descriptors;
 mod desk;
 mod dhcp;
 mod firmware_tls;
+mod ownership;
+mod recover;
+mod signals;
 mod upkeep;
 
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use axum::Router;
-use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -28,23 +27,31 @@ use tokio_util::sync::CancellationToken;
 use crate::api::metrics::Counters;
 use crate::api::{self, ApiState};
 use crate::artifacts::contained_path::{self, Case};
+use crate::artifacts::roots::Roots;
 use crate::catalog::pools::Pools;
 use crate::config::{self, Config, Listen};
+use crate::connections::{self, ConnectionLimiter, ConnectionLimits};
 use crate::dhcp::decide::Prober;
 use crate::houses::{Houses, Setup};
 use crate::insight::activity_log;
-use crate::kernel::secrets::Secrets;
+use crate::kernel::secrets::{Secrets, sealed_values};
 use crate::kernel::{Caller, Endpoints, Kernel, event_queue};
 use crate::listen::{Protocol, explain_bind};
 use crate::media::Folder;
+use crate::model::FetchNetworks;
 use crate::netboot::loaders::Loaders;
 use crate::netboot::tftp_peers::TftpPeers;
 use crate::proto::tftp::{Limits, Rollover};
 use crate::server::dhcp::DhcpThread;
 use crate::store::{SqliteStore, Store};
 use crate::{content, http_boot, tftp};
+use api_listener::ApiListener;
 use data::DataDir;
+use descriptors::Shares;
 use desk::Desk;
+use signals::Signals;
+
+pub use recover::recover;
 
 /// How long everything may take to end after a signal.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -52,8 +59,6 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 const OPENED_SOON: Duration = Duration::from_secs(1);
 /// How long the last lines of the log may take after everything has ended.
 const LOGGED_SOON: Duration = Duration::from_secs(2);
-/// How long API requests may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// The sockets, bound before privileges are dropped.
 struct Sockets {
@@ -69,17 +74,19 @@ struct Sockets {
 /// # Errors
 /// What keeps it from starting, or what made it stop by itself.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let mut signals = Signals::heed()?;
+    let mut signals = Signals::take()?;
     let data = DataDir::open(&config.data)?;
-    let descriptors = descriptors::raise();
+    let config = fit_to_descriptors(config);
     let desk = Arc::new(Desk::new(tftp_peers(&config)));
     let sockets = bind(&config, &desk)?;
     if let Some(user) = &config.user {
         data.give_to(user)?;
         data::become_user(user)?;
+    } else {
+        data.refuse_links()?;
     }
     let store = tokio::select! {
-        store = open_store(&data, sockets.api.as_ref()) => store?,
+        store = open_store(&data, (sockets.api.as_ref(), api_limits(&config))) => store?,
         () = signals.come() => {
             tracing::info!("told to stop before the database was open");
             return Ok(());
@@ -90,14 +97,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tracing::error!(%kind, key, why, "a damaged row is left out");
     }
     let certificate = data.certificate()?;
-    let endpoints = endpoints(&sockets, &certificate.fingerprint)?;
-    let secrets = Secrets::load(data.path()).context("secret.key")?;
+    let networks = Arc::new(FetchNetworks::new(config.artifacts.fetch_from.clone()));
+    let endpoints = Endpoints { fetch_networks: networks, ..endpoints(&sockets, &certificate.fingerprint)? };
+    let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
     let app = Houses::new(Setup {
         kernel: Arc::clone(&kernel),
         loaders: Loaders::find(&data.path().join("loaders")),
         pools: Pools::of_this_program(),
         media: Folder::at(data.path().join("media")),
+        roots: Roots::new(config.artifacts.roots.clone(), data.path()),
         case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
     });
     if let Some(dhcp) = &sockets.dhcp {
@@ -109,21 +118,25 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ready = ready(&config, &sockets, &endpoints, &data)?;
     data.write_endpoint(&endpoints, &ready)?;
     tell_what_is_off(&config, &app);
-    tell_what_lacks(&config, descriptors);
+    tell_what_lacks();
     let ready = serde_json::to_string(&ready)?;
 
     let queue = QueueEnd::start(&kernel, queue);
     let log = LogEnd::start(&kernel);
     let mut services = Services::new();
-    let boot = http_boot::Service::new(Arc::clone(&app.netboot), bounds(&config), services.shutdown.clone());
+    let boot =
+        http_boot::Service::new(Arc::clone(&app.netboot), boot_limits(&config), services.shutdown.clone());
     let boot_tls = match sockets.boot_https {
         Some(_) => Some(data.boot_certificate()?.acceptor()?),
         None => None,
     };
-    let listeners = Listeners { tls: certificate.tls().await?, boot, boot_tls };
+    let tls = certificate.api_acceptor()?;
+    let listeners = Listeners { tls, api_limits: api_limits(&config), boot, boot_tls };
     services.start((&app, &store), sockets, listeners)?;
     services.ready.store(true, Ordering::Release);
-    println!("{ready}");
+    if let Err(error) = writeln!(io::stdout(), "{ready}") {
+        tracing::warn!(%error, "that the server is ready cannot be written to standard output");
+    }
     let ended = services.wait(&mut signals).await;
     services.stop(queue).await;
     log.finish().await;
@@ -132,7 +145,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// Opens the database. Where that takes long the API says so meanwhile.
-async fn open_store(data: &DataDir, api: Option<&TcpListener>) -> anyhow::Result<Arc<SqliteStore>> {
+async fn open_store(
+    data: &DataDir,
+    (api, limits): (Option<&TcpListener>, api_listener::Limits),
+) -> anyhow::Result<Arc<SqliteStore>> {
     let opening = SqliteStore::open(data.path());
     tokio::pin!(opening);
     let opened = match tokio::time::timeout(OPENED_SOON, &mut opening).await {
@@ -142,9 +158,14 @@ async fn open_store(data: &DataDir, api: Option<&TcpListener>) -> anyhow::Result
             let _until_it_is_open = shutdown.clone().drop_guard();
             if let Some(api) = api {
                 // The data directory is ours by now: whoever else has it is refused at once.
-                let tls = data.certificate()?.tls().await?;
-                let listener = api.try_clone().context("api.listen")?;
-                tokio::spawn(serve_api(listener, tls, (api::starting::router(), shutdown)));
+                let starting = ApiListener {
+                    listener: async_listener(api.try_clone().context("api.listen")?)?,
+                    tls: data.certificate()?.api_acceptor()?,
+                    router: api::starting::router(),
+                    limits,
+                    limiter: ConnectionLimiter::new(limits.connections),
+                };
+                tokio::spawn(starting.run(shutdown));
             }
             opening.await
         }
@@ -154,39 +175,58 @@ async fn open_store(data: &DataDir, api: Option<&TcpListener>) -> anyhow::Result
 
 /// What answers on the TCP ports.
 struct Listeners {
-    tls: RustlsConfig,
+    tls: TlsAcceptor,
+    api_limits: api_listener::Limits,
     boot: http_boot::Service,
     boot_tls: Option<TlsAcceptor>,
 }
 
-fn bounds(config: &Config) -> http_boot::Bounds {
-    let bounds = http_boot::Bounds::default();
-    http_boot::Bounds {
-        connections_max: config.boot_connections.unwrap_or(bounds.connections_max),
-        of_one_address_max: config.boot_connections_per_address.unwrap_or(bounds.of_one_address_max),
+fn boot_limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        connections_max: config.boot_connections.unwrap_or(http_boot::LIMITS.connections_max),
+        of_one_address_max: config
+            .boot_connections_per_address
+            .unwrap_or(http_boot::LIMITS.of_one_address_max),
     }
 }
 
-/// What tells the server to stop. Heeded from the very start, so that no signal is lost.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+fn api_limits(config: &Config) -> api_listener::Limits {
+    let limits = api_listener::Limits::default();
+    let connections = ConnectionLimits {
+        connections_max: config.api_connections.unwrap_or(limits.connections.connections_max),
+        of_one_address_max: config
+            .api_connections_per_address
+            .unwrap_or(limits.connections.of_one_address_max),
+    };
+    api_listener::Limits { connections, ..limits }
 }
 
-impl Signals {
-    fn heed() -> io::Result<Self> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+/// Raises the bound on open files, and lowers the bounds of connections and reads where it is too low for all
+/// of them, so that none takes the descriptors of another.
+fn fit_to_descriptors(config: Config) -> Config {
+    let limit = descriptors::raise();
+    let wanted = Shares {
+        api_connections: api_limits(&config).connections.connections_max,
+        boot_connections: boot_limits(&config).connections_max,
+        tftp_sessions: config.tftp.sessions as usize,
+    };
+    let shares = wanted.within(limit);
+    if shares != wanted {
+        tracing::warn!(
+            open_files = limit,
+            needed = wanted.descriptors(),
+            api_connections = shares.api_connections,
+            boot_connections = shares.boot_connections,
+            tftp_sessions = shares.tftp_sessions,
+            "too few open files are allowed for what is configured, so there are fewer connections and TFTP \
+             reads at a time; raise the limit (systemd: LimitNOFILE=), or configure less"
+        );
     }
-
-    async fn come(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+    let mut config = config;
+    config.api_connections = Some(shares.api_connections);
+    config.boot_connections = Some(shares.boot_connections);
+    config.tftp.sessions = u32::try_from(shares.tftp_sessions).unwrap_or(u32::MAX);
+    config
 }
 
 /// The queue of notes is written until everything that may add to it has ended.
@@ -224,9 +264,9 @@ impl LogEnd {
 }
 
 fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
-    let boot = |listen: Listen, what: &str| match listen {
+    let tcp = |listen: Listen, what: &str| match listen {
         Listen::Off => Ok(None),
-        Listen::At(address) => http_boot::bind(address)
+        Listen::At(address) => connections::listen(address)
             .map_err(|error| explain_bind(error, Protocol::Tcp, address.port()))
             .map(Some)
             .with_context(|| what.to_owned()),
@@ -241,12 +281,9 @@ fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
         _ => Some(DhcpThread::bind(config, desk).context("dhcp")?),
     };
     Ok(Sockets {
-        api: match config.api {
-            Listen::Off => None,
-            Listen::At(address) => Some(listen_tcp(address).context("api.listen")?),
-        },
-        boot_http: boot(config.boot_http, "boot.http")?,
-        boot_https: boot(config.boot_https, "boot.https")?,
+        api: tcp(config.api, "api.listen")?,
+        boot_http: tcp(config.boot_http, "boot.http")?,
+        boot_https: tcp(config.boot_https, "boot.https")?,
         tftp,
         dhcp,
     })
@@ -280,11 +317,8 @@ fn tftp_peers(config: &Config) -> TftpPeers {
     }
 }
 
-fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener =
-        TcpListener::bind(address).map_err(|error| explain_bind(error, Protocol::Tcp, address.port()))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+fn async_listener(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::from_std(listener)
 }
 
 fn endpoints(sockets: &Sockets, fingerprint: &str) -> anyhow::Result<Endpoints> {
@@ -294,6 +328,7 @@ fn endpoints(sockets: &Sockets, fingerprint: &str) -> anyhow::Result<Endpoints> 
         api_fingerprint: fingerprint.to_owned(),
         boot_http_port: address(&sockets.boot_http)?.map(|address| address.port()),
         boot_https_port: address(&sockets.boot_https)?.map(|address| address.port()),
+        ..Endpoints::default()
     })
 }
 
@@ -312,10 +347,29 @@ async fn fill(app: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
     if let Some(token) = app.access.start(&caller).await.context("the administrator's token")? {
         let path = data.write_admin_token(&token.secret)?;
         let file = path.display();
-        tracing::info!(%file, "first start: this is the administrator's token, kept in the file");
-        eprintln!("administrator's token: {}", token.secret);
+        tracing::info!(%file, "first start: the administrator's token is in this file");
+        // Logs are kept, shipped and read by others: it is shown to who sits before it, and to nobody else.
+        let mut screen = io::stderr();
+        if screen.is_terminal() {
+            drop(writeln!(screen, "administrator's token: {}", token.secret));
+        }
     }
     Ok(())
+}
+
+/// The key that secret values are sealed with. Says how many of them do not open with it.
+fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<Secrets> {
+    let world = store.world();
+    let secrets = Secrets::load(data.path(), sealed_values(&world).count()).context("secret.key")?;
+    let shut = sealed_values(&world).filter(|(place, value)| secrets.open(*place, value).is_err()).count();
+    if shut > 0 {
+        tracing::error!(
+            values = shut,
+            "secret values do not open with secret.key: restore the key that they were sealed with, or set \
+             them anew"
+        );
+    }
+    Ok(secrets)
 }
 
 fn tell_what_is_off(config: &Config, app: &Houses) {
@@ -336,19 +390,10 @@ fn tell_what_is_off(config: &Config, app: &Houses) {
     }
 }
 
-/// What the host does not give that the configuration counts on.
-fn tell_what_lacks(config: &Config, descriptors: u64) {
+/// What the host does not give that the server counts on.
+fn tell_what_lacks() {
     if let Err(error) = contained_path::check_kernel() {
         tracing::warn!(%error, "no file of an artifact can be opened: openat2 (Linux 5.6) is needed");
-    }
-    // A connection, and the file that goes out over it.
-    let needed = 2 * bounds(config).connections_max as u64;
-    if descriptors < needed {
-        tracing::warn!(
-            descriptors,
-            needed,
-            "too few open files are allowed for boot.connections (LimitNOFILE)"
-        );
     }
 }
 
@@ -404,20 +449,25 @@ impl Services {
         &mut self,
         (app, store): (&Arc<Houses>, &Arc<SqliteStore>),
         sockets: Sockets,
-        Listeners { tls, boot, boot_tls }: Listeners,
+        Listeners { tls, api_limits: limits, boot, boot_tls }: Listeners,
     ) -> anyhow::Result<()> {
-        let counters = Counters::new(counters::rows(&sockets, (app, &boot.counters())));
+        let limiter = ConnectionLimiter::new(limits.connections);
+        let ports = counters::Ports { boot: boot.counters(), api: Arc::clone(&limiter.counters) };
+        let counters = Counters::new(counters::rows(&sockets, (app, &ports)));
         if let Some(listener) = sockets.api {
             let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready))
                 .with_counters(counters);
-            self.tasks.spawn(serve_api(listener, tls, (api::router(state), self.shutdown.clone())));
+            let listener = async_listener(listener)?;
+            let served = ApiListener { listener, tls, router: api::router(state), limits, limiter };
+            let served = served.run(self.shutdown.clone());
+            self.tasks.spawn(async { served.await.context("API") });
         }
         if let Some(listener) = sockets.boot_http {
-            let served = boot.clone().run(tokio::net::TcpListener::from_std(listener)?, None);
+            let served = boot.clone().run(async_listener(listener)?, None);
             self.tasks.spawn(async { served.await.context("boot HTTP") });
         }
         if let (Some(listener), Some(tls)) = (sockets.boot_https, boot_tls) {
-            let served = boot.run(tokio::net::TcpListener::from_std(listener)?, Some(tls));
+            let served = boot.run(async_listener(listener)?, Some(tls));
             self.tasks.spawn(async { served.await.context("boot HTTPS") });
         }
         if let Some(service) = sockets.tftp {
@@ -455,22 +505,4 @@ impl Services {
             tracing::warn!("not everything ended in time");
         }
     }
-}
-
-async fn serve_api(
-    listener: TcpListener,
-    tls: RustlsConfig,
-    (router, shutdown): (Router, CancellationToken),
-) -> anyhow::Result<()> {
-    let handle = Handle::new();
-    // The last piece of an answer does not wait until the client has acknowledged the others.
-    let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor);
-    let server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle.clone());
-    let serve = server.serve(router.into_make_service());
-    tokio::pin!(serve);
-    tokio::select! {
-        served = &mut serve => return served.context("API"),
-        () = shutdown.cancelled() => handle.graceful_shutdown(Some(DRAIN)),
-    }
-    serve.await.context("API")
 }

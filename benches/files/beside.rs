@@ -132,7 +132,7 @@ fn ours(place: &Place, machines: u32) -> io::Result<Running> {
     let mut command = place.net.in_server(&program());
     command.arg("serve").arg("--data").arg(data).args(["--log-level", "warn"]);
     command.args(["--api-listen", "127.0.0.1:0", "--boot-http", &format!("{SERVER}:{HTTP_PORT}")]);
-    command.args(["--dhcp-interface", INTERFACE]);
+    command.args(["--dhcp-interface", INTERFACE]).arg("--artifacts-root").arg(&installer);
     let running = Running::start(command, folder)?;
     let [start, end] = POOL;
     let subnet = format!(

@@ -143,6 +143,7 @@ pub fn metalwright(place: &Place, flags: &[&str]) -> io::Result<Running> {
     let mut command = place.net.in_server(&program());
     command.arg("serve").arg("--data").arg(folder.join("data")).args(["--log-level", "warn"]);
     command.args(["--api-listen", "127.0.0.1:0", "--boot-http", &format!("{SERVER}:{HTTP_PORT}")]);
+    command.arg("--artifacts-root").arg(&place.files);
     // All clients of the bench have one address.
     command.args(["--tftp-sessions-per-peer", "1024"]).args(flags);
     let running = Running::start(command, folder)?;

@@ -63,6 +63,7 @@ fn start(place: &Place) -> io::Result<Running> {
         "127.0.0.1:0",
     ]);
     command.args(["--dhcp-interface", "lo", "--dhcp-port", DHCP_PORT]);
+    command.arg("--artifacts-root").arg(folder.join("installer"));
     Running::start(command, folder)
 }
 

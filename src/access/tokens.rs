@@ -3,17 +3,20 @@
 //! A token is shown once, when it is made; its SHA-256 is what is kept. Each operation of the API says
 //! what it needs ([`Need`]); a token has scopes that give it.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use crate::access::Access;
 use crate::kernel::scope::agent_of;
-use crate::kernel::{Actor, Caller, Error};
-use crate::model::{Input, Token, parse_input, sha256_hex};
-use crate::objects::view::View;
+use crate::kernel::{Actor, Caller, Endpoints, Error};
+use crate::model::{Input, Noun, Stored, Token, parse_input, sha256_hex};
+use crate::objects::view::{self, View};
+use crate::store::{Deed, Store};
 
 /// What every token begins with, so that one is recognised where it does not belong.
 const TOKEN_PREFIX: &str = "mw_";
@@ -22,6 +25,8 @@ const TOKEN_BYTES: usize = 32;
 const TOKEN_TEXT_MAX: usize = 256;
 /// Name of the administrator's token that the first start makes.
 pub const ADMIN: &str = "admin";
+/// How the names of tokens begin that were made because all others were lost.
+const RECOVERED: &str = "recovered";
 
 /// A token that was made, with the text that nobody can read again.
 #[derive(Debug)]
@@ -116,6 +121,31 @@ impl Access {
     }
 }
 
+/// Makes a token that may do everything, past everything but the store: for who owns the data directory of a
+/// server that is stopped, when nobody holds such a token any more.
+///
+/// # Errors
+/// What the store says.
+pub async fn recover_token(store: &dyn Store, now: Timestamp) -> Result<NewToken, Error> {
+    let secret = new_secret()?;
+    let spec = Token {
+        name: format!("{RECOVERED}-{}", now.strftime("%Y%m%d-%H%M%S")),
+        scopes: vec!["*".to_owned()],
+        expires_at: None,
+        sha256: sha256_hex(&secret),
+    };
+    let stored = Stored::new(spec.name.clone(), spec, now);
+    let caller = Caller::server(now);
+    let created = caller.event(&stored, "created", view::created(&stored));
+    let recovered =
+        caller.event(&stored, "recovered", json!({"name": stored.key, "scopes": stored.spec.scopes}));
+    let object = Arc::new(stored);
+    let deed = Deed::default().create(Token::object(Arc::clone(&object))).event(created).event(recovered);
+    store.commit(deed).await?;
+    let subject = view::Subject::of((&store.world(), &Endpoints::default()), &object);
+    Ok(NewToken { view: subject.view(), secret })
+}
+
 /// Nobody gives what they have not.
 fn may_give(caller: &Caller, scope: &str) -> bool {
     let has = |wanted: &str| caller.scopes.iter().any(|held| held == wanted);
@@ -132,8 +162,6 @@ fn new_secret() -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::houses::testing;
 
@@ -156,6 +184,22 @@ mod tests {
         let error = app.access.sign_in(&made.secret, caller.now).unwrap_err();
         assert!(error.to_string().contains("expired at 2026-01-01T00:00:00Z"), "{error}");
         assert!(matches!(app.access.sign_in("mw_wrong", caller.now), Err(Error::Unauthorized(_))));
+    }
+
+    #[tokio::test]
+    async fn a_recovered_token_may_do_everything_and_is_in_the_events() {
+        let app = testing::app();
+        let made = recover_token(app.kernel.store(), testing::caller().now).await.unwrap();
+        let caller = app.access.sign_in(&made.secret, testing::caller().now).unwrap();
+        assert_eq!(
+            (caller.scopes.as_slice(), made.view.key.as_str()),
+            (&["*".to_owned()][..], "recovered-20261120-100000")
+        );
+        let query = crate::store::EventQuery { limit: 10, ..Default::default() };
+        let events = app.kernel.events(query).await.unwrap();
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+        assert_eq!(kinds, ["token.created", "token.recovered"]);
+        assert!(events.iter().all(|event| !event.data.to_string().contains(&made.secret)));
     }
 
     #[tokio::test]

@@ -1,13 +1,15 @@
 //! What a request carries: JSON within a bound, patches of both kinds, and the revision that is meant.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::strict_json::{self, Fault};
@@ -20,8 +22,10 @@ use crate::objects::write::Expected;
 pub const BODY_BYTES_MAX: usize = 4 << 20;
 /// Largest body that is read where it arrives, in bytes.
 const PARSED_AT_ONCE_MAX: usize = 32 << 10;
-/// How long a client may take to send its body.
+/// How long a client may take to send its body: so many seconds, and one more for so many bytes that came. A
+/// slow link is no fault; a body that drips is given up.
 const BODY_SECONDS_MAX: u64 = 30;
+const BODY_BYTES_PER_SECOND_MIN: u64 = 4096;
 pub const JSON: &str = "application/json";
 pub const MERGE_PATCH: &str = "application/merge-patch+json";
 pub const JSON_PATCH: &str = "application/json-patch+json";
@@ -40,11 +44,30 @@ pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Re
     if announced.is_some_and(|bytes| bytes > bytes_max) {
         return Err(too_large());
     }
-    let reading = to_bytes(body, bytes_max);
-    let read = tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), reading).await;
-    let read =
-        read.map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"))?;
-    read.map(|bytes| bytes.to_vec()).map_err(|_| too_large())
+    let begun = Instant::now();
+    let (mut bytes, mut pieces) = (Vec::new(), body.into_data_stream());
+    loop {
+        let left = time_to_send(bytes.len()).saturating_sub(begun.elapsed());
+        let piece = match timeout(left, pieces.next()).await {
+            Ok(Some(Ok(piece))) => piece,
+            Ok(Some(Err(error))) => {
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")));
+            }
+            Ok(None) => return Ok(bytes),
+            Err(_) => {
+                return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"));
+            }
+        };
+        if piece.len() > bytes_max - bytes.len() {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&piece);
+    }
+}
+
+/// How long a client may take for so many bytes and the next.
+fn time_to_send(bytes: usize) -> Duration {
+    Duration::from_secs(BODY_SECONDS_MAX + bytes as u64 / BODY_BYTES_PER_SECOND_MIN)
 }
 
 /// A JSON body.

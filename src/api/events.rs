@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
+use super::event_streams::StreamPlace;
 use super::operation::{Content, Operation, event_number, text};
 use super::query::Query;
 use super::resources::{ROOT, limit};
@@ -132,8 +133,7 @@ async fn stream(
     Extension(query): Extension<Query>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let place = std::sync::Arc::clone(&state.streams).try_acquire_owned();
-    let place = place.map_err(|_| Error::Busy("too many event streams are open".to_owned()))?;
+    let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
     let mut wanted = event_query(&state, &query)?;
     let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     match resume {
@@ -157,7 +157,7 @@ struct Follow {
     state: ApiState,
     caller: Caller,
     batch: std::vec::IntoIter<Event>,
-    _place: tokio::sync::OwnedSemaphorePermit,
+    _place: StreamPlace,
 }
 
 /// Ends when the server stops, when the token no longer holds, and when the database fails: the client

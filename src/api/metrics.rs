@@ -66,6 +66,11 @@ pub fn text(state: &ApiState) -> String {
     }
     head(&mut text, "metalwright_events_total", "counter Events since the database was made.");
     let _ = writeln!(text, "metalwright_events_total {}", state.app.kernel.last_event());
+    head(&mut text, "metalwright_api_event_streams", "gauge Event streams that are open.");
+    let _ = writeln!(text, "metalwright_api_event_streams {}", state.streams.open());
+    let refused = "counter Event streams refused because there were too many, in all or of one token.";
+    head(&mut text, "metalwright_api_event_streams_refused_total", refused);
+    let _ = writeln!(text, "metalwright_api_event_streams_refused_total {}", state.streams.refused());
     let mut named = "";
     for counter in state.counters.0.iter() {
         if counter.name != named {

@@ -12,6 +12,7 @@ pub mod body;
 mod boot_sight;
 mod dhcp;
 pub mod error;
+mod event_streams;
 mod events;
 mod jobs;
 mod leases;
@@ -43,7 +44,6 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, options};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
@@ -52,10 +52,9 @@ use crate::houses::Houses;
 use crate::kernel::scope::Need;
 use auth::Gate;
 use error::ApiError;
+use event_streams::EventStreams;
 use operation::Operation;
 
-/// Most event streams at a time.
-const STREAMS_MAX: usize = 256;
 /// Longest request id that a client may give.
 const REQUEST_ID_MAX: usize = 64;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -70,14 +69,13 @@ pub struct ApiState {
     pub ready: Arc<AtomicBool>,
     requests: Arc<metrics::Requests>,
     counters: metrics::Counters,
-    streams: Arc<Semaphore>,
+    streams: Arc<EventStreams>,
 }
 
 impl ApiState {
     pub fn new(app: Arc<Houses>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
-        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
         let counters = metrics::Counters::default();
-        ApiState { app, shutdown, ready, requests: Arc::default(), counters, streams }
+        ApiState { app, shutdown, ready, requests: Arc::default(), counters, streams: Arc::default() }
     }
 
     /// With counters for the metrics page.

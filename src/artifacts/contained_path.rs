@@ -1,12 +1,16 @@
 //! The one place that opens a file by a path beneath a tree. The kernel holds the path inside
 //! (`openat2(2)`, `RESOLVE_BENEATH`): links are followed as long as they stay within the tree.
 //!
+//! A folder is opened once ([`open_folder`]) and then held by its descriptor, so that what its path leads to
+//! afterwards does not matter. Which folders may be opened is `roots`' business.
+//!
 //! A kernel without `openat2` (before Linux 5.6, or a container's filter that does not know it) opens
 //! nothing: to walk by hand would be a second containment. The error says so.
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Dir, Mode, OFlags, ResolveFlags, open, openat2};
 use rustix::io::Errno;
@@ -33,23 +37,61 @@ impl Case {
     }
 }
 
-/// Opens a regular file beneath `root`.
+/// Opens a folder by its path, through whatever links there are: for folders that are the server's own.
 ///
 /// # Errors
-/// `NotFound` where there is no regular file; `CrossesDevices` (EXDEV) where the path leaves the tree;
-/// `Unsupported` on a kernel that cannot contain it.
-pub fn open_file(root: &Path, path: &str) -> io::Result<File> {
+/// It is not there, or no folder.
+pub fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    Ok(open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Opens a folder, or nothing where a part of the absolute path is a link: what was looked at before is what
+/// is opened, or nothing.
+///
+/// # Errors
+/// As [`open_folder`]; `NotFound` where there is a link.
+pub fn open_folder_without_links(path: &Path) -> io::Result<OwnedFd> {
+    let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat2(CWD, path, flags, Mode::empty(), how).map_err(said)
+}
+
+/// Opens a regular file beneath a folder.
+///
+/// # Errors
+/// `NotFound` where there is no regular file, or the path leaves the folder; `Unsupported` on a kernel that
+/// cannot contain it.
+pub fn open_file(folder: BorrowedFd<'_>, path: &str) -> io::Result<File> {
     // A fifo in the tree must not block the server.
-    let file = File::from(resolve(root, path, OFlags::RDONLY | OFlags::NONBLOCK)?);
+    regular(resolve(folder, path, OFlags::RDONLY | OFlags::NONBLOCK)?)
+}
+
+/// Opens a regular file of a folder that is no link itself.
+///
+/// # Errors
+/// As [`open_file`].
+pub fn open_file_without_links(folder: BorrowedFd<'_>, name: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    regular(openat2(folder, name, flags, Mode::empty(), how).map_err(said)?)
+}
+
+fn regular(file: OwnedFd) -> io::Result<File> {
+    let file = File::from(file);
     if !file.metadata()?.is_file() {
         return Err(io::ErrorKind::NotFound.into());
     }
     Ok(file)
 }
 
-/// The path as the files beneath `root` are really called, where they differ from it in case only. Of several
-/// such names the first in order counts.
-pub fn as_spelled(root: &Path, path: &str) -> Option<String> {
+/// A path to an open file or folder, for as long as it is open.
+pub fn path_of(open: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()))
+}
+
+/// The path as the files beneath a folder are really called, where they differ from it in case only. Of
+/// several such names the first in order counts.
+pub fn as_spelled(root: BorrowedFd<'_>, path: &str) -> Option<String> {
     let mut spelled = String::new();
     for part in path.split('/') {
         let folder = if spelled.is_empty() { "." } else { &spelled };
@@ -63,21 +105,20 @@ pub fn as_spelled(root: &Path, path: &str) -> Option<String> {
     Some(spelled)
 }
 
-fn name_in(folder: &impl std::os::fd::AsFd, part: &str) -> Option<String> {
+fn name_in(folder: &impl AsFd, part: &str) -> Option<String> {
     let entries = Dir::read_from(folder).ok()?.take(NAMES_MAX).flatten();
     let names = entries.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
     // The exact name before any other spelling.
     names.filter(|name| name.eq_ignore_ascii_case(part)).min_by_key(|name| (name != part, name.clone()))
 }
 
-fn resolve(root: &Path, path: &str, flags: OFlags) -> io::Result<std::os::fd::OwnedFd> {
-    let root = match root.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => root,
-    };
-    let folder = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+fn resolve(folder: BorrowedFd<'_>, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    openat2(&folder, path, flags | OFlags::CLOEXEC, Mode::empty(), how).map_err(|error| match error {
+    openat2(folder, path, flags | OFlags::CLOEXEC, Mode::empty(), how).map_err(said)
+}
+
+fn said(error: Errno) -> io::Error {
+    match error {
         Errno::NOSYS => {
             let why = "this kernel cannot keep a path within its tree: Linux 5.6 with openat2 is needed";
             io::Error::new(io::ErrorKind::Unsupported, why)
@@ -85,7 +126,7 @@ fn resolve(root: &Path, path: &str, flags: OFlags) -> io::Result<std::os::fd::Ow
         // `..` and links that lead out; the magic links of /proc.
         Errno::XDEV | Errno::LOOP => io::ErrorKind::NotFound.into(),
         other => other.into(),
-    })
+    }
 }
 
 /// Says at start, and not at the first boot, that no file of a tree can be opened here.
@@ -133,15 +174,16 @@ mod tests {
     #[test]
     fn links_within_the_tree_are_followed_and_those_that_leave_it_are_absent() {
         let outer = tree();
-        let root = outer.path().join("tree");
+        let root = open_folder(&outer.path().join("tree")).unwrap();
+        let open_file = |path: &str| open_file(root.as_fd(), path);
         for path in ["linux", "inside", "Boot/BCD", "Boot/../linux"] {
-            assert!(open_file(&root, path).is_ok(), "{path}");
+            assert!(open_file(path).is_ok(), "{path}");
         }
         let outside =
             ["out", "sibling", "absolute", "magic", "out-and-in", "round", "up/secret", "../secret"];
         let absent = ["Boot", "nothing", "linux/x", "/etc/passwd", "../tree-other/secret", "up", ""];
         for path in outside.iter().chain(&absent) {
-            assert!(open_file(&root, path).is_err(), "{path}");
+            assert!(open_file(path).is_err(), "{path}");
         }
     }
 
@@ -149,14 +191,16 @@ mod tests {
     fn a_fifo_is_no_file_and_does_not_block() {
         let outer = tree();
         nix::unistd::mkfifo(&outer.path().join("tree/fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(open_file(&outer.path().join("tree"), "fifo").is_err());
+        let root = open_folder(&outer.path().join("tree")).unwrap();
+        assert!(open_file(root.as_fd(), "fifo").is_err());
     }
 
     #[test]
     fn other_spellings_are_found_within_the_tree_only() {
         let outer = tree();
         let root = outer.path().join("tree");
-        let spelled = |path| as_spelled(&root, path);
+        let folder = open_folder(&root).unwrap();
+        let spelled = |path| as_spelled(folder.as_fd(), path);
         assert_eq!(spelled("BOOT/bcd").as_deref(), Some("Boot/BCD"));
         assert_eq!(spelled("boot/FONTS/A.TTF").as_deref(), Some("Boot/fonts/a.ttf"));
         assert_eq!(spelled("UP/secret"), None);
@@ -166,6 +210,20 @@ mod tests {
         fs::write(root.join("LINUX"), "other").unwrap();
         assert_eq!(spelled("linux").as_deref(), Some("linux"));
         assert_eq!(spelled("Linux").as_deref(), Some("LINUX"));
+    }
+
+    #[test]
+    fn a_folder_or_file_behind_a_link_is_not_there_where_links_are_not_followed() {
+        let outer = tree();
+        let real = outer.path().canonicalize().unwrap();
+        symlink(real.join("tree"), real.join("to-tree")).unwrap();
+        assert!(open_folder_without_links(&real.join("to-tree")).is_err());
+        assert!(open_folder_without_links(&real.join("to-tree/Boot")).is_err());
+        let root = open_folder_without_links(&real.join("tree")).unwrap();
+        assert!(open_file_without_links(root.as_fd(), Path::new("linux")).is_ok());
+        for name in ["inside", "out", "../secret", "Boot"] {
+            assert!(open_file_without_links(root.as_fd(), Path::new(name)).is_err(), "{name}");
+        }
     }
 
     #[test]

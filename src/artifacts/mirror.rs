@@ -35,8 +35,8 @@ impl Artifacts {
         let none = || media::Error::Failed(format!("artifact {} is not passed on", artifact.key));
         let source = artifact.spec.source.as_ref().ok_or_else(none)?;
         let bytes_max = source.mirror.as_ref().ok_or_else(none)?.bytes_max;
-        let proxy = source.proxy.clone().or_else(|| self.site_proxy());
-        self.mirrors.of(Terms { name: artifact.key.clone(), url: source.url.clone(), proxy, bytes_max })
+        let reach = self.reach(source);
+        self.mirrors.of(Terms { name: artifact.key.clone(), url: source.url.clone(), reach, bytes_max })
     }
 
     /// How the trees that are passed on stand, by their artifacts' names.
@@ -241,8 +241,8 @@ mod tests {
         drop(rustls::crypto::ring::default_provider().install_default());
         let folder = tempfile::tempdir().unwrap();
         let mirrors = Mirrors::new(Folder::at(folder.path().to_owned()));
-        let terms =
-            Terms { name: "a".into(), url: "http://127.0.0.1:1/".into(), proxy: None, bytes_max: 1 << 20 };
+        let reach = crate::media::Reach::default();
+        let terms = Terms { name: "a".into(), url: "http://10.0.0.1:1/".into(), reach, bytes_max: 1 << 20 };
         let mirror = mirrors.of(terms).unwrap();
         (folder, mirror)
     }

@@ -6,23 +6,29 @@
 
 pub mod care;
 pub mod contained_path;
+pub mod local;
 mod mirror;
 pub mod opened;
+pub mod roots;
+#[cfg(test)]
+mod roots_tests;
 pub mod static_files;
 pub mod work;
 
+pub use local::path_kind;
+
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::kernel::{Caller, Error, Kernel};
 use crate::media::{Folder, Mirrors};
-use crate::model::{Artifact, ArtifactKind, ArtifactStatus, Stored, World};
+use crate::model::{Artifact, ArtifactKind, ArtifactStatus, RootsCheck, Stored, World};
 use contained_path::Case;
+use roots::{Hold, Place, Refusal, Roots};
 
 /// The artifacts, and the files of those that the server brings itself.
 pub struct Artifacts {
@@ -32,6 +38,8 @@ pub struct Artifacts {
     mirrors: Mirrors,
     /// Held for reading while a tree gets its place, for writing while one is thrown away.
     media_in_use: tokio::sync::RwLock<()>,
+    /// Where on the host the files of artifacts may be.
+    roots: Roots,
     /// How the names of files in artifacts are compared.
     pub case: Case,
 }
@@ -43,15 +51,22 @@ impl std::fmt::Debug for Artifacts {
 }
 
 impl Artifacts {
-    pub fn new(kernel: Arc<Kernel>, media: Folder, case: Case) -> Arc<Self> {
+    pub fn new(kernel: Arc<Kernel>, (media, roots): (Folder, Roots), case: Case) -> Arc<Self> {
         let mirrors = Mirrors::new(media.clone());
-        Arc::new(Artifacts { kernel, media, mirrors, media_in_use: tokio::sync::RwLock::default(), case })
+        Arc::new(Artifacts {
+            kernel,
+            media,
+            mirrors,
+            media_in_use: tokio::sync::RwLock::default(),
+            roots,
+            case,
+        })
     }
 
-    /// An artifact with the path that its files are served from; none while there is nothing to serve.
-    pub fn served_artifact(&self, name: &str) -> Option<Artifact> {
+    /// The files of an artifact by its name; nothing where there is no such artifact.
+    pub fn place_named(&self, name: &str) -> Option<Result<Place, Refusal>> {
         let stored = self.kernel.world().artifacts.get(name).cloned()?;
-        self.with_path(&stored)
+        Some(self.place_of(&stored))
     }
 
     /// An artifact that is passed on from another server.
@@ -59,18 +74,22 @@ impl Artifacts {
         self.kernel.world().artifacts.get(name).filter(|artifact| artifact.spec.is_mirror()).cloned()
     }
 
-    /// The same artifact with the path that its files are served from.
-    pub fn with_path(&self, stored: &Stored<Artifact>) -> Option<Artifact> {
-        let spec = stored.spec.clone();
+    /// The files of an artifact, opened where they are served from.
+    ///
+    /// # Errors
+    /// There are none, or they are where nothing is served from.
+    pub fn place_of(&self, stored: &Stored<Artifact>) -> Result<Place, Refusal> {
+        let spec = &stored.spec;
         if spec.source.is_none() {
-            return Some(spec);
+            return self.roots.open(Path::new(&spec.path), spec.kind, hold(stored));
         }
-        let tree = self.media.tree(stored.status.sha256.as_deref()?);
-        let path = match spec.kind {
-            ArtifactKind::Tree => tree,
-            ArtifactKind::File => tree.join(spec.file_name()?),
+        let none = || io::Error::from(io::ErrorKind::NotFound);
+        let tree = self.media.tree(stored.status.sha256.as_deref().ok_or_else(none)?);
+        let file = match spec.kind {
+            ArtifactKind::Tree => None,
+            ArtifactKind::File => Some(spec.file_name().ok_or_else(none)?),
         };
-        Some(Artifact { path: path.into_os_string().into_string().ok()?, ..spec })
+        Ok(Place::own(&tree, file)?)
     }
 
     /// Changes an artifact's status, if it still comes from `origin`, and says so in an event.
@@ -121,50 +140,10 @@ fn boot_files(world: &World, name: &str) -> BTreeSet<String> {
     of.flat_map(|files| std::iter::once(&files.kernel).chain(&files.initrds)).cloned().collect()
 }
 
-fn split(path: &str) -> io::Result<(PathBuf, String)> {
-    let path = Path::new(path);
-    match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
-        (Some(folder), Some(name)) => Ok((folder.to_path_buf(), name.to_owned())),
-        _ => Err(io::Error::other("it is not the path of a file")),
-    }
-}
-
-/// Opens a file of an artifact by its path within it.
-///
-/// # Errors
-/// It is not there, not a regular file, or outside the artifact's directory by way of a link.
-pub fn open_file(artifact: &Artifact, path: &str) -> io::Result<File> {
-    match artifact.kind {
-        ArtifactKind::Tree => contained_path::open_file(Path::new(&artifact.path), path),
-        ArtifactKind::File => {
-            let (root, name) = split(&artifact.path)?;
-            if name != path {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            contained_path::open_file(&root, &name)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_inside_the_tree_is_followed_and_one_out_of_it_is_not() {
-        let outer = tempfile::tempdir().unwrap();
-        let root = outer.path().join("tree");
-        std::fs::create_dir_all(root.join("images")).unwrap();
-        std::fs::write(root.join("linux"), "kernel").unwrap();
-        std::fs::write(outer.path().join("secret"), "secret").unwrap();
-        std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
-        std::os::unix::fs::symlink("linux", root.join("vmlinuz")).unwrap();
-        let artifact = json!({"name": "a", "path": root.to_str().unwrap()});
-        let artifact: Artifact = serde_json::from_value(artifact).unwrap();
-        assert!(open_file(&artifact, "linux").is_ok());
-        assert!(open_file(&artifact, "vmlinuz").is_ok());
-        for path in ["out", "../secret", "images", "images/../../secret", "/etc/passwd", "absent"] {
-            assert!(open_file(&artifact, path).is_err(), "{path}");
-        }
-    }
+/// What was configured before there were roots is held to less. Where it comes from something else than its
+/// status says, it was written after that.
+fn hold(stored: &Stored<Artifact>) -> Hold {
+    let status = &stored.status;
+    let is_known = status.origin == stored.spec.origin();
+    if is_known && status.roots != RootsCheck::Within { Hold::DataDirectory } else { Hold::Roots }
 }

@@ -3,12 +3,8 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
-use crate::artifacts;
-use crate::artifacts::contained_path::{self, Case};
 use crate::artifacts::opened::{About, Body, Opened, Refused, Version};
-use crate::model::{Artifact, ArtifactKind};
 
 /// A file as it is on disk, with a strong entity tag of its identity, size and time.
 ///
@@ -33,23 +29,6 @@ fn tag(metadata: &Metadata) -> String {
         metadata.ctime(),
         metadata.ctime_nsec()
     )
-}
-
-/// A file of an artifact, by the artifact's rule of names.
-///
-/// # Errors
-/// It is not there, or outside the artifact's directory by way of a link.
-pub fn artifact_file(artifact: &Artifact, file: &str, case: Case) -> io::Result<File> {
-    let exact = artifacts::open_file(artifact, file);
-    match (&exact, case, artifact.kind) {
-        (Err(error), Case::Ignored, ArtifactKind::Tree) if error.kind() == io::ErrorKind::NotFound => {
-            match contained_path::as_spelled(Path::new(&artifact.path), file) {
-                Some(spelled) => artifacts::open_file(artifact, &spelled),
-                None => exact,
-            }
-        }
-        _ => exact,
-    }
 }
 
 /// UEFI decides by the exact type, without parameters (EDK2 HttpBootDxe).

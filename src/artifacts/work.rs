@@ -2,7 +2,8 @@
 //! is a task of its own, a few at a time; a restart goes on where they were.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::{boot_files, boot_path, open_file};
+use crate::artifacts::roots::Refusal;
+use crate::artifacts::{boot_files, boot_path, contained_path};
 use crate::background::{Handle, Work};
 use crate::kernel::Error;
-use crate::media::{self, Brought, Job, Manifest, Order, Phase, Progress, repositories};
+use crate::media::{self, Brought, Job, Manifest, Order, Phase, Progress, Reach, repositories};
 use crate::model::{
-    Artifact, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, Stored,
+    Artifact, ArtifactKind, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX,
+    RootsCheck, Stored,
 };
 use crate::seldom::warn_seldom;
 
@@ -175,20 +178,27 @@ impl Artifacts {
         }
         let status = &artifact.status;
         let in_place = artifact.spec.source.is_none();
-        let there = || self.with_path(artifact).is_some_and(|served| Path::new(&served.path).exists());
+        let is_absent = |refusal: Refusal| match refusal {
+            Refusal::Failed(error) => error.kind() == ErrorKind::NotFound,
+            _ => false,
+        };
         let again = occasion == Occasion::Tick;
-        status.origin != artifact.spec.origin()
+        self.roots_news(artifact).is_some()
+            || status.origin != artifact.spec.origin()
             || status.asked.is_some()
             || match status.state {
                 ArtifactState::Fetching | ArtifactState::Extracting => true,
-                ArtifactState::Ready => (in_place || again) && !there(),
-                ArtifactState::Missing => !in_place || there(),
+                ArtifactState::Ready => (in_place || again) && self.place_of(artifact).is_err(),
+                ArtifactState::Missing => !in_place || !self.place_of(artifact).is_err_and(is_absent),
                 // A download that has failed waits for an operator; so do files that have changed.
                 ArtifactState::Failed => in_place && again && status.damaged.is_empty(),
             }
     }
 
     async fn work_on(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
+        if let Some(checked) = self.roots_news(artifact) {
+            return self.note_roots(artifact, checked).await;
+        }
         let known = artifact.status.origin == artifact.spec.origin() && artifact.status.sha256.is_some();
         match &artifact.spec.source {
             Some(source) if source.mirror.is_some() => self.tend_mirror(artifact, source, job).await,
@@ -206,6 +216,7 @@ impl Artifacts {
         let base = ArtifactStatus {
             origin: origin.clone(),
             boot_path: boot_path(&artifact.spec),
+            roots: self.checked_against_roots(artifact),
             ..ArtifactStatus::default()
         };
         // One that failed on this path is tried again quietly, until it comes to something else.
@@ -217,10 +228,17 @@ impl Artifacts {
             let begun = ArtifactStatus { state, reason, percent: Some(0), ..base.clone() };
             self.set_status(target, |status| *status = begun.clone()).await?;
         }
-        if !Path::new(&origin).exists() {
-            let reason = format!("{origin} does not exist on the server");
-            let missing = ArtifactStatus { state: ArtifactState::Missing, reason, ..base };
-            return self.set_status(target, |status| *status = missing.clone()).await;
+        let fault = match self.place_of(artifact) {
+            Err(Refusal::Failed(error)) if error.kind() == ErrorKind::NotFound => {
+                Some((ArtifactState::Missing, format!("{origin} does not exist on the server")))
+            }
+            Err(Refusal::Failed(error)) => Some((ArtifactState::Failed, format!("{origin}: {error}"))),
+            Err(refusal) => Some((ArtifactState::Failed, refusal.to_string())),
+            Ok(_) => None,
+        };
+        if let Some((state, reason)) = fault {
+            let faulty = ArtifactStatus { state, reason, ..base };
+            return self.set_status(target, |status| *status = faulty.clone()).await;
         }
         let read = self.watched((target, None), job, self.manifest_of(artifact, job)).await;
         let done = match read {
@@ -236,11 +254,16 @@ impl Artifacts {
 
     /// Reads and hashes the files that are served, and remembers what they are.
     async fn manifest_of(&self, artifact: &Stored<Artifact>, job: &Job) -> Result<Manifest, media::Error> {
-        let served = self.with_path(artifact);
+        let place = self.place_of(artifact).map_err(|refusal| media::Error::Failed(refusal.to_string()))?;
         let (media, job) = (self.media.clone(), job.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            let served = served.ok_or_else(|| std::io::Error::other("there is nothing to read"))?;
-            let manifest = Manifest::of(Path::new(&served.path), served.kind, &job)?;
+            let manifest = match place.file_name() {
+                None => Manifest::of(&place.folder_path(), ArtifactKind::Tree, &job)?,
+                Some(name) => {
+                    let file = place.only_file()?;
+                    Manifest::of_file((name, &contained_path::path_of(file.as_fd())), &job)?
+                }
+            };
             media.remember(&manifest)?;
             Ok(manifest)
         });
@@ -266,9 +289,13 @@ impl Artifacts {
         }
     }
 
-    /// What all downloads go through that name no proxy of their own.
-    pub fn site_proxy(&self) -> Option<String> {
-        self.kernel.world().setting("artifact_proxy").as_str().map(str::to_owned)
+    /// How a source is fetched: through its own proxy, or the one that all downloads go through.
+    pub fn reach(&self, source: &ArtifactSource) -> Reach {
+        let site = || self.kernel.world().setting("artifact_proxy").as_str().map(str::to_owned);
+        Reach {
+            proxy: source.proxy.clone().or_else(site),
+            networks: Arc::clone(&self.kernel.endpoints.fetch_networks),
+        }
     }
 
     async fn bring(
@@ -281,17 +308,26 @@ impl Artifacts {
         let target = (artifact.key.as_str(), origin.as_str());
         let begun = |status: &mut ArtifactStatus| {
             status.state = ArtifactState::Fetching;
+            if status.origin != origin {
+                // It was written by now, and its path held against the roots.
+                status.roots = RootsCheck::Within;
+            }
             (status.origin, status.boot_path) = (origin.clone(), boot_path(&artifact.spec));
             (status.percent, status.asked) = (status.percent.or(Some(0)), None);
             status.reason = told(Phase::Fetching).to_owned();
         };
         self.set_status(target, begun).await?;
+        let local = match self.open_local(artifact, source).await {
+            Ok(local) => local,
+            Err(why) => return self.set_status(target, |status| failed(status, &why)).await,
+        };
         let order = Order {
             name: artifact.key.clone(),
             source: source.clone(),
             kind: artifact.spec.kind,
             file_name: artifact.spec.file_name().unwrap_or_default().to_owned(),
-            proxy: self.site_proxy(),
+            reach: self.reach(source),
+            local,
         };
         let brought = media::bring(&self.media, &order, job);
         match self.watched((target, Some(&artifact.status)), job, brought).await {
@@ -394,9 +430,9 @@ impl Artifacts {
             return;
         }
         let wanted = boot_files(&self.kernel.world(), &artifact.key);
-        let Some(served) = self.with_path(artifact) else { return };
+        let Ok(place) = self.place_of(artifact) else { return };
         let looking = tokio::task::spawn_blocking(move || {
-            let absent = wanted.into_iter().filter(|path| open_file(&served, path).is_err());
+            let absent = wanted.into_iter().filter(|path| place.open_file(path).is_err());
             absent.take(FILES_LISTED_MAX).collect::<Vec<String>>()
         });
         let Ok(absent) = looking.await else { return };

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::cli::artifact_verbs::{AddArgs, ArtifactVerb, PruneArgs, WorkArgs};
@@ -19,9 +18,6 @@ use crate::cli::sets::value_at;
 use crate::cli::waiting;
 use crate::client::{EventFilter, ObjectPath};
 use crate::model::MIRROR_BYTES_DEFAULT;
-
-/// What stands in the path of a URL as it is.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Carries out one of them.
 ///
@@ -46,11 +42,18 @@ async fn add(noun: &Noun, args: AddArgs) -> Result<()> {
             let mut body = fields;
             body["name"] = args.name.clone().into();
             // What a patch takes away a new object does not have.
-            body.as_object_mut().into_iter().for_each(|body| body.retain(|_, value| !value.is_null()));
+            strip_nulls(&mut body);
             noun.client.create(noun.kind, &body).await?
         }
     };
     finished(noun, (&object, &args.name), args.timeout).await
+}
+
+fn strip_nulls(body: &mut Value) {
+    if let Some(fields) = body.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+        fields.values_mut().for_each(strip_nulls);
+    }
 }
 
 /// The fields that say where the files are; null for the others.
@@ -67,13 +70,14 @@ fn fields(args: &AddArgs) -> Result<Value> {
     if let Some(url) = &from.mirror {
         return Ok(json!({"kind": "tree", "path": null, "fetch": mirror(url, args)}));
     }
-    let url = match (from.iso.as_ref().or(from.tar.as_ref()), &from.url) {
-        (Some(path), _) => format!("file://{}", encoded(&absolute(path)?)),
-        (None, Some(url)) => url.clone(),
+    let (url, path) = match (from.iso.as_ref().or(from.tar.as_ref()), &from.url) {
+        (Some(path), _) => (Value::Null, absolute(path)?.into()),
+        (None, Some(url)) => (url.clone().into(), Value::Null),
         (None, None) => bail!("say where the files are: --dir, --file, --iso, --tar, --url or --mirror"),
     };
     let source = json!({
-        "url": url, "checksum": args.checksum, "unverified": args.unverified, "proxy": args.proxy,
+        "url": url, "path": path, "checksum": args.checksum, "unverified": args.unverified,
+        "proxy": args.proxy,
         "files": args.get, "mirror": null,
     });
     let kind = if args.single { "file" } else { "tree" };
@@ -85,7 +89,7 @@ fn mirror(url: &str, args: &AddArgs) -> Value {
     let suites = args.suite.iter().map(|suite| json!({"distribution": suite}));
     let repositories = suites.chain(args.repository.iter().map(|path| json!({"path": path})));
     json!({
-        "url": url, "checksum": null, "unverified": false, "proxy": args.proxy, "files": [],
+        "url": url, "path": null, "checksum": null, "unverified": false, "proxy": args.proxy, "files": [],
         "mirror": {
             "bytes_max": args.keep.unwrap_or(MIRROR_BYTES_DEFAULT),
             "repositories": repositories.collect::<Vec<Value>>(),
@@ -157,9 +161,4 @@ fn absolute(path: &Path) -> Result<String> {
     let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
     let path = path.canonicalize().unwrap_or(path);
     path.into_os_string().into_string().map_err(|path| anyhow::anyhow!("{path:?} is not UTF-8 text"))
-}
-
-/// A path as a URL has it.
-fn encoded(path: &str) -> String {
-    utf8_percent_encode(path, PATH).to_string()
 }

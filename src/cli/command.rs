@@ -1,7 +1,7 @@
 //! What can be typed: the verbs, with their flags and what they are for. `parse` gives them to the nouns.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::connection::Connection;
-use crate::cli::output::Format;
+use crate::cli::output::{Format, Usage};
 use crate::cli::sets::parse_term;
 use crate::cli::waiting::Goal;
 use crate::client::{Action, ExplainOf};
@@ -28,6 +28,22 @@ pub(super) enum Deed {
     Other(Other),
 }
 
+impl ClientCommand {
+    /// Whether it is about the data directory of a server that is stopped, and needs no server.
+    pub fn recovers(&self) -> bool {
+        matches!(self.deed, Deed::Noun(_, Verb::Token(TokenVerb::Recover)))
+    }
+
+    /// The data directory of that server.
+    ///
+    /// # Errors
+    /// None was named.
+    pub fn recovered(&self) -> anyhow::Result<&Path> {
+        let missing = || Usage("name the data directory of the server with --data DIR".to_owned());
+        Ok(self.connection.data.as_deref().ok_or_else(missing)?)
+    }
+}
+
 /// The verbs of nouns.
 #[derive(Clone, Debug)]
 pub(super) enum Verb {
@@ -37,6 +53,7 @@ pub(super) enum Verb {
     Machine(MachineVerb),
     Artifact(ArtifactVerb),
     Lease(LeaseVerb),
+    Token(TokenVerb),
     /// `params web1`: the values for a machine.
     ParamsOf {
         machine: String,
@@ -268,6 +285,13 @@ pub(super) enum LeaseVerb {
     },
     /// Take over the leases of another DHCP server. What is newer here stays.
     Import(ImportArgs),
+}
+
+#[derive(Subcommand, Clone, Copy, Debug)]
+pub(super) enum TokenVerb {
+    /// Make a new administrator's token when all are lost: on the server's own host, with --data, while the
+    /// server is stopped. It is printed once and written to DIR/admin.token.
+    Recover,
 }
 
 #[derive(Args, Clone, Debug)]

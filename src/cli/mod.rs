@@ -36,7 +36,9 @@ pub use output::{finish, print, print_completions};
 
 use anyhow::Result;
 
-use command::{Deed, DeleteVerb, DoctorVerb, EventVerb, MachineVerb, Other, ReadVerb, Verb, WriteVerb};
+use command::{
+    Deed, DeleteVerb, DoctorVerb, EventVerb, MachineVerb, Other, ReadVerb, TokenVerb, Verb, WriteVerb,
+};
 use objects::Noun;
 
 use crate::client::ExplainAs;
@@ -80,6 +82,8 @@ async fn run_verb(noun: &Noun, verb: Verb) -> Result<()> {
         }
         Verb::Artifact(verb) => artifacts::run(noun, verb).await,
         Verb::Lease(verb) => leases::run(noun, verb).await,
+        // `main` carries it out, without a server.
+        Verb::Token(TokenVerb::Recover) => Ok(()),
         Verb::ParamsOf { machine, output } => boot::params(&noun.client, &machine, output.output).await,
     }
 }

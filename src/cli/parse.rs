@@ -6,7 +6,8 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::command::{
-    ClientCommand, Deed, DeleteVerb, LeaseVerb, MachineVerb, Other, Output, ReadVerb, Verb, WriteVerb,
+    ClientCommand, Deed, DeleteVerb, LeaseVerb, MachineVerb, Other, Output, ReadVerb, TokenVerb, Verb,
+    WriteVerb,
 };
 use crate::cli::connection::Connection;
 use crate::cli::nouns::{about, is_writable};
@@ -29,6 +30,7 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Machine => MachineVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Lease => LeaseVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Artifact => ArtifactVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Token => TokenVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Param => {
             let machine = clap::Arg::new("machine").value_name("MACHINE");
             let machine = machine.help("A machine: the values of its params, and where each comes from");
@@ -60,6 +62,9 @@ fn noun_verb(matches: &ArgMatches) -> Result<Verb, ClapError> {
     }
     if LeaseVerb::has_subcommand(name) {
         return LeaseVerb::from_arg_matches(matches).map(Verb::Lease);
+    }
+    if TokenVerb::has_subcommand(name) {
+        return TokenVerb::from_arg_matches(matches).map(Verb::Token);
     }
     MachineVerb::from_arg_matches(matches).map(Verb::Machine)
 }
@@ -159,6 +164,10 @@ mod tests {
         assert!(parse("metalwright leases release").is_err());
         assert!(parse("metalwright machines release x").is_err());
         assert!(parse("metalwright stages start x").is_err());
+        assert!(parse("metalwright machines recover").is_err());
+        let recover =
+            Line::try_parse_from("metalwright tokens recover --data /d".split(' ')).unwrap().command;
+        assert!(recover.recovers() && recover.recovered().unwrap() == std::path::Path::new("/d"));
     }
 
     #[test]

@@ -9,26 +9,34 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::artifacts::roots::Roots;
 use crate::catalog::pools::Pools;
 use crate::dhcp::decide::{Interface, InterfaceAddress, Query};
 use crate::houses::{Houses, Setup};
 use crate::kernel::secrets::Secrets;
 use crate::kernel::{Actor, Caller, Endpoints, Kernel};
 use crate::media::Folder;
-use crate::model::{Event, Kind, Object, World};
+use crate::model::{Event, FetchNetworks, Kind, Object, World};
 use crate::netboot::loaders::Loaders;
 use crate::proto::dhcp4::{from_text, parse};
 use crate::store::{Deed, Error, EventQuery, LEASE_KINDS, LeaseOf, Store, Write};
 
 /// An app with nothing in it.
 pub fn app() -> Arc<Houses> {
+    app_with(Roots::default(), FetchNetworks::default())
+}
+
+/// The same, with files of artifacts below these roots, which fetches from these networks.
+pub fn app_with(roots: Roots, networks: FetchNetworks) -> Arc<Houses> {
     let store = Arc::new(Memory::default());
-    let kernel = Kernel::new(store, Secrets::from_key([1; 32]), Endpoints::default()).0;
+    let endpoints = Endpoints { fetch_networks: Arc::new(networks), ..Endpoints::default() };
+    let kernel = Kernel::new(store, Secrets::from_key([1; 32]), endpoints).0;
     let setup = Setup {
         kernel,
         loaders: Loaders::default(),
         pools: Pools::of_tests(),
         media: Folder::default(),
+        roots,
         case: Default::default(),
     };
     Houses::new(setup)
@@ -67,6 +75,11 @@ impl Memory {
         let mut unique = held.clone();
         let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = world.clone();
+        for read in deed.reads {
+            if revision(&world, read.kind, &read.key) != Some(read.revision) {
+                return Err(Error::Stale { kind: read.kind, key: read.key });
+            }
+        }
         for write in deed.writes {
             apply_write(&mut next, &mut unique, write)?;
         }

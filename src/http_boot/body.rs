@@ -70,7 +70,10 @@ impl Reader<'_> {
     async fn chunk_line(&mut self) -> Result<(usize, u64), Fault> {
         loop {
             match httparse::parse_chunk_size(self.buffer) {
-                Ok(Status::Complete(line)) => return Ok(line),
+                Ok(Status::Complete((length, size))) => {
+                    let line = self.buffer.get(..length).unwrap_or_default();
+                    return if is_chunk_line(line) { Ok((length, size)) } else { Err(Fault::Malformed) };
+                }
                 Ok(Status::Partial) if self.buffer.len() < LINE_BYTES_MAX => self.more().await?,
                 _ => return Err(Fault::Malformed),
             }
@@ -86,8 +89,10 @@ impl Reader<'_> {
                     None => return Err(Fault::Malformed),
                 }
             };
-            if matches!(&*self.buffer.split_to(end + 1), b"\r\n" | b"\n") {
-                return Ok(());
+            match &*self.buffer.split_to(end + 1) {
+                b"\r\n" => return Ok(()),
+                line if line.ends_with(b"\r\n") => {}
+                _ => return Err(Fault::Malformed),
             }
         }
         Err(Fault::Malformed)
@@ -104,6 +109,28 @@ impl Reader<'_> {
         match self.wire.read(self.buffer).await {
             Ok(0) | Err(_) => Err(Fault::Gone),
             Ok(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether the line of a chunk has a size, and one line end. `httparse` takes a line without digits for the
+/// last chunk, and passes over a line feed in an extension, which others take for the end.
+fn is_chunk_line(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r\n").unwrap_or(line);
+    line.first().is_some_and(u8::is_ascii_hexdigit) && !line.contains(&b'\n') && !line.contains(&b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_has_a_size_and_one_line_end() {
+        for line in [&b"5\r\n"[..], b"5;x=y\r\n", b"00aF \r\n"] {
+            assert!(is_chunk_line(line), "{}", line.escape_ascii());
+        }
+        for line in [&b"\r\n"[..], b";x\r\n", b" 5\r\n", b"5;x\n0\r\n", b"5;\r0\r\n"] {
+            assert!(!is_chunk_line(line), "{}", line.escape_ascii());
         }
     }
 }

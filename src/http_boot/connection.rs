@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use super::Shared;
 use super::answer::{self, Answer, Body, Connection as Goes};
 use super::body::{self, Reader};
-use super::door::{Guest, Limit};
 use super::request::{self, HEAD_BYTES_MAX, Length, Method, Request};
 use super::wire::{Wire, read};
 use crate::artifacts::opened::{Protocol, Refused};
+use crate::connections::{ConnectionPermit, Limit};
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::Hint;
 use crate::netboot::files::{Fetch, Served};
@@ -37,7 +37,7 @@ const PIECE_BYTES_MAX: u64 = 64 * 1024;
 /// Who is at the other end, and by which address of ours.
 pub struct Client {
     pub shared: Arc<Shared>,
-    pub guest: Guest,
+    pub permit: ConnectionPermit,
     pub peer: IpAddr,
     pub local: IpAddr,
 }
@@ -53,7 +53,7 @@ pub async fn serve(wire: Wire, client: Client) {
             // Nobody is there to be told.
             Err(error) => {
                 if error.kind() == io::ErrorKind::TimedOut {
-                    connection.client.guest.counters().count(Limit::Stalled);
+                    connection.client.permit.counters().count(Limit::Stalled);
                 }
                 return;
             }
@@ -90,13 +90,13 @@ impl Connection {
             Ok(Some(request)) => request,
             Ok(None) => return Ok(After::Gone),
             Err((why, fault)) => {
-                self.client.guest.counters().count(why);
+                self.client.permit.counters().count(why);
                 let (status, message) = fault;
                 let said = (Method::Get, Goes::Ends);
                 return self.send(answer::text(status, message), said, None).await.map(|()| After::End);
             }
         };
-        self.client.guest.counters().requests.fetch_add(1, Ordering::Relaxed);
+        self.client.permit.counters().requests.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
         let (answer, served) = match request.method {
             Method::Get | Method::Head => self.client.get(&request).await,
@@ -137,7 +137,7 @@ impl Connection {
     /// Waits for the first byte of a request.
     async fn is_there_more(&mut self) -> bool {
         let shared = &self.client.shared;
-        let idle = if shared.door.is_crowded() { IDLE_CROWDED_MAX } else { IDLE_MAX };
+        let idle = if shared.limiter.is_crowded() { IDLE_CROWDED_MAX } else { IDLE_MAX };
         tokio::select! {
             read = timeout(idle, self.wire.read(&mut self.buffer)) => matches!(read, Ok(Ok(1..))),
             () = shared.stop.cancelled() => false,
@@ -179,11 +179,11 @@ impl Connection {
             Ok(Err(body::Fault::Gone)) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(Err(body::Fault::TooLong)) => return Ok(answer::text(413, "a report is at most 1 MiB")),
             Ok(Err(body::Fault::Malformed)) => {
-                self.client.guest.counters().count(Limit::Malformed);
+                self.client.permit.counters().count(Limit::Malformed);
                 return Ok(answer::text(400, "the chunks of the report are not in order"));
             }
             Err(_) => {
-                self.client.guest.counters().count(Limit::SlowRequest);
+                self.client.permit.counters().count(Limit::SlowRequest);
                 return Ok(answer::text(408, "the report did not come in time"));
             }
         };

@@ -101,7 +101,7 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<Request, Fault> {
         query: query.to_owned(),
         persistent: if old { says("keep-alive") } else { !says("close") },
         old,
-        length: headers.length()?,
+        length: headers.length(old)?,
         expects_continue: !old && headers.list("expect").is_some_and(|list| has_word(&list, "100-continue")),
         conditions: Conditions {
             if_match: headers.list("if-match"),
@@ -135,9 +135,21 @@ fn has_word(list: &str, word: &str) -> bool {
 struct Headers<'a>(&'a [Header<'a>]);
 
 impl<'a> Headers<'a> {
+    /// The values of a header that are text, without the spaces and tabs around them (RFC 9110 §5.5).
     fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        let text = |value: &'a [u8]| Some(str::from_utf8(value).ok()?.trim_matches([' ', '\t']));
+        self.values(name).filter_map(text)
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let named = self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-        named.filter_map(|header| str::from_utf8(header.value).ok().map(str::trim))
+        named.map(|header| header.value)
+    }
+
+    /// Whether a header has a byte that is not ASCII. Such a value is no text to us and may be a number to a
+    /// proxy, so a header that says where a body ends is refused with it.
+    fn has_foreign_bytes(&self, name: &str) -> bool {
+        self.values(name).any(|value| !value.is_ascii())
     }
 
     /// A header that may come once. One that comes twice says nothing.
@@ -155,11 +167,15 @@ impl<'a> Headers<'a> {
     }
 
     /// RFC 9112 §6.3. What could be read in two ways is refused.
-    fn length(&self) -> Result<Length, Fault> {
+    fn length(&self, is_http_1_0: bool) -> Result<Length, Fault> {
+        if self.has_foreign_bytes("content-length") || self.has_foreign_bytes("transfer-encoding") {
+            return Err(Fault::Malformed);
+        }
         let mut lengths = self.all("content-length");
         if let Some(coding) = self.list("transfer-encoding") {
+            // HTTP/1.0 has no transfer codings: its framing is faulty (RFC 9112 §6.1).
             let chunked = coding.eq_ignore_ascii_case("chunked") && lengths.next().is_none();
-            return if chunked { Ok(Length::Chunked) } else { Err(Fault::Malformed) };
+            return if chunked && !is_http_1_0 { Ok(Length::Chunked) } else { Err(Fault::Malformed) };
         }
         let Some(first) = lengths.next() else { return Ok(Length::Bytes(0)) };
         let digits = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
@@ -213,6 +229,7 @@ mod tests {
     #[test]
     fn lengths_that_could_be_read_in_two_ways_are_refused() {
         let length = |lines: &str| parse(format!("POST / HTTP/1.1\r\n{lines}\r\n").as_bytes());
+        let bytes = |lines: &[u8]| parse(&[b"POST / HTTP/1.1\r\n", lines, b"\r\n"].concat());
         let of = |lines| length(lines).unwrap().unwrap().0.length;
         assert_eq!(of(""), Length::Bytes(0));
         assert_eq!(of("Content-Length: 5\r\nContent-Length: 5\r\n"), Length::Bytes(5));
@@ -223,9 +240,45 @@ mod tests {
             "Content-Length: 99999999999999999999999\r\n",
             "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
             "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: \r\n",
+            "Content-Length:\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: 5\r\nContent-Length: 05\r\n",
+            "Content-Length: 0x5\r\n",
+            "Content-Length: -5\r\n",
+            "Content-Length: 5 5\r\n",
+            "Content-Length : 5\r\n",
+            " Content-Length: 5\r\n",
+            "Content-Length: 5\r\n 6\r\n",
+            "Content-Length: 5\r6\r\n",
+            "X: a\rContent-Length: 5\r\n",
+            "Content-Length: 5\0\r\n",
+            "Content-Length: \u{a0}5\r\n",
+            "Content-Length: 5\u{2003}\r\n",
+            "Content-Length: 5\x0b\r\n",
+            "Content-Length: \u{661}\r\n",
+            "Transfer-Encoding: \u{a0}chunked\r\n",
         ] {
-            assert_eq!(length(lines), Err(Fault::Malformed), "{lines}");
+            assert_eq!(length(lines), Err(Fault::Malformed), "{lines:?}");
         }
+        for lines in [
+            &b"Content-Length: 45\xff\r\n"[..],
+            b"Content-Length: 0\r\nContent-Length: 45\xff\r\n",
+            b"Transfer-Encoding: chunked\xff\r\n",
+            b"Content-Length: 5\r\nTransfer-Encoding: \xffchunked\r\n",
+        ] {
+            assert_eq!(bytes(lines), Err(Fault::Malformed), "{}", lines.escape_ascii());
+        }
+        assert!(bytes(b"X-Name: \xff\r\nContent-Length: 5\r\n").is_ok(), "other headers may have any byte");
+    }
+
+    #[test]
+    fn http_1_0_has_no_transfer_codings() {
+        let post = |lines: &str| parse(format!("POST / HTTP/1.0\r\n{lines}\r\n").as_bytes());
+        assert_eq!(post("Transfer-Encoding: chunked\r\n"), Err(Fault::Malformed));
+        assert_eq!(post("Content-Length: 5\r\n").unwrap().unwrap().0.length, Length::Bytes(5));
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Where the server is reached, as it was bound.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-/// Where the server is reached.
+use crate::model::FetchNetworks;
+
+/// Where the server is reached, and what it reaches.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
     pub api: Option<SocketAddr>,
@@ -10,6 +13,8 @@ pub struct Endpoints {
     pub api_fingerprint: String,
     pub boot_http_port: Option<u16>,
     pub boot_https_port: Option<u16>,
+    /// Which addresses artifacts are fetched from.
+    pub fetch_networks: Arc<FetchNetworks>,
 }
 
 impl Endpoints {

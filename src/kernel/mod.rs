@@ -64,6 +64,12 @@ impl Kernel {
         (Arc::new(kernel), notes)
     }
 
+    /// The store itself, for tests of what is done without a server.
+    #[cfg(test)]
+    pub fn store(&self) -> &dyn store::Store {
+        self.store.as_ref()
+    }
+
     /// Tells of commits: the number of the last event.
     pub fn committed(&self) -> tokio::sync::watch::Receiver<u64> {
         self.store.committed()

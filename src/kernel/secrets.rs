@@ -16,7 +16,7 @@ use hmac::{Hmac, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::model::Kind;
+use crate::model::{Kind, World};
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
@@ -45,13 +45,24 @@ pub struct CannotOpen;
 
 impl Secrets {
     /// Reads `secret.key` from the data directory; the first start makes it, readable by its owner only.
+    /// `sealed` values are in the database: where there are any, a key that is missing is not made anew,
+    /// because none of them would open.
     ///
     /// # Errors
-    /// The file cannot be read or written, or has not 32 bytes.
-    pub fn load(directory: &Path) -> io::Result<Self> {
+    /// The file cannot be read or written, has not 32 bytes, or is missing beside sealed values.
+    pub fn load(directory: &Path, sealed: usize) -> io::Result<Self> {
         let path = directory.join(KEY_FILE);
         match fs::File::open(&path) {
             Ok(file) => read_key(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && sealed > 0 => {
+                let place = path.display();
+                Err(io::Error::other(format!(
+                    "{place} is missing, and {sealed} secret values in the database are sealed with it. \
+                     Restore the file from the backup (docs/operating/backup.md). If there is no copy, make \
+                     another key with `(umask 077; head -c {KEY_BYTES} /dev/urandom > {place})`, start the \
+                     server, and set those values anew"
+                )))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(&path),
             Err(error) => Err(error),
         }
@@ -109,6 +120,18 @@ impl Place<'_> {
     fn bytes(&self) -> Vec<u8> {
         json!([self.kind.as_str(), self.key, self.param]).to_string().into_bytes()
     }
+}
+
+/// The sealed values of a world, each with its place.
+pub fn sealed_values(world: &World) -> impl Iterator<Item = (Place<'_>, &Value)> {
+    let machines = world.machines.iter().map(|row| (Kind::Machine, row.key.as_str(), &row.spec.params));
+    let profiles = world.profiles.iter().map(|row| (Kind::Profile, row.key.as_str(), &row.spec.params));
+    let stages = world.stages.iter().map(|row| (Kind::Stage, row.key.as_str(), &row.spec.params));
+    let all = machines.chain(profiles).chain(stages);
+    let values = all.flat_map(|(kind, key, params)| {
+        params.iter().map(move |(param, value)| (Place { kind, key, param }, value))
+    });
+    values.filter(|(_, value)| is_sealed(value))
 }
 
 /// Whether a stored value is sealed.
@@ -180,18 +203,29 @@ mod tests {
     #[test]
     fn the_key_is_made_once_and_is_private() {
         let directory = tempfile::tempdir().unwrap();
-        let sealed = Secrets::load(directory.path()).unwrap().seal(HERE, &json!([1, 2])).unwrap();
-        let again = Secrets::load(directory.path()).unwrap();
+        let sealed = Secrets::load(directory.path(), 0).unwrap().seal(HERE, &json!([1, 2])).unwrap();
+        let again = Secrets::load(directory.path(), 0).unwrap();
         assert_eq!(again.open(HERE, &sealed), Ok(json!([1, 2])));
         let mode = fs::metadata(directory.path().join(KEY_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
+    fn a_key_that_is_missing_beside_sealed_values_is_not_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = Secrets::load(directory.path(), 3).err().unwrap().to_string();
+        assert!(error.contains("secret.key is missing, and 3 secret values"), "{error}");
+        assert!(error.contains("docs/operating/backup.md"), "{error}");
+        assert!(!directory.path().join(KEY_FILE).exists());
+        Secrets::load(directory.path(), 0).unwrap();
+        Secrets::load(directory.path(), 3).unwrap();
+    }
+
+    #[test]
     fn a_cut_off_key_file_is_told() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(KEY_FILE), b"short").unwrap();
-        assert!(Secrets::load(directory.path()).unwrap_err().to_string().contains("32 bytes"));
+        assert!(Secrets::load(directory.path(), 0).unwrap_err().to_string().contains("32 bytes"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use sha2::{Sha256, Sha512};
 use tokio::io::AsyncWriteExt;
 
 use super::manifest::hash;
+use super::reach::{Reach, Trust, is_refused};
 use super::{Error, Folder, Job, Phase, folder, space};
 use crate::model::{Algorithm, Checksum, sha256_hex};
 
@@ -27,9 +28,6 @@ const TRIES_MAX: u32 = 1000;
 /// Pause after the first try that was in vain; each is twice as long as the one before.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-const CONNECT_WITHIN: Duration = Duration::from_secs(20);
-/// A connection on which nothing comes for so long is given up.
-const SILENT_MAX: Duration = Duration::from_secs(60);
 /// Largest file that is fetched.
 const FILE_BYTES_MAX: u64 = 1 << 40;
 
@@ -40,7 +38,7 @@ pub struct Get {
     pub artifact: String,
     pub url: String,
     pub checksum: Option<Checksum>,
-    pub proxy: Option<String>,
+    pub reach: Reach,
     /// How many times its size has to fit on the disk.
     pub room: u64,
 }
@@ -72,19 +70,15 @@ pub fn id((artifact, url): (&str, &str), checksum: Option<&Checksum>) -> String 
     sha256_hex(format!("{artifact} {url}#{checksum}")).chars().take(32).collect()
 }
 
-/// Fetches a file, or goes on with it. One that is on the server already is only held against its checksum.
+/// Fetches a file, or goes on with it.
 ///
 /// # Errors
 /// What kept it from being had, after every try; a wrong checksum, with both.
 pub async fn fetch(folder: &Folder, get: &Get, job: &Job) -> Result<PathBuf, Error> {
-    if let Some(path) = get.url.strip_prefix("file://") {
-        let path = PathBuf::from(decoded(path));
-        verify(&path, get, job).await?.map_err(Error::Failed)?;
-        return Ok(path);
-    }
     let place = folder.fetched(&id((&get.artifact, &get.url), get.checksum.as_ref()));
     folder::make(&place).map_err(|error| Error::Failed(format!("{}: {error}", place.display())))?;
-    let client = client(&get.url, (get.proxy.as_ref(), get.checksum.as_ref()))?;
+    let trust = if get.checksum.is_some() { Trust::Checksum } else { Trust::Tls };
+    let client = get.reach.client(&get.url, trust)?;
     for round in 0..2 {
         download(&client, (get, &place), job).await?;
         let body = place.join(BODY);
@@ -99,31 +93,6 @@ pub async fn fetch(folder: &Folder, get: &Get, job: &Job) -> Result<PathBuf, Err
         folder::make(&place).map_err(|error| Error::Failed(error.to_string()))?;
     }
     Err(Error::Failed(format!("{} cannot be fetched", get.url)))
-}
-
-fn decoded(path: &str) -> String {
-    percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned()
-}
-
-/// A client for one URL, through a proxy if one is given, else as the environment says.
-///
-/// # Errors
-/// The proxy cannot be used, or the host has no certificates.
-pub(super) fn client(
-    url: &str,
-    (proxy, checksum): (Option<&String>, Option<&Checksum>),
-) -> Result<reqwest::Client, Error> {
-    let failed = |error: reqwest::Error| Error::Failed(format!("{url}: {}", innermost(&error)));
-    let mut builder = reqwest::Client::builder()
-        .connect_timeout(CONNECT_WITHIN)
-        .read_timeout(SILENT_MAX)
-        // Without a checksum TLS is all there is: a redirect does not lead out of it.
-        .https_only(checksum.is_none() && url.starts_with("https://"))
-        .user_agent(concat!("metalwright/", env!("CARGO_PKG_VERSION")));
-    if let Some(proxy) = proxy {
-        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(failed)?);
-    }
-    builder.build().map_err(failed)
 }
 
 async fn download(client: &reqwest::Client, (get, place): (&Get, &Path), job: &Job) -> Result<(), Error> {
@@ -168,7 +137,9 @@ async fn attempt(client: &reqwest::Client, (get, place): (&Get, &Path), job: &Jo
     };
     match answer {
         Ok(answer) => receive(answer, (get, place), (have, job)).await,
-        Err(error) if error.is_builder() || error.is_redirect() => Ended::Never(innermost(&error)),
+        Err(error) if error.is_builder() || error.is_redirect() || is_refused(&error) => {
+            Ended::Never(innermost(&error))
+        }
         Err(error) => Ended::Again(innermost(&error)),
     }
 }
@@ -322,7 +293,10 @@ pub(super) fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<
 }
 
 /// Why a file is not what it should be, where it is not.
-async fn verify(path: &Path, get: &Get, job: &Job) -> Result<Result<(), String>, Error> {
+///
+/// # Errors
+/// It cannot be read, or the job was stopped.
+pub(super) async fn verify(path: &Path, get: &Get, job: &Job) -> Result<Result<(), String>, Error> {
     let Some(checksum) = get.checksum.clone() else { return Ok(Ok(())) };
     let (path, job, url) = (path.to_owned(), job.clone(), get.url.clone());
     let hashing = tokio::task::spawn_blocking(move || {

@@ -38,9 +38,24 @@ impl Manifest {
     /// A file that cannot be read, with its name; too many of them; a job that was stopped.
     pub fn of(root: &Path, kind: ArtifactKind, job: &Job) -> io::Result<Self> {
         let found = match kind {
-            ArtifactKind::File if !root.is_dir() => single(root)?,
+            ArtifactKind::File if !root.is_dir() => {
+                let name = root.file_name().and_then(|name| name.to_str());
+                single((name.ok_or_else(|| io::Error::other("it is not the path of a file"))?, root))?
+            }
             _ => list(root, job)?,
         };
+        Manifest::read_all(found, job)
+    }
+
+    /// Reads and hashes the file at `path`, which is called `name` in the artifact.
+    ///
+    /// # Errors
+    /// As [`Manifest::of`].
+    pub fn of_file(file: (&str, &Path), job: &Job) -> io::Result<Self> {
+        Manifest::read_all(single(file)?, job)
+    }
+
+    fn read_all(found: Vec<(String, Found)>, job: &Job) -> io::Result<Self> {
         let total = found.iter().filter_map(|(_, entry)| entry.bytes()).sum();
         job.begin(Phase::Reading, Some(total));
         let mut manifest = Manifest { size: total, ..Manifest::default() };
@@ -153,9 +168,7 @@ impl Found {
     }
 }
 
-fn single(path: &Path) -> io::Result<Vec<(String, Found)>> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| io::Error::other("it is not the path of a file"))?;
+fn single((name, path): (&str, &Path)) -> io::Result<Vec<(String, Found)>> {
     let about = fs::metadata(path)?;
     if !about.is_file() {
         return Err(io::Error::other("it is not a file"));

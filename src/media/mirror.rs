@@ -30,7 +30,8 @@ use tokio_util::task::TaskTracker;
 
 pub use coming::Coming;
 
-use super::{Error, Folder, Job, Phase, fetch, manifest};
+use super::reach::{Reach, Trust};
+use super::{Error, Folder, Job, Phase, manifest};
 use crate::model::{MirrorStatus, TreeRepository};
 use coming::Stage;
 use ledger::Kept;
@@ -52,7 +53,7 @@ pub struct Terms {
     /// The artifact's name.
     pub name: String,
     pub url: String,
-    pub proxy: Option<String>,
+    pub reach: Reach,
     pub bytes_max: u64,
 }
 
@@ -356,7 +357,7 @@ impl Mirrors {
             mirror.stop.cancel();
         }
         let mirror = Arc::new(Mirror {
-            client: fetch::client(&terms.url, (terms.proxy.as_ref(), None))?,
+            client: terms.reach.client(&terms.url, Trust::Tls)?,
             bytes_max: AtomicU64::new(terms.bytes_max),
             root: self.folder.mirror(&Folder::mirror_id((&terms.name, &terms.url))),
             state: OnceCell::new(),

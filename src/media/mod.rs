@@ -14,13 +14,16 @@ pub mod garbage;
 mod iso;
 pub mod manifest;
 mod mirror;
+mod reach;
 pub mod repositories;
 mod share;
 mod space;
 mod tarball;
 mod tree;
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,8 +33,9 @@ use tokio_util::sync::CancellationToken;
 pub use folder::Folder;
 pub use manifest::Manifest;
 pub use mirror::{Coming, Found, Mirror, Mirrors, Miss, Terms};
+pub use reach::Reach;
 
-use crate::model::{ArtifactKind, ArtifactSource};
+use crate::model::{ArtifactKind, ArtifactSource, Checksum};
 use fetch::Get;
 use tree::{Limits, TreeWriter};
 
@@ -121,7 +125,10 @@ pub struct Order {
     pub kind: ArtifactKind,
     /// What a single file is called.
     pub file_name: String,
-    pub proxy: Option<String>,
+    pub reach: Reach,
+    /// The files of a source that is on this host, opened, in the order of `source.local_files()`; none for
+    /// one that is fetched.
+    pub local: Arc<[File]>,
 }
 
 /// A finished tree beside its place, and what it consists of.
@@ -139,33 +146,73 @@ pub struct Brought {
 pub async fn bring(folder: &Folder, order: &Order, job: &Job) -> Result<Brought, Error> {
     let mut fetched = Vec::new();
     for (get, name) in wanted(order) {
-        fetched.push((fetch::fetch(folder, &get, job).await?, name));
+        fetched.push(Piece { path: fetch::fetch(folder, &get, job).await?, name, shown: None });
+    }
+    for (get, name, file) in local(order) {
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        fetch::verify(&path, &get, job).await?.map_err(Error::Failed)?;
+        fetched.push(Piece { path, name, shown: Some(get.url) });
     }
     let (folder, kind, job) = (folder.clone(), order.kind, job.clone());
-    let built = tokio::task::spawn_blocking(move || build(&folder, (kind, &fetched), &job));
+    let open = Arc::clone(&order.local);
+    let built = tokio::task::spawn_blocking(move || {
+        let built = build(&folder, (kind, &fetched), &job);
+        // What is on this host is read by its descriptors.
+        drop(open);
+        built
+    });
     built.await.map_err(|error| Error::Failed(format!("unpacking ended: {error}")))?
 }
 
 /// The files to fetch, each with what it is called in the tree; an image or tarball has no name there.
 fn wanted(order: &Order) -> Vec<(Get, Option<String>)> {
-    let source = &order.source;
-    let is_image = order.kind == ArtifactKind::Tree && source.files.is_empty();
-    let listed = source.files.iter().map(|file| Some(file.path.clone()));
-    let single = (!is_image).then(|| order.file_name.clone());
-    let names = if source.files.is_empty() { vec![single] } else { listed.collect() };
-    let gets = source.downloads().map(|(url, checksum)| Get {
+    if !order.local.is_empty() {
+        return Vec::new();
+    }
+    let gets = order.source.downloads().map(|(url, checksum)| get(order, (url, checksum)));
+    gets.zip(names(order)).collect()
+}
+
+/// The files of this host, each with the checksum that it is held against and what it is called in the tree.
+fn local(order: &Order) -> impl Iterator<Item = (Get, Option<String>, &File)> {
+    let path = order.source.local_path().unwrap_or_default();
+    let gets = order.source.local_files().map(move |(name, checksum)| {
+        let shown =
+            name.map_or_else(|| path.clone(), |name| format!("{}/{name}", path.trim_end_matches('/')));
+        get(order, (shown, checksum))
+    });
+    gets.zip(names(order)).zip(order.local.iter()).map(|((get, name), file)| (get, name, file))
+}
+
+fn get(order: &Order, (url, checksum): (String, Option<&Checksum>)) -> Get {
+    Get {
         artifact: order.name.clone(),
         url,
         checksum: checksum.cloned(),
-        proxy: source.proxy.clone().or_else(|| order.proxy.clone()),
+        reach: order.reach.clone(),
         // An image is on the disk twice until it is unpacked.
-        room: if is_image { 2 } else { 1 },
-    });
-    gets.zip(names).collect()
+        room: if is_image(order) { 2 } else { 1 },
+    }
 }
 
-/// A file on this disk, and what it is called in the tree.
-type Piece = (PathBuf, Option<String>);
+fn is_image(order: &Order) -> bool {
+    order.kind == ArtifactKind::Tree && order.source.files.is_empty()
+}
+
+fn names(order: &Order) -> Vec<Option<String>> {
+    let single = (!is_image(order)).then(|| order.file_name.clone());
+    let listed = order.source.files.iter().map(|file| Some(file.path.clone()));
+    if order.source.files.is_empty() { vec![single] } else { listed.collect() }
+}
+
+/// A file on this disk.
+struct Piece {
+    path: PathBuf,
+    /// What it is called in the tree.
+    name: Option<String>,
+    /// What it is called where something is wrong with it, if not by its path.
+    shown: Option<String>,
+}
 
 fn build(folder: &Folder, (kind, pieces): (ArtifactKind, &[Piece]), job: &Job) -> Result<Brought, Error> {
     let tree = folder.new_tree().map_err(|error| job.failed(&error))?;
@@ -177,8 +224,8 @@ fn build(folder: &Folder, (kind, pieces): (ArtifactKind, &[Piece]), job: &Job) -
     });
     match built {
         Ok(manifest) => {
-            for (path, _) in pieces {
-                folder.forget_fetched(path);
+            for piece in pieces {
+                folder.forget_fetched(&piece.path);
             }
             Ok(Brought { tree, manifest })
         }
@@ -191,25 +238,26 @@ fn build(folder: &Folder, (kind, pieces): (ArtifactKind, &[Piece]), job: &Job) -
 
 fn fill(tree: &Path, pieces: &[Piece], job: &Job) -> io::Result<()> {
     let mut bytes = 0;
-    for (path, _) in pieces {
-        bytes += std::fs::metadata(path).map_err(|error| at(path, &error))?.len();
+    for piece in pieces {
+        bytes += std::fs::metadata(&piece.path).map_err(|error| at(piece, &error))?.len();
     }
     space::check(tree, bytes)?;
     job.begin(Phase::Unpacking, Some(bytes));
     let mut writer = TreeWriter::new(tree, Limits::for_source(bytes), job.clone());
-    for (path, name) in pieces {
-        let done = match name {
-            Some(name) => writer.copy(path, name),
-            None => format::unpack(path, &mut writer, job),
+    for piece in pieces {
+        let done = match &piece.name {
+            Some(name) => writer.copy(&piece.path, name),
+            None => format::unpack(&piece.path, &mut writer, job),
         };
-        done.map_err(|error| at(path, &error))?;
+        done.map_err(|error| at(piece, &error))?;
     }
     writer.finish()
 }
 
 /// Where something went wrong, by the file's own name: the rest of the path is ours.
-fn at(path: &Path, error: &io::Error) -> io::Error {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+fn at(piece: &Piece, error: &io::Error) -> io::Error {
+    let shown = piece.shown.as_ref().map_or(piece.path.as_path(), Path::new);
+    let name = shown.file_name().unwrap_or_default().to_string_lossy();
     let ours = name == fetch::BODY;
     let text = if ours { error.to_string() } else { format!("{name}: {error}") };
     io::Error::new(error.kind(), text)

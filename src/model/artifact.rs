@@ -6,13 +6,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::artifact_source::{ArtifactSource, path_fault};
 use super::name::{check_file_path, check_name};
-use super::{Checksum, Kind, MirrorStatus, MirrorTerms, Noun, Object, Problem, Stored, sha256_hex};
+use super::{Kind, MirrorStatus, Noun, Object, Problem, Stored};
 
-/// Most files of a source that lists them.
-const SOURCE_FILES_MAX: usize = 256;
-/// Longest URL, in bytes.
-const URL_BYTES_MAX: usize = 2048;
 /// Most paths that a status names: damaged ones, absent ones.
 pub const FILES_LISTED_MAX: usize = 64;
 
@@ -36,7 +33,8 @@ pub struct Artifact {
     pub name: String,
     #[serde(default)]
     pub kind: ArtifactKind,
-    /// An absolute path on the server, served as it is.
+    /// An absolute path on the server, served as it is. It is below a directory of the setting
+    /// `artifacts.roots` of the server's configuration.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// What is fetched, checked and unpacked, and served from the server's own directory.
@@ -45,43 +43,6 @@ pub struct Artifact {
     pub source: Option<ArtifactSource>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-}
-
-/// Where the server brings an artifact's files from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ArtifactSource {
-    /// `https://…`, `http://…`, or `file:///…` for one on the server. For a tree it is an ISO image or a
-    /// tarball (plain, gzip, xz, zstd), for a file anything; with `files` it is the folder that they are in.
-    pub url: String,
-    /// What the file at `url` must hash to. Needed for what comes over the network, unless it is
-    /// `unverified`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checksum: Option<Checksum>,
-    /// Whether what has no checksum is taken all the same.
-    #[serde(default)]
-    pub unverified: bool,
-    /// The HTTP proxy to fetch through, `http://HOST:PORT`; without one the setting `artifact_proxy`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proxy: Option<String>,
-    /// Single files below `url`, instead of an image or a tarball: a distribution's netboot files.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
-    pub files: Vec<SourceFile>,
-    /// Nothing is fetched as a whole: the tree below `url` is passed on file by file as machines ask for it,
-    /// and what was fetched is kept within a bound.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mirror: Option<MirrorTerms>,
-}
-
-/// A file below the `url` of a source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SourceFile {
-    /// Where it is below the URL, and in the artifact: `images/pxeboot/vmlinuz`.
-    pub path: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checksum: Option<Checksum>,
 }
 
 /// How an artifact stands.
@@ -109,6 +70,25 @@ pub enum ArtifactWork {
     Fetch,
     /// Hash its files again.
     Verify,
+}
+
+/// Whether the local path of an artifact was held against `artifacts.roots`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RootsCheck {
+    /// It was configured before there was the setting, and nothing has looked at it yet.
+    #[default]
+    Unchecked,
+    /// It is below one of them, and is not served from anywhere else.
+    Within,
+    /// It was configured before there was the setting, and goes on being served from outside of them.
+    Outside,
+}
+
+impl RootsCheck {
+    fn is_unchecked(&self) -> bool {
+        *self == RootsCheck::Unchecked
+    }
 }
 
 /// A package repository that was found in a tree.
@@ -143,6 +123,9 @@ pub struct ArtifactStatus {
     /// The path or source that the files come from which are served.
     #[serde(default)]
     pub served_origin: String,
+    /// Of an artifact with a local path: whether it is below a directory of `artifacts.roots`.
+    #[serde(default, skip_serializing_if = "RootsCheck::is_unchecked")]
+    pub roots: RootsCheck,
     /// 0 to 100 while it is being fetched, unpacked or read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100))]
@@ -207,124 +190,22 @@ impl Artifact {
 
     /// What the file of a source of kind `file` is called.
     pub fn file_name(&self) -> Option<&str> {
-        let from = self.source.as_ref().map_or(self.path.as_str(), |source| &source.url);
-        let from = from.split(['?', '#']).next().unwrap_or(from);
+        let from = match &self.source {
+            None => self.path.as_str(),
+            Some(source) if !source.path.is_empty() => source.path.as_str(),
+            Some(source) => source.url.split(['?', '#']).next().unwrap_or_default(),
+        };
         from.rsplit('/').next().filter(|name| check_file_path(name, "").is_empty())
     }
-}
 
-impl ArtifactSource {
-    fn origin(&self) -> String {
-        if let Some(mirror) = &self.mirror {
-            let declared = mirror.repositories.iter().map(|it| format!("{} {}\n", it.path, it.distribution));
-            let declared: String = declared.collect();
-            let sum = if declared.is_empty() { declared } else { format!("#{}", sha256_hex(declared)) };
-            return format!("{}{sum}", self.url);
-        }
-        if !self.files.is_empty() {
-            let list: Vec<String> = self.files.iter().map(SourceFile::line).collect();
-            return format!("{}#sha256:{}", self.url, sha256_hex(list.concat()));
-        }
-        match &self.checksum {
-            Some(checksum) => format!("{}#{checksum}", self.url),
-            None => self.url.clone(),
+    /// The path on the server that its files are read from, with the pointer to the field that says so.
+    pub fn local_path(&self) -> Option<(&'static str, String)> {
+        match &self.source {
+            None => Some(("/path", self.path.clone())),
+            Some(source) if source.path.is_empty() => Some(("/fetch/url", source.local_path()?)),
+            Some(source) => Some(("/fetch/path", source.path.clone())),
         }
     }
-
-    /// The URL of everything there is to fetch, with its checksum.
-    pub fn downloads(&self) -> impl Iterator<Item = (String, Option<&Checksum>)> {
-        let base = self.url.trim_end_matches('/');
-        let whole = self.files.is_empty().then(|| (self.url.clone(), self.checksum.as_ref()));
-        let listed = self.files.iter().map(move |file| {
-            let path = file.path.replace('+', "%2B");
-            (format!("{base}/{path}"), file.checksum.as_ref())
-        });
-        whole.into_iter().chain(listed)
-    }
-
-    /// The path of a source that is on the server already.
-    pub fn local_path(&self) -> Option<&str> {
-        self.url.strip_prefix("file://")
-    }
-
-    fn problems(&self, kind: ArtifactKind) -> Vec<Problem> {
-        let mut problems: Vec<Problem> = url_fault(&self.url)
-            .into_iter()
-            .map(|fault| Problem::new("/fetch/url", fault))
-            .chain(
-                self.proxy
-                    .iter()
-                    .filter(|proxy| !is_proxy(proxy))
-                    .map(|_| Problem::new("/fetch/proxy", "a proxy is written like http://10.0.0.4:3128")),
-            )
-            .collect();
-        if self.files.len() > SOURCE_FILES_MAX {
-            problems.push(Problem::new("/fetch/files", format!("more than {SOURCE_FILES_MAX} files")));
-        }
-        if !self.files.is_empty() && kind == ArtifactKind::File {
-            problems.push(Problem::new("/fetch/files", "an artifact of kind `file` has one file: its URL's"));
-        }
-        for (i, file) in self.files.iter().enumerate() {
-            problems.extend(check_file_path(&file.path, &format!("/fetch/files/{i}/path")));
-            if self.files.iter().take(i).any(|earlier| earlier.path == file.path) {
-                let what = format!("`{}` is listed twice", file.path);
-                problems.push(Problem::new(format!("/fetch/files/{i}/path"), what));
-            }
-        }
-        problems.extend(self.mirror.iter().flat_map(|mirror| mirror.problems(self)));
-        if self.mirror.is_some() && kind == ArtifactKind::File {
-            problems.push(Problem::new("/fetch/mirror", "only a tree is passed on file by file"));
-        }
-        problems.extend(self.without_checksum());
-        problems
-    }
-
-    fn without_checksum(&self) -> Vec<Problem> {
-        if self.unverified || self.mirror.is_some() || self.local_path().is_some() {
-            return Vec::new();
-        }
-        let needed = |pointer: String| {
-            let what = "what comes over the network needs a checksum, `sha256:HEX` or `sha512:HEX`; \
-                        `unverified: true` does without";
-            Problem::new(pointer, what)
-        };
-        let listed = self.files.iter().enumerate().filter(|(_, file)| file.checksum.is_none());
-        let listed = listed.map(|(i, _)| needed(format!("/fetch/files/{i}/checksum")));
-        let whole = self.files.is_empty() && self.checksum.is_none();
-        listed.chain(whole.then(|| needed("/fetch/checksum".to_owned()))).collect()
-    }
-}
-
-impl SourceFile {
-    fn line(&self) -> String {
-        let checksum = self.checksum.as_ref().map(ToString::to_string).unwrap_or_default();
-        format!("{} {checksum}\n", self.path)
-    }
-}
-
-/// Why a text is not the URL of a source.
-fn url_fault(url: &str) -> Option<&'static str> {
-    let printable = url.bytes().all(|byte| byte.is_ascii_graphic());
-    if url.len() > URL_BYTES_MAX || !printable {
-        return Some("a URL is printable ASCII without blanks, of at most 2048 bytes: write others as %20");
-    }
-    if let Some(path) = url.strip_prefix("file://") {
-        let inside = path.starts_with('/') && !path.split('/').any(|part| part == "..");
-        return (!inside).then_some("a file of the server is written like file:///srv/isos/debian.iso");
-    }
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let Some(rest) = rest else { return Some("it begins with https://, http:// or file:///") };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if host.is_empty() {
-        return Some("there is no host in it");
-    }
-    host.contains('@')
-        .then_some("a URL carries no user and password: everybody who may read artifacts sees it")
-}
-
-fn is_proxy(text: &str) -> bool {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    host.is_some_and(|host| !host.is_empty()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl Noun for Artifact {
@@ -351,10 +232,12 @@ impl Noun for Artifact {
                 let what = "an absolute path on the server, or `fetch`, what the server fetches";
                 problems.push(Problem::new("/path", what));
             }
-            None => {}
+            None => problems.extend(path_fault(&self.path).map(|fault| Problem::new("/path", fault))),
         }
         if self.kind == ArtifactKind::File && self.source.is_some() && self.file_name().is_none() {
-            problems.push(Problem::new("/fetch/url", "it ends in the name of a file"));
+            let field = self.source.as_ref().is_some_and(|source| source.path.is_empty());
+            let pointer = if field { "/fetch/url" } else { "/fetch/path" };
+            problems.push(Problem::new(pointer, "it ends in the name of a file"));
         }
         problems
     }
@@ -383,7 +266,12 @@ mod tests {
         assert_eq!(of(json!({"url": url})), ["/fetch/checksum"]);
         assert!(of(json!({"url": url, "checksum": sum})).is_empty());
         assert!(of(json!({"url": url, "unverified": true})).is_empty());
-        assert!(of(json!({"url": "file:///srv/a.iso"})).is_empty());
+        assert!(of(json!({"path": "/srv/a.iso"})).is_empty());
+        assert_eq!(of(json!({})), ["/fetch/url", "/fetch/checksum"]);
+        assert_eq!(of(json!({"path": "/srv/a.iso", "url": url, "unverified": true})), ["/fetch/path"]);
+        for wrong in ["srv/a.iso", "/srv/../etc/shadow", "file:///srv/a.iso"] {
+            assert_eq!(of(json!({"path": wrong})), ["/fetch/path"], "{wrong}");
+        }
         let files = json!([{"path": "linux", "checksum": sum}, {"path": "initrd.gz"}]);
         assert_eq!(of(json!({"url": "https://example.org/x/", "files": files})), ["/fetch/files/1/checksum"]);
     }
@@ -397,8 +285,9 @@ mod tests {
         }
         assert_eq!(faults(json!({"name": "a"})), ["/path"]);
         assert_eq!(faults(json!({"name": "a", "path": "/x", "fetch": {"url": "file:///y"}})), ["/path"]);
-        let file = json!({"name": "a", "kind": "file", "fetch": {"url": "file:///"}});
-        assert_eq!(faults(file), ["/fetch/url"]);
+        let file = json!({"name": "a", "kind": "file", "fetch": {"path": "/srv/"}});
+        assert_eq!(faults(file), ["/fetch/path"]);
+        assert_eq!(faults(json!({"name": "a", "path": "/srv/../etc"})), ["/path"]);
     }
 
     #[test]

@@ -88,7 +88,8 @@ impl MirrorTerms {
         let mut add = |pointer: String, what: String| problems.push(Problem::new(pointer, what));
         if source.local_path().is_some() || source.url.contains(['?', '#']) {
             let what = "a tree that is passed on has the URL of a folder: https://… or http://…, without `?`";
-            add("/fetch/url".into(), what.into());
+            let field = if source.path.is_empty() { "url" } else { "path" };
+            add(format!("/fetch/{field}"), what.into());
         }
         if source.checksum.is_some() || !source.files.is_empty() {
             let field = if source.checksum.is_some() { "checksum" } else { "files" };

@@ -7,6 +7,7 @@ mod address_key;
 mod agent;
 mod arch;
 mod artifact;
+mod artifact_source;
 mod background;
 pub mod bounds;
 mod checksum;
@@ -15,6 +16,7 @@ mod content;
 mod dhcp_status;
 mod digest;
 mod event;
+mod fetch_networks;
 mod job;
 mod kind;
 mod lease;
@@ -38,9 +40,10 @@ pub use address_key::AddressKey;
 pub use agent::{AgentReport, Environment, JobFile, JobOffer, JobReport, JobWork, LogEnd, TokenGrant};
 pub use arch::Arch;
 pub use artifact::{
-    Artifact, ArtifactKind, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX,
-    SourceFile, TreeRepository,
+    Artifact, ArtifactKind, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, RootsCheck,
+    TreeRepository,
 };
+pub use artifact_source::{ArtifactSource, FILE_URL, SourceFile};
 pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
 pub use checksum::{Algorithm, Checksum};
 pub use client_class::{
@@ -56,6 +59,7 @@ pub use dhcp_status::{
 };
 pub use digest::{hex, parse_hex, sha256_hex};
 pub use event::{Event, NewEvent};
+pub use fetch_networks::{FetchNetworks, IpNetwork};
 pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
 pub use kind::Kind;
 pub use lease::{Lease, LeaseState};

@@ -3,7 +3,6 @@
 
 use serde_json::{Value, json};
 
-use crate::artifacts;
 use crate::catalog::params::Sealed;
 use crate::catalog::rendering::{Boot, problem};
 use crate::model::BootTemplate;
@@ -129,14 +128,14 @@ impl Netboot {
     /// Opens the kernel and its initrds.
     fn find_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
         let (Some(bootenv), Some(files)) = (&boot.bootenv, boot.files()) else { return Ok(()) };
-        let (artifact, mirrored) =
-            (self.artifacts.served_artifact(&files.artifact), self.artifacts.mirrored(&files.artifact));
+        let (place, mirrored) =
+            (self.artifacts.place_named(&files.artifact), self.artifacts.mirrored(&files.artifact));
         let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
             // What is passed on was looked for when the bootenv was written.
             if let Some(mirrored) = &mirrored {
                 return mirrored.status.absent.contains(path);
             }
-            artifact.as_ref().is_none_or(|artifact| artifacts::open_file(artifact, path).is_err())
+            !matches!(&place, Some(Ok(place)) if place.open_file(path).is_ok())
         });
         let Some(path) = missing else { return Ok(()) };
         let message = format!("the artifact {} has no file {path} that can be read", files.artifact);

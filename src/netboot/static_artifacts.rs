@@ -2,7 +2,8 @@
 
 use crate::artifacts::contained_path::Case;
 use crate::artifacts::opened::{About, Opened, Refused};
-use crate::artifacts::static_files::{artifact_file, content_type, static_file, unreadable};
+use crate::artifacts::roots::Refusal;
+use crate::artifacts::static_files::{content_type, static_file, unreadable};
 use crate::model::{Artifact, ArtifactKind, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::Gathered;
@@ -29,9 +30,13 @@ impl Netboot {
             let about = About { mirror: Some(name.to_owned()), ..about(gathered.machine.as_deref()) };
             return Ok(Opened { about, ..opened });
         }
-        let served = self.artifacts.with_path(&artifact).ok_or(Refused::Absent)?;
+        let place = self.artifacts.place_of(&artifact).map_err(|refusal| match refusal {
+            Refusal::Failed(error) => unreadable(file, &error),
+            refusal => Refused::Denied(refusal.to_string()),
+        })?;
         self.refuse_damaged(fetch, (&artifact, file), gathered)?;
-        let opened = artifact_file(&served, file, self.artifacts.case)
+        let opened = place
+            .open_file_as(file, self.artifacts.case)
             .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
         let opened = opened.map_err(|error| unreadable(file, &error))?;
         Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })

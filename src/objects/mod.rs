@@ -13,6 +13,7 @@ pub mod write;
 
 use std::sync::Arc;
 
+use crate::artifacts::roots::Roots;
 use crate::kernel::Kernel;
 use lanes::Lanes;
 
@@ -22,10 +23,12 @@ pub struct Objects {
     kernel: Arc<Kernel>,
     /// Threads for work whose cost a client chooses.
     pub lanes: Lanes,
+    /// Where on the host the files of artifacts may be.
+    roots: Roots,
 }
 
 impl Objects {
-    pub fn new(kernel: Arc<Kernel>) -> Arc<Self> {
-        Arc::new(Objects { kernel, lanes: Lanes::default() })
+    pub fn new(kernel: Arc<Kernel>, roots: Roots) -> Arc<Self> {
+        Arc::new(Objects { kernel, lanes: Lanes::default(), roots })
     }
 }

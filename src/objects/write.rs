@@ -13,7 +13,7 @@ use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{HasTable, Input, NewEvent, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
-use crate::objects::rules::{self, Change, Managed};
+use crate::objects::rules::{self, Change, Host, Managed};
 use crate::objects::view::{self, Subject, View};
 use crate::store::{self, Deed};
 
@@ -29,6 +29,8 @@ pub enum Expected {
 /// A deed that is ready to be committed, and the object it leads to.
 struct Prepared<T: Managed> {
     object: Arc<Stored<T>>,
+    /// What it takes the place of.
+    old: Option<Arc<Stored<T>>>,
     /// Nothing to commit when nothing changes.
     deed: Option<Deed>,
 }
@@ -81,6 +83,7 @@ impl Objects {
         World: HasTable<T>,
     {
         let prepared = self.prepare_create(caller, input).await?;
+        self.ask_the_host(&prepared).await?;
         match self.finish(&prepared).await {
             Err(store::Error::Stale { kind, .. }) if kind == T::KIND => {
                 Err(exists::<T>(&prepared.object.key))
@@ -170,6 +173,7 @@ impl Objects {
             let (made, seen) = (Arc::clone(&make), Arc::clone(&current));
             let input = self.lanes.writes.run(move || made(&seen)).await??;
             let prepared = self.prepare_update(caller, &current, input).await?;
+            self.ask_the_host(&prepared).await?;
             match self.finish(&prepared).await {
                 Ok(()) => return self.written(&prepared.object).await,
                 Err(store::Error::Stale { .. }) => continue,
@@ -177,6 +181,21 @@ impl Objects {
             }
         }
         Err(busy::<T>(target.reference))
+    }
+
+    /// Holds a write against what only the host can tell, where the world is not held up by it.
+    async fn ask_the_host<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), Error> {
+        if !T::ASKS_THE_HOST || prepared.deed.is_none() {
+            return Ok(());
+        }
+        let (next, old) = (Arc::clone(&prepared.object), prepared.old.clone());
+        let host =
+            Host { roots: self.roots.clone(), networks: Arc::clone(&self.kernel.endpoints.fetch_networks) };
+        let asking = tokio::task::spawn_blocking(move || {
+            next.spec.refused_here(old.as_ref().map(|old| &old.spec), &host)
+        });
+        let problems = asking.await.map_err(|error| Error::Failed(error.to_string()))?;
+        if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
     }
 
     async fn finish<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), store::Error> {
@@ -206,7 +225,7 @@ impl Objects {
             (object, deed)
         };
         let event = caller.event(&object, "created", view::created(&object));
-        Ok(Prepared { object, deed: Some(begun_by(event, deed)) })
+        Ok(Prepared { object, old: None, deed: Some(begun_by(event, deed)) })
     }
 
     async fn prepare_update<T: Managed>(
@@ -226,18 +245,19 @@ impl Objects {
             let world = self.kernel.world();
             self.admit(&world, &mut next, (Some(&**current), found))?;
             if next.spec == current.spec && next.labels == current.labels {
-                return Ok(Prepared { object: Arc::clone(current), deed: None });
+                return Ok(Prepared { object: Arc::clone(current), old: None, deed: None });
             }
             rules::may_change(current, &next)?;
             let object = Arc::new(next);
-            let deed = Deed::default().update(T::object(Arc::clone(&object)));
+            let mut deed = Deed::default().update(T::object(Arc::clone(&object)));
+            deed.reads.extend(T::relies_on(current, Some(&object.spec), &world));
             let deed = T::along(&object, &world, deed);
             (object, deed)
         };
         let (old, new) = (Arc::clone(current), Arc::clone(&object));
         let data = self.lanes.writes.run(move || view::updated(&old, &new)).await?;
         let deed = begun_by(caller.event(&object, "updated", data), deed);
-        Ok(Prepared { object, deed: Some(deed) })
+        Ok(Prepared { old: Some(Arc::clone(current)), object, deed: Some(deed) })
     }
 
     /// Does the checks of a write whose cost its writer chooses, without the world; what they find comes
@@ -257,19 +277,21 @@ impl Objects {
         Ok((Arc::unwrap_or_clone(next), found))
     }
 
-    fn prepare_delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Deed, Error>
+    pub fn prepare_delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Deed, Error>
     where
         World: HasTable<T>,
     {
-        let current = {
+        let (current, reads) = {
             let world = self.kernel.world();
             let current = find::<T>(&world, target.reference)?;
             target.check(current)?;
             rules::may_delete(&world, current)?;
-            Arc::clone(current)
+            (Arc::clone(current), T::relies_on(current, None, &world))
         };
         let event = caller.event(&current, "deleted", view::deleted(&current));
-        Ok(Deed::default().delete(&T::object(current)).event(event))
+        let mut deed = Deed::default().delete(&T::object(current)).event(event);
+        deed.reads.extend(reads);
+        Ok(deed)
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what

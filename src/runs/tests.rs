@@ -91,6 +91,7 @@ impl Site {
             loaders: Loaders::default(),
             pools: Pools::of_tests(),
             media: crate::media::Folder::default(),
+            roots: Default::default(),
             case: Default::default(),
         };
         let app = Houses::new(setup);

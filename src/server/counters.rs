@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api::metrics::Counter;
+use crate::connections::{self, Limit};
 use crate::houses::Houses;
 use crate::render::LOSSES;
 use crate::server::Sockets;
-use crate::{dhcp, http_boot, tftp};
+use crate::{dhcp, tftp};
 
 /// A metric's name, its help text, and where its number is.
 type Row<C> = (&'static str, &'static str, fn(&C) -> &AtomicU64);
@@ -35,12 +36,15 @@ const TFTP: &[Row<tftp::Counters>] = &[
     ("metalwright_tftp_retransmitted_total", "Windows sent again after a time-out.", |c| &c.retransmitted),
 ];
 
-const BOOT_HTTP: &[Row<http_boot::Counters>] = &[
+const BOOT_HTTP: &[Row<connections::Counters>] = &[
     ("metalwright_boot_http_connections_total", "Connections to the boot side's HTTP ports.", |c| {
         &c.connections
     }),
     ("metalwright_boot_http_requests_total", "Requests to the boot side over HTTP.", |c| &c.requests),
 ];
+
+const API: &[Row<connections::Counters>] =
+    &[("metalwright_api_connections_total", "Connections to the API's port.", |c| &c.connections)];
 
 #[rustfmt::skip]
 const HOUSES: &[Row<Houses>] = &[
@@ -57,19 +61,26 @@ const HOUSES: &[Row<Houses>] = &[
         |app| &app.netboot.memory.tftp_strangers),
 ];
 
+/// What the TCP ports count.
+pub(super) struct Ports {
+    pub boot: Arc<connections::Counters>,
+    pub api: Arc<connections::Counters>,
+}
+
 /// The counters of every service that is on.
-pub(super) fn rows(
-    sockets: &Sockets,
-    (app, boot): (&Arc<Houses>, &Arc<http_boot::Counters>),
-) -> Vec<Counter> {
+pub(super) fn rows(sockets: &Sockets, (app, ports): (&Arc<Houses>, &Ports)) -> Vec<Counter> {
     let dhcp = sockets.dhcp.as_ref().map(|dhcp| {
         let counters = dhcp.service.counters();
         table(DHCP, &counters).into_iter().chain(dropped(&counters)).collect()
     });
     let tftp = sockets.tftp.as_ref().map(|service| table(TFTP, &service.counters()));
-    let boot = Some(table(BOOT_HTTP, boot).into_iter().chain(limited(boot)).collect());
+    let of = |rows, limited: Limited, counters| {
+        Some(table(rows, counters).into_iter().chain(limited.counters(counters)).collect())
+    };
+    let boot = of(BOOT_HTTP, BOOT_LIMITED, &ports.boot);
+    let api = of(API, API_LIMITED, &ports.api);
     let app = Some(table(HOUSES, app).into_iter().chain(workers(app)).collect());
-    [dhcp, tftp, boot, app].into_iter().flatten().flatten().collect()
+    [dhcp, tftp, boot, api, app].into_iter().flatten().flatten().collect()
 }
 
 /// Render workers that were started, and those that were lost, by the limit they reached.
@@ -110,17 +121,36 @@ fn dropped(counters: &Arc<dhcp::server::Counters>) -> impl Iterator<Item = Count
     })
 }
 
-/// Clients that the boot side kept waiting, turned away or cut off, by the reason.
-fn limited(counters: &Arc<http_boot::Counters>) -> impl Iterator<Item = Counter> {
-    http_boot::Limit::ALL.into_iter().map(|why| {
-        let counters = Arc::clone(counters);
-        Counter {
-            name: "metalwright_boot_http_limited_total",
-            about: "HTTP clients of the boot side that had to wait, were turned away or were cut off.",
-            label: Some(("reason", why.as_str())),
-            read: Box::new(move || counters.limited(why)),
-        }
-    })
+/// Clients that a port kept waiting, turned away or cut off, by the reason.
+struct Limited {
+    name: &'static str,
+    about: &'static str,
+    limits: &'static [Limit],
+}
+
+const BOOT_LIMITED: Limited = Limited {
+    name: "metalwright_boot_http_limited_total",
+    about: "HTTP clients of the boot side that had to wait, were turned away or were cut off.",
+    limits: &Limit::OF_BOOT,
+};
+const API_LIMITED: Limited = Limited {
+    name: "metalwright_api_limited_total",
+    about: "Clients of the API's port that had to wait, were turned away or were cut off.",
+    limits: &Limit::OF_API,
+};
+
+impl Limited {
+    fn counters(self, counters: &Arc<connections::Counters>) -> impl Iterator<Item = Counter> {
+        self.limits.iter().map(move |limit| {
+            let (counters, limit) = (Arc::clone(counters), *limit);
+            Counter {
+                name: self.name,
+                about: self.about,
+                label: Some(("reason", limit.as_str())),
+                read: Box::new(move || counters.limited(limit)),
+            }
+        })
+    }
 }
 
 fn table<C: Send + Sync + 'static>(rows: &[Row<C>], counters: &Arc<C>) -> Vec<Counter> {

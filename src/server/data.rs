@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use axum_server::tls_rustls::RustlsConfig;
+use nix::libc;
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
@@ -20,11 +22,25 @@ use crate::kernel::Endpoints;
 use crate::model::sha256_hex;
 use crate::server::Ready;
 use crate::server::firmware_tls::{self, rsa};
+use crate::server::ownership::{self, Kept, Owner};
 
 /// The server's directory, open to its owner only.
 pub struct DataDir {
     path: PathBuf,
 }
+
+/// What the server writes in the directory, and what is a folder that it writes in.
+const WRITTEN: [&str; 9] = [
+    "admin.token",
+    "endpoint.json",
+    "media",
+    "metalwright.db",
+    "metalwright.db-shm",
+    "metalwright.db-wal",
+    "metalwright.lock",
+    "secret.key",
+    "tls",
+];
 
 /// A certificate and its key, in PEM.
 pub struct Certificate {
@@ -45,9 +61,12 @@ impl DataDir {
             DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(context)?;
         }
         let path = path.canonicalize().with_context(context)?;
-        let mode = fs::metadata(&path).with_context(context)?.permissions().mode();
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW);
+        let folder = options.open(&path).with_context(context)?;
+        let mode = folder.metadata().with_context(context)?.permissions().mode();
         if mode & 0o077 != 0 {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).with_context(context)?;
+            folder.set_permissions(fs::Permissions::from_mode(0o700)).with_context(context)?;
             let directory = path.display();
             tracing::warn!(%directory, "others could read the data directory; now they cannot");
         }
@@ -64,15 +83,57 @@ impl DataDir {
     /// There is no such user, or the files are not ours to give.
     pub fn give_to(&self, user: &str) -> anyhow::Result<()> {
         let (uid, gid) = ids(user)?;
-        give(&self.path, uid, gid).with_context(|| format!("giving {} to {user}", self.path.display()))
+        let place = self.path.display();
+        let given = ownership::give(&self.path, Owner { user: uid, group: gid });
+        let kept = given.with_context(|| format!("giving {place} to {user}"))?;
+        if kept != Kept::default() {
+            let (several_names, no_files) = (kept.several_names, kept.no_files);
+            tracing::warn!(
+                directory = %place,
+                several_names,
+                no_files,
+                "files with several names, and what is no file, were not given to the user: if they are the \
+                 server's, change their owner yourself (chown -h)"
+            );
+        }
+        Ok(())
     }
 
-    /// The certificate; the first start makes it.
+    /// What a server does that stays root in a directory of somebody else: it follows no link to what it
+    /// writes.
+    ///
+    /// # Errors
+    /// There is a link in the place of a file or folder that the server writes.
+    pub fn refuse_links(&self) -> anyhow::Result<()> {
+        let owner = fs::metadata(&self.path).with_context(|| self.path.display().to_string())?.uid();
+        if !Uid::effective().is_root() || owner == 0 {
+            return Ok(());
+        }
+        let place = self.path.display();
+        tracing::warn!(
+            directory = %place,
+            owner,
+            "the server runs as root in a directory of another user: set `user`"
+        );
+        for name in WRITTEN {
+            let path = self.path.join(name);
+            if path.is_symlink() {
+                return Err(anyhow!(
+                    "{} is a link, and {place} belongs to user {owner}: a server that runs as root does not \
+                     write through it. Set `user` in the configuration, or put the file itself there",
+                    path.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The certificate of the API. The first start makes it, for the names and addresses of this host.
     ///
     /// # Errors
     /// The files cannot be read or written, or hold no certificate.
     pub fn certificate(&self) -> anyhow::Result<Certificate> {
-        self.certificate_of(("cert.pem", "key.pem"), || Ok((KeyPair::generate()?, names())))
+        self.certificate_of(("cert.pem", "key.pem"), || Ok((KeyPair::generate()?, names()?)))
     }
 
     /// The certificate of the boot side, which firmware is told to trust: it names the addresses of this
@@ -82,13 +143,7 @@ impl DataDir {
     /// # Errors
     /// As [`DataDir::certificate`].
     pub fn boot_certificate(&self) -> anyhow::Result<Certificate> {
-        self.certificate_of(("boot-cert.pem", "boot-key.pem"), || {
-            let addresses = nix::ifaddrs::getifaddrs().context("the addresses of this host")?;
-            let addresses = addresses.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
-            let names: BTreeSet<String> =
-                addresses.map(|address| address.to_string()).chain(names()).collect();
-            Ok((rsa::generate()?, names.into_iter().collect()))
-        })
+        self.certificate_of(("boot-cert.pem", "boot-key.pem"), || Ok((rsa::generate()?, names()?)))
     }
 
     /// `make` makes the key, and says what the certificate names.
@@ -149,13 +204,17 @@ impl DataDir {
 }
 
 impl Certificate {
-    /// For the API's listener.
+    /// For the API's listener: HTTP/2, and HTTP/1.1.
     ///
     /// # Errors
     /// The files do not hold a certificate with its key.
-    pub async fn tls(&self) -> anyhow::Result<RustlsConfig> {
-        let (certificate, key) = (self.certificate.clone().into_bytes(), self.key.clone().into_bytes());
-        RustlsConfig::from_pem(certificate, key).await.context("tls/cert.pem and tls/key.pem")
+    pub fn api_acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+        let place = "tls/cert.pem and tls/key.pem";
+        let (chain, key) = self.parts().context(place)?;
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+        let mut config = config.context(place)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
     /// For the boot side's listener.
@@ -164,11 +223,15 @@ impl Certificate {
     /// The files do not hold a certificate with its key.
     pub fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
         let place = "tls/boot-cert.pem and tls/boot-key.pem";
-        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
-        let chain = chain.collect::<Result<Vec<_>, _>>().context(place)?;
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).context(place)?;
+        let (chain, key) = self.parts().context(place)?;
         let config = firmware_tls::config(chain, key).context(place)?;
         Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    fn parts(&self) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
+        let chain = chain.collect::<Result<Vec<_>, _>>()?;
+        Ok((chain, PrivateKeyDer::from_pem_slice(self.key.as_bytes())?))
     }
 }
 
@@ -192,22 +255,16 @@ fn ids(user: &str) -> anyhow::Result<(Uid, Gid)> {
     Ok((found.uid, found.gid))
 }
 
-fn give(path: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
-    chown(path, Some(uid.as_raw()), Some(gid.as_raw()))?;
-    if path.is_dir() && !path.is_symlink() {
-        for entry in fs::read_dir(path)? {
-            give(&entry?.path(), uid, gid)?;
-        }
-    }
-    Ok(())
-}
-
 /// Whole or not at all, and for the owner only.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let partial = path.with_extension("partial");
     let write = || -> io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        // One that was left behind may be a link that somebody else made.
+        match fs::remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&partial, path)
@@ -215,9 +272,19 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     write().with_context(|| path.display().to_string())
 }
 
-fn names() -> Vec<String> {
+/// What a new certificate names: this host, and each of its addresses but those of one link.
+fn names() -> anyhow::Result<Vec<String>> {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    ["localhost".to_owned(), "127.0.0.1".to_owned()].into_iter().chain(host).collect()
+    let addresses = nix::ifaddrs::getifaddrs().context("the addresses of this host")?;
+    let addresses = addresses.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        let v6 = || address.as_sockaddr_in6().map(|v6| v6.ip()).filter(|v6| !v6.is_unicast_link_local());
+        v4.or_else(|| v6().map(IpAddr::V6))
+    });
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()].into_iter().chain(host);
+    let names: BTreeSet<String> = names.chain(addresses.map(|address| address.to_string())).collect();
+    Ok(names.into_iter().collect())
 }
 
 /// No two certificates have one name: OpenSSL looks for a trusted one by its name, and where firmware trusts
@@ -236,6 +303,20 @@ fn fingerprint(pem: &str) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_file_is_not_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("admin.token"));
+        fs::write(&victim, "theirs").unwrap();
+        for link in [&path, &path.with_extension("partial")] {
+            std::os::unix::fs::symlink(&victim, link).unwrap();
+        }
+        write_private(&path, "ours").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "theirs");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "ours");
+        assert!(!path.is_symlink());
+    }
 
     #[test]
     fn a_directory_that_cannot_be_looked_at_is_not_taken_for_one_that_is_missing() {

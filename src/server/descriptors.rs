@@ -1,4 +1,5 @@
-//! How many files and sockets the process may have open.
+//! How many files and sockets the process may have open, and who may have them. A listener that takes them
+//! all would stop all others, so each has a share: [`Shares::within`].
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -10,4 +11,80 @@ pub fn raise() -> u64 {
         return maximum.unwrap_or(u64::MAX);
     }
     current.unwrap_or(u64::MAX)
+}
+
+/// Descriptors for what is always there: the database, listeners, DHCP, the pollers of threads, fetches.
+const OWN: u64 = 256;
+/// A boot file takes a connection and a file. So does a TFTP read.
+const EACH_TRANSFER: u64 = 2;
+/// Fewest connections and reads of each, however low the limit is.
+const SHARE_MIN: u64 = 8;
+
+/// Connections and reads that there may be at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    pub api_connections: usize,
+    pub boot_connections: usize,
+    pub tftp_sessions: usize,
+}
+
+impl Shares {
+    /// How many descriptors these need, with what is always there.
+    pub fn descriptors(&self) -> u64 {
+        let transfers = count(self.boot_connections).saturating_add(count(self.tftp_sessions));
+        let transfers = transfers.saturating_mul(EACH_TRANSFER);
+        OWN.saturating_add(count(self.api_connections)).saturating_add(transfers)
+    }
+
+    /// As much of this as `limit` descriptors allow. Where they are too few for all, the API has an eighth of
+    /// them, TFTP a quarter of the rest, and the boot side's HTTP what is left.
+    pub fn within(self, limit: u64) -> Shares {
+        if self.descriptors() <= limit {
+            return self;
+        }
+        let least =
+            |wanted: usize, share: u64| wanted.min(usize::try_from(share.max(SHARE_MIN)).unwrap_or(wanted));
+        let api_connections = least(self.api_connections, limit / 8);
+        let rest = limit.saturating_sub(OWN.min(limit / 4)).saturating_sub(count(api_connections));
+        let tftp_sessions = least(self.tftp_sessions, rest / 4 / EACH_TRANSFER);
+        let rest = rest.saturating_sub(count(tftp_sessions) * EACH_TRANSFER);
+        let boot_connections = least(self.boot_connections, rest / EACH_TRANSFER);
+        Shares { api_connections, boot_connections, tftp_sessions }
+    }
+}
+
+fn count(number: usize) -> u64 {
+    number as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USUAL: Shares = Shares { api_connections: 2048, boot_connections: 4096, tftp_sessions: 4096 };
+
+    #[test]
+    fn what_fits_is_left_as_it_is() {
+        assert_eq!(USUAL.within(USUAL.descriptors()), USUAL);
+        assert_eq!(USUAL.within(u64::MAX), USUAL);
+    }
+
+    #[test]
+    fn where_descriptors_are_few_everybody_has_some_and_all_together_fit() {
+        for limit in [256, 512, 1024, 4096, 16_384, 18_000] {
+            let shares = USUAL.within(limit);
+            let all = [shares.api_connections, shares.boot_connections, shares.tftp_sessions];
+            assert!(all.iter().all(|share| *share >= 8), "{limit}: {shares:?}");
+            let fixed = OWN.min(limit / 4);
+            assert!(shares.descriptors() - OWN + fixed <= limit, "{limit}: {shares:?}");
+            assert!(count(shares.api_connections) <= limit / 8, "{limit}: {shares:?}");
+        }
+        assert_eq!(USUAL.within(1024).api_connections, 128);
+    }
+
+    #[test]
+    fn who_wants_little_keeps_it() {
+        let few = Shares { api_connections: 9, ..USUAL };
+        assert_eq!(few.within(1024).api_connections, 9);
+    }
 }

@@ -20,6 +20,7 @@ pub(super) const MAC_2: &str = "52:54:00:aa:00:02";
 pub(super) async fn story<S: Store>(open: impl AsyncFn() -> Arc<S>) {
     let store = open().await;
     objects_are_created_changed_and_deleted(&*store).await;
+    a_deed_whose_read_was_overtaken_is_not_done(&*store).await;
     taken_values_name_their_holder(&*store).await;
     one_deed_moves_a_value_from_object_to_object(&*store).await;
     a_refused_deed_leaves_nothing_and_its_group_alone(&*store).await;
@@ -92,6 +93,25 @@ async fn objects_are_created_changed_and_deleted(store: &impl Store) {
     assert!(store.world().machines.is_empty());
     assert_eq!(store.commit(Deed::default().update(object(&second.next(now())))).await, Err(stale(&first)));
     assert_eq!(*store.committed().borrow(), before + 1, "refused deeds have no events");
+}
+
+async fn a_deed_whose_read_was_overtaken_is_not_done(store: &impl Store) {
+    let (one, other) = (machine("one", &[]), machine("other", &[]));
+    store.commit(Deed::default().create(object(&one)).create(object(&other))).await.unwrap();
+    let read =
+        |seen: &Stored<Machine>| Read { kind: Kind::Machine, key: seen.key.clone(), revision: seen.revision };
+    // Each goes while it relies on the other: in one group, the second finds the first gone.
+    let first = Deed::default().delete(&object(&one)).read(read(&other));
+    let second = Deed::default().delete(&object(&other)).read(read(&one));
+    let (first, second) = futures_util::future::join(store.commit(first), store.commit(second)).await;
+    let refused: Vec<Error> = [first.err(), second.err()].into_iter().flatten().collect();
+    assert!(refused == [stale(&one)] || refused == [stale(&other)], "{refused:?}");
+    let left = if store.world().machines.get(&one.key).is_some() { one } else { other };
+    let next = left.next(now());
+    store.commit(Deed::default().update(object(&next)).read(read(&left))).await.unwrap();
+    let late = Deed::default().read(read(&left)).delete(&object(&next));
+    assert_eq!(store.commit(late).await, Err(stale(&left)));
+    store.commit(Deed::default().delete(&object(&next)).read(read(&next))).await.unwrap();
 }
 
 async fn taken_values_name_their_holder(store: &impl Store) {

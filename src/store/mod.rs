@@ -28,8 +28,18 @@ pub const LOG_READ_BYTES_MAX: u32 = 1 << 20;
 /// Everything one use case changes.
 #[derive(Debug, Default, Clone)]
 pub struct Deed {
+    /// Objects that a rule looked at and that have to be as they were then.
+    pub reads: Vec<Read>,
     pub writes: Vec<Write>,
     pub events: Vec<NewEvent>,
+}
+
+/// An object as it was when it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    pub kind: Kind,
+    pub key: String,
+    pub revision: u64,
 }
 
 /// One change to one object.
@@ -60,6 +70,12 @@ impl Deed {
         self
     }
 
+    /// Refused unless the stored revision of this object is the one that was looked at.
+    pub fn read(mut self, read: Read) -> Self {
+        self.reads.push(read);
+        self
+    }
+
     pub fn event(mut self, event: NewEvent) -> Self {
         self.events.push(event);
         self
@@ -69,7 +85,8 @@ impl Deed {
 /// Why a deed was not done. Nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The object is at another revision than the writer saw, or is gone, or exists already.
+    /// An object that is written, or that a rule looked at, is at another revision than the writer saw, or is
+    /// gone, or exists already.
     #[error("{kind} {key} was changed by somebody else")]
     Stale { kind: Kind, key: String },
     /// A value that no two objects of a kind may share is held by another.

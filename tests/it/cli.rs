@@ -137,8 +137,12 @@ fn waiting_ends_when_it_is_so_or_cannot_become_so() {
     let late = ["machines", "wait", "web1", "--for", "status.state=complete", "--timeout", "100ms"];
     let said = refused(&world, &late, 1);
     assert!(said.contains("status.state is not complete: it is registered"), "{said}");
-    let gone = refused(&world, &["artifacts", "add", "tree", "--dir", "/nonexistent"], 1);
+    let nowhere = world.scratch().join("nonexistent");
+    let nowhere = nowhere.to_str().expect("a path in UTF-8");
+    let gone = refused(&world, &["artifacts", "add", "tree", "--dir", nowhere], 1);
     assert!(gone.contains("/nonexistent does not exist on the server"), "{gone}");
+    let outside = refused(&world, &["artifacts", "add", "other", "--dir", "/nonexistent"], 1);
+    assert!(outside.contains("artifacts.roots"), "{outside}");
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 mod agent;
 mod api;
+mod api_listener;
 mod artifacts;
 mod boot_http;
 mod bounds;
 mod cli;
 mod contract;
 mod dhcp_vectors;
+mod files;
 mod full;
 mod killed;
 mod leases;
@@ -15,6 +17,7 @@ mod loaders;
 mod mirror;
 mod net;
 mod packages;
+mod process;
 mod program;
 mod qemu;
 mod refusals;

@@ -31,6 +31,8 @@ pub struct World {
     ready: Value,
     /// How many times as fast as ours its clocks run.
     hurry: u32,
+    /// Most files that it may have open, where that is few.
+    open_files_max: Option<u32>,
 }
 
 impl World {
@@ -63,11 +65,20 @@ impl World {
         World::in_a_hurry(listeners, 1)
     }
 
+    /// A server that may have so many files and sockets open and cannot have more.
+    pub fn with_open_files(listeners: &[&str], open_files_max: u32) -> World {
+        World::begin(listeners, (1, Some(open_files_max)))
+    }
+
     /// A server whose clocks run so many times as fast as everybody else's (package faketime).
     pub fn in_a_hurry(listeners: &[&str], hurry: u32) -> World {
+        World::begin(listeners, (hurry, None))
+    }
+
+    fn begin(listeners: &[&str], (hurry, open_files_max): (u32, Option<u32>)) -> World {
         let folder = TempDir::new().expect("a temporary folder");
         let listeners = listeners.iter().map(|word| (*word).to_owned()).collect();
-        let mut world = World { folder, listeners, server: None, ready: Value::Null, hurry };
+        let mut world = World { folder, listeners, server: None, ready: Value::Null, hurry, open_files_max };
         world.start();
         world
     }
@@ -89,12 +100,28 @@ impl World {
     fn spawn(&self) -> Program {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log");
         let mut command = program();
+        if let Some(most) = self.open_files_max {
+            // It replaces itself by the program.
+            command = Command::new("prlimit");
+            command.arg(format!("--nofile={most}:{most}")).arg(PROGRAM);
+        }
         command.arg("serve").arg("--data").arg(self.data()).args(&self.listeners);
+        // The files and file servers of tests are in temporary folders and on loopback; a test of the rule
+        // about that has flags, which count before the environment.
+        let roots = format!("/usr/lib/debian-installer,{}", std::env::temp_dir().display());
+        command.env("METALWRIGHT_ARTIFACTS_ROOTS", roots);
+        command.env("METALWRIGHT_ARTIFACTS_FETCH_FROM", "127.0.0.0/8");
         if self.hurry > 1 {
             assert!(Path::new(FAKETIME).exists(), "{FAKETIME} is not there (package faketime)");
             command.env("LD_PRELOAD", FAKETIME).env("FAKETIME", format!("+0 x{}", self.hurry));
         }
         Program::spawn_with_log("metalwright serve", command, log)
+    }
+
+    /// Sends a signal to the running server.
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.server_id()).expect("a process id"));
+        kill(id, signal).expect("a signal to the server");
     }
 
     /// Where the API is to listen when the server starts the next time.
@@ -232,6 +259,26 @@ impl World {
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("server.log")
     }
+}
+
+/// This process may have as many sockets as the system lets it.
+pub fn allow_many_sockets() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).expect("more open files");
+}
+
+/// What the threads of a server have computed, in nanoseconds: the one of this name, and all others.
+pub fn computed(world: &World, thread: &str) -> (u64, u64) {
+    let (mut named, mut others) = (0, 0);
+    for task in fs::read_dir(format!("/proc/{}/task", world.server_id())).expect("threads") {
+        let task = task.expect("a thread").path();
+        let Ok(name) = fs::read_to_string(task.join("comm")) else { continue };
+        let Ok(times) = fs::read_to_string(task.join("schedstat")) else { continue };
+        let time: u64 = times.split(' ').next().expect("a time").parse().expect("a number");
+        *if name.trim() == thread { &mut named } else { &mut others } += time;
+    }
+    (named, others)
 }
 
 /// Runs a program of the system's, in the namespaces of this thread.

@@ -95,3 +95,25 @@ async fn a_stream_begins_now_and_refuses_a_last_event_that_is_none() {
     let got = client.send("GET /api/v1/events/stream", &["Last-Event-ID: x"], Body::empty()).await;
     got.refused(400);
 }
+
+#[tokio::test]
+async fn a_token_has_so_many_streams_and_another_token_gets_one_then() {
+    let client = Client::new().await;
+    let made = client.post("tokens", json!({"name": "other", "scopes": ["events:read"]})).await.ok();
+    let open = async |token: &str| {
+        let request = Request::builder().uri("/api/v1/events/stream");
+        let request = request.header(AUTHORIZATION, format!("Bearer {token}")).body(Body::empty());
+        client.router.clone().oneshot(request.unwrap()).await.unwrap()
+    };
+    let mut streams = Vec::new();
+    for _ in 0..64 {
+        let stream = open(&client.token).await;
+        assert_eq!(stream.status(), StatusCode::OK);
+        streams.push(stream);
+    }
+    assert_eq!(open(&client.token).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let other = made["token"].as_str().unwrap();
+    assert_eq!(open(other).await.status(), StatusCode::OK);
+    streams.pop();
+    assert_eq!(open(&client.token).await.status(), StatusCode::OK);
+}

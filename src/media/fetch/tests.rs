@@ -60,7 +60,8 @@ struct Scene {
 impl Scene {
     fn of(url: &str, sum_of: Option<&[u8]>) -> Self {
         let checksum = sum_of.map(|bytes| format!("sha256:{}", sha256_hex(bytes)).parse().unwrap());
-        let get = Get { artifact: "a".to_owned(), url: url.to_owned(), checksum, proxy: None, room: 1 };
+        let reach = crate::media::reach::on_loopback();
+        let get = Get { artifact: "a".to_owned(), url: url.to_owned(), checksum, reach, room: 1 };
         Scene { folder: tempfile::tempdir().unwrap(), get, job: Job::new(CancellationToken::new()) }
     }
 
@@ -191,20 +192,31 @@ fn what_cannot_fit_on_the_disk_is_not_begun() {
 fn a_proxy_is_asked_for_the_whole_url() {
     let (proxy, requests) = server(vec![(ok(2, "x"), b"ok".to_vec())]);
     let mut scene = Scene::of("http://mirror.invalid/x.iso", None);
-    scene.get.proxy = Some(proxy.trim_end_matches("/file.iso").to_owned());
+    scene.get.reach.proxy = Some(proxy.trim_end_matches("/file.iso").to_owned());
     assert_eq!(scene.run().unwrap(), b"ok");
     let asked = requests.iter().next().unwrap();
     assert!(asked.starts_with("GET http://mirror.invalid/x.iso "), "{asked}");
 }
 
 #[test]
-fn a_file_of_the_server_is_held_against_its_checksum_and_left_where_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a file");
-    fs::write(&path, "here").unwrap();
-    let url = format!("file://{}", path.to_str().unwrap().replace(' ', "%20"));
-    assert_eq!(Scene::of(&url, Some(b"here")).run().unwrap(), b"here");
-    assert!(Scene::of(&url, Some(b"there")).why().contains("should have"));
-    assert!(path.exists());
-    assert!(Scene::of("file:///nowhere/x", Some(b"x")).why().contains("No such file"));
+fn an_address_that_is_not_listed_is_not_connected_to() {
+    let (url, requests) = server(vec![(ok(2, "v1"), b"ok".to_vec())]);
+    let mut scene = Scene::of(&url, None);
+    scene.get.reach = Reach::default();
+    assert!(scene.why().contains("127.0.0.1 is a loopback address"), "{}", scene.why());
+    assert!(requests.try_recv().is_err(), "it was connected to");
+}
+
+#[test]
+fn a_redirect_to_an_address_that_is_not_listed_is_not_followed() {
+    let (inner, seen) = server(vec![(ok(6, "v1"), b"secret".to_vec())]);
+    let inner = inner.replace("127.0.0.1", "127.0.0.9");
+    let head = format!("HTTP/1.1 302 Found\r\nLocation: {inner}\r\nContent-Length: 0");
+    let (url, _requests) = server(vec![(head, Vec::new())]);
+    let mut scene = Scene::of(&url, None);
+    let networks = crate::model::FetchNetworks::new(vec!["127.0.0.1".parse().unwrap()]);
+    scene.get.reach = Reach { networks: std::sync::Arc::new(networks), ..Reach::default() };
+    let why = scene.why();
+    assert!(why.contains("it redirects to another place: 127.0.0.9 is a loopback address"), "{why}");
+    assert!(seen.try_recv().is_err());
 }

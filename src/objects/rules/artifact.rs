@@ -1,7 +1,71 @@
 //! Artifacts. Bootenvs name artifacts of the site, which may come and go: a missing one is the
-//! bootenv's problem.
+//! bootenv's problem. Paths on the server are below `artifacts.roots`, and what is fetched is not at an
+//! address of this host; what was stored before there were such rules may stay as it is, and has a problem.
 
-use crate::model::Artifact;
-use crate::objects::rules::Managed;
+use std::path::Path;
 
-impl Managed for Artifact {}
+use crate::artifacts::path_kind;
+use crate::artifacts::roots::Refusal;
+use crate::kernel::Endpoints;
+use crate::model::{Artifact, FILE_URL, FetchNetworks, Problem, RootsCheck, Stored, World};
+use crate::objects::rules::{Host, Managed};
+
+impl Managed for Artifact {
+    const ASKS_THE_HOST: bool = true;
+
+    fn refused_here(&self, old: Option<&Self>, host: &Host) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let source = self.source.as_ref();
+        let old_source = old.and_then(|old| old.source.as_ref());
+        let same_url = source.map(|source| &source.url) == old_source.map(|old| &old.url);
+        if source.is_some_and(|source| source.is_file_url()) && !same_url {
+            problems.push(Problem::new("/fetch/url", FILE_URL));
+        } else if self.local_path() != old.and_then(Artifact::local_path) {
+            problems.extend(path_problem(self, host));
+        }
+        let same_proxy = source.map(|source| &source.proxy) == old_source.map(|old| &old.proxy);
+        let addresses = address_problems(self, &host.networks);
+        problems.extend(addresses.into_iter().filter(|problem| match problem.pointer.as_str() {
+            "/fetch/proxy" => !same_proxy,
+            _ => !same_url,
+        }));
+        problems
+    }
+
+    fn problems(stored: &Stored<Self>, _world: &World) -> Vec<Problem> {
+        let Some((pointer, path)) = stored.spec.local_path() else { return Vec::new() };
+        let mut problems = Vec::new();
+        if stored.status.roots == RootsCheck::Outside && stored.status.origin == stored.spec.origin() {
+            let what = format!(
+                "`{path}` is not below a directory of `artifacts.roots`. It is served because it was \
+                 configured before there was that setting: add its directory to the setting, or move \
+                 the files"
+            );
+            problems.push(Problem::new(pointer, what));
+        }
+        if stored.spec.source.as_ref().is_some_and(|source| source.is_file_url()) {
+            problems.push(Problem::new("/fetch/url", FILE_URL));
+        }
+        problems
+    }
+
+    fn unserved(&self, endpoints: &Endpoints) -> Vec<Problem> {
+        address_problems(self, &endpoints.fetch_networks)
+    }
+}
+
+fn path_problem(artifact: &Artifact, host: &Host) -> Option<Problem> {
+    let (pointer, path) = artifact.local_path()?;
+    match host.roots.check(Path::new(&path), path_kind(artifact)) {
+        Ok(()) | Err(Refusal::Failed(_)) => None,
+        Err(refusal) => Some(Problem::new(pointer, refusal.to_string())),
+    }
+}
+
+/// Addresses in its URLs that are not fetched from.
+fn address_problems(artifact: &Artifact, networks: &FetchNetworks) -> Vec<Problem> {
+    let Some(source) = &artifact.source else { return Vec::new() };
+    let url = networks.url_refusal(&source.url).map(|why| Problem::new("/fetch/url", why));
+    let proxy = source.proxy.as_ref().and_then(|proxy| networks.url_refusal(proxy));
+    url.into_iter().chain(proxy.map(|why| Problem::new("/fetch/proxy", why))).collect()
+}

@@ -46,7 +46,7 @@ impl Managed for Machine {
         (old.spec.locked && !only_unlocks).then(|| locked(old))
     }
 
-    fn refuse_delete(stored: &Stored<Self>) -> Option<String> {
+    fn refuse_delete(stored: &Stored<Self>, _world: &World) -> Option<String> {
         stored.spec.locked.then(|| locked(stored))
     }
 

@@ -30,8 +30,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::kernel::{Endpoints, Error, person_name};
-use crate::model::{HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
-use crate::store::Deed;
+use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
+use crate::objects::Roots;
+use crate::store::{Deed, Read};
 
 /// A check whose cost the writer of an object chooses. What it needs is taken out of the world when it is
 /// made; it runs when the world is let go (`app::lanes`).
@@ -41,6 +42,8 @@ pub type Check = Box<dyn FnOnce() -> Vec<Problem> + Send>;
 pub trait Managed: Noun {
     /// The field that is the key and cannot be changed; of no meaning where the key is an id.
     const KEY_FIELD: &'static str = "name";
+    /// Whether [`Managed::refused_here`] has something to say.
+    const ASKS_THE_HOST: bool = false;
     /// Fields that no reader sees and no writer sends.
     const HIDDEN: &'static [&'static str] = &[];
 
@@ -91,7 +94,7 @@ pub trait Managed: Noun {
     }
 
     /// Why an object in this state may not be deleted (409).
-    fn refuse_delete(_stored: &Stored<Self>) -> Option<String> {
+    fn refuse_delete(_stored: &Stored<Self>, _world: &World) -> Option<String> {
         None
     }
 
@@ -110,6 +113,19 @@ pub trait Managed: Noun {
         None
     }
 
+    /// Another object that has to stay as it is for this write to be right: the write is refused as stale,
+    /// and looked at again, when somebody changes that one at the same moment. `next` is none when it is
+    /// deleted.
+    fn relies_on(_old: &Stored<Self>, _next: Option<&Self>, _world: &World) -> Option<Read> {
+        None
+    }
+
+    /// Faults that only this host can tell (422): paths, addresses. It is not asked under the world's lock,
+    /// and may wait for the disk. `old` is what the write would replace.
+    fn refused_here(&self, _old: Option<&Self>, _host: &Host) -> Vec<Problem> {
+        Vec::new()
+    }
+
     /// The names that others refer to it by.
     fn names(stored: &Stored<Self>) -> Vec<Reference> {
         vec![Reference::new(Self::KIND, &stored.key, "")]
@@ -124,6 +140,13 @@ pub trait Managed: Noun {
     fn needed_by(_stored: &Stored<Self>, _world: &World) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// What rules may know of the host.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub(crate) roots: Roots,
+    pub(crate) networks: Arc<FetchNetworks>,
 }
 
 /// A write that is being looked at.
@@ -174,7 +197,7 @@ pub(crate) fn may_change<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> Result
 
 /// Whether an object may go: it is the site's own, and nothing refers to it.
 pub(crate) fn may_delete<T: Managed>(world: &World, stored: &Stored<T>) -> Result<(), Error> {
-    if let Some(reason) = read_only(stored).or_else(|| T::refuse_delete(stored)) {
+    if let Some(reason) = read_only(stored).or_else(|| T::refuse_delete(stored, world)) {
         return Err(Error::Conflict(reason));
     }
     let referrers = referrers(world, stored);

@@ -1,8 +1,21 @@
-//! Tokens: scopes that exist. That a token gives no more than its maker has is `auth`'s.
+//! Tokens: scopes that exist, and an administrator that stays. That a token gives no more than its maker has
+//! is `auth`'s.
 
 use crate::kernel::scope::check_scope;
-use crate::model::{Problem, Token};
+use crate::model::{Kind, Problem, Stored, Token, World};
 use crate::objects::rules::{Change, Managed};
+use crate::store::Read;
+
+/// How much is lost with a token.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reign {
+    /// It may not do everything.
+    None,
+    /// It may do everything, until it expires.
+    Expires,
+    /// It may do everything.
+    Lasts,
+}
 
 impl Managed for Token {
     const HIDDEN: &'static [&'static str] = &["sha256"];
@@ -10,5 +23,142 @@ impl Managed for Token {
     fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
         let faults = self.scopes.iter().enumerate();
         faults.filter_map(|(i, scope)| check_scope(scope, &format!("/scopes/{i}"))).collect()
+    }
+
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+        refused(change.old?, Some(self), change.world)
+    }
+
+    fn refuse_delete(stored: &Stored<Self>, world: &World) -> Option<String> {
+        refused(stored, None, world)
+    }
+
+    /// The administrator that stays.
+    fn relies_on(old: &Stored<Self>, next: Option<&Self>, world: &World) -> Option<Read> {
+        let heir = heir(needed(old, next)?, (old, world))?;
+        Some(Read { kind: Kind::Token, key: heir.key.clone(), revision: heir.revision })
+    }
+
+    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        let ends = reign(&stored.spec) == Reign::Expires && heir(Reign::Lasts, (stored, world)).is_none();
+        let what = "no token with the scope `*` is without an end: make one before the last of them expires, \
+                    or only `metalwright tokens recover` on the server's host helps";
+        ends.then(|| Problem::new("/expires_at", what)).into_iter().collect()
+    }
+}
+
+fn reign(token: &Token) -> Reign {
+    match (token.scopes.iter().any(|scope| scope == "*"), token.expires_at) {
+        (false, _) => Reign::None,
+        (true, Some(_)) => Reign::Expires,
+        (true, None) => Reign::Lasts,
+    }
+}
+
+/// What another token has to be where this one becomes less; nothing where it does not.
+fn needed(old: &Stored<Token>, next: Option<&Token>) -> Option<Reign> {
+    let (before, after) = (reign(&old.spec), next.map_or(Reign::None, reign));
+    (after < before).then_some(before)
+}
+
+fn heir<'a>(needed: Reign, (old, world): (&Stored<Token>, &'a World)) -> Option<&'a Stored<Token>> {
+    let mut others = world.tokens.iter().filter(|token| token.key != old.key);
+    others.find(|token| reign(&token.spec) >= needed).map(|token| &**token)
+}
+
+fn refused(old: &Stored<Token>, next: Option<&Token>, world: &World) -> Option<String> {
+    let needed = needed(old, next)?;
+    if heir(needed, (old, world)).is_some() {
+        return None;
+    }
+    let name = &old.key;
+    let last = match needed {
+        Reign::Lasts => "the last token with the scope `*` that does not expire",
+        _ => "the last token with the scope `*`",
+    };
+    Some(format!(
+        "token `{name}` is {last}: without it nobody could administer the server. Make another one first: \
+         metalwright tokens create name=NAME scopes='[\"*\"]'"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use crate::houses::{Houses, testing};
+    use crate::kernel::Error;
+    use crate::model::Token;
+    use crate::objects::patch::Patch;
+    use crate::objects::write::{Expected, Target};
+
+    fn target(name: &str) -> Target<'_> {
+        Target { reference: name, expected: Expected::Any }
+    }
+
+    async fn app(tokens: &[Value]) -> Arc<Houses> {
+        let app = testing::app();
+        for token in tokens {
+            app.access.create_token(&testing::caller(), token.clone()).await.unwrap();
+        }
+        app
+    }
+
+    fn lasting(name: &str) -> Value {
+        json!({"name": name, "scopes": ["*"]})
+    }
+
+    fn expiring(name: &str) -> Value {
+        json!({"name": name, "scopes": ["*"], "expires_at": "2027-01-01T00:00:00Z"})
+    }
+
+    #[tokio::test]
+    async fn the_last_administrator_is_neither_deleted_nor_made_less() {
+        let others = [expiring("soon"), json!({"name": "ci", "scopes": ["*:write", "*:read"]})];
+        let app = app(&[&[lasting("admin")][..], &others].concat()).await;
+        let caller = testing::caller();
+        let refused = app.objects.delete::<Token>(&caller, &target("admin")).await.unwrap_err();
+        let Error::Conflict(why) = &refused else { panic!("{refused}") };
+        assert!(why.contains("the last token") && why.contains("metalwright tokens create"), "{why}");
+        for less in [json!({"scopes": ["*:write"]}), json!({"expires_at": "2027-01-01T00:00:00Z"})] {
+            let patched =
+                app.objects.patch::<Token>(&caller, &target("admin"), &Patch::Merge(less.clone())).await;
+            assert!(matches!(patched, Err(Error::Conflict(_))), "{less}: {patched:?}");
+        }
+        let wider = Patch::Merge(json!({"scopes": ["*", "machines:read"]}));
+        app.objects.patch::<Token>(&caller, &target("admin"), &wider).await.unwrap();
+        app.access.create_token(&caller, lasting("next")).await.unwrap();
+        app.objects.delete::<Token>(&caller, &target("admin")).await.unwrap();
+        app.objects.delete::<Token>(&caller, &target("ci")).await.unwrap();
+        assert!(app.objects.delete::<Token>(&caller, &target("next")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn where_all_administrators_expire_the_last_stays_and_says_so() {
+        let app = app(&[expiring("a"), expiring("b")]).await;
+        let caller = testing::caller();
+        let view = app.objects.get::<Token>("a").await.unwrap();
+        assert!(view.body["problems"].to_string().contains("tokens recover"), "{}", view.body);
+        app.objects.delete::<Token>(&caller, &target("a")).await.unwrap();
+        assert!(app.objects.delete::<Token>(&caller, &target("b")).await.is_err());
+        app.access.create_token(&caller, lasting("admin")).await.unwrap();
+        assert_eq!(app.objects.get::<Token>("b").await.unwrap().body["problems"], json!([]));
+        app.objects.delete::<Token>(&caller, &target("b")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn two_that_delete_each_others_heir_at_once_leave_one() {
+        let app = app(&[lasting("a"), lasting("b")]).await;
+        let caller = testing::caller();
+        // Both were decided while both were there.
+        let deeds =
+            ["a", "b"].map(|name| app.objects.prepare_delete::<Token>(&caller, &target(name)).unwrap());
+        let [first, second] = deeds;
+        app.kernel.commit(first).await.unwrap();
+        assert!(app.kernel.commit(second).await.is_err(), "it relied on the one that is gone");
+        assert!(matches!(app.objects.delete::<Token>(&caller, &target("b")).await, Err(Error::Conflict(_))));
+        assert_eq!(app.kernel.world().tokens.len(), 1);
     }
 }

@@ -13,7 +13,7 @@ use super::events;
 use super::rows::Rows;
 use super::trail::{self, Step, Trail};
 use crate::model::{Kind, World};
-use crate::store::{Error, Write};
+use crate::store::{Error, Read, Write};
 
 /// Whose the unique values are that damaged rows hold: by kind, index and value.
 pub(super) type DamagedHolders = HashMap<(Kind, String, String), String>;
@@ -49,7 +49,8 @@ impl<'g> Group<'g> {
     /// # Errors
     /// [`Error::Stale`], [`Error::Taken`].
     pub(super) fn add(&mut self, deed: &'g Encoded) -> Result<(), Error> {
-        let done = self.write_all(deed).and_then(|moved| self.claim_all(&moved));
+        let written = self.check_reads(deed).and_then(|()| self.write_all(deed));
+        let done = written.and_then(|moved| self.claim_all(&moved));
         if done.is_ok() {
             self.rows.keep();
             self.holders.keep();
@@ -109,6 +110,20 @@ impl<'g> Group<'g> {
             to.cut_trail(first)?;
         }
         Ok(change)
+    }
+
+    /// What rules looked at is as they saw it, in the world and after the deeds before this one.
+    fn check_reads(&self, deed: &Encoded) -> Result<(), Error> {
+        for Read { kind, key, revision } in &deed.reads {
+            let present = match self.rows.map.get(&(*kind, key.as_str())) {
+                Some(row) => row.last.revision(),
+                None => self.world.revision(*kind, key),
+            };
+            if present != Some(*revision) {
+                return Err(Error::Stale { kind: *kind, key: key.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Checks revisions and gives up values; returns what is to be looked at for values to be claimed.

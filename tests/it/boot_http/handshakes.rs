@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 use super::{Files, of_firmware};
 use crate::relay::{self, Relay, message, request_of};
 use crate::scene;
-use crate::world::World;
+use crate::world::{World, computed};
 
 /// In old firmware and not here: no forward secrecy.
 const NOT_HERE: &str = "AES128-SHA256:AES256-GCM-SHA384";
@@ -150,19 +150,6 @@ fn firmware_that_trusts_the_certificates_of_two_servers_knows_both() {
     }
 }
 
-/// What the server's threads have computed, in nanoseconds: the one that shakes hands, and all others.
-fn computed(world: &World) -> (u64, u64) {
-    let (mut handshakes, mut others) = (0, 0);
-    for thread in fs::read_dir(format!("/proc/{}/task", world.server_id())).expect("threads") {
-        let thread = thread.expect("a thread").path();
-        let Ok(name) = fs::read_to_string(thread.join("comm")) else { continue };
-        let Ok(times) = fs::read_to_string(thread.join("schedstat")) else { continue };
-        let time: u64 = times.split(' ').next().expect("a time").parse().expect("a number");
-        *if name.trim() == "handshakes" { &mut handshakes } else { &mut others } += time;
-    }
-    (handshakes, others)
-}
-
 #[test]
 fn handshakes_are_computed_on_a_thread_of_their_own() {
     let files = Files::new(&["--boot-https", "127.0.0.1:0"]);
@@ -174,7 +161,7 @@ fn handshakes_are_computed_on_a_thread_of_their_own() {
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.expect("versions").with_root_certificates(trusted).with_no_client_auth();
     let config = Arc::new(config);
-    let before = computed(&files.world);
+    let before = computed(&files.world, "handshakes");
     for _ in 0..HANDSHAKES {
         let name = "127.0.0.1".try_into().expect("a name");
         let mut client = ClientConnection::new(Arc::clone(&config), name).expect("a client");
@@ -183,7 +170,7 @@ fn handshakes_are_computed_on_a_thread_of_their_own() {
             client.complete_io(&mut stream).expect("a handshake");
         }
     }
-    let after = computed(&files.world);
+    let after = computed(&files.world, "handshakes");
     let (handshakes, others) = (after.0 - before.0, after.1 - before.1);
     assert!(handshakes > HANDSHAKES * HANDSHAKE_NS_MIN, "{handshakes} ns");
     assert!(handshakes > others, "{handshakes} ns, and {others} ns elsewhere");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::raw::Raw;
 use super::{Files, LARGE, small};
-use crate::world::{World, run};
+use crate::world::{World, allow_many_sockets, run};
 
 /// Readers that take hardly anything, on the listener at the same time.
 const SLOW_READERS: usize = 1000;
@@ -29,13 +29,6 @@ fn resident_kib(files: &Files) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", files.world.server_id())).expect("status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
-/// This process may have as many sockets as the system lets it.
-fn allow_many_sockets() {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).expect("more open files");
 }
 
 fn takes(stream: &mut TcpStream, bytes: usize) -> usize {
@@ -153,12 +146,16 @@ fn a_head_that_does_not_come_to_its_end_is_given_up() {
 fn what_is_no_request_is_refused_and_ends_the_connection() {
     let files = Files::new(&[]);
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(20_000));
-    let cases: [(&[u8], u16); 6] = [
+    let cases: [(&[u8], u16); 10] = [
         (b"\x16\x03\x01\x02\x00\x01\x00\n", 400),
         (b"nonsense\r\n\r\n", 400),
         (b"GET /artifacts/files/x.efi HTTP/2.0\r\n\r\n", 400),
         (b"POST /m/x/done HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
         (b"POST /m/x/done HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"POST /m/x/done HTTP/1.1\r\nContent-Length: 45\xff\r\n\r\nGET / HTTP/1.1\r\n\r\n", 400),
+        (b"POST /m/x/done HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 45\xff\r\n\r\n", 400),
+        (b"POST /m/x/done HTTP/1.1\r\nContent-Length: \xc2\xa05\r\n\r\nhello", 400),
+        (b"POST /m/x/done HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (long.as_bytes(), 431),
     ];
     for (bytes, status) in cases {
@@ -171,7 +168,7 @@ fn what_is_no_request_is_refused_and_ends_the_connection() {
     raw.say("DELETE /artifacts/files/x.efi HTTP/1.1\r\nHost: x\r\n\r\n");
     let reply = raw.reply();
     assert_eq!((reply.status, reply.header("allow")), (405, "GET, HEAD, POST"));
-    assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"malformed\"}"), 6);
+    assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"malformed\"}"), 10);
 }
 
 #[test]
@@ -203,6 +200,13 @@ fn reports_are_taken_in_every_framing_and_within_their_bound() {
     raw.say(post("Transfer-Encoding: chunked\r\n") + "zz\r\n");
     assert_eq!(raw.reply().status, 400);
     assert!(raw.is_over());
+    // A line without a size is no last chunk, and a line feed alone ends no line.
+    for chunks in ["\r\n\r\n", "5;x\nhello\r\n0\r\n\r\n", "0\r\nx: y\n\r\n"] {
+        let mut raw = Raw::connect(files.boot.http);
+        raw.say(post("Transfer-Encoding: chunked\r\n") + chunks);
+        assert_eq!(raw.reply().status, 400, "{chunks:?}");
+        assert!(raw.is_over());
+    }
     for head in ["Content-Length: 1048577\r\n", "Content-Length: 18446744073709551615\r\n"] {
         let mut raw = Raw::connect(files.boot.http);
         raw.say(post(head));

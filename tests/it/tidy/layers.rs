@@ -23,7 +23,7 @@ const fn layer(
 const ALL: &str = "*";
 const RUNTIME: &[&str] = &["tokio::", "socket2::", "std::thread::sleep"];
 const SOCKETS: &[&str] = &["tokio::net", "socket2::", "UdpSocket", "TcpListener", "TcpStream", "AsyncFd"];
-const HTTP: &[&str] = &["axum::", "axum_server::", "tower::", "tower_http::", "reqwest::"];
+const HTTP: &[&str] = &["axum::", "hyper::", "hyper_util::", "tower::", "tower_http::", "reqwest::"];
 const SQL: &[&str] = &["sqlx::", "rusqlite::"];
 const TEMPLATES: &[&str] = &["tera::"];
 const FILES: &[&str] = &["std::fs", "tokio::fs", "File::open", "nix::fcntl"];
@@ -58,10 +58,11 @@ const LAYERS: &[Layer] = &[
     // store they name what is written and why not, and the kernel writes it.
     layer("background", &["kernel", "model"], HOUSE),
     layer("catalog", &["kernel", "content", "render", "netboot::decide", "model", "store"], HOUSE),
-    layer("objects", &["kernel", "catalog", "render", "netboot::decide", "dhcp::decide", "model", "proto", "store"],
-        HOUSE),
-    layer("access", &["kernel", "objects", "model"], HOUSE),
     layer("artifacts", &["kernel", "background", "media", "model", "store", "seldom"], HOUSE),
+    layer("objects",
+        &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "model", "proto", "store"],
+        HOUSE),
+    layer("access", &["kernel", "objects", "model", "store"], HOUSE),
     layer("runs", &["kernel", "catalog", "runs::flow", "render", "model", "store"], HOUSE),
     layer("netboot",
         &["kernel", "catalog", "runs", "runs::flow", "artifacts", "access", "netboot::decide", "render", "model",
@@ -93,7 +94,7 @@ const LAYERS: &[Layer] = &[
     layer("api::boot_sight", &["houses", "kernel", "insight", "netboot::decide", "model"],
         &[SOCKETS, SQL, TEMPLATES]),
     layer("http_boot",
-        &["kernel", "artifacts", "netboot", "netboot::decide", "model", "proto", "threads", "seldom"],
+        &["kernel", "artifacts", "netboot", "netboot::decide", "model", "proto", "connections", "seldom"],
         &[SQL, TEMPLATES]),
     layer("tftp", &["artifacts", "model", "proto", "threads", "datagrams", "seldom"],
         &[HTTP, SQL, TEMPLATES]),
@@ -115,6 +116,7 @@ const LAYERS: &[Layer] = &[
     layer("datagrams", &["seldom"], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("seldom", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, WALL_CLOCK]),
     layer("threads", &[], &[SOCKETS, HTTP, SQL, TEMPLATES]),
+    layer("connections", &["threads"], &[HTTP, SQL, TEMPLATES]),
     layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("telemetry", &["model", "config"], &[HTTP, SQL, TEMPLATES]),
     layer("server", &[ALL], &[]),

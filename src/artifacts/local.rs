@@ -1,0 +1,102 @@
+//! Files of this host that artifacts are made of: whether they may be, and what was configured before there
+//! was a rule about it.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::artifacts::Artifacts;
+use crate::artifacts::hold;
+use crate::artifacts::roots::{Hold, Refusal};
+use crate::kernel::Error;
+use crate::model::{
+    Artifact, ArtifactKind, ArtifactSource, ArtifactState, ArtifactStatus, RootsCheck, Stored,
+};
+
+impl Artifacts {
+    /// What is to be noted about the local path of an artifact that an earlier version may have written, or
+    /// that roots were added for; nothing where that is as it was.
+    pub fn roots_news(&self, artifact: &Stored<Artifact>) -> Option<RootsCheck> {
+        (hold(artifact) == Hold::DataDirectory).then_some(())?;
+        let checked = self.checked_against_roots(artifact);
+        (checked != RootsCheck::Unchecked && checked != artifact.status.roots).then_some(checked)
+    }
+
+    /// How the local path of an artifact stands to the roots. What reaches into the data directory is held to
+    /// them, so that it is refused.
+    pub fn checked_against_roots(&self, artifact: &Stored<Artifact>) -> RootsCheck {
+        let Some((_, path)) = artifact.spec.local_path() else { return RootsCheck::Unchecked };
+        if hold(artifact) == Hold::Roots {
+            return RootsCheck::Within;
+        }
+        match self.roots.open(Path::new(&path), path_kind(&artifact.spec), Hold::Roots) {
+            Ok(_) | Err(Refusal::InData { .. } | Refusal::HasData { .. }) => RootsCheck::Within,
+            Err(Refusal::Outside { .. }) => RootsCheck::Outside,
+            // It is not there now.
+            Err(Refusal::Failed(_)) => artifact.status.roots,
+        }
+    }
+
+    /// Notes how a path stands to the roots. Of one that reaches into the data directory nothing is served
+    /// any more, nor what was copied from there before.
+    pub async fn note_roots(&self, artifact: &Stored<Artifact>, checked: RootsCheck) -> Result<(), Error> {
+        let origin = artifact.spec.origin();
+        let path = artifact.spec.local_path().map(|(_, path)| path).unwrap_or_default();
+        let opened = self.roots.open(Path::new(&path), path_kind(&artifact.spec), Hold::DataDirectory);
+        let refused = opened.err().filter(|refusal| !matches!(refusal, Refusal::Failed(_)));
+        let reason = refused.map(|refusal| refusal.to_string());
+        if let Some(reason) = &reason {
+            tracing::error!(artifact = artifact.key, reason, "an artifact is not served any more");
+        } else if checked == RootsCheck::Outside {
+            tracing::warn!(artifact = artifact.key, path, "an artifact is outside of artifacts.roots");
+        }
+        self.set_status((&artifact.key, &origin), |status| match &reason {
+            None => status.roots = checked,
+            Some(reason) => {
+                *status = ArtifactStatus {
+                    state: ArtifactState::Failed,
+                    reason: reason.clone(),
+                    roots: RootsCheck::Within,
+                    origin: status.origin.clone(),
+                    boot_path: status.boot_path.clone(),
+                    ..ArtifactStatus::default()
+                }
+            }
+        })
+        .await
+    }
+
+    /// Opens the files of a source that is on this host; none for one that is fetched.
+    pub async fn open_local(
+        self: &Arc<Self>,
+        artifact: &Stored<Artifact>,
+        source: &ArtifactSource,
+    ) -> Result<Arc<[File]>, String> {
+        let Some(path) = source.local_path() else { return Ok(Arc::default()) };
+        let (app, source, hold) = (Arc::clone(self), source.clone(), hold(artifact));
+        let kind = path_kind(&artifact.spec);
+        let opening = tokio::task::spawn_blocking(move || {
+            let of = |error: io::Error, name: &str| format!("{path}{name}: {error}");
+            let place = app.roots.open(Path::new(&path), kind, hold).map_err(|refusal| match refusal {
+                Refusal::Failed(error) => of(error, ""),
+                refusal => refusal.to_string(),
+            })?;
+            let open = |name: Option<&str>| match name {
+                None => place.only_file().map_err(|error| of(error, "")),
+                Some(name) => place.open_file(name).map_err(|error| of(error, &format!("/{name}"))),
+            };
+            source.local_files().map(|(name, _)| open(name)).collect()
+        });
+        opening.await.map_err(|error| error.to_string())?
+    }
+}
+
+/// What is at the local path: of an image or tarball it is a file, whatever the artifact is.
+pub fn path_kind(artifact: &Artifact) -> ArtifactKind {
+    match &artifact.source {
+        Some(source) if source.files.is_empty() => ArtifactKind::File,
+        Some(_) => ArtifactKind::Tree,
+        None => artifact.kind,
+    }
+}

@@ -1,0 +1,256 @@
+//! Where on the host the files of artifacts may be: below the directories of the setting `artifacts.roots`,
+//! and never in the data directory, which has the server's keys.
+//!
+//! Start at [`Roots::open`]. A path is resolved first, links and all; the result is what is looked at, and
+//! what is then opened without following any link, so that it cannot become another one in between. Whether a
+//! folder is in the data directory is asked by the identity of the folders above it, so that another path to
+//! the same directory (a mount) does not hide it.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, fstat, openat};
+
+use crate::artifacts::contained_path::{self, Case};
+use crate::model::ArtifactKind;
+
+/// The folder of the data directory that is for files of artifacts.
+pub const IMPORT: &str = "import";
+/// Where the files of artifacts are if an operator does not say otherwise, besides [`IMPORT`].
+const DEFAULTS: [&str; 2] = ["/usr/lib/debian-installer", "/srv"];
+/// Most folders above another one.
+const DEPTH_MAX: usize = 256;
+
+/// The directories below which the local files of artifacts are.
+#[derive(Clone, Debug, Default)]
+pub struct Roots {
+    roots: Vec<PathBuf>,
+    data: PathBuf,
+}
+
+/// How strictly a path is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It is below one of the roots.
+    Roots,
+    /// It was configured before there were roots: anywhere but in the data directory.
+    DataDirectory,
+}
+
+/// Why a path is not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("`{}` is not below a directory of `artifacts.roots` ({roots}): move the files to one of them, or \
+             add their directory to the setting in the server's configuration", path.display())]
+    Outside { path: PathBuf, roots: String },
+    #[error("`{}` is in the data directory of the server, where its keys are, and is not served: move the \
+             files to `{}`", path.display(), import.display())]
+    InData { path: PathBuf, import: PathBuf },
+    #[error("`{}` has the data directory of the server in it, where its keys are, and is not served: name a \
+             folder that has not", path.display())]
+    HasData { path: PathBuf },
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
+
+/// The files of an artifact, opened.
+#[derive(Debug)]
+pub struct Place {
+    folder: OwnedFd,
+    /// Of a single file: what it is really called, and what machines ask for.
+    file: Option<(PathBuf, String)>,
+}
+
+/// Which folder it is, however it is reached.
+type Identity = (u64, u64);
+
+impl Roots {
+    /// Those of a server with this data directory; without a list of them the usual ones.
+    pub fn new(listed: Option<Vec<PathBuf>>, data: &Path) -> Self {
+        let usual = || DEFAULTS.iter().map(PathBuf::from).chain([data.join(IMPORT)]).collect();
+        Roots { roots: listed.unwrap_or_else(usual), data: data.to_owned() }
+    }
+
+    /// Opens the files at a path.
+    ///
+    /// # Errors
+    /// [`Refusal`]; `Failed` with `NotFound` where there is nothing.
+    pub fn open(&self, path: &Path, kind: ArtifactKind, hold: Hold) -> Result<Place, Refusal> {
+        let real = path.canonicalize()?;
+        self.check_text((path, &real), hold)?;
+        let is_folder = kind == ArtifactKind::Tree;
+        let folder = if is_folder { Some(real.as_path()) } else { real.parent() };
+        let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let folder = contained_path::open_folder_without_links(folder)?;
+        self.check_identity((path, folder.as_fd()), kind)?;
+        let file = match (is_folder, real.file_name(), path.file_name().and_then(|name| name.to_str())) {
+            (true, ..) => None,
+            (false, Some(name), Some(asked)) => Some((PathBuf::from(name), asked.to_owned())),
+            _ => return Err(io::Error::other("it is not the path of a file").into()),
+        };
+        Ok(Place { folder, file })
+    }
+
+    /// Whether a path may be configured. There need be nothing at it yet.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn check(&self, path: &Path, kind: ArtifactKind) -> Result<(), Refusal> {
+        match self.open(path, kind, Hold::Roots) {
+            Ok(_) => Ok(()),
+            // Nothing there, a file in the place of a folder: its status will say so.
+            Err(Refusal::Failed(_)) => self.check_text((path, &resolved(path)?), Hold::Roots),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn check_text(&self, (path, real): (&Path, &Path), hold: Hold) -> Result<(), Refusal> {
+        let import = self.data.join(IMPORT);
+        if self.is_in_data(real) && !real.starts_with(&import) {
+            return Err(Refusal::InData { path: path.to_owned(), import });
+        }
+        if hold == Hold::DataDirectory || self.roots.iter().any(|root| self.is_below(real, root)) {
+            return Ok(());
+        }
+        let roots: Vec<String> = self.roots.iter().map(|root| root.display().to_string()).collect();
+        let roots = if roots.is_empty() { "which is empty".to_owned() } else { roots.join(", ") };
+        let path = if path == real { path.to_owned() } else { PathBuf::from(told(path, real)) };
+        Err(Refusal::Outside { path, roots })
+    }
+
+    /// A root in the data directory that is a link would lead wherever its owner likes.
+    fn is_below(&self, real: &Path, root: &Path) -> bool {
+        let Ok(resolved) = root.canonicalize() else { return real.starts_with(root) };
+        (!self.is_in_data(root) || self.is_in_data(&resolved)) && real.starts_with(resolved)
+    }
+
+    fn is_in_data(&self, path: &Path) -> bool {
+        !self.data.as_os_str().is_empty() && path.starts_with(&self.data)
+    }
+
+    /// By the folders themselves: neither in the data directory nor above it.
+    fn check_identity(
+        &self,
+        (path, folder): (&Path, BorrowedFd<'_>),
+        kind: ArtifactKind,
+    ) -> Result<(), Refusal> {
+        let Ok(data) = contained_path::open_folder(&self.data) else { return Ok(()) };
+        let ours = identity(data.as_fd())?;
+        let above = lineage(folder)?;
+        if above.contains(&ours) {
+            let import = contained_path::open_folder_without_links(&self.data.join(IMPORT));
+            let import = import.ok().and_then(|import| identity(import.as_fd()).ok());
+            if !above.iter().take_while(|it| **it != ours).any(|it| Some(*it) == import) {
+                return Err(Refusal::InData { path: path.to_owned(), import: self.data.join(IMPORT) });
+            }
+        }
+        let own = identity(folder)?;
+        if kind == ArtifactKind::Tree && lineage(data.as_fd())?.contains(&own) {
+            return Err(Refusal::HasData { path: path.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    /// A folder of the server's own, with the trees that it has unpacked.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn own(tree: &Path, file: Option<&str>) -> io::Result<Self> {
+        let file = file.map(|name| (PathBuf::from(name), name.to_owned()));
+        Ok(Place { folder: contained_path::open_folder(tree)?, file })
+    }
+
+    /// Opens a file by its path in the artifact.
+    ///
+    /// # Errors
+    /// It is not there, not a regular file, or outside the artifact by way of a link.
+    pub fn open_file(&self, path: &str) -> io::Result<fs::File> {
+        match &self.file {
+            None => contained_path::open_file(self.folder.as_fd(), path),
+            Some((name, asked)) if asked == path => {
+                contained_path::open_file_without_links(self.folder.as_fd(), name)
+            }
+            Some(_) => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// As [`Place::open_file`], in whatever case its name is spelled.
+    ///
+    /// # Errors
+    /// As [`Place::open_file`].
+    pub fn open_file_as(&self, path: &str, case: Case) -> io::Result<fs::File> {
+        let exact = self.open_file(path);
+        match (&exact, case, &self.file) {
+            (Err(error), Case::Ignored, None) if error.kind() == io::ErrorKind::NotFound => {
+                match contained_path::as_spelled(self.folder.as_fd(), path) {
+                    Some(spelled) => self.open_file(&spelled),
+                    None => exact,
+                }
+            }
+            _ => exact,
+        }
+    }
+
+    /// Opens the single file that it is.
+    ///
+    /// # Errors
+    /// It is a folder, or the file has gone.
+    pub fn only_file(&self) -> io::Result<fs::File> {
+        match &self.file {
+            Some((name, _)) => contained_path::open_file_without_links(self.folder.as_fd(), name),
+            None => Err(io::Error::other("it is a folder, and not a file")),
+        }
+    }
+
+    /// A path to its folder, as long as this value is there.
+    pub fn folder_path(&self) -> PathBuf {
+        contained_path::path_of(self.folder.as_fd())
+    }
+
+    /// What machines ask for, if it is a single file.
+    pub fn file_name(&self) -> Option<&str> {
+        self.file.as_ref().map(|(_, asked)| asked.as_str())
+    }
+}
+
+fn told(path: &Path, real: &Path) -> String {
+    format!("{} (which leads to {})", path.display(), real.display())
+}
+
+/// The path as it will be when what is missing has been made: the part that is there is resolved.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err(io::Error::other("a path without `..` is needed"));
+    }
+    for above in path.ancestors().take(DEPTH_MAX) {
+        if let (Ok(real), Ok(rest)) = (above.canonicalize(), path.strip_prefix(above)) {
+            return Ok(if rest.as_os_str().is_empty() { real } else { real.join(rest) });
+        }
+    }
+    Ok(path.to_owned())
+}
+
+fn identity(folder: BorrowedFd<'_>) -> io::Result<Identity> {
+    let stat = fstat(folder)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// A folder and those above it, up to the root.
+fn lineage(folder: BorrowedFd<'_>) -> io::Result<Vec<Identity>> {
+    let mut found = vec![identity(folder)?];
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut above = openat(folder, "..", flags, Mode::empty())?;
+    while found.len() < DEPTH_MAX {
+        let next = identity(above.as_fd())?;
+        if found.last() == Some(&next) {
+            return Ok(found);
+        }
+        found.push(next);
+        above = openat(&above, "..", flags, Mode::empty())?;
+    }
+    Err(io::Error::other(format!("it is more than {DEPTH_MAX} folders deep")))
+}

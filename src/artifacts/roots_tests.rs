@@ -1,0 +1,268 @@
+//! Which paths of the host may be served, and what becomes of artifacts that were configured before there was
+//! a rule about it.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::artifacts::roots::{Hold, IMPORT, Refusal, Roots};
+use crate::houses::{Houses, testing};
+use crate::kernel::Error;
+use crate::model::{Artifact, ArtifactKind, ArtifactState, FetchNetworks, Noun, RootsCheck, Stored};
+use crate::objects::patch::Patch;
+use crate::objects::write::{Expected, Target};
+
+/// `srv` is a root, `data` the data directory, `elsewhere` neither.
+struct Host {
+    outer: tempfile::TempDir,
+}
+
+impl Host {
+    fn new() -> Self {
+        let outer = tempfile::tempdir().unwrap();
+        for folder in ["srv/tree", "data/import/tree", "data/tls", "elsewhere/tree"] {
+            fs::create_dir_all(outer.path().join(folder)).unwrap();
+            fs::write(outer.path().join(folder).join("linux"), "kernel").unwrap();
+        }
+        fs::write(outer.path().join("data/secret.key"), "secret").unwrap();
+        fs::write(outer.path().join("srv/a.iso"), "image").unwrap();
+        Host { outer }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.outer.path().canonicalize().unwrap().join(path)
+    }
+
+    /// With these roots besides `import`.
+    fn roots(&self, roots: &[&str]) -> Roots {
+        let listed = roots.iter().map(|root| self.path(root)).chain([self.path("data").join(IMPORT)]);
+        Roots::new(Some(listed.collect()), &self.path("data"))
+    }
+
+    fn app(&self) -> Arc<Houses> {
+        testing::app_with(self.roots(&["srv"]), FetchNetworks::default())
+    }
+}
+
+fn tree(roots: &Roots, path: &Path) -> Result<(), Refusal> {
+    roots.open(path, ArtifactKind::Tree, Hold::Roots).map(drop)
+}
+
+#[test]
+fn files_are_below_a_root_also_when_their_links_are_resolved() {
+    let host = Host::new();
+    let roots = host.roots(&["srv"]);
+    assert!(tree(&roots, &host.path("srv/tree")).is_ok());
+    assert!(tree(&roots, &host.path("data/import/tree")).is_ok());
+    symlink(host.path("srv/tree"), host.path("srv/inside")).unwrap();
+    assert!(tree(&roots, &host.path("srv/inside")).is_ok());
+    symlink(host.path("elsewhere/tree"), host.path("srv/out")).unwrap();
+    for outside in ["elsewhere/tree", "srv/out", "srv/../elsewhere/tree", "elsewhere"] {
+        let refused = tree(&roots, &host.path(outside)).unwrap_err();
+        assert!(matches!(refused, Refusal::Outside { .. }), "{outside}: {refused}");
+        assert!(refused.to_string().contains("artifacts.roots"), "{refused}");
+    }
+    // Nothing there, and nothing that could be.
+    assert!(roots.check(&host.path("srv/not-yet/tree"), ArtifactKind::Tree).is_ok());
+    assert!(roots.check(&host.path("elsewhere/not-yet"), ArtifactKind::Tree).is_err());
+    assert!(roots.check(&host.path("srv-other"), ArtifactKind::Tree).is_err());
+}
+
+#[test]
+fn the_data_directory_is_never_served_whatever_is_a_root() {
+    let host = Host::new();
+    let roots = Roots::new(Some(vec!["/".into(), host.path("data")]), &host.path("data"));
+    symlink(host.path("data"), host.path("srv/to-data")).unwrap();
+    symlink(host.path("data/secret.key"), host.path("srv/to-key")).unwrap();
+    symlink(host.path(""), host.path("srv/to-outer")).unwrap();
+    for hold in [Hold::Roots, Hold::DataDirectory] {
+        for (path, kind) in [
+            ("data", ArtifactKind::Tree),
+            ("data/tls", ArtifactKind::Tree),
+            ("data/import/../tls", ArtifactKind::Tree),
+            ("srv/to-data", ArtifactKind::Tree),
+            ("srv/to-data/tls", ArtifactKind::Tree),
+            ("", ArtifactKind::Tree),
+            ("srv/to-outer", ArtifactKind::Tree),
+            ("data/secret.key", ArtifactKind::File),
+            ("srv/to-key", ArtifactKind::File),
+        ] {
+            let refused = roots.open(&host.path(path), kind, hold).unwrap_err();
+            assert!(matches!(refused, Refusal::InData { .. } | Refusal::HasData { .. }), "{path}: {refused}");
+        }
+        // What is beside it, in the same folder, is a file like others.
+        assert!(roots.open(&host.path("srv/a.iso"), ArtifactKind::File, hold).is_ok());
+        assert!(roots.open(&host.path("data/import/tree"), ArtifactKind::Tree, hold).is_ok());
+    }
+    assert!(matches!(tree(&roots, Path::new("/")), Err(Refusal::HasData { .. })));
+}
+
+#[test]
+fn an_import_folder_that_is_a_link_is_no_root() {
+    let host = Host::new();
+    fs::remove_dir_all(host.path("data/import")).unwrap();
+    symlink(host.path("elsewhere"), host.path("data/import")).unwrap();
+    let roots = host.roots(&["srv"]);
+    assert!(tree(&roots, &host.path("data/import/tree")).is_err());
+    fs::remove_file(host.path("data/import")).unwrap();
+    symlink("tls", host.path("data/import")).unwrap();
+    assert!(tree(&roots, &host.path("data/import")).is_err());
+}
+
+#[test]
+fn a_single_file_behind_a_link_is_served_by_the_name_it_was_given() {
+    let host = Host::new();
+    symlink("a.iso", host.path("srv/newest.iso")).unwrap();
+    let place = host.roots(&["srv"]).open(&host.path("srv/newest.iso"), ArtifactKind::File, Hold::Roots);
+    let place = place.unwrap();
+    let mut text = String::new();
+    place.open_file("newest.iso").unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "image");
+    assert!(place.open_file("a.iso").is_err() && place.open_file("tree/linux").is_err());
+}
+
+fn artifact(fields: Value) -> Stored<Artifact> {
+    let spec: Artifact = serde_json::from_value(fields).unwrap();
+    Stored::new(spec.name.clone(), spec, testing::caller().now)
+}
+
+/// As a version wrote it that knew no roots.
+async fn put_before(app: &Houses, mut stored: Stored<Artifact>) -> Arc<Stored<Artifact>> {
+    stored.status.origin = stored.spec.origin();
+    stored.status.state = ArtifactState::Ready;
+    stored.status.sha256 = Some("0".repeat(64));
+    let stored = Arc::new(stored);
+    testing::put(app, Artifact::object(Arc::clone(&stored))).await;
+    stored
+}
+
+async fn noted(app: &Houses, name: &str) -> Arc<Stored<Artifact>> {
+    let stored = app.kernel.find::<Artifact>(name).unwrap();
+    let checked = app.artifacts.roots_news(&stored).expect("something to note");
+    app.artifacts.note_roots(&stored, checked).await.unwrap();
+    let stored = app.kernel.find::<Artifact>(name).unwrap();
+    assert_eq!(app.artifacts.roots_news(&stored), None, "it is noted once");
+    stored
+}
+
+async fn problems(app: &Houses, name: &str) -> String {
+    app.objects.get::<Artifact>(name).await.unwrap().body["problems"].to_string()
+}
+
+#[tokio::test]
+async fn what_was_configured_outside_before_is_served_with_a_problem_that_names_the_setting() {
+    let (host, caller) = (Host::new(), testing::caller());
+    let app = host.app();
+    let path = host.path("elsewhere/tree");
+    put_before(&app, artifact(json!({"name": "old", "path": path}))).await;
+    put_before(&app, artifact(json!({"name": "fine", "path": host.path("srv/tree")}))).await;
+    assert!(app.artifacts.place_of(&app.kernel.find("old").unwrap()).is_ok(), "before it was looked at");
+    let old = noted(&app, "old").await;
+    assert_eq!((old.status.roots, old.status.state), (RootsCheck::Outside, ArtifactState::Ready));
+    assert!(app.artifacts.place_of(&old).unwrap().open_file("linux").is_ok());
+    assert!(problems(&app, "old").await.contains("artifacts.roots"), "{}", problems(&app, "old").await);
+    assert_eq!(noted(&app, "fine").await.status.roots, RootsCheck::Within);
+    assert_eq!(problems(&app, "fine").await, "[]");
+
+    // It may be changed but for its path, and a new one may not have it.
+    let target = Target { reference: "old", expected: Expected::Any };
+    let patch = |value: Value| Patch::Merge(value);
+    app.objects.patch::<Artifact>(&caller, &target, &patch(json!({"description": "x"}))).await.unwrap();
+    let refused =
+        app.objects.create::<Artifact>(&caller, json!({"name": "new", "path": path})).await.unwrap_err();
+    assert!(refused.to_string().contains("artifacts.roots"), "{refused}");
+    let moved = app
+        .objects
+        .patch::<Artifact>(&caller, &target, &patch(json!({"path": host.path("elsewhere")})))
+        .await;
+    assert!(matches!(moved, Err(Error::Invalid(_))), "{moved:?}");
+}
+
+#[tokio::test]
+async fn what_was_configured_in_the_data_directory_before_is_served_no_more_and_says_why() {
+    let host = Host::new();
+    let app = host.app();
+    put_before(&app, artifact(json!({"name": "steal", "path": host.path("data")}))).await;
+    let url = format!("file://{}", host.path("data/secret.key").display());
+    put_before(&app, artifact(json!({"name": "copy", "kind": "file", "fetch": {"url": url}}))).await;
+    assert!(
+        app.artifacts.place_of(&app.kernel.find("steal").unwrap()).is_err(),
+        "not even before it was looked at"
+    );
+    for name in ["steal", "copy"] {
+        let stored = noted(&app, name).await;
+        assert_eq!((stored.status.state, &stored.status.sha256), (ArtifactState::Failed, &None));
+        assert!(stored.status.reason.contains("data directory"), "{}", stored.status.reason);
+        assert!(app.artifacts.place_of(&stored).is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_new_path_stays_below_the_roots_also_when_a_link_takes_its_place() {
+    let (host, caller) = (Host::new(), testing::caller());
+    let app = host.app();
+    app.objects
+        .create::<Artifact>(&caller, json!({"name": "a", "path": host.path("srv/tree")}))
+        .await
+        .unwrap();
+    assert!(app.artifacts.place_of(&app.kernel.find("a").unwrap()).is_ok());
+    fs::rename(host.path("srv/tree"), host.path("srv/before")).unwrap();
+    symlink(host.path("elsewhere/tree"), host.path("srv/tree")).unwrap();
+    assert!(matches!(app.artifacts.place_of(&app.kernel.find("a").unwrap()), Err(Refusal::Outside { .. })));
+}
+
+#[tokio::test]
+async fn a_new_source_is_no_file_url_and_at_no_address_of_this_host() {
+    let (host, caller) = (Host::new(), testing::caller());
+    let app = host.app();
+    let fetch = |source: Value| {
+        let app = Arc::clone(&app);
+        let caller = caller.clone();
+        async move {
+            let made = app.objects.create::<Artifact>(&caller, json!({"name": "a", "fetch": source})).await;
+            made.map(drop).map_err(|error| error.to_string())
+        }
+    };
+    let image = host.path("srv/a.iso");
+    let file = fetch(json!({"url": format!("file://{}", image.display())})).await.unwrap_err();
+    assert!(file.contains("`file:` is no scheme") && file.contains("fetch.path"), "{file}");
+    let loopback = fetch(json!({"url": "http://127.0.0.1:1/x", "unverified": true})).await.unwrap_err();
+    assert!(loopback.contains("/fetch/url") && loopback.contains("artifacts.fetch_from"), "{loopback}");
+    let mirror = fetch(json!({"url": "http://[::1]/x", "mirror": {}})).await.unwrap_err();
+    assert!(mirror.contains("artifacts.fetch_from"), "{mirror}");
+    let proxied =
+        json!({"url": "http://10.0.0.1/x", "unverified": true, "proxy": "http://169.254.169.254:80"});
+    assert!(fetch(proxied).await.unwrap_err().contains("/fetch/proxy"));
+    let outside = fetch(json!({"path": host.path("data/secret.key")})).await.unwrap_err();
+    assert!(outside.contains("/fetch/path") && outside.contains("data directory"), "{outside}");
+    fetch(json!({"path": image})).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_source_of_before_keeps_what_it_is_with_a_problem() {
+    let (host, caller) = (Host::new(), testing::caller());
+    let app = host.app();
+    let url = format!("file://{}", host.path("elsewhere/tree/linux").display());
+    put_before(&app, artifact(json!({"name": "image", "kind": "file", "fetch": {"url": url}}))).await;
+    let mirror = json!({"name": "mirror", "fetch": {"url": "http://127.0.0.1:3142/debian", "mirror": {}}});
+    put_before(&app, artifact(mirror)).await;
+    let stored = noted(&app, "image").await;
+    let source = stored.spec.source.clone().unwrap();
+    assert_eq!(app.artifacts.open_local(&stored, &source).await.unwrap().len(), 1);
+    let told = problems(&app, "image").await;
+    assert!(told.contains("`file:` is no scheme") && told.contains("artifacts.roots"), "{told}");
+    assert!(
+        problems(&app, "mirror").await.contains("artifacts.fetch_from"),
+        "{}",
+        problems(&app, "mirror").await
+    );
+    for name in ["image", "mirror"] {
+        let target = Target { reference: name, expected: Expected::Any };
+        let patch = Patch::Merge(json!({"description": "x"}));
+        app.objects.patch::<Artifact>(&caller, &target, &patch).await.unwrap();
+    }
+}

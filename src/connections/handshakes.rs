@@ -1,0 +1,171 @@
+//! TLS handshakes, on a thread of their own. Each is about a millisecond of arithmetic, which any stranger
+//! gets for a hundred bytes. On the workers of the shared runtime, a flood of them would keep everything else
+//! waiting. Here it keeps only other handshakes of the same listener waiting, and those in turn.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::server::Acceptor;
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
+use tokio_util::sync::DropGuard;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::threads;
+
+/// How long a handshake may take, and how many there may be at a time. Further ones wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandshakeLimits {
+    /// The time of one handshake, with the wait for those before it.
+    pub time_max: Duration,
+    pub handshakes_max: usize,
+    pub of_one_address_max: usize,
+}
+
+/// The thread of one listener, and what it shows to clients.
+#[derive(Clone)]
+pub struct Handshakes {
+    acceptor: TlsAcceptor,
+    thread: Handle,
+    time_max: Duration,
+    places: Arc<Semaphore>,
+    of_address: Arc<AddressPlaces>,
+    _end: Arc<DropGuard>,
+}
+
+/// Why there is no TLS with a client.
+#[derive(Debug)]
+pub enum Failed {
+    TooSlow,
+    /// There was no ClientHello, or none that is understood.
+    Hello(io::Error),
+    /// It broke after the ClientHello.
+    Broken(io::Error),
+}
+
+impl Handshakes {
+    /// Starts the thread, idle. `name` is the thread's, at most 15 bytes.
+    ///
+    /// # Errors
+    /// The system has no more threads or descriptors.
+    pub fn start(name: &str, acceptor: TlsAcceptor, limits: HandshakeLimits) -> io::Result<Self> {
+        let (thread, end) = threads::start(name, 1)?;
+        Ok(Handshakes {
+            acceptor,
+            thread,
+            time_max: limits.time_max,
+            places: Arc::new(Semaphore::new(limits.handshakes_max.clamp(1, Semaphore::MAX_PERMITS))),
+            of_address: AddressPlaces::new(limits.of_one_address_max),
+            _end: Arc::new(end),
+        })
+    }
+
+    /// TLS with a client.
+    ///
+    /// # Errors
+    /// It did not come about.
+    pub async fn shake(&self, stream: TcpStream, peer: IpAddr) -> Result<TlsStream<TcpStream>, Failed> {
+        let shaken = async {
+            // Whoever waits for others of its own address takes no place of all.
+            let _of_address = self.of_address.take(peer).await?;
+            let _place = self.places.acquire().await.map_err(closed)?;
+            let handshake = self.thread.spawn(shake(self.acceptor.clone(), stream));
+            AbortOnDropHandle::new(handshake).await.map_err(closed)?
+        };
+        tokio::time::timeout(self.time_max, shaken).await.unwrap_or(Err(Failed::TooSlow))
+    }
+}
+
+fn closed(error: impl std::error::Error + Send + Sync + 'static) -> Failed {
+    Failed::Broken(io::Error::other(error))
+}
+
+async fn shake(acceptor: TlsAcceptor, stream: TcpStream) -> Result<TlsStream<TcpStream>, Failed> {
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(Failed::Hello)?;
+    hello.into_stream(acceptor.config().clone()).await.map_err(Failed::Broken)
+}
+
+/// The handshakes of each address.
+#[derive(Debug)]
+struct AddressPlaces {
+    max: usize,
+    places: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+}
+
+/// A place of an address, or the wait for one. The address is forgotten with its last.
+struct AddressPlace {
+    of_address: Arc<AddressPlaces>,
+    peer: IpAddr,
+    semaphore: Option<Arc<Semaphore>>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl AddressPlaces {
+    fn new(max: usize) -> Arc<Self> {
+        Arc::new(AddressPlaces { max: max.clamp(1, Semaphore::MAX_PERMITS), places: Mutex::default() })
+    }
+
+    async fn take(self: &Arc<Self>, peer: IpAddr) -> Result<AddressPlace, Failed> {
+        let semaphore = {
+            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(places.entry(peer).or_insert_with(|| Arc::new(Semaphore::new(self.max))))
+        };
+        let of_address = Arc::clone(self);
+        let mut place =
+            AddressPlace { of_address, peer, semaphore: Some(Arc::clone(&semaphore)), permit: None };
+        place.permit = Some(semaphore.acquire_owned().await.map_err(closed)?);
+        Ok(place)
+    }
+}
+
+impl Drop for AddressPlace {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        let mut places = self.of_address.places.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.semaphore.take());
+        if places.get(&self.peer).is_some_and(|places| Arc::strong_count(places) == 1) {
+            places.remove(&self.peer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[tokio::test]
+    async fn one_address_waits_for_its_own_handshakes_and_others_do_not() {
+        let places = AddressPlaces::new(1);
+        let first = places.take(peer(1)).await.unwrap();
+        let waiting = tokio::spawn({
+            let places = Arc::clone(&places);
+            async move { places.take(peer(1)).await.is_ok() }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        let other = places.take(peer(2)).await.unwrap();
+        drop(first);
+        assert!(waiting.await.unwrap());
+        drop(other);
+        assert!(places.places.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_address_whose_last_waiter_gives_up_is_forgotten() {
+        let places = AddressPlaces::new(1);
+        let first = places.take(peer(1)).await.unwrap();
+        assert!(tokio::time::timeout(Duration::ZERO, places.take(peer(1))).await.is_err());
+        drop(first);
+        assert!(places.places.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,237 @@
+//! How many connections a listener may have: in all, and from one address. Who waited, was refused or was cut
+//! off is counted here, by the reason.
+//!
+//! Beyond the bound of all, new connections wait in the kernel's queue: firmware and installers do not
+//! understand a 503. Beyond the bound of one address they are refused, so that no one client has them all.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many connections there may be at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections of one address: many machines may stand behind one.
+    pub of_one_address_max: usize,
+}
+
+/// Why a client was not let in, or was sent away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// All connections were taken, and it had to wait.
+    AllTaken,
+    /// Its address had as many connections as one may have.
+    OneAddress,
+    /// It did not finish the head or the body of its request, or the handshake, in time.
+    SlowRequest,
+    /// It took nothing of the answer for too long.
+    Stalled,
+    /// What it sent is no request.
+    Malformed,
+    /// It did not finish its TLS handshake in time.
+    SlowHandshake,
+    /// It had no request for too long.
+    Idle,
+}
+
+impl Limit {
+    const COUNT: usize = 7;
+    /// What the boot side counts: a slow handshake is a slow request there, and silence is no fault.
+    pub const OF_BOOT: [Limit; 5] =
+        [Limit::AllTaken, Limit::OneAddress, Limit::SlowRequest, Limit::Stalled, Limit::Malformed];
+    /// What the API counts.
+    pub const OF_API: [Limit; Limit::COUNT] = [
+        Limit::AllTaken,
+        Limit::OneAddress,
+        Limit::SlowRequest,
+        Limit::Stalled,
+        Limit::Malformed,
+        Limit::SlowHandshake,
+        Limit::Idle,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Limit::AllTaken => "all_taken",
+            Limit::OneAddress => "one_address",
+            Limit::SlowRequest => "slow_request",
+            Limit::Stalled => "stalled",
+            Limit::Malformed => "malformed",
+            Limit::SlowHandshake => "slow_handshake",
+            Limit::Idle => "idle",
+        }
+    }
+}
+
+/// Totals since the start, for the metrics page.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub connections: AtomicU64,
+    pub requests: AtomicU64,
+    limits: [AtomicU64; Limit::COUNT],
+}
+
+impl Counters {
+    pub fn limited(&self, why: Limit) -> u64 {
+        self.limits.get(why as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    pub fn count(&self, why: Limit) {
+        if let Some(count) = self.limits.get(why as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Lets connections in while there is room, and counts them by address.
+#[derive(Debug)]
+pub struct ConnectionLimiter {
+    limits: ConnectionLimits,
+    places: Arc<Semaphore>,
+    of_address: Mutex<HashMap<IpAddr, usize>>,
+    pub counters: Arc<Counters>,
+}
+
+/// The place of one connection. It is free again when this is dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit {
+    limiter: Arc<ConnectionLimiter>,
+    peer: IpAddr,
+    _place: OwnedSemaphorePermit,
+}
+
+/// A connection that the kernel handed over.
+#[derive(Debug)]
+pub struct Accepted {
+    pub stream: TcpStream,
+    pub peer: IpAddr,
+    /// `None` when its address has too many already: it is to be closed.
+    pub permit: Option<ConnectionPermit>,
+}
+
+impl ConnectionLimiter {
+    pub fn new(limits: ConnectionLimits) -> Arc<Self> {
+        let places = limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
+        Arc::new(ConnectionLimiter {
+            limits,
+            places: Arc::new(Semaphore::new(places)),
+            of_address: Mutex::default(),
+            counters: Arc::default(),
+        })
+    }
+
+    /// The next connection, once there is a place for it.
+    ///
+    /// # Errors
+    /// The system's, when it has no place for a connection: descriptors, memory.
+    pub async fn accept(self: &Arc<Self>, listener: &TcpListener) -> io::Result<Accepted> {
+        let place = self.place().await?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let peer = peer.ip().to_canonical();
+                    return Ok(Accepted { stream, peer, permit: self.admit(peer, place) });
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn place(&self) -> io::Result<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(place);
+        }
+        self.counters.count(Limit::AllTaken);
+        Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)
+    }
+
+    fn admit(self: &Arc<Self>, peer: IpAddr, place: OwnedSemaphorePermit) -> Option<ConnectionPermit> {
+        self.counters.connections.fetch_add(1, Ordering::Relaxed);
+        let mut of_address = self.of_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = of_address.entry(peer).or_default();
+        if *connections >= self.limits.of_one_address_max.max(1) {
+            drop(of_address);
+            self.counters.count(Limit::OneAddress);
+            return None;
+        }
+        *connections += 1;
+        Some(ConnectionPermit { limiter: Arc::clone(self), peer, _place: place })
+    }
+
+    /// Whether more than three quarters of all places are taken. Idle connections are then closed sooner.
+    pub fn is_crowded(&self) -> bool {
+        self.places.available_permits() < self.limits.connections_max / 4
+    }
+}
+
+impl ConnectionPermit {
+    /// The address of the client.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.limiter.counters
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        let mut of_address = self.limiter.of_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connections) = of_address.get_mut(&self.peer) {
+            *connections -= 1;
+            if *connections == 0 {
+                of_address.remove(&self.peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[tokio::test]
+    async fn one_address_cannot_have_all_connections() {
+        let limiter = ConnectionLimiter::new(ConnectionLimits { connections_max: 4, of_one_address_max: 2 });
+        let mut inside = Vec::new();
+        for _ in 0..2 {
+            inside.push(limiter.admit(peer(1), limiter.place().await.unwrap()).unwrap());
+        }
+        assert!(limiter.admit(peer(1), limiter.place().await.unwrap()).is_none());
+        assert_eq!(limiter.counters.limited(Limit::OneAddress), 1);
+        let other = limiter.admit(peer(2), limiter.place().await.unwrap());
+        assert!(other.is_some());
+        inside.pop();
+        assert!(limiter.admit(peer(1), limiter.place().await.unwrap()).is_some());
+        drop((inside, other));
+        assert!(limiter.of_address.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_finds_all_places_taken_waits_for_one() {
+        let limiter = ConnectionLimiter::new(ConnectionLimits { connections_max: 1, of_one_address_max: 9 });
+        let first = limiter.admit(peer(1), limiter.place().await.unwrap()).unwrap();
+        let waiting = tokio::spawn({
+            let limiter = Arc::clone(&limiter);
+            async move { limiter.place().await.is_ok() }
+        });
+        while limiter.counters.limited(Limit::AllTaken) == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        assert!(waiting.await.unwrap());
+    }
+}

@@ -1,0 +1,270 @@
+//! The API's listener: TLS, HTTP/1.1 and HTTP/2, and how long a client may take for what.
+//!
+//! The boot side must not suffer from it: connections are bounded in all and by address, handshakes have a
+//! thread of their own (`crate::connections`), and whoever keeps a connection without using it loses it. What
+//! is answered is the router's. Start at [`ApiListener::run`]; `activity` knows what a connection is doing,
+//! `unread` takes bodies that no handler wanted, `stream` is the socket.
+
+mod activity;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod unread;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::header::EXPECT;
+use hyper::service::Service;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::connections::{
+    Accepted, ConnectionLimiter, ConnectionLimits, ConnectionPermit, Failed, HandshakeLimits, Handshakes,
+    Limit,
+};
+use crate::seldom::warn_seldom;
+use activity::{Activity, Timeouts, Version};
+use stream::ClientStream;
+use unread::{LentBody, Sends, UnreadLimits};
+
+/// How long nothing is accepted after the system had no place for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Streams of one HTTP/2 connection at a time.
+const STREAMS_MAX: u32 = 100;
+/// Streams that a client reset and that are not gone yet (CVE-2023-44487), and those that we reset for
+/// faults.
+const RESET_STREAMS_MAX: usize = 20;
+const FAULTY_STREAMS_MAX: usize = 64;
+/// Longest head of a request, in bytes, and most header lines of HTTP/1.
+const HEAD_BYTES_MAX: u32 = 16 * 1024;
+const HTTP1_BUFFER_BYTES_MAX: usize = 64 * 1024;
+const HTTP1_HEADERS_MAX: usize = 100;
+
+/// Bounds of the listener. Tests have shorter times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub connections: ConnectionLimits,
+    pub handshakes: HandshakeLimits,
+    pub timeouts: Timeouts,
+    pub unread: UnreadLimits,
+    /// How often a client of HTTP/2 is asked whether it is there, and how long it may take to say so.
+    pub ping: Duration,
+    /// How long requests may take to end after the server was told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: ConnectionLimits { connections_max: 2048, of_one_address_max: 256 },
+            handshakes: HandshakeLimits {
+                time_max: Duration::from_secs(10),
+                handshakes_max: 512,
+                of_one_address_max: 64,
+            },
+            timeouts: Timeouts::default(),
+            unread: UnreadLimits::default(),
+            ping: Duration::from_secs(20),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A port of the API that is bound, and what it answers.
+pub struct ApiListener {
+    pub listener: TcpListener,
+    pub tls: TlsAcceptor,
+    pub router: Router,
+    pub limits: Limits,
+    pub limiter: Arc<ConnectionLimiter>,
+}
+
+/// What all connections share.
+struct Shared {
+    handshakes: Handshakes,
+    http: auto::Builder<TokioExecutor>,
+    router: Router,
+    limits: Limits,
+    limiter: Arc<ConnectionLimiter>,
+    stop: CancellationToken,
+}
+
+impl ApiListener {
+    /// Serves the listener until the server stops.
+    ///
+    /// # Errors
+    /// The system has no thread for the handshakes.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        let shared = Arc::new(Shared {
+            handshakes: Handshakes::start("api-handshakes", self.tls, self.limits.handshakes)?,
+            http: http(&self.limits),
+            router: self.router,
+            limits: self.limits,
+            limiter: self.limiter,
+            stop: stop.clone(),
+        });
+        let tasks = TaskTracker::new();
+        let accepting = async {
+            loop {
+                accept(&shared, &self.listener, &tasks).await;
+            }
+        };
+        tokio::select! {
+            () = accepting => {}
+            () = stop.cancelled() => {}
+        }
+        tasks.close();
+        // Each connection ends itself within this time.
+        tasks.wait().await;
+        Ok(())
+    }
+}
+
+fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    // The watchdog of the connection has the times; it knows more than a timer of each protocol.
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_headers(HTTP1_HEADERS_MAX)
+        .max_buf_size(HTTP1_BUFFER_BYTES_MAX);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.ping)
+        .keep_alive_timeout(limits.ping)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(FAULTY_STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX);
+    http
+}
+
+async fn accept(shared: &Arc<Shared>, listener: &TcpListener, tasks: &TaskTracker) {
+    match shared.limiter.accept(listener).await {
+        // Without TLS there is no way to say why it is closed.
+        Ok(Accepted { permit: None, .. }) => {}
+        Ok(Accepted { stream, permit: Some(permit), .. }) => {
+            tasks.spawn(Arc::clone(shared).begin(stream, permit));
+        }
+        Err(error) => {
+            warn_seldom!(%error, "no connection can be accepted on the API's port");
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Shared {
+    async fn begin(self: Arc<Self>, stream: TcpStream, permit: ConnectionPermit) {
+        let shaken = tokio::select! {
+            shaken = self.handshakes.shake(stream, permit.peer()) => shaken,
+            () = self.stop.cancelled() => return,
+        };
+        match shaken {
+            Ok(stream) => self.serve(stream, &permit).await,
+            Err(Failed::TooSlow) => permit.counters().count(Limit::SlowHandshake),
+            Err(Failed::Hello(error) | Failed::Broken(error)) => {
+                permit.counters().count(Limit::Malformed);
+                tracing::debug!(peer = %permit.peer(), %error, "no TLS with a client of the API");
+            }
+        }
+    }
+
+    async fn serve(&self, stream: TlsStream<TcpStream>, permit: &ConnectionPermit) {
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let (version, http) = match is_http2 {
+            true => (Version::Http2, self.http.clone().http2_only()),
+            false => (Version::Http1, self.http.clone().http1_only()),
+        };
+        let activity = Activity::begin(version);
+        let stream = ClientStream::new(stream, Arc::clone(&activity));
+        let requests = Requests {
+            router: self.router.clone(),
+            activity: Arc::clone(&activity),
+            unread: self.limits.unread,
+            limiter: Arc::clone(&self.limiter),
+        };
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), requests));
+        let why = tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(peer = %permit.peer(), error, "a connection of the API broke");
+                }
+                return;
+            }
+            why = activity.overdue(&self.limits.timeouts, &self.limiter) => Some(why),
+            () = self.stop.cancelled() => None,
+        };
+        if let Some(why) = why {
+            permit.counters().count(why);
+            let reason = why.as_str();
+            tracing::debug!(peer = %permit.peer(), reason, "a connection of the API is closed");
+        }
+        match why {
+            Some(Limit::Stalled) => {}
+            Some(_) => {
+                connection.as_mut().graceful_shutdown();
+                let farewell = self.limits.timeouts.farewell;
+                // A request may have come at the last moment.
+                while timeout(farewell, connection.as_mut()).await.is_err() && activity.is_busy() {
+                    if self.stop.is_cancelled() {
+                        return;
+                    }
+                }
+            }
+            None => {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(self.limits.drain, connection).await;
+            }
+        }
+    }
+}
+
+/// The requests of one connection.
+struct Requests {
+    router: Router,
+    activity: Arc<Activity>,
+    unread: UnreadLimits,
+    limiter: Arc<ConnectionLimiter>,
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl Service<Request<Incoming>> for Requests {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let handling = self.activity.request();
+        let (router, unread, limiter) = (self.router.clone(), self.unread, Arc::clone(&self.limiter));
+        Box::pin(async move {
+            let expects = request.headers().contains_key(EXPECT);
+            let sends = if expects { Sends::WhenAsked } else { Sends::AtOnce };
+            let (parts, body) = request.into_parts();
+            let (lent, rest) = LentBody::new(body);
+            let response = router.oneshot(Request::from_parts(parts, Body::new(lent))).await?;
+            if response.status() == StatusCode::REQUEST_TIMEOUT {
+                limiter.counters.count(Limit::SlowRequest);
+            } else {
+                rest.discard(&unread, sends).await;
+            }
+            Ok(response.map(|body| Body::new(handling.answer(body))))
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! What one connection is doing, so that it can be closed when its client keeps it without using it.
+//!
+//! While a handler runs it is the server's turn, and the handler has bounds of its own: a body has a time, a
+//! long poll has an end. An answer has time as long as its client takes some of it; an event stream sends a
+//! comment every few seconds. Without a request, time runs out. Start at [`Activity::overdue`].
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+use tokio::time::sleep;
+
+use crate::connections::{ConnectionLimiter, Limit};
+
+/// Writes up to this size may be the upkeep of HTTP/2 and show no progress: pings, settings.
+const UPKEEP_BYTES_MAX: usize = 64;
+/// How long the watchdog sleeps at most, for what changes meanwhile.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The first request after the handshake, and the head of each of HTTP/1.1 from its first byte.
+    pub head: Duration,
+    /// Silence between requests.
+    pub idle: Duration,
+    /// The same while most places are taken.
+    pub idle_crowded: Duration,
+    /// An answer of which nothing is taken.
+    pub stalled: Duration,
+    /// The goodbye to an idle client.
+    pub farewell: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            idle_crowded: Duration::from_secs(5),
+            stalled: Duration::from_secs(120),
+            farewell: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What is spoken over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    Http1,
+    Http2,
+}
+
+/// What a connection is doing.
+#[derive(Debug)]
+pub struct Activity {
+    version: Version,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Requests whose handler runs.
+    handling: usize,
+    /// Answers that the client has not wholly taken.
+    answering: usize,
+    /// Whether the client has to take something before more can be written.
+    is_blocked: bool,
+    /// When a request or an answer last went on.
+    moved: Instant,
+    /// When the request began that is not whole yet.
+    head_since: Option<Instant>,
+}
+
+impl Activity {
+    /// Of a connection whose handshake is done.
+    pub fn begin(version: Version) -> Arc<Self> {
+        let now = Instant::now();
+        let state = State { handling: 0, answering: 0, is_blocked: false, moved: now, head_since: Some(now) };
+        Arc::new(Activity { version, state: Mutex::new(state) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request is whole; its handler runs until the returned guard becomes an answer or is dropped.
+    pub fn request(self: &Arc<Self>) -> Handling {
+        let mut state = self.state();
+        state.handling += 1;
+        state.head_since = None;
+        Handling { activity: Arc::clone(self) }
+    }
+
+    /// Bytes came.
+    pub fn read(&self) {
+        let mut state = self.state();
+        // Frames of HTTP/2 come without a request too.
+        if self.version == Version::Http1
+            && state.handling + state.answering == 0
+            && state.head_since.is_none()
+        {
+            state.head_since = Some(Instant::now());
+        }
+    }
+
+    /// So many bytes were taken by the system, which has room again for what the client took.
+    pub fn written(&self, bytes: usize) {
+        let mut state = self.state();
+        state.is_blocked = false;
+        if bytes > UPKEEP_BYTES_MAX {
+            state.moved = Instant::now();
+        }
+    }
+
+    /// The system has no room for more.
+    pub fn blocked(&self) {
+        self.state().is_blocked = true;
+    }
+
+    /// Whether there is a request.
+    pub fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.handling + state.answering > 0
+    }
+
+    /// Waits until the client's time is over, and says why.
+    pub async fn overdue(&self, timeouts: &Timeouts, limiter: &ConnectionLimiter) -> Limit {
+        loop {
+            let idle = if limiter.is_crowded() { timeouts.idle_crowded } else { timeouts.idle };
+            match self.left(timeouts, idle) {
+                Ok(left) => sleep(left.min(LOOK_MAX)).await,
+                Err(why) => return why,
+            }
+        }
+    }
+
+    fn left(&self, timeouts: &Timeouts, idle: Duration) -> Result<Duration, Limit> {
+        let state = self.state();
+        let (since, time, why) = match state.head_since {
+            _ if state.handling > 0 => return Ok(LOOK_MAX.min(timeouts.stalled)),
+            _ if state.answering > 0 || state.is_blocked => (state.moved, timeouts.stalled, Limit::Stalled),
+            Some(since) => (since, timeouts.head, Limit::SlowRequest),
+            None => (state.moved, idle, Limit::Idle),
+        };
+        match time.saturating_sub(since.elapsed()) {
+            Duration::ZERO => Err(why),
+            left => Ok(left),
+        }
+    }
+}
+
+/// A handler that runs.
+#[derive(Debug)]
+pub struct Handling {
+    activity: Arc<Activity>,
+}
+
+impl Handling {
+    /// The handler has answered: from now on it is the client's turn.
+    pub fn answer(self, body: Body) -> AnswerBody {
+        self.activity.state().answering += 1;
+        AnswerBody { body, activity: Arc::clone(&self.activity) }
+    }
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        let mut state = self.activity.state();
+        state.handling = state.handling.saturating_sub(1);
+        state.moved = Instant::now();
+    }
+}
+
+/// The body of an answer. hyper asks for its next piece when there is room for it.
+#[derive(Debug)]
+pub struct AnswerBody {
+    body: Body,
+    activity: Arc<Activity>,
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_ready() {
+            self.activity.state().moved = Instant::now();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        let mut state = self.activity.state();
+        state.answering = state.answering.saturating_sub(1);
+        state.moved = Instant::now();
+    }
+}

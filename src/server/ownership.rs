@@ -1,0 +1,149 @@
+//! Gives the files of the data directory to the user that the server becomes. Root does this in a directory
+//! that the user may have written to before, so nothing is done by a path: each thing is opened without
+//! following a link, looked at, and given by its descriptor.
+//!
+//! What could be somebody else's file is left alone: links, files with further names (hard links), and
+//! everything that is neither a file nor a folder.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::unistd::{Gid, Uid};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, chownat, fchown, fstat, open, openat};
+use rustix::io::Errno;
+
+/// Deepest folder that is looked into.
+const DEPTH_MAX: usize = 128;
+
+/// Who owns something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub user: Uid,
+    pub group: Gid,
+}
+
+/// What was not given, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Files of another owner with more than one name.
+    pub several_names: u64,
+    /// Sockets, pipes, devices.
+    pub no_files: u64,
+}
+
+/// Gives a folder and what is in it.
+///
+/// # Errors
+/// Something cannot be looked at or given; it is nested too deep.
+pub fn give(folder: &Path, owner: Owner) -> io::Result<Kept> {
+    let mut kept = Kept::default();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    give_folder(&open(folder, flags, Mode::empty())?, (owner, DEPTH_MAX), &mut kept)?;
+    Ok(kept)
+}
+
+fn give_folder(folder: &OwnedFd, (owner, depth): (Owner, usize), kept: &mut Kept) -> io::Result<()> {
+    if depth == 0 {
+        return Err(io::Error::other(format!("it is more than {DEPTH_MAX} folders deep")));
+    }
+    if !owner.has(&fstat(folder)?) {
+        fchown(folder, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        match openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(found) => give_one((folder.as_fd(), name), found, (owner, depth), kept)?,
+            // It has gone meanwhile.
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn give_one(
+    (folder, name): (BorrowedFd<'_>, &std::ffi::CStr),
+    found: OwnedFd,
+    (owner, depth): (Owner, usize),
+    kept: &mut Kept,
+) -> io::Result<()> {
+    let stat = fstat(&found)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            give_folder(&openat(folder, name, flags, Mode::empty())?, (owner, depth - 1), kept)?;
+        }
+        FileType::RegularFile if owner.has(&stat) => {}
+        FileType::RegularFile if stat.st_nlink == 1 => {
+            chownat(&found, c"", Some(owner.uid()), Some(owner.gid()), AtFlags::EMPTY_PATH)?;
+        }
+        FileType::RegularFile => kept.several_names += 1,
+        FileType::Symlink => {}
+        _ => kept.no_files += 1,
+    }
+    Ok(())
+}
+
+impl Owner {
+    fn has(self, stat: &Stat) -> bool {
+        (stat.st_uid, stat.st_gid) == (self.user.as_raw(), self.group.as_raw())
+    }
+
+    fn uid(self) -> rustix::fs::Uid {
+        rustix::fs::Uid::from_raw(self.user.as_raw())
+    }
+
+    fn gid(self) -> rustix::fs::Gid {
+        rustix::fs::Gid::from_raw(self.group.as_raw())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+
+    const NOBODY: Owner = Owner { user: Uid::from_raw(65_534), group: Gid::from_raw(65_534) };
+
+    #[test]
+    fn a_file_behind_a_link_stays_with_its_owner_and_the_rest_is_given() {
+        if !Uid::effective().is_root() {
+            eprintln!("only root can give files away: not tested");
+            return;
+        }
+        let outer = tempfile::tempdir().unwrap();
+        let (data, secret) = (outer.path().join("data"), outer.path().join("shadow"));
+        fs::create_dir_all(data.join("tls/deep")).unwrap();
+        fs::create_dir(outer.path().join("etc")).unwrap();
+        for file in [&secret, &data.join("database"), &data.join("tls/deep/key"), &outer.path().join("etc/x")]
+        {
+            fs::write(file, "x").unwrap();
+        }
+        symlink(&secret, data.join("loaders-x")).unwrap();
+        symlink(outer.path().join("etc"), data.join("tls/etc")).unwrap();
+        fs::hard_link(&secret, data.join("hard")).unwrap();
+        nix::unistd::mkfifo(&data.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+
+        let kept = give(&data, NOBODY).unwrap();
+        assert_eq!(kept, Kept { several_names: 1, no_files: 1 });
+        let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
+        for given in ["", "database", "tls", "tls/deep", "tls/deep/key"] {
+            assert_eq!(owner(&data.join(given)), 65_534, "{given}");
+        }
+        for ours in [&secret, &outer.path().join("etc"), &outer.path().join("etc/x"), &data.join("fifo")] {
+            assert_eq!(owner(ours), 0, "{}", ours.display());
+        }
+        // What was given is not given again.
+        fs::hard_link(data.join("database"), data.join("second")).unwrap();
+        assert_eq!(give(&data, NOBODY).unwrap(), kept);
+        symlink(&data, outer.path().join("link")).unwrap();
+        assert!(give(&outer.path().join("link"), NOBODY).is_err());
+    }
+}

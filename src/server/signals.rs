@@ -1,0 +1,66 @@
+//! The signals that the server takes: two end it, and the others that could end it by default are logged and
+//! passed over. A closed terminal or a script that means another program must not take DHCP away.
+
+use std::io;
+
+use nix::libc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+/// Signals whose default is to end the process and that mean nothing here. SIGPIPE is ignored by Rust's
+/// runtime; SIGQUIT and those that a fault in the program causes still end it.
+const STRAY: [(libc::c_int, &str); 11] = [
+    (libc::SIGHUP, "SIGHUP"),
+    (libc::SIGUSR1, "SIGUSR1"),
+    (libc::SIGUSR2, "SIGUSR2"),
+    (libc::SIGALRM, "SIGALRM"),
+    (libc::SIGVTALRM, "SIGVTALRM"),
+    (libc::SIGPROF, "SIGPROF"),
+    (libc::SIGIO, "SIGIO"),
+    (libc::SIGPWR, "SIGPWR"),
+    (libc::SIGSTKFLT, "SIGSTKFLT"),
+    (libc::SIGXCPU, "SIGXCPU"),
+    (libc::SIGXFSZ, "SIGXFSZ"),
+];
+
+/// What tells the server to stop. Taken from the very start, so that no signal is lost.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// Ends with this value.
+    _stray: JoinSet<()>,
+}
+
+impl Signals {
+    /// # Errors
+    /// The system refuses a handler.
+    pub fn take() -> io::Result<Self> {
+        let mut stray = JoinSet::new();
+        for (number, name) in STRAY {
+            stray.spawn(pass_over(signal(SignalKind::from_raw(number))?, name));
+        }
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _stray: stray,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    pub async fn come(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn pass_over(mut signals: Signal, name: &'static str) {
+    while signals.recv().await.is_some() {
+        tracing::info!(
+            signal = name,
+            "this signal is ignored: a changed configuration or certificate counts from the next start, and \
+             SIGTERM stops the server"
+        );
+    }
+}
