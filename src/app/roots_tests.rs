@@ -244,7 +244,11 @@ async fn a_source_of_before_keeps_what_it_is_with_a_problem() {
     assert_eq!(app.open_local(&stored, &source).await.unwrap().len(), 1);
     let told = problems(&app, "image").await;
     assert!(told.contains("`file:` is no scheme") && told.contains("artifacts.roots"), "{told}");
-    assert!(problems(&app, "mirror").await.contains("artifacts.fetch_from"), "{}", problems(&app, "mirror").await);
+    assert!(
+        problems(&app, "mirror").await.contains("artifacts.fetch_from"),
+        "{}",
+        problems(&app, "mirror").await
+    );
     for name in ["image", "mirror"] {
         let target = Target { reference: name, expected: Expected::Any };
         let patch = Patch::Merge(json!({"description": "x"}));
