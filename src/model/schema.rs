@@ -208,7 +208,7 @@ impl Compiled {
     /// What people have to write instead, where the validator would answer in the words of schemas.
     fn in_plain_words(&self, error: &ValidationError<'_>) -> Option<String> {
         let instance = error.instance();
-        let given = clipped(&*instance);
+        let given = clipped(instance);
         match error.kind() {
             ValidationErrorKind::Format { format } if format == "ipv4" => {
                 Some(format!("{given} is not an IPv4 address"))
@@ -274,7 +274,7 @@ fn noun_schema<T: Noun>() -> Arc<Compiled> {
 fn compiled(schema: &Value) -> Arc<Compiled> {
     static PARAMS: LazyLock<Mutex<HashMap<String, Arc<Compiled>>>> = LazyLock::new(Mutex::default);
     let known = || PARAMS.lock().unwrap_or_else(PoisonError::into_inner);
-    let digest = sha256_hex(&schema.to_string());
+    let digest = sha256_hex(schema.to_string());
     if let Some(known) = known().get(&digest) {
         return Arc::clone(known);
     }
@@ -291,7 +291,7 @@ fn compiled(schema: &Value) -> Arc<Compiled> {
 fn explained(error: &ValidationError<'_>) -> String {
     match clipped(error) {
         whole if !whole.ends_with('…') => whole,
-        _ => clipped(&error.masked_with(quoted(&clipped(&*error.instance())))),
+        _ => clipped(&error.masked_with(quoted(&clipped(error.instance())))),
     }
 }
 

@@ -80,7 +80,7 @@ fn labels(count: usize) -> Value {
 }
 
 fn schemas() -> Vec<Hostile> {
-    let param = |what: &str, schema: Value, default: Value| {
+    let param = |what: &'static str, schema: Value, default: Value| {
         let name = what.replace(' ', "-");
         post(what, "/params", json!({"name": name, "schema": schema, "default": default}))
     };
