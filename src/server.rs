@@ -12,6 +12,7 @@ mod ownership;
 mod recover;
 mod signals;
 mod upkeep;
+mod writers;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, SocketAddrV4, TcpListener};
@@ -33,9 +34,8 @@ use crate::config::{self, Config, Listen};
 use crate::connections::{self, ConnectionLimiter, ConnectionLimits};
 use crate::dhcp::decide::Prober;
 use crate::houses::{Houses, Setup};
-use crate::insight::activity_log;
 use crate::kernel::secrets::{Secrets, sealed_values};
-use crate::kernel::{Caller, Endpoints, Kernel, event_queue};
+use crate::kernel::{Caller, Endpoints, Kernel};
 use crate::listen::{Protocol, explain_bind};
 use crate::media::Folder;
 use crate::model::FetchNetworks;
@@ -50,6 +50,7 @@ use data::DataDir;
 use descriptors::Shares;
 use desk::Desk;
 use signals::Signals;
+use writers::{LogEnd, QueueEnd};
 
 pub use recover::recover;
 
@@ -57,8 +58,6 @@ pub use recover::recover;
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// How long the database may take to open before the API says that it is not there yet.
 const OPENED_SOON: Duration = Duration::from_secs(1);
-/// How long the last lines of the log may take after everything has ended.
-const LOGGED_SOON: Duration = Duration::from_secs(2);
 
 /// The sockets, bound before privileges are dropped.
 struct Sockets {
@@ -227,40 +226,6 @@ fn fit_to_descriptors(config: Config) -> Config {
     config.boot_connections = Some(shares.boot_connections);
     config.tftp.sessions = u32::try_from(shares.tftp_sessions).unwrap_or(u32::MAX);
     config
-}
-
-/// The queue of notes is written until everything that may add to it has ended.
-struct QueueEnd {
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl QueueEnd {
-    fn start(kernel: &Arc<Kernel>, queue: event_queue::Notes) -> Self {
-        let stop = CancellationToken::new();
-        QueueEnd { task: tokio::spawn(event_queue::run(Arc::clone(kernel), queue, stop.clone())), stop }
-    }
-}
-
-/// The log of what happens to machines goes on until what happened last is in it.
-struct LogEnd {
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl LogEnd {
-    fn start(kernel: &Arc<Kernel>) -> Self {
-        let stop = CancellationToken::new();
-        let logging = activity_log::run(Arc::clone(kernel), kernel.last_event(), stop.clone());
-        LogEnd { task: tokio::spawn(logging), stop }
-    }
-
-    async fn finish(self) {
-        self.stop.cancel();
-        if tokio::time::timeout(LOGGED_SOON, self.task).await.is_err() {
-            tracing::warn!("the log lacks what happened to machines last");
-        }
-    }
 }
 
 fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {

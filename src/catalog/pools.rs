@@ -43,7 +43,8 @@ impl Pools {
 }
 
 impl Catalog {
-    /// As [`Catalog::render_aside`], in a turn of the few that previews have, so that boots do not wait for them.
+    /// As [`Catalog::render_aside`], in a turn of the few that previews have, so that boots do not wait for
+    /// them.
     ///
     /// # Errors
     /// [`Error::Busy`] where others have all turns; [`Error::Failed`].

@@ -1,6 +1,6 @@
-//! What documents are rendered from: one machine in one boot, our addresses as it sees them, its params, and the
-//! variables that templates have. Boot documents, the files of tasks and the options of DHCP are rendered from
-//! the same. Start at [`Catalog::input`].
+//! What documents are rendered from: one machine in one boot, our addresses as it sees them, its params, and
+//! the variables that templates have. Boot documents, the files of tasks and the options of DHCP are rendered
+//! from the same. Start at [`Catalog::input`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

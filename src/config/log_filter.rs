@@ -98,8 +98,8 @@ mod tests {
     fn a_module_of_ours_that_there_is_not_is_refused_with_the_nearest() {
         let why = check("metalwright::dhpc=debug").unwrap_err();
         assert!(why.contains("did you mean `metalwright::dhcp`?"), "{why}");
-        let why = check("info,metalwright::dhcp::servce=debug").unwrap_err();
-        assert!(why.contains("did you mean `metalwright::dhcp::service`?"), "{why}");
+        let why = check("info,metalwright::dhcp::servr=debug").unwrap_err();
+        assert!(why.contains("did you mean `metalwright::dhcp::server`?"), "{why}");
         assert!(check("metalwrigth=debug").unwrap_err().contains("did you mean `metalwright`?"));
         assert!(check("metalwright::zzzzzzzz=debug").unwrap_err().contains("there are: "));
     }
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn levels_and_modules_are_taken_and_the_rest_goes_on_being_logged() {
         for right in
-            ["info", "WARN", "off", "warn,metalwright::dhcp::service::queue=trace", "info, hyper=debug"]
+            ["info", "WARN", "off", "warn,metalwright::dhcp::server::queue=trace", "info, hyper=debug"]
         {
             assert_eq!(check(right).as_deref(), Ok(right));
         }

@@ -1,7 +1,8 @@
 //! Takes over the leases of another DHCP server, so that its clients keep their addresses.
 //!
-//! `dhcp::decide::import` reads the files; here is what stands against an entry. Ours wins over what is older, and
-//! nothing is taken from a client of ours or from a reservation; importing a file again changes nothing.
+//! `dhcp::decide::import` reads the files; here is what stands against an entry. Ours wins over what is
+//! older, and nothing is taken from a client of ours or from a reservation; importing a file again changes
+//! nothing.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;

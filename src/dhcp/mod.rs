@@ -1,8 +1,8 @@
-//! The DHCP server: leases, offers, what is seen of the networks. `decide` is pure: which address, which reply, to
-//! where; `server` has the sockets.
+//! The DHCP server: leases, offers, what is seen of the networks. `decide` is pure: which address, which
+//! reply, to where; `server` has the sockets.
 //!
-//! A packet comes to [`Dhcp::answer_dhcp`]; start there. What operators do to leases is in `lease_actions`, who had
-//! an address when in `lease_history`, how it all stands in `status`.
+//! A packet comes to [`Dhcp::answer_dhcp`]; start there. What operators do to leases is in `lease_actions`,
+//! who had an address when in `lease_history`, how it all stands in `status`.
 
 pub mod decide;
 pub mod lease_actions;

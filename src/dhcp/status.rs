@@ -88,8 +88,8 @@ impl Dhcp {
         self.would_answer(&self.kernel.world(), &query, None)
     }
 
-    /// What would be answered to a packet from a machine that has nothing to boot. Nothing is held and nothing is
-    /// written.
+    /// What would be answered to a packet from a machine that has nothing to boot. Nothing is held and
+    /// nothing is written.
     pub fn would_answer(
         &self,
         world: &World,

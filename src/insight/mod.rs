@@ -1,5 +1,5 @@
-//! What operators can find out: what a machine would be answered and why, what it would be given, what happened to
-//! it. Sees the other houses, and none of them sees it.
+//! What operators can find out: what a machine would be answered and why, what it would be given, what
+//! happened to it. Sees the other houses, and none of them sees it.
 
 pub mod activity_log;
 pub mod explain;

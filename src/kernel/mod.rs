@@ -1,9 +1,10 @@
-//! What every house stands on: the store, the clock, the queue of events, where the server is reached, and the
-//! key of secrets. The only caller of the store.
+//! What every house stands on: the store, the clock, the queue of events, where the server is reached, and
+//! the key of secrets. The only caller of the store.
 //!
 //! [`Kernel::world`] is the snapshot that decisions read; [`Kernel::commit`] and [`Kernel::change`] write;
-//! [`Kernel::note`] queues an event that nobody waits for. [`Caller`] says who asks and what they may, [`Error`]
-//! why something was not done. Which objects there may be, and what happens to machines, is left to the houses.
+//! [`Kernel::note`] queues an event that nobody waits for. [`Caller`] says who asks and what they may,
+//! [`Error`] why something was not done. Which objects there may be, and what happens to machines, is left to
+//! the houses.
 
 mod caller;
 mod endpoints;

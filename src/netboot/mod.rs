@@ -1,8 +1,8 @@
-//! What a machine gets when it boots: who asks, what is decided, which file that is, and what the boot comes to.
-//! The decision is `decide`, which is pure.
+//! What a machine gets when it boots: who asks, what is decided, which file that is, and what the boot comes
+//! to. The decision is `decide`, which is pure.
 //!
-//! [`Netboot::open`] is the one way to a file, for TFTP and HTTP alike; start there. DHCP asks for the decision
-//! too, and tells of the addresses and loaders it saw.
+//! [`Netboot::open`] is the one way to a file, for TFTP and HTTP alike; start there. DHCP asks for the
+//! decision too, and tells of the addresses and loaders it saw.
 
 pub mod addresses;
 pub mod attempts;

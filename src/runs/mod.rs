@@ -1,5 +1,5 @@
-//! What happens to machines on their way through a workflow: what operators do to runs, what agents ask for and
-//! report, what is overdue. The rules are `flow`, which is pure; here is what is committed.
+//! What happens to machines on their way through a workflow: what operators do to runs, what agents ask for
+//! and report, what is overdue. The rules are `flow`, which is pure; here is what is committed.
 //!
 //! Everything that changes a machine's run goes through [`Runs::move_machine`]; start there.
 

@@ -1,5 +1,5 @@
-//! The work that the server does by itself, registered with `background`: it ends what is overdue, sees to leases,
-//! the clock, artifacts and the database, and deletes old history.
+//! The work that the server does by itself, registered with `background`: it ends what is overdue, sees to
+//! leases, the clock, artifacts and the database, and deletes old history.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -54,6 +54,30 @@ fn objects_are_created_listed_changed_and_deleted() {
 }
 
 #[test]
+fn the_server_says_what_it_does_by_itself() {
+    let world = World::on_loopback();
+    let shown = world.cli(&["server", "background", "-o", "name"]);
+    let names: Vec<&str> = shown.lines().collect();
+    let all = [
+        "artifacts",
+        "deadlines",
+        "event-pruning",
+        "job-pruning",
+        "lease-clock",
+        "lease-expiry",
+        "silent-boots",
+        "store-recovery",
+    ];
+    assert_eq!(names, all);
+    let status = world.api().get("/server/background").expect(200);
+    let pruning = &status["items"][2];
+    assert_eq!((&pruning["name"], &pruning["period_seconds"]), (&json!("event-pruning"), &json!(600)));
+    assert_eq!(pruning["failures"], 0, "{status}");
+    let table = world.cli(&["server", "background"]);
+    assert!(table.starts_with("NAME ") && table.contains("Deletes the oldest events"), "{table}");
+}
+
+#[test]
 fn a_refusal_names_every_fault_and_a_slip_is_another_exit_code() {
     let world = World::on_loopback();
     let said = refused(&world, &["machines", "create", "nmae=web1", r#"macs=["zz"]"#], 1);

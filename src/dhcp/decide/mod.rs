@@ -1,9 +1,8 @@
 //! The DHCP server: which address a client gets, what it is told, and how the answer reaches it.
 //!
 //! For: full DHCP for the subnets that are served (RFC 2131, 2132, 3046, 3527, 5107, 6842), and boot data
-//! beside the DHCP server of others (ProxyDHCP, PXE 2.1). Leaves
-//! to others: bytes (`proto::dhcp4`), what to boot (`netboot::decide`), keeping leases (the house around it). All
-//! is pure.
+//! beside the DHCP server of others (ProxyDHCP, PXE 2.1). Leaves to others: bytes (`proto::dhcp4`), what to
+//! boot (`netboot::decide`), keeping leases (the house around it). All is pure.
 //!
 //! A packet goes through [`classify`], [`Link::select`], [`Ledger::pick`] and the writing of a
 //! reply; [`answer`] is that walk. Start reading there.

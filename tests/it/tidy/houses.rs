@@ -1,5 +1,5 @@
-//! What keeps a house a house: its struct stays small, and the methods of a type stand where the type does, so
-//! that they can be found by name.
+//! What keeps a house a house: its struct stays small, and the methods of a type stand where the type does,
+//! so that they can be found by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 

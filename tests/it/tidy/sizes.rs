@@ -62,8 +62,8 @@ pub fn parameter_faults(source: &Source) -> Vec<Fault> {
     faults
 }
 
-/// How many things a parameter stands for: of a tuple its members count, as a tuple is no way around the rule.
-/// What is taken apart in place is an extractor of a request handler: axum calls it, nobody else does.
+/// How many things a parameter stands for: of a tuple its members count, as a tuple is no way around the
+/// rule. What is taken apart in place is an extractor of a request handler: axum calls it, nobody else does.
 fn members(parameter: &str) -> usize {
     let Some((pattern, kind)) = parameter.split_once(':') else { return 1 };
     let is_extractor = |part: &str| part.contains('(');
