@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::app::testing;
-    use crate::store::Deed;
+    use crate::store::Changeset;
 
     #[tokio::test]
     async fn a_timeline_has_the_events_of_the_attempts_in_order() {
@@ -102,7 +102,7 @@ mod tests {
                 attempt,
                 data: json!({}),
             };
-            app.store.commit(Deed::default().event(event)).await.unwrap();
+            app.store.commit(Changeset::default().event(event)).await.unwrap();
         }
         let page = TimelinePage { after: 0, attempt: None, limit: 100 };
         let events = app.timeline("name:web1", page).await.unwrap();

@@ -11,7 +11,7 @@ use crate::app::{App, Ctx, Error};
 use crate::model::{
     Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
 };
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// Most bytes of a log in one call.
 pub const LOG_PIECE_BYTES_MAX: usize = 1 << 20;
@@ -113,14 +113,14 @@ impl App {
             return Ok(0);
         }
         let deleted = old.iter().map(|job| Job::object(Arc::clone(job)));
-        let mut deed = deleted.fold(Deed::default(), |deed, object| deed.delete(&object));
-        deed.events.extend(old.last().map(|job| ctx.event(job, "pruned", json!({ "jobs": old.len() }))));
-        self.commit(deed).await?;
+        let mut changeset = deleted.fold(Changeset::default(), |changeset, object| changeset.delete(&object));
+        changeset.events.extend(old.last().map(|job| ctx.event(job, "pruned", json!({ "jobs": old.len() }))));
+        self.commit(changeset).await?;
         Ok(old.len())
     }
 }
 
-/// Most jobs that are deleted in one deed.
+/// Most jobs that are deleted in one changeset.
 const PRUNED_AT_ONCE_MAX: usize = 1000;
 
 fn id_of(job: &Stored<Job>) -> Result<Uuid, Error> {

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::app::testing;
     use crate::model::NewEvent;
-    use crate::store::Deed;
+    use crate::store::Changeset;
 
     /// Events as `minute kind last-byte-of-the-address last-byte-of-the-mac`.
     async fn story(app: &App, lines: &[&str]) {
@@ -196,7 +196,7 @@ mod tests {
                     "mac": format!("02:00:00:00:00:0{mac}"),
                 }),
             };
-            app.store.commit(Deed::default().event(event)).await.unwrap();
+            app.store.commit(Changeset::default().event(event)).await.unwrap();
         }
     }
 

@@ -25,7 +25,7 @@ use crate::model::{
 };
 use crate::proto::dhcp4::{MessageType, codes, parse};
 use crate::seldom::warn_seldom;
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// How often one packet is decided on anew because its lease changed meanwhile.
 const DECISIONS_MAX: usize = 3;
@@ -206,16 +206,16 @@ impl App {
         tracing::debug!(event = outcome.event.as_str(), reason = outcome.reason, "dhcp");
         match &outcome.change {
             Change::Claim(lease) => {
-                let deed = {
+                let changeset = {
                     let world = self.world();
-                    let mut deed = lease_deed(&world, lease, seen.now);
-                    deed.events.extend(left_behind(&world, lease, seen.now));
-                    deed
+                    let mut changeset = lease_changeset(&world, lease, seen.now);
+                    changeset.events.extend(left_behind(&world, lease, seen.now));
+                    changeset
                 };
                 // Renewals of whom nobody knows are many, and the lease says all there is to them.
                 let is_noted = outcome.event != EventKind::Renewed || seen.is_worth_noting();
-                let deed = if is_noted { deed.event(seen.event()) } else { deed };
-                self.commit(deed).await?;
+                let changeset = if is_noted { changeset.event(seen.event()) } else { changeset };
+                self.commit(changeset).await?;
                 if let Some(machine) = &seen.gathered.machine {
                     Box::pin(self.follow_address(Some(machine), lease.address, seen.now)).await;
                 }
@@ -227,9 +227,9 @@ impl App {
             }
             Change::Release(lease) | Change::Decline(lease) => {
                 let ctx = Ctx::server(seen.now);
-                let deed = lease_deed(&self.world(), lease, seen.now).event(seen.event());
-                let deed = without_address(deed, &ctx, (&self.world(), lease));
-                self.commit(deed).await.map(drop)
+                let changeset = lease_changeset(&self.world(), lease, seen.now).event(seen.event());
+                let changeset = without_address(changeset, &ctx, (&self.world(), lease));
+                self.commit(changeset).await.map(drop)
             }
             Change::None | Change::Hold { .. } | Change::Forget { .. } => {
                 if seen.is_worth_noting() {
@@ -247,8 +247,8 @@ impl App {
         event: NewEvent,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let deed = lease_deed(&self.world(), lease, now).event(event);
-        self.commit(deed).await?;
+        let changeset = lease_changeset(&self.world(), lease, now).event(event);
+        self.commit(changeset).await?;
         Ok(())
     }
 }
@@ -362,23 +362,25 @@ fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent>
 }
 
 /// The writes that put a lease in place. Each is checked against what the decision saw: a lease that changed
-/// meanwhile refuses the deed.
-pub(super) fn lease_deed(world: &World, lease: &Lease, now: Timestamp) -> Deed {
+/// meanwhile refuses the changeset.
+pub(super) fn lease_changeset(world: &World, lease: &Lease, now: Timestamp) -> Changeset {
     let address = AddressKey::from(lease.address);
-    let mut deed = Deed::default();
+    let mut changeset = Changeset::default();
     for (index, value) in lease.unique(&Default::default()) {
         if let Some(other) = world.leases.find(index, &value)
             && *other.key != *address
         {
-            deed = deed.delete(&Object::Lease(Arc::clone(other)));
+            changeset = changeset.delete(&Object::Lease(Arc::clone(other)));
         }
     }
     match world.leases.get(&address) {
         Some(present) => {
             let mut next: Stored<Lease> = present.next(now);
             next.spec = lease.clone();
-            deed.update(Object::Lease(Arc::new(next)))
+            changeset.update(Object::Lease(Arc::new(next)))
         }
-        None => deed.create(Object::Lease(Arc::new(Stored::new(address.to_string(), lease.clone(), now)))),
+        None => {
+            changeset.create(Object::Lease(Arc::new(Stored::new(address.to_string(), lease.clone(), now))))
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! do what, and what follows from it.
 //!
 //! One file a subject. [`App`] holds what they share; each use case takes a [`Ctx`], reads the world,
-//! builds a deed and commits it. `boot` and `files` are what machines ask for, `attempts` and `reports`
+//! builds a changeset and commits it. `boot` and `files` are what machines ask for, `attempts` and `reports`
 //! what comes of it.
 
 mod agent_tokens;
@@ -84,7 +84,7 @@ use crate::dhcp::{Holds, Neighbours, Sights};
 use crate::media::{Folder, Mirrors};
 use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
 use crate::render::{Engine, Pool};
-use crate::store::{self, Deed, SharedStore};
+use crate::store::{self, Changeset, SharedStore};
 use crate::workflow::Flow;
 use loaders::Loaders;
 
@@ -287,8 +287,8 @@ impl App {
         Kind::ALL.map(|kind| world.count(kind))
     }
 
-    pub(crate) async fn commit(&self, deed: Deed) -> Result<Vec<Event>, Error> {
-        Ok(self.saw_write(self.store.commit(deed).await)?)
+    pub(crate) async fn commit(&self, changeset: Changeset) -> Result<Vec<Event>, Error> {
+        Ok(self.saw_write(self.store.commit(changeset).await)?)
     }
 
     /// Notes what came of a write to the store, for [`Health`](health::Health), and hands it on.
@@ -318,8 +318,9 @@ impl App {
             let current = self.find::<T>(key)?;
             let mut next = current.next(now);
             let events = change(&mut next)?;
-            let deed = Deed { events, ..Deed::default() }.update(T::object(Arc::new(next.clone())));
-            match self.store.commit(deed).await {
+            let changeset =
+                Changeset { events, ..Changeset::default() }.update(T::object(Arc::new(next.clone())));
+            match self.store.commit(changeset).await {
                 Ok(_) => return Ok(next),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(other.into()),

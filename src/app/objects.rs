@@ -1,6 +1,6 @@
 //! Create, replace, patch and delete for every noun alike; what differs a noun is in `rules`.
 //!
-//! Each write is one deed with its event. A write that changes nothing writes nothing. Lists are in
+//! Each write is one changeset with its event. A write that changes nothing writes nothing. Lists are in
 //! `list`, the shape readers get in `view`.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::app::secrets::Place;
 use crate::app::view::{self, View};
 use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX, secrets};
 use crate::model::{HasTable, Input, Problem, Stored, Table, World, parse_input};
-use crate::store::{self, Deed};
+use crate::store::{self, Changeset};
 
 /// Which revision a writer means to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +25,11 @@ pub enum Expected {
     OneOf(Vec<u64>),
 }
 
-/// A deed that is ready to be committed, and the object it leads to.
+/// A changeset that is ready to be committed, and the object it leads to.
 struct Prepared<T: Managed> {
     object: Arc<Stored<T>>,
     /// Nothing to commit when nothing changes.
-    deed: Option<Deed>,
+    changeset: Option<Changeset>,
 }
 
 impl App {
@@ -128,8 +128,8 @@ impl App {
         World: HasTable<T>,
     {
         for _ in 0..STALE_RETRIES_MAX {
-            let deed = self.prepare_delete::<T>(ctx, target)?;
-            match self.store.commit(deed).await {
+            let changeset = self.prepare_delete::<T>(ctx, target)?;
+            match self.store.commit(changeset).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.refusal(other)),
@@ -159,8 +159,8 @@ impl App {
     }
 
     async fn finish<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), store::Error> {
-        match &prepared.deed {
-            Some(deed) => self.store.commit(deed.clone()).await.map(drop),
+        match &prepared.changeset {
+            Some(changeset) => self.store.commit(changeset.clone()).await.map(drop),
             None => Ok(()),
         }
     }
@@ -179,9 +179,9 @@ impl App {
         self.admit(&world, &mut stored, None)?;
         let event = ctx.event(&stored, "created", view::created(&stored));
         let object = Arc::new(stored);
-        let deed = Deed::default().create(T::object(Arc::clone(&object))).event(event);
-        let deed = T::along(&object, &world, deed);
-        Ok(Prepared { object, deed: Some(deed) })
+        let changeset = Changeset::default().create(T::object(Arc::clone(&object))).event(event);
+        let changeset = T::along(&object, &world, changeset);
+        Ok(Prepared { object, changeset: Some(changeset) })
     }
 
     fn prepare_update<T: Managed>(
@@ -202,17 +202,17 @@ impl App {
         next.labels = input.labels;
         self.admit(&world, &mut next, Some(current))?;
         if next.spec == current.spec && next.labels == current.labels {
-            return Ok(Prepared { object: Arc::clone(current), deed: None });
+            return Ok(Prepared { object: Arc::clone(current), changeset: None });
         }
         rules::may_change(current, &next)?;
         let event = ctx.event(&next, "updated", view::updated(current, &next));
         let object = Arc::new(next);
-        let deed = Deed::default().update(T::object(Arc::clone(&object))).event(event);
-        let deed = T::along(&object, &world, deed);
-        Ok(Prepared { object, deed: Some(deed) })
+        let changeset = Changeset::default().update(T::object(Arc::clone(&object))).event(event);
+        let changeset = T::along(&object, &world, changeset);
+        Ok(Prepared { object, changeset: Some(changeset) })
     }
 
-    fn prepare_delete<T: Managed>(&self, ctx: &Ctx, target: &Target<'_>) -> Result<Deed, Error>
+    fn prepare_delete<T: Managed>(&self, ctx: &Ctx, target: &Target<'_>) -> Result<Changeset, Error>
     where
         World: HasTable<T>,
     {
@@ -221,7 +221,7 @@ impl App {
         target.check(current)?;
         rules::may_delete(&world, current)?;
         let event = ctx.event(current, "deleted", view::deleted(current));
-        Ok(Deed::default().delete(&T::object(Arc::clone(current))).event(event))
+        Ok(Changeset::default().delete(&T::object(Arc::clone(current))).event(event))
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets.

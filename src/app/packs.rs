@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{App, Ctx, Error};
 use crate::content::Pack;
 use crate::model::{Kind, NewEvent, Object, Row, SITE, World};
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// What installing a pack came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +23,8 @@ impl App {
     /// # Errors
     /// What the store says; then nothing was installed.
     pub async fn install_pack(&self, ctx: &Ctx, pack: &Pack) -> Result<Installed, Error> {
-        let (deed, installed) = plan(&self.world(), ctx, pack);
-        if deed.writes.is_empty() {
+        let (changeset, installed) = plan(&self.world(), ctx, pack);
+        if changeset.writes.is_empty() {
             return Ok(installed);
         }
         let event = NewEvent {
@@ -40,17 +40,17 @@ impl App {
                 "removed": installed.removed,
             }),
         };
-        self.commit(deed.event(event)).await?;
+        self.commit(changeset.event(event)).await?;
         Ok(installed)
     }
 }
 
-fn plan(world: &World, ctx: &Ctx, pack: &Pack) -> (Deed, Installed) {
-    let mut deed = Deed::default();
+fn plan(world: &World, ctx: &Ctx, pack: &Pack) -> (Changeset, Installed) {
+    let mut changeset = Changeset::default();
     let mut installed = Installed::default();
     for object in &pack.objects {
         let Some(present) = world.object(object.kind(), object.key()) else {
-            deed = deed.create(object.clone());
+            changeset = changeset.create(object.clone());
             installed.created += 1;
             continue;
         };
@@ -60,7 +60,7 @@ fn plan(world: &World, ctx: &Ctx, pack: &Pack) -> (Deed, Installed) {
         }
         let same = present.source() == object.source() && present.has_spec_of(object);
         if let Some(next) = succeed(&present, object, ctx).filter(|_| !same) {
-            deed = deed.update(next);
+            changeset = changeset.update(next);
             installed.updated += 1;
         }
     }
@@ -70,12 +70,12 @@ fn plan(world: &World, ctx: &Ctx, pack: &Pack) -> (Deed, Installed) {
             let kept =
                 pack.objects.iter().any(|object| object.kind() == kind && object.key() == present.key());
             if !kept {
-                deed = deed.delete(&present);
+                changeset = changeset.delete(&present);
                 installed.removed += 1;
             }
         }
     }
-    (deed, installed)
+    (changeset, installed)
 }
 
 /// The pack's object as the next revision of the present one.

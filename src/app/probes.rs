@@ -17,7 +17,7 @@ use crate::dhcp::{
 };
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::seldom::warn_seldom;
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// Addresses that are looked for in answer to one DISCOVER.
 const PROBES_MAX: usize = 3;
@@ -151,7 +151,7 @@ impl App {
                 if mac.is_some() && lease.mac != mac {
                     let late = ", which is leased to another: two hosts have one address";
                     let event = self.in_use(&Found { wanted_by: lease.mac, ..found }, &lease, late);
-                    let told = self.commit(Deed::default().event(event)).await;
+                    let told = self.commit(Changeset::default().event(event)).await;
                     told.map_err(|error| warn_seldom!(%error, "an event was not written")).ok();
                 }
                 return;

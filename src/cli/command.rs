@@ -19,11 +19,11 @@ use crate::model::Kind;
 #[derive(Clone, Debug)]
 pub struct ClientCommand {
     pub(super) connection: Connection,
-    pub(super) deed: Deed,
+    pub(super) invocation: Invocation,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Deed {
+pub(super) enum Invocation {
     Noun(Kind, Verb),
     Other(Other),
 }

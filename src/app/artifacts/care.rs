@@ -10,7 +10,7 @@ use crate::app::{App, Ctx, Error};
 use crate::media::Folder;
 use crate::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, NewEvent, World};
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// What can go, or went.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -82,7 +82,7 @@ impl App {
                 attempt: None,
                 data: json!({"items": report.items.len(), "bytes": report.bytes}),
             };
-            self.commit(Deed::default().event(event)).await?;
+            self.commit(Changeset::default().event(event)).await?;
         }
         Ok(report)
     }

@@ -30,7 +30,7 @@ use serde_json::Value;
 
 use crate::app::{Endpoints, Error};
 use crate::model::{HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// A noun whose objects are managed through the API.
 pub trait Managed: Noun {
@@ -93,9 +93,9 @@ pub trait Managed: Noun {
         vec![Reference::new(Self::KIND, &stored.key, "")]
     }
 
-    /// The deed that writes it, with what has to change together with it.
-    fn along(_next: &Stored<Self>, _world: &World, deed: Deed) -> Deed {
-        deed
+    /// The changeset that writes it, with what has to change together with it.
+    fn along(_next: &Stored<Self>, _world: &World, changeset: Changeset) -> Changeset {
+        changeset
     }
 
     /// Those that need it in other ways than by naming it in their fields.

@@ -1,15 +1,15 @@
-//! A deed on its way to the writer: what takes time and needs no order is done by who sends it.
+//! A changeset on its way to the writer: what takes time and needs no order is done by who sends it.
 
 use std::collections::HashSet;
 
 use super::events;
 use crate::model::Kind;
-use crate::store::{Deed, Error, Write};
+use crate::store::{Changeset, Error, Write};
 
 /// What an object holds that no other of its kind may: `("mac", "52:54:…")`.
 pub(super) type Unique = (&'static str, String);
 
-/// A deed as the writer gets it.
+/// A changeset as the writer gets it.
 pub(super) struct Encoded {
     pub(super) writes: Vec<EncodedWrite>,
     pub(super) events: Vec<events::Encoded>,
@@ -55,10 +55,10 @@ impl EncodedWrite {
 ///
 /// # Errors
 /// [`Error::Damaged`] for a key whose row could not be read; [`Error::Failed`] when JSON cannot hold a value.
-pub(super) fn encode(deed: Deed, damaged: &HashSet<(Kind, String)>) -> Result<Encoded, Error> {
-    let writes = deed.writes.into_iter().map(|write| encode_write(write, damaged));
+pub(super) fn encode(changeset: Changeset, damaged: &HashSet<(Kind, String)>) -> Result<Encoded, Error> {
+    let writes = changeset.writes.into_iter().map(|write| encode_write(write, damaged));
     let writes = writes.collect::<Result<_, _>>()?;
-    Ok(Encoded { writes, events: deed.events.into_iter().map(events::Encoded::new).collect() })
+    Ok(Encoded { writes, events: changeset.events.into_iter().map(events::Encoded::new).collect() })
 }
 
 fn encode_write(write: Write, damaged: &HashSet<(Kind, String)>) -> Result<EncodedWrite, Error> {
