@@ -1,11 +1,11 @@
-//! Clients and machines with the names and addresses of a real site, and the deeds of the DHCP server.
+//! Clients and machines with the names and addresses of a real site, and the changesets of the DHCP server.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use metalwright::model::{Arch, Lease, LeaseState, Mac, Machine, NewEvent, Object, Stored};
-use metalwright::store::{Deed, SqliteStore, Store};
+use metalwright::store::{Changeset, SqliteStore, Store};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -14,16 +14,16 @@ const LEASE_SECONDS: i64 = 3600;
 const SCATTER: u32 = 0x9e37_79b1;
 
 /// A client is given its address.
-pub fn created(_: &SqliteStore, number: usize) -> Deed {
+pub fn created(_: &SqliteStore, number: usize) -> Changeset {
     let now = Timestamp::now();
     let lease = lease(number, now);
     let event = event("dhcp.leased", &lease, now);
     let stored = Stored::new(lease.address.to_string(), lease, now);
-    Deed::default().create(Object::Lease(Arc::new(stored))).event(event)
+    Changeset::default().create(Object::Lease(Arc::new(stored))).event(event)
 }
 
 /// It asks for it again.
-pub fn renewed(store: &SqliteStore, number: usize) -> Deed {
+pub fn renewed(store: &SqliteStore, number: usize) -> Changeset {
     let now = Timestamp::now();
     let spec = lease(number, now);
     let present = store.world().leases.get(&spec.address.to_string()).cloned();
@@ -31,7 +31,7 @@ pub fn renewed(store: &SqliteStore, number: usize) -> Deed {
     let event = event("dhcp.renewed", &spec, now);
     let mut next = present.next(now);
     next.spec = spec;
-    Deed::default().update(Object::Lease(Arc::new(next))).event(event)
+    Changeset::default().update(Object::Lease(Arc::new(next))).event(event)
 }
 
 fn lease(number: usize, now: Timestamp) -> Lease {

@@ -1,6 +1,6 @@
 //! What a lease on disk costs: the writer of the database alone, without packets.
 //!
-//! One sender and then 64 of them commit deeds as the DHCP server does, a lease and its event each: new
+//! One sender and then 64 of them commit changesets as the DHCP server does, a lease and its event each: new
 //! leases in the order a pool gives them, then renewals in no order. After that the store is opened again, and
 //! the program is started on the same directory with ten thousand machines in it. CPU is what this process
 //! used, the senders included. Start at [`measure`]. `METALWRIGHT_BENCH_LEASES` makes the crowd smaller for a
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use metalwright::store::{Deed, SqliteStore, Store};
+use metalwright::store::{Changeset, SqliteStore, Store};
 use tokio::task::JoinSet;
 
 use crate::crowd;
@@ -22,9 +22,9 @@ use crate::server::Server;
 const LEASES: usize = 100_000;
 const MACHINES: usize = 10_000;
 const SENDERS: usize = 64;
-/// Deeds of the sender that is alone.
+/// Changesets of the sender that is alone.
 const ALONE: usize = 2_000;
-/// Machines that are created in one deed, to have them there soon.
+/// Machines that are created in one changeset, to have them there soon.
 const MACHINES_AT_ONCE: usize = 500;
 /// The clock of `/proc/self/stat`.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -44,12 +44,12 @@ pub fn measure() -> Result<()> {
 }
 
 async fn commit(data: &Path, leases: usize) -> Result<()> {
-    println!("| {leases} leases | deeds/s | CPU | p50 | p99 | longest |\n|---|---|---|---|---|---|");
+    println!("| {leases} leases | changesets/s | CPU | p50 | p99 | longest |\n|---|---|---|---|---|---|");
     let store = SqliteStore::open(data).await?;
     let cpu = cpu_time()?;
     (0..leases).for_each(|lease| drop(std::hint::black_box(crowd::created(&store, lease))));
     let each = (cpu_time()? - cpu).as_secs_f64() / leases as f64;
-    println!("| make and drop the deed | | {:.1} µs | | | |", each * 1e6);
+    println!("| make and drop the changeset | | {:.1} µs | | | |", each * 1e6);
     run("create, 1 sender", &store, (1, (0..ALONE).collect(), crowd::created)).await?;
     run("create, 64 senders", &store, (SENDERS, (ALONE..leases).collect(), crowd::created)).await?;
     let (alone, many) = scattered(leases);
@@ -57,7 +57,9 @@ async fn commit(data: &Path, leases: usize) -> Result<()> {
     run("renew, 64 senders", &store, (SENDERS, many, crowd::renewed)).await?;
     for first in (0..MACHINES).step_by(MACHINES_AT_ONCE) {
         let machines = (first..first + MACHINES_AT_ONCE).map(crowd::machine);
-        store.commit(machines.fold(Deed::default(), |deed, machine| deed.create(machine))).await?;
+        store
+            .commit(machines.fold(Changeset::default(), |changeset, machine| changeset.create(machine)))
+            .await?;
     }
     store.close().await;
     drop(store);
@@ -82,9 +84,9 @@ fn start(folder: &Path) -> Result<()> {
 }
 
 /// Who sends at once, which leases, and what is done to each.
-type Work = (usize, Vec<usize>, fn(&SqliteStore, usize) -> Deed);
+type Work = (usize, Vec<usize>, fn(&SqliteStore, usize) -> Changeset);
 
-async fn run(what: &str, store: &Arc<SqliteStore>, (senders, leases, deed): Work) -> Result<()> {
+async fn run(what: &str, store: &Arc<SqliteStore>, (senders, leases, changeset): Work) -> Result<()> {
     let (leases, next) = (Arc::new(leases), Arc::new(AtomicUsize::new(0)));
     let (begun, cpu) = (Instant::now(), cpu_time()?);
     let mut tasks = JoinSet::new();
@@ -93,9 +95,9 @@ async fn run(what: &str, store: &Arc<SqliteStore>, (senders, leases, deed): Work
         tasks.spawn(async move {
             let mut took = Vec::new();
             while let Some(lease) = leases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let deed = deed(&store, *lease);
+                let changeset = changeset(&store, *lease);
                 let begun = Instant::now();
-                store.commit(deed).await?;
+                store.commit(changeset).await?;
                 took.push(begun.elapsed());
             }
             anyhow::Ok(took)

@@ -16,7 +16,7 @@ use crate::kernel::scope::agent_of;
 use crate::kernel::{Actor, Caller, Endpoints, Error};
 use crate::model::{Input, Noun, Stored, Token, parse_input, sha256_hex};
 use crate::objects::view::{self, View};
-use crate::store::{Deed, Store};
+use crate::store::{Changeset, Store};
 
 /// What every token begins with, so that one is recognised where it does not belong.
 const TOKEN_PREFIX: &str = "mw_";
@@ -140,8 +140,9 @@ pub async fn recover_token(store: &dyn Store, now: Timestamp) -> Result<NewToken
     let recovered =
         caller.event(&stored, "recovered", json!({"name": stored.key, "scopes": stored.spec.scopes}));
     let object = Arc::new(stored);
-    let deed = Deed::default().create(Token::object(Arc::clone(&object))).event(created).event(recovered);
-    store.commit(deed).await?;
+    let changeset =
+        Changeset::default().create(Token::object(Arc::clone(&object))).event(created).event(recovered);
+    store.commit(changeset).await?;
     let subject = view::Subject::of((&store.world(), &Endpoints::default()), &object);
     Ok(NewToken { view: subject.view(), secret })
 }

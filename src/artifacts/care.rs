@@ -11,7 +11,7 @@ use crate::kernel::{Caller, Error};
 use crate::media::Folder;
 use crate::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, NewEvent, World};
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// What can go, or went.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -89,7 +89,7 @@ impl Artifacts {
                 attempt: None,
                 data: json!({"items": report.items.len(), "bytes": report.bytes}),
             };
-            self.kernel.commit(Deed::default().event(event)).await?;
+            self.kernel.commit(Changeset::default().event(event)).await?;
         }
         Ok(report)
     }

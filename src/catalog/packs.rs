@@ -6,7 +6,7 @@ use crate::catalog::Catalog;
 use crate::content::Pack;
 use crate::kernel::{Caller, Error};
 use crate::model::{Kind, NewEvent, Object, Row, SITE, World};
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// What installing a pack came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,8 +24,8 @@ impl Catalog {
     /// # Errors
     /// What the store says; then nothing was installed.
     pub async fn install_pack(&self, caller: &Caller, pack: &Pack) -> Result<Installed, Error> {
-        let (deed, installed) = plan(&self.kernel.world(), caller, pack);
-        if deed.writes.is_empty() {
+        let (changeset, installed) = plan(&self.kernel.world(), caller, pack);
+        if changeset.writes.is_empty() {
             return Ok(installed);
         }
         let event = NewEvent {
@@ -41,17 +41,17 @@ impl Catalog {
                 "removed": installed.removed,
             }),
         };
-        self.kernel.commit(deed.event(event)).await?;
+        self.kernel.commit(changeset.event(event)).await?;
         Ok(installed)
     }
 }
 
-fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Deed, Installed) {
-    let mut deed = Deed::default();
+fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Changeset, Installed) {
+    let mut changeset = Changeset::default();
     let mut installed = Installed::default();
     for object in &pack.objects {
         let Some(present) = world.object(object.kind(), object.key()) else {
-            deed = deed.create(object.clone());
+            changeset = changeset.create(object.clone());
             installed.created += 1;
             continue;
         };
@@ -61,7 +61,7 @@ fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Deed, Installed) {
         }
         let same = present.source() == object.source() && present.has_spec_of(object);
         if let Some(next) = succeed(&present, object, caller).filter(|_| !same) {
-            deed = deed.update(next);
+            changeset = changeset.update(next);
             installed.updated += 1;
         }
     }
@@ -71,12 +71,12 @@ fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Deed, Installed) {
             let kept =
                 pack.objects.iter().any(|object| object.kind() == kind && object.key() == present.key());
             if !kept {
-                deed = deed.delete(&present);
+                changeset = changeset.delete(&present);
                 installed.removed += 1;
             }
         }
     }
-    (deed, installed)
+    (changeset, installed)
 }
 
 /// The pack's object as the next revision of the present one.

@@ -19,11 +19,11 @@ use crate::model::Kind;
 #[derive(Clone, Debug)]
 pub struct ClientCommand {
     pub(super) connection: Connection,
-    pub(super) deed: Deed,
+    pub(super) invocation: Invocation,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Deed {
+pub(super) enum Invocation {
     Noun(Kind, Verb),
     Other(Other),
 }
@@ -31,7 +31,7 @@ pub(super) enum Deed {
 impl ClientCommand {
     /// Whether it is about the data directory of a server that is stopped, and needs no server.
     pub fn recovers(&self) -> bool {
-        matches!(self.deed, Deed::Noun(_, Verb::Token(TokenVerb::Recover)))
+        matches!(self.invocation, Invocation::Noun(_, Verb::Token(TokenVerb::Recover)))
     }
 
     /// The data directory of that server.

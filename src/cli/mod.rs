@@ -37,7 +37,7 @@ pub use output::{finish, print, print_completions};
 use anyhow::Result;
 
 use command::{
-    Deed, DeleteVerb, DoctorVerb, EventVerb, MachineVerb, Other, ReadVerb, TokenVerb, Verb, WriteVerb,
+    DeleteVerb, DoctorVerb, EventVerb, Invocation, MachineVerb, Other, ReadVerb, TokenVerb, Verb, WriteVerb,
 };
 use objects::Noun;
 
@@ -48,17 +48,17 @@ use crate::client::ExplainAs;
 /// # Errors
 /// What went wrong, for [`finish`].
 pub async fn run(command: ClientCommand) -> Result<()> {
-    let ClientCommand { connection, deed } = command;
-    if let Deed::Other(Other::Context { verb }) = deed {
+    let ClientCommand { connection, invocation } = command;
+    if let Invocation::Other(Other::Context { verb }) = invocation {
         return config::run(verb, &connection);
     }
-    if let Deed::Other(Other::Doctor { verb: DoctorVerb::Dhcp(args) }) = deed {
+    if let Invocation::Other(Other::Doctor { verb: DoctorVerb::Dhcp(args) }) = invocation {
         return doctor::dhcp(args, &connection).await;
     }
     let client = connection.client().await?;
-    let done = match deed {
-        Deed::Noun(kind, verb) => run_verb(&Noun { client, kind }, verb).await,
-        Deed::Other(other) => run_other(&client, other).await,
+    let done = match invocation {
+        Invocation::Noun(kind, verb) => run_verb(&Noun { client, kind }, verb).await,
+        Invocation::Other(other) => run_other(&client, other).await,
     };
     done.map_err(|error| connection.advise(error))
 }

@@ -6,7 +6,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::command::{
-    ClientCommand, Deed, DeleteVerb, LeaseVerb, MachineVerb, Other, Output, ReadVerb, TokenVerb, Verb,
+    ClientCommand, DeleteVerb, Invocation, LeaseVerb, MachineVerb, Other, Output, ReadVerb, TokenVerb, Verb,
     WriteVerb,
 };
 use crate::cli::connection::Connection;
@@ -84,16 +84,16 @@ impl FromArgMatches for ClientCommand {
         let Some((name, inner)) = matches.subcommand() else {
             return Err(ClapError::new(ErrorKind::MissingSubcommand));
         };
-        let deed = match kind_of(name) {
-            Some(kind) => Deed::Noun(kind, noun_verb(inner)?),
-            None => Deed::Other(Other::from_arg_matches(matches)?),
+        let invocation = match kind_of(name) {
+            Some(kind) => Invocation::Noun(kind, noun_verb(inner)?),
+            None => Invocation::Other(Other::from_arg_matches(matches)?),
         };
         // Flags that stand at the end of the line belong to the innermost command.
         let mut last = inner;
         while let Some((_, deeper)) = last.subcommand() {
             last = deeper;
         }
-        Ok(ClientCommand { connection: Connection::from_arg_matches(last)?.ranked(last), deed })
+        Ok(ClientCommand { connection: Connection::from_arg_matches(last)?.ranked(last), invocation })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), ClapError> {
@@ -136,9 +136,9 @@ mod tests {
         command: ClientCommand,
     }
 
-    fn parse(line: &str) -> Result<Deed, String> {
+    fn parse(line: &str) -> Result<Invocation, String> {
         let parsed = Line::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
-        Ok(parsed.command.deed)
+        Ok(parsed.command.invocation)
     }
 
     #[test]
@@ -152,10 +152,10 @@ mod tests {
         for kind in Kind::ALL {
             let list =
                 parse(&format!("metalwright {} list --filter name=web* --limit 3 -o json", kind.plural()));
-            assert!(matches!(list, Ok(Deed::Noun(of, Verb::Read(_))) if of == kind), "{list:?}");
+            assert!(matches!(list, Ok(Invocation::Noun(of, Verb::Read(_))) if of == kind), "{list:?}");
         }
         let classes = parse("metalwright client-class show onie");
-        assert!(matches!(classes, Ok(Deed::Noun(Kind::ClientClass, Verb::Read(_)))), "{classes:?}");
+        assert!(matches!(classes, Ok(Invocation::Noun(Kind::ClientClass, Verb::Read(_)))), "{classes:?}");
         assert!(parse("metalwright jobs delete x").is_err());
         assert!(parse("metalwright leases create -f x").is_err());
         assert!(parse("metalwright leases delete 10.0.0.5").is_ok());
@@ -172,10 +172,10 @@ mod tests {
 
     #[test]
     fn params_are_a_noun_and_a_question_about_a_machine() {
-        assert!(matches!(parse("metalwright params list"), Ok(Deed::Noun(Kind::Param, Verb::Read(_)))));
+        assert!(matches!(parse("metalwright params list"), Ok(Invocation::Noun(Kind::Param, Verb::Read(_)))));
         let of = parse("metalwright params web1 -o json");
         assert!(
-            matches!(&of, Ok(Deed::Noun(_, Verb::ParamsOf { machine, .. })) if machine == "web1"),
+            matches!(&of, Ok(Invocation::Noun(_, Verb::ParamsOf { machine, .. })) if machine == "web1"),
             "{of:?}"
         );
         assert!(parse("metalwright params").is_err());
@@ -186,7 +186,9 @@ mod tests {
         let line = "metalwright machines wait web1 --for status.state=complete --timeout 4m --data /d";
         let parsed = Line::try_parse_from(line.split(' ')).unwrap();
         assert_eq!(parsed.command.connection.data.as_deref(), Some(std::path::Path::new("/d")));
-        let Deed::Noun(_, Verb::Read(ReadVerb::Wait(args))) = parsed.command.deed else { panic!() };
+        let Invocation::Noun(_, Verb::Read(ReadVerb::Wait(args))) = parsed.command.invocation else {
+            panic!()
+        };
         assert_eq!(args.timeout, Duration::from_secs(240));
         assert!(parse("metalwright machines wait web1 --for status.state").is_err());
         assert!(parse("metalwright machines wait web1 --for a=b --timeout soon").is_err());

@@ -1,5 +1,5 @@
 //! Ends of leases that no packet brings: an operator's, and those that ran out. The machine's address follows
-//! in the same deed.
+//! in the same changeset.
 //!
 //! What clients do to their leases is in `leases`; who had an address when, in `lease_history`.
 
@@ -13,7 +13,7 @@ use crate::dhcp::Dhcp;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
 use crate::objects::write::Target;
-use crate::store::{self, Deed};
+use crate::store::{self, Changeset};
 
 /// Most leases that are marked as expired in one go.
 pub const EXPIRED_AT_ONCE_MAX: usize = 1024;
@@ -38,8 +38,8 @@ impl Dhcp {
     /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] for one that has ended already.
     pub async fn end_lease(&self, caller: &Caller, target: &Target<'_>, ending: Ending) -> Result<(), Error> {
         for _ in 0..STALE_RETRIES_MAX {
-            let deed = self.prepare_ending(caller, target, ending)?;
-            match self.kernel.try_commit(deed).await {
+            let changeset = self.prepare_ending(caller, target, ending)?;
+            match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(other)),
@@ -49,7 +49,12 @@ impl Dhcp {
         Err(Error::Busy(what))
     }
 
-    fn prepare_ending(&self, caller: &Caller, target: &Target<'_>, ending: Ending) -> Result<Deed, Error> {
+    fn prepare_ending(
+        &self,
+        caller: &Caller,
+        target: &Target<'_>,
+        ending: Ending,
+    ) -> Result<Changeset, Error> {
         let world = self.kernel.world();
         let lease = world.leases.resolve(target.reference);
         let lease = lease.ok_or_else(|| Error::not_found::<Lease>(target.reference))?;
@@ -58,8 +63,8 @@ impl Dhcp {
             Ending::Delete => {
                 let mut event = lease_event(caller, ("lease.deleted", "an operator deleted it"), &lease.spec);
                 merge(&mut event.data, crate::objects::view::deleted(lease));
-                let deed = Deed::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
-                return Ok(without_address(deed, caller, (&world, &lease.spec)));
+                let changeset = Changeset::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
+                return Ok(without_address(changeset, caller, (&world, &lease.spec)));
             }
             Ending::Release => ("dhcp.released", LeaseState::Released),
             Ending::Expire => ("dhcp.expired", LeaseState::Expired),
@@ -70,7 +75,7 @@ impl Dhcp {
         }
         let ended = Lease { state, expires_at: caller.now, ..lease.spec.clone() };
         let event = lease_event(caller, (kind, "an operator ended it"), &ended);
-        Ok(ending_deed(caller, &world, (lease, ended, event)))
+        Ok(ending_changeset(caller, &world, (lease, ended, event)))
     }
 
     /// Marks leases that have run out, a bounded number at a time; returns how many those were. Where it is
@@ -90,12 +95,14 @@ impl Dhcp {
         };
         let caller = Caller::server(now);
         for keys in due.chunks(COMMITS_MAX) {
-            let deeds: Vec<Deed> = {
+            let changesets: Vec<Changeset> = {
                 let world = self.kernel.world();
                 let leases = keys.iter().filter_map(|key| world.leases.get(key)).filter(ran_out);
                 leases.map(|lease| expiry(&caller, &world, lease)).collect()
             };
-            for done in join_all(deeds.into_iter().map(|deed| self.kernel.try_commit(deed))).await {
+            for done in
+                join_all(changesets.into_iter().map(|changeset| self.kernel.try_commit(changeset))).await
+            {
                 match done {
                     // Its client came back at the last moment; or the next round tries again.
                     Ok(_) | Err(store::Error::Stale { .. }) => {}
@@ -107,30 +114,30 @@ impl Dhcp {
     }
 }
 
-fn expiry(caller: &Caller, world: &World, lease: &Arc<Stored<Lease>>) -> Deed {
+fn expiry(caller: &Caller, world: &World, lease: &Arc<Stored<Lease>>) -> Changeset {
     let ended = Lease { state: LeaseState::Expired, ..lease.spec.clone() };
     let event = lease_event(caller, ("dhcp.expired", "its client did not renew it"), &ended);
-    ending_deed(caller, world, (lease, ended, event))
+    ending_changeset(caller, world, (lease, ended, event))
 }
 
-fn ending_deed(
+fn ending_changeset(
     caller: &Caller,
     world: &World,
     (lease, ended, event): (&Arc<Stored<Lease>>, Lease, NewEvent),
-) -> Deed {
+) -> Changeset {
     let mut next = lease.next(caller.now);
     next.spec = ended;
-    let deed = Deed::default().update(Object::Lease(Arc::new(next))).event(event);
-    without_address(deed, caller, (world, &lease.spec))
+    let changeset = Changeset::default().update(Object::Lease(Arc::new(next))).event(event);
+    without_address(changeset, caller, (world, &lease.spec))
 }
 
-/// The deed, and with it the machine that has the lease's address gives it up.
-pub fn without_address(deed: Deed, caller: &Caller, (world, lease): (&World, &Lease)) -> Deed {
-    let Some(machine) = world.machines.find("address", &lease.address.to_string()) else { return deed };
+/// The changeset, and with it the machine that has the lease's address gives it up.
+pub fn without_address(changeset: Changeset, caller: &Caller, (world, lease): (&World, &Lease)) -> Changeset {
+    let Some(machine) = world.machines.find("address", &lease.address.to_string()) else { return changeset };
     let mut next = machine.next(caller.now);
     next.status.address = None;
     let event = caller.event(&next, "address_changed", json!({ "address": null, "was": lease.address }));
-    deed.update(Object::Machine(Arc::new(next))).event(event)
+    changeset.update(Object::Machine(Arc::new(next))).event(event)
 }
 
 /// An event of a lease's life, with what its history is made from.

@@ -12,11 +12,11 @@ use serde_json::json;
 use crate::dhcp::Dhcp;
 use crate::kernel::Error;
 use crate::model::{Lease, LeaseState, NewEvent, Object, Stored};
-use crate::store::{self, Deed};
+use crate::store::{self, Changeset};
 
 /// A difference that clocks which are kept in time do not have.
 const JUMP_MIN: SignedDuration = SignedDuration::from_mins(5);
-/// Leases that are moved in one deed.
+/// Leases that are moved in one changeset.
 const MOVED_AT_ONCE_MAX: usize = 256;
 
 /// The wall clock beside the one that nobody sets.
@@ -101,19 +101,20 @@ impl Dhcp {
             attempt: None,
             data: json!({ "seconds": seconds, "leases": moved.len() }),
         };
-        self.kernel.commit(Deed::default().event(event)).await?;
+        self.kernel.commit(Changeset::default().event(event)).await?;
         self.lease_clock.moved(jump);
         Ok(())
     }
 
     async fn move_leases(&self, group: &[Stored<Lease>]) -> Result<(), Error> {
-        let update = |deed: Deed, row: &Stored<Lease>| deed.update(Object::Lease(row.clone().into()));
-        match self.kernel.try_commit(group.iter().fold(Deed::default(), update)).await {
+        let update =
+            |changeset: Changeset, row: &Stored<Lease>| changeset.update(Object::Lease(row.clone().into()));
+        match self.kernel.try_commit(group.iter().fold(Changeset::default(), update)).await {
             Ok(_) => Ok(()),
             Err(store::Error::Stale { .. }) => {
                 // One of them was changed or deleted meanwhile, and is right as it is.
                 for row in group {
-                    match self.kernel.try_commit(update(Deed::default(), row)).await {
+                    match self.kernel.try_commit(update(Changeset::default(), row)).await {
                         Ok(_) | Err(store::Error::Stale { .. }) => {}
                         Err(error) => return Err(error.into()),
                     }

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::houses::{Houses, testing};
     use crate::model::NewEvent;
-    use crate::store::Deed;
+    use crate::store::Changeset;
 
     /// Events as `minute kind last-byte-of-the-address last-byte-of-the-mac`.
     async fn story(app: &Houses, lines: &[&str]) {
@@ -197,7 +197,7 @@ mod tests {
                     "mac": format!("02:00:00:00:00:0{mac}"),
                 }),
             };
-            app.kernel.try_commit(Deed::default().event(event)).await.unwrap();
+            app.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
         }
     }
 

@@ -18,12 +18,12 @@ use serde_json::json;
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::import::{self, Entry, Format, Journal};
 use crate::dhcp::lease_actions::lease_event;
-use crate::dhcp::leases::lease_deed;
+use crate::dhcp::leases::lease_changeset;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{
     Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, SubnetMode, World, check_host_name,
 };
-use crate::store::{self, Deed};
+use crate::store::{self, Changeset};
 
 /// Most files in one go: Kea has three at a time.
 pub const FILES_MAX: usize = 8;
@@ -126,15 +126,15 @@ impl Dhcp {
         dry_run: bool,
     ) -> Result<(Fate, String), Error> {
         for _ in 0..STALE_RETRIES_MAX {
-            let deed = {
+            let changeset = {
                 let world = self.kernel.world();
                 match admit(&world, entry, caller.now) {
                     Ok(_) if dry_run => return Ok((Fate::Taken, "it would be taken".to_owned())),
-                    Ok(lease) => import_deed(caller, &world, &lease),
+                    Ok(lease) => import_changeset(caller, &world, &lease),
                     Err(refused) => return Ok(refused),
                 }
             };
-            match self.kernel.try_commit(deed).await {
+            match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok((Fate::Taken, "taken".to_owned())),
                 Err(store::Error::Stale { .. } | store::Error::Taken { .. }) => continue,
                 Err(other) => return Err(other.into()),
@@ -295,20 +295,20 @@ fn is_for(reservation: &Reservation, entry: &Entry, machine: Option<&Stored<Mach
     by_mac || by_id || name.is_some() && reservation.machine.as_deref() == name
 }
 
-fn import_deed(caller: &Caller, world: &World, lease: &Lease) -> Deed {
+fn import_changeset(caller: &Caller, world: &World, lease: &Lease) -> Changeset {
     let mut event = lease_event(caller, ("lease.imported", "another server's lease was taken over"), lease);
     event.data["state"] = json!(lease.state);
-    let deed = lease_deed(world, lease, caller.now).event(event);
+    let changeset = lease_changeset(world, lease, caller.now).event(event);
     let id = lease.machine.filter(|_| lease.state == LeaseState::Bound);
     let machine = id.and_then(|id| world.machines.get(&id.to_string()));
-    let Some(machine) = machine.filter(|machine| machine.status.address.is_none()) else { return deed };
+    let Some(machine) = machine.filter(|machine| machine.status.address.is_none()) else { return changeset };
     if world.machines.find("address", &lease.address.to_string()).is_some() {
-        return deed;
+        return changeset;
     }
     let mut next = machine.next(caller.now);
     next.status.address = Some(lease.address);
     let event = caller.event(&next, "address_changed", json!({ "address": lease.address }));
-    deed.update(Object::Machine(Arc::new(next))).event(event)
+    changeset.update(Object::Machine(Arc::new(next))).event(event)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::netboot::identify::about;
 use crate::netboot::loader_loops::LoaderRequest;
 use crate::proto::dhcp4::{MessageType, codes, parse};
 use crate::seldom::warn_seldom;
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// How often one packet is decided on anew because its lease changed meanwhile.
 const DECISIONS_MAX: usize = 3;
@@ -217,16 +217,16 @@ impl Dhcp {
         tracing::debug!(event = outcome.event.as_str(), reason = outcome.reason, "dhcp");
         match &outcome.change {
             Change::Claim(lease) => {
-                let deed = {
+                let changeset = {
                     let world = self.kernel.world();
-                    let mut deed = lease_deed(&world, lease, seen.now);
-                    deed.events.extend(left_behind(&world, lease, seen.now));
-                    deed
+                    let mut changeset = lease_changeset(&world, lease, seen.now);
+                    changeset.events.extend(left_behind(&world, lease, seen.now));
+                    changeset
                 };
                 // Renewals of whom nobody knows are many, and the lease says all there is to them.
                 let is_noted = outcome.event != EventKind::Renewed || seen.is_worth_noting();
-                let deed = if is_noted { deed.event(seen.event()) } else { deed };
-                self.kernel.commit(deed).await?;
+                let changeset = if is_noted { changeset.event(seen.event()) } else { changeset };
+                self.kernel.commit(changeset).await?;
                 if let Some(machine) = &seen.gathered.machine {
                     Box::pin(self.netboot.follow_address(Some(machine), lease.address, seen.now)).await;
                 }
@@ -238,9 +238,9 @@ impl Dhcp {
             }
             Change::Release(lease) | Change::Decline(lease) => {
                 let caller = Caller::server(seen.now);
-                let deed = lease_deed(&self.kernel.world(), lease, seen.now).event(seen.event());
-                let deed = without_address(deed, &caller, (&self.kernel.world(), lease));
-                self.kernel.commit(deed).await.map(drop)
+                let changeset = lease_changeset(&self.kernel.world(), lease, seen.now).event(seen.event());
+                let changeset = without_address(changeset, &caller, (&self.kernel.world(), lease));
+                self.kernel.commit(changeset).await.map(drop)
             }
             Change::None | Change::Hold { .. } | Change::Forget { .. } => {
                 if seen.is_worth_noting() {
@@ -253,8 +253,8 @@ impl Dhcp {
 
     /// Writes a lease in place of the record of its address and of any other of its client in the network.
     pub async fn write_lease(&self, lease: &Lease, event: NewEvent, now: Timestamp) -> Result<(), Error> {
-        let deed = lease_deed(&self.kernel.world(), lease, now).event(event);
-        self.kernel.commit(deed).await?;
+        let changeset = lease_changeset(&self.kernel.world(), lease, now).event(event);
+        self.kernel.commit(changeset).await?;
         Ok(())
     }
 }
@@ -376,23 +376,25 @@ fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent>
 }
 
 /// The writes that put a lease in place. Each is checked against what the decision saw: a lease that changed
-/// meanwhile refuses the deed.
-pub fn lease_deed(world: &World, lease: &Lease, now: Timestamp) -> Deed {
+/// meanwhile refuses the changeset.
+pub fn lease_changeset(world: &World, lease: &Lease, now: Timestamp) -> Changeset {
     let address = AddressKey::from(lease.address);
-    let mut deed = Deed::default();
+    let mut changeset = Changeset::default();
     for (index, value) in lease.unique(&Default::default()) {
         if let Some(other) = world.leases.find(index, &value)
             && *other.key != *address
         {
-            deed = deed.delete(&Object::Lease(Arc::clone(other)));
+            changeset = changeset.delete(&Object::Lease(Arc::clone(other)));
         }
     }
     match world.leases.get(&address) {
         Some(present) => {
             let mut next: Stored<Lease> = present.next(now);
             next.spec = lease.clone();
-            deed.update(Object::Lease(Arc::new(next)))
+            changeset.update(Object::Lease(Arc::new(next)))
         }
-        None => deed.create(Object::Lease(Arc::new(Stored::new(address.to_string(), lease.clone(), now)))),
+        None => {
+            changeset.create(Object::Lease(Arc::new(Stored::new(address.to_string(), lease.clone(), now))))
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::kernel::Error;
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::netboot::identify::is_active;
 use crate::seldom::warn_seldom;
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// Addresses that are looked for in answer to one DISCOVER.
 const PROBES_MAX: usize = 3;
@@ -161,7 +161,7 @@ impl Dhcp {
                 if mac.is_some() && lease.mac != mac {
                     let late = ", which is leased to another: two hosts have one address";
                     let event = self.in_use(&Found { wanted_by: lease.mac, ..found }, &lease, late);
-                    let told = self.kernel.commit(Deed::default().event(event)).await;
+                    let told = self.kernel.commit(Changeset::default().event(event)).await;
                     told.map_err(|error| warn_seldom!(%error, "an event was not written")).ok();
                 }
                 return;

@@ -19,7 +19,7 @@ use crate::media::Folder;
 use crate::model::{Event, FetchNetworks, Kind, Object, World};
 use crate::netboot::loaders::Loaders;
 use crate::proto::dhcp4::{from_text, parse};
-use crate::store::{Deed, Error, EventQuery, LEASE_KINDS, LeaseOf, Store, Write};
+use crate::store::{Changeset, Error, EventQuery, LEASE_KINDS, LeaseOf, Store, Write};
 
 /// An app with nothing in it.
 pub fn app() -> Arc<Houses> {
@@ -70,23 +70,23 @@ pub struct Memory {
 }
 
 impl Memory {
-    fn apply(&self, deed: Deed) -> Result<Vec<Event>, Error> {
+    fn apply(&self, changeset: Changeset) -> Result<Vec<Event>, Error> {
         let mut held = self.unique.lock().unwrap();
         let mut unique = held.clone();
         let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = world.clone();
-        for read in deed.reads {
+        for read in changeset.reads {
             if revision(&world, read.kind, &read.key) != Some(read.revision) {
                 return Err(Error::Stale { kind: read.kind, key: read.key });
             }
         }
-        for write in deed.writes {
+        for write in changeset.writes {
             apply_write(&mut next, &mut unique, write)?;
         }
         (*world, *held) = (next, unique);
         let mut events = self.events.lock().unwrap();
         let first = events.len() as u64 + 1;
-        let numbered = deed.events.into_iter().zip(first..).map(|(event, seq)| Event {
+        let numbered = changeset.events.into_iter().zip(first..).map(|(event, seq)| Event {
             seq,
             time: event.time,
             kind: event.kind,
@@ -155,7 +155,7 @@ fn revision(world: &World, kind: Kind, key: &str) -> Option<u64> {
 
 /// Puts an object into the store as if a service of ours had written it.
 pub async fn put(app: &Houses, object: Object) {
-    app.kernel.try_commit(Deed::default().create(object)).await.unwrap();
+    app.kernel.try_commit(Changeset::default().create(object)).await.unwrap();
 }
 
 fn is_of(event: &Event, lease: LeaseOf) -> bool {
@@ -171,8 +171,8 @@ impl Store for Memory {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn commit(&self, deed: Deed) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
-        async move { self.apply(deed) }.boxed()
+    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
+        async move { self.apply(changeset) }.boxed()
     }
 
     fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, Error>> {

@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::houses::testing;
-    use crate::store::Deed;
+    use crate::store::Changeset;
 
     #[tokio::test]
     async fn a_timeline_has_the_events_of_the_attempts_in_order() {
@@ -87,7 +87,7 @@ mod tests {
                 attempt,
                 data: json!({}),
             };
-            app.kernel.try_commit(Deed::default().event(event)).await.unwrap();
+            app.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
         }
         let page = TimelinePage { after: 0, attempt: None, limit: 100 };
         let events = app.insight.timeline("name:web1", page).await.unwrap();

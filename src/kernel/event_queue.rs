@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::kernel::Kernel;
 use crate::model::NewEvent;
 use crate::seldom::warn_seldom;
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// Most events that wait to be written. Beyond it they are dropped and counted.
 pub const NOTES_MAX: usize = 65_536;
@@ -41,8 +41,8 @@ pub async fn run(kernel: Arc<Kernel>, mut notes: Notes, stop: tokio_util::sync::
         if received == 0 {
             return;
         }
-        let deed = Deed { events: std::mem::take(&mut group), ..Deed::default() };
-        if let Err(error) = kernel.commit(deed).await {
+        let changeset = Changeset { events: std::mem::take(&mut group), ..Changeset::default() };
+        if let Err(error) = kernel.commit(changeset).await {
             warn_seldom!(%error, events = received, "events were not written");
         }
     }

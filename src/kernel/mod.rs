@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use crate::events::Feed;
 use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
-use crate::store::{self, Deed, EventQuery, SharedStore};
+use crate::store::{self, Changeset, EventQuery, SharedStore};
 use secrets::Secrets;
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
@@ -105,20 +105,20 @@ impl Kernel {
         Kind::ALL.map(|kind| world.count(kind))
     }
 
-    /// Commits a deed, whole or not at all.
+    /// Commits a changeset, whole or not at all.
     ///
     /// # Errors
     /// What the store says; one that was overtaken is [`Error::Conflict`].
-    pub async fn commit(&self, deed: Deed) -> Result<Vec<Event>, Error> {
-        Ok(self.saw_write(self.try_commit(deed).await)?)
+    pub async fn commit(&self, changeset: Changeset) -> Result<Vec<Event>, Error> {
+        Ok(self.saw_write(self.try_commit(changeset).await)?)
     }
 
     /// As [`Kernel::commit`], for those who begin again when they were overtaken.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn try_commit(&self, deed: Deed) -> Result<Vec<Event>, store::Error> {
-        self.store.commit(deed).await
+    pub async fn try_commit(&self, changeset: Changeset) -> Result<Vec<Event>, store::Error> {
+        self.store.commit(changeset).await
     }
 
     /// Notes what came of a write to the store, for [`Health`](store_health::Health), and hands it on.
@@ -148,8 +148,9 @@ impl Kernel {
             let current = self.find::<T>(key)?;
             let mut next = current.next(now);
             let events = change(&mut next)?;
-            let deed = Deed { events, ..Deed::default() }.update(T::object(Arc::new(next.clone())));
-            match self.try_commit(deed).await {
+            let changeset =
+                Changeset { events, ..Changeset::default() }.update(T::object(Arc::new(next.clone())));
+            match self.try_commit(changeset).await {
                 Ok(_) => return Ok(next),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(other.into()),

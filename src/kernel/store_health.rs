@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::kernel::{Caller, Kernel};
 use crate::model::NewEvent;
-use crate::store::{self, Deed};
+use crate::store::{self, Changeset};
 
 /// A database that does not take writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Kernel {
             attempt: None,
             data: json!({ "reason": outage.reason, "since": outage.since }),
         };
-        match self.commit(Deed::default().event(event)).await {
+        match self.commit(Changeset::default().event(event)).await {
             Ok(_) => self.health.told(),
             Err(error) => tracing::debug!(%error, "the database still takes no writes"),
         }

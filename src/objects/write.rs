@@ -1,6 +1,6 @@
 //! Create, replace, patch and delete for every noun alike; what differs a noun is in `rules`.
 //!
-//! Each write is one deed with its event. A write that changes nothing writes nothing. Lists are in
+//! Each write is one changeset with its event. A write that changes nothing writes nothing. Lists are in
 //! `list`, the shape readers get in `view`.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::rules::{self, Change, Host, Managed};
 use crate::objects::view::{self, Subject, View};
-use crate::store::{self, Deed};
+use crate::store::{self, Changeset};
 
 /// Which revision a writer means to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +26,13 @@ pub enum Expected {
     OneOf(Vec<u64>),
 }
 
-/// A deed that is ready to be committed, and the object it leads to.
+/// A changeset that is ready to be committed, and the object it leads to.
 struct Prepared<T: Managed> {
     object: Arc<Stored<T>>,
     /// What it takes the place of.
     old: Option<Arc<Stored<T>>>,
     /// Nothing to commit when nothing changes.
-    deed: Option<Deed>,
+    changeset: Option<Changeset>,
 }
 
 impl Objects {
@@ -145,8 +145,8 @@ impl Objects {
         World: HasTable<T>,
     {
         for _ in 0..STALE_RETRIES_MAX {
-            let deed = self.prepare_delete::<T>(caller, target)?;
-            match self.kernel.try_commit(deed).await {
+            let changeset = self.prepare_delete::<T>(caller, target)?;
+            match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(other)),
@@ -185,7 +185,7 @@ impl Objects {
 
     /// Holds a write against what only the host can tell, where the world is not held up by it.
     async fn ask_the_host<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), Error> {
-        if !T::ASKS_THE_HOST || prepared.deed.is_none() {
+        if !T::ASKS_THE_HOST || prepared.changeset.is_none() {
             return Ok(());
         }
         let (next, old) = (Arc::clone(&prepared.object), prepared.old.clone());
@@ -199,8 +199,8 @@ impl Objects {
     }
 
     async fn finish<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), store::Error> {
-        match &prepared.deed {
-            Some(deed) => self.kernel.try_commit(deed.clone()).await.map(drop),
+        match &prepared.changeset {
+            Some(changeset) => self.kernel.try_commit(changeset.clone()).await.map(drop),
             None => Ok(()),
         }
     }
@@ -216,16 +216,16 @@ impl Objects {
         let mut stored = Stored::new(key, input.spec, caller.now);
         stored.labels = input.labels;
         let (mut stored, found) = self.check(stored, None).await?;
-        let (object, deed) = {
+        let (object, changeset) = {
             let world = self.kernel.world();
             self.admit(&world, &mut stored, (None, found))?;
             let object = Arc::new(stored);
-            let deed = Deed::default().create(T::object(Arc::clone(&object)));
-            let deed = T::along(&object, &world, deed);
-            (object, deed)
+            let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
+            let changeset = T::along(&object, &world, changeset);
+            (object, changeset)
         };
         let event = caller.event(&object, "created", view::created(&object));
-        Ok(Prepared { object, old: None, deed: Some(begun_by(event, deed)) })
+        Ok(Prepared { object, old: None, changeset: Some(begun_by(event, changeset)) })
     }
 
     async fn prepare_update<T: Managed>(
@@ -241,23 +241,23 @@ impl Objects {
         next.spec = input.spec;
         next.labels = input.labels;
         let (mut next, found) = self.check(next, Some(current)).await?;
-        let (object, deed) = {
+        let (object, changeset) = {
             let world = self.kernel.world();
             self.admit(&world, &mut next, (Some(&**current), found))?;
             if next.spec == current.spec && next.labels == current.labels {
-                return Ok(Prepared { object: Arc::clone(current), old: None, deed: None });
+                return Ok(Prepared { object: Arc::clone(current), old: None, changeset: None });
             }
             rules::may_change(current, &next)?;
             let object = Arc::new(next);
-            let mut deed = Deed::default().update(T::object(Arc::clone(&object)));
-            deed.reads.extend(T::relies_on(current, Some(&object.spec), &world));
-            let deed = T::along(&object, &world, deed);
-            (object, deed)
+            let mut changeset = Changeset::default().update(T::object(Arc::clone(&object)));
+            changeset.reads.extend(T::relies_on(current, Some(&object.spec), &world));
+            let changeset = T::along(&object, &world, changeset);
+            (object, changeset)
         };
         let (old, new) = (Arc::clone(current), Arc::clone(&object));
         let data = self.lanes.writes.run(move || view::updated(&old, &new)).await?;
-        let deed = begun_by(caller.event(&object, "updated", data), deed);
-        Ok(Prepared { old: Some(Arc::clone(current)), object, deed: Some(deed) })
+        let changeset = begun_by(caller.event(&object, "updated", data), changeset);
+        Ok(Prepared { old: Some(Arc::clone(current)), object, changeset: Some(changeset) })
     }
 
     /// Does the checks of a write whose cost its writer chooses, without the world; what they find comes
@@ -277,7 +277,7 @@ impl Objects {
         Ok((Arc::unwrap_or_clone(next), found))
     }
 
-    pub fn prepare_delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Deed, Error>
+    pub fn prepare_delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Changeset, Error>
     where
         World: HasTable<T>,
     {
@@ -289,9 +289,9 @@ impl Objects {
             (Arc::clone(current), T::relies_on(current, None, &world))
         };
         let event = caller.event(&current, "deleted", view::deleted(&current));
-        let mut deed = Deed::default().delete(&T::object(current)).event(event);
-        deed.reads.extend(reads);
-        Ok(deed)
+        let mut changeset = Changeset::default().delete(&T::object(current)).event(event);
+        changeset.reads.extend(reads);
+        Ok(changeset)
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what
@@ -387,10 +387,10 @@ where
     table::<T>(world).resolve(reference).ok_or_else(|| Error::not_found::<T>(reference))
 }
 
-/// The deed with the event that tells of it first.
-fn begun_by(event: NewEvent, mut deed: Deed) -> Deed {
-    deed.events.insert(0, event);
-    deed
+/// The changeset with the event that tells of it first.
+fn begun_by(event: NewEvent, mut changeset: Changeset) -> Changeset {
+    changeset.events.insert(0, event);
+    changeset
 }
 
 /// What a client sent, without the fields that are nobody's to send. `stored` is what it takes the place of.

@@ -13,7 +13,7 @@ use crate::model::{
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
 use crate::runs::machine_change::Moving;
-use crate::store::Deed;
+use crate::store::Changeset;
 
 /// Most bytes of a log in one call.
 pub const LOG_PIECE_BYTES_MAX: usize = 1 << 20;
@@ -120,14 +120,16 @@ impl Runs {
             return Ok(0);
         }
         let deleted = old.iter().map(|job| Job::object(Arc::clone(job)));
-        let mut deed = deleted.fold(Deed::default(), |deed, object| deed.delete(&object));
-        deed.events.extend(old.last().map(|job| caller.event(job, "pruned", json!({ "jobs": old.len() }))));
-        self.kernel.commit(deed).await?;
+        let mut changeset = deleted.fold(Changeset::default(), |changeset, object| changeset.delete(&object));
+        changeset
+            .events
+            .extend(old.last().map(|job| caller.event(job, "pruned", json!({ "jobs": old.len() }))));
+        self.kernel.commit(changeset).await?;
         Ok(old.len())
     }
 }
 
-/// Most jobs that are deleted in one deed.
+/// Most jobs that are deleted in one changeset.
 const PRUNED_AT_ONCE_MAX: usize = 1000;
 
 fn id_of(job: &Stored<Job>) -> Result<Uuid, Error> {

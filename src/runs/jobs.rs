@@ -1,6 +1,6 @@
 //! The agent's side: asking for a job, saying how it goes, writing its log.
 //!
-//! A job is handed out, started and ended in one deed each with the machine it moves. Start with
+//! A job is handed out, started and ended in one changeset each with the machine it moves. Start with
 //! [`Runs::jobs_next`].
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One change to a machine by the rules of its workflow, as one deed: the machine, its job, the events.
+//! One change to a machine by the rules of its workflow, as one changeset: the machine, its job, the events.
 //!
 //! Everything that moves a machine goes through [`Runs::move_machine`]: actions, agents, installers,
 //! power-ons and deadlines.
@@ -13,7 +13,7 @@ use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{Job, JobState, Machine, NewEvent, Noun, Stored, World};
 use crate::runs::Runs;
 use crate::runs::flow::Flow;
-use crate::store::{self, Deed};
+use crate::store::{self, Changeset};
 
 /// A machine that is being changed, with what belongs to the change.
 #[derive(Debug)]
@@ -21,12 +21,12 @@ pub struct Moving {
     before: Arc<Stored<Machine>>,
     /// The next revision of the machine.
     pub machine: Stored<Machine>,
-    deed: Deed,
+    changeset: Changeset,
 }
 
 impl Moving {
     pub fn new(before: Arc<Stored<Machine>>, now: Timestamp) -> Self {
-        Moving { machine: before.next(now), before, deed: Deed::default() }
+        Moving { machine: before.next(now), before, changeset: Changeset::default() }
     }
 
     /// Applies rules to the machine's status; what they did becomes events.
@@ -43,7 +43,7 @@ impl Moving {
     /// Adds an event about the machine.
     pub fn event(&mut self, caller: &Caller, kind: &str, data: serde_json::Value) {
         let attempt = self.attempt();
-        self.deed.events.push(NewEvent {
+        self.changeset.events.push(NewEvent {
             time: caller.now,
             kind: kind.to_owned(),
             subject: self.machine.subject(),
@@ -62,13 +62,13 @@ impl Moving {
     /// Adds a new job.
     pub fn create_job(&mut self, caller: &Caller, job: &Stored<Job>) {
         self.job_event(caller, job);
-        self.deed = std::mem::take(&mut self.deed).create(Job::object(Arc::new(job.clone())));
+        self.changeset = std::mem::take(&mut self.changeset).create(Job::object(Arc::new(job.clone())));
     }
 
     /// Adds the next revision of a job.
     pub fn update_job(&mut self, caller: &Caller, job: &Stored<Job>) {
         self.job_event(caller, job);
-        self.deed = std::mem::take(&mut self.deed).update(Job::object(Arc::new(job.clone())));
+        self.changeset = std::mem::take(&mut self.changeset).update(Job::object(Arc::new(job.clone())));
     }
 
     /// What happens to jobs is part of their machine's timeline.
@@ -81,16 +81,16 @@ impl Moving {
         self.event(caller, job_event_kind(spec.state), data);
     }
 
-    /// The deed. A job that the machine was taken from ends with it.
-    fn into_deed(mut self, at: (&Caller, &World)) -> (Arc<Stored<Machine>>, Deed) {
+    /// The changeset. A job that the machine was taken from ends with it.
+    fn into_changeset(mut self, at: (&Caller, &World)) -> (Arc<Stored<Machine>>, Changeset) {
         self.end_orphan(at);
         let changed = self.machine.status != self.before.status
             || self.machine.faults != self.before.faults
             || self.machine.spec != self.before.spec;
         let machine = Arc::new(self.machine);
         match changed {
-            true => (Arc::clone(&machine), self.deed.update(Machine::object(machine))),
-            false => (self.before, self.deed),
+            true => (Arc::clone(&machine), self.changeset.update(Machine::object(machine))),
+            false => (self.before, self.changeset),
         }
     }
 
@@ -104,7 +104,7 @@ impl Moving {
             store::Write::Delete { .. } => false,
         };
         let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open());
-        if let Some(job) = open.filter(|_| !self.deed.writes.iter().any(written)) {
+        if let Some(job) = open.filter(|_| !self.changeset.writes.iter().any(written)) {
             let mut job = job.next(caller.now);
             job.spec.state = JobState::Cancelled;
             job.spec.reason = self.machine.status.reason.clone();
@@ -154,11 +154,11 @@ impl Runs {
         caller: &Caller,
         moving: Moving,
     ) -> Result<Option<Arc<Stored<Machine>>>, Error> {
-        let (machine, deed) = moving.into_deed((caller, &self.kernel.world()));
-        if deed.writes.is_empty() && deed.events.is_empty() {
+        let (machine, changeset) = moving.into_changeset((caller, &self.kernel.world()));
+        if changeset.writes.is_empty() && changeset.events.is_empty() {
             return Ok(Some(machine));
         }
-        match self.kernel.try_commit(deed).await {
+        match self.kernel.try_commit(changeset).await {
             Ok(_) => Ok(Some(machine)),
             Err(store::Error::Stale { .. }) => Ok(None),
             Err(other) => Err(other.into()),

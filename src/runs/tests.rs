@@ -21,7 +21,7 @@ use crate::netboot::loaders::Loaders;
 use crate::runs::actions::Action;
 use crate::runs::deadlines::{Watch, next_deadline};
 use crate::runs::jobs::{Asking, RenderTasks, TaskRender};
-use crate::store::{Deed, EventQuery, SqliteStore};
+use crate::store::{Changeset, EventQuery, SqliteStore};
 
 /// Gives each task one script, or the fault `broken`.
 struct Scripts;
@@ -48,11 +48,11 @@ fn stored<T: Noun>(body: Value, now: Timestamp) -> Stored<T> {
     Stored::new(spec.key().unwrap_or_default(), spec, now)
 }
 
-fn content(now: Timestamp) -> Deed {
+fn content(now: Timestamp) -> Changeset {
     let arches = json!({"amd64": {"artifact": "debian", "kernel": "linux"}});
     let debian = json!({"name": "debian", "kind": "install", "arches": arches,
         "required_params": ["disk"]});
-    let mut deed = Deed::default()
+    let mut changeset = Changeset::default()
         .create(Bootenv::object(Arc::new(stored(debian, now))))
         .create(Bootenv::object(Arc::new(stored(json!({"name": "local", "kind": "local"}), now))));
     for body in [
@@ -60,25 +60,25 @@ fn content(now: Timestamp) -> Deed {
         json!({"name": "broken"}),
         json!({"name": "after"}),
     ] {
-        deed = deed.create(Task::object(Arc::new(stored(body, now))));
+        changeset = changeset.create(Task::object(Arc::new(stored(body, now))));
     }
     for body in [
         json!({"name": "install", "bootenv": "debian", "timeout_seconds": 600}),
         json!({"name": "work", "tasks": ["quick", "after"]}),
         json!({"name": "bad", "tasks": ["broken"]}),
     ] {
-        deed = deed.create(Stage::object(Arc::new(stored(body, now))));
+        changeset = changeset.create(Stage::object(Arc::new(stored(body, now))));
     }
     for (name, stage) in [("install", "install"), ("work", "work"), ("bad", "bad")] {
         let body = json!({"name": name, "stages": [stage]});
-        deed = deed.create(Workflow::object(Arc::new(stored(body, now))));
+        changeset = changeset.create(Workflow::object(Arc::new(stored(body, now))));
     }
     for name in ["disk", "rehearse"] {
-        deed = deed.create(Param::object(Arc::new(stored(json!({"name": name}), now))));
+        changeset = changeset.create(Param::object(Arc::new(stored(json!({"name": name}), now))));
     }
     let mut artifact: Stored<Artifact> = stored(json!({"name": "debian", "path": "/srv/debian"}), now);
     artifact.status = ArtifactStatus { state: ArtifactState::Ready, ..ArtifactStatus::default() };
-    deed.create(Artifact::object(Arc::new(artifact)))
+    changeset.create(Artifact::object(Arc::new(artifact)))
 }
 
 impl Site {
@@ -446,8 +446,9 @@ async fn a_task_is_rendered_with_machine_params_and_job() {
     let task = stored::<Task>(json!({"name": "write", "templates": templates}), site.caller.now);
     let stage = stored::<Stage>(json!({"name": "writing", "tasks": ["write"]}), site.caller.now);
     let flow = stored::<Workflow>(json!({"name": "writing", "stages": ["writing"]}), site.caller.now);
-    let deed = Deed::default().create(Task::object(Arc::new(task))).create(Stage::object(Arc::new(stage)));
-    site.app.kernel.commit(deed.create(Workflow::object(Arc::new(flow)))).await.unwrap();
+    let changeset =
+        Changeset::default().create(Task::object(Arc::new(task))).create(Stage::object(Arc::new(stage)));
+    site.app.kernel.commit(changeset.create(Workflow::object(Arc::new(flow)))).await.unwrap();
     site.start("writing").await.unwrap();
     let report =
         AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };

@@ -2,9 +2,9 @@
 //! all would stop all others, so each has a share: [`Shares::within`].
 
 use super::api_listener;
-use crate::http_boot;
 use crate::config::Config;
 use crate::connections::ConnectionLimits;
+use crate::http_boot;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the bound to what the process may raise it to, and returns it. The usual one of 1024 is made for

@@ -20,11 +20,11 @@ pub(super) const MAC_2: &str = "52:54:00:aa:00:02";
 pub(super) async fn story<S: Store>(open: impl AsyncFn() -> Arc<S>) {
     let store = open().await;
     objects_are_created_changed_and_deleted(&*store).await;
-    a_deed_whose_read_was_overtaken_is_not_done(&*store).await;
+    a_changeset_whose_read_was_overtaken_is_not_done(&*store).await;
     taken_values_name_their_holder(&*store).await;
-    one_deed_moves_a_value_from_object_to_object(&*store).await;
-    a_refused_deed_leaves_nothing_and_its_group_alone(&*store).await;
-    deeds_of_one_group_see_each_other(&*store).await;
+    one_changeset_moves_a_value_from_object_to_object(&*store).await;
+    a_refused_changeset_leaves_nothing_and_its_group_alone(&*store).await;
+    changesets_of_one_group_see_each_other(&*store).await;
     events_are_found_by_what_they_are(&*store).await;
     beginnings_and_ends_of_leases_are_found_by_address_and_mac(&*store).await;
     logs_grow_without_gaps_or_repeats(&*store).await;
@@ -60,8 +60,8 @@ pub(super) fn event(kind: &str, subject: &str) -> NewEvent {
     NewEvent { time: now(), kind, subject, actor, attempt: None, data: json!({"from": "a test"}) }
 }
 
-pub(super) fn created(machine: &Stored<Machine>) -> Deed {
-    Deed::default().create(object(machine)).event(event("machine.created", &machine.subject()))
+pub(super) fn created(machine: &Stored<Machine>) -> Changeset {
+    Changeset::default().create(object(machine)).event(event("machine.created", &machine.subject()))
 }
 
 fn taken(index: &str, value: &str, holder: &str) -> Error {
@@ -84,34 +84,37 @@ async fn objects_are_created_changed_and_deleted(store: &impl Store) {
 
     let mut second = first.next(now());
     second.spec.serial = Some("X1".into());
-    store.commit(Deed::default().update(object(&second))).await.unwrap();
-    assert_eq!(store.commit(Deed::default().update(object(&second))).await, Err(stale(&first)));
-    assert_eq!(store.commit(Deed::default().delete(&object(&first))).await, Err(stale(&first)));
+    store.commit(Changeset::default().update(object(&second))).await.unwrap();
+    assert_eq!(store.commit(Changeset::default().update(object(&second))).await, Err(stale(&first)));
+    assert_eq!(store.commit(Changeset::default().delete(&object(&first))).await, Err(stale(&first)));
     assert_eq!(**store.world().machines.get(&first.key).unwrap(), second);
 
-    store.commit(Deed::default().delete(&object(&second))).await.unwrap();
+    store.commit(Changeset::default().delete(&object(&second))).await.unwrap();
     assert!(store.world().machines.is_empty());
-    assert_eq!(store.commit(Deed::default().update(object(&second.next(now())))).await, Err(stale(&first)));
-    assert_eq!(*store.committed().borrow(), before + 1, "refused deeds have no events");
+    assert_eq!(
+        store.commit(Changeset::default().update(object(&second.next(now())))).await,
+        Err(stale(&first))
+    );
+    assert_eq!(*store.committed().borrow(), before + 1, "refused changesets have no events");
 }
 
-async fn a_deed_whose_read_was_overtaken_is_not_done(store: &impl Store) {
+async fn a_changeset_whose_read_was_overtaken_is_not_done(store: &impl Store) {
     let (one, other) = (machine("one", &[]), machine("other", &[]));
-    store.commit(Deed::default().create(object(&one)).create(object(&other))).await.unwrap();
+    store.commit(Changeset::default().create(object(&one)).create(object(&other))).await.unwrap();
     let read =
         |seen: &Stored<Machine>| Read { kind: Kind::Machine, key: seen.key.clone(), revision: seen.revision };
     // Each goes while it relies on the other: in one group, the second finds the first gone.
-    let first = Deed::default().delete(&object(&one)).read(read(&other));
-    let second = Deed::default().delete(&object(&other)).read(read(&one));
+    let first = Changeset::default().delete(&object(&one)).read(read(&other));
+    let second = Changeset::default().delete(&object(&other)).read(read(&one));
     let (first, second) = futures_util::future::join(store.commit(first), store.commit(second)).await;
     let refused: Vec<Error> = [first.err(), second.err()].into_iter().flatten().collect();
     assert!(refused == [stale(&one)] || refused == [stale(&other)], "{refused:?}");
     let left = if store.world().machines.get(&one.key).is_some() { one } else { other };
     let next = left.next(now());
-    store.commit(Deed::default().update(object(&next)).read(read(&left))).await.unwrap();
-    let late = Deed::default().read(read(&left)).delete(&object(&next));
+    store.commit(Changeset::default().update(object(&next)).read(read(&left))).await.unwrap();
+    let late = Changeset::default().read(read(&left)).delete(&object(&next));
     assert_eq!(store.commit(late).await, Err(stale(&left)));
-    store.commit(Deed::default().delete(&object(&next)).read(read(&next))).await.unwrap();
+    store.commit(Changeset::default().delete(&object(&next)).read(read(&next))).await.unwrap();
 }
 
 async fn taken_values_name_their_holder(store: &impl Store) {
@@ -124,41 +127,41 @@ async fn taken_values_name_their_holder(store: &impl Store) {
 
     let mut without = holder.next(now());
     without.spec.macs.clear();
-    store.commit(Deed::default().update(object(&without))).await.unwrap();
+    store.commit(Changeset::default().update(object(&without))).await.unwrap();
     let heir = machine("heir", &[MAC_1]);
     store.commit(created(&heir)).await.unwrap();
     let mut back = without.next(now());
     back.spec.macs = holder.spec.macs.clone();
     assert_eq!(
-        store.commit(Deed::default().update(object(&back))).await,
+        store.commit(Changeset::default().update(object(&back))).await,
         Err(taken("mac", MAC_1, &heir.key))
     );
-    store.commit(Deed::default().delete(&object(&heir))).await.unwrap();
-    store.commit(Deed::default().update(object(&back))).await.unwrap();
-    store.commit(Deed::default().delete(&object(&back))).await.unwrap();
+    store.commit(Changeset::default().delete(&object(&heir))).await.unwrap();
+    store.commit(Changeset::default().update(object(&back))).await.unwrap();
+    store.commit(Changeset::default().delete(&object(&back))).await.unwrap();
 }
 
-async fn one_deed_moves_a_value_from_object_to_object(store: &impl Store) {
+async fn one_changeset_moves_a_value_from_object_to_object(store: &impl Store) {
     let (from, to) = (machine("from", &[MAC_1]), machine("to", &[]));
-    store.commit(Deed::default().create(object(&from)).create(object(&to))).await.unwrap();
+    store.commit(Changeset::default().create(object(&from)).create(object(&to))).await.unwrap();
     let (mut gives, mut takes) = (from.next(now()), to.next(now()));
     std::mem::swap(&mut gives.spec.macs, &mut takes.spec.macs);
-    store.commit(Deed::default().update(object(&takes)).update(object(&gives))).await.unwrap();
+    store.commit(Changeset::default().update(object(&takes)).update(object(&gives))).await.unwrap();
     assert_eq!(store.world().machines.find("mac", MAC_1).unwrap().key, to.key);
     let third = machine("third", &[MAC_1]);
     assert_eq!(store.commit(created(&third)).await, Err(taken("mac", MAC_1, &to.key)));
-    store.commit(Deed::default().delete(&object(&takes)).delete(&object(&gives))).await.unwrap();
+    store.commit(Changeset::default().delete(&object(&takes)).delete(&object(&gives))).await.unwrap();
 }
 
-async fn a_refused_deed_leaves_nothing_and_its_group_alone(store: &impl Store) {
+async fn a_refused_changeset_leaves_nothing_and_its_group_alone(store: &impl Store) {
     let before = *store.committed().borrow();
     let [one, two, three] = ["one", "two", "three"].map(|name| machine(name, &[]));
     let mut claimed = two.clone();
     claimed.spec.macs = vec![MAC_1.parse().unwrap()];
     let refused = created(&claimed).create(object(&one)).event(event("machine.created", "never"));
     let three = Stored { spec: Machine { macs: claimed.spec.macs.clone(), ..three.spec }, ..three };
-    let deeds = [created(&one), refused, created(&three)];
-    let done = join_all(deeds.map(|deed| store.commit(deed))).await;
+    let changesets = [created(&one), refused, created(&three)];
+    let done = join_all(changesets.map(|changeset| store.commit(changeset))).await;
     let seqs: Vec<_> = done.iter().map(|done| done.as_ref().map(|events| events[0].seq)).collect();
     assert_eq!(seqs, [Ok(before + 1), Err(&stale(&one)), Ok(before + 2)]);
     assert!(store.world().machines.get(&two.key).is_none());
@@ -171,26 +174,29 @@ async fn a_refused_deed_leaves_nothing_and_its_group_alone(store: &impl Store) {
     store.commit(created(&two)).await.expect("its key and name are free");
     let mut without = three.next(now());
     without.spec.macs.clear();
-    store.commit(Deed::default().update(object(&without))).await.expect("the refused one's MAC was free");
+    store
+        .commit(Changeset::default().update(object(&without)))
+        .await
+        .expect("the refused one's MAC was free");
 }
 
-async fn deeds_of_one_group_see_each_other(store: &impl Store) {
+async fn changesets_of_one_group_see_each_other(store: &impl Store) {
     let first = machine("racer", &[]);
     let mut mac_1 = first.next(now());
     mac_1.spec.macs = vec![MAC_1.parse().unwrap()];
     let mut mac_2 = mac_1.next(now());
     mac_2.spec.macs = vec![MAC_2.parse().unwrap()];
     let rival = machine("racer-rival", &[MAC_1]);
-    let update = |machine: &Stored<Machine>| Deed::default().update(object(machine));
-    let deeds = [created(&first), update(&mac_1), update(&mac_1), update(&mac_2), created(&rival)];
-    let done = join_all(deeds.map(|deed| store.commit(deed))).await;
+    let update = |machine: &Stored<Machine>| Changeset::default().update(object(machine));
+    let changesets = [created(&first), update(&mac_1), update(&mac_1), update(&mac_2), created(&rival)];
+    let done = join_all(changesets.map(|changeset| store.commit(changeset))).await;
     let done: Vec<_> = done.into_iter().map(|done| done.map(|_| ())).collect();
     assert_eq!(done, [Ok(()), Ok(()), Err(stale(&first)), Ok(()), Ok(())]);
     let gone = machine("gone", &[]);
     store.commit(created(&gone)).await.unwrap();
     let next = gone.next(now());
-    let deeds = [update(&next), Deed::default().delete(&object(&next))];
-    assert!(join_all(deeds.map(|deed| store.commit(deed))).await.iter().all(Result::is_ok));
+    let changesets = [update(&next), Changeset::default().delete(&object(&next))];
+    assert!(join_all(changesets.map(|changeset| store.commit(changeset))).await.iter().all(Result::is_ok));
     let world = store.world();
     assert!(world.machines.get(&gone.key).is_none());
     assert_eq!(world.machines.get(&first.key).unwrap().revision, 3);
@@ -204,12 +210,13 @@ async fn events_are_found_by_what_they_are(store: &impl Store) {
     let mut served = event("boot.file_served", "machine:a");
     served.attempt = Some(attempt);
     let kinds = ["machine.updated", "machines.odd", "dhcp.offered", "machine.created"];
-    let deed = kinds.iter().fold(Deed::default(), |deed, kind| deed.event(event(kind, "machine:b")));
-    let committed = store.commit(deed.event(served)).await.unwrap();
+    let changeset =
+        kinds.iter().fold(Changeset::default(), |changeset, kind| changeset.event(event(kind, "machine:b")));
+    let committed = store.commit(changeset.event(served)).await.unwrap();
     assert_eq!(committed.last().unwrap().seq, after + 5);
 
     let all = EventQuery { after, ..EventQuery::default() };
-    assert_eq!(store.events(all.clone()).await.unwrap(), committed, "one deed's events, in its order");
+    assert_eq!(store.events(all.clone()).await.unwrap(), committed, "one changeset's events, in its order");
     let found = async |query: EventQuery| -> Vec<u64> {
         store.events(query).await.unwrap().iter().map(|event| event.seq - after).collect()
     };
@@ -236,9 +243,9 @@ async fn beginnings_and_ends_of_leases_are_found_by_address_and_mac(store: &impl
         ..event(kind, "machine:a")
     };
     let other = Ipv4Addr::new(10, 0, 0, 6);
-    let deed = Deed::default().event(of("dhcp.leased", address)).event(of("dhcp.renewed", address));
-    let deed = deed.event(of("dhcp.released", other)).event(of("lease.deleted", address));
-    store.commit(deed).await.unwrap();
+    let changeset = Changeset::default().event(of("dhcp.leased", address)).event(of("dhcp.renewed", address));
+    let changeset = changeset.event(of("dhcp.released", other)).event(of("lease.deleted", address));
+    store.commit(changeset).await.unwrap();
     let found = async |lease: LeaseOf| -> Vec<u64> {
         let query = EventQuery { after, lease: Some(lease), ..EventQuery::default() };
         store.events(query).await.unwrap().iter().map(|event| event.seq - after).collect()
@@ -273,7 +280,7 @@ async fn logs_grow_without_gaps_or_repeats(store: &impl Store) {
     let id = Uuid::now_v7();
     let absent = Error::Stale { kind: Kind::Job, key: id.to_string() };
     assert_eq!(store.write_log(id, 0, b"x".to_vec()).await, Err(absent));
-    store.commit(Deed::default().create(job(id))).await.unwrap();
+    store.commit(Changeset::default().create(job(id))).await.unwrap();
     let write = async |offset: u64, text: &str| store.write_log(id, offset, text.into()).await;
     assert_eq!(write(0, "one two").await, Ok(7));
     assert_eq!(write(0, "one two").await, Ok(7), "again");
@@ -289,14 +296,14 @@ async fn logs_grow_without_gaps_or_repeats(store: &impl Store) {
     assert_eq!(read(7, 100).await, " three");
     assert_eq!(read(13, 100).await, "");
     assert_eq!(read(u64::MAX, u32::MAX).await, "");
-    store.commit(Deed::default().delete(&job(id))).await.unwrap();
+    store.commit(Changeset::default().delete(&job(id))).await.unwrap();
     assert_eq!(read(0, 100).await, "", "the log went with its job");
 }
 
 /// Once after a clean end, once after none.
 async fn restarts_change_nothing<S: Store>(store: Arc<S>, open: impl AsyncFn() -> Arc<S>) {
     let log_of = Uuid::now_v7();
-    store.commit(Deed::default().create(job(log_of))).await.unwrap();
+    store.commit(Changeset::default().create(job(log_of))).await.unwrap();
     store.write_log(log_of, 0, b"kept".to_vec()).await.unwrap();
     let shown = |store: &S| {
         let world = store.world();
@@ -349,8 +356,8 @@ async fn update_until_done(store: &impl Store, key: &str) {
         let mut next = store.world().machines.get(key).unwrap().next(now());
         next.status.cursor += 1;
         let subject = next.subject();
-        let deed = Deed::default().update(object(&next)).event(event("machine.updated", &subject));
-        match store.commit(deed).await {
+        let changeset = Changeset::default().update(object(&next)).event(event("machine.updated", &subject));
+        match store.commit(changeset).await {
             Ok(_) => return,
             Err(Error::Stale { .. }) => {}
             Err(error) => panic!("{error}"),

@@ -1,6 +1,6 @@
 //! Where objects, events and job logs are kept.
 //!
-//! A write is a [`Deed`]: everything one use case changes, with the events that say so, committed in one
+//! A write is a [`Changeset`]: everything one use case changes, with the events that say so, committed in one
 //! transaction or not at all. Reads of objects come from the [`World`] in memory, which the store brings
 //! up to date in the order of its commits; only events and job logs are read from the database.
 
@@ -27,7 +27,7 @@ pub const LOG_READ_BYTES_MAX: u32 = 1 << 20;
 
 /// Everything one use case changes.
 #[derive(Debug, Default, Clone)]
-pub struct Deed {
+pub struct Changeset {
     /// Objects that a rule looked at and that have to be as they were then.
     pub reads: Vec<Read>,
     pub writes: Vec<Write>,
@@ -53,7 +53,7 @@ pub enum Write {
     Delete { kind: Kind, key: String, revision: u64 },
 }
 
-impl Deed {
+impl Changeset {
     pub fn create(mut self, object: Object) -> Self {
         self.writes.push(Write::Create(object));
         self
@@ -82,7 +82,7 @@ impl Deed {
     }
 }
 
-/// Why a deed was not done. Nothing of it was written.
+/// Why a changeset was not done. Nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// An object that is written, or that a rule looked at, is at another revision than the writer saw, or is
@@ -146,13 +146,13 @@ pub trait Store: Send + Sync + 'static {
     /// The snapshot of all objects, as of the last commit. Cheap; hold it no longer than one decision.
     fn world(&self) -> std::sync::RwLockReadGuard<'_, World>;
 
-    /// Does a deed: all of it is on disk when this returns, and the world shows it. Within a deed, values
-    /// are given up before others are taken, so one deed can move a MAC from a machine to another.
-    /// A deed goes on when the caller stops waiting for it.
+    /// Commits a changeset: all of it is on disk when this returns, and the world shows it. Within a changeset,
+    /// values are given up before others are taken, so one changeset can move a MAC from a machine to another.
+    /// The commit goes on when the caller stops waiting for it.
     ///
     /// # Errors
     /// [`Error::Stale`], [`Error::Taken`], [`Error::Damaged`] or [`Error::Failed`]; then nothing was written.
-    fn commit(&self, deed: Deed) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
+    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
 
     /// Events in the order of their numbers, which have no gaps but at the oldest end, where they are pruned.
     /// One that cannot be read is among them, with `{"damaged": WHY}` as its data: a page that has fewer than

@@ -154,13 +154,13 @@ proptest! {
     #[test]
     fn offers_are_kept_and_no_address_has_two_clients(steps in steps()) {
         let mut server = Server::new(Ipv4Addr::new(10, 0, 1, 4));
-        for (client, deed, wait) in steps {
+        for (client, action, wait) in steps {
             server.wait(wait);
             let own = server.world.leases.iter().map(|row| row.spec.clone()).find(|lease| {
                 lease.client.ends_with(&format!(":{client:02x}")) && lease.state == LeaseState::Bound
             });
             let own = own.map_or(Ipv4Addr::new(10, 0, 1, 2), |lease| lease.address);
-            match deed {
+            match action {
                 0 => drop(server.serve(&packet("discover", client, ""))),
                 1 => drop(server.serve(&packet("release", client, &format!("ciaddr {own}")))),
                 2 => drop(server.serve(&packet("decline", client, &format!("requested_address {own}")))),

@@ -32,7 +32,7 @@ use serde_json::{Map, Value};
 use crate::kernel::{Endpoints, Error, person_name};
 use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
 use crate::objects::Roots;
-use crate::store::{Deed, Read};
+use crate::store::{Changeset, Read};
 
 /// A check whose cost the writer of an object chooses. What it needs is taken out of the world when it is
 /// made; it runs when the world is let go (`app::lanes`).
@@ -131,9 +131,9 @@ pub trait Managed: Noun {
         vec![Reference::new(Self::KIND, &stored.key, "")]
     }
 
-    /// The deed that writes it, with what has to change together with it.
-    fn along(_next: &Stored<Self>, _world: &World, deed: Deed) -> Deed {
-        deed
+    /// The changeset that writes it, with what has to change together with it.
+    fn along(_next: &Stored<Self>, _world: &World, changeset: Changeset) -> Changeset {
+        changeset
     }
 
     /// Those that need it in other ways than by naming it in their fields.

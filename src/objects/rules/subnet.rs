@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::objects::rules::{Change, Check, Managed};
 use crate::proto::dhcp4::codes;
-use crate::store::Deed;
+use crate::store::Changeset;
 
 impl Managed for Subnet {
     fn write_checks(
@@ -61,8 +61,8 @@ impl Managed for Subnet {
         places.flat_map(|(pointer, options)| routers_elsewhere(options, (&pointer, &wire))).collect()
     }
 
-    fn along(next: &Stored<Self>, world: &World, deed: Deed) -> Deed {
-        take_leases_along(next, world, deed)
+    fn along(next: &Stored<Self>, world: &World, changeset: Changeset) -> Changeset {
+        take_leases_along(next, world, changeset)
     }
 }
 
@@ -120,7 +120,7 @@ fn shared_by_its_name(subnet: &Subnet, other: &Subnet) -> Option<String> {
 
 /// The leases of a subnet's addresses that are filed under another name or wire, as they are to be now. Of
 /// the leases that a client has on wires that become one, the one written last stays.
-fn take_leases_along(next: &Stored<Subnet>, world: &World, deed: Deed) -> Deed {
+fn take_leases_along(next: &Stored<Subnet>, world: &World, changeset: Changeset) -> Changeset {
     let subnet = &next.spec;
     let is_elsewhere = |lease: &Lease| lease.subnet != subnet.name || lease.network != subnet.network();
     let here = world.leases.iter().filter(|row| subnet.cidr.contains(row.spec.address));
@@ -142,8 +142,9 @@ fn take_leases_along(next: &Stored<Subnet>, world: &World, deed: Deed) -> Deed {
             gone.insert(&row.key, row);
         }
     }
-    let deed = gone.values().fold(deed, |deed, row| deed.delete(&Object::Lease(Arc::clone(row))));
-    moved.into_iter().fold(deed, |deed, row| deed.update(Object::Lease(Arc::new(row))))
+    let changeset =
+        gone.values().fold(changeset, |changeset, row| changeset.delete(&Object::Lease(Arc::clone(row))));
+    moved.into_iter().fold(changeset, |changeset, row| changeset.update(Object::Lease(Arc::new(row))))
 }
 
 /// What says that we give addresses, where we do not. It would have no effect, and whoever wrote it expects

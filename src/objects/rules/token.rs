@@ -153,9 +153,9 @@ mod tests {
         let app = app(&[lasting("a"), lasting("b")]).await;
         let caller = testing::caller();
         // Both were decided while both were there.
-        let deeds =
+        let changesets =
             ["a", "b"].map(|name| app.objects.prepare_delete::<Token>(&caller, &target(name)).unwrap());
-        let [first, second] = deeds;
+        let [first, second] = changesets;
         app.kernel.commit(first).await.unwrap();
         assert!(app.kernel.commit(second).await.is_err(), "it relied on the one that is gone");
         assert!(matches!(app.objects.delete::<Token>(&caller, &target("b")).await, Err(Error::Conflict(_))));

@@ -1,6 +1,6 @@
-//! What a group of deeds comes to, found out in memory: the writer is the only one who writes, so the world
-//! and the deeds before it in the group tell all that a deed can be refused for. What is left for the
-//! database are few statements, and a deed that is refused has touched nothing.
+//! Decides in memory what becomes of a group of changesets. The writer is the only one who writes, so the world
+//! and the earlier changesets of the group tell everything that a changeset can be refused for. What is left
+//! for the database is few statements, and a refused changeset has touched nothing.
 //!
 //! Start at [`Group::add`].
 
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Result;
 
-use super::deed::{Encoded, EncodedWrite, Unique};
+use super::changeset::{Encoded, EncodedWrite, Unique};
 use super::events;
 use super::rows::Rows;
 use super::trail::{self, Step, Trail};
@@ -18,7 +18,7 @@ use crate::store::{Error, Read, Write};
 /// Whose the unique values are that damaged rows hold: by kind, index and value.
 pub(super) type DamagedHolders = HashMap<(Kind, String, String), String>;
 
-/// The deeds of one transaction that were not refused.
+/// The changesets of one transaction that were not refused.
 pub(super) struct Group<'g> {
     world: &'g World,
     damaged: &'g DamagedHolders,
@@ -44,17 +44,17 @@ impl<'g> Group<'g> {
         Group { world, damaged, rows: Layer::default(), holders: Layer::default(), events: Vec::new() }
     }
 
-    /// Adds a deed, or nothing of it.
+    /// Adds a changeset, or nothing of it.
     ///
     /// # Errors
     /// [`Error::Stale`], [`Error::Taken`].
-    pub(super) fn add(&mut self, deed: &'g Encoded) -> Result<(), Error> {
-        let written = self.check_reads(deed).and_then(|()| self.write_all(deed));
+    pub(super) fn add(&mut self, changeset: &'g Encoded) -> Result<(), Error> {
+        let written = self.check_reads(changeset).and_then(|()| self.write_all(changeset));
         let done = written.and_then(|moved| self.claim_all(&moved));
         if done.is_ok() {
             self.rows.keep();
             self.holders.keep();
-            self.events.extend(&deed.events);
+            self.events.extend(&changeset.events);
         } else {
             self.rows.take_back();
             self.holders.take_back();
@@ -112,9 +112,9 @@ impl<'g> Group<'g> {
         Ok(change)
     }
 
-    /// What rules looked at is as they saw it, in the world and after the deeds before this one.
-    fn check_reads(&self, deed: &Encoded) -> Result<(), Error> {
-        for Read { kind, key, revision } in &deed.reads {
+    /// What rules looked at is as they saw it, in the world and after the changesets before this one.
+    fn check_reads(&self, changeset: &Encoded) -> Result<(), Error> {
+        for Read { kind, key, revision } in &changeset.reads {
             let present = match self.rows.map.get(&(*kind, key.as_str())) {
                 Some(row) => row.last.revision(),
                 None => self.world.revision(*kind, key),
@@ -127,9 +127,9 @@ impl<'g> Group<'g> {
     }
 
     /// Checks revisions and gives up values; returns what is to be looked at for values to be claimed.
-    fn write_all(&mut self, deed: &'g Encoded) -> Result<Vec<(Kind, &'g str)>, Error> {
+    fn write_all(&mut self, changeset: &'g Encoded) -> Result<Vec<(Kind, &'g str)>, Error> {
         let mut moved = Vec::new();
-        for write in &deed.writes {
+        for write in &changeset.writes {
             let id @ (kind, key) = write.id();
             let present = self.rows.map.get(&id).copied();
             let revision = match present {

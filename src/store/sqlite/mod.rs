@@ -1,12 +1,12 @@
 //! The store in one SQLite file, in the server's own process.
 //!
-//! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes deeds into groups,
-//! `deed` is one of them, `group` decides what is done and `rows` writes it, `trail` knows where leases are,
-//! `checkpoints` keeps the log short;
+//! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes changesets into
+//! groups, `changeset` is one of them, `group` decides what is done and `rows` writes it, `trail` knows where
+//! leases are, `checkpoints` keeps the log short;
 //! `events` and `log` are what is read from the database afterwards.
 
+mod changeset;
 mod checkpoints;
-mod deed;
 mod events;
 mod group;
 mod load;
@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::model::{Event, Kind, World};
-use crate::store::{Deed, Error, EventQuery, Store};
+use crate::store::{Changeset, Error, EventQuery, Store};
 
 pub use load::Damaged;
 pub use open::OpenError;
@@ -130,10 +130,10 @@ impl Store for SqliteStore {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn commit(&self, deed: Deed) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
+    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
         Box::pin(async move {
-            let deed = deed::encode(deed, &self.damaged_keys)?;
-            Ok(self.submit(Work::Deed(deed)).await?.events)
+            let changeset = changeset::encode(changeset, &self.damaged_keys)?;
+            Ok(self.submit(Work::Changeset(changeset)).await?.events)
         })
     }
 

@@ -3,7 +3,7 @@
 
 use rusqlite::{CachedStatement, Connection, Result, params};
 
-use super::deed::EncodedWrite;
+use super::changeset::EncodedWrite;
 use super::{events, integer, trail};
 use crate::model::Kind;
 

@@ -136,7 +136,7 @@ async fn older_data_directories_are_brought_up_to_date() {
     assert_eq!(seqs(&store, of(LeaseOf::Mac(MAC_1.parse().unwrap()))).await, [2]);
     assert_eq!(*store.committed().borrow(), 4);
     assert_eq!(store.read_log(Uuid::nil(), 0, 100).await.unwrap(), b"log");
-    store.commit(Deed::default().update(object(&kept.next(now())))).await.unwrap();
+    store.commit(Changeset::default().update(object(&kept.next(now())))).await.unwrap();
     let kept = kept.next(now());
     store.close().await;
     drop(store);
@@ -243,10 +243,14 @@ async fn a_damaged_row_is_reported_and_never_written_over() {
     assert_eq!(damaged, [(Kind::Machine, &*bad.key), (Kind::Profile, "odd"), (Kind::Profile, "old")]);
     assert_eq!(store.world().machines.len(), 1);
     let next = bad.next(now());
-    let deeds = [created(&bad), Deed::default().update(object(&next)), Deed::default().delete(&object(&bad))];
-    for deed in deeds {
+    let changesets = [
+        created(&bad),
+        Changeset::default().update(object(&next)),
+        Changeset::default().delete(&object(&bad)),
+    ];
+    for changeset in changesets {
         let refusal = Error::Damaged { kind: Kind::Machine, key: bad.key.clone() };
-        assert_eq!(store.commit(deed).await, Err(refusal));
+        assert_eq!(store.commit(changeset).await, Err(refusal));
     }
     let rival = store.commit(created(&machine("rival", &[MAC_2]))).await;
     assert!(matches!(rival, Err(Error::Taken { holder, .. }) if holder == bad.key));
@@ -271,7 +275,7 @@ async fn group_fails_and_the_next_is_done((sabotage, reason): (&'static str, &st
     tamper(&data, sabotage).await;
     let [one, two, three] = ["one", "two", "three"].map(|name| machine(name, &[]));
     let bad = created(&two).event(event("test.full", "x")).create(object(&machine("two's twin", &[])));
-    let done = join_all([created(&one), bad, created(&three)].map(|deed| store.commit(deed))).await;
+    let done = join_all([created(&one), bad, created(&three)].map(|changeset| store.commit(changeset))).await;
     assert!(is_failed(&done[1]), "{done:?}");
     for failure in done.iter().filter_map(|done| done.as_ref().err()) {
         assert!(failure.to_string().contains(reason), "{done:?}");
@@ -301,7 +305,7 @@ async fn a_failed_commit_fails_the_group_and_not_the_next() {
 }
 
 #[tokio::test]
-async fn deeds_are_done_again_when_the_database_is_free_again() {
+async fn changesets_are_done_again_when_the_database_is_free_again() {
     let data = TempDir::new().unwrap();
     let setup = Setup { busy_timeout: Duration::from_millis(10), ..Setup::default() };
     let store = SqliteStore::open_with(data.path(), &setup).await.unwrap();
@@ -320,8 +324,8 @@ async fn what_was_queued_before_the_close_is_done() {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
     let machines: Vec<Stored<_>> = (0..200).map(|i| machine(&format!("m{i}"), &[])).collect();
-    let deeds = join_all(machines.iter().map(|machine| store.commit(created(machine))));
-    let (done, ()) = tokio::join!(deeds, async { store.close().await });
+    let changesets = join_all(machines.iter().map(|machine| store.commit(created(machine))));
+    let (done, ()) = tokio::join!(changesets, async { store.close().await });
     assert!(done.iter().all(Result::is_ok));
     drop(store);
     assert_eq!(open(&data).await.world().machines.len(), 200);
@@ -332,8 +336,9 @@ async fn answers_to_events_are_bounded_and_the_oldest_can_be_pruned() {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
     let many = u64::from(EVENTS_MAX) + 10;
-    let deed = (0..many).fold(Deed::default(), |deed, i| deed.event(event("test.many", &format!("n:{i}"))));
-    store.commit(deed).await.unwrap();
+    let changeset = (0..many)
+        .fold(Changeset::default(), |changeset, i| changeset.event(event("test.many", &format!("n:{i}"))));
+    store.commit(changeset).await.unwrap();
     let all = EventQuery { limit: u32::MAX, ..EventQuery::default() };
     assert_eq!(store.events(all.clone()).await.unwrap().len() as u32, EVENTS_MAX);
     assert_eq!(store.prune_events(many).await, Ok(0));
@@ -345,12 +350,12 @@ async fn answers_to_events_are_bounded_and_the_oldest_can_be_pruned() {
     drop(store);
     let store = open(&data).await;
     assert_eq!(*store.committed().borrow(), many, "numbers never come back");
-    let next = store.commit(Deed::default().event(event("test.next", "x"))).await.unwrap();
+    let next = store.commit(Changeset::default().event(event("test.next", "x"))).await.unwrap();
     assert_eq!(next[0].seq, many + 1);
 }
 
 #[tokio::test]
-async fn a_full_database_takes_deeds_again_when_it_has_room() {
+async fn a_full_database_takes_changesets_again_when_it_has_room() {
     let data = TempDir::new().unwrap();
     open(&data).await.close().await;
     let setup = Setup { pages_max: Some(100), ..Setup::default() };
@@ -360,8 +365,8 @@ async fn a_full_database_takes_deeds_again_when_it_has_room() {
     let failed = loop {
         number += 1;
         assert!(number < 100, "it never was full");
-        let deed = created(&machine(&format!("m{number}"), &[])).event(event("test.long", &long));
-        match store.commit(deed).await {
+        let changeset = created(&machine(&format!("m{number}"), &[])).event(event("test.long", &long));
+        match store.commit(changeset).await {
             Ok(_) => assert_eq!(store.world().machines.len(), number),
             failed => break failed,
         }
@@ -369,7 +374,7 @@ async fn a_full_database_takes_deeds_again_when_it_has_room() {
     assert!(failed.unwrap_err().to_string().contains("full"));
     let events = *store.committed().borrow();
     assert_eq!((store.world().machines.len(), events), (number - 1, 2 * (number as u64 - 1)));
-    assert!(is_failed(&store.commit(Deed::default().event(event("test.long", &long))).await));
+    assert!(is_failed(&store.commit(Changeset::default().event(event("test.long", &long))).await));
     store.prune_events(0).await.unwrap();
     let done = store.commit(created(&machine("late", &[])).event(event("test.long", &long))).await.unwrap();
     assert_eq!(done[0].seq, events + 1);
@@ -384,8 +389,9 @@ async fn events_of_a_subject_or_a_kind_are_found_wherever_they_are() {
     let store = open(&data).await;
     let one = |i: u64| event(["test.a", "test.b", "tests.c"][i as usize % 3], &format!("n:{}", i / 7 % 5));
     for first in (0..3000).step_by(600) {
-        let deed = (first..first + 600).fold(Deed::default(), |deed, i| deed.event(one(i)));
-        store.commit(deed).await.unwrap();
+        let changeset =
+            (first..first + 600).fold(Changeset::default(), |changeset, i| changeset.event(one(i)));
+        store.commit(changeset).await.unwrap();
     }
     store.prune_events(2900).await.unwrap();
     let expected = |query: &EventQuery| {
@@ -424,8 +430,9 @@ async fn events_of_a_subject_or_a_kind_are_found_wherever_they_are() {
 async fn what_pruned_events_were_looked_up_by_goes_with_them() {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
-    let deed = (0..3 * PART_EVENTS).fold(Deed::default(), |deed, _| deed.event(event("test.a", "x")));
-    store.commit(deed).await.unwrap();
+    let changeset =
+        (0..3 * PART_EVENTS).fold(Changeset::default(), |changeset, _| changeset.event(event("test.a", "x")));
+    store.commit(changeset).await.unwrap();
     store.prune_events(PART_EVENTS / 2).await.unwrap();
     let mut connection = tamper(&data, "PRAGMA query_only = ON").await;
     let keys = "SELECT min(event), count(*) FROM event_key";
@@ -448,7 +455,7 @@ async fn the_log_is_carried_over_beside_the_writer() {
     store.commit(created(&machine("one", &[]))).await.unwrap();
     assert_eq!(machines_in_the_file_alone(&data).await, 0);
     for i in 1..checkpoints::JOBS {
-        store.commit(Deed::default().event(event("test.a", &format!("n:{i}")))).await.unwrap();
+        store.commit(Changeset::default().event(event("test.a", &format!("n:{i}")))).await.unwrap();
     }
     let until = Instant::now() + Duration::from_secs(20);
     while machines_in_the_file_alone(&data).await == 0 {
@@ -461,8 +468,8 @@ async fn the_log_is_carried_over_beside_the_writer() {
 async fn a_damaged_event_hides_no_other_and_keeps_its_place() {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
-    let deed = Deed::default().event(event("test.a", "x")).event(event("test.b", "x"));
-    store.commit(deed).await.unwrap();
+    let changeset = Changeset::default().event(event("test.a", "x")).event(event("test.b", "x"));
+    store.commit(changeset).await.unwrap();
     tamper(&data, "UPDATE event SET data = '{' WHERE seq = 1").await;
     let left = store.events(EventQuery::default()).await.unwrap();
     assert_eq!(left.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["test.a", "test.b"]);

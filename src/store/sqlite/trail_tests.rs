@@ -34,14 +34,14 @@ fn object(lease: &Stored<Lease>) -> Object {
 /// Renews the lease of an address as often as asked, together with others.
 async fn renew(store: &SqliteStore, numbers: std::ops::Range<u8>, times: usize) {
     for time in 0..times {
-        let deeds = numbers.clone().map(|number| {
+        let changesets = numbers.clone().map(|number| {
             let present = store.world().leases.get(&lease(number).key).cloned().unwrap();
             let mut next = present.next(now());
             next.spec.hostname = Some(format!("host-{time}"));
-            Deed::default().update(object(&next)).event(event("dhcp.acked", &next.subject()))
+            Changeset::default().update(object(&next)).event(event("dhcp.acked", &next.subject()))
         });
-        let deeds: Vec<Deed> = deeds.collect();
-        for done in join_all(deeds.into_iter().map(|deed| store.commit(deed))).await {
+        let changesets: Vec<Changeset> = changesets.collect();
+        for done in join_all(changesets.into_iter().map(|changeset| store.commit(changeset))).await {
             done.unwrap();
         }
     }
@@ -67,8 +67,8 @@ async fn leases_are_created_renewed_deleted_and_refused_as_all_objects_are() {
     let store = open(&data).await;
     let first = lease(1);
     let stale = Err(Error::Stale { kind: Kind::Lease, key: first.key.clone() });
-    let delete = |lease: &Stored<Lease>| Deed::default().delete(&object(lease));
-    let create = |lease: &Stored<Lease>| Deed::default().create(object(lease));
+    let delete = |lease: &Stored<Lease>| Changeset::default().delete(&object(lease));
+    let create = |lease: &Stored<Lease>| Changeset::default().create(object(lease));
     store.commit(create(&first)).await.unwrap();
     assert_eq!(store.commit(create(&first)).await, stale);
     let mut rival = lease(2);
@@ -84,8 +84,8 @@ async fn leases_are_created_renewed_deleted_and_refused_as_all_objects_are() {
     let at_once = delete(&rival).create(object(&rival)).create(object(&again));
     store.commit(at_once).await.unwrap();
     let next = again.next(now());
-    let deeds = [Deed::default().update(object(&next)), delete(&next)];
-    assert!(join_all(deeds.map(|deed| store.commit(deed))).await.iter().all(Result::is_ok));
+    let changesets = [Changeset::default().update(object(&next)), delete(&next)];
+    assert!(join_all(changesets.map(|changeset| store.commit(changeset))).await.iter().all(Result::is_ok));
     let store = reopened(store, &data).await;
     assert_eq!(shown(&store), [Arc::new(rival)]);
 }
@@ -95,9 +95,9 @@ async fn rows_that_do_not_count_are_swept_and_those_that_do_stay() {
     let data = TempDir::new().unwrap();
     let mut store = open(&data).await;
     for number in 0..200 {
-        store.commit(Deed::default().create(object(&lease(number)))).await.unwrap();
+        store.commit(Changeset::default().create(object(&lease(number)))).await.unwrap();
     }
-    store.commit(Deed::default().delete(&object(&lease(199)))).await.unwrap();
+    store.commit(Changeset::default().delete(&object(&lease(199)))).await.unwrap();
     for _ in 0..2 {
         renew(&store, 0..100, 60).await;
         assert!(rows(&store).await < 4096 + 3 * 200, "{} rows", rows(&store).await);
@@ -115,7 +115,7 @@ async fn a_damaged_lease_is_moved_along_and_its_client_stays_taken() {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
     for number in 0..110 {
-        store.commit(Deed::default().create(object(&lease(number)))).await.unwrap();
+        store.commit(Changeset::default().create(object(&lease(number)))).await.unwrap();
     }
     store.close().await;
     drop(store);
@@ -128,9 +128,9 @@ async fn a_damaged_lease_is_moved_along_and_its_client_stays_taken() {
         assert_eq!(damaged, ["10.0.0.105"]);
         let mut rival = lease(111);
         rival.spec.client = lease(105).spec.client;
-        let refused = store.commit(Deed::default().create(object(&rival))).await;
+        let refused = store.commit(Changeset::default().create(object(&rival))).await;
         assert!(matches!(refused, Err(Error::Taken { holder, .. }) if holder == "10.0.0.105"));
-        let refused = store.commit(Deed::default().create(object(&lease(105)))).await;
+        let refused = store.commit(Changeset::default().create(object(&lease(105)))).await;
         assert!(matches!(refused, Err(Error::Damaged { .. })));
     }
 }
@@ -139,15 +139,15 @@ async fn a_damaged_lease_is_moved_along_and_its_client_stays_taken() {
 async fn a_failed_group_leaves_the_trail_as_it_was() {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
-    store.commit(Deed::default().create(object(&lease(1)))).await.unwrap();
+    store.commit(Changeset::default().create(object(&lease(1)))).await.unwrap();
     tamper(&data, "CREATE TRIGGER no BEFORE INSERT ON lease BEGIN SELECT RAISE(ROLLBACK, 'no'); END").await;
     let next = lease(1).next(now());
     for _ in 0..2 {
-        let failed = store.commit(Deed::default().update(object(&next))).await;
+        let failed = store.commit(Changeset::default().update(object(&next))).await;
         assert!(matches!(failed, Err(Error::Failed(_))), "{failed:?}");
     }
     tamper(&data, "DROP TRIGGER no").await;
-    store.commit(Deed::default().update(object(&next))).await.unwrap();
+    store.commit(Changeset::default().update(object(&next))).await.unwrap();
     let store = reopened(store, &data).await;
     assert_eq!(shown(&store), [Arc::new(next)]);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::deed::Encoded;
+use super::changeset::Encoded;
 use super::events::PART_EVENTS;
 use super::group::{DamagedHolders, Group};
 use super::open::WriterConnection;
@@ -32,7 +32,7 @@ const LOOK_OUT: Duration = Duration::from_micros(200);
 /// Jobs alone for which it just sleeps when it has looked out in vain time and again: the clients are slower,
 /// or others need the processors.
 const REST_MAX: u32 = 64;
-/// Events that one call prunes, so that no deed waits long behind it.
+/// Events that one call prunes, so that no changeset waits long behind it.
 const PRUNE_MAX: u64 = 10_000;
 
 /// Something to be written, and who wants to know.
@@ -42,12 +42,12 @@ pub(super) struct Job {
 }
 
 pub(super) enum Work {
-    Deed(Encoded),
+    Changeset(Encoded),
     Log(log::Piece),
     Prune { keep: u64 },
 }
 
-/// What came of it: the events of a deed; the length of a log; how many events were pruned.
+/// What came of it: the events of a changeset; the length of a log; how many events were pruned.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) events: Vec<Event>,
@@ -63,10 +63,10 @@ pub(super) struct Writer {
     pub(super) committed: watch::Sender<u64>,
 }
 
-/// What came of a job that was not refused: the number of the deed's first event; the length of a log, or how
-/// many events were pruned.
+/// What came of a job that was not refused: the number of the changeset's first event; the length of a log,
+/// or how many events were pruned.
 enum Done {
-    Deed { first_seq: u64 },
+    Changeset { first_seq: u64 },
     Count(u64),
 }
 
@@ -148,8 +148,8 @@ impl Writer {
         }
     }
 
-    /// Has it all on disk, or none of it. Where every deed was refused the database is left in peace. What a
-    /// group has of other work comes after its deeds: who sent it at the same time cannot tell.
+    /// Has it all on disk, or none of it. Where every changeset was refused the database is left in peace. What
+    /// a group has of other work comes after its changesets: who sent it at the same time cannot tell.
     fn transact(&mut self, jobs: &[Job]) -> rusqlite::Result<Committed> {
         // Nobody but this thread writes to the world, so that nobody waits for this.
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
@@ -157,10 +157,10 @@ impl Writer {
         let first_seq = self.committed.borrow().saturating_add(1);
         let mut next_seq = first_seq;
         let decided = jobs.iter().map(|job| {
-            let Work::Deed(deed) = &job.work else { return None };
-            let done = group.add(deed).map(|()| Done::Deed { first_seq: next_seq });
+            let Work::Changeset(changeset) = &job.work else { return None };
+            let done = group.add(changeset).map(|()| Done::Changeset { first_seq: next_seq });
             if done.is_ok() {
-                next_seq = next_seq.saturating_add(deed.events.len() as u64);
+                next_seq = next_seq.saturating_add(changeset.events.len() as u64);
             }
             Some(done)
         });
@@ -187,8 +187,8 @@ impl Writer {
         for (jobs, outcomes) in group.chunks(SHOWN_AT_ONCE_MAX).zip(outcomes.chunks(SHOWN_AT_ONCE_MAX)) {
             let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
             for (job, _) in jobs.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
-                if let Work::Deed(deed) = &job.work {
-                    deed.writes.iter().for_each(|write| apply(&mut world, &write.write));
+                if let Work::Changeset(changeset) = &job.work {
+                    changeset.writes.iter().for_each(|write| apply(&mut world, &write.write));
                 }
             }
         }
@@ -202,12 +202,12 @@ impl Writer {
 /// Whoever stopped waiting does not want to know.
 fn answer(job: Job, outcome: Result<Done, Error>) {
     let outcome = outcome.map(|done| match (done, job.work) {
-        (Done::Deed { first_seq }, Work::Deed(deed)) => {
-            let numbered = (first_seq..).zip(deed.events).map(|(seq, event)| event.numbered(seq));
+        (Done::Changeset { first_seq }, Work::Changeset(changeset)) => {
+            let numbered = (first_seq..).zip(changeset.events).map(|(seq, event)| event.numbered(seq));
             Outcome { events: numbered.collect(), count: 0 }
         }
         (Done::Count(count), _) => Outcome { events: Vec::new(), count },
-        (Done::Deed { .. }, _) => Outcome::default(),
+        (Done::Changeset { .. }, _) => Outcome::default(),
     });
     let _ = job.reply.send(outcome);
 }
@@ -254,10 +254,10 @@ impl Lookout {
     }
 }
 
-/// Does what is not a deed, or nothing of it.
+/// Does what is not a changeset, or nothing of it.
 fn run(connection: &Connection, work: &Work) -> rusqlite::Result<Result<Done, Error>> {
     let count = match work {
-        Work::Deed(_) => Ok(0),
+        Work::Changeset(_) => Ok(0),
         Work::Log(piece) => log::write(connection, piece),
         Work::Prune { keep } => prune(connection, *keep),
     };

@@ -181,10 +181,10 @@ proptest! {
         steps in proptest::collection::vec((0..12u32, 0..9u8, 0..4000i64), 1..60),
     ) {
         let mut server = Server::new(LAST);
-        for (client, deed, wait) in steps {
+        for (client, action, wait) in steps {
             server.wait(wait);
             let address = at(u8::try_from(client % 8).unwrap());
-            match deed {
+            match action {
                 0..=2 => drop(take(&mut server, client)),
                 3 => drop(server.serve(&packet("discover", client, ""))),
                 4 => server.world.remove(Kind::Lease, &address.to_string()),

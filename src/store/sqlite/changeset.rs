@@ -1,15 +1,15 @@
-//! A deed on its way to the writer: what takes time and needs no order is done by who sends it.
+//! A changeset on its way to the writer: what takes time and needs no order is done by who sends it.
 
 use std::collections::HashSet;
 
 use super::events;
 use crate::model::{Kind, Object, Row};
-use crate::store::{Deed, Error, Read, Write};
+use crate::store::{Changeset, Error, Read, Write};
 
 /// What an object holds that no other of its kind may: `("mac", "52:54:…")`.
 pub(super) type Unique = (&'static str, String);
 
-/// A deed as the writer gets it.
+/// A changeset as the writer gets it.
 pub(super) struct Encoded {
     pub(super) reads: Vec<Read>,
     pub(super) writes: Vec<EncodedWrite>,
@@ -57,13 +57,13 @@ impl EncodedWrite {
 /// # Errors
 /// [`Error::Damaged`] for a key whose row could not be read; [`Error::Unreadable`] for an object that the
 /// next start could not read; [`Error::Failed`] when JSON cannot hold a value.
-pub(super) fn encode(deed: Deed, damaged: &HashSet<(Kind, String)>) -> Result<Encoded, Error> {
-    let writes = deed.writes.into_iter().map(|write| encode_write(write, damaged));
+pub(super) fn encode(changeset: Changeset, damaged: &HashSet<(Kind, String)>) -> Result<Encoded, Error> {
+    let writes = changeset.writes.into_iter().map(|write| encode_write(write, damaged));
     let writes = writes.collect::<Result<_, _>>()?;
     Ok(Encoded {
-        reads: deed.reads,
+        reads: changeset.reads,
         writes,
-        events: deed.events.into_iter().map(events::Encoded::new).collect(),
+        events: changeset.events.into_iter().map(events::Encoded::new).collect(),
     })
 }
 
@@ -111,7 +111,7 @@ mod tests {
         let mut spec: Machine = serde_json::from_value(json!({"name": "web1"})).unwrap();
         spec.params.insert("x".into(), nested);
         let object = Machine::object(Arc::new(Stored::new("id".into(), spec, Timestamp::UNIX_EPOCH)));
-        encode(Deed::default().create(object), &HashSet::new())
+        encode(Changeset::default().create(object), &HashSet::new())
     }
 
     #[test]
