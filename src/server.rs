@@ -117,7 +117,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         None => None,
     };
     let listeners = Listeners { tls: certificate.tls().await?, boot, boot_tls };
-    services.start((&app, &store), sockets, listeners)?;
+    services.start(&app, sockets, listeners)?;
     services.ready.store(true, Ordering::Release);
     println!("{ready}");
     let ended = services.wait(&mut signals).await;
@@ -376,7 +376,7 @@ impl Services {
 
     fn start(
         &mut self,
-        (app, store): (&Arc<App>, &Arc<SqliteStore>),
+        app: &Arc<App>,
         sockets: Sockets,
         Listeners { tls, boot, boot_tls }: Listeners,
     ) -> anyhow::Result<()> {
@@ -406,7 +406,7 @@ impl Services {
         self.tasks.spawn(upkeep::clock(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::deadlines(Arc::clone(app), self.shutdown.clone()));
         self.tasks.spawn(upkeep::leases(Arc::clone(app), self.shutdown.clone()));
-        self.tasks.spawn(upkeep::history(Arc::clone(app), Arc::clone(store), self.shutdown.clone()));
+        self.tasks.spawn(upkeep::history(Arc::clone(app), self.shutdown.clone()));
         Ok(())
     }
 

@@ -66,6 +66,7 @@ pub fn text(state: &ApiState) -> String {
     }
     head(&mut text, "metalwright_events_total", "counter Events since the database was made.");
     let _ = writeln!(text, "metalwright_events_total {}", state.app.last_event());
+    store(&mut text, state);
     let mut named = "";
     for counter in state.counters.0.iter() {
         if counter.name != named {
@@ -77,6 +78,19 @@ pub fn text(state: &ApiState) -> String {
     }
     mirrors(&mut text, &state.app.mirror_statuses());
     text
+}
+
+/// Whether the database takes writes, and the room on its disk.
+fn store(text: &mut String, state: &ApiState) {
+    let status = state.app.store_status();
+    head(text, "metalwright_store_takes_writes", "gauge 1 when the database took the last write.");
+    let _ = writeln!(text, "metalwright_store_takes_writes {}", u64::from(status.takes_writes));
+    head(text, "metalwright_store_failures_total", "counter Writes to the database that failed.");
+    let _ = writeln!(text, "metalwright_store_failures_total {}", state.app.store_failures());
+    if let Some(free) = status.free_bytes {
+        head(text, "metalwright_store_free_bytes", "gauge Bytes that are free on the disk of the database.");
+        let _ = writeln!(text, "metalwright_store_free_bytes {free}");
+    }
 }
 
 /// A figure of a tree that is passed on: its name, its type with what it is, and where it stands.

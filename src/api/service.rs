@@ -65,11 +65,12 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
     }
     let query = EventQuery { limit: 1, ..EventQuery::default() };
     state.app.events(query).await.map_err(|error| refused(error.to_string()))?;
-    if let Some(outage) = state.app.health.outage() {
-        let why = format!("the database takes no writes since {}: {}", outage.since, outage.reason);
+    let store = state.app.store_status();
+    if let Some(why) = store.outage() {
         return Err(refused(why));
     }
-    let health = Health { status: "ok".to_owned(), warnings: state.app.dhcp_warnings() };
+    let warnings = store.space_warning().into_iter().chain(state.app.dhcp_warnings());
+    let health = Health { status: "ok".to_owned(), warnings: warnings.collect() };
     Ok(body::json(StatusCode::OK, &json!(health)))
 }
 

@@ -39,6 +39,7 @@ impl App {
         let mut status = DhcpStatus {
             warnings: Vec::new(),
             service,
+            store: self.store_status(),
             interfaces,
             subnets: subnets(&world, &own, now),
             relays: sights.relays().cloned().collect(),

@@ -41,7 +41,7 @@ impl App {
         let stored = self.find::<Job>(job)?;
         let machine = stored.spec.machine.to_string();
         acts_for(ctx, &machine)?;
-        let log_bytes = self.saw_write(self.store.write_log(id_of(&stored)?, 0, Vec::new()).await)?;
+        let log_bytes = self.store.write_log(id_of(&stored)?, 0, Vec::new()).await?;
         let take = |world: &World, moving: &mut Moving| {
             let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
             let next = reported(ctx, world, (job, report, &outcome))?;
@@ -79,7 +79,7 @@ impl App {
         let stored = self.find::<Job>(job)?;
         let machine = stored.spec.machine.to_string();
         acts_for(ctx, &machine)?;
-        let bytes = self.saw_write(self.store.write_log(id_of(&stored)?, offset, bytes).await)?;
+        let bytes = self.store.write_log(id_of(&stored)?, offset, bytes).await?;
         if stored.spec.state.is_open() {
             let heard = self.move_machine(ctx, &machine, |_, moving| {
                 seen(moving, ctx.now);
@@ -97,6 +97,14 @@ impl App {
     pub async fn read_job_log(&self, job: &str, offset: u64, bytes_max: u32) -> Result<Vec<u8>, Error> {
         let stored = self.find::<Job>(job)?;
         Ok(self.store.read_log(id_of(&stored)?, offset, bytes_max).await?)
+    }
+
+    /// Deletes the oldest events beyond the newest `keep`, a bounded number at a time; returns how many.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn prune_events(&self, keep: u64) -> Result<u64, Error> {
+        Ok(self.store.prune_events(keep).await?)
     }
 
     /// Deletes jobs that have ended, with their logs, oldest first, until at most `keep` are left.

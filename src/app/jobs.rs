@@ -149,7 +149,7 @@ impl App {
     async fn with_log_end(&self, offer: Option<JobOffer>) -> Result<Option<JobOffer>, Error> {
         let Some(JobOffer::Run(mut work)) = offer else { return Ok(offer) };
         if work.state != JobState::Created {
-            work.log_bytes = self.saw_write(self.store.write_log(work.id, 0, Vec::new()).await)?;
+            work.log_bytes = self.store.write_log(work.id, 0, Vec::new()).await?;
         }
         Ok(Some(JobOffer::Run(work)))
     }

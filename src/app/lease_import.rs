@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::app::lease_actions::{as_of, lease_event};
-use crate::app::leases::lease_changeset;
+use crate::app::leases::{filing, lease_changeset};
 use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX};
 use crate::dhcp::import::{self, Entry, Format, Journal};
 use crate::model::{
     Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, SubnetMode, World, check_host_name,
 };
-use crate::store::{self, Changeset};
+use crate::store::{self, Changeset, TrackedWorld};
 
 /// Most files in one go: Kea has three at a time.
 pub const FILES_MAX: usize = 8;
@@ -291,7 +291,11 @@ fn is_for(reservation: &Reservation, entry: &Entry, machine: Option<&Stored<Mach
 fn import_changeset(ctx: &Ctx, world: &World, lease: &Lease) -> Changeset {
     let mut event = lease_event(ctx, ("lease.imported", "another server's lease was taken over"), lease);
     event.data["state"] = json!(lease.state);
-    let changeset = lease_changeset(world, lease, ctx.now).event(event);
+    // Nobody may reserve the address for another in the meantime.
+    let tracked = TrackedWorld::new(world);
+    tracked.get::<Reservation>(&lease.address.to_string());
+    let reads = tracked.into_reads().into_iter().chain([filing(world, lease)]);
+    let changeset = lease_changeset(world, lease, ctx.now).event(event).with_reads(reads);
     let id = lease.machine.filter(|_| lease.state == LeaseState::Bound);
     let machine = id.and_then(|id| world.machines.get(&id.to_string()));
     let Some(machine) = machine.filter(|machine| machine.status.address.is_none()) else { return changeset };

@@ -23,7 +23,7 @@ pub mod explain;
 mod fields;
 pub mod files;
 mod filter;
-pub mod health;
+mod health;
 pub mod history;
 pub mod job_reports;
 pub mod jobs;
@@ -84,12 +84,16 @@ use crate::dhcp::{Holds, Neighbours, Sights};
 use crate::media::{Folder, Mirrors};
 use crate::model::{Event, HasTable, Kind, Machine, NewEvent, Noun, Stored, Table, World};
 use crate::render::{Engine, Pool};
-use crate::store::{self, Changeset, SharedStore};
+use crate::store::{self, Changeset, MonitoredStore, SharedStore, WriterHold};
 use crate::workflow::Flow;
 use loaders::Loaders;
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
 const STALE_RETRIES_MAX: usize = 16;
+
+/// How often it is tried without the writer's hold: what others overtake that often is decided while nothing
+/// else is written.
+const FREE_TRIES_MAX: usize = 3;
 
 /// Where the server is reached, as it was bound.
 #[derive(Clone, Debug, Default)]
@@ -145,7 +149,9 @@ pub struct Counters {
 
 /// Everything the use cases share.
 pub struct App {
+    /// The monitored store, as everybody but `health` needs it.
     store: SharedStore,
+    monitor: Arc<MonitoredStore>,
     secrets: Secrets,
     boot_key: capability::Key,
     endpoints: Endpoints,
@@ -177,8 +183,6 @@ pub struct App {
     /// Held for reading while a tree gets its place, for writing while one is thrown away.
     media_in_use: tokio::sync::RwLock<()>,
     notes: mpsc::Sender<NewEvent>,
-    /// Whether the database takes writes.
-    pub health: health::Health,
     pub counters: Counters,
 }
 
@@ -198,8 +202,10 @@ impl App {
     /// The application, and the queue that [`notes::run`] writes.
     pub fn new(setup: Setup) -> (Arc<Self>, notes::Notes) {
         let (sender, notes) = mpsc::channel(notes::NOTES_MAX);
+        let monitor = MonitoredStore::new(setup.store);
         let app = App {
-            store: setup.store,
+            store: Arc::clone(&monitor) as SharedStore,
+            monitor,
             boot_key: capability::Key::new(&setup.secrets.derive("boot capabilities")),
             secrets: setup.secrets,
             endpoints: setup.endpoints,
@@ -223,7 +229,6 @@ impl App {
             media: setup.media,
             media_in_use: tokio::sync::RwLock::default(),
             notes: sender,
-            health: health::Health::default(),
             counters: Counters::default(),
         };
         (Arc::new(app), notes)
@@ -288,16 +293,27 @@ impl App {
     }
 
     pub(crate) async fn commit(&self, changeset: Changeset) -> Result<Vec<Event>, Error> {
-        Ok(self.saw_write(self.store.commit(changeset).await)?)
+        Ok(self.store.commit(changeset).await?)
     }
 
-    /// Notes what came of a write to the store, for [`Health`](health::Health), and hands it on.
-    ///
-    /// # Errors
-    /// Those of `done`.
-    pub fn saw_write<T>(&self, done: Result<T, store::Error>) -> Result<T, store::Error> {
-        self.health.saw(done.as_ref().err(), self.now());
-        done
+    /// The hold of the writer for a change that others overtook time and again; none for the first tries.
+    pub(crate) async fn hold_for(&self, attempt: usize) -> Result<Option<WriterHold>, Error> {
+        match attempt {
+            0..FREE_TRIES_MAX => Ok(None),
+            _ => Ok(Some(self.store.hold().await?)),
+        }
+    }
+
+    /// Commits, by the hold where there is one.
+    pub(crate) async fn commit_with(
+        &self,
+        hold: Option<WriterHold>,
+        changeset: Changeset,
+    ) -> Result<Vec<Event>, store::Error> {
+        match hold {
+            Some(hold) => hold.commit(changeset).await,
+            None => self.store.commit(changeset).await,
+        }
     }
 
     /// Changes an object of ours with `change`, which sees the newest revision and is called again when

@@ -13,8 +13,8 @@ use crate::app::rules::{self, Change, Managed};
 use crate::app::secrets::Place;
 use crate::app::view::{self, View};
 use crate::app::{App, Ctx, Error, STALE_RETRIES_MAX, secrets};
-use crate::model::{HasTable, Input, Problem, Stored, Table, World, parse_input};
-use crate::store::{self, Changeset};
+use crate::model::{HasTable, Input, Param, Problem, Stored, Table, World, parse_input};
+use crate::store::{self, Changeset, TrackedWorld, WriterHold};
 
 /// Which revision a writer means to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,15 +69,17 @@ impl App {
     where
         World: HasTable<T>,
     {
-        let prepared = self.prepare_create(ctx, input)?;
-        match self.finish(&prepared).await {
-            Err(store::Error::Stale { kind, .. }) if kind == T::KIND => {
-                Err(exists::<T>(&prepared.object.key))
+        let mut named = String::new();
+        for attempt in 0..STALE_RETRIES_MAX {
+            let hold = self.hold_for(attempt).await?;
+            let prepared = self.prepare_create(ctx, input.clone())?;
+            match self.finish(hold, &prepared).await {
+                Ok(()) => return Ok(view::of((&self.world(), &self.endpoints), &prepared.object)),
+                Err(store::Error::Stale { .. }) => named.clone_from(&prepared.object.key),
+                Err(other) => return Err(self.refusal(other)),
             }
-            Err(store::Error::Stale { .. }) => Err(busy::<T>(&prepared.object.key)),
-            Err(other) => Err(self.refusal(other)),
-            Ok(()) => Ok(view::of((&self.world(), &self.endpoints), &prepared.object)),
         }
+        Err(busy::<T>(&named))
     }
 
     /// Puts what a client sent in the place of an object.
@@ -127,9 +129,10 @@ impl App {
     where
         World: HasTable<T>,
     {
-        for _ in 0..STALE_RETRIES_MAX {
+        for attempt in 0..STALE_RETRIES_MAX {
+            let hold = self.hold_for(attempt).await?;
             let changeset = self.prepare_delete::<T>(ctx, target)?;
-            match self.store.commit(changeset).await {
+            match self.commit_with(hold, changeset).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.refusal(other)),
@@ -147,9 +150,10 @@ impl App {
     where
         World: HasTable<T>,
     {
-        for _ in 0..STALE_RETRIES_MAX {
+        for attempt in 0..STALE_RETRIES_MAX {
+            let hold = self.hold_for(attempt).await?;
             let prepared = self.prepare_update(ctx, target, &make)?;
-            match self.finish(&prepared).await {
+            match self.finish(hold, &prepared).await {
                 Ok(()) => return Ok(view::of((&self.world(), &self.endpoints), &prepared.object)),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.refusal(other)),
@@ -158,9 +162,13 @@ impl App {
         Err(busy::<T>(target.reference))
     }
 
-    async fn finish<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), store::Error> {
+    async fn finish<T: Managed>(
+        &self,
+        hold: Option<WriterHold>,
+        prepared: &Prepared<T>,
+    ) -> Result<(), store::Error> {
         match &prepared.changeset {
-            Some(changeset) => self.store.commit(changeset.clone()).await.map(drop),
+            Some(changeset) => self.commit_with(hold, changeset.clone()).await.map(drop),
             None => Ok(()),
         }
     }
@@ -176,12 +184,14 @@ impl App {
         }
         let mut stored = Stored::new(key, input.spec, ctx.now);
         stored.labels = input.labels;
-        self.admit(&world, &mut stored, None)?;
+        let tracked = TrackedWorld::new(&world);
+        self.admit(&tracked, &mut stored, None)?;
         let event = ctx.event(&stored, "created", view::created(&stored));
         let object = Arc::new(stored);
         let changeset = Changeset::default().create(T::object(Arc::clone(&object))).event(event);
-        let changeset = T::along(&object, &world, changeset);
-        Ok(Prepared { object, changeset: Some(changeset) })
+        let change = Change { world: &tracked, key: &object.key, old: None };
+        let changeset = T::along(&object, &change, changeset);
+        Ok(Prepared { changeset: Some(changeset.with_reads(tracked.into_reads())), object })
     }
 
     fn prepare_update<T: Managed>(
@@ -200,7 +210,8 @@ impl App {
         let mut next = current.next(ctx.now);
         next.spec = input.spec;
         next.labels = input.labels;
-        self.admit(&world, &mut next, Some(current))?;
+        let tracked = TrackedWorld::new(&world);
+        self.admit(&tracked, &mut next, Some(current))?;
         if next.spec == current.spec && next.labels == current.labels {
             return Ok(Prepared { object: Arc::clone(current), changeset: None });
         }
@@ -208,8 +219,9 @@ impl App {
         let event = ctx.event(&next, "updated", view::updated(current, &next));
         let object = Arc::new(next);
         let changeset = Changeset::default().update(T::object(Arc::clone(&object))).event(event);
-        let changeset = T::along(&object, &world, changeset);
-        Ok(Prepared { object, changeset: Some(changeset) })
+        let change = Change { world: &tracked, key: &object.key, old: Some(current) };
+        let changeset = T::along(&object, &change, changeset);
+        Ok(Prepared { changeset: Some(changeset.with_reads(tracked.into_reads())), object })
     }
 
     fn prepare_delete<T: Managed>(&self, ctx: &Ctx, target: &Target<'_>) -> Result<Changeset, Error>
@@ -219,15 +231,17 @@ impl App {
         let world = self.world();
         let current = find::<T>(&world, target.reference)?;
         target.check(current)?;
-        rules::may_delete(&world, current)?;
+        let tracked = TrackedWorld::new(&world);
+        rules::may_delete(&tracked, current)?;
         let event = ctx.event(current, "deleted", view::deleted(current));
-        Ok(Changeset::default().delete(&T::object(Arc::clone(current))).event(event))
+        let changeset = Changeset::default().delete(&T::object(Arc::clone(current))).event(event);
+        Ok(changeset.with_reads(tracked.into_reads()))
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets.
     fn admit<T: Managed>(
         &self,
-        world: &World,
+        world: &TrackedWorld<'_>,
         next: &mut Stored<T>,
         old: Option<&Stored<T>>,
     ) -> Result<(), Error>
@@ -247,7 +261,7 @@ impl App {
 
     fn seal<T: Managed>(
         &self,
-        world: &World,
+        world: &TrackedWorld<'_>,
         next: &mut Stored<T>,
         old: Option<&Stored<T>>,
     ) -> Result<(), Error> {
@@ -257,7 +271,7 @@ impl App {
             let kept = old.and_then(|old| old.spec.params()?.get(param));
             if let (true, Some(kept)) = (secrets::means_stored(value), kept) {
                 *value = kept.clone();
-            } else if world.params.get(param).is_some_and(|declared| declared.spec.secret) {
+            } else if world.get::<Param>(param).is_some_and(|declared| declared.spec.secret) {
                 let place = Place { kind: T::KIND, key: &key, param };
                 *value = self.reseal(place, kept, value)?;
             }
@@ -281,7 +295,7 @@ impl App {
     pub(crate) fn refusal(&self, error: store::Error) -> Error {
         match error {
             store::Error::Taken { kind, index, value, holder } => {
-                let holder = rules::label(&self.world(), kind, &holder);
+                let holder = TrackedWorld::untracked(&self.world()).label(kind, &holder);
                 Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
             }
             other => other.into(),
@@ -337,13 +351,12 @@ fn read_input<T: Managed>(body: Value) -> Result<Input<T>, Error> {
 }
 
 /// Unique values that another object holds, with its name.
-fn taken<T: Managed>(world: &World, next: &Stored<T>) -> Option<String>
+fn taken<T: Managed>(world: &TrackedWorld<'_>, next: &Stored<T>) -> Option<String>
 where
     World: HasTable<T>,
 {
-    let table = table::<T>(world);
     let held = next.spec.unique(&next.status).into_iter().filter_map(|(index, value)| {
-        let holder = table.find(index, &value).filter(|holder| holder.key != next.key)?;
+        let holder = world.holder::<T>(index, &value).filter(|holder| holder.key != next.key)?;
         Some(format!("{index} {value} belongs to {} `{}`", T::KIND, T::label(holder)))
     });
     let held: Vec<String> = held.collect();

@@ -304,6 +304,7 @@ impl Noun for Param {
 
 impl Noun for Profile {
     const KIND: Kind = Kind::Profile;
+    const REFERS_TO: &'static [Kind] = &[Kind::Profile];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -327,6 +328,7 @@ impl Noun for Profile {
 
 impl Noun for Stage {
     const KIND: Kind = Kind::Stage;
+    const REFERS_TO: &'static [Kind] = &[Kind::Task, Kind::Profile, Kind::Bootenv];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -354,6 +356,7 @@ impl Noun for Stage {
 
 impl Noun for Task {
     const KIND: Kind = Kind::Task;
+    const REFERS_TO: &'static [Kind] = &[Kind::Task, Kind::Template];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -385,6 +388,7 @@ impl Noun for Task {
 
 impl Noun for Workflow {
     const KIND: Kind = Kind::Workflow;
+    const REFERS_TO: &'static [Kind] = &[Kind::Stage];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -410,6 +414,7 @@ impl Noun for Workflow {
 
 impl Noun for Bootenv {
     const KIND: Kind = Kind::Bootenv;
+    const REFERS_TO: &'static [Kind] = &[Kind::Template];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

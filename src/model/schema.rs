@@ -17,7 +17,7 @@ const PROBLEMS_MAX: usize = 64;
 const VALIDATORS_MAX: usize = 4096;
 
 /// What a writer sent: the noun's own fields, and the labels.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Input<T> {
     pub spec: T,
     pub labels: BTreeMap<String, String>,

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use crate::app::deadlines::{Watch, next_deadline};
 use crate::app::lease_actions::EXPIRED_AT_ONCE_MAX;
 use crate::app::{self, App, Ctx};
-use crate::store::SqliteStore;
 
 /// How often deadlines are looked at.
 const DEADLINES_EVERY: Duration = Duration::from_secs(1);
@@ -54,7 +53,7 @@ pub async fn deadlines(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Re
     }
 }
 
-/// Marks leases that ran out, and sees whether a database that took no writes does again.
+/// Marks leases that ran out, and looks after the database.
 pub async fn leases(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(LEASES_EVERY);
     loop {
@@ -62,7 +61,7 @@ pub async fn leases(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Resul
             _ = tick.tick() => {}
             () = shutdown.cancelled() => return Ok(()),
         }
-        app.look_after_store(app.now()).await;
+        app.check_store(app.now()).await;
         // A round that is full is followed by another at once.
         while !shutdown.is_cancelled() {
             match app.expire_leases(app.now()).await {
@@ -90,11 +89,7 @@ pub async fn clock(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result
 }
 
 /// Deletes the oldest events and jobs beyond those that are kept.
-pub async fn history(
-    app: Arc<App>,
-    store: Arc<SqliteStore>,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
+pub async fn history(app: Arc<App>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(HISTORY_EVERY);
     loop {
         tokio::select! {
@@ -105,7 +100,7 @@ pub async fn history(
         if let Err(error) = jobs {
             tracing::warn!(%error, "old jobs could not be deleted");
         }
-        if let Err(error) = app.saw_write(store.prune_events(EVENTS_KEPT).await) {
+        if let Err(error) = app.prune_events(EVENTS_KEPT).await {
             tracing::warn!(%error, "old events could not be deleted");
         }
     }

@@ -3,6 +3,7 @@
 use super::{Managed, machine, undeclared};
 use crate::app::boot::artifact_fault;
 use crate::model::{Bootenv, Kind, Problem, Stored, World};
+use crate::store::TrackedWorld;
 
 impl Managed for Bootenv {
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
@@ -14,7 +15,7 @@ impl Managed for Bootenv {
         problems
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &World) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
         machine::running_through(world, Kind::Bootenv, &stored.key)
     }
 }

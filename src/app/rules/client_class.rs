@@ -14,7 +14,7 @@ impl Managed for ClientClass {
         let template = self.boot_file.as_deref().filter(|file| is_template(file));
         let fault = template.and_then(super::options::template_fault);
         problems.extend(fault.map(|fault| Problem::new("/boot_file", fault)));
-        if change.old.is_none() && change.world.client_classes.len() >= CLASSES_MAX {
+        if change.old.is_none() && change.world.count::<ClientClass>() >= CLASSES_MAX {
             problems.push(Problem::new("", format!("there are {CLASSES_MAX} client classes already")));
         }
         problems

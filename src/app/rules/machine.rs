@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Change, Managed};
 use crate::app::usable;
 use crate::model::{Kind, Machine, Problem, Reference, StepKind, Stored, World};
+use crate::store::TrackedWorld;
 
 impl Managed for Machine {
     fn label(stored: &Stored<Self>) -> String {
@@ -61,7 +62,7 @@ fn locked(stored: &Stored<Machine>) -> String {
 }
 
 /// Machines with a run under way that goes through an object of content, as `machine name`.
-pub fn running_through(world: &World, kind: Kind, name: &str) -> Vec<String> {
+pub fn running_through(world: &TrackedWorld<'_>, kind: Kind, name: &str) -> Vec<String> {
     let step = match kind {
         Kind::Bootenv => Some(StepKind::Bootenv),
         Kind::Stage => Some(StepKind::Stage),
@@ -75,6 +76,6 @@ pub fn running_through(world: &World, kind: Kind, name: &str) -> Vec<String> {
             || (kind == Kind::Bootenv && status.bootenv.as_deref() == Some(name))
             || status.steps.iter().any(|held| Some(held.kind) == step && held.name == name)
     };
-    let machines = world.machines.iter().filter(|machine| goes_through(machine));
+    let machines = world.statuses::<Machine>().filter(|machine| goes_through(machine));
     machines.map(|machine| format!("machine {} (its run is under way)", machine.spec.name)).collect()
 }

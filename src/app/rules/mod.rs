@@ -2,6 +2,10 @@
 //!
 //! *Refused* (422) is a value that is wrong whatever else there is; *conflict* (409) is one that
 //! another object stands against; a *problem* is saved and shown, and keeps the object from being used.
+//!
+//! A rule that decides whether a write is done sees other objects through a `TrackedWorld`, which notes what
+//! it looked at: the write is refused as stale, and decided anew, when any of it changed before the commit.
+//! Problems are shown, never committed, and see the world itself.
 
 mod artifact;
 mod bootenv;
@@ -14,6 +18,8 @@ mod options;
 mod param;
 pub mod params;
 mod profile;
+#[cfg(test)]
+mod races;
 mod reservation;
 mod setting;
 mod stage;
@@ -30,7 +36,7 @@ use serde_json::Value;
 
 use crate::app::{Endpoints, Error};
 use crate::model::{HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
-use crate::store::Changeset;
+use crate::store::{Changeset, TrackedWorld};
 
 /// A noun whose objects are managed through the API.
 pub trait Managed: Noun {
@@ -94,12 +100,12 @@ pub trait Managed: Noun {
     }
 
     /// The changeset that writes it, with what has to change together with it.
-    fn along(_next: &Stored<Self>, _world: &World, changeset: Changeset) -> Changeset {
+    fn along(_next: &Stored<Self>, _change: &Change<'_, Self>, changeset: Changeset) -> Changeset {
         changeset
     }
 
     /// Those that need it in other ways than by naming it in their fields.
-    fn needed_by(_stored: &Stored<Self>, _world: &World) -> Vec<String> {
+    fn needed_by(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Vec<String> {
         Vec::new()
     }
 }
@@ -107,7 +113,7 @@ pub trait Managed: Noun {
 /// A write that is being looked at.
 #[derive(Debug)]
 pub struct Change<'a, T: Noun> {
-    pub world: &'a World,
+    pub world: &'a TrackedWorld<'a>,
     pub key: &'a str,
     /// What the write would replace; none for a new object.
     pub old: Option<&'a Stored<T>>,
@@ -140,7 +146,7 @@ pub(crate) fn may_change<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> Result
 }
 
 /// Whether an object may go: it is the site's own, and nothing refers to it.
-pub(crate) fn may_delete<T: Managed>(world: &World, stored: &Stored<T>) -> Result<(), Error> {
+pub(crate) fn may_delete<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Result<(), Error> {
     if let Some(reason) = read_only(stored).or_else(|| T::refuse_delete(stored)) {
         return Err(Error::Conflict(reason));
     }
@@ -172,24 +178,16 @@ fn read_only<T: Managed>(stored: &Stored<T>) -> Option<String> {
 }
 
 /// Everything that refers to an object by one of its names, as `kind name`.
-fn referrers<T: Managed>(world: &World, stored: &Stored<T>) -> Vec<String> {
+fn referrers<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<String> {
     let names = T::names(stored);
     let naming = names.iter().flat_map(|name| world.referrers(name));
     let naming = naming.filter(|(kind, key)| (*kind, key.as_str()) != (T::KIND, stored.key.as_str()));
     let mut found: Vec<String> =
-        naming.map(|(kind, key)| format!("{kind} {}", label(world, kind, &key))).collect();
+        naming.map(|(kind, key)| format!("{kind} {}", world.label(kind, &key))).collect();
     found.extend(T::needed_by(stored, world));
     found.sort();
     found.dedup();
     found
-}
-
-/// What a person calls an object of which the key is known.
-pub(crate) fn label(world: &World, kind: Kind, key: &str) -> String {
-    match kind {
-        Kind::Machine => world.machines.get(key).map_or_else(|| key.to_owned(), |row| row.spec.name.clone()),
-        _ => key.to_owned(),
-    }
 }
 
 /// Why an object cannot be used as things are.

@@ -1,7 +1,8 @@
 //! Params: a schema that is one, a default that fits it, and secrecy that values can follow.
 
 use super::{Change, Managed, listed, params};
-use crate::model::{Param, Problem, Stored, World, check_schema, schema_fault};
+use crate::model::{Param, Problem, Stored, check_schema, schema_fault};
+use crate::store::TrackedWorld;
 
 impl Managed for Param {
     fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
@@ -26,7 +27,7 @@ impl Managed for Param {
         })
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &World) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
         let mut needed = params::holders(world, &stored.key);
         needed.extend(params::requirers(world, &stored.key));
         needed

@@ -6,12 +6,13 @@ use serde_json::Value;
 
 use super::no_param;
 use crate::app::secrets;
-use crate::model::{Problem, World, check_schema};
+use crate::model::{Bootenv, Machine, Param, Problem, Profile, Stage, Task, World, check_schema};
+use crate::store::TrackedWorld;
 
 type Values = BTreeMap<String, Value>;
 
 /// Values that their declared schema does not allow, and sealed values that are not there to be kept.
-pub fn refused(world: &World, values: &Values, old: Option<&Values>) -> Vec<Problem> {
+pub fn refused(world: &TrackedWorld<'_>, values: &Values, old: Option<&Values>) -> Vec<Problem> {
     let check = |(name, value): (&String, &Value)| {
         let pointer = pointer(name);
         if secrets::looks_sealed(value) {
@@ -19,7 +20,7 @@ pub fn refused(world: &World, values: &Values, old: Option<&Values>) -> Vec<Prob
             let keeps = secrets::means_stored(value) && kept;
             return if keeps { Vec::new() } else { vec![Problem::new(pointer, NOT_KEPT)] };
         }
-        let declared = world.params.get(name);
+        let declared = world.get::<Param>(name);
         declared.map(|declared| check_schema(&declared.spec.schema, value, &pointer)).unwrap_or_default()
     };
     values.iter().flat_map(check).collect()
@@ -43,22 +44,22 @@ fn pointer(name: &str) -> String {
 }
 
 /// Machines, profiles and stages that set a value for a param, as `kind name`.
-pub fn holders(world: &World, param: &str) -> Vec<String> {
-    let machines = world.machines.iter().filter(|row| row.spec.params.contains_key(param));
+pub fn holders(world: &TrackedWorld<'_>, param: &str) -> Vec<String> {
+    let machines = world.specs::<Machine>().filter(|row| row.spec.params.contains_key(param));
     let machines = machines.map(|row| format!("machine {}", row.spec.name));
-    let profiles = world.profiles.iter().filter(|row| row.spec.params.contains_key(param));
+    let profiles = world.specs::<Profile>().filter(|row| row.spec.params.contains_key(param));
     let profiles = profiles.map(|row| format!("profile {}", row.key));
-    let stages = world.stages.iter().filter(|row| row.spec.params.contains_key(param));
+    let stages = world.specs::<Stage>().filter(|row| row.spec.params.contains_key(param));
     let stages = stages.map(|row| format!("stage {}", row.key));
     machines.chain(profiles).chain(stages).collect()
 }
 
 /// Bootenvs, stages and tasks that require a param, as `kind name`.
-pub fn requirers(world: &World, param: &str) -> Vec<String> {
+pub fn requirers(world: &TrackedWorld<'_>, param: &str) -> Vec<String> {
     let names = |required: &[String]| required.iter().any(|name| name == param);
-    let bootenvs = world.bootenvs.iter().filter(|row| names(&row.spec.required_params));
-    let stages = world.stages.iter().filter(|row| names(&row.spec.required_params));
-    let tasks = world.tasks.iter().filter(|row| names(&row.spec.required_params));
+    let bootenvs = world.specs::<Bootenv>().filter(|row| names(&row.spec.required_params));
+    let stages = world.specs::<Stage>().filter(|row| names(&row.spec.required_params));
+    let tasks = world.specs::<Task>().filter(|row| names(&row.spec.required_params));
     let bootenvs = bootenvs.map(|row| format!("bootenv {}", row.key));
     let stages = stages.map(|row| format!("stage {}", row.key));
     bootenvs.chain(stages).chain(tasks.map(|row| format!("task {}", row.key))).collect()

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::{Change, Managed};
-use crate::model::{Problem, Reservation, Stored, World};
+use crate::model::{Problem, Reservation, Stored, Subnet, World};
+use crate::store::TrackedWorld;
 
 impl Managed for Reservation {
     const KEY_FIELD: &'static str = "address";
@@ -17,7 +18,7 @@ impl Managed for Reservation {
     fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
         let here = subnet(self, change.world);
         let same_client = |other: &Reservation| who(other) == who(self);
-        let others = change.world.reservations.iter().filter(|other| other.key != change.key);
+        let others = change.world.specs::<Reservation>().filter(|other| other.key != change.key);
         let mut others = others.filter(|other| same_client(&other.spec));
         let other = others.find(|other| subnet(&other.spec, change.world) == here)?;
         Some(format!("{} has the reservation {} in this subnet already", who(self), other.key))
@@ -25,6 +26,7 @@ impl Managed for Reservation {
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let spec = &stored.spec;
+        let world = &TrackedWorld::untracked(world);
         let nowhere = spec.subnet.is_none() && subnet(spec, world).is_none();
         let nowhere = nowhere.then(|| Problem::new("/address", format!("{} is in no subnet", spec.address)));
         nowhere.into_iter().chain(outside(spec, world)).collect()
@@ -42,8 +44,8 @@ fn who(spec: &Reservation) -> String {
     words.join(", ")
 }
 
-fn outside(spec: &Reservation, world: &World) -> Option<Problem> {
-    let subnet = world.subnets.get(subnet(spec, world)?)?;
+fn outside(spec: &Reservation, world: &TrackedWorld<'_>) -> Option<Problem> {
+    let subnet = world.get::<Subnet>(subnet(spec, world)?)?;
     let cidr = subnet.spec.cidr;
     let usable =
         |address: Ipv4Addr| cidr.prefix >= 31 || (address != cidr.address && address != cidr.broadcast());
@@ -55,7 +57,7 @@ fn outside(spec: &Reservation, world: &World) -> Option<Problem> {
 }
 
 /// The subnet it names, or the one its address is in.
-fn subnet<'a>(spec: &'a Reservation, world: &'a World) -> Option<&'a str> {
-    let holds = || world.subnets.iter().find(|subnet| subnet.spec.cidr.contains(spec.address));
+fn subnet<'a>(spec: &'a Reservation, world: &TrackedWorld<'a>) -> Option<&'a str> {
+    let holds = || world.specs::<Subnet>().find(|subnet| subnet.spec.cidr.contains(spec.address));
     spec.subnet.as_deref().or_else(|| holds().map(|subnet| subnet.key.as_str()))
 }

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use super::events;
 use crate::model::Kind;
-use crate::store::{Changeset, Error, Write};
+use crate::store::{Changeset, Error, Read, Write};
 
 /// What an object holds that no other of its kind may: `("mac", "52:54:…")`.
 pub(super) type Unique = (&'static str, String);
 
 /// A changeset as the writer gets it.
 pub(super) struct Encoded {
+    pub(super) reads: Vec<Read>,
     pub(super) writes: Vec<EncodedWrite>,
     pub(super) events: Vec<events::Encoded>,
 }
@@ -58,7 +59,11 @@ impl EncodedWrite {
 pub(super) fn encode(changeset: Changeset, damaged: &HashSet<(Kind, String)>) -> Result<Encoded, Error> {
     let writes = changeset.writes.into_iter().map(|write| encode_write(write, damaged));
     let writes = writes.collect::<Result<_, _>>()?;
-    Ok(Encoded { writes, events: changeset.events.into_iter().map(events::Encoded::new).collect() })
+    Ok(Encoded {
+        reads: changeset.reads,
+        writes,
+        events: changeset.events.into_iter().map(events::Encoded::new).collect(),
+    })
 }
 
 fn encode_write(write: Write, damaged: &HashSet<(Kind, String)>) -> Result<EncodedWrite, Error> {

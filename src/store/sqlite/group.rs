@@ -1,6 +1,6 @@
-//! Decides in memory what becomes of a group of changesets. The writer is the only one who writes, so the world
-//! and the earlier changesets of the group tell everything that a changeset can be refused for. What is left
-//! for the database is few statements, and a refused changeset has touched nothing.
+//! Decides in memory what becomes of a group of changesets. The writer is the only one who writes, so the
+//! world and the earlier changesets of the group tell everything that a changeset can be refused for. What is
+//! left for the database is few statements, and a refused changeset has touched nothing.
 //!
 //! Start at [`Group::add`].
 
@@ -13,7 +13,7 @@ use super::events;
 use super::rows::Rows;
 use super::trail::{self, Step, Trail};
 use crate::model::{Kind, World};
-use crate::store::{Error, Write};
+use crate::store::{Error, Read, Write};
 
 /// Whose the unique values are that damaged rows hold: by kind, index and value.
 pub(super) type DamagedHolders = HashMap<(Kind, String, String), String>;
@@ -49,7 +49,8 @@ impl<'g> Group<'g> {
     /// # Errors
     /// [`Error::Stale`], [`Error::Taken`].
     pub(super) fn add(&mut self, changeset: &'g Encoded) -> Result<(), Error> {
-        let done = self.write_all(changeset).and_then(|moved| self.claim_all(&moved));
+        let done = self.check_reads(&changeset.reads);
+        let done = done.and_then(|()| self.write_all(changeset)).and_then(|moved| self.claim_all(&moved));
         if done.is_ok() {
             self.rows.keep();
             self.holders.keep();
@@ -111,16 +112,61 @@ impl<'g> Group<'g> {
         Ok(change)
     }
 
+    /// What a changeset was decided on is as it was: in the world, and in the group so far.
+    fn check_reads(&self, reads: &'g [Read]) -> Result<(), Error> {
+        for read in reads {
+            let (kind, key, holds) = match read {
+                Read::Row { kind, key, revision } => {
+                    (*kind, &**key, self.revision((*kind, key)) == *revision)
+                }
+                Read::Specs { kind, generation } => {
+                    let holds = self.world.spec_generation(*kind) == *generation;
+                    (
+                        *kind,
+                        "*",
+                        holds && !self.written(*kind).any(|(key, row)| self.has_new_spec(*kind, key, row)),
+                    )
+                }
+                Read::Table { kind, generation } => {
+                    let holds = self.world.generation(*kind) == *generation;
+                    (*kind, "*", holds && self.written(*kind).next().is_none())
+                }
+            };
+            if !holds {
+                return Err(Error::Stale { kind, key: key.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The revision of an object after what the group has so far.
+    fn revision(&self, id: (Kind, &'g str)) -> Option<u64> {
+        match self.rows.map.get(&id) {
+            Some(row) => row.last.revision(),
+            None => self.world.revision(id.0, id.1),
+        }
+    }
+
+    /// The objects of a kind that the group has written so far.
+    fn written(&self, kind: Kind) -> impl Iterator<Item = (&'g str, &Row<'g>)> {
+        let rows = self.rows.map.range((kind, "")..);
+        rows.take_while(move |((of, _), _)| *of == kind).map(|((_, key), row)| (*key, row))
+    }
+
+    fn has_new_spec(&self, kind: Kind, key: &str, row: &Row<'g>) -> bool {
+        match (&row.last.write, self.world.object(kind, key)) {
+            (Write::Create(now) | Write::Update(now), Some(before)) => !now.has_spec_of(&before),
+            _ => true,
+        }
+    }
+
     /// Checks revisions and gives up values; returns what is to be looked at for values to be claimed.
     fn write_all(&mut self, changeset: &'g Encoded) -> Result<Vec<(Kind, &'g str)>, Error> {
         let mut moved = Vec::new();
         for write in &changeset.writes {
             let id @ (kind, key) = write.id();
             let present = self.rows.map.get(&id).copied();
-            let revision = match present {
-                Some(row) => row.last.revision(),
-                None => self.world.revision(kind, key),
-            };
+            let revision = self.revision(id);
             if revision != write.expected() {
                 return Err(Error::Stale { kind, key: key.to_owned() });
             }

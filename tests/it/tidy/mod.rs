@@ -46,6 +46,7 @@ fn the_source_keeps_the_rules() {
     faults.extend(program.iter().flat_map(sizes::parameter_faults));
     faults.extend(program.iter().chain(&tests).flat_map(sizes::length_faults));
     faults.extend(program.iter().chain(&tests).flat_map(words::faults));
+    faults.extend(program.iter().flat_map(words::rules_are_tracked));
     faults.extend(tree::faults());
     let mut report: Vec<String> = faults
         .iter()
