@@ -131,7 +131,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let tls = certificate.api_acceptor()?;
     let listeners = Listeners { tls, api_limits: api_limits(&config), boot, boot_tls };
-    services.start((&app, &store), sockets, listeners)?;
+    services.start(&app, sockets, listeners)?;
     services.ready.store(true, Ordering::Release);
     if let Err(error) = writeln!(io::stdout(), "{ready}") {
         tracing::warn!(%error, "that the server is ready cannot be written to standard output");
@@ -364,7 +364,7 @@ impl Services {
 
     fn start(
         &mut self,
-        (app, store): (&Arc<Houses>, &Arc<SqliteStore>),
+        app: &Arc<Houses>,
         sockets: Sockets,
         Listeners { tls, api_limits: limits, boot, boot_tls }: Listeners,
     ) -> anyhow::Result<()> {
@@ -394,7 +394,7 @@ impl Services {
         if let Some(dhcp) = sockets.dhcp {
             self.tasks.spawn(dhcp.run(Arc::clone(app), self.shutdown.clone()));
         }
-        upkeep::start(app, store, (&mut self.tasks, &self.shutdown));
+        upkeep::start(app, (&mut self.tasks, &self.shutdown));
         Ok(())
     }
 

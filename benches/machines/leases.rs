@@ -1,10 +1,10 @@
 //! What a lease on disk costs: the writer of the database alone, without packets.
 //!
 //! One sender and then 64 of them commit changesets as the DHCP server does, a lease and its event each: new
-//! leases in the order a pool gives them, then renewals in no order. After that the store is opened again, and
-//! the program is started on the same directory with ten thousand machines in it. CPU is what this process
-//! used, the senders included. Start at [`measure`]. `METALWRIGHT_BENCH_LEASES` makes the crowd smaller for a
-//! quick look.
+//! leases in the order a pool gives them, then renewals in no order. After that the store is opened again,
+//! and the program is started on the same directory with ten thousand machines in it. CPU is what this
+//! process used, the senders included. Start at [`measure`]. `METALWRIGHT_BENCH_LEASES` makes the crowd
+//! smaller for a quick look.
 
 use std::fs;
 use std::path::Path;

@@ -71,6 +71,7 @@ pub fn text(state: &ApiState) -> String {
     let refused = "counter Event streams refused because there were too many, in all or of one token.";
     head(&mut text, "metalwright_api_event_streams_refused_total", refused);
     let _ = writeln!(text, "metalwright_api_event_streams_refused_total {}", state.streams.refused());
+    store(&mut text, state);
     let mut named = "";
     for counter in state.counters.0.iter() {
         if counter.name != named {
@@ -82,6 +83,19 @@ pub fn text(state: &ApiState) -> String {
     }
     mirrors(&mut text, &state.app.artifacts.mirror_statuses());
     text
+}
+
+/// Whether the database takes writes, and the room on its disk.
+fn store(text: &mut String, state: &ApiState) {
+    let status = state.app.kernel.store_status();
+    head(text, "metalwright_store_takes_writes", "gauge 1 when the database took the last write.");
+    let _ = writeln!(text, "metalwright_store_takes_writes {}", u64::from(status.takes_writes));
+    head(text, "metalwright_store_failures_total", "counter Writes to the database that failed.");
+    let _ = writeln!(text, "metalwright_store_failures_total {}", state.app.kernel.store_failures());
+    if let Some(free) = status.free_bytes {
+        head(text, "metalwright_store_free_bytes", "gauge Bytes that are free on the disk of the database.");
+        let _ = writeln!(text, "metalwright_store_free_bytes {free}");
+    }
 }
 
 /// A figure of a tree that is passed on: its name, its type with what it is, and where it stands.

@@ -68,8 +68,8 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
     }
     let query = EventQuery { limit: 1, ..EventQuery::default() };
     state.app.kernel.events(query).await.map_err(|error| refused(error.to_string()))?;
-    if let Some(outage) = state.app.kernel.health.outage() {
-        let why = format!("the database takes no writes since {}: {}", outage.since, outage.reason);
+    let store = state.app.kernel.store_status();
+    if let Some(why) = store.outage() {
         return Err(refused(why));
     }
     if let Some(outage) = state.app.catalog.render_outage() {
@@ -77,6 +77,7 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
     }
     let mut warnings = state.app.catalog.render_warnings();
     let status = if warnings.is_empty() { "ok" } else { "degraded" }.to_owned();
+    warnings.extend(store.space_warning());
     warnings.extend(state.app.dhcp.dhcp_warnings());
     let health = Health { status, warnings };
     Ok(body::json(StatusCode::OK, &json!(health)))

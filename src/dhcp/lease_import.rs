@@ -18,12 +18,12 @@ use serde_json::json;
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::import::{self, Entry, Format, Journal};
 use crate::dhcp::lease_actions::lease_event;
-use crate::dhcp::leases::lease_changeset;
+use crate::dhcp::leases::{filing, lease_changeset};
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{
     Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, SubnetMode, World, check_host_name,
 };
-use crate::store::{self, Changeset};
+use crate::store::{self, Changeset, TrackedWorld};
 
 /// Most files in one go: Kea has three at a time.
 pub const FILES_MAX: usize = 8;
@@ -298,7 +298,11 @@ fn is_for(reservation: &Reservation, entry: &Entry, machine: Option<&Stored<Mach
 fn import_changeset(caller: &Caller, world: &World, lease: &Lease) -> Changeset {
     let mut event = lease_event(caller, ("lease.imported", "another server's lease was taken over"), lease);
     event.data["state"] = json!(lease.state);
-    let changeset = lease_changeset(world, lease, caller.now).event(event);
+    // Nobody may reserve the address for another in the meantime.
+    let tracked = TrackedWorld::new(world);
+    tracked.get::<Reservation>(&lease.address.to_string());
+    let reads = tracked.into_reads().into_iter().chain([filing(world, lease)]);
+    let changeset = lease_changeset(world, lease, caller.now).event(event).with_reads(reads);
     let id = lease.machine.filter(|_| lease.state == LeaseState::Bound);
     let machine = id.and_then(|id| world.machines.get(&id.to_string()));
     let Some(machine) = machine.filter(|machine| machine.status.address.is_none()) else { return changeset };

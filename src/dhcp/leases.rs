@@ -29,7 +29,7 @@ use crate::netboot::identify::about;
 use crate::netboot::loader_loops::LoaderRequest;
 use crate::proto::dhcp4::{MessageType, codes, parse};
 use crate::seldom::warn_seldom;
-use crate::store::Changeset;
+use crate::store::{Changeset, Read};
 
 /// How often one packet is decided on anew because its lease changed meanwhile.
 const DECISIONS_MAX: usize = 3;
@@ -220,6 +220,7 @@ impl Dhcp {
                 let changeset = {
                     let world = self.kernel.world();
                     let mut changeset = lease_changeset(&world, lease, seen.now);
+                    changeset.reads.push(filing(&world, lease));
                     changeset.events.extend(left_behind(&world, lease, seen.now));
                     changeset
                 };
@@ -373,6 +374,18 @@ fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent>
     let mut event = lease_event(&Caller::server(now), ("dhcp.released", &reason), left);
     event.data["moved_to"] = json!(lease.address);
     Some(event)
+}
+
+/// What a lease was filed by: its subnet, as long as that is on the wire that the lease says. A subnet that
+/// has moved in the meantime has taken along the leases there were, so the decision is made anew.
+pub(super) fn filing(world: &World, lease: &Lease) -> Read {
+    let subnet = world.subnets.get(&lease.subnet).filter(|subnet| subnet.spec.network() == lease.network);
+    let held = world.subnets.held_key(&lease.subnet).cloned();
+    Read::Row {
+        kind: Kind::Subnet,
+        key: held.unwrap_or_else(|| lease.subnet.as_str().into()),
+        revision: subnet.map(|subnet| subnet.revision),
+    }
 }
 
 /// The writes that put a lease in place. Each is checked against what the decision saw: a lease that changed

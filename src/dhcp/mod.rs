@@ -10,6 +10,8 @@ mod lease_clock;
 pub mod lease_history;
 pub mod lease_import;
 mod leases;
+#[cfg(test)]
+mod leases_tests;
 pub mod observations;
 mod option_values;
 pub mod probes;

@@ -41,6 +41,7 @@ impl Dhcp {
         let mut status = DhcpStatus {
             warnings: Vec::new(),
             service,
+            store: self.kernel.store_status(),
             interfaces,
             subnets: subnets(&world, &own, now),
             relays: sights.relays().cloned().collect(),

@@ -48,7 +48,9 @@ impl Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Failed(_) | store::Error::Damaged { .. } => Error::Failed(error.to_string()),
+            store::Error::Failed(_) | store::Error::Closed | store::Error::Damaged { .. } => {
+                Error::Failed(error.to_string())
+            }
             store::Error::Unreadable { why, .. } => Error::invalid("", why),
             _ => Error::Conflict(error.to_string()),
         }

@@ -12,7 +12,7 @@ mod error;
 pub mod event_queue;
 pub mod scope;
 pub mod secrets;
-pub mod store_health;
+mod store_health;
 
 pub use caller::{Actor, Caller};
 pub use endpoints::Endpoints;
@@ -27,23 +27,27 @@ use uuid::Uuid;
 
 use crate::events::Feed;
 use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
-use crate::store::{self, Changeset, EventQuery, SharedStore};
+use crate::store::{self, Changeset, EventQuery, MonitoredStore, SharedStore, TrackedWorld, WriterHold};
 use secrets::Secrets;
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
 pub const STALE_RETRIES_MAX: usize = 16;
 
+/// How often it is tried without the writer's hold: what others overtake that often is decided while nothing
+/// else is written.
+const FREE_TRIES_MAX: usize = 3;
+
 /// The store, the clock and what else all houses share.
 pub struct Kernel {
+    /// The monitored store, as everybody but `store_health` needs it.
     store: SharedStore,
+    monitor: Arc<MonitoredStore>,
     /// The key that secret params are sealed with.
     pub secrets: Secrets,
     pub endpoints: Endpoints,
     queue: mpsc::Sender<NewEvent>,
     /// Events that were dropped because too many waited.
     pub notes_dropped: AtomicU64,
-    /// Whether the database takes writes.
-    pub health: store_health::Health,
 }
 
 impl std::fmt::Debug for Kernel {
@@ -60,8 +64,15 @@ impl Kernel {
         endpoints: Endpoints,
     ) -> (Arc<Self>, event_queue::Notes) {
         let (queue, notes) = mpsc::channel(event_queue::NOTES_MAX);
-        let health = store_health::Health::default();
-        let kernel = Kernel { store, secrets, endpoints, queue, notes_dropped: AtomicU64::default(), health };
+        let monitor = MonitoredStore::new(store);
+        let kernel = Kernel {
+            store: Arc::clone(&monitor) as SharedStore,
+            monitor,
+            secrets,
+            endpoints,
+            queue,
+            notes_dropped: AtomicU64::default(),
+        };
         (Arc::new(kernel), notes)
     }
 
@@ -110,7 +121,7 @@ impl Kernel {
     /// # Errors
     /// What the store says; one that was overtaken is [`Error::Conflict`].
     pub async fn commit(&self, changeset: Changeset) -> Result<Vec<Event>, Error> {
-        Ok(self.saw_write(self.try_commit(changeset).await)?)
+        Ok(self.try_commit(changeset).await?)
     }
 
     /// As [`Kernel::commit`], for those who begin again when they were overtaken.
@@ -121,13 +132,31 @@ impl Kernel {
         self.store.commit(changeset).await
     }
 
-    /// Notes what came of a write to the store, for [`Health`](store_health::Health), and hands it on.
+    /// The hold of the writer for a change that others overtook time and again; none for the first tries. The
+    /// writer waits for whoever has it, for a bounded time: what takes long is done before.
     ///
     /// # Errors
-    /// Those of `done`.
-    pub fn saw_write<T>(&self, done: Result<T, store::Error>) -> Result<T, store::Error> {
-        self.health.saw(done.as_ref().err(), self.now());
-        done
+    /// The store is closed.
+    pub async fn hold_for(&self, attempt: usize) -> Result<Option<WriterHold>, Error> {
+        match attempt {
+            0..FREE_TRIES_MAX => Ok(None),
+            _ => Ok(Some(self.store.hold().await?)),
+        }
+    }
+
+    /// As [`Kernel::try_commit`], by the hold where there is one.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn commit_with(
+        &self,
+        hold: Option<WriterHold>,
+        changeset: Changeset,
+    ) -> Result<Vec<Event>, store::Error> {
+        match hold {
+            Some(hold) => hold.commit(changeset).await,
+            None => self.try_commit(changeset).await,
+        }
     }
 
     /// Changes an object of ours with `change`, which sees the newest revision and is called again when
@@ -164,7 +193,7 @@ impl Kernel {
     /// # Errors
     /// `offset` is beyond the end, the log is full, or the database failed.
     pub async fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> Result<u64, Error> {
-        Ok(self.saw_write(self.store.write_log(job, offset, bytes).await)?)
+        Ok(self.store.write_log(job, offset, bytes).await?)
     }
 
     /// Up to `bytes_max` of a job's log from `offset`.
@@ -183,6 +212,14 @@ impl Kernel {
         Ok(self.store.events(query).await?)
     }
 
+    /// Deletes the oldest events beyond the newest `keep`, a bounded number at a time; returns how many.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn prune_events(&self, keep: u64) -> Result<u64, Error> {
+        Ok(self.store.prune_events(keep).await?)
+    }
+
     /// Events as they happen.
     pub fn feed(&self, query: EventQuery) -> Feed {
         Feed::new(Arc::clone(&self.store), query)
@@ -197,18 +234,10 @@ impl Kernel {
     pub fn refusal(&self, error: store::Error) -> Error {
         match error {
             store::Error::Taken { kind, index, value, holder } => {
-                let holder = person_name(&self.world(), kind, &holder);
+                let holder = TrackedWorld::untracked(&self.world()).label(kind, &holder);
                 Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
             }
             other => other.into(),
         }
-    }
-}
-
-/// What a person calls an object of which the key is known.
-pub fn person_name(world: &World, kind: Kind, key: &str) -> String {
-    match kind {
-        Kind::Machine => world.machines.get(key).map_or_else(|| key.to_owned(), |row| row.spec.name.clone()),
-        _ => key.to_owned(),
     }
 }

@@ -231,6 +231,7 @@ pub fn check_boot_file(file: &str) -> Result<(), String> {
 
 impl Noun for ClientClass {
     const KIND: Kind = Kind::ClientClass;
+    const REFERS_TO: &'static [Kind] = &[Kind::Subnet];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

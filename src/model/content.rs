@@ -314,6 +314,7 @@ impl Noun for Param {
 
 impl Noun for Profile {
     const KIND: Kind = Kind::Profile;
+    const REFERS_TO: &'static [Kind] = &[Kind::Profile];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -337,6 +338,7 @@ impl Noun for Profile {
 
 impl Noun for Stage {
     const KIND: Kind = Kind::Stage;
+    const REFERS_TO: &'static [Kind] = &[Kind::Task, Kind::Profile, Kind::Bootenv];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -365,6 +367,7 @@ impl Noun for Stage {
 impl Noun for Task {
     const KIND: Kind = Kind::Task;
     const BYTES_MAX: usize = CONTENT_BYTES_MAX;
+    const REFERS_TO: &'static [Kind] = &[Kind::Task, Kind::Template];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -396,6 +399,7 @@ impl Noun for Task {
 
 impl Noun for Workflow {
     const KIND: Kind = Kind::Workflow;
+    const REFERS_TO: &'static [Kind] = &[Kind::Stage];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -422,6 +426,7 @@ impl Noun for Workflow {
 impl Noun for Bootenv {
     const KIND: Kind = Kind::Bootenv;
     const BYTES_MAX: usize = CONTENT_BYTES_MAX;
+    const REFERS_TO: &'static [Kind] = &[Kind::Template];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

@@ -15,6 +15,9 @@ pub struct DhcpStatus {
     pub warnings: Vec<String>,
     /// Whether DHCP is served at all, and with which abilities.
     pub service: ServiceStatus,
+    /// Whether what is promised can be kept.
+    #[serde(default)]
+    pub store: StoreStatus,
     pub interfaces: Vec<InterfaceStatus>,
     pub subnets: Vec<SubnetStatus>,
     /// Relays whose packets came.
@@ -25,6 +28,59 @@ pub struct DhcpStatus {
     pub unserved: Vec<UnservedStatus>,
     /// All packets that no subnet fits, since the start.
     pub unserved_packets: u64,
+}
+
+/// The database: no address is promised that it does not keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StoreStatus {
+    /// Whether it took the last write.
+    pub takes_writes: bool,
+    /// Since when it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Why it does not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Bytes that are free on its disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_bytes: Option<u64>,
+    /// Below so many an operator is warned.
+    pub free_bytes_min: u64,
+    /// Whether its disk is almost full.
+    pub is_short_of_space: bool,
+}
+
+impl Default for StoreStatus {
+    fn default() -> Self {
+        StoreStatus {
+            takes_writes: true,
+            since: None,
+            reason: String::new(),
+            free_bytes: None,
+            free_bytes_min: 0,
+            is_short_of_space: false,
+        }
+    }
+}
+
+impl StoreStatus {
+    /// What an operator has to do about the room on its disk.
+    pub fn space_warning(&self) -> Option<String> {
+        let mib = |bytes: u64| bytes >> 20;
+        let free = self.free_bytes.filter(|_| self.is_short_of_space)?;
+        Some(format!(
+            "the disk of the database is almost full: {} MiB are free, below {} MiB; when it is full nothing \
+             is promised to any machine: make room, or delete artifacts",
+            mib(free),
+            mib(self.free_bytes_min)
+        ))
+    }
+
+    /// Why nothing is promised.
+    pub fn outage(&self) -> Option<String> {
+        let since = self.since.filter(|_| !self.takes_writes)?;
+        Some(format!("the database takes no writes since {since}: {}", self.reason))
+    }
 }
 
 /// The sockets that the DHCP service has, as they are now.

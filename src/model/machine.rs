@@ -286,6 +286,7 @@ pub struct BootAttempt {
 
 impl Noun for Machine {
     const KIND: Kind = Kind::Machine;
+    const REFERS_TO: &'static [Kind] = &[Kind::Profile, Kind::Workflow];
     const INDEXES: &'static [&'static str] = &["name", "mac", "smbios_uuid", "address", "attempt"];
     const HAS_ID: bool = true;
     const HAS_STATUS: bool = true;

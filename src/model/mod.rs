@@ -54,8 +54,8 @@ pub use content::{
     TaskTemplate, Template, Workflow,
 };
 pub use dhcp_status::{
-    DhcpStatus, ExampleAnswer, InterfaceStatus, RelayStatus, RivalStatus, ServiceStatus, SubnetStatus,
-    UnservedStatus,
+    DhcpStatus, ExampleAnswer, InterfaceStatus, RelayStatus, RivalStatus, ServiceStatus, StoreStatus,
+    SubnetStatus, UnservedStatus,
 };
 pub use digest::{hex, parse_hex, sha256_hex};
 pub use event::{Event, NewEvent};

@@ -108,6 +108,8 @@ pub trait Noun:
     const BYTES_MAX: usize = super::bounds::OBJECT_BYTES_MAX;
     /// Names of its unique values, in the order of `unique`: the ways to refer to it besides its key.
     const INDEXES: &'static [&'static str] = &[];
+    /// The kinds that `references` may name: who looks for referrers passes over the other tables.
+    const REFERS_TO: &'static [Kind] = &[];
     type Status: Serialize
         + DeserializeOwned
         + JsonSchema

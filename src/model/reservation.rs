@@ -40,6 +40,7 @@ pub struct Reservation {
 
 impl Noun for Reservation {
     const KIND: Kind = Kind::Reservation;
+    const REFERS_TO: &'static [Kind] = &[Kind::Subnet, Kind::Machine];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

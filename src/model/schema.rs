@@ -21,7 +21,7 @@ const VALIDATORS_MAX: usize = 4096;
 const MESSAGE_CHARS_MAX: usize = 400;
 
 /// What a writer sent: the noun's own fields, and the labels.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Input<T> {
     pub spec: T,
     pub labels: BTreeMap<String, String>,

@@ -24,6 +24,7 @@ pub struct Table<T: Noun> {
     /// The holders of the values of each index.
     unique: BTreeMap<&'static str, GrowingMap<Box<str>, Arc<str>>>,
     generation: u64,
+    spec_generation: u64,
     /// Keys of the newest writes, oldest first: the last of them made the present generation.
     recent: VecDeque<Box<str>>,
 }
@@ -35,6 +36,7 @@ impl<T: Noun> Default for Table<T> {
             by_key: GrowingMap::default(),
             unique: BTreeMap::new(),
             generation: 0,
+            spec_generation: 0,
             recent: VecDeque::new(),
         }
     }
@@ -91,6 +93,17 @@ impl<T: Noun> Table<T> {
         self.generation
     }
 
+    /// Changes when an object is made, deleted, or gets another spec; not when only its status changes. What
+    /// follows from the specs of a table holds as long as this does.
+    pub fn spec_generation(&self) -> u64 {
+        self.spec_generation
+    }
+
+    /// The key as the table holds it, which costs nothing to keep.
+    pub fn held_key(&self, key: &str) -> Option<&Arc<str>> {
+        self.by_key.get_key_value(key).map(|(key, _)| key)
+    }
+
     /// Keys written since the table had this generation, each as often as it was: what a view of the table
     /// must look at again. `None` when that is too long ago.
     pub fn written_since(&self, generation: u64) -> Option<impl Iterator<Item = &str>> {
@@ -108,12 +121,17 @@ impl<T: Noun> Table<T> {
     }
 
     fn put(&mut self, row: Arc<Stored<T>>) {
+        debug_assert!(row.spec.references().iter().all(|to| T::REFERS_TO.contains(&to.kind)), "{row:?}");
         self.note_write(&row.key);
         let unique = row.spec.unique(&row.status);
         let held = self.by_key.get_key_value(&*row.key).map(|(key, _)| Arc::clone(key));
         let key = held.unwrap_or_else(|| row.key.as_str().into());
         self.rows.insert(Arc::clone(&key), Arc::clone(&row));
-        match self.by_key.insert(Arc::clone(&key), row) {
+        let old = self.by_key.insert(Arc::clone(&key), Arc::clone(&row));
+        if !(T::HAS_STATUS && old.as_ref().is_some_and(|old| old.spec == row.spec)) {
+            self.spec_generation += 1;
+        }
+        match old {
             // Most writes leave these alone.
             Some(old) if old.spec.unique(&old.status) == unique => return,
             Some(old) => self.release(&old),
@@ -126,6 +144,7 @@ impl<T: Noun> Table<T> {
 
     fn remove(&mut self, key: &str) {
         self.note_write(key);
+        self.spec_generation += 1;
         self.rows.remove(key);
         if let Some(old) = self.by_key.remove(key) {
             self.release(&old);
@@ -177,6 +196,27 @@ macro_rules! world {
                 }
             }
 
+            /// Changes with every write to the table of a kind.
+            pub fn generation(&self, kind: Kind) -> u64 {
+                match kind {
+                    $(Kind::$noun => self.$table.generation(),)*
+                }
+            }
+
+            /// Changes with every write to the table of a kind that is not of statuses alone.
+            pub fn spec_generation(&self, kind: Kind) -> u64 {
+                match kind {
+                    $(Kind::$noun => self.$table.spec_generation(),)*
+                }
+            }
+
+            /// The key of an object as its table holds it.
+            pub fn held_key(&self, kind: Kind, key: &str) -> Option<&Arc<str>> {
+                match kind {
+                    $(Kind::$noun => self.$table.held_key(key),)*
+                }
+            }
+
             /// How many objects of a kind there are.
             pub fn count(&self, kind: Kind) -> usize {
                 match kind {
@@ -221,10 +261,18 @@ macro_rules! world {
             /// Every object that names another one, by kind and key.
             pub fn referrers(&self, of: &Reference) -> Vec<(Kind, String)> {
                 let mut found = Vec::new();
-                $(found.extend(self.$table.iter().filter(|row| {
-                    row.spec.references().iter().any(|held| held.kind == of.kind && held.key == of.key)
-                }).map(|row| ($noun::KIND, row.key.clone())));)*
+                $(if <$noun as Noun>::REFERS_TO.contains(&of.kind) {
+                    found.extend(self.$table.iter().filter(|row| {
+                        row.spec.references().iter().any(|held| held.kind == of.kind && held.key == of.key)
+                    }).map(|row| ($noun::KIND, row.key.clone())));
+                })*
                 found
+            }
+
+            /// The kinds whose objects may name one of `kind`.
+            pub fn referring_kinds(kind: Kind) -> impl Iterator<Item = Kind> {
+                let kinds = [$(($noun::KIND, <$noun as Noun>::REFERS_TO),)*];
+                kinds.into_iter().filter(move |(_, to)| to.contains(&kind)).map(|(from, _)| from)
             }
         }
 

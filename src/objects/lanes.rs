@@ -62,14 +62,25 @@ impl Lane {
     ) -> Result<T, Error> {
         let done = async {
             let turn = Arc::clone(&self.turns).acquire_owned().await;
-            let done = spawn_blocking(move || {
+            self.run_at_once(move || {
                 let _turn = turn;
                 work()
-            });
-            done.await.map_err(|error| Error::Failed(format!("the work failed: {error}")))
+            })
+            .await
         };
         let late = |_| Error::Busy(format!("not done within {} seconds; try again", self.within.as_secs()));
         timeout(self.within, done).await.map_err(late)?
+    }
+
+    /// Does work without waiting for a turn: for whoever holds the store's writer, of whom there is one.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when the work panicked.
+    pub async fn run_at_once<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        spawn_blocking(work).await.map_err(|error| Error::Failed(format!("the work failed: {error}")))
     }
 }
 

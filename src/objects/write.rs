@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use crate::kernel::secrets::{self, Place};
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
-use crate::model::{HasTable, Input, NewEvent, Problem, Stored, Table, World, parse_changed};
+use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::rules::{self, Change, Host, Managed};
 use crate::objects::view::{self, Subject, View};
-use crate::store::{self, Changeset};
+use crate::store::{self, Changeset, Read, TrackedWorld, WriterHold};
 
 /// Which revision a writer means to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +26,20 @@ pub enum Expected {
     OneOf(Vec<u64>),
 }
 
+/// A write whose checks are done, and what they looked at.
+struct Checked<T: Managed> {
+    next: Stored<T>,
+    found: Vec<Problem>,
+    reads: Vec<Read>,
+}
+
 /// A changeset that is ready to be committed, and the object it leads to.
 struct Prepared<T: Managed> {
     object: Arc<Stored<T>>,
-    /// What it takes the place of.
-    old: Option<Arc<Stored<T>>>,
     /// Nothing to commit when nothing changes.
     changeset: Option<Changeset>,
+    /// What it is committed by, where there is one.
+    hold: Option<WriterHold>,
 }
 
 impl Objects {
@@ -82,16 +89,20 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let prepared = self.prepare_create(caller, input).await?;
-        self.ask_the_host(&prepared).await?;
-        match self.finish(&prepared).await {
-            Err(store::Error::Stale { kind, .. }) if kind == T::KIND => {
-                Err(exists::<T>(&prepared.object.key))
+        let mut named = String::new();
+        for attempt in 0..STALE_RETRIES_MAX {
+            let checked = self.check_create(caller, input.clone()).await?;
+            // Only what is decided under the world is decided under the hold: checks may take longer than the
+            // writer waits.
+            let hold = self.kernel.hold_for(attempt).await?;
+            let Prepared { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
+            match self.finish(hold, changeset).await {
+                Ok(()) => return self.written(&object).await,
+                Err(store::Error::Stale { .. }) => named.clone_from(&object.key),
+                Err(other) => return Err(self.kernel.refusal(other)),
             }
-            Err(store::Error::Stale { .. }) => Err(busy::<T>(&prepared.object.key)),
-            Err(other) => Err(self.kernel.refusal(other)),
-            Ok(()) => self.written(&prepared.object).await,
         }
+        Err(busy::<T>(&named))
     }
 
     /// Puts what a client sent in the place of an object.
@@ -144,9 +155,10 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        for _ in 0..STALE_RETRIES_MAX {
+        for attempt in 0..STALE_RETRIES_MAX {
+            let hold = self.kernel.hold_for(attempt).await?;
             let changeset = self.prepare_delete::<T>(caller, target)?;
-            match self.kernel.try_commit(changeset).await {
+            match self.kernel.commit_with(hold, changeset).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(other)),
@@ -167,14 +179,15 @@ impl Objects {
         World: HasTable<T>,
     {
         let make = Arc::new(make);
-        for _ in 0..STALE_RETRIES_MAX {
+        for attempt in 0..STALE_RETRIES_MAX {
             let current = Arc::clone(find::<T>(&self.kernel.world(), target.reference)?);
             target.check(&current)?;
             let (made, seen) = (Arc::clone(&make), Arc::clone(&current));
             let input = self.lanes.writes.run(move || made(&seen)).await??;
-            let prepared = self.prepare_update(caller, &current, input).await?;
-            self.ask_the_host(&prepared).await?;
-            match self.finish(&prepared).await {
+            let checked = self.check_update(caller, &current, input).await?;
+            let hold = self.kernel.hold_for(attempt).await?;
+            let prepared = self.prepare_update(caller, (&current, checked), hold).await?;
+            match self.finish(prepared.hold, prepared.changeset).await {
                 Ok(()) => return self.written(&prepared.object).await,
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(other)),
@@ -183,29 +196,36 @@ impl Objects {
         Err(busy::<T>(target.reference))
     }
 
-    /// Holds a write against what only the host can tell, where the world is not held up by it.
-    async fn ask_the_host<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), Error> {
-        if !T::ASKS_THE_HOST || prepared.changeset.is_none() {
-            return Ok(());
+    /// Asks what only the host can tell of a write, where the world is not held up by it.
+    async fn ask_the_host<T: Managed>(
+        &self,
+        next: &Arc<Stored<T>>,
+        old: Option<&Arc<Stored<T>>>,
+    ) -> Result<Vec<Problem>, Error> {
+        if !T::ASKS_THE_HOST {
+            return Ok(Vec::new());
         }
-        let (next, old) = (Arc::clone(&prepared.object), prepared.old.clone());
+        let (next, old) = (Arc::clone(next), old.cloned());
         let host =
             Host { roots: self.roots.clone(), networks: Arc::clone(&self.kernel.endpoints.fetch_networks) };
         let asking = tokio::task::spawn_blocking(move || {
             next.spec.refused_here(old.as_ref().map(|old| &old.spec), &host)
         });
-        let problems = asking.await.map_err(|error| Error::Failed(error.to_string()))?;
-        if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+        asking.await.map_err(|error| Error::Failed(error.to_string()))
     }
 
-    async fn finish<T: Managed>(&self, prepared: &Prepared<T>) -> Result<(), store::Error> {
-        match &prepared.changeset {
-            Some(changeset) => self.kernel.try_commit(changeset.clone()).await.map(drop),
+    async fn finish(
+        &self,
+        hold: Option<WriterHold>,
+        changeset: Option<Changeset>,
+    ) -> Result<(), store::Error> {
+        match changeset {
+            Some(changeset) => self.kernel.commit_with(hold, changeset).await.map(drop),
             None => Ok(()),
         }
     }
 
-    async fn prepare_create<T: Managed>(&self, caller: &Caller, input: Input<T>) -> Result<Prepared<T>, Error>
+    async fn check_create<T: Managed>(&self, caller: &Caller, input: Input<T>) -> Result<Checked<T>, Error>
     where
         World: HasTable<T>,
     {
@@ -215,66 +235,104 @@ impl Objects {
         }
         let mut stored = Stored::new(key, input.spec, caller.now);
         stored.labels = input.labels;
-        let (mut stored, found) = self.check(stored, None).await?;
-        let (object, changeset) = {
-            let world = self.kernel.world();
-            self.admit(&world, &mut stored, (None, found))?;
-            let object = Arc::new(stored);
-            let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
-            let changeset = T::along(&object, &world, changeset);
-            (object, changeset)
-        };
-        let event = caller.event(&object, "created", view::created(&object));
-        Ok(Prepared { object, old: None, changeset: Some(begun_by(event, changeset)) })
+        self.check(stored, None).await
     }
 
-    async fn prepare_update<T: Managed>(
+    async fn check_update<T: Managed>(
         &self,
         caller: &Caller,
         current: &Arc<Stored<T>>,
         input: Input<T>,
-    ) -> Result<Prepared<T>, Error>
+    ) -> Result<Checked<T>, Error>
     where
         World: HasTable<T>,
     {
         let mut next = current.next(caller.now);
         next.spec = input.spec;
         next.labels = input.labels;
-        let (mut next, found) = self.check(next, Some(current)).await?;
-        let (object, changeset) = {
-            let world = self.kernel.world();
-            self.admit(&world, &mut next, (Some(&**current), found))?;
-            if next.spec == current.spec && next.labels == current.labels {
-                return Ok(Prepared { object: Arc::clone(current), old: None, changeset: None });
-            }
-            rules::may_change(current, &next)?;
-            let object = Arc::new(next);
-            let mut changeset = Changeset::default().update(T::object(Arc::clone(&object)));
-            changeset.reads.extend(T::relies_on(current, Some(&object.spec), &world));
-            let changeset = T::along(&object, &world, changeset);
-            (object, changeset)
-        };
-        let (old, new) = (Arc::clone(current), Arc::clone(&object));
-        let data = self.lanes.writes.run(move || view::updated(&old, &new)).await?;
-        let changeset = begun_by(caller.event(&object, "updated", data), changeset);
-        Ok(Prepared { old: Some(Arc::clone(current)), object, changeset: Some(changeset) })
+        self.check(next, Some(current)).await
     }
 
-    /// Does the checks of a write whose cost its writer chooses, without the world; what they find comes
-    /// back with the object.
+    /// Does the checks of a write whose cost its writer chooses, without the world.
     async fn check<T: Managed>(
         &self,
         next: Stored<T>,
         old: Option<&Arc<Stored<T>>>,
-    ) -> Result<(Stored<T>, Vec<Problem>), Error>
+    ) -> Result<Checked<T>, Error>
     where
         World: HasTable<T>,
     {
         let next = Arc::new(next);
-        let checks = rules::write_checks(&next, old, &self.kernel.world());
-        let run = || checks.into_iter().flat_map(|check| check()).collect::<Vec<Problem>>();
-        let found = self.lanes.writes.run(run).await?;
-        Ok((Arc::unwrap_or_clone(next), found))
+        let (checks, mut reads) = {
+            let world = self.kernel.world();
+            let tracked = TrackedWorld::new(&world);
+            (rules::write_checks(&next, old, &tracked), tracked.into_reads())
+        };
+        let run = move || {
+            let found: Vec<Problem> = checks.into_iter().flat_map(|check| check(&mut reads)).collect();
+            (found, reads)
+        };
+        let (mut found, reads) = self.lanes.writes.run(run).await?;
+        found.extend(self.ask_the_host(&next, old).await?);
+        Ok(Checked { next: Arc::unwrap_or_clone(next), found, reads })
+    }
+
+    fn prepare_create<T: Managed>(
+        &self,
+        caller: &Caller,
+        checked: Checked<T>,
+        hold: Option<WriterHold>,
+    ) -> Result<Prepared<T>, Error>
+    where
+        World: HasTable<T>,
+    {
+        let Checked { next: mut stored, found, reads } = checked;
+        let (object, changeset) = {
+            let world = self.kernel.world();
+            let tracked = TrackedWorld::new(&world);
+            self.admit(&tracked, &mut stored, (None, found))?;
+            let object = Arc::new(stored);
+            let change = Change { world: &tracked, key: &object.key, old: None };
+            let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
+            let changeset = T::along(&object, &change, changeset);
+            (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
+        };
+        let event = caller.event(&object, "created", view::created(&object));
+        Ok(Prepared { object, changeset: Some(begun_by(event, changeset)), hold })
+    }
+
+    async fn prepare_update<T: Managed>(
+        &self,
+        caller: &Caller,
+        (current, checked): (&Arc<Stored<T>>, Checked<T>),
+        hold: Option<WriterHold>,
+    ) -> Result<Prepared<T>, Error>
+    where
+        World: HasTable<T>,
+    {
+        let Checked { mut next, found, reads } = checked;
+        let (object, changeset) = {
+            let world = self.kernel.world();
+            let tracked = TrackedWorld::new(&world);
+            self.admit(&tracked, &mut next, (Some(&**current), found))?;
+            if next.spec == current.spec && next.labels == current.labels {
+                return Ok(Prepared { object: Arc::clone(current), changeset: None, hold: None });
+            }
+            rules::may_change(current, &next)?;
+            let object = Arc::new(next);
+            let change = Change { world: &tracked, key: &object.key, old: Some(&**current) };
+            let changeset = Changeset::default().update(T::object(Arc::clone(&object)));
+            let changeset = T::along(&object, &change, changeset);
+            (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
+        };
+        let (old, new) = (Arc::clone(current), Arc::clone(&object));
+        let tell = move || view::updated(&old, &new);
+        let data = match &hold {
+            Some(_) => self.lanes.writes.run_at_once(tell).await?,
+            None => self.lanes.writes.run(tell).await?,
+        };
+        let changeset = begun_by(caller.event(&object, "updated", data), changeset);
+        Ok(Prepared { object, changeset: Some(changeset), hold })
     }
 
     pub fn prepare_delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Changeset, Error>
@@ -285,20 +343,20 @@ impl Objects {
             let world = self.kernel.world();
             let current = find::<T>(&world, target.reference)?;
             target.check(current)?;
-            rules::may_delete(&world, current)?;
-            (Arc::clone(current), T::relies_on(current, None, &world))
+            let tracked = TrackedWorld::new(&world);
+            rules::may_delete(&tracked, current)?;
+            (Arc::clone(current), tracked.into_reads())
         };
         let event = caller.event(&current, "deleted", view::deleted(&current));
-        let mut changeset = Changeset::default().delete(&T::object(current)).event(event);
-        changeset.reads.extend(reads);
-        Ok(changeset)
+        let changeset = Changeset::default().delete(&T::object(current)).event(event);
+        Ok(changeset.with_reads(reads))
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what
     /// its checks found.
     fn admit<T: Managed>(
         &self,
-        world: &World,
+        world: &TrackedWorld<'_>,
         next: &mut Stored<T>,
         (old, found): (Option<&Stored<T>>, Vec<Problem>),
     ) -> Result<(), Error>
@@ -319,7 +377,7 @@ impl Objects {
 
     fn seal<T: Managed>(
         &self,
-        world: &World,
+        world: &TrackedWorld<'_>,
         next: &mut Stored<T>,
         old: Option<&Stored<T>>,
     ) -> Result<(), Error> {
@@ -329,7 +387,7 @@ impl Objects {
             let kept = old.and_then(|old| old.spec.params()?.get(param));
             if let (true, Some(kept)) = (secrets::means_stored(value), kept) {
                 *value = kept.clone();
-            } else if world.params.get(param).is_some_and(|declared| declared.spec.secret) {
+            } else if world.get::<Param>(param).is_some_and(|declared| declared.spec.secret) {
                 let place = Place { kind: T::KIND, key: &key, param };
                 *value = self.reseal(place, kept, value)?;
             }
@@ -405,13 +463,12 @@ fn read_input<T: Managed>(body: Value, stored: &Value) -> Result<Input<T>, Error
 }
 
 /// Unique values that another object holds, with its name.
-fn taken<T: Managed>(world: &World, next: &Stored<T>) -> Option<String>
+fn taken<T: Managed>(world: &TrackedWorld<'_>, next: &Stored<T>) -> Option<String>
 where
     World: HasTable<T>,
 {
-    let table = table::<T>(world);
     let held = next.spec.unique(&next.status).into_iter().filter_map(|(index, value)| {
-        let holder = table.find(index, &value).filter(|holder| holder.key != next.key)?;
+        let holder = world.holder::<T>(index, &value).filter(|holder| holder.key != next.key)?;
         Some(format!("{index} {value} belongs to {} `{}`", T::KIND, T::label(holder)))
     });
     let held: Vec<String> = held.collect();

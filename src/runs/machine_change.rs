@@ -10,10 +10,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
-use crate::model::{Job, JobState, Machine, NewEvent, Noun, Stored, World};
+use crate::model::{
+    Bootenv, Job, JobState, Machine, NewEvent, Noun, Stage, StepKind, Stored, Task, Workflow, World,
+};
 use crate::runs::Runs;
 use crate::runs::flow::Flow;
-use crate::store::{self, Changeset};
+use crate::store::{self, Changeset, TrackedWorld};
 
 /// A machine that is being changed, with what belongs to the change.
 #[derive(Debug)]
@@ -37,7 +39,31 @@ impl Moving {
         for happened in flow.finish() {
             self.event(caller, happened.kind, happened.data);
         }
+        self.note_new_run(world);
         result
+    }
+
+    /// A run that begins needs the objects that it goes through: none of them may go, or become another,
+    /// before the run is on disk. From then on the run keeps them (`rules::machine::running_through`).
+    fn note_new_run(&mut self, world: &World) {
+        let run = |machine: &Stored<Machine>| machine.status.run.as_ref().map(|run| run.id);
+        if run(&self.machine) == run(&self.before) {
+            return;
+        }
+        let tracked = TrackedWorld::new(world);
+        let status = &self.machine.status;
+        if let Some(run) = &status.run {
+            tracked.get::<Workflow>(&run.workflow);
+        }
+        for step in &status.steps {
+            tracked.get::<Stage>(&step.stage);
+            let _ = match step.kind {
+                StepKind::Bootenv => tracked.get::<Bootenv>(&step.name).is_some(),
+                StepKind::Task => tracked.get::<Task>(&step.name).is_some(),
+                StepKind::Stage => tracked.get::<Stage>(&step.name).is_some(),
+            };
+        }
+        self.changeset.reads.extend(tracked.into_reads());
     }
 
     /// Adds an event about the machine.

@@ -18,7 +18,6 @@ use crate::kernel::{Caller, Error, Kernel};
 use crate::netboot::Netboot;
 use crate::runs::Runs;
 use crate::runs::deadlines::{Watch, next_deadline};
-use crate::store::SqliteStore;
 
 /// Events that are kept.
 const EVENTS_KEPT: u64 = 2_000_000;
@@ -49,9 +48,10 @@ const LEASE_CLOCK: Work = Work {
     period: Duration::from_secs(1),
     nudged_by: "",
 };
-const STORE_RECOVERY: Work = Work {
-    name: "store-recovery",
-    about: "Finds out whether a database that took no writes takes them again.",
+const STORE_CHECK: Work = Work {
+    name: "store-check",
+    about: "Finds out whether the database takes writes, with a probe where nobody writes for 15 seconds, and \
+            whether its disk is almost full.",
     period: Duration::from_secs(5),
     nudged_by: "",
 };
@@ -72,7 +72,7 @@ const EVENT_PRUNING: Work = Work {
 pub(super) type Tasks<'a> = (&'a mut JoinSet<anyhow::Result<()>>, &'a CancellationToken);
 
 /// Registers all work and starts it.
-pub(super) fn start(app: &Arc<Houses>, store: &Arc<SqliteStore>, (tasks, shutdown): Tasks<'_>) {
+pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): Tasks<'_>) {
     let kernel = &app.kernel;
     app.dhcp.look_for_future_leases(kernel.now());
     spawn(app, (LEASE_CLOCK, FollowClock(Arc::clone(&app.dhcp), Arc::clone(kernel))), (tasks, shutdown));
@@ -83,9 +83,9 @@ pub(super) fn start(app: &Arc<Houses>, store: &Arc<SqliteStore>, (tasks, shutdow
     let expiry =
         LeaseExpiry { dhcp: Arc::clone(&app.dhcp), kernel: Arc::clone(kernel), shutdown: shutdown.clone() };
     spawn(app, (LEASE_EXPIRY, expiry), (tasks, shutdown));
-    spawn(app, (STORE_RECOVERY, StoreRecovery(Arc::clone(kernel))), (tasks, shutdown));
+    spawn(app, (STORE_CHECK, StoreCheck(Arc::clone(kernel))), (tasks, shutdown));
     spawn(app, (JOB_PRUNING, JobPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
-    spawn(app, (EVENT_PRUNING, EventPruning(Arc::clone(kernel), Arc::clone(store))), (tasks, shutdown));
+    spawn(app, (EVENT_PRUNING, EventPruning(Arc::clone(kernel))), (tasks, shutdown));
     let handle = app.background.register(artifacts::work::WORK);
     let running = artifacts::work::run(Arc::clone(&app.artifacts), handle, shutdown.clone());
     tasks.spawn(async { Ok(running.await?) });
@@ -165,11 +165,11 @@ impl Round for FollowClock {
     }
 }
 
-struct StoreRecovery(Arc<Kernel>);
+struct StoreCheck(Arc<Kernel>);
 
-impl Round for StoreRecovery {
+impl Round for StoreCheck {
     async fn round(&mut self) -> Result<(), Error> {
-        self.0.look_after_store(self.0.now()).await;
+        self.0.check_store(self.0.now()).await;
         Ok(())
     }
 }
@@ -182,11 +182,10 @@ impl Round for JobPruning {
     }
 }
 
-struct EventPruning(Arc<Kernel>, Arc<SqliteStore>);
+struct EventPruning(Arc<Kernel>);
 
 impl Round for EventPruning {
     async fn round(&mut self) -> Result<(), Error> {
-        self.0.saw_write(self.1.prune_events(EVENTS_KEPT).await)?;
-        Ok(())
+        self.0.prune_events(EVENTS_KEPT).await.map(drop)
     }
 }

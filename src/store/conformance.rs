@@ -25,6 +25,11 @@ pub(super) async fn story<S: Store>(open: impl AsyncFn() -> Arc<S>) {
     one_changeset_moves_a_value_from_object_to_object(&*store).await;
     a_refused_changeset_leaves_nothing_and_its_group_alone(&*store).await;
     changesets_of_one_group_see_each_other(&*store).await;
+    reads_that_were_overtaken_are_stale(&*store).await;
+    reads_are_overtaken_within_a_group(&*store).await;
+    a_held_writer_lets_nobody_in_between(&*store).await;
+    assert_eq!(store.probe().await, Ok(()));
+    assert!(store.free_bytes().unwrap() > 0);
     events_are_found_by_what_they_are(&*store).await;
     beginnings_and_ends_of_leases_are_found_by_address_and_mac(&*store).await;
     logs_grow_without_gaps_or_repeats(&*store).await;
@@ -101,20 +106,22 @@ async fn objects_are_created_changed_and_deleted(store: &impl Store) {
 async fn a_changeset_whose_read_was_overtaken_is_not_done(store: &impl Store) {
     let (one, other) = (machine("one", &[]), machine("other", &[]));
     store.commit(Changeset::default().create(object(&one)).create(object(&other))).await.unwrap();
-    let read =
-        |seen: &Stored<Machine>| Read { kind: Kind::Machine, key: seen.key.clone(), revision: seen.revision };
+    let read = |seen: &Stored<Machine>| {
+        let (kind, key) = (Kind::Machine, seen.key.as_str().into());
+        [Read::Row { kind, key, revision: Some(seen.revision) }]
+    };
     // Each goes while it relies on the other: in one group, the second finds the first gone.
-    let first = Changeset::default().delete(&object(&one)).read(read(&other));
-    let second = Changeset::default().delete(&object(&other)).read(read(&one));
+    let first = Changeset::default().delete(&object(&one)).with_reads(read(&other));
+    let second = Changeset::default().delete(&object(&other)).with_reads(read(&one));
     let (first, second) = futures_util::future::join(store.commit(first), store.commit(second)).await;
     let refused: Vec<Error> = [first.err(), second.err()].into_iter().flatten().collect();
     assert!(refused == [stale(&one)] || refused == [stale(&other)], "{refused:?}");
     let left = if store.world().machines.get(&one.key).is_some() { one } else { other };
     let next = left.next(now());
-    store.commit(Changeset::default().update(object(&next)).read(read(&left))).await.unwrap();
-    let late = Changeset::default().read(read(&left)).delete(&object(&next));
+    store.commit(Changeset::default().update(object(&next)).with_reads(read(&left))).await.unwrap();
+    let late = Changeset::default().with_reads(read(&left)).delete(&object(&next));
     assert_eq!(store.commit(late).await, Err(stale(&left)));
-    store.commit(Changeset::default().delete(&object(&next)).read(read(&next))).await.unwrap();
+    store.commit(Changeset::default().delete(&object(&next)).with_reads(read(&next))).await.unwrap();
 }
 
 async fn taken_values_name_their_holder(store: &impl Store) {
@@ -187,7 +194,6 @@ async fn changesets_of_one_group_see_each_other(store: &impl Store) {
     let mut mac_2 = mac_1.next(now());
     mac_2.spec.macs = vec![MAC_2.parse().unwrap()];
     let rival = machine("racer-rival", &[MAC_1]);
-    let update = |machine: &Stored<Machine>| Changeset::default().update(object(machine));
     let changesets = [created(&first), update(&mac_1), update(&mac_1), update(&mac_2), created(&rival)];
     let done = join_all(changesets.map(|changeset| store.commit(changeset))).await;
     let done: Vec<_> = done.into_iter().map(|done| done.map(|_| ())).collect();
@@ -202,6 +208,122 @@ async fn changesets_of_one_group_see_each_other(store: &impl Store) {
     assert_eq!(world.machines.get(&first.key).unwrap().revision, 3);
     assert_eq!(world.machines.find("mac", MAC_1).unwrap().key, rival.key);
     assert_eq!(world.machines.find("mac", MAC_2).unwrap().key, first.key);
+}
+
+fn read(machine: &Stored<Machine>, revision: Option<u64>) -> Read {
+    Read::Row { kind: Kind::Machine, key: machine.key.as_str().into(), revision }
+}
+
+fn read_specs(store: &impl Store) -> Read {
+    Read::Specs { kind: Kind::Machine, generation: store.world().spec_generation(Kind::Machine) }
+}
+
+fn read_table(store: &impl Store) -> Read {
+    Read::Table { kind: Kind::Machine, generation: store.world().generation(Kind::Machine) }
+}
+
+/// Only its status is another.
+fn seen(machine: &Stored<Machine>) -> Stored<Machine> {
+    let mut next = machine.next(now());
+    next.status.last_seen = Some(now());
+    next
+}
+
+fn renamed(machine: &Stored<Machine>, name: &str) -> Stored<Machine> {
+    let mut next = machine.next(now());
+    next.spec.name = name.to_owned();
+    next
+}
+
+fn update(machine: &Stored<Machine>) -> Changeset {
+    Changeset::default().update(object(machine))
+}
+
+fn table_is_stale() -> Error {
+    Error::Stale { kind: Kind::Machine, key: "*".to_owned() }
+}
+
+async fn reads_that_were_overtaken_are_stale(store: &impl Store) {
+    let (first, absent) = (machine("read", &[]), machine("read-absent", &[]));
+    store.commit(created(&first)).await.unwrap();
+    let before = *store.committed().borrow();
+    let told =
+        |reads: Vec<Read>| store.commit(Changeset::default().event(event("x.read", "x")).with_reads(reads));
+    let (specs, table) = (read_specs(store), read_table(store));
+    let all = vec![read(&first, Some(1)), read(&absent, None), specs.clone(), table.clone()];
+    told(all.clone()).await.expect("it is all as it was read");
+
+    let next = seen(&first);
+    store.commit(update(&next)).await.unwrap();
+    assert_eq!(told(vec![read(&first, Some(1))]).await, Err(stale(&first)));
+    assert_eq!(told(vec![table]).await, Err(table_is_stale()));
+    told(vec![read(&first, Some(2)), specs.clone()]).await.expect("the specs are as they were");
+
+    store.commit(update(&renamed(&next, "read-2"))).await.unwrap();
+    assert_eq!(told(vec![specs]).await, Err(table_is_stale()));
+    let specs = read_specs(store);
+    store.commit(created(&absent)).await.unwrap();
+    assert_eq!(told(vec![read(&absent, None)]).await, Err(stale(&absent)));
+    assert_eq!(told(vec![specs]).await, Err(table_is_stale()));
+
+    let specs = read_specs(store);
+    store.commit(Changeset::default().delete(&object(&absent))).await.unwrap();
+    assert_eq!(told(vec![read(&absent, Some(1))]).await, Err(stale(&absent)));
+    assert_eq!(told(vec![specs]).await, Err(table_is_stale()));
+    assert_eq!(*store.committed().borrow(), before + 3, "what was stale has no events");
+    let last = store.world().machines.get(&first.key).cloned().unwrap();
+    store.commit(Changeset::default().delete(&object(&last))).await.unwrap();
+}
+
+async fn reads_are_overtaken_within_a_group(store: &impl Store) {
+    let (first, absent) = (machine("group-read", &[]), machine("group-absent", &[]));
+    store.commit(created(&first)).await.unwrap();
+    let (specs, table) = (read_specs(store), read_table(store));
+    let told = |read: Read| Changeset::default().event(event("x.read", "x")).with_reads([read]);
+    let all = async |changesets: Vec<Changeset>| -> Vec<Result<(), Error>> {
+        let done = join_all(changesets.into_iter().map(|changeset| store.commit(changeset))).await;
+        done.into_iter().map(|done| done.map(drop)).collect()
+    };
+    let next = seen(&first);
+    let changesets = vec![
+        update(&next),
+        told(read(&first, Some(1))),
+        told(read(&first, Some(2))),
+        told(specs.clone()),
+        told(table.clone()),
+        created(&absent),
+        told(read(&absent, None)),
+        told(specs),
+    ];
+    let done = all(changesets).await;
+    let (row, gone, table) = (Err(stale(&first)), Err(stale(&absent)), Err(table_is_stale()));
+    assert_eq!(done, [Ok(()), row, Ok(()), Ok(()), table.clone(), Ok(()), gone, table.clone()]);
+
+    let specs = read_specs(store);
+    let delete = |machine| Changeset::default().delete(&object(machine));
+    let refused = update(&renamed(&first, "refused"));
+    assert_eq!(all(vec![refused, told(specs.clone())]).await, [Err(stale(&first)), Ok(())]);
+    assert_eq!(all(vec![delete(&absent), told(specs), delete(&next)]).await, [Ok(()), table, Ok(())]);
+}
+
+async fn a_held_writer_lets_nobody_in_between(store: &impl Store) {
+    let first = machine("held", &[]);
+    store.commit(created(&first)).await.unwrap();
+    let hold = store.hold().await.unwrap();
+    let next = seen(&first);
+    let outsider = store.commit(update(&next));
+    let holder = async {
+        let reads = [read(&first, Some(1)), read_table(store)];
+        hold.commit(update(&renamed(&first, "held-2")).with_reads(reads)).await
+    };
+    let (outsider, holder) = futures_util::future::join(outsider, holder).await;
+    assert_eq!((outsider.map(drop), holder.map(drop)), (Err(stale(&first)), Ok(())));
+    drop(store.hold().await.unwrap());
+    let held = renamed(&first, "held-2");
+    store
+        .commit(Changeset::default().delete(&object(&held)))
+        .await
+        .expect("who gives up lets the writer go on");
 }
 
 async fn events_are_found_by_what_they_are(store: &impl Store) {
@@ -315,7 +437,7 @@ async fn restarts_change_nothing<S: Store>(store: Arc<S>, open: impl AsyncFn() -
     assert_eq!(before.0.len(), 5);
 
     store.close().await;
-    assert!(matches!(store.commit(created(&machine("after-close", &[]))).await, Err(Error::Failed(_))));
+    assert_eq!(store.commit(created(&machine("after-close", &[]))).await, Err(Error::Closed));
     drop(store);
     let store = open().await;
     assert_eq!(shown(&store), before);

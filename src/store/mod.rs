@@ -1,13 +1,18 @@
 //! Where objects, events and job logs are kept.
 //!
-//! A write is a [`Changeset`]: everything one use case changes, with the events that say so, committed in one
-//! transaction or not at all. Reads of objects come from the [`World`] in memory, which the store brings
-//! up to date in the order of its commits; only events and job logs are read from the database.
+//! A write is a [`Changeset`]: everything one use case changes, with what it was decided on and the events
+//! that say so, committed in one transaction or not at all. Whoever decides about other objects looks at them
+//! through a [`TrackedWorld`], which notes what was looked at. Reads of objects come from the [`World`] in
+//! memory, which the store brings up to date in the order of its commits; only events and job logs are read
+//! from the database.
 
 #[cfg(test)]
 mod conformance;
+mod hold;
+mod monitored;
 mod sql;
 mod sqlite;
+mod tracked_world;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -16,7 +21,10 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::model::{Event, Kind, Mac, NewEvent, Object, World};
+pub use hold::WriterHold;
+pub use monitored::{FREE_BYTES_MIN, MonitoredStore, Outage};
 pub use sqlite::{Damaged, OpenError, SqliteStore};
+pub use tracked_world::{Scanned, Snapshot, TrackedWorld};
 
 /// Most events one query returns.
 pub const EVENTS_MAX: u32 = 1000;
@@ -25,21 +33,25 @@ pub const LOG_BYTES_MAX: u64 = 64 << 20;
 /// Most bytes one read of a log returns.
 pub const LOG_READ_BYTES_MAX: u32 = 1 << 20;
 
-/// Everything one use case changes.
+/// Everything one use case changes, and what it was decided on.
 #[derive(Debug, Default, Clone)]
 pub struct Changeset {
-    /// Objects that a rule looked at and that have to be as they were then.
+    /// What the decision looked at besides the objects it writes: refused as stale when any of it has
+    /// changed.
     pub reads: Vec<Read>,
     pub writes: Vec<Write>,
     pub events: Vec<NewEvent>,
 }
 
-/// An object as it was when it was looked at.
+/// Something of the world that a decision looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Read {
-    pub kind: Kind,
-    pub key: String,
-    pub revision: u64,
+pub enum Read {
+    /// The object with a key: the revision it had; none where there was no object.
+    Row { kind: Kind, key: Arc<str>, revision: Option<u64> },
+    /// The specs of all objects of a kind: [`World::spec_generation`].
+    Specs { kind: Kind, generation: u64 },
+    /// All objects of a kind with their statuses: [`World::generation`].
+    Table { kind: Kind, generation: u64 },
 }
 
 /// One change to one object.
@@ -70,9 +82,9 @@ impl Changeset {
         self
     }
 
-    /// Refused unless the stored revision of this object is the one that was looked at.
-    pub fn read(mut self, read: Read) -> Self {
-        self.reads.push(read);
+    /// Adds what the decision looked at.
+    pub fn with_reads(mut self, reads: impl IntoIterator<Item = Read>) -> Self {
+        self.reads.extend(reads);
         self
     }
 
@@ -85,8 +97,8 @@ impl Changeset {
 /// Why a changeset was not done. Nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// An object that is written, or that a rule looked at, is at another revision than the writer saw, or is
-    /// gone, or exists already.
+    /// The object is at another revision than the writer saw, or is gone, or exists already; or something
+    /// that the changeset was decided on has changed. The key of a whole table is `*`.
     #[error("{kind} {key} was changed by somebody else")]
     Stale { kind: Kind, key: String },
     /// A value that no two objects of a kind may share is held by another.
@@ -107,6 +119,9 @@ pub enum Error {
     /// The database refused or failed: disk full, read-only, damaged.
     #[error("the database failed: {0}")]
     Failed(String),
+    /// The server is stopping.
+    #[error("the store is closed")]
+    Closed,
 }
 
 /// Which events to read.
@@ -146,13 +161,21 @@ pub trait Store: Send + Sync + 'static {
     /// The snapshot of all objects, as of the last commit. Cheap; hold it no longer than one decision.
     fn world(&self) -> std::sync::RwLockReadGuard<'_, World>;
 
-    /// Commits a changeset: all of it is on disk when this returns, and the world shows it. Within a changeset,
-    /// values are given up before others are taken, so one changeset can move a MAC from a machine to another.
-    /// The commit goes on when the caller stops waiting for it.
+    /// Commits a changeset: all of it is on disk when this returns, and the world shows it. Within a
+    /// changeset, values are given up before others are taken, so one changeset can move a MAC from a machine
+    /// to another. The commit goes on when the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`Error::Stale`], [`Error::Taken`], [`Error::Damaged`] or [`Error::Failed`]; then nothing was written.
+    /// [`Error::Stale`], [`Error::Taken`], [`Error::Damaged`], [`Error::Failed`] or [`Error::Closed`]; then
+    /// nothing was written.
     fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
+
+    /// Holds the writer once it has done what was queued before, so that a decision that others overtake time
+    /// and again is made while nothing changes.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, Error>>;
 
     /// Events in the order of their numbers, which have no gaps but at the oldest end, where they are pruned.
     /// One that cannot be read is among them, with `{"damaged": WHY}` as its data: a page that has fewer than
@@ -175,6 +198,25 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Failed`].
     fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, Error>>;
+
+    /// Deletes the oldest events beyond the newest `keep`, a bounded number at a time; returns how many. Call
+    /// again until it is 0.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, Error>>;
+
+    /// Writes to the disk what changes nothing, to find out whether writes get there.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    fn probe(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Bytes that are free on the disk of the database.
+    ///
+    /// # Errors
+    /// The disk cannot be asked.
+    fn free_bytes(&self) -> std::io::Result<u64>;
 
     /// Numbers of the last event of each commit, as they happen.
     fn committed(&self) -> tokio::sync::watch::Receiver<u64>;

@@ -66,7 +66,7 @@ fn the_server_says_what_it_does_by_itself() {
         "lease-clock",
         "lease-expiry",
         "silent-boots",
-        "store-recovery",
+        "store-check",
     ];
     assert_eq!(names, all);
     let status = world.api().get("/server/background").expect(200);

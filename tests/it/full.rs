@@ -103,6 +103,7 @@ fn silence_until_it_is_mended(world: &World, harm: impl FnOnce(&Path), mend: imp
     };
     assert_eq!(ack.message_type(), Some(MessageType::Ack));
     world.api().get("//readyz").expect(200);
+    assert_eq!(metric(world, "metalwright_store_takes_writes"), Some(1));
     assert_eq!(leases(world), 2);
     let over = events.wait_for(MENDED_WITHIN, |event| event["kind"] == "server.store_recovered");
     assert!(!over["data"]["reason"].as_str().expect("a reason").is_empty(), "{over}");
@@ -123,9 +124,26 @@ fn silence(world: &World, (clients, harm): (&mut Clients, impl FnOnce(&Path))) -
     let why = world.api().get("//readyz").expect(503);
     let why = why["detail"].as_str().expect("a reason").to_owned();
     assert!(why.contains("takes no writes since"), "{why}");
-    assert!(world.log().contains("the database takes no writes"), "{}", world.log());
+    assert_eq!(outages(world), 1, "{}", world.log());
+    assert_eq!(metric(world, "metalwright_store_takes_writes"), Some(0));
+    assert!(metric(world, "metalwright_store_failures_total") > Some(0));
+    let doctor = world.try_cli(&["doctor", "dhcp"]);
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(!doctor.status.success() && said.contains("the database takes no writes since"), "{said}");
     assert_eq!(leases(world), 1, "what was promised before is there still");
     held
+}
+
+/// How often the log says that an outage begins.
+fn outages(world: &World) -> usize {
+    world.log().matches("the database takes no writes: nothing is promised").count()
+}
+
+/// A figure of the metrics page.
+fn metric(world: &World, name: &str) -> Option<u64> {
+    let text = world.api().get("//metrics").expect(200);
+    let lines = text.as_str().expect("text").lines();
+    lines.filter_map(|line| line.split_once(' ')).find(|(of, _)| *of == name)?.1.parse().ok()
 }
 
 fn leases(world: &World) -> Value {
@@ -137,6 +155,52 @@ fn a_full_disk_is_silence_and_a_warning_until_there_is_room() {
     on_a_small_disk(|world| {
         let room = |data: &Path| fs::remove_file(data.join("filler")).expect("room");
         silence_until_it_is_mended(world, fill, room);
+    });
+}
+
+#[test]
+fn a_disk_that_is_almost_full_is_a_warning() {
+    on_a_small_disk(|world| {
+        let ready = world.api().get("//readyz").expect(200);
+        assert!(ready["warnings"].to_string().contains("the disk of the database is almost full"), "{ready}");
+        let free = metric(world, "metalwright_store_free_bytes").expect("a figure");
+        assert!(free < DISK_BYTES, "{free}");
+        let said = String::from_utf8_lossy(&world.try_cli(&["doctor", "dhcp"]).stdout).into_owned();
+        assert!(said.contains("the disk of the database is almost full"), "{said}");
+        assert_eq!(
+            world.log().matches("the disk of the database is almost full").count(),
+            1,
+            "{}",
+            world.log()
+        );
+    });
+}
+
+/// Readiness once it has this status.
+fn wait_for_readiness(world: &World, status: u16) -> Value {
+    let deadline = Instant::now() + MENDED_WITHIN;
+    loop {
+        let ready = world.api().get("//readyz");
+        if ready.status == status {
+            return ready.body;
+        }
+        assert!(Instant::now() < deadline, "{}", ready.body);
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_database_that_takes_no_writes_is_noticed_though_nobody_writes() {
+    on_a_small_disk(|world| {
+        // The first is noticed when old events are pruned at the start, the second by the probe alone.
+        for times in 1..=2 {
+            let held = held_for_writing(&world.data());
+            let why = wait_for_readiness(world, 503);
+            assert!(why["detail"].to_string().contains("takes no writes since"), "{why}");
+            drop(held);
+            wait_for_readiness(world, 200);
+            assert_eq!(outages(world), times, "{}", world.log());
+        }
     });
 }
 

@@ -30,5 +30,6 @@ mod scene;
 mod simulate;
 mod tftp;
 mod tidy;
+mod two_clients;
 mod wire;
 mod world;

@@ -6,7 +6,7 @@ use crate::cli::doctor::ask::Answer;
 use crate::cli::doctor::host::{Host, HostInterface};
 use crate::cli::doctor::networks;
 use crate::cli::doctor::owners::finding;
-use crate::model::{DhcpStatus, InterfaceStatus, SubnetMode};
+use crate::model::{DhcpStatus, InterfaceStatus, StoreStatus, SubnetMode};
 
 /// How a server comes by its capabilities.
 const GRANTED: &str = "as root or with the capability (systemd: AmbientCapabilities, containers: --cap-add)";
@@ -66,6 +66,7 @@ pub fn all(facts: &Facts<'_>, names: &[String]) -> Vec<Finding> {
         findings.extend(interface(facts, name));
     }
     if let Some(status) = facts.status {
+        findings.extend(database(&status.store));
         findings.extend(networks::behind_relays(status));
         findings.extend(networks::relays(status));
         findings.extend(networks::unserved(status));
@@ -97,6 +98,19 @@ fn server(facts: &Facts<'_>) -> Vec<Finding> {
                 format!("not asked, so that only this host is looked at: {why}"),
             )]
         }
+    }
+}
+
+/// What the server says of its database; nothing when all is well.
+fn database(store: &StoreStatus) -> Option<Finding> {
+    match (store.outage(), store.space_warning()) {
+        (Some(why), _) => {
+            let what =
+                format!("{why}; clients are offered addresses and told nothing when they ask for them");
+            Some(line(Level::Fail, "database", what))
+        }
+        (None, Some(what)) => Some(line(Level::Warn, "database", what)),
+        (None, None) => None,
     }
 }
 
@@ -352,6 +366,19 @@ mod tests {
         assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{findings:#?}");
         assert_eq!(worst(&findings, "2 of 11 addresses leased"), Some(Level::Ok));
         assert_eq!(worst(&findings, "offered 10.0.0.100"), Some(Level::Ok));
+    }
+
+    #[test]
+    fn a_database_that_takes_no_writes_is_broken_and_a_full_disk_is_a_warning() {
+        let mut status = status();
+        let store = json!({"takes_writes": false, "since": "2026-11-29T10:00:00Z", "reason": "disk full",
+            "free_bytes": 1 << 20, "free_bytes_min": 256 << 20, "is_short_of_space": true});
+        status.store = serde_json::from_value(store).unwrap();
+        let findings = look(&host(&["metalwright"]), Some(&status));
+        assert_eq!(worst(&findings, "since 2026-11-29T10:00:00Z: disk full"), Some(Level::Fail));
+        status.store.takes_writes = true;
+        let findings = look(&host(&["metalwright"]), Some(&status));
+        assert_eq!(worst(&findings, "1 MiB are free, below 256 MiB"), Some(Level::Warn));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::model::{Bootenv, Kind, Problem, Stored, World};
 use crate::objects::rules::{Managed, machine, undeclared};
+use crate::store::TrackedWorld;
 
 impl Managed for Bootenv {
     fn show_defaults(&self, fields: &mut Map<String, Value>) {
@@ -20,7 +21,7 @@ impl Managed for Bootenv {
         problems
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &World) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
         machine::running_through(world, Kind::Bootenv, &stored.key)
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::kernel::Endpoints;
-use crate::model::{ClientClass, Problem, Stored, World, is_template};
+use crate::model::{ClientClass, Problem, Stored, is_template};
 use crate::netboot::decide::decision::HTTPS_IS_OFF;
-use crate::objects::rules::{Change, Check, Managed};
+use crate::objects::rules::{Change, Managed, WriteCheck};
+use crate::store::TrackedWorld;
 
 /// Most classes: each packet is held against all of them.
 const CLASSES_MAX: usize = 500;
@@ -14,10 +15,10 @@ impl Managed for ClientClass {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
-        _world: &World,
-    ) -> Vec<Check> {
+        _world: &TrackedWorld<'_>,
+    ) -> Vec<WriteCheck> {
         let next = Arc::clone(next);
-        vec![Box::new(move || {
+        vec![Box::new(move |_| {
             let mut problems = super::options::faults(&next.spec.options, "/options");
             let template = next.spec.boot_file.as_deref().filter(|file| is_template(file));
             let fault = template.and_then(super::options::template_fault);
@@ -27,7 +28,7 @@ impl Managed for ClientClass {
     }
 
     fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
-        let is_full = change.old.is_none() && change.world.client_classes.len() >= CLASSES_MAX;
+        let is_full = change.old.is_none() && change.world.count::<ClientClass>() >= CLASSES_MAX;
         let full = || Problem::new("", format!("there are {CLASSES_MAX} client classes already"));
         is_full.then(full).into_iter().collect()
     }

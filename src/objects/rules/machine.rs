@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::catalog::usable;
 use crate::model::{Kind, Machine, Problem, Reference, StepKind, Stored, World};
-use crate::objects::rules::{Change, Check, Managed};
+use crate::objects::rules::{Change, Managed, WriteCheck};
+use crate::store::TrackedWorld;
 
 impl Managed for Machine {
     fn label(stored: &Stored<Self>) -> String {
@@ -25,10 +26,10 @@ impl Managed for Machine {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
-        _world: &World,
-    ) -> Vec<Check> {
+        _world: &TrackedWorld<'_>,
+    ) -> Vec<WriteCheck> {
         let next = Arc::clone(next);
-        vec![Box::new(move || super::options::faults(&next.spec.options, "/options"))]
+        vec![Box::new(move |_| super::options::faults(&next.spec.options, "/options"))]
     }
 
     /// Reservations name machines: a machine they name keeps its name.
@@ -46,7 +47,7 @@ impl Managed for Machine {
         (old.spec.locked && !only_unlocks).then(|| locked(old))
     }
 
-    fn refuse_delete(stored: &Stored<Self>, _world: &World) -> Option<String> {
+    fn refuse_delete(stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Option<String> {
         stored.spec.locked.then(|| locked(stored))
     }
 
@@ -67,7 +68,7 @@ fn locked(stored: &Stored<Machine>) -> String {
 }
 
 /// Machines with a run under way that goes through an object of content, as `machine name`.
-pub fn running_through(world: &World, kind: Kind, name: &str) -> Vec<String> {
+pub fn running_through(world: &TrackedWorld<'_>, kind: Kind, name: &str) -> Vec<String> {
     let step = match kind {
         Kind::Bootenv => Some(StepKind::Bootenv),
         Kind::Stage => Some(StepKind::Stage),
@@ -81,6 +82,6 @@ pub fn running_through(world: &World, kind: Kind, name: &str) -> Vec<String> {
             || (kind == Kind::Bootenv && status.bootenv.as_deref() == Some(name))
             || status.steps.iter().any(|held| Some(held.kind) == step && held.name == name)
     };
-    let machines = world.machines.iter().filter(|machine| goes_through(machine));
+    let machines = world.statuses::<Machine>().filter(|machine| goes_through(machine));
     machines.map(|machine| format!("machine {} (its run is under way)", machine.spec.name)).collect()
 }

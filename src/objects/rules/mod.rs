@@ -2,6 +2,10 @@
 //!
 //! *Refused* (422) is a value that is wrong whatever else there is; *conflict* (409) is one that
 //! another object stands against; a *problem* is saved and shown, and keeps the object from being used.
+//!
+//! A rule that decides whether a write is done sees other objects through a `TrackedWorld`, which notes what
+//! it looked at: the write is refused as stale, and decided anew, when any of it changed before the commit.
+//! Problems are shown, never committed, and see the world itself.
 
 mod artifact;
 mod bootenv;
@@ -14,6 +18,8 @@ mod options;
 mod param;
 pub mod params;
 mod profile;
+#[cfg(test)]
+mod races;
 mod reservation;
 mod setting;
 mod stage;
@@ -29,14 +35,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::{Endpoints, Error, person_name};
+use crate::kernel::{Endpoints, Error};
 use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
 use crate::objects::Roots;
-use crate::store::{Changeset, Read};
+use crate::store::{Changeset, Read, TrackedWorld};
 
 /// A check whose cost the writer of an object chooses. What it needs is taken out of the world when it is
-/// made; it runs when the world is let go (`app::lanes`).
+/// made; it runs when the world is let go (`objects::lanes`).
 pub type Check = Box<dyn FnOnce() -> Vec<Problem> + Send>;
+
+/// A check of a write. What it turns out to look at when the world is let go, it adds to the reads.
+pub type WriteCheck = Box<dyn FnOnce(&mut Vec<Read>) -> Vec<Problem> + Send>;
 
 /// A noun whose objects are managed through the API.
 pub trait Managed: Noun {
@@ -68,8 +77,8 @@ pub trait Managed: Noun {
     fn write_checks(
         _next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
-        _world: &World,
-    ) -> Vec<Check> {
+        _world: &TrackedWorld<'_>,
+    ) -> Vec<WriteCheck> {
         Vec::new()
     }
 
@@ -94,7 +103,7 @@ pub trait Managed: Noun {
     }
 
     /// Why an object in this state may not be deleted (409).
-    fn refuse_delete(_stored: &Stored<Self>, _world: &World) -> Option<String> {
+    fn refuse_delete(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Option<String> {
         None
     }
 
@@ -113,13 +122,6 @@ pub trait Managed: Noun {
         None
     }
 
-    /// Another object that has to stay as it is for this write to be right: the write is refused as stale,
-    /// and looked at again, when somebody changes that one at the same moment. `next` is none when it is
-    /// deleted.
-    fn relies_on(_old: &Stored<Self>, _next: Option<&Self>, _world: &World) -> Option<Read> {
-        None
-    }
-
     /// Faults that only this host can tell (422): paths, addresses. It is not asked under the world's lock,
     /// and may wait for the disk. `old` is what the write would replace.
     fn refused_here(&self, _old: Option<&Self>, _host: &Host) -> Vec<Problem> {
@@ -132,12 +134,12 @@ pub trait Managed: Noun {
     }
 
     /// The changeset that writes it, with what has to change together with it.
-    fn along(_next: &Stored<Self>, _world: &World, changeset: Changeset) -> Changeset {
+    fn along(_next: &Stored<Self>, _change: &Change<'_, Self>, changeset: Changeset) -> Changeset {
         changeset
     }
 
     /// Those that need it in other ways than by naming it in their fields.
-    fn needed_by(_stored: &Stored<Self>, _world: &World) -> Vec<String> {
+    fn needed_by(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Vec<String> {
         Vec::new()
     }
 }
@@ -152,7 +154,7 @@ pub struct Host {
 /// A write that is being looked at.
 #[derive(Debug)]
 pub struct Change<'a, T: Noun> {
-    pub world: &'a World,
+    pub world: &'a TrackedWorld<'a>,
     pub key: &'a str,
     /// What the write would replace; none for a new object.
     pub old: Option<&'a Stored<T>>,
@@ -162,8 +164,8 @@ pub struct Change<'a, T: Noun> {
 pub(crate) fn write_checks<T: Managed>(
     next: &Arc<Stored<T>>,
     old: Option<&Arc<Stored<T>>>,
-    world: &World,
-) -> Vec<Check> {
+    world: &TrackedWorld<'_>,
+) -> Vec<WriteCheck> {
     let params = params::write_check(next, old, world);
     params.into_iter().chain(T::write_checks(next, old, world)).collect()
 }
@@ -196,7 +198,7 @@ pub(crate) fn may_change<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> Result
 }
 
 /// Whether an object may go: it is the site's own, and nothing refers to it.
-pub(crate) fn may_delete<T: Managed>(world: &World, stored: &Stored<T>) -> Result<(), Error> {
+pub(crate) fn may_delete<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Result<(), Error> {
     if let Some(reason) = read_only(stored).or_else(|| T::refuse_delete(stored, world)) {
         return Err(Error::Conflict(reason));
     }
@@ -228,12 +230,12 @@ fn read_only<T: Managed>(stored: &Stored<T>) -> Option<String> {
 }
 
 /// Everything that refers to an object by one of its names, as `kind name`.
-fn referrers<T: Managed>(world: &World, stored: &Stored<T>) -> Vec<String> {
+fn referrers<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<String> {
     let names = T::names(stored);
     let naming = names.iter().flat_map(|name| world.referrers(name));
     let naming = naming.filter(|(kind, key)| (*kind, key.as_str()) != (T::KIND, stored.key.as_str()));
     let mut found: Vec<String> =
-        naming.map(|(kind, key)| format!("{kind} {}", person_name(world, kind, &key))).collect();
+        naming.map(|(kind, key)| format!("{kind} {}", world.label(kind, &key))).collect();
     found.extend(T::needed_by(stored, world));
     found.sort();
     found.dedup();

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use crate::model::{Param, Problem, Schema, Stored, World};
-use crate::objects::rules::{Change, Check, Managed, listed, params};
+use crate::objects::rules::{Change, Check, Managed, WriteCheck, listed, params};
+use crate::store::TrackedWorld;
 
 impl Managed for Param {
-    fn write_checks(next: &Arc<Stored<Self>>, old: Option<&Arc<Stored<Self>>>, _world: &World) -> Vec<Check> {
+    fn write_checks(
+        next: &Arc<Stored<Self>>,
+        old: Option<&Arc<Stored<Self>>>,
+        _world: &TrackedWorld<'_>,
+    ) -> Vec<WriteCheck> {
         let (next, old) = (Arc::clone(next), old.cloned());
-        vec![Box::new(move || refused(&next.spec, old.as_ref().map(|old| &old.spec)))]
+        vec![Box::new(move |_| refused(&next.spec, old.as_ref().map(|old| &old.spec)))]
     }
 
     /// A schema that was stored before there was a bound on it is never evaluated.
@@ -35,7 +40,7 @@ impl Managed for Param {
         })
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &World) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
         let mut needed = params::holders(world, &stored.key);
         needed.extend(params::requirers(world, &stored.key));
         needed

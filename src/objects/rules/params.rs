@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::kernel::secrets;
 use crate::model::bounds::escape;
-use crate::model::{Param, Problem, Schema, Stored, World};
-use crate::objects::rules::{Check, Managed, no_param};
+use crate::model::{Bootenv, Machine, Param, Problem, Profile, Schema, Stage, Stored, Task, World};
+use crate::objects::rules::{Check, Managed, WriteCheck, no_param};
+use crate::store::TrackedWorld;
 
 type Values = BTreeMap<String, Value>;
 type Declared = BTreeMap<String, Arc<Stored<Param>>>;
@@ -22,11 +23,11 @@ const PROBLEMS_MAX: usize = 64;
 pub fn write_check<T: Managed>(
     next: &Arc<Stored<T>>,
     old: Option<&Arc<Stored<T>>>,
-    world: &World,
-) -> Option<Check> {
+    world: &TrackedWorld<'_>,
+) -> Option<WriteCheck> {
     let declared = declared(next.spec.params()?, world);
     let (next, old) = (Arc::clone(next), old.cloned());
-    Some(Box::new(move || {
+    Some(Box::new(move |_| {
         let old = old.as_ref().and_then(|old| old.spec.params());
         let values = next.spec.params().into_iter().flatten();
         let check = |(name, value)| refused(old.and_then(|old| old.get(name)), (name, value), &declared);
@@ -52,8 +53,8 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
 }
 
 /// The declarations of the values that have one.
-fn declared(values: &Values, world: &World) -> Declared {
-    let declared = |name: &String| Some((name.clone(), Arc::clone(world.params.get(name)?)));
+fn declared(values: &Values, world: &TrackedWorld<'_>) -> Declared {
+    let declared = |name: &String| Some((name.clone(), Arc::clone(world.get::<Param>(name)?)));
     values.keys().filter_map(declared).collect()
 }
 
@@ -62,7 +63,7 @@ const NOT_KEPT: &str =
 
 /// Finds values that their declaration does not allow any more.
 pub fn read_check<T: Managed>(stored: &Arc<Stored<T>>, world: &World) -> Option<Check> {
-    let declared = declared(stored.spec.params()?, world);
+    let declared = declared(stored.spec.params()?, &TrackedWorld::untracked(world));
     let stored = Arc::clone(stored);
     (!declared.is_empty()).then(|| -> Check {
         Box::new(move || {
@@ -94,22 +95,22 @@ fn pointer(name: &str) -> String {
 }
 
 /// Machines, profiles and stages that set a value for a param, as `kind name`.
-pub fn holders(world: &World, param: &str) -> Vec<String> {
-    let machines = world.machines.iter().filter(|row| row.spec.params.contains_key(param));
+pub fn holders(world: &TrackedWorld<'_>, param: &str) -> Vec<String> {
+    let machines = world.specs::<Machine>().filter(|row| row.spec.params.contains_key(param));
     let machines = machines.map(|row| format!("machine {}", row.spec.name));
-    let profiles = world.profiles.iter().filter(|row| row.spec.params.contains_key(param));
+    let profiles = world.specs::<Profile>().filter(|row| row.spec.params.contains_key(param));
     let profiles = profiles.map(|row| format!("profile {}", row.key));
-    let stages = world.stages.iter().filter(|row| row.spec.params.contains_key(param));
+    let stages = world.specs::<Stage>().filter(|row| row.spec.params.contains_key(param));
     let stages = stages.map(|row| format!("stage {}", row.key));
     machines.chain(profiles).chain(stages).collect()
 }
 
 /// Bootenvs, stages and tasks that require a param, as `kind name`.
-pub fn requirers(world: &World, param: &str) -> Vec<String> {
+pub fn requirers(world: &TrackedWorld<'_>, param: &str) -> Vec<String> {
     let names = |required: &[String]| required.iter().any(|name| name == param);
-    let bootenvs = world.bootenvs.iter().filter(|row| names(&row.spec.required_params));
-    let stages = world.stages.iter().filter(|row| names(&row.spec.required_params));
-    let tasks = world.tasks.iter().filter(|row| names(&row.spec.required_params));
+    let bootenvs = world.specs::<Bootenv>().filter(|row| names(&row.spec.required_params));
+    let stages = world.specs::<Stage>().filter(|row| names(&row.spec.required_params));
+    let tasks = world.specs::<Task>().filter(|row| names(&row.spec.required_params));
     let bootenvs = bootenvs.map(|row| format!("bootenv {}", row.key));
     let stages = stages.map(|row| format!("stage {}", row.key));
     bootenvs.chain(stages).chain(tasks.map(|row| format!("task {}", row.key))).collect()

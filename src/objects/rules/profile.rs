@@ -17,7 +17,7 @@ impl Managed for Profile {
     }
 
     fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
-        let nested = |name: &str| match change.world.profiles.get(name) {
+        let nested = |name: &str| match change.world.get::<Profile>(name) {
             _ if name == self.name => self.profiles.clone(),
             Some(profile) => profile.spec.profiles.clone(),
             None => Vec::new(),

@@ -3,8 +3,9 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::model::{Problem, Reservation, Stored, World};
-use crate::objects::rules::{Change, Check, Managed};
+use crate::model::{Problem, Reservation, Stored, Subnet, World};
+use crate::objects::rules::{Change, Managed, WriteCheck};
+use crate::store::TrackedWorld;
 
 impl Managed for Reservation {
     const KEY_FIELD: &'static str = "address";
@@ -12,10 +13,10 @@ impl Managed for Reservation {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
-        _world: &World,
-    ) -> Vec<Check> {
+        _world: &TrackedWorld<'_>,
+    ) -> Vec<WriteCheck> {
         let next = Arc::clone(next);
-        vec![Box::new(move || super::options::faults(&next.spec.options, "/options"))]
+        vec![Box::new(move |_| super::options::faults(&next.spec.options, "/options"))]
     }
 
     fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
@@ -25,7 +26,7 @@ impl Managed for Reservation {
     fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
         let here = subnet(self, change.world);
         let same_client = |other: &Reservation| who(other) == who(self);
-        let others = change.world.reservations.iter().filter(|other| other.key != change.key);
+        let others = change.world.specs::<Reservation>().filter(|other| other.key != change.key);
         let mut others = others.filter(|other| same_client(&other.spec));
         let other = others.find(|other| subnet(&other.spec, change.world) == here)?;
         Some(format!("{} has the reservation {} in this subnet already", who(self), other.key))
@@ -33,6 +34,7 @@ impl Managed for Reservation {
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let spec = &stored.spec;
+        let world = &TrackedWorld::untracked(world);
         let nowhere = spec.subnet.is_none() && subnet(spec, world).is_none();
         let nowhere = nowhere.then(|| Problem::new("/address", format!("{} is in no subnet", spec.address)));
         nowhere.into_iter().chain(outside(spec, world)).collect()
@@ -50,8 +52,8 @@ fn who(spec: &Reservation) -> String {
     words.join(", ")
 }
 
-fn outside(spec: &Reservation, world: &World) -> Option<Problem> {
-    let subnet = world.subnets.get(subnet(spec, world)?)?;
+fn outside(spec: &Reservation, world: &TrackedWorld<'_>) -> Option<Problem> {
+    let subnet = world.get::<Subnet>(subnet(spec, world)?)?;
     let cidr = subnet.spec.cidr;
     let usable =
         |address: Ipv4Addr| cidr.prefix >= 31 || (address != cidr.address && address != cidr.broadcast());
@@ -63,7 +65,7 @@ fn outside(spec: &Reservation, world: &World) -> Option<Problem> {
 }
 
 /// The subnet it names, or the one its address is in.
-fn subnet<'a>(spec: &'a Reservation, world: &'a World) -> Option<&'a str> {
-    let holds = || world.subnets.iter().find(|subnet| subnet.spec.cidr.contains(spec.address));
+fn subnet<'a>(spec: &'a Reservation, world: &TrackedWorld<'a>) -> Option<&'a str> {
+    let holds = || world.specs::<Subnet>().find(|subnet| subnet.spec.cidr.contains(spec.address));
     spec.subnet.as_deref().or_else(|| holds().map(|subnet| subnet.key.as_str()))
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::model::{Kind, Problem, Stage, Stored, World};
 use crate::objects::rules::{Managed, machine, undeclared};
+use crate::store::TrackedWorld;
 
 impl Managed for Stage {
     fn params(&self) -> Option<&BTreeMap<String, Value>> {
@@ -20,7 +21,7 @@ impl Managed for Stage {
         undeclared(world, &stored.spec.required_params)
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &World) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
         machine::running_through(world, Kind::Stage, &stored.key)
     }
 }

@@ -10,22 +10,22 @@ use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::model::{
     Lease, NoStatus, Noun, Object, OptionSet, Probe, Problem, Stored, Subnet, SubnetMode, World,
 };
-use crate::objects::rules::{Change, Check, Managed};
+use crate::objects::rules::{Change, Managed, WriteCheck};
 use crate::proto::dhcp4::codes;
-use crate::store::Changeset;
+use crate::store::{Changeset, TrackedWorld};
 
 impl Managed for Subnet {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
-        _world: &World,
-    ) -> Vec<Check> {
+        _world: &TrackedWorld<'_>,
+    ) -> Vec<WriteCheck> {
         let next = Arc::clone(next);
-        vec![Box::new(move || refused(&next.spec))]
+        vec![Box::new(move |_| refused(&next.spec))]
     }
 
     fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
-        let others = || change.world.subnets.iter().filter(|other| other.key != self.name);
+        let others = || change.world.specs::<Subnet>().filter(|other| other.key != self.name);
         if let Some(other) = others().find(|other| other.spec.cidr.overlaps(&self.cidr)) {
             return Some(format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr));
         }
@@ -61,8 +61,14 @@ impl Managed for Subnet {
         places.flat_map(|(pointer, options)| routers_elsewhere(options, (&pointer, &wire))).collect()
     }
 
-    fn along(next: &Stored<Self>, world: &World, changeset: Changeset) -> Changeset {
-        take_leases_along(next, world, changeset)
+    /// Leases follow a subnet that has come to be on another wire or to have other addresses. They are looked
+    /// through for nothing else: each new lease would overtake the change.
+    fn along(next: &Stored<Self>, change: &Change<'_, Self>, changeset: Changeset) -> Changeset {
+        let place = |subnet: &Subnet| (subnet.network().to_owned(), subnet.cidr);
+        match change.old {
+            Some(old) if place(&old.spec) == place(&next.spec) => changeset,
+            _ => take_leases_along(next, change.world, changeset),
+        }
     }
 }
 
@@ -120,10 +126,10 @@ fn shared_by_its_name(subnet: &Subnet, other: &Subnet) -> Option<String> {
 
 /// The leases of a subnet's addresses that are filed under another name or wire, as they are to be now. Of
 /// the leases that a client has on wires that become one, the one written last stays.
-fn take_leases_along(next: &Stored<Subnet>, world: &World, changeset: Changeset) -> Changeset {
+fn take_leases_along(next: &Stored<Subnet>, world: &TrackedWorld<'_>, changeset: Changeset) -> Changeset {
     let subnet = &next.spec;
     let is_elsewhere = |lease: &Lease| lease.subnet != subnet.name || lease.network != subnet.network();
-    let here = world.leases.iter().filter(|row| subnet.cidr.contains(row.spec.address));
+    let here = world.specs::<Lease>().filter(|row| subnet.cidr.contains(row.spec.address));
     let mut moving: Vec<&Arc<Stored<Lease>>> = here.filter(|row| is_elsewhere(&row.spec)).collect();
     moving.sort_by_key(|row| Reverse(row.updated_at));
     let mut clients = HashSet::new();
@@ -133,7 +139,7 @@ fn take_leases_along(next: &Stored<Subnet>, world: &World, changeset: Changeset)
         let spec =
             Lease { subnet: subnet.name.clone(), network: subnet.network().to_owned(), ..row.spec.clone() };
         let (index, client) = spec.unique(&NoStatus {}).swap_remove(0);
-        let other = world.leases.find(index, &client).filter(|other| other.key != row.key);
+        let other = world.holder::<Lease>(index, &client).filter(|other| other.key != row.key);
         let is_newest = other.is_none_or(|other| other.updated_at <= row.updated_at);
         if clients.insert(client) && is_newest {
             gone.extend(other.map(|other| (&other.key, other)));

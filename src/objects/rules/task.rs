@@ -2,10 +2,11 @@
 
 use crate::model::{Kind, Problem, Stored, Task, World};
 use crate::objects::rules::{Change, Managed, graph, machine, undeclared};
+use crate::store::TrackedWorld;
 
 impl Managed for Task {
     fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
-        let before = |name: &str| match change.world.tasks.get(name) {
+        let before = |name: &str| match change.world.get::<Task>(name) {
             _ if name == self.name => self.prerequisites.clone(),
             Some(task) => task.spec.prerequisites.clone(),
             None => Vec::new(),
@@ -19,7 +20,7 @@ impl Managed for Task {
         undeclared(world, &stored.spec.required_params)
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &World) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
         machine::running_through(world, Kind::Task, &stored.key)
     }
 }

@@ -4,42 +4,54 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{Problem, Stored, Template, World};
-use crate::objects::rules::{Check, Managed};
+use crate::objects::rules::{Check, Managed, WriteCheck};
 use crate::render::{self, ProblemKind, RenderProblem};
+use crate::store::{Read, Snapshot, TrackedWorld};
 
 impl Managed for Template {
     /// What is wrong with the text itself. An include of a template that is not there yet only keeps it from
     /// being used.
-    fn write_checks(next: &Arc<Stored<Self>>, _old: Option<&Arc<Stored<Self>>>, world: &World) -> Vec<Check> {
-        vec![check(next, world, |fault| fault.kind != ProblemKind::Include)]
+    fn write_checks(
+        next: &Arc<Stored<Self>>,
+        _old: Option<&Arc<Stored<Self>>>,
+        world: &TrackedWorld<'_>,
+    ) -> Vec<WriteCheck> {
+        let (next, known) = (Arc::clone(next), world.snapshot());
+        vec![Box::new(move |reads| {
+            let fault = fault(&next.spec, &known, reads).filter(|fault| fault.kind != ProblemKind::Include);
+            fault.map(shown).into_iter().collect()
+        })]
     }
 
     fn read_checks(stored: &Arc<Stored<Self>>, world: &World) -> Vec<Check> {
-        vec![check(stored, world, |_| true)]
+        let (stored, known) = (Arc::clone(stored), TrackedWorld::untracked(world).snapshot());
+        vec![Box::new(move || fault(&stored.spec, &known, &mut Vec::new()).map(shown).into_iter().collect())]
     }
 }
 
-/// Compiles a template with those that it includes, and tells the faults that count.
-fn check(template: &Arc<Stored<Template>>, world: &World, counts: fn(&RenderProblem) -> bool) -> Check {
-    let template = Arc::clone(template);
-    // Which of them it includes is found out when the world is let go.
-    let known: Vec<Arc<Stored<Template>>> = world.templates.iter().map(Arc::clone).collect();
-    Box::new(move || {
-        let Template { name, body, .. } = &template.spec;
-        let fault = render::check(name, body, included(&template.spec, &known)).filter(counts);
-        fault.map(|fault| Problem::new("/body", fault.to_string())).into_iter().collect()
-    })
+fn shown(fault: RenderProblem) -> Problem {
+    Problem::new("/body", fault.to_string())
+}
+
+/// Compiles a template with those that it includes. Which of them it includes is found out when the world is
+/// let go.
+fn fault(template: &Template, known: &Snapshot<Template>, reads: &mut Vec<Read>) -> Option<RenderProblem> {
+    let others = included(template, |name| known.get(name, reads));
+    render::check(&template.name, &template.body, others)
 }
 
 /// All templates that `template` comes to include, by name, with their bodies.
-/// `known` is in the order of names.
-fn included(template: &Template, known: &[Arc<Stored<Template>>]) -> BTreeMap<String, String> {
+fn included<'a>(
+    template: &Template,
+    mut known: impl FnMut(&str) -> Option<&'a Arc<Stored<Template>>>,
+) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut open = render::included(&template.body);
     while let Some(name) = open.pop() {
-        let place = known.binary_search_by(|row| row.key.cmp(&name)).ok();
-        let row = place.and_then(|place| known.get(place)).filter(|_| name != template.name);
-        let Some(row) = row else { continue };
+        if name == template.name {
+            continue;
+        }
+        let Some(row) = known(&name) else { continue };
         if found.insert(name, row.spec.body.clone()).is_none() {
             open.extend(render::included(&row.spec.body));
         }

@@ -2,9 +2,9 @@
 //! is `auth`'s.
 
 use crate::kernel::scope::check_scope;
-use crate::model::{Kind, Problem, Stored, Token, World};
+use crate::model::{Problem, Stored, Token, World};
 use crate::objects::rules::{Change, Managed};
-use crate::store::Read;
+use crate::store::TrackedWorld;
 
 /// How much is lost with a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,17 +29,12 @@ impl Managed for Token {
         refused(change.old?, Some(self), change.world)
     }
 
-    fn refuse_delete(stored: &Stored<Self>, world: &World) -> Option<String> {
+    fn refuse_delete(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Option<String> {
         refused(stored, None, world)
     }
 
-    /// The administrator that stays.
-    fn relies_on(old: &Stored<Self>, next: Option<&Self>, world: &World) -> Option<Read> {
-        let heir = heir(needed(old, next)?, (old, world))?;
-        Some(Read { kind: Kind::Token, key: heir.key.clone(), revision: heir.revision })
-    }
-
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+        let world = &TrackedWorld::untracked(world);
         let ends = reign(&stored.spec) == Reign::Expires && heir(Reign::Lasts, (stored, world)).is_none();
         let what = "no token with the scope `*` is without an end: make one before the last of them expires, \
                     or only `metalwright tokens recover` on the server's host helps";
@@ -61,12 +56,12 @@ fn needed(old: &Stored<Token>, next: Option<&Token>) -> Option<Reign> {
     (after < before).then_some(before)
 }
 
-fn heir<'a>(needed: Reign, (old, world): (&Stored<Token>, &'a World)) -> Option<&'a Stored<Token>> {
-    let mut others = world.tokens.iter().filter(|token| token.key != old.key);
+fn heir<'a>(needed: Reign, (old, world): (&Stored<Token>, &TrackedWorld<'a>)) -> Option<&'a Stored<Token>> {
+    let mut others = world.specs::<Token>().filter(|token| token.key != old.key);
     others.find(|token| reign(&token.spec) >= needed).map(|token| &**token)
 }
 
-fn refused(old: &Stored<Token>, next: Option<&Token>, world: &World) -> Option<String> {
+fn refused(old: &Stored<Token>, next: Option<&Token>, world: &TrackedWorld<'_>) -> Option<String> {
     let needed = needed(old, next)?;
     if heir(needed, (old, world)).is_some() {
         return None;

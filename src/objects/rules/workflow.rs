@@ -1,10 +1,11 @@
 //! Workflows.
 
-use crate::model::{Kind, Stored, Workflow, World};
+use crate::model::{Kind, Stored, Workflow};
 use crate::objects::rules::{Managed, machine};
+use crate::store::TrackedWorld;
 
 impl Managed for Workflow {
-    fn needed_by(stored: &Stored<Self>, world: &World) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
         let mut needed = machine::running_through(world, Kind::Workflow, &stored.key);
         if world.setting("default_workflow").as_str() == Some(&stored.key) {
             needed.push("setting default_workflow".to_owned());

@@ -1,6 +1,6 @@
-//! Decides in memory what becomes of a group of changesets. The writer is the only one who writes, so the world
-//! and the earlier changesets of the group tell everything that a changeset can be refused for. What is left
-//! for the database is few statements, and a refused changeset has touched nothing.
+//! Decides in memory what becomes of a group of changesets. The writer is the only one who writes, so the
+//! world and the earlier changesets of the group tell everything that a changeset can be refused for. What is
+//! left for the database is few statements, and a refused changeset has touched nothing.
 //!
 //! Start at [`Group::add`].
 
@@ -49,8 +49,8 @@ impl<'g> Group<'g> {
     /// # Errors
     /// [`Error::Stale`], [`Error::Taken`].
     pub(super) fn add(&mut self, changeset: &'g Encoded) -> Result<(), Error> {
-        let written = self.check_reads(changeset).and_then(|()| self.write_all(changeset));
-        let done = written.and_then(|moved| self.claim_all(&moved));
+        let done = self.check_reads(&changeset.reads);
+        let done = done.and_then(|()| self.write_all(changeset)).and_then(|moved| self.claim_all(&moved));
         if done.is_ok() {
             self.rows.keep();
             self.holders.keep();
@@ -112,18 +112,52 @@ impl<'g> Group<'g> {
         Ok(change)
     }
 
-    /// What rules looked at is as they saw it, in the world and after the changesets before this one.
-    fn check_reads(&self, changeset: &Encoded) -> Result<(), Error> {
-        for Read { kind, key, revision } in &changeset.reads {
-            let present = match self.rows.map.get(&(*kind, key.as_str())) {
-                Some(row) => row.last.revision(),
-                None => self.world.revision(*kind, key),
+    /// What a changeset was decided on is as it was: in the world, and in the group so far.
+    fn check_reads(&self, reads: &'g [Read]) -> Result<(), Error> {
+        for read in reads {
+            let (kind, key, holds) = match read {
+                Read::Row { kind, key, revision } => {
+                    (*kind, &**key, self.revision((*kind, key)) == *revision)
+                }
+                Read::Specs { kind, generation } => {
+                    let holds = self.world.spec_generation(*kind) == *generation;
+                    (
+                        *kind,
+                        "*",
+                        holds && !self.written(*kind).any(|(key, row)| self.has_new_spec(*kind, key, row)),
+                    )
+                }
+                Read::Table { kind, generation } => {
+                    let holds = self.world.generation(*kind) == *generation;
+                    (*kind, "*", holds && self.written(*kind).next().is_none())
+                }
             };
-            if present != Some(*revision) {
-                return Err(Error::Stale { kind: *kind, key: key.clone() });
+            if !holds {
+                return Err(Error::Stale { kind, key: key.to_owned() });
             }
         }
         Ok(())
+    }
+
+    /// The revision of an object after what the group has so far.
+    fn revision(&self, id: (Kind, &'g str)) -> Option<u64> {
+        match self.rows.map.get(&id) {
+            Some(row) => row.last.revision(),
+            None => self.world.revision(id.0, id.1),
+        }
+    }
+
+    /// The objects of a kind that the group has written so far.
+    fn written(&self, kind: Kind) -> impl Iterator<Item = (&'g str, &Row<'g>)> {
+        let rows = self.rows.map.range((kind, "")..);
+        rows.take_while(move |((of, _), _)| *of == kind).map(|((_, key), row)| (*key, row))
+    }
+
+    fn has_new_spec(&self, kind: Kind, key: &str, row: &Row<'g>) -> bool {
+        match (&row.last.write, self.world.object(kind, key)) {
+            (Write::Create(now) | Write::Update(now), Some(before)) => !now.has_spec_of(&before),
+            _ => true,
+        }
     }
 
     /// Checks revisions and gives up values; returns what is to be looked at for values to be claimed.
@@ -132,10 +166,7 @@ impl<'g> Group<'g> {
         for write in &changeset.writes {
             let id @ (kind, key) = write.id();
             let present = self.rows.map.get(&id).copied();
-            let revision = match present {
-                Some(row) => row.last.revision(),
-                None => self.world.revision(kind, key),
-            };
+            let revision = self.revision(id);
             if revision != write.expected() {
                 return Err(Error::Stale { kind, key: key.to_owned() });
             }

@@ -24,7 +24,8 @@ mod writer;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SendError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use futures_util::future::BoxFuture;
@@ -34,7 +35,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::model::{Event, Kind, World};
-use crate::store::{Changeset, Error, EventQuery, Store};
+use crate::store::{Changeset, Error, EventQuery, Store, WriterHold};
 
 pub use load::Damaged;
 pub use open::OpenError;
@@ -45,10 +46,14 @@ use writer::{Job, Outcome, Work};
 pub struct SqliteStore {
     world: Arc<RwLock<World>>,
     damaged: Vec<Damaged>,
-    damaged_keys: HashSet<(Kind, String)>,
+    damaged_keys: Arc<HashSet<(Kind, String)>>,
+    data_dir: PathBuf,
     readers: SqlitePool,
     committed: watch::Receiver<u64>,
     writer: Mutex<Option<Writer>>,
+    /// The folder of a store that goes with it.
+    #[cfg(test)]
+    folder: std::sync::OnceLock<tempfile::TempDir>,
     /// Held as long as the store is: a second server's world would go stale without a word.
     _lock: File,
 }
@@ -87,13 +92,25 @@ impl SqliteStore {
         let damaged = opened.loaded.damaged;
         Ok(Arc::new(SqliteStore {
             world,
-            damaged_keys: damaged.iter().map(|row| (row.kind, row.key.clone())).collect(),
+            damaged_keys: Arc::new(damaged.iter().map(|row| (row.kind, row.key.clone())).collect()),
             damaged,
             readers: opened.readers,
             committed,
+            data_dir: data_dir.to_owned(),
             writer: Mutex::new(Some(Writer { queue, task })),
+            #[cfg(test)]
+            folder: std::sync::OnceLock::new(),
             _lock: opened.lock,
         }))
+    }
+
+    /// A new store in a folder that goes with it; in memory where there is room for files.
+    #[cfg(test)]
+    pub async fn open_in_a_new_folder() -> Arc<SqliteStore> {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let store = Self::open(folder.path()).await.unwrap();
+        store.folder.set(folder).unwrap();
+        store
     }
 
     /// Rows that could not be read when the store was opened. They are in the database still, and their
@@ -102,22 +119,18 @@ impl SqliteStore {
         &self.damaged
     }
 
-    /// Deletes the oldest events beyond the newest `keep`, a bounded number at a time; returns how many.
-    /// Call again until it is 0.
-    ///
-    /// # Errors
-    /// [`Error::Failed`].
-    pub async fn prune_events(&self, keep: u64) -> Result<u64, Error> {
-        Ok(self.submit(Work::Prune { keep }).await?.count)
+    fn queue(&self) -> Result<mpsc::Sender<Job>, Error> {
+        let writer = self.lock_writer();
+        let queue = writer.as_ref().map(|writer| writer.queue.clone());
+        queue.ok_or(Error::Closed)
     }
 
     async fn submit(&self, work: Work) -> Result<Outcome, Error> {
-        let closed = || Error::Failed("the store is closed".into());
-        let queue = self.lock_writer().as_ref().map(|writer| writer.queue.clone()).ok_or_else(closed)?;
+        let queue = self.queue()?;
         let (reply, outcome) = oneshot::channel();
-        queue.send(Job { work, reply }).await.map_err(|_| closed())?;
+        queue.send(Job { work, reply }).await.map_err(|_| Error::Closed)?;
         drop(queue);
-        outcome.await.unwrap_or_else(|_| Err(closed()))
+        outcome.await.unwrap_or(Err(Error::Closed))
     }
 
     fn lock_writer(&self) -> std::sync::MutexGuard<'_, Option<Writer>> {
@@ -135,6 +148,27 @@ impl Store for SqliteStore {
             let changeset = changeset::encode(changeset, &self.damaged_keys)?;
             Ok(self.submit(Work::Changeset(changeset)).await?.events)
         })
+    }
+
+    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, Error>> {
+        Box::pin(async move {
+            let held = self.submit(Work::Hold).await?.held.ok_or(Error::Closed)?;
+            let (queue, damaged) = (self.queue()?, Arc::clone(&self.damaged_keys));
+            Ok(WriterHold::new(move |changeset| Box::pin(commit_held(changeset, held, queue, damaged))))
+        })
+    }
+
+    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move { Ok(self.submit(Work::Prune { keep }).await?.count) })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { self.submit(Work::Probe).await.map(drop) })
+    }
+
+    fn free_bytes(&self) -> std::io::Result<u64> {
+        let disk = nix::sys::statvfs::statvfs(&self.data_dir)?;
+        Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
     }
 
     fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
@@ -166,6 +200,26 @@ impl Store for SqliteStore {
             self.readers.close().await;
         })
     }
+}
+
+/// Sends the changeset of a hold to the writer that waits for it; one that does not wait any longer gets it
+/// as any other.
+async fn commit_held(
+    changeset: Changeset,
+    held: SyncSender<Job>,
+    queue: mpsc::Sender<Job>,
+    damaged: Arc<HashSet<(Kind, String)>>,
+) -> Result<Vec<Event>, Error> {
+    let encoded = changeset::encode(changeset, &damaged)?;
+    let first = encoded.writes.first().map_or((Kind::Setting, ""), changeset::EncodedWrite::id);
+    // The writer gave up in this moment and threw the changeset away: nothing of it was written.
+    let lost = Error::Stale { kind: first.0, key: first.1.to_owned() };
+    let (reply, outcome) = oneshot::channel();
+    if let Err(SendError(job)) = held.send(Job { work: Work::Changeset(encoded), reply }) {
+        queue.send(job).await.map_err(|_| Error::Closed)?;
+    }
+    drop(queue);
+    Ok(outcome.await.unwrap_or(Err(lost))?.events)
 }
 
 fn failed(error: sqlx::Error) -> Error {

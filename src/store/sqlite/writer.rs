@@ -1,7 +1,7 @@
 //! The one thread that writes. It puts what is queued into groups, each one transaction with one flush to
 //! disk, and answers when the group is on disk and the world shows it.
 
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ const LOOK_OUT: Duration = Duration::from_micros(200);
 /// Jobs alone for which it just sleeps when it has looked out in vain time and again: the clients are slower,
 /// or others need the processors.
 const REST_MAX: u32 = 64;
+/// How long the writer waits for the changeset of whoever holds it.
+const HOLD_MAX: Duration = Duration::from_millis(250);
 /// Events that one call prunes, so that no changeset waits long behind it.
 const PRUNE_MAX: u64 = 10_000;
 
@@ -44,14 +46,22 @@ pub(super) struct Job {
 pub(super) enum Work {
     Changeset(Encoded),
     Log(log::Piece),
-    Prune { keep: u64 },
+    Prune {
+        keep: u64,
+    },
+    /// Waits for one job after all that were queued before.
+    Hold,
+    /// Writes what changes nothing.
+    Probe,
 }
 
-/// What came of it: the events of a changeset; the length of a log; how many events were pruned.
+/// What came of it: the events of a changeset; the length of a log; how many events were pruned; where the
+/// job of a hold goes to.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) events: Vec<Event>,
     pub(super) count: u64,
+    pub(super) held: Option<SyncSender<Job>>,
 }
 
 pub(super) struct Writer {
@@ -116,7 +126,11 @@ impl Writer {
             expected = group.len() / 2;
             let was_alone = group.len() == 1;
             jobs += group.len();
-            self.commit(&mut group);
+            let holds: Vec<Job> = group.extract_if(.., |job| matches!(job.work, Work::Hold)).collect();
+            if !group.is_empty() {
+                self.commit(&mut group);
+            }
+            holds.into_iter().for_each(|hold| self.wait_for_holder(hold));
             if jobs >= checkpoints::JOBS {
                 // One that is not done yet has this in it.
                 let _ = checkpoint.try_send(());
@@ -125,6 +139,17 @@ impl Writer {
             if was_alone {
                 lookout.look_out(&queue);
             }
+        }
+    }
+
+    /// Nothing is written until the holder's job is there, it gives up, or its time is over.
+    fn wait_for_holder(&mut self, hold: Job) {
+        let (held, job) = sync_channel(1);
+        let granted = Outcome { held: Some(held), ..Outcome::default() };
+        if hold.reply.send(Ok(granted)).is_ok()
+            && let Ok(job) = job.recv_timeout(HOLD_MAX)
+        {
+            self.commit(&mut vec![job]);
         }
     }
 
@@ -139,7 +164,8 @@ impl Writer {
                 self.committed.send_if_modified(|_| has_events);
             }
             Err(error) => {
-                tracing::error!(%error, jobs = group.len(), "the database failed; nothing was written");
+                // Whoever monitors the store says so, once.
+                tracing::debug!(%error, jobs = group.len(), "the database failed; nothing was written");
                 self.connection.close();
                 for job in group.drain(..) {
                     let _ = job.reply.send(Err(Error::Failed(error.to_string())));
@@ -148,8 +174,8 @@ impl Writer {
         }
     }
 
-    /// Has it all on disk, or none of it. Where every changeset was refused the database is left in peace. What
-    /// a group has of other work comes after its changesets: who sent it at the same time cannot tell.
+    /// Has it all on disk, or none of it. Where every changeset was refused the database is left in peace.
+    /// What a group has of other work comes after its changesets: who sent it at the same time cannot tell.
     fn transact(&mut self, jobs: &[Job]) -> rusqlite::Result<Committed> {
         // Nobody but this thread writes to the world, so that nobody waits for this.
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
@@ -204,9 +230,9 @@ fn answer(job: Job, outcome: Result<Done, Error>) {
     let outcome = outcome.map(|done| match (done, job.work) {
         (Done::Changeset { first_seq }, Work::Changeset(changeset)) => {
             let numbered = (first_seq..).zip(changeset.events).map(|(seq, event)| event.numbered(seq));
-            Outcome { events: numbered.collect(), count: 0 }
+            Outcome { events: numbered.collect(), ..Outcome::default() }
         }
-        (Done::Count(count), _) => Outcome { events: Vec::new(), count },
+        (Done::Count(count), _) => Outcome { count, ..Outcome::default() },
         (Done::Changeset { .. }, _) => Outcome::default(),
     });
     let _ = job.reply.send(outcome);
@@ -257,9 +283,10 @@ impl Lookout {
 /// Does what is not a changeset, or nothing of it.
 fn run(connection: &Connection, work: &Work) -> rusqlite::Result<Result<Done, Error>> {
     let count = match work {
-        Work::Changeset(_) => Ok(0),
+        Work::Changeset(_) | Work::Hold => Ok(0),
         Work::Log(piece) => log::write(connection, piece),
         Work::Prune { keep } => prune(connection, *keep),
+        Work::Probe => probe(connection),
     };
     match count {
         Ok(count) => Ok(Ok(Done::Count(count))),
@@ -273,6 +300,14 @@ fn prune(connection: &Connection, keep: u64) -> Result<u64, Undone> {
     let pruned = prune.execute([integer(keep), integer(PRUNE_MAX)])?;
     connection.prepare_cached(sql::PRUNE_EVENT_KEYS)?.execute([integer(PART_EVENTS)])?;
     Ok(pruned as u64)
+}
+
+/// Writes the number that the header of the database has for its users, which is nothing to us. Its page goes
+/// through the log to the disk like any other.
+fn probe(connection: &Connection) -> Result<u64, Undone> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    connection.pragma_update(None, "user_version", version)?;
+    Ok(0)
 }
 
 fn apply(world: &mut World, write: &Write) {

@@ -87,7 +87,9 @@ const LAYERS: &[Layer] = &[
             "insight",
             "media", "render"],
         HOUSE),
-    // A store in memory and the houses on it, for tests.
+    // All that two writers can do at once, for tests.
+    layer("objects::rules::races", &["objects", "houses", "kernel", "runs", "model", "store"], HOUSE),
+    // A store and the houses on it, for tests.
     layer("houses::testing",
         &["houses", "kernel", "artifacts", "dhcp::decide", "netboot", "media", "model", "proto", "render",
             "store"],

@@ -50,6 +50,7 @@ fn the_source_keeps_the_rules() {
     faults.extend(program.iter().chain(&tests).flat_map(words::faults));
     faults.extend(houses::faults(&program));
     faults.extend(documents::faults(&program));
+    faults.extend(program.iter().flat_map(words::rules_are_tracked));
     faults.extend(tree::faults());
     let mut report: Vec<String> = faults
         .iter()

@@ -36,6 +36,36 @@ pub fn faults(source: &Source) -> Vec<Fault> {
     faults
 }
 
+/// Functions of the rules that only show what is wrong.
+const SHOWING: &[&str] = &["problems", "read_checks", "read_check", "unknown", "undeclared", "no_param"];
+
+/// A rule that decides about a write sees other objects through what notes that it looked at them.
+pub fn rules_are_tracked(source: &Source) -> Vec<Fault> {
+    if !source.path.contains("/rules/") {
+        return Vec::new();
+    }
+    let uses = source.code.match_indices("&World").map(|(at, _)| at);
+    let named = uses.filter_map(|at| {
+        let name = source.code[..at].rsplit("fn ").next()?;
+        let name: String = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let why =
+            format!("line {}: `{name}` takes `&World`: take `&TrackedWorld`", line_of(&source.code, at));
+        (!SHOWING.contains(&name.as_str()))
+            .then(|| Fault::new("tracked rules", format!("{} {name}", source.path), why))
+    });
+    named.collect()
+}
+
+#[test]
+fn a_rule_that_takes_the_world_itself_is_a_fault() {
+    let said = "//! A page.\nfn problems(world: &World) {}\nfn conflict(world: &World) {}\n";
+    let found = rules_are_tracked(&Source::of("src/objects/rules/a.rs", said));
+    assert_eq!(
+        found.iter().map(|fault| fault.place.as_str()).collect::<Vec<_>>(),
+        ["src/objects/rules/a.rs conflict"]
+    );
+}
+
 #[test]
 fn words_in_comments_and_strings_are_not_faults() {
     let said = "//! A page.\nfn f() { g(\"todo!\"); } // dbg!\n";

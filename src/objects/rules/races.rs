@@ -1,0 +1,91 @@
+//! Every rule that looks beyond its own object, with two writers at the same moment: what comes of it is what
+//! comes of one of them after the other, and the one that is refused is told what the rule says.
+//!
+//! `races/cases.txt` is the list of those rules. A new rule of the kind gets a case there.
+
+mod writers;
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use tokio::task::JoinSet;
+use writers::{Case, Race};
+
+use crate::houses::{Houses, testing};
+use crate::model::{Machine, Profile, Reservation, Stage, Subnet};
+use crate::objects::write::{Expected, Target};
+
+const ROUNDS: usize = 40;
+/// Machines whose statuses change all the time.
+const BUSY: usize = 8;
+/// Writers of one table at the same moment: many more than a writer tries without the hold.
+const CROWD: usize = 100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_two_writers_do_at_once_is_what_one_after_the_other_does() {
+    let mut wrong = Vec::new();
+    for case in Case::all() {
+        let race = Race::new(&case).await;
+        for _ in 0..ROUNDS {
+            wrong.extend(race.round().await.err());
+        }
+    }
+    assert!(wrong.is_empty(), "{} rounds are wrong: {}", wrong.len(), wrong.join("\n"));
+}
+
+/// Writes the statuses of machines until it is dropped.
+fn busy_fleet(app: &Arc<Houses>, machines: &[String]) -> JoinSet<()> {
+    let mut fleet = JoinSet::new();
+    for key in machines {
+        let (app, key) = (Arc::clone(app), key.clone());
+        fleet.spawn(async move {
+            let mut now = app.kernel.now();
+            loop {
+                now += SignedDuration::from_secs(1);
+                let seen = app.kernel.change::<Machine>(&key, now, |machine| {
+                    machine.status.last_seen = Some(now);
+                    Ok(Vec::new())
+                });
+                seen.await.unwrap();
+            }
+        });
+    }
+    fleet
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_busy_fleet_keeps_nobody_from_deleting_what_machines_may_name() {
+    let (app, caller) = (testing::app(), testing::caller());
+    let mut machines = Vec::new();
+    for number in 0..BUSY {
+        let made =
+            app.objects.create::<Machine>(&caller, json!({"name": format!("m{number}")})).await.unwrap();
+        machines.push(made.key);
+    }
+    let fleet = busy_fleet(&app, &machines);
+    for _ in 0..ROUNDS {
+        app.objects.create::<Profile>(&caller, json!({"name": "a"})).await.unwrap();
+        app.objects.create::<Stage>(&caller, json!({"name": "a"})).await.unwrap();
+        let target = Target { reference: "a", expected: Expected::Any };
+        app.objects.delete::<Profile>(&caller, &target).await.unwrap();
+        app.objects.delete::<Stage>(&caller, &target).await.unwrap();
+    }
+    drop(fleet);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_writers_of_one_table_all_come_through() {
+    let (app, caller) = (testing::app(), testing::caller());
+    app.objects.create::<Subnet>(&caller, json!({"name": "lan", "cidr": "10.0.0.0/24"})).await.unwrap();
+    let mut writers = JoinSet::new();
+    for number in 1..=CROWD {
+        let (app, caller) = (Arc::clone(&app), caller.clone());
+        let body =
+            json!({"address": format!("10.0.0.{number}"), "mac": format!("52:54:00:00:00:{number:02x}")});
+        writers.spawn(async move { app.objects.create::<Reservation>(&caller, body).await.map(drop) });
+    }
+    let done = writers.join_all().await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    assert_eq!(app.kernel.world().reservations.len(), CROWD);
+}

@@ -1,0 +1,244 @@
+//! Two writers on one server, and what each order of them would do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::Barrier;
+
+use crate::houses::{Houses, testing};
+use crate::kernel::{Actor, Caller, Error};
+use crate::model::{
+    Bootenv, ClientClass, Kind, Machine, Object, Param, Profile, Reservation, Setting, Stage, Subnet, Task,
+    Template, Token, Workflow,
+};
+use crate::objects::patch::Patch;
+use crate::objects::write::{Expected, Target};
+use crate::runs::actions::Action;
+use crate::store::{Changeset, EventQuery};
+
+/// Something that a writer does.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Create(Kind, Value),
+    Patch(Kind, &'static str, Value),
+    Delete(Kind, &'static str),
+    /// Starts a workflow on a machine.
+    Start(&'static str, &'static str),
+    /// Makes so many objects that have nothing but a name.
+    Fill(Kind, usize),
+}
+
+impl Op {
+    /// Reads `create subnet {…}`, `patch subnet lan {…}`, `delete subnet lan`, `start name:web1 flow`,
+    /// `fill client_class 499`.
+    fn parse(line: &'static str) -> Self {
+        let (verb, rest) = line.split_once(' ').expect(line);
+        let (first, rest) = rest.split_once(' ').expect(line);
+        let kind = || serde_json::from_value(json!(first)).expect(line);
+        let body = |text: &str| serde_json::from_str(text).expect(line);
+        match (verb, rest.split_once(' ')) {
+            ("create", _) => Op::Create(kind(), body(rest)),
+            ("patch", Some((reference, fields))) => Op::Patch(kind(), reference, body(fields)),
+            ("delete", None) => Op::Delete(kind(), rest),
+            ("start", None) => Op::Start(first, rest),
+            ("fill", None) => Op::Fill(kind(), rest.parse().expect(line)),
+            _ => panic!("{line}"),
+        }
+    }
+}
+
+macro_rules! for_kind {
+    ($kind:expr, $noun:ident => $do:expr, [$($of:ident),*]) => {
+        match $kind {
+            $(Kind::$of => { type $noun = $of; $do })*
+            other => panic!("no rule of {other} looks beyond it"),
+        }
+    };
+}
+
+/// What came of it: nothing but the refusal is kept.
+async fn carry_out(app: &Houses, caller: &Caller, op: &Op) -> Result<(), String> {
+    let target = |reference| Target { reference, expected: Expected::Any };
+    let done: Result<(), Error> = match op {
+        Op::Create(Kind::Token, body) => app.access.create_token(caller, body.clone()).await.map(drop),
+        Op::Create(kind, body) => {
+            for_kind!(*kind, Noun => app.objects.create::<Noun>(caller, body.clone()).await.map(drop),
+            [Bootenv, ClientClass, Machine, Param, Profile, Reservation, Setting, Stage, Subnet, Task,
+             Template, Workflow])
+        }
+        Op::Patch(kind, reference, fields) => {
+            let patch = Patch::Merge(fields.clone());
+            for_kind!(*kind, Noun => app.objects.patch::<Noun>(caller, &target(reference), &patch).await.map(drop),
+                [Machine, Param, Profile, Stage, Subnet, Task, Token, Workflow])
+        }
+        Op::Delete(kind, reference) => {
+            for_kind!(*kind, Noun => app.objects.delete::<Noun>(caller, &target(reference)).await,
+                [Bootenv, Machine, Param, Profile, Stage, Subnet, Task, Template, Token, Workflow])
+        }
+        Op::Start(machine, workflow) => {
+            let action = Action::Start { workflow: Some((*workflow).to_owned()) };
+            let machine = app.kernel.find::<Machine>(machine).map(|machine| machine.key.clone());
+            match machine {
+                Ok(machine) => app.runs.act(caller, &machine, &action).await.map(drop),
+                Err(error) => Err(error),
+            }
+        }
+        Op::Fill(..) => Ok(()),
+    };
+    done.map_err(|error| error.to_string())
+}
+
+/// A rule, what there is before, and what two writers do at the same moment.
+#[derive(Clone, Debug)]
+pub struct Case {
+    rule: &'static str,
+    before: Vec<Op>,
+    writers: [Op; 2],
+}
+
+impl Case {
+    /// The cases of the list.
+    pub fn all() -> Vec<Case> {
+        let paragraphs = include_str!("cases.txt").split("\n\n").skip(1);
+        paragraphs.map(Case::parse).collect()
+    }
+
+    fn parse(text: &'static str) -> Case {
+        let (mut rule, mut before, mut one, mut other) = ("", Vec::new(), None, None);
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("#", what)) => rule = what,
+                Some(("before", op)) => before.push(Op::parse(op.trim())),
+                Some(("one", op)) => one = Some(Op::parse(op.trim())),
+                Some(("other", op)) => other = Some(Op::parse(op.trim())),
+                _ => panic!("{line}"),
+            }
+        }
+        Case { rule, before, writers: [one.expect(text), other.expect(text)] }
+    }
+}
+
+/// What each of the two was told, and the objects there are in the end.
+#[derive(Clone, Debug, PartialEq)]
+struct Ended {
+    told: [Result<(), String>; 2],
+    objects: BTreeMap<String, Value>,
+}
+
+/// A server that a case is played on time and again.
+pub struct Race<'a> {
+    case: &'a Case,
+    app: Arc<Houses>,
+    /// What comes of it when the first writer is first, and when the second is.
+    orders: [Ended; 2],
+}
+
+impl<'a> Race<'a> {
+    /// Plays both orders. They must differ in who is told what, or the rule looks at nothing.
+    pub async fn new(case: &'a Case) -> Self {
+        let app = testing::app();
+        let mut orders = Vec::new();
+        for order in [[0, 1], [1, 0]] {
+            prepare(&app, case).await;
+            let mut told = [Ok(()), Ok(())];
+            for writer in order {
+                told[writer] = carry_out(&app, &caller(writer), &case.writers[writer]).await;
+            }
+            orders.push(Ended { told, objects: objects(&app) });
+        }
+        let orders: [Ended; 2] = orders.try_into().unwrap();
+        assert_ne!(orders[0].told, orders[1].told, "{}: {case:?}", case.rule);
+        Race { case, app, orders }
+    }
+
+    /// Lets both go at the same moment.
+    ///
+    /// # Errors
+    /// What came of it comes of neither order.
+    pub async fn round(&self) -> Result<(), String> {
+        prepare(&self.app, self.case).await;
+        let after = self.app.kernel.last_event();
+        let barrier = Arc::new(Barrier::new(2));
+        let writers = [0, 1].map(|writer| {
+            let (app, op, barrier) = (self.app.clone(), self.case.writers[writer].clone(), barrier.clone());
+            tokio::spawn(async move {
+                barrier.wait().await;
+                carry_out(&app, &caller(writer), &op).await
+            })
+        });
+        let [one, other] = writers;
+        let ended = Ended { told: [one.await.unwrap(), other.await.unwrap()], objects: objects(&self.app) };
+        let first = self.first_after(after).await;
+        // Who was refused did nothing, and may have been either; of two who were not, the events tell.
+        let may_be: Vec<&Ended> = match ended.told {
+            [Ok(()), Ok(())] => self.orders.iter().skip(first).take(1).collect(),
+            _ => self.orders.iter().collect(),
+        };
+        match may_be.contains(&&ended) {
+            true => Ok(()),
+            false => Err(format!("{}: {ended:?}, and one after the other {may_be:?}", self.case.rule)),
+        }
+    }
+
+    /// Which of the two wrote first.
+    async fn first_after(&self, after: u64) -> usize {
+        let events =
+            self.app.kernel.events(EventQuery { after, limit: 1, ..EventQuery::default() }).await.unwrap();
+        usize::from(events.first().is_some_and(|event| event.actor == caller(1).actor.to_string()))
+    }
+}
+
+fn caller(writer: usize) -> Caller {
+    Caller { actor: Actor::Token(format!("writer-{writer}")), ..testing::caller() }
+}
+
+/// Nothing is there but what the case needs.
+async fn prepare(app: &Houses, case: &Case) {
+    let all: Vec<Object> =
+        Kind::ALL.iter().flat_map(|kind| app.kernel.world().objects(*kind).collect::<Vec<_>>()).collect();
+    let clear = all.iter().fold(Changeset::default(), Changeset::delete);
+    app.kernel.commit(clear).await.unwrap();
+    for op in &case.before {
+        if let Op::Fill(kind, count) = op {
+            fill(app, *kind, *count).await;
+        }
+        carry_out(app, &testing::caller(), op).await.unwrap();
+    }
+}
+
+async fn fill(app: &Houses, kind: Kind, count: usize) {
+    let document = |number: usize| {
+        let spec = json!({"name": format!("fill-{number}"), "match": {}});
+        let time = testing::caller().now;
+        json!({"spec": spec, "status": {}, "source": "site", "created_at": time, "updated_at": time})
+            .to_string()
+    };
+    let object = |number: usize| {
+        let (key, document) = (format!("fill-{number}"), document(number));
+        Object::decode(kind, crate::model::Row { key: &key, revision: 1, document: &document }).unwrap()
+    };
+    let changeset = (0..count).map(object).fold(Changeset::default(), Changeset::create);
+    app.kernel.commit(changeset).await.unwrap();
+}
+
+/// The specs of all objects, and what machines run; ids, tokens and sealed values are different each time.
+fn objects(app: &Houses) -> BTreeMap<String, Value> {
+    let world = app.kernel.world();
+    let objects = Kind::ALL.iter().flat_map(|kind| world.objects(*kind));
+    let shown = objects.map(|object| {
+        let document: Value = serde_json::from_str(&object.encode().unwrap()).unwrap();
+        let mut spec = document["spec"].clone();
+        if let Some(fields) = spec.as_object_mut() {
+            fields.remove("sha256");
+        }
+        for (_, value) in spec["params"].as_object_mut().into_iter().flatten() {
+            if value.is_object() {
+                *value = json!("sealed");
+            }
+        }
+        let name = spec.get("name").or(spec.get("address")).cloned().unwrap_or_default();
+        (format!("{} {name}", object.kind()), json!([spec, document["status"]["run"]["workflow"]]))
+    });
+    shown.collect()
+}

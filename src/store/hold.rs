@@ -1,0 +1,37 @@
+//! The writer, held for one decision.
+
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+
+use super::{Changeset, Error};
+use crate::model::Event;
+
+type Commit = dyn FnOnce(Changeset) -> BoxFuture<'static, Result<Vec<Event>, Error>> + Send;
+
+/// The writer of a store waits for the changeset of whoever has this: what its holder sees in the world stays
+/// so until the commit. Dropped, it lets the writer go on. The writer waits for a bounded time only; a
+/// changeset that comes later is committed as any other, and may be stale.
+pub struct WriterHold(Box<Commit>);
+
+impl WriterHold {
+    pub(super) fn new(
+        commit: impl FnOnce(Changeset) -> BoxFuture<'static, Result<Vec<Event>, Error>> + Send + 'static,
+    ) -> Self {
+        WriterHold(Box::new(commit))
+    }
+
+    /// Commits, and lets the writer go on.
+    ///
+    /// # Errors
+    /// As [`Store::commit`](super::Store::commit).
+    pub async fn commit(self, changeset: Changeset) -> Result<Vec<Event>, Error> {
+        (self.0)(changeset).await
+    }
+}
+
+impl fmt::Debug for WriterHold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WriterHold")
+    }
+}

@@ -1,0 +1,285 @@
+//! A store that notices by itself whether it takes writes, so that no caller has to.
+//!
+//! The first failure of a write begins an outage and is logged, the next success ends it. A store that nobody
+//! writes to is probed now and then, and the room on its disk is looked at: [`MonitoredStore::check`].
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::{Changeset, Error, EventQuery, SharedStore, Store, WriterHold};
+use crate::model::{Event, StoreStatus, World};
+
+/// Free bytes on the disk of the database below which operators are warned. Artifacts leave a quarter of it.
+pub const FREE_BYTES_MIN: u64 = 256 << 20;
+/// How much more than that there has to be until the warning ends, so that it does not come and go.
+const FREE_BYTES_SPARE: u64 = 16 << 20;
+/// How long nobody has to write until a probe does.
+const IDLE_MAX: SignedDuration = SignedDuration::from_secs(15);
+
+/// A store that takes no writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    pub since: Timestamp,
+    pub reason: String,
+}
+
+/// A store, and whether it takes writes.
+pub struct MonitoredStore {
+    store: SharedStore,
+    health: Arc<Health>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    outages: Mutex<Outages>,
+    /// Whether an outage lasts, for those who only ask that.
+    is_failing: AtomicBool,
+    failures: AtomicU64,
+    /// Writes that came through since the last check.
+    successes: AtomicU64,
+    is_short_of_space: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Outages {
+    /// The outage there is, if there is one.
+    lasting: Option<Outage>,
+    /// The one that no event tells of yet. Under load the first write after it is a client's, not the event.
+    unreported: Option<Outage>,
+    last_write: Option<Timestamp>,
+}
+
+impl Health {
+    /// Notes what came of a write.
+    fn record<T>(&self, done: &Result<T, Error>) {
+        match done {
+            Err(Error::Failed(reason)) => self.record_failure(reason),
+            // A refusal says nothing of the disk.
+            Err(_) => {}
+            Ok(_) => {
+                self.successes.fetch_add(1, Ordering::Relaxed);
+                if self.is_failing.load(Ordering::Acquire) {
+                    self.record_recovery();
+                }
+            }
+        }
+    }
+
+    fn record_failure(&self, reason: &str) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        let mut outages = self.lock();
+        if outages.lasting.is_none() {
+            tracing::error!(reason, "the database takes no writes: nothing is promised until it does");
+            let outage = Outage { since: Timestamp::now(), reason: reason.to_owned() };
+            outages.unreported.get_or_insert_with(|| outage.clone());
+            outages.lasting = Some(outage);
+            self.is_failing.store(true, Ordering::Release);
+        }
+    }
+
+    fn record_recovery(&self) {
+        let mut outages = self.lock();
+        if let Some(over) = outages.lasting.take() {
+            tracing::info!(since = %over.since, "the database takes writes again");
+            self.is_failing.store(false, Ordering::Release);
+        }
+    }
+
+    /// Whether nobody has written for so long that a probe is due.
+    fn is_idle(&self, now: Timestamp) -> bool {
+        let mut outages = self.lock();
+        if self.successes.swap(0, Ordering::Relaxed) > 0 || outages.last_write.is_none() {
+            outages.last_write = Some(now);
+        }
+        outages.last_write.is_some_and(|last| now.duration_since(last) >= IDLE_MAX)
+    }
+
+    /// Warns once when there is little room, and says when there is again.
+    fn record_space(&self, free_bytes: u64) {
+        let was_short = self.is_short_of_space.load(Ordering::Relaxed);
+        let enough = if was_short { FREE_BYTES_MIN + FREE_BYTES_SPARE } else { FREE_BYTES_MIN };
+        let is_short = free_bytes < enough;
+        self.is_short_of_space.store(is_short, Ordering::Relaxed);
+        let free_mib = free_bytes >> 20;
+        match (was_short, is_short) {
+            (false, true) => tracing::warn!(
+                free_mib,
+                "the disk of the database is almost full: make room, or nothing is promised when it is"
+            ),
+            (true, false) => tracing::info!(free_mib, "the disk of the database has room again"),
+            _ => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Outages> {
+        self.outages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MonitoredStore {
+    pub fn new(store: SharedStore) -> Arc<Self> {
+        Arc::new(MonitoredStore { store, health: Arc::default() })
+    }
+
+    /// The outage that lasts.
+    pub fn outage(&self) -> Option<Outage> {
+        self.health.lock().lasting.clone()
+    }
+
+    /// An outage that [`MonitoredStore::reported`] was not called for.
+    pub fn unreported_outage(&self) -> Option<Outage> {
+        self.health.lock().unreported.clone()
+    }
+
+    /// An event tells of the outage now. Another may have begun since.
+    pub fn reported(&self) {
+        let mut outages = self.health.lock();
+        outages.unreported = outages.lasting.clone();
+    }
+
+    /// Writes that failed, since the start.
+    pub fn failures(&self) -> u64 {
+        self.health.failures.load(Ordering::Relaxed)
+    }
+
+    /// How it is now.
+    pub fn status(&self) -> StoreStatus {
+        let outage = self.outage();
+        let free_bytes = self.store.free_bytes().ok();
+        if let Some(free_bytes) = free_bytes {
+            self.health.record_space(free_bytes);
+        }
+        StoreStatus {
+            takes_writes: outage.is_none(),
+            since: outage.as_ref().map(|outage| outage.since),
+            reason: outage.map(|outage| outage.reason).unwrap_or_default(),
+            free_bytes,
+            free_bytes_min: FREE_BYTES_MIN,
+            is_short_of_space: self.health.is_short_of_space.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Looks at the room on the disk, and probes a store that nobody has written to for a while. To be called
+    /// every few seconds. One that takes no writes is tried with the event that is to tell of it: a probe is
+    /// smaller than what clients need, and may find room where they find none.
+    pub async fn check(&self, now: Timestamp) {
+        if let Ok(free_bytes) = self.store.free_bytes() {
+            self.health.record_space(free_bytes);
+        }
+        let is_due = self.health.is_idle(now) && !self.health.is_failing.load(Ordering::Acquire);
+        if is_due && let Err(error) = self.probe().await {
+            tracing::debug!(%error, "a probe of the database failed");
+        }
+    }
+}
+
+impl Store for MonitoredStore {
+    fn world(&self) -> RwLockReadGuard<'_, World> {
+        self.store.world()
+    }
+
+    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
+        let done = self.store.commit(changeset);
+        done.inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, Error>> {
+        async move {
+            let hold = self.store.hold().await?;
+            let health = Arc::clone(&self.health);
+            let commit = async move |changeset: Changeset| {
+                let done = hold.commit(changeset).await;
+                health.record(&done);
+                done
+            };
+            Ok(WriterHold::new(move |changeset| Box::pin(commit(changeset))))
+        }
+        .boxed()
+    }
+
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
+        self.store.events(query)
+    }
+
+    fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, Error>> {
+        self.store.write_log(job, offset, bytes).inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, Error>> {
+        self.store.read_log(job, offset, bytes_max)
+    }
+
+    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, Error>> {
+        self.store.prune_events(keep).inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.store.probe().inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn free_bytes(&self) -> std::io::Result<u64> {
+        self.store.free_bytes()
+    }
+
+    fn committed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.store.committed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.store.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed<T>() -> Result<T, Error> {
+        Err(Error::Failed("the disk is full".into()))
+    }
+
+    #[test]
+    fn an_outage_begins_with_the_first_failure_and_ends_with_a_success() {
+        let health = Health::default();
+        health.record(&failed::<()>());
+        let first = health.lock().lasting.clone().unwrap();
+        assert_eq!(first.reason, "the disk is full");
+        health.record::<()>(&Err(Error::Failed("still".into())));
+        health.record::<()>(&Err(Error::Stale { kind: crate::model::Kind::Lease, key: "10.0.0.1".into() }));
+        health.record::<()>(&Err(Error::Closed));
+        assert_eq!(health.lock().lasting, Some(first.clone()));
+        health.record(&Ok(()));
+        let outages = health.lock();
+        assert_eq!((&outages.lasting, &outages.unreported), (&None, &Some(first)));
+        assert_eq!(health.failures.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_store_is_probed_when_nobody_has_written_for_a_while() {
+        let health = Health::default();
+        let start = Timestamp::from_second(1_750_000_000).unwrap();
+        assert!(!health.is_idle(start));
+        assert!(health.is_idle(start + IDLE_MAX));
+        health.record(&Ok(()));
+        assert!(!health.is_idle(start + IDLE_MAX));
+        assert!(!health.is_idle(start + IDLE_MAX + IDLE_MAX - SignedDuration::from_secs(1)));
+        assert!(health.is_idle(start + IDLE_MAX + IDLE_MAX));
+    }
+
+    #[test]
+    fn little_room_is_a_warning_that_does_not_come_and_go() {
+        let health = Health::default();
+        let is_short = |free| {
+            health.record_space(free);
+            health.is_short_of_space.load(Ordering::Relaxed)
+        };
+        let free =
+            [FREE_BYTES_MIN, FREE_BYTES_MIN - 1, FREE_BYTES_MIN + 1, FREE_BYTES_MIN + FREE_BYTES_SPARE];
+        assert_eq!(free.map(is_short), [false, true, true, false]);
+    }
+}

@@ -1,0 +1,290 @@
+//! The world for whoever decides about several objects: it notes what was looked at, so that the changeset
+//! that follows is refused when any of it has changed.
+//!
+//! An object that is looked up by its key is noted as a row, also where there is none. Going through all
+//! objects of a kind notes the table: their specs, or all there is to them. Which of the two is asked for
+//! matters: the statuses of machines change all the time.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Read;
+use crate::model::{
+    Bootenv, ClientClass, HasTable, Kind, Lease, Machine, Noun, Param, Profile, Reference, Reservation,
+    Setting, Stage, Stored, Subnet, Table, Task, Template, Token, Workflow, World,
+};
+
+/// Rows that are noted one by one; who looks at more has the whole table noted.
+const ROWS_MAX: usize = 256;
+
+/// A world that notes what was looked at.
+pub struct TrackedWorld<'w> {
+    world: &'w World,
+    /// None where nothing is to be committed.
+    reads: Option<RefCell<Vec<Read>>>,
+}
+
+/// All objects of a kind as they were at one moment, for whoever finds out which of them count when the world
+/// has been let go.
+pub struct Snapshot<T: Noun> {
+    /// In the order of keys.
+    rows: Vec<Arc<Stored<T>>>,
+    generation: u64,
+}
+
+impl<T: Noun> Snapshot<T> {
+    /// The object with a key. `reads` gets it, or that there is none.
+    pub fn get(&self, key: &str, reads: &mut Vec<Read>) -> Option<&Arc<Stored<T>>> {
+        let place = self.rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok();
+        let row = place.and_then(|place| self.rows.get(place));
+        let noted = reads.iter().filter(|read| matches!(read, Read::Row { .. })).count();
+        let read = match noted {
+            0..ROWS_MAX => {
+                Read::Row { kind: T::KIND, key: key.into(), revision: row.map(|row| row.revision) }
+            }
+            _ => Read::Specs { kind: T::KIND, generation: self.generation },
+        };
+        if !reads.contains(&read) {
+            reads.push(read);
+        }
+        row
+    }
+}
+
+/// A kind whose objects a rule may go through.
+pub trait Scanned: Noun {}
+
+macro_rules! scanned {
+    ($($noun:ident),*) => {
+        $(impl Scanned for $noun {})*
+    };
+}
+
+// Jobs are missing: no rule goes through them. Leases and machines change so often that whoever
+// goes through them needs the writer's hold in the end, so they are for what people do seldom.
+scanned!(
+    Bootenv,
+    ClientClass,
+    Lease,
+    Machine,
+    Param,
+    Profile,
+    Reservation,
+    Setting,
+    Stage,
+    Subnet,
+    Task,
+    Template,
+    Token,
+    Workflow
+);
+
+impl<'w> TrackedWorld<'w> {
+    /// Notes what is looked at, for a changeset.
+    pub fn new(world: &'w World) -> Self {
+        TrackedWorld { world, reads: Some(RefCell::default()) }
+    }
+
+    /// Notes nothing: for what is only shown.
+    pub fn untracked(world: &'w World) -> Self {
+        TrackedWorld { world, reads: None }
+    }
+
+    /// What was looked at.
+    pub fn into_reads(self) -> Vec<Read> {
+        self.reads.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// The object with a key.
+    pub fn get<T: Noun>(&self, key: &str) -> Option<&'w Arc<Stored<T>>>
+    where
+        World: HasTable<T>,
+    {
+        let row = self.table::<T>().get(key);
+        self.note_row(T::KIND, key, row.map(|row| row.revision));
+        row
+    }
+
+    /// All objects of a kind, for what is in their specs.
+    pub fn specs<T: Scanned>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
+    where
+        World: HasTable<T>,
+    {
+        self.note(|| Read::Specs { kind: T::KIND, generation: self.world.spec_generation(T::KIND) });
+        self.table::<T>().iter()
+    }
+
+    /// All objects of a kind, for what is in their statuses.
+    pub fn statuses<T: Scanned>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
+    where
+        World: HasTable<T>,
+    {
+        self.note(|| Read::Table { kind: T::KIND, generation: self.world.generation(T::KIND) });
+        self.table::<T>().iter()
+    }
+
+    /// All objects of a kind, to be looked up later. Not noted: the snapshot notes what is looked up in it.
+    pub fn snapshot<T: Scanned>(&self) -> Snapshot<T>
+    where
+        World: HasTable<T>,
+    {
+        let rows = self.table::<T>().iter().map(Arc::clone).collect();
+        Snapshot { rows, generation: self.world.spec_generation(T::KIND) }
+    }
+
+    /// How many objects of a kind there are.
+    pub fn count<T: Scanned>(&self) -> usize
+    where
+        World: HasTable<T>,
+    {
+        self.specs::<T>().count()
+    }
+
+    /// The value of a setting: the site's, or its default.
+    pub fn setting(&self, name: &str) -> Value {
+        self.get::<Setting>(name);
+        self.world.setting(name)
+    }
+
+    /// Every object that names another one, by kind and key.
+    pub fn referrers(&self, of: &Reference) -> Vec<(Kind, String)> {
+        for kind in World::referring_kinds(of.kind) {
+            self.note(|| Read::Specs { kind, generation: self.world.spec_generation(kind) });
+        }
+        self.world.referrers(of)
+    }
+
+    /// An object whose unique value `index` is `value`. Not noted: the store itself refuses a value that is
+    /// taken.
+    pub fn holder<T: Noun>(&self, index: &'static str, value: &str) -> Option<&'w Arc<Stored<T>>>
+    where
+        World: HasTable<T>,
+    {
+        self.table::<T>().find(index, value)
+    }
+
+    /// What a person calls an object of which the key is known. Not noted: it decides nothing.
+    pub fn label(&self, kind: Kind, key: &str) -> String {
+        match kind {
+            Kind::Machine => {
+                self.world.machines.get(key).map_or_else(|| key.to_owned(), |row| row.spec.name.clone())
+            }
+            _ => key.to_owned(),
+        }
+    }
+
+    fn table<T: Noun>(&self) -> &'w Table<T>
+    where
+        World: HasTable<T>,
+    {
+        self.world.table()
+    }
+
+    fn note_row(&self, kind: Kind, key: &str, revision: Option<u64>) {
+        let is_row = |read: &Read| matches!(read, Read::Row { .. });
+        let noted = |reads: &RefCell<Vec<Read>>| reads.borrow().iter().filter(|read| is_row(read)).count();
+        if self.reads.as_ref().is_some_and(|reads| noted(reads) >= ROWS_MAX) {
+            return self.note(|| Read::Table { kind, generation: self.world.generation(kind) });
+        }
+        self.note(|| {
+            let held = self.world.held_key(kind, key).cloned();
+            Read::Row { kind, key: held.unwrap_or_else(|| key.into()), revision }
+        });
+    }
+
+    fn note(&self, read: impl FnOnce() -> Read) {
+        let Some(reads) = &self.reads else { return };
+        let (mut reads, read) = (reads.borrow_mut(), read());
+        if !reads.contains(&read) {
+            reads.push(read);
+        }
+    }
+}
+
+impl fmt::Debug for TrackedWorld<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrackedWorld").field("reads", &self.reads).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::Object;
+
+    fn world() -> World {
+        let mut world = World::default();
+        let spec: Param = serde_json::from_value(serde_json::json!({"name": "user"})).unwrap();
+        world.put(Object::Param(Arc::new(Stored::new("user".into(), spec, Timestamp::UNIX_EPOCH))));
+        world
+    }
+
+    #[test]
+    fn whatever_is_looked_at_is_noted_once() {
+        let world = world();
+        let tracked = TrackedWorld::new(&world);
+        for _ in 0..2 {
+            assert!(tracked.get::<Param>("user").is_some());
+            assert!(tracked.get::<Param>("other").is_none());
+            assert_eq!(tracked.count::<Param>(), 1);
+            assert_eq!(tracked.statuses::<Machine>().count(), 0);
+        }
+        let row = |key: &str, revision| Read::Row { kind: Kind::Param, key: key.into(), revision };
+        let specs = Read::Specs { kind: Kind::Param, generation: 1 };
+        let table = Read::Table { kind: Kind::Machine, generation: 0 };
+        assert_eq!(tracked.into_reads(), [row("user", Some(1)), row("other", None), specs, table]);
+    }
+
+    #[test]
+    fn too_many_rows_are_a_table() {
+        let world = world();
+        let tracked = TrackedWorld::new(&world);
+        for number in 0..ROWS_MAX + 10 {
+            tracked.get::<Param>(&format!("param-{number}"));
+        }
+        let reads = tracked.into_reads();
+        assert_eq!(reads.len(), ROWS_MAX + 1);
+        assert_eq!(reads.last(), Some(&Read::Table { kind: Kind::Param, generation: 1 }));
+    }
+
+    #[test]
+    fn what_is_looked_up_in_a_snapshot_is_noted_as_it_was_then() {
+        let mut world = world();
+        let known = TrackedWorld::new(&world).snapshot::<Param>();
+        world.remove(Kind::Param, "user");
+        let mut reads = Vec::new();
+        for _ in 0..2 {
+            assert!(known.get("user", &mut reads).is_some());
+            assert!(known.get("other", &mut reads).is_none());
+        }
+        let row = |key: &str, revision| Read::Row { kind: Kind::Param, key: key.into(), revision };
+        assert_eq!(reads, [row("user", Some(1)), row("other", None)]);
+        for number in 0..ROWS_MAX {
+            known.get(&format!("param-{number}"), &mut reads);
+        }
+        assert_eq!(reads.len(), ROWS_MAX + 1);
+        assert_eq!(reads.last(), Some(&Read::Specs { kind: Kind::Param, generation: 1 }));
+    }
+
+    #[test]
+    fn who_looks_for_referrers_has_looked_at_all_that_may_refer() {
+        let world = world();
+        let tracked = TrackedWorld::new(&world);
+        assert!(tracked.referrers(&Reference::new(Kind::Subnet, "lan", "")).is_empty());
+        let specs = |kind| Read::Specs { kind, generation: 0 };
+        assert_eq!(tracked.into_reads(), [specs(Kind::Reservation), specs(Kind::ClientClass)]);
+    }
+
+    #[test]
+    fn what_is_only_shown_notes_nothing() {
+        let world = world();
+        let shown = TrackedWorld::untracked(&world);
+        assert!(shown.get::<Param>("user").is_some());
+        assert!(shown.into_reads().is_empty());
+    }
+}
