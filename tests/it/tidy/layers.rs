@@ -89,7 +89,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // A store in memory and the houses on it, for tests.
     layer("houses::testing",
-        &["houses", "kernel", "artifacts", "dhcp::decide", "netboot", "media", "model", "proto", "render",
+        &["houses", "kernel", "artifacts", "catalog", "dhcp::decide", "netboot", "media", "model", "proto",
+            "render",
             "store"],
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
