@@ -31,7 +31,7 @@ use crate::artifacts::contained_path::{self, Case};
 use crate::artifacts::roots::Roots;
 use crate::catalog::pools::Pools;
 use crate::config::{self, Config, Listen};
-use crate::connections::{self, ConnectionLimiter, ConnectionLimits};
+use crate::connections::{self, ConnectionLimiter};
 use crate::dhcp::decide::Prober;
 use crate::houses::{Houses, Setup};
 use crate::kernel::secrets::{Secrets, sealed_values};
@@ -47,7 +47,7 @@ use crate::store::{SqliteStore, Store};
 use crate::{content, http_boot, tftp};
 use api_listener::ApiListener;
 use data::DataDir;
-use descriptors::Shares;
+use descriptors::{api_limits, boot_limits, fit_to_descriptors};
 use desk::Desk;
 use signals::Signals;
 use writers::{LogEnd, QueueEnd};
@@ -178,54 +178,6 @@ struct Listeners {
     api_limits: api_listener::Limits,
     boot: http_boot::Service,
     boot_tls: Option<TlsAcceptor>,
-}
-
-fn boot_limits(config: &Config) -> ConnectionLimits {
-    ConnectionLimits {
-        connections_max: config.boot_connections.unwrap_or(http_boot::LIMITS.connections_max),
-        of_one_address_max: config
-            .boot_connections_per_address
-            .unwrap_or(http_boot::LIMITS.of_one_address_max),
-    }
-}
-
-fn api_limits(config: &Config) -> api_listener::Limits {
-    let limits = api_listener::Limits::default();
-    let connections = ConnectionLimits {
-        connections_max: config.api_connections.unwrap_or(limits.connections.connections_max),
-        of_one_address_max: config
-            .api_connections_per_address
-            .unwrap_or(limits.connections.of_one_address_max),
-    };
-    api_listener::Limits { connections, ..limits }
-}
-
-/// Raises the bound on open files, and lowers the bounds of connections and reads where it is too low for all
-/// of them, so that none takes the descriptors of another.
-fn fit_to_descriptors(config: Config) -> Config {
-    let limit = descriptors::raise();
-    let wanted = Shares {
-        api_connections: api_limits(&config).connections.connections_max,
-        boot_connections: boot_limits(&config).connections_max,
-        tftp_sessions: config.tftp.sessions as usize,
-    };
-    let shares = wanted.within(limit);
-    if shares != wanted {
-        tracing::warn!(
-            open_files = limit,
-            needed = wanted.descriptors(),
-            api_connections = shares.api_connections,
-            boot_connections = shares.boot_connections,
-            tftp_sessions = shares.tftp_sessions,
-            "too few open files are allowed for what is configured, so there are fewer connections and TFTP \
-             reads at a time; raise the limit (systemd: LimitNOFILE=), or configure less"
-        );
-    }
-    let mut config = config;
-    config.api_connections = Some(shares.api_connections);
-    config.boot_connections = Some(shares.boot_connections);
-    config.tftp.sessions = u32::try_from(shares.tftp_sessions).unwrap_or(u32::MAX);
-    config
 }
 
 fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {

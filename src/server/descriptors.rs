@@ -1,11 +1,15 @@
 //! How many files and sockets the process may have open, and who may have them. A listener that takes them
 //! all would stop all others, so each has a share: [`Shares::within`].
 
+use super::api_listener;
+use crate::config::Config;
+use crate::connections::ConnectionLimits;
+use crate::http_boot;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the bound to what the process may raise it to, and returns it. The usual one of 1024 is made for
 /// programs that use `select`.
-pub fn raise() -> u64 {
+fn raise() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok() {
         return maximum.unwrap_or(u64::MAX);
@@ -51,6 +55,56 @@ impl Shares {
         let boot_connections = least(self.boot_connections, rest / EACH_TRANSFER);
         Shares { api_connections, boot_connections, tftp_sessions }
     }
+}
+
+/// Bounds of the boot side's HTTP, as configured.
+pub(super) fn boot_limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        connections_max: config.boot_connections.unwrap_or(http_boot::LIMITS.connections_max),
+        of_one_address_max: config
+            .boot_connections_per_address
+            .unwrap_or(http_boot::LIMITS.of_one_address_max),
+    }
+}
+
+/// Bounds of the API's port, as configured.
+pub(super) fn api_limits(config: &Config) -> api_listener::Limits {
+    let limits = api_listener::Limits::default();
+    let connections = ConnectionLimits {
+        connections_max: config.api_connections.unwrap_or(limits.connections.connections_max),
+        of_one_address_max: config
+            .api_connections_per_address
+            .unwrap_or(limits.connections.of_one_address_max),
+    };
+    api_listener::Limits { connections, ..limits }
+}
+
+/// Raises the bound on open files, and lowers the bounds of connections and reads where it is too low for all
+/// of them, so that none takes the descriptors of another.
+pub(super) fn fit_to_descriptors(config: Config) -> Config {
+    let limit = raise();
+    let wanted = Shares {
+        api_connections: api_limits(&config).connections.connections_max,
+        boot_connections: boot_limits(&config).connections_max,
+        tftp_sessions: config.tftp.sessions as usize,
+    };
+    let shares = wanted.within(limit);
+    if shares != wanted {
+        tracing::warn!(
+            open_files = limit,
+            needed = wanted.descriptors(),
+            api_connections = shares.api_connections,
+            boot_connections = shares.boot_connections,
+            tftp_sessions = shares.tftp_sessions,
+            "too few open files are allowed for what is configured, so there are fewer connections and TFTP \
+             reads at a time; raise the limit (systemd: LimitNOFILE=), or configure less"
+        );
+    }
+    let mut config = config;
+    config.api_connections = Some(shares.api_connections);
+    config.boot_connections = Some(shares.boot_connections);
+    config.tftp.sessions = u32::try_from(shares.tftp_sessions).unwrap_or(u32::MAX);
+    config
 }
 
 fn count(number: usize) -> u64 {

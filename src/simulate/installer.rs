@@ -171,14 +171,16 @@ fn names_in(folder: Folder<'_>, text: &str) -> BTreeSet<String> {
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// Whether the answer file reports and powers off before anything else. Comments do not count.
+/// Whether the answer file reports and powers off before anything else. Comments do not count, nor does a
+/// power-off that depends on a condition.
 fn is_rehearsal(folder: Folder<'_>, text: &str) -> bool {
     let mut commands = String::new();
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
         commands.push_str(line);
         commands.push('\n');
     }
-    commands.contains("poweroff -f") && names_in(folder, &commands).contains("done")
+    let powers_off = commands.lines().any(|line| line.trim_start().starts_with("poweroff -f"));
+    powers_off && names_in(folder, &commands).contains("done")
 }
 
 async fn report(http: &Http, url: &str, (text, console): (&str, &mut Console)) -> Result<(), Failure> {
