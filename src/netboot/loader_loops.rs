@@ -1,4 +1,4 @@
-//! Loaders that clients ask for again and again: what `boot::chainload` remembers, and the event where one is
+//! Loaders that clients ask for again and again: what `decide::chainload` remembers, and the event where one is
 //! stopped.
 
 use std::sync::PoisonError;

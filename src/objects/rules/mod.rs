@@ -35,7 +35,7 @@ use crate::objects::Roots;
 use crate::store::{Deed, Read};
 
 /// A check whose cost the writer of an object chooses. What it needs is taken out of the world when it is
-/// made; it runs when the world is let go (`app::lanes`).
+/// made; it runs when the world is let go (`objects::lanes`).
 pub type Check = Box<dyn FnOnce() -> Vec<Problem> + Send>;
 
 /// A noun whose objects are managed through the API.
