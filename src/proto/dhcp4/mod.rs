@@ -6,7 +6,7 @@
 //!
 //! The reader does not lean on a typed decoder: one bad option must not hide the ones after it
 //! and no packet may panic the process. `dhcproto` gives the message types, and is the second
-//! opinion in the tests. Start reading at [`parse`] and [`Packet`].
+//! opinion in the tests. Start reading at [`parse()`] and [`Packet`].
 
 pub mod codes;
 mod encode;
