@@ -1,7 +1,7 @@
 //! Who is calling, and what they may do.
 //!
 //! A token is shown once, when it is made; its SHA-256 is what is kept. Each operation of the API says
-//! what it needs ([`Need`]); a token has scopes that give it.
+//! what it needs ([`Need`](crate::kernel::scope::Need)); a token has scopes that give it.
 
 use std::sync::Arc;
 
@@ -79,7 +79,8 @@ impl Access {
     /// Makes a token of what a client sent.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for scopes that its maker has not, and those of [`Objects::create`].
+    /// [`Error::Forbidden`] for scopes that its maker has not, and those of
+    /// [`Objects::create`](crate::objects::Objects::create).
     pub async fn create_token(&self, caller: &Caller, body: Value) -> Result<NewToken, Error> {
         if body.get("sha256").is_some() {
             return Err(Error::invalid("/sha256", "unknown field `sha256`: the server makes the token"));

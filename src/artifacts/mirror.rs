@@ -81,7 +81,7 @@ impl Artifacts {
 
     /// Whether there is something to ask the upstream, or to say about it. `tick` is whether time has passed,
     /// and not something been written.
-    pub fn mirror_needs_work(&self, artifact: &Stored<Artifact>, tick: bool) -> bool {
+    pub(super) fn mirror_needs_work(&self, artifact: &Stored<Artifact>, tick: bool) -> bool {
         let status = &artifact.status;
         let begins = !matches!(status.state, ArtifactState::Ready | ArtifactState::Failed);
         if status.origin != artifact.spec.origin() || status.asked.is_some() || begins {

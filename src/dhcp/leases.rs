@@ -1,6 +1,6 @@
 //! Answers DHCP: gathers the facts, asks for the boot decision and the reply, and has the lease on disk
-//! before the reply leaves. Everything that decides is in `boot` and `dhcp`; here is only what they need and
-//! what follows.
+//! before the reply leaves. Everything that decides is in `netboot::decide` and `decide`; here is only what
+//! they need and what follows.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError};

@@ -1,7 +1,7 @@
 //! The log at `info`: one line for each change in a machine's run, made of the committed events.
 //!
 //! No use case writes these lines. What is on disk is in the log once, also where two changes come at the
-//! same time, and what was not committed is not in it. Start at [`run`]; [`KINDS`] says which events have a
+//! same time, and what was not committed is not in it. Start at [`run`]; `KINDS` says which events have a
 //! line.
 
 use std::sync::Arc;

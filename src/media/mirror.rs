@@ -3,8 +3,8 @@
 //! Start at [`Mirror::open`]: a file that is kept and fresh is given at once; else it is fetched, once for
 //! all who ask meanwhile, and they get its bytes as they come. `rules` says what may be kept without asking,
 //! `ledger` what goes first, both without a disk; `shelf` is the disk, `flight` one fetch, `probe` finds the
-//! package repositories. Which tree there is, and who may have a file of it, is `app`'s business: a client
-//! names a path in a tree that an operator has named, and nothing else.
+//! package repositories. Which tree there is, and who may have a file of it, is `artifacts`' business: a
+//! client names a path in a tree that an operator has named, and nothing else.
 
 mod coming;
 mod flight;

@@ -187,7 +187,7 @@ fn url_fault(url: &str) -> Option<&'static str> {
     if url.len() > URL_BYTES_MAX || !printable {
         return Some("a URL is printable ASCII without blanks, of at most 2048 bytes: write others as %20");
     }
-    // One that is stored stays; a new one is refused where it is known which are stored (`app::rules`).
+    // One that is stored stays; a new one is refused where it is known which are stored (`objects::rules`).
     if let Some(path) = url.strip_prefix(FILE_SCHEME) {
         return path_fault(path).map(|_| FILE_URL);
     }

@@ -1,8 +1,8 @@
 //! Bounds on what a writer may store: size, depth, labels, params, names and numbers. They are checked in
 //! one place, [`faults`], which `parse_input` calls for every object that comes from outside.
 //!
-//! The bounds of schemas are in `schema_cost`, those of patches in `app::patch`. `docs/api-design.md` has the
-//! table of all of them.
+//! The bounds of schemas are in `schema_cost`, those of patches in `objects::patch`. `docs/api-design.md` has
+//! the table of all of them.
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,5 @@
 //! Boots that stopped without a word: what each machine was last seen to do, and the event that says where it
-//! stopped and what that means. What it means is decided by `boot::stops`.
+//! stopped and what that means. What it means is decided by `decide::stops`.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Gathers the facts of a boot and asks `boot::decide`. Everything that has to know what a machine may boot
+//! Gathers the facts of a boot and asks `decide`. Everything that has to know what a machine may boot
 //! comes through here: DHCP, files, `explain`.
 
 use std::collections::BTreeSet;

@@ -57,7 +57,7 @@ fn give_folder(folder: &OwnedFd, (owner, depth): (Owner, usize), kept: &mut Kept
             continue;
         }
         match openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(found) => give_one((folder.as_fd(), name), found, (owner, depth), kept)?,
+            Ok(found) => give_one(&Entry { folder: folder.as_fd(), name, found }, (owner, depth), kept)?,
             // It has gone meanwhile.
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
@@ -66,21 +66,24 @@ fn give_folder(folder: &OwnedFd, (owner, depth): (Owner, usize), kept: &mut Kept
     Ok(())
 }
 
-fn give_one(
-    (folder, name): (BorrowedFd<'_>, &std::ffi::CStr),
+/// Something in a folder: its name there, and itself, opened.
+struct Entry<'a> {
+    folder: BorrowedFd<'a>,
+    name: &'a std::ffi::CStr,
     found: OwnedFd,
-    (owner, depth): (Owner, usize),
-    kept: &mut Kept,
-) -> io::Result<()> {
-    let stat = fstat(&found)?;
+}
+
+fn give_one(entry: &Entry<'_>, (owner, depth): (Owner, usize), kept: &mut Kept) -> io::Result<()> {
+    let Entry { folder, name, found } = entry;
+    let stat = fstat(found)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            give_folder(&openat(folder, name, flags, Mode::empty())?, (owner, depth - 1), kept)?;
+            give_folder(&openat(folder, *name, flags, Mode::empty())?, (owner, depth - 1), kept)?;
         }
         FileType::RegularFile if owner.has(&stat) => {}
         FileType::RegularFile if stat.st_nlink == 1 => {
-            chownat(&found, c"", Some(owner.uid()), Some(owner.gid()), AtFlags::EMPTY_PATH)?;
+            chownat(found, c"", Some(owner.uid()), Some(owner.gid()), AtFlags::EMPTY_PATH)?;
         }
         FileType::RegularFile => kept.several_names += 1,
         FileType::Symlink => {}

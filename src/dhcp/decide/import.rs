@@ -1,7 +1,7 @@
 //! Leases of other DHCP servers, read from the files those keep them in: ISC dhcpd's `dhcpd.leases` and the
 //! memory file of Kea (`kea-leases4.csv`).
 //!
-//! Only reads; which of them are taken, and what stands against one, is the use case's (`app`). Both files
+//! Only reads; which of them are taken, and what stands against one, is for `lease_import` to say. Both files
 //! are journals: what stands last for an address holds. Start at [`read`].
 
 mod isc;

@@ -4,8 +4,8 @@
 //! beside the DHCP server of others (ProxyDHCP, PXE 2.1). Leaves to others: bytes (`proto::dhcp4`), what to
 //! boot (`netboot::decide`), keeping leases (the house around it). All is pure.
 //!
-//! A packet goes through [`classify`], [`Link::select`], [`Ledger::pick`] and the writing of a
-//! reply; [`answer`] is that walk. Start reading there.
+//! A packet goes through [`classify()`], [`Link::select`], [`Ledger::pick`] and the writing of a
+//! reply; [`answer()`] is that walk. Start reading there.
 
 mod answer;
 mod class;

@@ -2,7 +2,7 @@
 //! port 4011 (PXE 2.1, 2.2.5 and 2.2.6).
 //!
 //! Only clients that boot from the network, and are to, hear of us; never a lease, never a NAK. Leaves to
-//! others: what to boot (`boot`), and who has which address ([`crate::dhcp::decide::Neighbours`]). Start at
+//! others: what to boot (`netboot`), and who has which address (it remembers). Start at
 //! [`BootServer::answer`].
 
 use std::net::Ipv4Addr;

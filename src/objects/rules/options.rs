@@ -1,12 +1,13 @@
 //! DHCP options, wherever they are written: values that can be sent, and templates that can be read.
 
+use crate::dhcp::decide;
 use crate::model::{OptionSet, Problem, ReadyValue};
-use crate::{dhcp, render};
+use crate::render;
 
 /// What is wrong with `options`, which stand at `pointer` in their object.
 pub fn faults(options: &OptionSet, pointer: &str) -> Vec<Problem> {
-    let mut problems = dhcp::decide::check_options(options, pointer);
-    for option in dhcp::decide::ready_options(options) {
+    let mut problems = decide::check_options(options, pointer);
+    for option in decide::ready_options(options) {
         if let ReadyValue::Template(text) = &option.value {
             let name = option.name.replace('~', "~0").replace('/', "~1");
             let fault = template_fault(text);

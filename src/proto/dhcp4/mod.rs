@@ -1,12 +1,12 @@
 //! DHCPv4 packets (RFC 2131, RFC 2132): a tolerant reader, a strict writer and a text form.
 //!
 //! For: turning any datagram into a [`Packet`] or a reason to drop it, and a reply into bytes that
-//! old ROMs and relays accept. Leaves to others: what a message means (`dhcp::classify`), what to
-//! answer (`dhcp::answer`), what a PXE client is (`boot::client`).
+//! old ROMs and relays accept. Leaves to others: what a message means (`dhcp::decide::classify`), what to
+//! answer (`dhcp::decide::answer`), what a PXE client is (`netboot::decide::client`).
 //!
 //! The reader does not lean on a typed decoder: one bad option must not hide the ones after it
 //! and no packet may panic the process. `dhcproto` gives the message types, and is the second
-//! opinion in the tests. Start reading at [`parse`] and [`Packet`].
+//! opinion in the tests. Start reading at [`parse()`] and [`Packet`].
 
 pub mod codes;
 mod encode;

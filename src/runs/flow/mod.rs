@@ -1,9 +1,9 @@
 //! How a machine moves through its workflow, as functions from a value to a value.
 //!
-//! `expand` makes the list of steps of a run. `step` says what is to happen at the present step.
-//! [`Flow`] carries what has happened into a machine's status: `rules` has the life of a run and the
-//! states of a machine, `boot` what power-ons do to it, `jobs` what tasks do. Nothing
-//! here does I/O or knows the time; commits and events are the business of `app`. Start with `rules`.
+//! `expand` makes the list of steps of a run. `step` says what is to happen at the present step. [`Flow`]
+//! carries what has happened into a machine's status: `rules` has the life of a run and the states of a
+//! machine, `boot` what power-ons do to it, `jobs` what tasks do. Nothing here does I/O or knows the time;
+//! commits and events are the business of the house around it. Start with `rules`.
 
 mod boot;
 pub mod expand;

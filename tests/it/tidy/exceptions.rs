@@ -32,7 +32,6 @@ pub const EXCEPTIONS: &[Exception] = &[
     swapped("src/api/operation.rs::get"),
     swapped("src/api/operation.rs::post"),
     swapped("src/api/operation.rs::number"),
-    swapped("src/api/tests/contract.rs::check"),
 ];
 
 /// A function whose neighbouring parameters have one type.

@@ -91,7 +91,8 @@ const LAYERS: &[Layer] = &[
     layer("objects::rules::races", &["objects", "houses", "kernel", "runs", "model", "store"], HOUSE),
     // A store and the houses on it, for tests.
     layer("houses::testing",
-        &["houses", "kernel", "artifacts", "dhcp::decide", "netboot", "media", "model", "proto", "render",
+        &["houses", "kernel", "artifacts", "catalog", "dhcp::decide", "netboot", "media", "model", "proto",
+            "render",
             "store"],
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.

@@ -44,7 +44,10 @@ impl Source {
     /// True for a file that holds nothing but tests.
     pub fn is_test(&self) -> bool {
         let stem = self.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
-        self.path.starts_with("tests/") || stem == "tests" || stem.ends_with("_tests")
+        self.path.starts_with("tests/")
+            || self.path.contains("/tests/")
+            || stem == "tests"
+            || stem.ends_with("_tests")
     }
 
     /// The code that ships: `code` without what follows a `#[cfg(test)]` in the first column.
