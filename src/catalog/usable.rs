@@ -10,7 +10,9 @@ use crate::render::{Params, SecretAccess};
 /// What stands in the way of a run of `steps` on a machine, all at once.
 pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    for step in steps {
+    // A workflow may name a stage many times: what it needs does not change.
+    let mut seen: BTreeSet<(&str, StepKind, &str)> = BTreeSet::new();
+    for step in steps.iter().filter(|step| seen.insert((&step.stage, step.kind, &step.name))) {
         let stage = world.stages.get(&step.stage).map(|stage| &stage.spec);
         let required = match step.kind {
             StepKind::Stage => stage.map(|stage| &stage.required_params),

@@ -31,6 +31,10 @@ pub const LABEL_PREFIX_BYTES_MAX: usize = 253;
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 /// Most param values that one object sets.
 pub const PARAMS_MAX: usize = 1024;
+/// Most items of a list that is a field of an object. Values that a writer chooses freely are not such lists.
+pub const LISTED_MAX: usize = 1024;
+/// Fields with values that a writer chooses freely.
+const FREE_FIELDS: [&str; 2] = ["default", "value"];
 /// Longest name of a field at any depth, in bytes.
 pub const FIELD_NAME_BYTES_MAX: usize = 1024;
 /// Most faults told at once.
@@ -47,6 +51,11 @@ pub fn faults(fields: &Map<String, Value>, bytes_max: usize) -> Vec<Problem> {
     for (name, value) in fields.iter().filter(|(name, _)| !READ_ONLY_FIELDS.contains(&name.as_str())) {
         let size = walk.visit(value, &At { before: None, step: Step::Name(name) });
         bytes += name.len() + 4 + size;
+        let items = value.as_array().map_or(0, Vec::len);
+        if items > LISTED_MAX && !FREE_FIELDS.contains(&name.as_str()) {
+            let what = format!("{items} items are listed, at most {LISTED_MAX} are admitted");
+            walk.faults.push(Problem::new(format!("/{}", escape(name)), what));
+        }
         largest = largest.max((size, name));
     }
     let mut faults = walk.faults;
@@ -340,7 +349,7 @@ mod tests {
         };
         let key = |key: String| json!({"labels": {key: "x"}});
         let around = json!({"serial": ""}).to_string().len();
-        let table: [(&str, Value, Value, &str, &str); 8] = [
+        let table: [(&str, Value, Value, &str, &str); 9] = [
             (
                 "size",
                 text(OBJECT_BYTES_MAX - around - 3),
@@ -359,6 +368,13 @@ mod tests {
                 "257 bytes, at most 256",
             ),
             ("params", params(1024), params(1025), "/params", "1025 params are set, at most 1024"),
+            (
+                "list",
+                json!({"macs": vec![0; 1024], "default": vec![0; 1025]}),
+                json!({"macs": vec![0; 1025]}),
+                "/macs",
+                "1025 items are listed, at most 1024",
+            ),
             (
                 "field name",
                 json!({"params": {"x".repeat(1024): 1}}),

@@ -172,7 +172,7 @@ pub struct Run {
 }
 
 /// What kind of thing a step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
     Stage,
@@ -316,7 +316,7 @@ impl Noun for Machine {
         if self.macs.len() > MACS_MAX {
             problems.push(Problem::new("/macs", format!("a machine has at most {MACS_MAX} MAC addresses")));
         }
-        for (i, mac) in self.macs.iter().enumerate() {
+        for (i, mac) in self.macs.iter().enumerate().take(MACS_MAX) {
             if !mac.is_unicast() {
                 let why = "not the address of one interface (all zero, or a multicast address)";
                 problems.push(Problem::new(format!("/macs/{i}"), format!("{mac} is {why}")));

@@ -35,17 +35,29 @@ impl std::fmt::Display for Problem {
 
 /// Longest word that a near one is looked for, in bytes: what that takes grows with the product of both.
 const WORD_BYTES_MAX: usize = 128;
+/// Bytes of the word times bytes of each known word that it is compared with, summed up: a thousand words of
+/// sixteen bytes. Known words beyond that are not looked at.
+const COMPARED_MAX: usize = 1 << 18;
 
-/// The known word nearest to `word`, when one is near enough to be what was meant.
+/// The known word nearest to `word`, when one is near enough to be what was meant. The work has a bound,
+/// whatever the words are; where it is reached, the answer is the nearest of those that were compared.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > WORD_BYTES_MAX {
         return None;
     }
+    let far = |candidate: &str| 1 + candidate.len().min(word.len()) / 3;
+    let mut compared = 0;
     known
         .into_iter()
+        // Words of such unlike lengths cannot be near. A letter has up to four bytes.
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= 4 * far(candidate))
+        .take_while(|candidate| {
+            compared += (word.len() + 1) * (candidate.len() + 1);
+            compared <= COMPARED_MAX
+        })
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .min()
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(word.len()) / 3)
+        .filter(|(distance, candidate)| *distance <= far(candidate))
         .map(|(_, candidate)| candidate)
 }
 
@@ -57,5 +69,17 @@ mod tests {
     fn a_misspelt_word_finds_its_neighbour_and_a_stranger_does_not() {
         assert_eq!(nearest("naem", ["name", "macs", "arch"]), Some("name"));
         assert_eq!(nearest("colour", ["name", "macs", "arch"]), None);
+    }
+
+    #[test]
+    fn no_number_of_known_words_makes_the_search_longer_than_its_bound() {
+        let known: Vec<String> = (0..100_000).map(|n| format!("{n:0128}")).collect();
+        let mut looked_at = 0;
+        let counted = known.iter().map(String::as_str).inspect(|_| looked_at += 1);
+        assert_eq!(nearest(&"x".repeat(128), counted), None);
+        assert!(looked_at < 20, "{looked_at}");
+        // Those that are too long or too short to be near cost nothing.
+        let unlike = known.iter().map(String::as_str).chain(["name"]);
+        assert_eq!(nearest("naem", unlike), Some("name"));
     }
 }

@@ -88,7 +88,7 @@ pub fn ready_options(options: &OptionSet) -> &[ReadyOption] {
             let (code, value) = read_option(name, value).ok()?;
             Some(ReadyOption { code, name: name.clone(), value })
         };
-        options.iter().filter_map(read).take(OPTIONS_MAX).collect()
+        options.iter().take(OPTIONS_MAX).filter_map(read).collect()
     })
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::model::{Bootenv, Kind, Problem, Stored, World};
-use crate::objects::rules::{Managed, machine, undeclared};
+use crate::objects::rules::{Managed, machine};
 use crate::store::TrackedWorld;
 
 impl Managed for Bootenv {
@@ -12,8 +12,12 @@ impl Managed for Bootenv {
         fields.insert("destructive".to_owned(), self.is_destructive().into());
     }
 
+    fn required_params(&self) -> &[String] {
+        &self.required_params
+    }
+
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
-        let mut problems = undeclared(world, &stored.spec.required_params);
+        let mut problems = Vec::new();
         for (arch, files) in &stored.spec.arches {
             let pointer = format!("/arches/{arch}/artifact");
             problems.extend(artifact_fault(world, files).map(|what| Problem::new(pointer, what)));

@@ -36,9 +36,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::kernel::{Endpoints, Error};
-use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World, nearest};
+use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World};
 use crate::objects::Roots;
 use crate::store::{Changeset, Read, TrackedWorld};
+
+/// Most unknown objects that are told of one object.
+const UNKNOWN_MAX: usize = 64;
 
 /// A check whose cost the writer of an object chooses. What it needs is taken out of the world when it is
 /// made; it runs when the world is let go (`objects::lanes`).
@@ -80,6 +83,11 @@ pub trait Managed: Noun {
         _world: &TrackedWorld<'_>,
     ) -> Vec<WriteCheck> {
         Vec::new()
+    }
+
+    /// The params that it requires of whoever uses it, by name.
+    fn required_params(&self) -> &[String] {
+        &[]
     }
 
     /// Why it cannot be used as things are, where finding that costs what its writer chose.
@@ -172,7 +180,12 @@ pub(crate) fn write_checks<T: Managed>(
 
 /// The checks of an object as it is that run without the world.
 pub(crate) fn read_checks<T: Managed>(stored: &Arc<Stored<T>>, world: &World) -> Vec<Check> {
-    params::read_check(stored, world).into_iter().chain(T::read_checks(stored, world)).collect()
+    let undeclared = params::undeclared(stored, world);
+    undeclared
+        .into_iter()
+        .chain(params::read_check(stored, world))
+        .chain(T::read_checks(stored, world))
+        .collect()
 }
 
 /// Every fault for which the write of `spec` is refused, besides those of its checks.
@@ -247,11 +260,9 @@ pub(crate) fn problems<T: Managed>((world, here): (&World, &Endpoints), stored: 
 where
     World: HasTable<T>,
 {
-    let mut problems: Vec<Problem> =
-        stored.spec.references().iter().filter_map(|reference| unknown(world, reference)).collect();
-    if let Some(values) = stored.spec.params() {
-        problems.extend(params::undeclared(world, values));
-    }
+    let references = stored.spec.references();
+    let unknown = references.iter().filter_map(|reference| unknown(world, reference));
+    let mut problems: Vec<Problem> = unknown.take(UNKNOWN_MAX).collect();
     problems.extend(T::problems(stored, world));
     problems.extend(stored.spec.unserved(here));
     problems
@@ -263,20 +274,4 @@ fn unknown(world: &World, reference: &Reference) -> Option<Problem> {
         world.contains(kind, key) || matches!(kind, Kind::Machine if world.machines.resolve(key).is_some());
     let name = key.strip_prefix("name:").unwrap_or(key);
     (!known).then(|| Problem::new(&reference.pointer, format!("there is no {kind} `{name}`")))
-}
-
-/// Required params that nobody declared.
-fn undeclared(world: &World, required: &[String]) -> Vec<Problem> {
-    let unknown = required.iter().enumerate().filter(|(_, name)| world.params.get(name).is_none());
-    let problem =
-        |(i, name): (usize, &String)| Problem::new(format!("/required_params/{i}"), no_param(world, name));
-    unknown.map(problem).collect()
-}
-
-fn no_param(world: &World, name: &str) -> String {
-    let known = world.params.iter().map(|param| param.key.as_str());
-    match nearest(name, known) {
-        Some(near) => format!("there is no param `{name}`; did you mean `{near}`?"),
-        None => format!("there is no param `{name}`"),
-    }
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::kernel::secrets;
 use crate::model::bounds::escape;
-use crate::model::{Bootenv, Machine, Param, Problem, Profile, Schema, Stage, Stored, Task, World};
-use crate::objects::rules::{Check, Managed, WriteCheck, no_param};
+use crate::model::{Bootenv, Machine, Param, Problem, Profile, Schema, Stage, Stored, Task, World, nearest};
+use crate::objects::rules::{Check, Managed, WriteCheck};
 use crate::store::TrackedWorld;
 
 type Values = BTreeMap<String, Value>;
@@ -16,6 +16,8 @@ type Declared = BTreeMap<String, Arc<Stored<Param>>>;
 
 /// Most undeclared params that a near name is looked for: what that takes grows with all params there are.
 const HINTS_MAX: usize = 8;
+/// Most params that a near name is looked for among.
+const KNOWN_MAX: usize = 4096;
 /// Most problems of values that are told of one object.
 const PROBLEMS_MAX: usize = 64;
 
@@ -80,14 +82,26 @@ pub fn read_check<T: Managed>(stored: &Arc<Stored<T>>, world: &World) -> Option<
     })
 }
 
-/// Values that nobody declared.
-pub fn undeclared(world: &World, values: &Values) -> Vec<Problem> {
-    let unknown = values.keys().filter(|name| world.params.get(name).is_none());
-    let told = |(n, name): (usize, &String)| match n < HINTS_MAX {
-        true => Problem::new(pointer(name), no_param(world, name)),
-        false => Problem::new(pointer(name), format!("there is no param `{name}`")),
+/// Finds params that an object sets or requires and nobody declared. The nearest declared name is looked for
+/// without the world: that takes long where there are many long names.
+pub fn undeclared<T: Managed>(stored: &Stored<T>, world: &World) -> Option<Check> {
+    let set = stored.spec.params().into_iter().flat_map(BTreeMap::keys).map(|name| (pointer(name), name));
+    let required = stored.spec.required_params().iter().enumerate();
+    let required = required.map(|(i, name)| (format!("/required_params/{i}"), name));
+    let unknown = set.chain(required).filter(|(_, name)| world.params.get(name).is_none());
+    let unknown: Vec<(String, String)> =
+        unknown.take(PROBLEMS_MAX).map(|(pointer, name)| (pointer, name.clone())).collect();
+    if unknown.is_empty() {
+        return None;
+    }
+    let known: Vec<Arc<Stored<Param>>> = world.params.iter().take(KNOWN_MAX).map(Arc::clone).collect();
+    let told = move |(n, (pointer, name)): (usize, (String, String))| {
+        let known = known.iter().map(|param| param.key.as_str());
+        let near = nearest(&name, known.take(if n < HINTS_MAX { KNOWN_MAX } else { 0 }));
+        let meant = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        Problem::new(pointer, format!("there is no param `{name}`{meant}"))
     };
-    unknown.take(PROBLEMS_MAX).enumerate().map(told).collect()
+    Some(Box::new(move || unknown.into_iter().enumerate().map(told).collect()))
 }
 
 fn pointer(name: &str) -> String {

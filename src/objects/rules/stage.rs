@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::model::{Kind, Problem, Stage, Stored, World};
-use crate::objects::rules::{Managed, machine, undeclared};
+use crate::model::{Kind, Stage, Stored};
+use crate::objects::rules::{Managed, machine};
 use crate::store::TrackedWorld;
 
 impl Managed for Stage {
@@ -17,8 +17,8 @@ impl Managed for Stage {
         Some(&mut self.params)
     }
 
-    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
-        undeclared(world, &stored.spec.required_params)
+    fn required_params(&self) -> &[String] {
+        &self.required_params
     }
 
     fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Tasks: prerequisites without circles.
 
-use crate::model::{Kind, Problem, Stored, Task, World};
-use crate::objects::rules::{Change, Managed, graph, machine, undeclared};
+use crate::model::{Kind, Problem, Stored, Task};
+use crate::objects::rules::{Change, Managed, graph, machine};
 use crate::store::TrackedWorld;
 
 impl Managed for Task {
@@ -16,8 +16,8 @@ impl Managed for Task {
         circle.map(problem).into_iter().collect()
     }
 
-    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
-        undeclared(world, &stored.spec.required_params)
+    fn required_params(&self) -> &[String] {
+        &self.required_params
     }
 
     fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {

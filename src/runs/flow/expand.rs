@@ -1,6 +1,6 @@
 //! From a workflow's stages to the flat list of steps of one run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -9,6 +9,8 @@ use crate::model::{Problem, Stage, Step, StepKind, StepState, Task, World, sha25
 
 use super::STEPS_MAX;
 
+/// Most problems that are told of one workflow.
+const PROBLEMS_MAX: usize = 64;
 /// Deepest chain of prerequisites.
 const PREREQUISITE_DEPTH_MAX: usize = 32;
 
@@ -45,6 +47,9 @@ struct Expansion<'a> {
     stage: &'a str,
     /// Tasks of the present boot.
     in_this_boot: BTreeSet<&'a str>,
+    /// A digest reads all of an object and its templates, so each is made once, however often it is a step.
+    stage_digests: BTreeMap<&'a str, String>,
+    task_digests: BTreeMap<&'a str, String>,
 }
 
 impl<'a> Expansion<'a> {
@@ -56,12 +61,14 @@ impl<'a> Expansion<'a> {
             bootenv: None,
             stage: "",
             in_this_boot: BTreeSet::new(),
+            stage_digests: BTreeMap::new(),
+            task_digests: BTreeMap::new(),
         }
     }
 
     fn fault(&mut self, pointer: impl Into<String>, message: String) {
         let problem = Problem::new(pointer, message);
-        if !self.problems.contains(&problem) {
+        if self.problems.len() < PROBLEMS_MAX && !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
     }
@@ -84,7 +91,8 @@ impl<'a> Expansion<'a> {
 
     fn stage(&mut self, stage: &'a Stage) {
         self.stage = &stage.name;
-        self.push(StepKind::Stage, &stage.name, digest(stage, []));
+        let digest = self.stage_digests.entry(&stage.name).or_insert_with(|| digest(stage, [])).clone();
+        self.push(StepKind::Stage, &stage.name, digest);
         if let Some(name) = stage.bootenv.as_deref()
             && self.bootenv != Some(name)
         {
@@ -130,7 +138,9 @@ impl<'a> Expansion<'a> {
         }
         path.pop();
         self.in_this_boot.insert(name);
-        let digest = self.task_digest(task);
+        let known = self.task_digests.get(name).cloned();
+        let digest = known.unwrap_or_else(|| self.task_digest(task));
+        self.task_digests.insert(name, digest.clone());
         self.push(StepKind::Task, name, digest);
     }
 

@@ -57,6 +57,23 @@ fn everything_that_is_missing_is_told_at_once() {
 }
 
 #[test]
+fn a_stage_that_is_named_a_thousand_times_is_read_once_and_refused_with_few_words() {
+    let mut world = site();
+    // Read for each step, this is three gigabytes to hash.
+    let text = "x".repeat(1 << 20);
+    put::<Template>(&mut world, json!({"name": "large.sh", "body": text}));
+    put::<Task>(&mut world, json!({"name": "large", "templates": [{"name": "x", "template": "large.sh"}]}));
+    put::<Stage>(&mut world, json!({"name": "large", "tasks": ["large"]}));
+    put::<Workflow>(&mut world, json!({"name": "many", "stages": vec!["large"; 1000]}));
+    assert_eq!(names("many", &world).len(), 2000);
+    put::<Workflow>(&mut world, json!({"name": "more", "stages": vec!["large"; 1001]}));
+    assert_eq!(expand("more", &world).unwrap_err().len(), 1);
+    let absent: Vec<String> = (0..1000).map(|n| format!("absent{n}")).collect();
+    put::<Workflow>(&mut world, json!({"name": "absent", "stages": absent}));
+    assert_eq!(expand("absent", &world).unwrap_err().len(), 64);
+}
+
+#[test]
 fn a_circle_of_prerequisites_is_shown() {
     let mut world = site();
     put::<Task>(&mut world, json!({"name": "a", "prerequisites": ["b"]}));
