@@ -50,8 +50,7 @@ const LEASE_CLOCK: Work = Work {
 };
 const STORE_CHECK: Work = Work {
     name: "store-check",
-    about: "Finds out whether the database takes writes, with a probe where nobody writes for 15 seconds, and \
-            whether its disk is almost full.",
+    about: "Probes a database that nobody wrote to for 15 seconds or that failed, and looks at its room.",
     period: Duration::from_secs(5),
     nudged_by: "",
 };

@@ -243,12 +243,8 @@ async fn a_damaged_row_is_reported_and_never_written_over() {
     assert_eq!(damaged, [(Kind::Machine, &*bad.key), (Kind::Profile, "odd"), (Kind::Profile, "old")]);
     assert_eq!(store.world().machines.len(), 1);
     let next = bad.next(now());
-    let changesets = [
-        created(&bad),
-        Changeset::default().update(object(&next)),
-        Changeset::default().delete(&object(&bad)),
-    ];
-    for changeset in changesets {
+    let update = Changeset::default().update(object(&next));
+    for changeset in [created(&bad), update, Changeset::default().delete(&object(&bad))] {
         let refusal = Error::Damaged { kind: Kind::Machine, key: bad.key.clone() };
         assert_eq!(store.commit(changeset).await, Err(refusal));
     }

@@ -88,7 +88,9 @@ const LAYERS: &[Layer] = &[
             "media", "render"],
         HOUSE),
     // All that two writers can do at once, for tests.
-    layer("objects::rules::races", &["objects", "houses", "kernel", "runs", "model", "store"], HOUSE),
+    layer("objects::rules::races",
+        &["objects", "houses", "houses::testing", "kernel", "runs", "model", "store"],
+        HOUSE),
     // A store and the houses on it, for tests.
     layer("houses::testing",
         &["houses", "kernel", "artifacts", "catalog", "dhcp::decide", "netboot", "media", "model", "proto",

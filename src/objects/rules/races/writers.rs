@@ -68,8 +68,8 @@ async fn carry_out(app: &Houses, caller: &Caller, op: &Op) -> Result<(), String>
              Template, Workflow])
         }
         Op::Patch(kind, reference, fields) => {
-            let patch = Patch::Merge(fields.clone());
-            for_kind!(*kind, Noun => app.objects.patch::<Noun>(caller, &target(reference), &patch).await.map(drop),
+            let (target, patch) = (target(reference), Patch::Merge(fields.clone()));
+            for_kind!(*kind, Noun => app.objects.patch::<Noun>(caller, &target, &patch).await.map(drop),
                 [Machine, Param, Profile, Stage, Subnet, Task, Token, Workflow])
         }
         Op::Delete(kind, reference) => {
