@@ -103,7 +103,7 @@ impl Runs {
     /// [`Error::NotFound`], or what the store says.
     pub async fn read_job_log(&self, job: &str, offset: u64, bytes_max: u32) -> Result<Vec<u8>, Error> {
         let stored = self.kernel.find::<Job>(job)?;
-        Ok(self.kernel.read_log(id_of(&stored)?, offset, bytes_max).await?)
+        self.kernel.read_log(id_of(&stored)?, offset, bytes_max).await
     }
 
     /// Deletes jobs that have ended, with their logs, oldest first, until at most `keep` are left.
