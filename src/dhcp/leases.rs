@@ -282,7 +282,11 @@ fn tell_left_out(outcome: &mut Outcome) {
 fn answered(outcome: Outcome) -> Result<Option<Datagram>, Silence> {
     match outcome.change {
         Change::Release(_) | Change::Decline(_) => Ok(None),
-        _ => outcome.reply.map(|reply| Some(reply.into())).ok_or_else(|| outcome.event.into()),
+        _ => {
+            let durable = matches!(outcome.change, Change::Claim(_));
+            let reply = outcome.reply.map(|reply| Datagram { durable, ..reply.into() });
+            reply.map(Some).ok_or_else(|| outcome.event.into())
+        }
     }
 }
 
