@@ -276,7 +276,7 @@ async fn what_waited_longer_than_its_client_is_dropped_and_counted() {
     let relay = relay().await;
     let to = ("127.0.0.1", service.local_port().unwrap());
     relay.send_to(&discover(1), to).await.unwrap();
-    // Not to wait for anything: this is the age that is tested. The kernel may stamp the packet a little late.
+    // Not to wait for anything: this is the age that is tested. The kernel may stamp the packet a bit late.
     tokio::time::sleep(queue::PATIENCE + Duration::from_millis(100)).await;
     relay.send_to(&discover(2), to).await.unwrap();
     let running = run(offers, service);
