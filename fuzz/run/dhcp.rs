@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use dhcproto::{Decodable, Decoder, v4};
 use metalwright::dhcp::decide::{
-    Change, Classes, ClientKey, Destination, Facts, Holds, Link, Outcome, Query, Reply, Sender, answer,
+    Change, Classes, ClientKey, Destination, Holds, Link, Outcome, PacketFacts, Query, Reply, answer,
     classify, classify_at_boot_server,
 };
 use metalwright::model::{Lease, LeaseState, Machine, Stored, SubnetMode};
@@ -46,23 +46,24 @@ fn served(packet: &Packet, arrival: Arrival) -> u64 {
     let machine = machine_of(packet);
     let boot = boot_data(packet, machine);
     let mut holds = Holds::default();
-    let sender = Sender::of(&query, &WORLD);
-    let facts = Facts { world: &WORLD, holds: &holds, sender: &sender, machine, boot: &boot };
-    let outcome = answer(&query, &facts, NOW);
+    let facts = facts_of(query, &boot);
+    let outcome = answer(&facts, &holds, NOW);
     check_outcome(&query, &outcome, &boot);
     if let Change::Hold { address, hold } = &outcome.change {
         assert!(holds.hold(*address, hold.clone(), NOW), "there is room for one offer");
         let request = request_of(packet, outcome.reply.as_ref().expect("an offer"));
         let query = Query { packet: &request, ..query };
-        let sender = Sender::of(&query, &WORLD);
-        let facts = Facts { world: &WORLD, holds: &holds, sender: &sender, machine, boot: &boot };
-        let granted = answer(&query, &facts, NOW);
+        let granted = answer(&facts_of(query, &boot), &holds, NOW);
         check_outcome(&query, &granted, &boot);
         let given = granted.reply.as_ref().map(|reply| (reply.packet.message_type(), reply.packet.yiaddr));
         let wanted = Some((Some(MessageType::Ack), *address));
         assert_eq!(given, wanted, "what is offered is given: {}\n{}", granted.reason, to_text(packet));
     }
     seen(&outcome)
+}
+
+fn facts_of<'a>(query: Query<'a>, boot: &BootData) -> PacketFacts<'a> {
+    PacketFacts { boot: boot.clone().into(), ..PacketFacts::gather(query, &WORLD) }
 }
 
 /// The request that takes an offer, from the same client by the same way.

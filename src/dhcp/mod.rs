@@ -1,10 +1,12 @@
 //! The DHCP server: leases, offers, what is seen of the networks. `decide` is pure: which address, which
 //! reply, to where; `server` has the sockets.
 //!
-//! A packet comes to [`Dhcp::answer_dhcp`]; start there. What operators do to leases is in `lease_actions`,
-//! who had an address when in `lease_history`, how it all stands in `status`.
+//! A packet comes to [`Dhcp::answer_dhcp`] in `exchange`; start there. `packet` decides all that comes of it.
+//! What operators do to leases is in `lease_actions`, who had an address when in `lease_history`, how it all
+//! stands in `status`.
 
 pub mod decide;
+mod exchange;
 pub mod lease_actions;
 mod lease_clock;
 pub mod lease_history;
@@ -14,6 +16,7 @@ mod leases;
 mod leases_tests;
 pub mod observations;
 mod option_values;
+pub mod packet;
 pub mod probes;
 #[cfg(test)]
 mod probes_tests;

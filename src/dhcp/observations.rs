@@ -1,6 +1,6 @@
 //! What is seen of the networks while DHCP is served: other servers, relays, clients that no subnet fits.
 //! Noted here, shown by `dhcp_status`. The world is never asked while the table is locked. Start reading at
-//! [`Dhcp::saw_dhcp`].
+//! [`Dhcp::record_notes`].
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicU64;
@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::{ClientKey, EventKind, Heard, Interface, Link, Outcome, Query, Sender, Sights};
-use crate::model::{Kind, NewEvent, SubnetMode, UnservedStatus, World};
-use crate::netboot::decide::decision::Decision;
-use crate::proto::dhcp4::MessageType;
+use crate::dhcp::decide::{EventKind, Heard, Interface, Query, Sights};
+use crate::dhcp::exchange::DecidedPacket;
+use crate::dhcp::packet::Note;
+use crate::model::{Kind, Mac, NewEvent, SubnetMode, UnservedStatus, World};
 
 /// What was seen, and how many packets no subnet fits.
 #[derive(Debug, Default)]
@@ -43,37 +43,32 @@ impl Dhcp {
         self.note_rival(heard, subnet, self.kernel.now());
     }
 
-    /// What a packet, and what was decided for it, tell of the network it came from.
-    pub fn saw_dhcp(&self, query: &Query<'_>, outcome: &Outcome, now: Timestamp) {
-        let packet = query.packet;
-        if packet.is_relayed() {
-            let subnet =
-                Link::select(query, &self.kernel.world()).ok().map(|link| link.selected.name.clone());
-            self.sights().relayed(packet.giaddr, &query.interface.name, subnet.as_deref(), now);
-        }
-        if outcome.event == EventKind::NoSubnet {
-            self.note_unserved(query, outcome, now);
-        }
-        let named =
-            packet.server_identifier().filter(|_| packet.message_type() == Some(MessageType::Request));
-        if let Some(server) = named.filter(|server| !query.interface.has_address(*server)) {
-            self.chose_rival(query, server, now);
-        }
-    }
-
-    /// A client asks another server for its address (RFC 2131 3.1, step 3): that one exists, wherever it is.
-    fn chose_rival(&self, query: &Query<'_>, server: Ipv4Addr, now: Timestamp) {
-        let subnet = {
-            let world = self.kernel.world();
-            let Ok(link) = Link::select(query, &world) else { return };
-            if query.is_to(&link, server) {
-                return;
+    /// Records what a packet shows, each with the house that keeps it. The notes of the outcome are used up.
+    pub(super) async fn record_notes(&self, query: &Query<'_>, decided: &mut DecidedPacket) {
+        let now = decided.outcome.decided_at;
+        for note in std::mem::take(&mut decided.outcome.notes) {
+            let gathered = &decided.gathered;
+            match note {
+                Note::AddressElsewhere { address, mac } => {
+                    self.netboot.heard_elsewhere((address, mac), gathered).await;
+                }
+                Note::BootSign(sign) => {
+                    gathered.machine.iter().for_each(|machine| self.netboot.saw_sign(machine, sign.clone()));
+                }
+                Note::LoaderAsk(asked) => self.netboot.record_loader_ask(asked, gathered),
+                Note::MissingLoader { mac, reason } => {
+                    self.netboot.record_missing_loader((mac, &reason), gathered);
+                }
+                Note::Relay { relay, subnet } => {
+                    self.sights().relayed(relay, &query.interface.name, subnet.as_deref(), now);
+                }
+                Note::Unserved(client) => self.note_unserved(client, now),
+                Note::OtherServer { heard, subnet } => self.note_rival(heard, Some(subnet), now),
+                Note::UnknownClient { mac, subnet } => {
+                    self.log_unknown_client(query, decided, (mac, subnet.as_deref()));
+                }
             }
-            link.selected.name.clone()
-        };
-        let interface = query.interface.name.clone();
-        let offered = query.packet.requested_address();
-        self.note_rival(Heard { server, mac: None, interface, offered, boots: false }, Some(subnet), now);
+        }
     }
 
     fn note_rival(&self, heard: Heard, subnet: Option<String>, now: Timestamp) {
@@ -99,17 +94,7 @@ impl Dhcp {
         self.kernel.note(noticed(now, ("dhcp.rival_server", subnet.as_deref()), data));
     }
 
-    fn note_unserved(&self, query: &Query<'_>, outcome: &Outcome, now: Timestamp) {
-        let packet = query.packet;
-        let client = UnservedStatus {
-            reason: outcome.reason.clone(),
-            packets: 0,
-            last_seen: now,
-            mac: ClientKey::mac_of(packet),
-            relay: packet.is_relayed().then_some(packet.giaddr),
-            interface: query.interface.name.clone(),
-        };
-        self.observations.unserved_packets.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    fn note_unserved(&self, client: UnservedStatus, now: Timestamp) {
         let Some(packets) = self.sights().unserved.count(client.clone(), now) else { return };
         let data = json!({
             "reason": client.reason,
@@ -121,29 +106,22 @@ impl Dhcp {
         self.kernel.note(noticed(now, (EventKind::NoSubnet.as_str(), None), data));
     }
 
-    /// A DHCP packet of a client that is no machine here, and what was decided for it. Only who wants to boot
-    /// is told of, and who no subnet fits.
-    pub(super) fn saw_unknown_client(
+    /// Logs a client that is no machine here, at most once a minute.
+    fn log_unknown_client(
         &self,
-        (query, sender): (&Query<'_>, &Sender),
-        (outcome, decision): (&Outcome, &Decision),
-        now: Timestamp,
+        query: &Query<'_>,
+        decided: &DecidedPacket,
+        (mac, subnet): (Mac, Option<&str>),
     ) {
-        let is_unserved = outcome.event == EventKind::NoSubnet;
-        if !(sender.client.is_netboot() || is_unserved) {
+        let DecidedPacket { sender, outcome, decision, .. } = decided;
+        if !self.netboot.is_unknown_client_due(mac, outcome.decided_at) {
             return;
         }
-        let Some(mac) = ClientKey::mac_of(query.packet) else { return };
-        if !self.netboot.is_unknown_client_due(mac, now) {
-            return;
-        }
-        let subnet = {
-            let world = self.kernel.world();
-            let link = Link::select(query, &world);
-            link.ok().map(|link| link.selected.name.clone())
-        };
         let relay = query.packet.is_relayed().then(|| query.packet.giaddr.to_string());
-        let reason = if is_unserved { outcome.reason.as_str() } else { decision.verdict.reason() };
+        let reason = match decision {
+            Some(decision) if outcome.kind != EventKind::NoSubnet => decision.verdict.reason(),
+            _ => outcome.reason.as_str(),
+        };
         tracing::info!(
             mac = mac.to_string(),
             vendor_class = sender.client.vendor,

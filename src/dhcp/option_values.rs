@@ -8,7 +8,9 @@ use serde_json::json;
 
 use crate::catalog::params::Sealed;
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::{Link, Outcome, Query, Unfilled};
+use crate::dhcp::decide::{Query, Unfilled};
+use crate::dhcp::exchange::DecidedPacket;
+use crate::dhcp::packet::TemplateFacts;
 use crate::netboot::boot_facts::Gathered;
 use crate::render::{Input, Limits, Rendered};
 
@@ -19,10 +21,11 @@ const TEMPLATES_MAX: usize = 16;
 
 impl Dhcp {
     /// Renders what the reply still lacks.
-    pub async fn fill_options(&self, query: &Query<'_>, gathered: &Gathered, outcome: &mut Outcome) {
-        let Some(reply) = outcome.reply.as_mut().filter(|reply| !reply.unfilled.is_empty()) else { return };
+    pub(super) async fn fill_options(&self, query: &Query<'_>, decided: &mut DecidedPacket) {
+        let DecidedPacket { gathered, outcome, .. } = decided;
+        let (Some(reply), Some(facts)) = (outcome.reply.as_mut(), outcome.templates.take()) else { return };
         let mut unfilled = std::mem::take(&mut reply.unfilled);
-        let input = match self.option_input(query, gathered, outcome.address) {
+        let input = match self.option_input(query, gathered, &facts) {
             Ok(input) => input,
             Err(why) => {
                 outcome.reason.push_str(&format!("; its templates are left out: {why}"));
@@ -63,22 +66,15 @@ impl Dhcp {
         &self,
         query: &Query<'_>,
         gathered: &Gathered,
-        address: Option<std::net::Ipv4Addr>,
+        facts: &TemplateFacts,
     ) -> Result<Input, String> {
-        let world = self.kernel.world();
-        let link = Link::select(query, &world).map_err(|why| why.to_string())?;
-        let source = link.selected.next_server.or_else(|| query.source_address(&link));
-        let facing = self.catalog.facing(source.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED).into());
-        let address = address.unwrap_or(query.packet.ciaddr);
-        let subnet = link.subnet_of(address).unwrap_or(link.selected);
-        let subnet = json!({"name": subnet.name, "cidr": subnet.cidr});
-        drop(world);
-        let boot = gathered.boot(None, facing);
+        let boot = gathered.boot(None, self.catalog.facing(facts.server.into()));
         let mut input = self.catalog.input(&boot, Sealed::Closed).map_err(|problem| problem.to_string())?;
         let mac: Vec<String> =
             query.packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
         input.variables.insert("mac".to_owned(), mac.join(":").into());
-        input.variables.insert("address".to_owned(), address.to_string().into());
+        input.variables.insert("address".to_owned(), facts.address.to_string().into());
+        let subnet = json!({"name": facts.subnet, "cidr": facts.cidr});
         input.variables.insert("subnet".to_owned(), subnet);
         Ok(input)
     }

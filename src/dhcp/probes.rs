@@ -13,9 +13,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::dhcp;
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{
-    Change, ClientKey, EventKind, Hold, HowToProbe, LateAnswer, Link, Outcome, ProbeTarget, Probed, Prober,
-    Query,
+    ClientKey, EventKind, Hold, HowToProbe, LateAnswer, ProbeTarget, Probed, Prober, Query,
 };
+use crate::dhcp::exchange::{AttemptRecord, DecidedPacket};
+use crate::dhcp::packet::OfferChange;
 use crate::kernel::Error;
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::netboot::identify::is_active;
@@ -85,59 +86,65 @@ impl Dhcp {
     }
 
     /// What is decided for a packet, with a fresh address that was looked for. One that somebody answers for
-    /// is kept back for a while, and another is decided on.
-    pub async fn probed(&self, query: &Query<'_>, decide: impl Fn() -> Outcome) -> Outcome {
-        let mut outcome = decide();
-        let Change::Hold { hold, .. } = &outcome.change else { return outcome };
+    /// is kept back for a while, and the packet is decided again.
+    pub(super) async fn probed(&self, query: &Query<'_>, decided: &mut DecidedPacket) {
+        let OfferChange::Keep { hold, .. } = &decided.outcome.offer else { return };
         if self.probing.is_under_way(hold) {
-            return Outcome::silence(EventKind::Ignored, "an address is being looked for already");
+            return decided.outcome.silence(EventKind::Ignored, "an address is being looked for already");
         }
-        let Some((prober, how)) =
-            self.probing.prober.get().zip(dhcp::decide::how_to_probe(query, outcome.probe))
-        else {
-            return outcome;
-        };
-        let Some(_under_way) = self.probing.begin(hold) else { return outcome };
+        let wanted = dhcp::decide::how_to_probe(query, decided.outcome.probe);
+        let Some((prober, how)) = self.probing.prober.get().zip(wanted) else { return };
+        let Some(_under_way) = self.probing.begin(hold) else { return };
         let deadline = Instant::now() + OFFER_WITHIN;
         for _ in 0..PROBES_MAX {
-            let Change::Hold { address, .. } = outcome.change else { return outcome };
+            let OfferChange::Keep { address, .. } = decided.outcome.offer else { return };
             let interface = Arc::new(query.interface.clone());
             let probe = prober.probe(ProbeTarget { address, interface, client: client_mac(query), how });
             let found = timeout_at(deadline, probe).await;
-            let unknown = match found.unwrap_or_else(|_| Probed::Unable("the time was up".into())) {
+            match found.unwrap_or_else(|_| Probed::Unable("the time was up".into())) {
                 Probed::InUse(by) => {
                     let found = Found { address, how, by, wanted_by: client_mac(query) };
-                    if !Box::pin(self.keep_back(query, &found)).await {
-                        return Outcome::silence(EventKind::Ignored, "its address could not be kept back");
+                    if !Box::pin(self.keep_back(&decided.outcome.offer, &found)).await {
+                        return decided
+                            .outcome
+                            .silence(EventKind::Ignored, "its address could not be kept back");
                     }
-                    outcome = decide();
-                    continue;
+                    self.decide_again(query, decided);
                 }
-                Probed::Free => return outcome,
-                Probed::Unable(why) => why,
-            };
-            outcome.reason = format!("{}; nobody was asked whether it is in use: {unknown}", outcome.reason);
-            return outcome;
+                Probed::Free => return,
+                Probed::Unable(why) => {
+                    let outcome = &mut decided.outcome;
+                    outcome.add_reason(format_args!("nobody was asked whether it is in use: {why}"));
+                    return;
+                }
+            }
         }
-        self.release_hold(&outcome);
+        self.release_hold(&decided.outcome.offer);
         let why = format!("{PROBES_MAX} addresses in a row are in use by others; the client will ask again");
-        Outcome::silence(EventKind::PoolEmpty, why)
+        decided.outcome.silence(EventKind::PoolEmpty, why);
+    }
+
+    /// Another decision for the same packet, which shows what it showed before.
+    fn decide_again(&self, query: &Query<'_>, decided: &mut DecidedPacket) {
+        let notes = std::mem::take(&mut decided.outcome.notes);
+        *decided = self.decide_packet(query, AttemptRecord::Done);
+        decided.outcome.notes = notes;
     }
 
     /// Puts an address that somebody answered for in quarantine.
-    async fn keep_back(&self, query: &Query<'_>, found: &Found) -> bool {
+    async fn keep_back(&self, offer: &OfferChange, found: &Found) -> bool {
+        let OfferChange::Keep { address, hold } = offer else { return false };
         let now = self.kernel.now();
         let lease = {
             let world = self.kernel.world();
-            let Ok(link) = Link::select(query, &world) else { return false };
-            dhcp::decide::quarantine(
-                link.subnet_of(found.address).unwrap_or(link.selected),
-                found.address,
-                now,
-            )
+            let mut subnets = world.subnets.iter().map(|row| &row.spec);
+            let is_its_own = |subnet: &&Subnet| {
+                subnet.enabled && subnet.network() == hold.network && subnet.cidr.contains(*address)
+            };
+            let Some(subnet) = subnets.find(is_its_own) else { return false };
+            dhcp::decide::quarantine(subnet, *address, now)
         };
         let kept = self.write_lease(&lease, self.in_use(found, &lease, ""), now).await;
-        let address = found.address;
         kept.inspect_err(|error| warn_seldom!(%error, %address, "it could not be kept back")).is_ok()
     }
 
@@ -216,8 +223,8 @@ impl Dhcp {
         }
     }
 
-    fn release_hold(&self, outcome: &Outcome) {
-        if let Change::Hold { hold, .. } = &outcome.change {
+    fn release_hold(&self, offer: &OfferChange) {
+        if let OfferChange::Keep { hold, .. } = offer {
             let mut holds = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
             holds.release(&hold.network, &hold.client);
         }

@@ -358,7 +358,7 @@ impl Service {
         match ended.answered {
             Ok(Some(reply)) => {
                 send(&self.counters, (&mut self.outlet, &self.listeners), (&reply, ended.port));
-                if ended.is_committed {
+                if reply.durable {
                     self.door.keep(ended.question, reply, now);
                 }
             }

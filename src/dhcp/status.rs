@@ -7,13 +7,12 @@ use std::sync::{Arc, PoisonError};
 
 use crate::dhcp;
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::{Facts, Interface, Outcome, Query, Rival, Sender, Sights, answer, pool_parts};
+use crate::dhcp::decide::{Interface, Outcome, PacketFacts, Query, Rival, Sights, answer, pool_parts};
 use crate::dhcp::observations::{is_proxy, subnet_at};
 use crate::model::{
     AddressKey, DhcpStatus, ExampleAnswer, InterfaceStatus, Lease, LeaseState, Machine, RivalStatus,
     ServiceStatus, Stored, Subnet, SubnetMode, SubnetStatus, World,
 };
-use crate::netboot::decide::BootData;
 use jiff::Timestamp;
 
 impl Dhcp {
@@ -98,9 +97,8 @@ impl Dhcp {
         machine: Option<&Stored<Machine>>,
     ) -> ExampleAnswer {
         let holds = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (sender, boot) = (Sender::of(query, world), &BootData::None);
-        let facts = Facts { world, holds: &holds, sender: &sender, machine, boot };
-        answer(query, &facts, self.kernel.now()).into()
+        let facts = PacketFacts { machine, ..PacketFacts::gather(*query, world) };
+        answer(&facts, &holds, self.kernel.now()).into()
     }
 
     /// The interfaces that are served, and a relay that packets of a subnet came by.

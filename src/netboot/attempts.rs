@@ -1,16 +1,16 @@
 //! Boot attempts as they go on: begun, got as far as the script, the kernel, the system; and what went wrong
 //! with a document on the way.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
-use crate::model::{BootProgress, Mac, Machine, Problem};
+use crate::model::{BootProgress, Machine, Problem};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::attempt;
+use crate::netboot::decide::attempt::{self, PowerOn};
 use crate::netboot::decide::decision::{Asked, Decision, Verdict};
 use crate::netboot::decide::namespace::is_autoexec;
 use crate::netboot::files::Fetch;
@@ -20,20 +20,6 @@ use crate::seldom::warn_seldom;
 
 /// Most faults of failed renders that one machine keeps.
 const FAULTS_MAX: usize = 16;
-
-/// What is known of a power-on when it begins.
-#[derive(Clone, Copy, Debug)]
-pub struct PowerOn {
-    /// What asks.
-    pub progress: BootProgress,
-    /// How far the attempt is when that was answered.
-    pub reached: BootProgress,
-    pub mac: Option<Mac>,
-    /// DHCP option 93.
-    pub client_arch: Option<u16>,
-    /// The address of ours that faces the machine.
-    pub server: Option<Ipv4Addr>,
-}
 
 impl Netboot {
     /// A machine that boots has asked: begins an attempt if this is a new power-on. Gives the facts as they

@@ -9,14 +9,9 @@ use crate::model::{Mac, Machine, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::Gathered;
 use crate::netboot::decide::chainload::Ask;
-use crate::netboot::decide::decision::{Answer, Decision};
+use crate::netboot::decide::loader_ask::LoaderAsk;
 use crate::netboot::identify::about;
 use crate::seldom::warn_seldom;
-
-/// The rule of the decision that stops a client that goes round.
-const RULE: &str = "chainload";
-/// The rule that finds no loader to give.
-const NO_LOADER: &str = "loader";
 
 /// A DHCP packet as far as loaders are concerned.
 #[derive(Clone, Copy, Debug)]
@@ -45,36 +40,21 @@ impl Netboot {
         macs.map(|mac| asks.of(mac)).max_by_key(|asks| asks.len()).unwrap_or_default().to_vec()
     }
 
-    /// Records a DISCOVER that gets a loader, or nothing because it goes round: that is an event.
-    pub fn asked(&self, request: &LoaderRequest, gathered: &Gathered, decision: &Decision) {
-        let Some(mac) = request.mac else { return };
-        if !request.is_discover {
-            return;
-        }
-        let stopped = decision.trace.iter().find(|rule| rule.rule == RULE && rule.matched);
-        let loader = match &decision.answer {
-            Answer::Loader { name } | Answer::LoaderUrl { name, .. } => name.clone(),
-            // Which one it was is in the asks that stopped it.
-            _ if stopped.is_some() => gathered.asks.last().map(|ask| ask.loader.clone()).unwrap_or_default(),
-            _ => return,
-        };
-        let now = self.kernel.now();
-        let ask = Ask { xid: request.xid, loader, at: now, served: stopped.is_none() };
+    /// Records a loader that a client asked for. A boot loop that is stopped is an event, once for each
+    /// DISCOVER.
+    pub fn record_loader_ask(&self, asked: LoaderAsk, gathered: &Gathered) {
+        let LoaderAsk { mac, ask, stopped } = asked;
         let is_new = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner).add(mac, ask);
-        if let Some(rule) = stopped.filter(|_| is_new) {
-            warn_seldom!(%mac, reason = rule.detail, "a boot goes round and is stopped");
-            self.note_dead_end(gathered, "boot.loop_stopped", json!({ "mac": mac, "reason": rule.detail }));
+        if let Some(reason) = stopped.filter(|_| is_new) {
+            warn_seldom!(%mac, reason, "a boot goes round and is stopped");
+            self.note_dead_end(gathered, "boot.loop_stopped", json!({ "mac": mac, "reason": reason }));
         }
     }
 
-    /// A DISCOVER of a machine that should boot and for whom there is no loader.
-    pub fn without_loader(&self, request: &LoaderRequest, gathered: &Gathered, decision: &Decision) {
-        let lacks = decision.trace.iter().find(|rule| rule.rule == NO_LOADER && rule.matched);
-        let (Some(rule), Some(mac), Some(_)) = (lacks, request.mac, &gathered.machine) else { return };
-        if request.is_discover {
-            warn_seldom!(%mac, reason = rule.detail, "there is no loader for a machine");
-            self.note_dead_end(gathered, "boot.no_loader", json!({ "mac": mac, "reason": rule.detail }));
-        }
+    /// Records that there is no loader for a machine that is to boot.
+    pub fn record_missing_loader(&self, (mac, reason): (Mac, &str), gathered: &Gathered) {
+        warn_seldom!(%mac, reason, "there is no loader for a machine");
+        self.note_dead_end(gathered, "boot.no_loader", json!({ "mac": mac, "reason": reason }));
     }
 
     fn note_dead_end(&self, gathered: &Gathered, kind: &str, data: serde_json::Value) {

@@ -3,23 +3,31 @@
 //! `world.yaml` is laid over `base.yaml`; `N.request` is a packet in the text form, with lines of
 //! its own for how it arrived (`interface`, `from`, `to`, `port`, `after SECONDS`, or `datagram HEX` for the
 //! whole of it); `N.reply` and `N.log` are what must come of it. Leases and offers carry over from
-//! one request to the next. With `UPDATE_VECTORS=1` the expected files are written anew.
+//! one request to the next. `N.effects`, where a case has it, is all that comes of the request besides the
+//! reply (`effects`). With `UPDATE_VECTORS=1` the expected files are written anew.
 
+mod effects;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use metalwright::dhcp::decide::{
-    Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Link, Outcome, Query, Reply, Sender,
-    answer, quarantine,
+    BootAnswer, Holds, Interface, InterfaceAddress, Link, PacketFacts, Query, Reply, quarantine,
 };
+use metalwright::dhcp::packet::{OfferChange, PacketOutcome, decide};
 use metalwright::model::{
-    ClientClass, Kind, Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Stored, Subnet, World,
-    parse_hex,
+    ClientClass, Kind, Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Setting, Stored, Subnet,
+    World, parse_hex,
 };
+use metalwright::netboot::boot_facts::Gathered;
+use metalwright::netboot::decide::chainload::Asks;
 use metalwright::netboot::decide::loader::{NextStage, Transport, next_stage};
-use metalwright::netboot::decide::{BootData, Client};
+use metalwright::netboot::decide::{Asked, BootData};
+use metalwright::netboot::loaders::Loaders;
 use metalwright::proto::dhcp4::{Packet, encode_listed, from_text, parse, payload_bytes_max, to_text, words};
 use serde::Deserialize;
 
@@ -43,6 +51,11 @@ struct WorldFile {
     #[serde(default)]
     leases: Vec<LeaseFile>,
     boot: Boot,
+    /// Names of the loaders that the server has.
+    #[serde(default)]
+    loaders: BTreeSet<String>,
+    #[serde(default)]
+    settings: BTreeMap<String, serde_json::Value>,
     /// Hosts that answer probes.
     #[serde(default)]
     answering: Vec<Ipv4Addr>,
@@ -87,7 +100,17 @@ struct Case {
     holds: Holds,
     file: WorldFile,
     interfaces: Vec<Interface>,
+    loaders: Loaders,
+    /// The loaders that clients asked for.
+    asks: Asks,
     now: Timestamp,
+}
+
+/// What comes of a request, as the files of a case have it.
+struct Served {
+    reply: String,
+    log: String,
+    effects: String,
 }
 
 /// A request and how it arrived.
@@ -129,9 +152,11 @@ fn run(path: &Path) -> Vec<String> {
     for step in 0.. {
         let Ok(text) = std::fs::read_to_string(path.join(format!("{step}.request"))) else { break };
         let arrival = read_arrival(&text).unwrap_or_else(|why| panic!("{} {step}: {why}", case.name));
-        let (reply, log) = case.serve(&arrival);
+        let Served { reply, log, effects } = case.serve(&arrival);
         failures.extend(compare(&path.join(format!("{step}.reply")), &reply));
         failures.extend(compare(&path.join(format!("{step}.log")), &log));
+        let stated = path.join(format!("{step}.effects"));
+        failures.extend(stated.exists().then(|| compare(&stated, &effects)).flatten());
     }
     failures
 }
@@ -215,6 +240,10 @@ impl Case {
         for class in &file.client_classes {
             world.put(Object::ClientClass(Stored::new(class.name.clone(), class.clone(), now).into()));
         }
+        for (name, value) in &file.settings {
+            let setting = Setting { name: name.clone(), value: value.clone() };
+            world.put(Object::Setting(Stored::new(name.clone(), setting, now).into()));
+        }
         for lease in &file.leases {
             put_lease(&mut world, lease.load(now), now);
         }
@@ -224,33 +253,45 @@ impl Case {
         let own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
         holds.keep_own(own.collect());
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        Case { name, world, holds, file, interfaces, now }
+        let mut loaders = Loaders::default();
+        loaders.names = Arc::new(file.loaders.clone());
+        Case { name, world, holds, file, interfaces, loaders, asks: Asks::default(), now }
     }
 
-    fn serve(&mut self, arrival: &Arrival) -> (String, String) {
+    fn serve(&mut self, arrival: &Arrival) -> Served {
         self.now += SignedDuration::from_secs(arrival.after);
         let packet = match parse(&arrival.datagram) {
             Ok(packet) => packet,
-            Err(why) => return ("none\n".into(), format!("event dhcp.malformed\nreason {why}\n")),
+            Err(why) => {
+                let log = format!("event dhcp.malformed\nreason {why}\n");
+                return Served { reply: "none\n".into(), log, effects: String::new() };
+            }
         };
-        let outcome = self.decide(&packet, arrival);
-        let log = self.log(&outcome, &packet);
-        if self.file.store_fails && matches!(outcome.change, Change::Claim(_)) {
-            return ("none\n".into(), format!("{log}the store failed, so nothing is sent\n"));
-        }
-        self.apply(&outcome.change);
-        let Some(reply) = &outcome.reply else { return ("none\n".into(), log) };
-        self.check_wire(reply, &packet);
+        let (outcome, mut log, effects) = self.decide(&packet, arrival);
+        let reply = if self.file.store_fails && !outcome.changeset.writes.is_empty() {
+            log.push_str("the store failed, so nothing is sent\n");
+            "none\n".to_owned()
+        } else {
+            self.apply(&outcome);
+            outcome
+                .reply
+                .as_ref()
+                .map_or_else(|| "none\n".into(), |reply| self.sent((reply, &packet), arrival))
+        };
+        Served { reply, log, effects }
+    }
+
+    fn sent(&self, (reply, packet): (&Reply, &Packet), arrival: &Arrival) -> String {
+        self.check_wire(reply, packet);
         let interface = self.interfaces.iter().find(|known| known.index == reply.interface).unwrap();
         let sent = to_text(&parse(&reply.bytes).unwrap());
         let port = if arrival.port == DHCP_PORT { String::new() } else { format!(":{}", arrival.port) };
         let (to, from) = (reply.destination, reply.source);
-        let text = format!("send {to}\nfrom {from}{port}\ninterface {}\n{sent}", interface.name);
-        (text, log)
+        format!("send {to}\nfrom {from}{port}\ninterface {}\n{sent}", interface.name)
     }
 
-    /// Asks, probes where that is wanted, and asks again.
-    fn decide(&mut self, packet: &Packet, arrival: &Arrival) -> Outcome {
+    /// Asks, records a boot attempt and probes where that is wanted, and asks again.
+    fn decide(&mut self, packet: &Packet, arrival: &Arrival) -> (PacketOutcome, String, String) {
         let interface = match &arrival.interface {
             Some(name) => {
                 self.interfaces.iter().find(|known| known.name == *name).expect("a known interface")
@@ -260,11 +301,17 @@ impl Case {
         .clone();
         let (source, local) = self.addresses(packet, arrival, &interface);
         let query = Query { packet, interface: &interface, source, local, port: arrival.port };
+        let mut effects = String::new();
         for _ in 0..PROBES_MAX {
-            let outcome = self.ask(&query);
+            let (outcome, log, asked) = self.ask(query, !effects.is_empty());
+            if outcome.attempt.is_some() {
+                effects = asked;
+                self.record_attempt(&query, &outcome);
+                continue;
+            }
             let probed = outcome.address.filter(|_| outcome.probe != Probe::None);
             let Some(hit) = probed.filter(|address| self.file.answering.contains(address)) else {
-                return outcome;
+                return (outcome, log, effects + &asked);
             };
             let lease = quarantine(Link::select(&query, &self.world).unwrap().selected, hit, self.now);
             put_lease(&mut self.world, lease, self.now);
@@ -272,32 +319,30 @@ impl Case {
         panic!("{}: every probe was answered", self.name);
     }
 
-    fn ask(&self, query: &Query<'_>) -> Outcome {
-        let mac = ClientKey::mac_of(query.packet);
-        let machines = &self.world.machines;
-        let machine = mac.and_then(|mac| machines.find("mac", &mac.to_string())).or_else(|| {
-            let aliases = Client::read(query.packet).uuid_aliases()?;
-            aliases.iter().find_map(|uuid| machines.find("smbios_uuid", &uuid.to_string()))
-        });
-        let boot = self.boot(query);
-        let sender = Sender::of(query, &self.world);
-        let facts = Facts {
-            world: &self.world,
-            holds: &self.holds,
-            sender: &sender,
-            machine: machine.map(|machine| &**machine),
-            boot: &boot,
-        };
-        answer(query, &facts, self.now)
+    /// The outcome of one look, with its log and its effects as text.
+    fn ask(&self, query: Query<'_>, is_attempt_recorded: bool) -> (PacketOutcome, String, String) {
+        let mut facts = PacketFacts::gather(query, &self.world);
+        let machine = facts.machine.and_then(|machine| self.world.machines.get(&machine.key));
+        let mut gathered = Gathered::of(&self.world, &self.loaders, machine);
+        gathered.subnet_mode = facts.sender.subnet_mode;
+        let mac = facts.sender.key.as_ref().and_then(|key| key.mac());
+        gathered.asks =
+            mac.map_or_else(Vec::new, |mac| self.asks.before_discover(mac, query.packet.xid).to_vec());
+        let decision = gathered.decide(&Asked::BootData(facts.sender.client.clone()), self.now);
+        let (data, asks) = (self.boot(&facts), std::mem::take(&mut gathered.asks));
+        facts.boot = BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded };
+        let mut outcome = decide(&facts, &self.holds, self.now);
+        let log = self.log(&outcome, query.packet);
+        let effects = effects::text(&mut outcome, &facts);
+        (outcome, log, effects)
     }
 
     /// A stand-in for the boot decision, just enough to have something to say.
-    fn boot(&self, query: &Query<'_>) -> BootData {
-        let Ok(link) = Link::select(query, &self.world) else { return BootData::None };
-        let Some(us) = query.source_address(&link) else { return BootData::None };
-        let sender = Sender::of(query, &self.world);
+    fn boot(&self, facts: &PacketFacts<'_>) -> BootData {
+        let Ok(link) = &facts.link else { return BootData::None };
+        let Some(us) = facts.query.source_address(link) else { return BootData::None };
         let next_server = link.selected.next_server.unwrap_or(us);
-        match (&self.file.boot, next_stage(&sender.client)) {
+        match (&self.file.boot, next_stage(&facts.sender.client)) {
             (Boot::Local, _) | (_, Err(_)) => BootData::None,
             (Boot::Url(url), _) => BootData::Url { url: url.clone() },
             (_, Ok(NextStage::Script)) => BootData::Script { url: format!("http://{us}:8080/boot.ipxe") },
@@ -332,53 +377,52 @@ impl Case {
         (arrival.from.unwrap_or(source), arrival.to.or(local))
     }
 
-    fn apply(&mut self, change: &Change) {
-        match change {
-            Change::None => {}
-            Change::Hold { address, hold } => assert!(self.holds.hold(*address, hold.clone(), self.now)),
-            Change::Forget { network, client } => self.holds.release(network, client),
-            Change::Claim(lease) => {
-                let before = self.world.leases.find("client", &format!("{} {}", lease.network, lease.client));
-                if let Some(before) = before.map(|row| row.key.clone()) {
-                    self.world.remove(Kind::Lease, &before);
-                }
-                put_lease(&mut self.world, lease.clone(), self.now);
-                self.holds.release(&lease.network, &ClientKey::from(lease));
+    fn apply(&mut self, outcome: &PacketOutcome) {
+        effects::write(&mut self.world, &outcome.changeset);
+        effects::remember(&mut self.asks, &outcome.notes);
+        match &outcome.offer {
+            OfferChange::None => {}
+            OfferChange::Keep { address, hold } => {
+                assert!(self.holds.hold(*address, hold.clone(), self.now));
             }
-            Change::Release(lease) | Change::Decline(lease) => {
-                put_lease(&mut self.world, lease.clone(), self.now);
+            OfferChange::Withdraw { network, client } => self.holds.release(network, client),
+            OfferChange::Settle { address } => {
+                if let Some(hold) = self.holds.at(*address, self.now).cloned() {
+                    self.holds.release(&hold.network, &hold.client);
+                }
             }
         }
     }
 
-    fn log(&self, outcome: &Outcome, packet: &Packet) -> String {
-        let mut text = format!("event {}\nreason {}\n", outcome.event.as_str(), outcome.reason);
+    /// The machine of a packet has the boot attempt that begins with it.
+    fn record_attempt(&mut self, query: &Query<'_>, outcome: &PacketOutcome) {
+        let machine = PacketFacts::gather(*query, &self.world).machine.expect("a machine");
+        let next = effects::with_attempt(machine, outcome, self.now);
+        self.world.put(Object::Machine(next.into()));
+    }
+
+    fn log(&self, outcome: &PacketOutcome, packet: &Packet) -> String {
+        let mut text = format!("event {}\nreason {}\n", outcome.kind.as_str(), outcome.reason);
         for fault in &packet.faults {
             writeln!(text, "fault {fault}").unwrap();
         }
         let until = |time: Timestamp| (time.as_second() - self.now.as_second()).to_string();
-        match &outcome.change {
-            Change::None => {}
-            Change::Hold { address, hold } => {
-                writeln!(
-                    text,
-                    "hold {address} for {} in {} {}s",
-                    hold.client,
-                    hold.network,
-                    until(hold.until)
-                )
+        match &outcome.offer {
+            OfferChange::Keep { address, hold } => {
+                let (client, network) = (&hold.client, &hold.network);
+                writeln!(text, "hold {address} for {client} in {network} {}s", until(hold.until)).unwrap();
+            }
+            OfferChange::Withdraw { network, client } => {
+                writeln!(text, "forget the hold of {client} in {network}").unwrap();
+            }
+            OfferChange::None | OfferChange::Settle { .. } => {}
+        }
+        for lease in effects::leases(&outcome.changeset) {
+            let state = serde_json::to_value(lease.state).unwrap();
+            let state = state.as_str().unwrap();
+            let (address, client, network) = (lease.address, &lease.client, &lease.network);
+            writeln!(text, "lease {address} {state} {client} in {network} {}s", until(lease.expires_at))
                 .unwrap();
-            }
-            Change::Forget { network, client } => {
-                writeln!(text, "forget the hold of {client} in {network}").unwrap()
-            }
-            Change::Claim(lease) | Change::Release(lease) | Change::Decline(lease) => {
-                let state = serde_json::to_value(lease.state).unwrap();
-                let state = state.as_str().unwrap();
-                let (address, client, network) = (lease.address, &lease.client, &lease.network);
-                writeln!(text, "lease {address} {state} {client} in {network} {}s", until(lease.expires_at))
-                    .unwrap();
-            }
         }
         text
     }

@@ -12,10 +12,10 @@ use crate::dhcp::decide::holds::{hold_until, later};
 use crate::dhcp::decide::proxy::BootServer;
 use crate::dhcp::decide::reply::{self, Content};
 use crate::dhcp::decide::{
-    BOOT_SERVER_PORT, Change, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, Query,
-    Refusal, Reply, Sender, Unanswerable, classify, classify_at_boot_server, server_identifier,
+    BOOT_SERVER_PORT, Change, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, PacketFacts,
+    Query, Refusal, Reply, Unanswerable, classify, classify_at_boot_server, server_identifier,
 };
-use crate::model::{Lease, LeaseState, Machine, Probe, Stored, Subnet, SubnetMode, World};
+use crate::model::{Lease, LeaseState, Probe, Subnet, SubnetMode};
 use crate::netboot::decide::BootData;
 use crate::proto::dhcp4::{Kind, MessageType, Packet, codes};
 
@@ -33,20 +33,9 @@ const DHCP_ONLY_CODES: [u8; 5] = [
 ];
 const NO_RECORD: &str = "there is no record of it, and the subnet is authoritative";
 
-/// What an answer is decided from, besides the packet.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
-    pub world: &'a World,
-    pub holds: &'a Holds,
-    pub sender: &'a Sender,
-    /// The machine the client belongs to, if it is known.
-    pub machine: Option<&'a Stored<Machine>>,
-    /// What the boot decision has for this client.
-    pub boot: &'a BootData,
-}
-
 /// Decides what to do with a packet that came to port 67, or to the boot server's.
-pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
+pub fn answer(facts: &PacketFacts<'_>, offers: &Holds, now: Timestamp) -> Outcome {
+    let query = &facts.query;
     let at_boot_server = query.port == BOOT_SERVER_PORT;
     let classified =
         if at_boot_server { classify_at_boot_server(query.packet) } else { classify(query.packet) };
@@ -57,16 +46,16 @@ pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
         }
         Err(why) => return Outcome::silence(EventKind::Ignored, why.to_string()),
     };
-    let link = match Link::select(query, facts.world) {
+    let link = match &facts.link {
         Ok(link) => link,
         Err(why) => return Outcome::silence(EventKind::NoSubnet, why.to_string()),
     };
-    let Some((source, server)) = query.source_address(&link).zip(server_identifier(query, &link)) else {
+    let Some((source, server)) = query.source_address(link).zip(server_identifier(query, link)) else {
         let why = format!("interface {} has no IPv4 address to answer from", query.interface.name);
         return Outcome::silence(EventKind::NoSubnet, why);
     };
     if message == Message::BootRequest || link.selected.mode == SubnetMode::Proxy {
-        return BootServer { query, facts, link: &link, source, server }.answer(message);
+        return BootServer { query, facts, link, source, server }.answer(message);
     }
     let Some(client) = &facts.sender.key else {
         let why = "the client has neither a hardware address nor a client identifier";
@@ -75,16 +64,16 @@ pub fn answer(query: &Query<'_>, facts: &Facts<'_>, now: Timestamp) -> Outcome {
     let mut taken: Vec<Ipv4Addr> = query.interface.addresses.iter().map(|own| own.address).collect();
     taken.extend([query.packet.giaddr, server]);
     let ledger = Ledger {
-        link: &link,
+        link,
         world: facts.world,
-        holds: facts.holds,
+        holds: offers,
         client,
         packet: query.packet,
         machine: facts.machine,
         taken: &taken,
         now,
     };
-    Desk { query, facts, link: &link, ledger, source, server, now }.serve(message)
+    Desk { query, facts, link, ledger, source, server, now }.serve(message)
 }
 
 /// The record that keeps an address from being given out, because a client declined it or a probe
@@ -107,7 +96,7 @@ pub fn quarantine(subnet: &Subnet, address: Ipv4Addr, now: Timestamp) -> Lease {
 /// One client at the counter: everything an answer needs, in one place.
 struct Desk<'a> {
     query: &'a Query<'a>,
-    facts: &'a Facts<'a>,
+    facts: &'a PacketFacts<'a>,
     link: &'a Link<'a>,
     ledger: Ledger<'a>,
     source: Ipv4Addr,
@@ -362,8 +351,8 @@ impl Desk<'_> {
             subnet,
             reservation: self.ledger.reservation(),
             machine: self.facts.machine,
-            sender: self.facts.sender,
-            boot: if boots { self.facts.boot } else { &BootData::None },
+            sender: &self.facts.sender,
+            boot: if boots { &self.facts.boot.data } else { &BootData::None },
             server: self.server,
             source: self.source,
         }

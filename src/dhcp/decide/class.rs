@@ -33,8 +33,9 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub fn of(query: &Query<'_>, world: &World) -> Self {
-        let subnet = Link::select(query, world).ok().map(|link| link.selected);
+    /// `link` is the client's shared network, where there is one.
+    pub fn of(query: &Query<'_>, (world, link): (&World, Option<&Link<'_>>)) -> Self {
+        let subnet = link.map(|link| link.selected);
         let asker = Asker {
             packet: query.packet,
             client: Client::read(query.packet),

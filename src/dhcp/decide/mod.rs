@@ -4,8 +4,8 @@
 //! beside the DHCP server of others (ProxyDHCP, PXE 2.1). Leaves to others: bytes (`proto::dhcp4`), what to
 //! boot (`netboot::decide`), keeping leases (the house around it). All is pure.
 //!
-//! A packet goes through [`classify()`], [`Link::select`], [`Ledger::pick`] and the writing of a
-//! reply; [`answer()`] is that walk. Start reading there.
+//! [`PacketFacts::gather`] finds what is known of a packet, [`Link::select`] its shared network. [`answer`]
+//! takes it through [`classify`], [`Ledger::pick`] and the writing of a reply. Start reading there.
 
 mod answer;
 mod class;
@@ -13,6 +13,7 @@ mod classify;
 mod client_key;
 mod destination;
 mod example;
+mod facts;
 pub mod frame;
 mod holds;
 pub mod import;
@@ -29,12 +30,13 @@ mod scopes;
 mod sights;
 mod silence;
 
-pub use answer::{Facts, answer, quarantine};
+pub use answer::{answer, quarantine};
 pub use class::{ClassLine, Classes, Sender, examine};
 pub use classify::{Message, Unanswerable, classify, classify_at_boot_server};
 pub use client_key::ClientKey;
 pub use destination::{BOOT_SERVER_PORT, Destination, destination};
 pub use example::{example_discover, example_query};
+pub use facts::{BootAnswer, PacketFacts};
 pub use frame::{FrameEnds, encode_frame};
 pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
 pub use index::{pool_parts, servers_named};

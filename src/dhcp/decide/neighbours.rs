@@ -2,12 +2,13 @@
 
 use std::net::Ipv4Addr;
 
-use crate::dhcp::decide::{BOOT_SERVER_PORT, ClientKey, Link, Message, Query, classify};
-use crate::model::{Mac, SubnetMode, World};
+use crate::dhcp::decide::{BOOT_SERVER_PORT, ClientKey, Message, PacketFacts, classify};
+use crate::model::{Mac, SubnetMode};
 
 /// The address that another server gives to the client that sent this, if the packet tells: the REQUEST that
 /// takes another's offer, and any that goes on with an address where all are another's.
-pub fn address_elsewhere(query: &Query<'_>, world: &World) -> Option<(Ipv4Addr, Mac)> {
+pub fn address_elsewhere(facts: &PacketFacts<'_>) -> Option<(Ipv4Addr, Mac)> {
+    let query = &facts.query;
     let mac = ClientKey::mac_of(query.packet)?;
     // Most packets are told by their kind alone.
     let (address, server) = if query.port == BOOT_SERVER_PORT {
@@ -21,9 +22,9 @@ pub fn address_elsewhere(query: &Query<'_>, world: &World) -> Option<(Ipv4Addr, 
             _ => return None,
         }
     };
-    let link = Link::select(query, world).ok()?;
+    let link = facts.link.as_ref().ok()?;
     let is_anothers = match server {
-        Some(server) => !query.is_to(&link, server),
+        Some(server) => !query.is_to(link, server),
         None => link.selected.mode == SubnetMode::Proxy,
     };
     (is_anothers && link.subnet_of(address).is_some()).then_some((address, mac))

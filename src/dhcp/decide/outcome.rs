@@ -49,12 +49,14 @@ pub struct Datagram {
     pub source: Ipv4Addr,
     /// Index of the interface it leaves by.
     pub interface: u32,
+    /// What it promises is on disk. A copy may be sent again while the promise holds.
+    pub durable: bool,
 }
 
 impl From<Reply> for Datagram {
     fn from(reply: Reply) -> Self {
         let Reply { bytes, destination, source, interface, .. } = reply;
-        Datagram { bytes, destination, source, interface }
+        Datagram { bytes, destination, source, interface, durable: false }
     }
 }
 

@@ -8,7 +8,7 @@
 use std::net::Ipv4Addr;
 
 use crate::dhcp::decide::reply::{self, Content, Draft};
-use crate::dhcp::decide::{BOOT_SERVER_PORT, EventKind, Facts, Link, Message, Outcome, Query, Sender};
+use crate::dhcp::decide::{BOOT_SERVER_PORT, EventKind, Link, Message, Outcome, PacketFacts, Query, Sender};
 use crate::model::SubnetMode;
 use crate::netboot::decide::BootData;
 use crate::netboot::decide::client::Stage;
@@ -26,7 +26,7 @@ const BIOS: u16 = 0;
 #[derive(Debug, Clone)]
 pub(super) struct BootServer<'a> {
     pub query: &'a Query<'a>,
-    pub facts: &'a Facts<'a>,
+    pub facts: &'a PacketFacts<'a>,
     pub link: &'a Link<'a>,
     /// Our address that replies leave from.
     pub source: Ipv4Addr,
@@ -60,7 +60,7 @@ impl BootServer<'_> {
         if !self.facts.sender.client.is_netboot() {
             return self.silence("it does not boot from the network, and addresses are another's".into());
         }
-        if *self.facts.boot == BootData::None || self.link.selected.mode == SubnetMode::AddressOnly {
+        if self.facts.boot.data == BootData::None || self.link.selected.mode == SubnetMode::AddressOnly {
             return self.silence("it is not to boot from the network".into());
         }
         let asks_from = self.query.address_in_use().filter(|_| self.query.port == BOOT_SERVER_PORT);
@@ -92,8 +92,8 @@ impl BootServer<'_> {
             subnet: self.link.selected,
             reservation: None,
             machine: None,
-            sender: self.facts.sender,
-            boot: self.facts.boot,
+            sender: &self.facts.sender,
+            boot: &self.facts.boot.data,
             server: self.server,
             source: self.source,
         };
@@ -113,7 +113,7 @@ impl BootServer<'_> {
 
     /// Whether the client is told not to look for a menu or other servers. A class can say so.
     fn boots_at_once(&self) -> bool {
-        let Sender { client, classes, .. } = self.facts.sender;
+        let Sender { client, classes, .. } = &self.facts.sender;
         let is_bios = client.arches.first().is_none_or(|arch| *arch == BIOS);
         let usual = is_bios && client.stage != Stage::HttpFirmware;
         classes.proxy_discovery_control().unwrap_or(usual)

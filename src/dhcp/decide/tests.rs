@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::dhcp::decide::{
-    Change, ClientKey, Facts, Holds, Interface, InterfaceAddress, Outcome, Query, Sender, answer,
+    Change, ClientKey, Holds, Interface, InterfaceAddress, Outcome, PacketFacts, Query, answer,
 };
 use crate::model::{Kind, Lease, LeaseState, Object, Reservation, Stored, Subnet, World};
 use crate::netboot::decide::BootData;
@@ -50,10 +50,8 @@ impl Server {
         let source = SocketAddrV4::new(packet.ciaddr, 68);
         let query = Query { packet, interface: &interface, source, local: None, port: 67 };
         let boot = BootData::Tftp { next_server: Ipv4Addr::new(10, 0, 0, 1), file: "snponly.efi".into() };
-        let sender = Sender::of(&query, &self.world);
-        let facts =
-            Facts { world: &self.world, holds: &self.holds, sender: &sender, machine: None, boot: &boot };
-        let outcome = answer(&query, &facts, self.now);
+        let facts = PacketFacts { boot: boot.into(), ..PacketFacts::gather(query, &self.world) };
+        let outcome = answer(&facts, &self.holds, self.now);
         match &outcome.change {
             Change::None => {}
             Change::Hold { address, hold } => assert!(self.holds.hold(*address, hold.clone(), self.now)),

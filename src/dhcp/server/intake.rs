@@ -233,6 +233,7 @@ mod tests {
             destination: Destination::Broadcast,
             source: Ipv4Addr::LOCALHOST,
             interface: 2,
+            durable: false,
         }
     }
 

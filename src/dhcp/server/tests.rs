@@ -55,6 +55,7 @@ impl Offers {
             destination: Destination::Unicast(request.source),
             source: request.local.ok_or(Silence::NotOurs)?,
             interface: request.interface.index,
+            durable: !is_discover,
         }))
     }
 }
@@ -208,6 +209,27 @@ async fn a_lost_acknowledgement_is_sent_again_as_long_as_it_holds() {
     running.offers.gate.notify_one();
     assert_eq!(offer(&relay).await.0.xid, 7);
     assert_eq!((running.offers.asked.load(Relaxed), running.counters.resent.load(Relaxed)), (2, 1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_offer_that_had_to_wait_is_decided_anew_and_an_acknowledgement_at_once_is_sent_again() {
+    // As when an address is probed: it waits, and nothing is written.
+    let running = start(Waits::Everybody);
+    let relay = relay().await;
+    for _ in 0..2 {
+        relay.send_to(&message("discover", 7, 1), ("127.0.0.1", running.port)).await.unwrap();
+        running.offers.gate.notify_one();
+        assert_eq!(offer(&relay).await.0.xid, 7);
+    }
+    assert_eq!((running.offers.asked.load(Relaxed), running.counters.resent.load(Relaxed)), (2, 0));
+    running.stop().await;
+    let running = start(Waits::Nobody);
+    for _ in 0..2 {
+        relay.send_to(&message("request", 7, 1), ("127.0.0.1", running.port)).await.unwrap();
+        assert_eq!(offer(&relay).await.0.xid, 7);
+    }
+    assert_eq!((running.offers.asked.load(Relaxed), running.counters.resent.load(Relaxed)), (1, 1));
     running.stop().await;
 }
 
@@ -378,6 +400,7 @@ fn lost_reply(interface: u32) -> Datagram {
         destination: Destination::Unicast("127.0.0.1:9".parse().unwrap()),
         source: Ipv4Addr::LOCALHOST,
         interface,
+        durable: false,
     }
 }
 
@@ -393,7 +416,7 @@ async fn an_answer_that_comes_too_late_is_not_sent() {
     let now = Instant::now();
     for since in [now.checked_sub(ANSWER_WITHIN).unwrap(), now] {
         let answered = Ok(Some(lost_reply(loopback_index())));
-        service.finish(Ended { question, port: SERVER_PORT, since, answered, is_committed: true });
+        service.finish(Ended { question, port: SERVER_PORT, since, answered });
         service.flush();
     }
     let counters = service.counters();

@@ -26,8 +26,6 @@ pub(super) struct UnderWay {
     port: u16,
     /// When the question came.
     since: Instant,
-    /// How often it was asked whether it is ready.
-    polls: u32,
     answer: CatchUnwind<AssertUnwindSafe<Instrumented<BoxFuture<'static, Answered>>>>,
 }
 
@@ -38,8 +36,6 @@ pub(super) struct Ended {
     pub port: u16,
     pub since: Instant,
     pub answered: Answered,
-    /// It waited for something, which is a write.
-    pub is_committed: bool,
 }
 
 impl UnderWay {
@@ -52,7 +48,7 @@ impl UnderWay {
         );
         let (port, (question, since)) = (request.port, asked);
         let answer = Arc::clone(handler).answer(request).instrument(span);
-        UnderWay { question, port, since, polls: 0, answer: AssertUnwindSafe(answer).catch_unwind() }
+        UnderWay { question, port, since, answer: AssertUnwindSafe(answer).catch_unwind() }
     }
 
     pub fn question(&self) -> &Question {
@@ -78,18 +74,11 @@ impl Future for UnderWay {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
-        self.polls = self.polls.saturating_add(1);
         let answered = ready!(self.answer.poll_unpin(context)).unwrap_or_else(|panic| {
             warn_seldom!(why = message(&*panic), "a DHCP answer failed inside");
             Err(Silence::Failed)
         });
-        Poll::Ready(Ended {
-            question: self.question,
-            port: self.port,
-            since: self.since,
-            answered,
-            is_committed: self.polls > 1,
-        })
+        Poll::Ready(Ended { question: self.question, port: self.port, since: self.since, answered })
     }
 }
 

@@ -1,12 +1,39 @@
-//! When a power-on is a new one.
+//! When a power-on is a new one, and what is recorded of it.
+
+use std::net::Ipv4Addr;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{BootAttempt, BootProgress};
+use crate::model::{BootAttempt, BootProgress, Mac};
+use crate::netboot::decide::Verdict;
 
 /// How long a firmware or loader that asks again is still the same power-on. PXE clients retry for about a
 /// minute (PXE 2.1 §2.2.4: 4, 8, 16 and 32 seconds).
 const SAME_POWER_ON: SignedDuration = SignedDuration::from_secs(70);
+
+/// What is known of a power-on when it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PowerOn {
+    /// What asks.
+    pub progress: BootProgress,
+    /// How far the attempt is when that was answered.
+    pub reached: BootProgress,
+    pub mac: Option<Mac>,
+    /// DHCP option 93.
+    pub client_arch: Option<u16>,
+    /// The address of ours that faces the machine.
+    pub server: Option<Ipv4Addr>,
+}
+
+impl PowerOn {
+    /// Whether there is something to record: a new attempt, or one that goes on further or to another
+    /// bootenv than the latest one.
+    pub fn is_news(&self, last: Option<&BootAttempt>, verdict: &Verdict, now: Timestamp) -> bool {
+        let is_further = |last: &BootAttempt| last.progress < self.reached;
+        let is_redirected = |last: &BootAttempt| last.bootenv.as_deref() != verdict.bootenv();
+        is_new(last, self.progress, now) || last.is_some_and(|last| is_further(last) || is_redirected(last))
+    }
+}
 
 /// Whether something that asks at `progress` belongs to the attempt `last` or begins another one.
 ///

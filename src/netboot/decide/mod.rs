@@ -14,6 +14,7 @@ pub mod data;
 pub mod decision;
 pub mod foreign_addresses;
 pub mod loader;
+pub mod loader_ask;
 pub mod namespace;
 pub mod signed;
 pub mod stops;

@@ -71,10 +71,13 @@ const LAYERS: &[Layer] = &[
             "proto", "seldom"],
         HOUSE),
     layer("dhcp",
-        &["kernel", "catalog", "netboot", "objects", "dhcp::decide", "netboot::decide", "render", "model",
-            "proto",
-            "store", "seldom"],
+        &["kernel", "catalog", "netboot", "objects", "dhcp::decide", "dhcp::packet", "netboot::decide",
+            "render", "model", "proto", "store", "seldom"],
         HOUSE),
+    // All that comes of a packet, as a value. It names what is written, and nothing is done in it.
+    layer("dhcp::packet",
+        &["dhcp", "dhcp::decide", "netboot::decide", "model", "proto", "store"],
+        PURE),
     // Sees all houses, and none sees it.
     layer("insight",
         &["kernel", "catalog", "netboot", "dhcp", "dhcp::decide", "netboot::decide", "render", "events",

@@ -1,0 +1,255 @@
+//! Answers DHCP: one look at the world gathers the facts of a packet and decides all that comes of it
+//! (`packet::decide`); what is decided is carried out here, and what a reply promises is on disk before it
+//! leaves. Start reading at [`Dhcp::answer_dhcp`].
+
+use std::sync::PoisonError;
+
+use jiff::Timestamp;
+
+use crate::dhcp::Dhcp;
+use crate::dhcp::decide::{
+    BootAnswer, ClientKey, Datagram, EventKind, Holds, PacketFacts, Query, Sender, Silence,
+};
+use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty, decide};
+use crate::kernel::Error;
+use crate::model::{AddressKey, LeaseState};
+use crate::netboot::boot_facts::Gathered;
+use crate::netboot::decide::decision::{Answer, Asked, Decision, arch_of};
+use crate::netboot::decide::loader::Transport;
+use crate::netboot::decide::{BootData, Verdict};
+use crate::netboot::loader_loops::LoaderRequest;
+use crate::proto::dhcp4::{MessageType, parse};
+use crate::seldom::warn_seldom;
+
+/// How often one packet is decided on anew because its lease changed meanwhile.
+const DECISIONS_MAX: usize = 3;
+
+/// Whether the boot attempt that a packet belongs to may have to be recorded yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttemptRecord {
+    Open,
+    Done,
+}
+
+/// What was decided for a packet, and whom it is about.
+pub(super) struct DecidedPacket {
+    pub sender: Sender,
+    pub gathered: Gathered,
+    pub decision: Option<Decision>,
+    pub outcome: PacketOutcome,
+}
+
+impl Dhcp {
+    /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
+    pub async fn answer_dhcp(&self, query: &Query<'_>) -> Result<Option<Datagram>, Silence> {
+        if !self.lease_clock.is_steady(self.kernel.now()) {
+            return Err(Silence::Failed);
+        }
+        let mut decided = self.decide_packet(query, AttemptRecord::Open);
+        if decided.outcome.attempt.is_some() {
+            // Apart, like all that few packets need: what every packet carries along must be small.
+            if let Err(error) = Box::pin(self.record_attempt(query, &mut decided)).await {
+                warn_seldom!(%error, "the boot attempt cannot be recorded: no answer");
+                return Err(Silence::Failed);
+            }
+            decided = self.decide_packet(query, AttemptRecord::Done);
+        }
+        for _ in 0..DECISIONS_MAX {
+            self.probed(query, &mut decided).await;
+            if decided.outcome.templates.is_some() {
+                Box::pin(self.fill_options(query, &mut decided)).await;
+            }
+            match self.carry_out(query, &mut decided).await {
+                Ok(answered) => return answered,
+                // Another packet of the client was quicker: what it left behind decides now.
+                Err(Error::Conflict(_)) => decided = self.decide_packet(query, AttemptRecord::Done),
+                Err(_) => return Err(Silence::Failed),
+            }
+            // They are noted.
+            decided.outcome.notes.clear();
+        }
+        Err(Silence::Failed)
+    }
+
+    /// Whether an ACK that was sent a moment ago still holds: its address is leased to that client, in a
+    /// subnet that is served.
+    pub fn still_holds(&self, reply: &Datagram) -> bool {
+        let Ok(packet) = parse(&reply.bytes) else { return false };
+        let world = self.kernel.world();
+        let lease = world.leases.get(&AddressKey::from(packet.yiaddr)).map(|row| &row.spec);
+        let (Some(lease), Some(client)) = (lease, ClientKey::of(&packet)) else { return false };
+        let is_served = world.subnets.get(&lease.subnet).is_some_and(|subnet| subnet.spec.enabled);
+        is_served
+            && packet.message_type() == Some(MessageType::Ack)
+            && lease.client == client.as_str()
+            && lease.state == LeaseState::Bound
+            && lease.expires_at > self.kernel.now()
+    }
+
+    /// One look at the world: the facts of a packet, and all that comes of them. The address of an offer is
+    /// kept for the client before anybody else can be offered it.
+    pub(super) fn decide_packet(&self, query: &Query<'_>, attempt: AttemptRecord) -> DecidedPacket {
+        let now = self.kernel.now();
+        let world = self.kernel.world();
+        let mut facts = PacketFacts::gather(*query, &world);
+        let mut gathered = self.gather_boot(&facts);
+        facts.boot = self.boot_answer(&facts, &mut gathered, now);
+        facts.boot.is_attempt_recorded = attempt == AttemptRecord::Done;
+        let outcome = {
+            let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut outcome = decide(&facts, &offers, now);
+            change_offers(&mut offers, &mut outcome);
+            outcome
+        };
+        let PacketFacts { sender, boot: BootAnswer { decision, .. }, .. } = facts;
+        DecidedPacket { sender, gathered, decision, outcome }
+    }
+
+    /// What is known of the boot of the client, be it a machine or not.
+    fn gather_boot(&self, facts: &PacketFacts<'_>) -> Gathered {
+        let machine = facts.machine.and_then(|machine| facts.world.machines.get(&machine.key));
+        let mut gathered = Gathered::of(facts.world, &self.netboot.loaders, machine);
+        gathered.subnet_mode = facts.sender.subnet_mode;
+        gathered.client_arch = arch_of(&facts.sender.client);
+        gathered.asks = self.netboot.asks_before(&loader_request(&facts.query));
+        gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
+        gathered
+    }
+
+    /// The boot decision for the client. It takes what the client asked for before out of `gathered`.
+    fn boot_answer(&self, facts: &PacketFacts<'_>, gathered: &mut Gathered, now: Timestamp) -> BootAnswer {
+        let decision = gathered.decide(&Asked::BootData(facts.sender.client.clone()), now);
+        let data = self.boot_data(facts, gathered, &decision);
+        let asks = std::mem::take(&mut gathered.asks);
+        BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded: false }
+    }
+
+    /// The decision as names and URLs that the client can use.
+    fn boot_data(&self, facts: &PacketFacts<'_>, gathered: &Gathered, decision: &Decision) -> BootData {
+        if matches!(decision.answer, Answer::NoBootData) {
+            return BootData::None;
+        }
+        let Some(server) = facts.boot_server() else { return BootData::None };
+        let facing = self.catalog.facing(server.into());
+        let http = &facing.http;
+        match &decision.answer {
+            Answer::Loader { name } => BootData::Tftp { next_server: server, file: name.clone() },
+            Answer::LoaderUrl { name, over } => facing.url(*over, name),
+            Answer::BootServer { menu } => BootData::Server { next_server: server, menu: menu.clone() },
+            Answer::BootFile { file, .. } if file.contains("://") => BootData::Url { url: file.clone() },
+            Answer::BootFile { file, over: Transport::Tftp } => {
+                BootData::Tftp { next_server: server, file: file.clone() }
+            }
+            Answer::BootFile { file, over } => facing.url(*over, file),
+            Answer::ScriptUrl if !http.is_empty() => {
+                let attempt =
+                    gathered.attempt().filter(|_| !matches!(decision.verdict, Verdict::Ignore { .. }));
+                let path = attempt.map_or_else(
+                    || "boot.ipxe".to_owned(),
+                    |attempt| format!("m/{}/boot.ipxe", self.catalog.capability(attempt)),
+                );
+                BootData::Script { url: format!("{http}/{path}") }
+            }
+            _ => BootData::None,
+        }
+    }
+
+    /// Records the boot attempt that a packet begins or brings further. It is on disk when this returns.
+    async fn record_attempt(&self, query: &Query<'_>, decided: &mut DecidedPacket) -> Result<(), Error> {
+        self.record_notes(query, decided).await;
+        let Some(power_on) = decided.outcome.attempt else { return Ok(()) };
+        let (gathered, client) = (decided.gathered.clone(), decided.sender.client.clone());
+        self.netboot.powered_on(gathered, power_on, &Asked::BootData(client)).await?;
+        Ok(())
+    }
+
+    /// Carries an outcome out, in this order: what the packet shows is noted and counted; the changeset is
+    /// committed; the offer is freed and the machine's address follows; the event that no changeset has is
+    /// queued; the reply is handed back to be sent.
+    ///
+    /// # Errors
+    /// The changeset was not committed. RFC 2131 4.3: what cannot be promised is not said. The client asks
+    /// again.
+    async fn carry_out(
+        &self,
+        query: &Query<'_>,
+        decided: &mut DecidedPacket,
+    ) -> Result<Result<Option<Datagram>, Silence>, Error> {
+        decided.complete();
+        let outcome = &decided.outcome;
+        tracing::debug!(event = outcome.kind.as_str(), reason = outcome.reason, "dhcp");
+        if outcome.counts.is_unserved {
+            self.observations.unserved_packets.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        if !outcome.notes.is_empty() {
+            self.record_notes(query, decided).await;
+        }
+        let durable = !decided.outcome.changeset.writes.is_empty();
+        if durable {
+            self.commit_outcome(decided).await?;
+        }
+        let PacketOutcome { event, reply, counts, .. } = &mut decided.outcome;
+        if let Some(event) = event.take() {
+            self.kernel.note(event);
+        }
+        let reply = reply.take().map(|reply| Datagram { durable, ..reply.into() });
+        Ok(counts.silence.map_or(Ok(reply), Err))
+    }
+
+    /// Commits the changeset, and does what follows from it.
+    async fn commit_outcome(&self, decided: &mut DecidedPacket) -> Result<(), Error> {
+        let changeset = std::mem::take(&mut decided.outcome.changeset);
+        let DecidedPacket { gathered, outcome, .. } = decided;
+        if let Err(error) = self.kernel.commit(changeset).await {
+            if !matches!(error, Error::Conflict(_)) {
+                warn_seldom!(%error, reason = outcome.reason, "a lease was not written: no answer");
+            }
+            return Err(error);
+        }
+        if let Some(address) = outcome.machine_address {
+            let machine = gathered.machine.as_deref();
+            Box::pin(self.netboot.follow_address(machine, address, outcome.decided_at)).await;
+        }
+        if let OfferChange::Settle { address } = outcome.offer {
+            let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(hold) = offers.at(address, outcome.decided_at).cloned() {
+                offers.release(&hold.network, &hold.client);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DecidedPacket {
+    /// Ends the outcome when its reply is final.
+    fn complete(&mut self) {
+        let party = PacketParty {
+            sender: &self.sender,
+            machine: self.gathered.machine.as_deref(),
+            decision: self.decision.as_ref(),
+        };
+        self.outcome.complete(&party);
+    }
+}
+
+/// Keeps the address of an offer, or frees one that is not wanted. There is no offer where too many are open.
+fn change_offers(offers: &mut Holds, outcome: &mut PacketOutcome) {
+    match &outcome.offer {
+        OfferChange::Keep { address, hold } => {
+            if !offers.hold(*address, hold.clone(), outcome.decided_at) {
+                let why = "too many offers are open; the client will ask again";
+                outcome.silence(EventKind::PoolEmpty, why);
+            }
+        }
+        OfferChange::Withdraw { network, client } => offers.release(network, client),
+        OfferChange::None | OfferChange::Settle { .. } => {}
+    }
+}
+
+fn loader_request(query: &Query<'_>) -> LoaderRequest {
+    LoaderRequest {
+        mac: ClientKey::mac_of(query.packet),
+        xid: query.packet.xid,
+        is_discover: query.packet.message_type() == Some(MessageType::Discover),
+    }
+}

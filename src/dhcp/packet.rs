@@ -1,0 +1,215 @@
+//! What one DHCP packet causes, as one value: [`decide`] takes the facts, the offers and the time, and gives
+//! a [`PacketOutcome`] with the reply and every effect. Nothing is done here; `exchange` carries it out.
+//!
+//! `decide::answer` picks the address and writes the reply. `notes` says what a packet shows of the network
+//! and of the client's boot, `event` what the timeline says, `leases` what is written.
+
+mod event;
+mod notes;
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+
+use crate::dhcp::decide::{
+    Change, ClientKey, EventKind, Hold, Holds, Outcome, PacketFacts, Reply, Sender, Silence, answer,
+};
+use crate::dhcp::leases::{claim_changeset, end_changeset};
+use crate::model::{Cidr, Machine, NewEvent, Probe, Stored};
+use crate::netboot::decide::Decision;
+use crate::netboot::decide::attempt::PowerOn;
+use crate::proto::dhcp4::codes;
+use crate::store::Changeset;
+
+pub use notes::Note;
+
+/// All that comes of one packet.
+#[derive(Debug)]
+pub struct PacketOutcome {
+    /// What is sent when everything else is done.
+    pub reply: Option<Reply>,
+    pub kind: EventKind,
+    /// For the log and the timeline: one clause, no final stop.
+    pub reason: String,
+    /// The address it was about.
+    pub address: Option<Ipv4Addr>,
+    /// How to find out whether the offered address is in use before it is spoken of.
+    pub probe: Probe,
+    /// What happens to the addresses on offer.
+    pub offer: OfferChange,
+    /// What is on disk before the reply leaves.
+    pub changeset: Changeset,
+    /// What the packet shows, whatever comes of the changeset.
+    pub notes: Vec<Note>,
+    pub counts: PacketCounts,
+    /// The packet on the timeline, where no changeset has it. [`PacketOutcome::complete`] makes it.
+    pub event: Option<NewEvent>,
+    /// The address that the client's machine has when the changeset is committed.
+    pub machine_address: Option<Ipv4Addr>,
+    /// A boot attempt that is to be recorded first. The packet is decided again afterwards; until then there
+    /// is no reply.
+    pub attempt: Option<PowerOn>,
+    /// What the templates of the reply's options see.
+    pub templates: Option<Box<TemplateFacts>>,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+}
+
+/// Whom a packet is about.
+#[derive(Debug, Clone, Copy)]
+pub struct PacketParty<'a> {
+    pub sender: &'a Sender,
+    pub machine: Option<&'a Stored<Machine>>,
+    /// What it is to boot, and why.
+    pub decision: Option<&'a Decision>,
+}
+
+/// What happens to the addresses on offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OfferChange {
+    None,
+    /// Keep an address for a client until its REQUEST. Carried out under the lock of the decision.
+    Keep {
+        address: Ipv4Addr,
+        hold: Hold,
+    },
+    /// Free what is kept for a client that took another server's offer. Carried out likewise.
+    Withdraw {
+        network: String,
+        client: ClientKey,
+    },
+    /// Free an address that is leased when the changeset is committed.
+    Settle {
+        address: Ipv4Addr,
+    },
+}
+
+/// What is counted of a packet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PacketCounts {
+    /// No subnet fits it.
+    pub is_unserved: bool,
+    /// Why there is no reply where a client may wait for one.
+    pub silence: Option<Silence>,
+}
+
+/// What the templates of options see of a packet, besides the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateFacts {
+    /// The address of ours that faces the client.
+    pub server: Ipv4Addr,
+    pub address: Ipv4Addr,
+    pub subnet: String,
+    pub cidr: Cidr,
+}
+
+/// Decides what comes of a packet.
+pub fn decide(facts: &PacketFacts<'_>, offers: &Holds, now: Timestamp) -> PacketOutcome {
+    if let Some(power_on) = notes::power_on(facts).filter(|power_on| is_attempt_due(facts, power_on, now)) {
+        let outcome = Outcome::silence(EventKind::Ignored, "its boot attempt is recorded first");
+        let notes = notes::boot_sign(facts).into_iter().collect();
+        return PacketOutcome { attempt: Some(power_on), notes, ..PacketOutcome::of(outcome, now) };
+    }
+    let answered = answer(facts, offers, now);
+    let mut notes = Vec::new();
+    notes::collect(&mut notes, facts, (&answered, now));
+    let is_claim = matches!(answered.change, Change::Claim(_));
+    let is_unserved = answered.event == EventKind::NoSubnet;
+    let changeset = match &answered.change {
+        Change::Claim(lease) => claim_changeset(facts.world, lease, now),
+        Change::Release(lease) | Change::Decline(lease) => end_changeset(facts.world, lease, now),
+        Change::None | Change::Hold { .. } | Change::Forget { .. } => Changeset::default(),
+    };
+    let templates = template_facts(facts, &answered);
+    let mut outcome = PacketOutcome::of(answered, now);
+    outcome.counts.is_unserved = is_unserved;
+    outcome.machine_address = outcome.address.filter(|_| is_claim && facts.machine.is_some());
+    PacketOutcome { changeset, notes, templates, ..outcome }
+}
+
+impl PacketOutcome {
+    /// The outcome with the effects that follow from the answer alone.
+    fn of(outcome: Outcome, decided_at: Timestamp) -> Self {
+        let Outcome { reply, change, event: kind, reason, address, probe } = outcome;
+        // A RELEASE or a DECLINE that was heeded wants no reply.
+        let is_heeded = matches!(change, Change::Release(_) | Change::Decline(_));
+        let silence = (reply.is_none() && !is_heeded).then(|| kind.into());
+        let offer = match change {
+            Change::Hold { address, hold } => OfferChange::Keep { address, hold },
+            Change::Forget { network, client } => OfferChange::Withdraw { network, client },
+            Change::Claim(lease) => OfferChange::Settle { address: lease.address },
+            Change::None | Change::Release(_) | Change::Decline(_) => OfferChange::None,
+        };
+        PacketOutcome {
+            reply,
+            kind,
+            reason,
+            address,
+            probe,
+            offer,
+            changeset: Changeset::default(),
+            notes: Vec::new(),
+            counts: PacketCounts { is_unserved: false, silence },
+            event: None,
+            machine_address: None,
+            attempt: None,
+            templates: None,
+            decided_at,
+        }
+    }
+
+    /// Says nothing after all, for this reason. What the packet shows is noted all the same.
+    pub fn silence(&mut self, kind: EventKind, reason: impl Into<String>) {
+        let notes = std::mem::take(&mut self.notes);
+        let outcome = PacketOutcome::of(Outcome::silence(kind, reason), self.decided_at);
+        *self = PacketOutcome { notes, ..outcome };
+    }
+
+    /// Adds to the reason.
+    pub fn add_reason(&mut self, why: std::fmt::Arguments<'_>) {
+        use std::fmt::Write as _;
+        // Writing to a string does not fail.
+        let _ = write!(self.reason, "; {why}");
+    }
+
+    /// Ends the outcome when its reply is final: the reason names the options that the client has no room
+    /// for, and the packet's event is made, in the changeset where that writes something.
+    pub fn complete(&mut self, party: &PacketParty<'_>) {
+        self.add_left_out();
+        if !event::is_noted(self, party) {
+            return;
+        }
+        let event = event::of_packet(self, party);
+        // A lease that ends is told of before what follows from its end.
+        let is_end = matches!(self.kind, EventKind::Released | EventKind::Declined);
+        match self.changeset.writes.is_empty() {
+            true => self.event = Some(event),
+            false if is_end => self.changeset.events.insert(0, event),
+            false => self.changeset.events.push(event),
+        }
+    }
+
+    fn add_left_out(&mut self) {
+        let Some(reply) = self.reply.as_ref().filter(|reply| !reply.dropped.is_empty()) else { return };
+        let name =
+            |code: &u8| codes::by_code(*code).map_or_else(|| code.to_string(), |row| row.name.to_owned());
+        let names = reply.dropped.iter().map(name).collect::<Vec<_>>().join(", ");
+        self.add_reason(format_args!("left out, as the client has no room for it: {names}"));
+    }
+}
+
+/// Whether a power-on has to be recorded before the packet is answered.
+fn is_attempt_due(facts: &PacketFacts<'_>, power_on: &PowerOn, now: Timestamp) -> bool {
+    let last = facts.machine.and_then(|machine| machine.status.boot_attempt.as_ref());
+    let decision = facts.boot.decision.as_ref().filter(|_| !facts.boot.is_attempt_recorded);
+    decision.is_some_and(|decision| power_on.is_news(last, &decision.verdict, now))
+}
+
+fn template_facts(facts: &PacketFacts<'_>, answered: &Outcome) -> Option<Box<TemplateFacts>> {
+    answered.reply.as_ref().filter(|reply| !reply.unfilled.is_empty())?;
+    let link = facts.link.as_ref().ok()?;
+    let address = answered.address.unwrap_or(facts.query.packet.ciaddr);
+    let subnet = link.subnet_of(address).unwrap_or(link.selected);
+    let server = facts.boot_server().unwrap_or(Ipv4Addr::UNSPECIFIED);
+    Some(Box::new(TemplateFacts { server, address, subnet: subnet.name.clone(), cidr: subnet.cidr }))
+}

@@ -1,0 +1,130 @@
+//! What a packet shows besides what it asks for: of the network it came from, and of the boot of its client.
+//! [`collect`] finds it; the houses that keep it are told by `exchange`.
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+
+use crate::dhcp::decide::{ClientKey, EventKind, Heard, Outcome, PacketFacts, address_elsewhere};
+use crate::model::{BootProgress, Mac, UnservedStatus};
+use crate::netboot::decide::attempt::PowerOn;
+use crate::netboot::decide::client::Stage;
+use crate::netboot::decide::loader_ask::{LoaderAsk, missing_loader};
+use crate::netboot::decide::stops::Sign;
+use crate::proto::dhcp4::MessageType;
+
+/// Something that a packet shows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    /// Another DHCP server gave this address to the client.
+    AddressElsewhere { address: Ipv4Addr, mac: Mac },
+    /// The client's machine boots, and does this.
+    BootSign(Sign),
+    /// The client asked for a loader. One that it gets again and again is a boot loop.
+    LoaderAsk(LoaderAsk),
+    /// There is no loader for a machine that is to boot.
+    MissingLoader { mac: Mac, reason: String },
+    /// The packet came through a relay.
+    Relay { relay: Ipv4Addr, subnet: Option<String> },
+    /// No subnet fits the packet.
+    Unserved(UnservedStatus),
+    /// The client takes the offer of another DHCP server.
+    OtherServer { heard: Heard, subnet: String },
+    /// The client wants to boot, or no subnet fits it, and it is no machine here.
+    UnknownClient { mac: Mac, subnet: Option<String> },
+}
+
+/// Adds what a packet and its answer show.
+pub(super) fn collect(notes: &mut Vec<Note>, facts: &PacketFacts<'_>, answered: (&Outcome, Timestamp)) {
+    let (outcome, now) = answered;
+    let elsewhere = address_elsewhere(facts);
+    notes.extend(elsewhere.map(|(address, mac)| Note::AddressElsewhere { address, mac }));
+    if facts.is_discover() {
+        notes.extend(boot_sign(facts));
+        notes.extend(loader_ask(facts, now));
+        notes.extend(no_loader(facts));
+    }
+    if facts.query.packet.is_relayed() {
+        let subnet = facts.subnet().map(str::to_owned);
+        notes.push(Note::Relay { relay: facts.query.packet.giaddr, subnet });
+    }
+    if outcome.event == EventKind::NoSubnet {
+        notes.push(Note::Unserved(unserved(facts, outcome, now)));
+    }
+    notes.extend(other_server(facts));
+    notes.extend(unknown_client(facts, outcome));
+}
+
+/// The power-on that a DISCOVER of a machine's firmware or loader tells of, where it may boot from us.
+pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
+    let progress = match facts.sender.client.stage {
+        Stage::Firmware | Stage::HttpFirmware => BootProgress::Firmware,
+        Stage::Ipxe(_) => BootProgress::Loader,
+        Stage::Other => return None,
+    };
+    if !facts.is_discover() || facts.link.is_err() || facts.machine.is_none() {
+        return None;
+    }
+    Some(PowerOn {
+        progress,
+        reached: progress,
+        mac: ClientKey::mac_of(facts.query.packet),
+        client_arch: facts.sender.client.arches.first().copied(),
+        server: facts.boot_server(),
+    })
+}
+
+/// The sign of a boot that goes on. An attempt that is recorded anew has had it.
+pub(super) fn boot_sign(facts: &PacketFacts<'_>) -> Option<Note> {
+    let power_on = power_on(facts).filter(|_| !facts.boot.is_attempt_recorded)?;
+    let is_firmware = power_on.progress == BootProgress::Firmware;
+    Some(Note::BootSign(if is_firmware { Sign::FirmwareAsks } else { Sign::LoaderRuns }))
+}
+
+fn loader_ask(facts: &PacketFacts<'_>, now: Timestamp) -> Option<Note> {
+    let decision = facts.boot.decision.as_ref()?;
+    let mac = ClientKey::mac_of(facts.query.packet)?;
+    let asked = LoaderAsk::of(decision, &facts.boot.asks, (mac, facts.query.packet.xid), now);
+    asked.map(Note::LoaderAsk)
+}
+
+fn no_loader(facts: &PacketFacts<'_>) -> Option<Note> {
+    facts.machine?;
+    let reason = missing_loader(facts.boot.decision.as_ref()?)?;
+    let mac = ClientKey::mac_of(facts.query.packet)?;
+    Some(Note::MissingLoader { mac, reason: reason.to_owned() })
+}
+
+fn unserved(facts: &PacketFacts<'_>, outcome: &Outcome, now: Timestamp) -> UnservedStatus {
+    let packet = facts.query.packet;
+    UnservedStatus {
+        reason: outcome.reason.clone(),
+        packets: 0,
+        last_seen: now,
+        mac: ClientKey::mac_of(packet),
+        relay: packet.is_relayed().then_some(packet.giaddr),
+        interface: facts.query.interface.name.clone(),
+    }
+}
+
+/// A client that asks another server for its address (RFC 2131 3.1, step 3) shows that there is one.
+fn other_server(facts: &PacketFacts<'_>) -> Option<Note> {
+    let (query, packet) = (&facts.query, facts.query.packet);
+    if packet.message_type() != Some(MessageType::Request) {
+        return None;
+    }
+    let server = packet.server_identifier().filter(|server| !query.interface.has_address(*server))?;
+    let link = facts.link.as_ref().ok().filter(|link| !query.is_to(link, server))?;
+    let (interface, offered) = (query.interface.name.clone(), packet.requested_address());
+    let heard = Heard { server, mac: None, interface, offered, boots: false };
+    Some(Note::OtherServer { heard, subnet: link.selected.name.clone() })
+}
+
+fn unknown_client(facts: &PacketFacts<'_>, outcome: &Outcome) -> Option<Note> {
+    let is_told = facts.sender.client.is_netboot() || outcome.event == EventKind::NoSubnet;
+    if facts.machine.is_some() || !is_told {
+        return None;
+    }
+    let mac = ClientKey::mac_of(facts.query.packet)?;
+    Some(Note::UnknownClient { mac, subnet: facts.subnet().map(str::to_owned) })
+}

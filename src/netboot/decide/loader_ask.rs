@@ -1,0 +1,44 @@
+//! What a boot decision for a DISCOVER says about loaders: the one that was asked for, as the detection of
+//! boot loops remembers it, or that there is none.
+
+use jiff::Timestamp;
+
+use crate::model::Mac;
+use crate::netboot::decide::chainload::Ask;
+use crate::netboot::decide::{Answer, Decision};
+
+/// The rule of the decision that stops a boot loop.
+const LOOP_RULE: &str = "chainload";
+/// The rule that finds no loader to give.
+const LOADER_RULE: &str = "loader";
+
+/// A client that asked for a loader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoaderAsk {
+    pub mac: Mac,
+    pub ask: Ask,
+    /// Why it gets none: its boot is a loop.
+    pub stopped: Option<String>,
+}
+
+impl LoaderAsk {
+    /// The loader that a DISCOVER with this `xid` gets, or would have got if its boot were no loop. `before`
+    /// are the loaders that the client asked for earlier.
+    pub fn of(decision: &Decision, before: &[Ask], (mac, xid): (Mac, u32), now: Timestamp) -> Option<Self> {
+        let stopped = decision.trace.iter().find(|rule| rule.rule == LOOP_RULE && rule.matched);
+        let loader = match &decision.answer {
+            Answer::Loader { name } | Answer::LoaderUrl { name, .. } => name.clone(),
+            // The last of the earlier ones is the loader that stopped it.
+            _ if stopped.is_some() => before.last().map(|ask| ask.loader.clone()).unwrap_or_default(),
+            _ => return None,
+        };
+        let ask = Ask { xid, loader, at: now, served: stopped.is_none() };
+        Some(LoaderAsk { mac, ask, stopped: stopped.map(|rule| rule.detail.clone()) })
+    }
+}
+
+/// Why there is no loader for a client that is to boot; `None` where there is one.
+pub fn missing_loader(decision: &Decision) -> Option<&str> {
+    let rule = decision.trace.iter().find(|rule| rule.rule == LOADER_RULE && rule.matched);
+    rule.map(|rule| rule.detail.as_str())
+}

@@ -1,0 +1,114 @@
+//! What comes of a packet besides its reply, as text: one effect a line, in the order they are carried out.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use metalwright::dhcp::decide::PacketFacts;
+use metalwright::dhcp::packet::{Note, OfferChange, PacketOutcome, PacketParty};
+use metalwright::model::{BootAttempt, Lease, Machine, NewEvent, Object, Stored, World};
+use metalwright::netboot::decide::chainload::Asks;
+use metalwright::store::{Changeset, Write};
+
+/// Completes an outcome and shows it.
+pub fn text(outcome: &mut PacketOutcome, facts: &PacketFacts<'_>) -> String {
+    let decision = facts.boot.decision.as_ref();
+    if outcome.attempt.is_none() {
+        let party = PacketParty { sender: &facts.sender, machine: facts.machine, decision };
+        outcome.complete(&party);
+    }
+    let mut text = String::new();
+    if outcome.offer != OfferChange::None {
+        writeln!(text, "offer {:?}", outcome.offer).unwrap();
+    }
+    outcome.notes.iter().for_each(|note| writeln!(text, "note {note:?}").unwrap());
+    if let Some(power_on) = &outcome.attempt {
+        writeln!(text, "attempt {power_on:?}").unwrap();
+        return text;
+    }
+    if outcome.counts.is_unserved {
+        text.push_str("count unserved\n");
+    }
+    if let Some(silence) = outcome.counts.silence {
+        writeln!(text, "count silence {silence:?}").unwrap();
+    }
+    outcome.changeset.writes.iter().for_each(|write| writeln!(text, "commit {}", write_text(write)).unwrap());
+    outcome.changeset.events.iter().for_each(|event| writeln!(text, "commit {}", event_text(event)).unwrap());
+    if let Some(address) = outcome.machine_address {
+        writeln!(text, "machine has {address}").unwrap();
+    }
+    outcome.event.iter().for_each(|event| writeln!(text, "queue {}", event_text(event)).unwrap());
+    if let Some(facts) = &outcome.templates {
+        writeln!(text, "render {facts:?}").unwrap();
+    }
+    text
+}
+
+fn write_text(write: &Write) -> String {
+    let object =
+        |object: &Object| format!("{} {} revision {}", object.kind(), object.key(), object.revision());
+    match write {
+        Write::Create(made) => format!("create {}", object(made)),
+        Write::Update(next) => format!("update {}", object(next)),
+        Write::Delete { kind, key, revision } => format!("delete {kind} {key} revision {revision}"),
+    }
+}
+
+fn event_text(event: &NewEvent) -> String {
+    let attempt = event.attempt.map(|attempt| format!(" of attempt {attempt}")).unwrap_or_default();
+    let reason = event.data["reason"].as_str().unwrap_or_default();
+    format!("event {} about {}{attempt}: {reason}", event.kind, event.subject)
+}
+
+/// The leases that are written.
+pub fn leases(changeset: &Changeset) -> impl Iterator<Item = &Lease> {
+    changeset.writes.iter().filter_map(|write| match write {
+        Write::Create(Object::Lease(row)) | Write::Update(Object::Lease(row)) => Some(&row.spec),
+        _ => None,
+    })
+}
+
+/// Does to the world what the store would do.
+pub fn write(world: &mut World, changeset: &Changeset) {
+    for write in &changeset.writes {
+        match write {
+            Write::Create(object) | Write::Update(object) => {
+                world.put(object.clone());
+            }
+            Write::Delete { kind, key, .. } => {
+                world.remove(*kind, key);
+            }
+        }
+    }
+}
+
+/// Remembers the loaders that were asked for.
+pub fn remember(asks: &mut Asks, notes: &[Note]) {
+    for note in notes {
+        if let Note::LoaderAsk(asked) = note {
+            asks.add(asked.mac, asked.ask.clone());
+        }
+    }
+}
+
+/// The machine with the boot attempt that an outcome wants recorded.
+pub fn with_attempt(machine: &Stored<Machine>, outcome: &PacketOutcome, now: Timestamp) -> Stored<Machine> {
+    let power_on = outcome.attempt.expect("an attempt");
+    let number = machine.status.boot_attempt.as_ref().map_or(1, |last| last.number + 1);
+    let mut next = machine.next(now);
+    next.status.boot_attempt = Some(BootAttempt {
+        id: format!("00000000-0000-7000-9000-{number:012}").parse().unwrap(),
+        number,
+        started_at: now,
+        seen_at: now,
+        progress: power_on.reached,
+        mac: power_on.mac,
+        client_arch: power_on.client_arch,
+        server: power_on.server,
+        bootenv: None,
+        step: None,
+        kernel_fetched_at: None,
+        deadline: None,
+        result: None,
+    });
+    next
+}
