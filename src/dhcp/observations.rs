@@ -1,6 +1,6 @@
 //! What is seen of the networks while DHCP is served: other servers, relays, clients that no subnet fits.
 //! Noted here, shown by `dhcp_status`. The world is never asked while the table is locked. Start reading at
-//! [`Dhcp::record_notes`].
+//! `Dhcp::record_notes`.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicU64;

@@ -1,5 +1,5 @@
 //! Looks for a fresh address on the wire before it is offered. The address is held for its client meanwhile,
-//! and only that client waits. Start reading at [`Dhcp::probed`].
+//! and only that client waits. Start reading at `Dhcp::probed`.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
