@@ -15,7 +15,7 @@ use crate::world::World;
 
 /// Nothing waits longer than this. It is not a figure of how fast the server is: without the bounds most of
 /// these requests take minutes or never end.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const JSON_PATCH: (&str, &str) = ("content-type", "application/json-patch+json");
 
 /// One request: what it is, how it is sent, and what is answered.
