@@ -26,6 +26,19 @@ struct Start {
     /// Its name; without it the machine's own, else the setting `default_workflow`.
     #[serde(default)]
     workflow: Option<String>,
+    /// Why, for the run's record; at most 1000 characters.
+    #[serde(default)]
+    reason: String,
+}
+
+/// What `retry` goes on with.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Retry {
+    /// Take the content and the params of now for the steps that are still to come, instead of those that the
+    /// run kept.
+    #[serde(default)]
+    refresh: bool,
 }
 
 /// The verbs, with what each does.
@@ -51,17 +64,29 @@ fn row(verb: &'static str, about: &str) -> Operation {
         .needs(Need::Write("machines"))
         .answers(200, "The machine as it is now.", schema::view::<Machine>)
         .refuses(&[400, 404, 409, 413, 415, 422]);
-    let operation = if verb == "start" { operation.takes(schema::of::<Start>) } else { operation };
+    let operation = match verb {
+        "start" => operation.takes(schema::of::<Start>),
+        "retry" => operation.takes(schema::of::<Retry>),
+        _ => operation,
+    };
     operation.runs(
         move |State(state): State<ApiState>,
               Extension(caller): Extension<Caller>,
               Path(reference): Path<String>,
               headers: HeaderMap,
               body: Body| async move {
-            let start: Start = body::read_as(&headers, body).await?;
-            act(&state, &caller, (&reference, action(verb, start)?)).await
+            let action = read_action(verb, &headers, body).await?;
+            act(&state, &caller, (&reference, action)).await
         },
     )
+}
+
+async fn read_action(verb: &str, headers: &HeaderMap, body: Body) -> Result<Action, ApiError> {
+    if verb == "retry" {
+        let Retry { refresh } = body::read_as(headers, body).await?;
+        return Ok(if refresh { Action::RetryRefreshed } else { Action::Retry });
+    }
+    action(verb, body::read_as(headers, body).await?)
 }
 
 async fn act(
@@ -76,10 +101,9 @@ async fn act(
 
 fn action(verb: &str, start: Start) -> Result<Action, ApiError> {
     Ok(match verb {
-        "start" => Action::Start { workflow: start.workflow },
+        "start" => Action::Start { workflow: start.workflow, reason: start.reason },
         "pause" => Action::Pause,
         "resume" => Action::Resume,
-        "retry" => Action::Retry,
         "cancel" => Action::Cancel,
         "arm" => Action::Arm,
         "disarm" => Action::Disarm,

@@ -38,7 +38,7 @@ impl NounRow {
 }
 
 /// Every noun, in the order of `Kind`.
-pub const NOUNS: [NounRow; 16] = [
+pub const NOUNS: [NounRow; 18] = [
     NounRow { kind: Kind::Machine, about: "One computer, metal or virtual.", verbs: ALL },
     NounRow {
         kind: Kind::Bootenv,
@@ -82,6 +82,16 @@ pub const NOUNS: [NounRow; 16] = [
         kind: Kind::ClientClass,
         about: "A kind of DHCP client, and what it gets that others do not.",
         verbs: ALL,
+    },
+    NounRow {
+        kind: Kind::Run,
+        about: "One start of a workflow on one machine, with its steps and its record.",
+        verbs: &[List, Get],
+    },
+    NounRow {
+        kind: Kind::Content,
+        about: "Content that runs keep, by digest: what they were started with. Secrets are sealed.",
+        verbs: &[List, Get],
     },
 ];
 

@@ -16,8 +16,8 @@ use super::nouns::{NOUNS, NounRow, Verb};
 use super::operation::{Operation, number, text};
 use super::query::Query;
 use super::{
-    ApiState, actions, artifacts, background, boot_sight, dhcp, events, jobs, leases, schema, service, sight,
-    tokens,
+    ApiState, actions, artifacts, background, boot_sight, dhcp, events, jobs, leases, runs, schema, service,
+    sight, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::Need;
@@ -34,6 +34,7 @@ pub fn operations() -> Vec<Operation> {
     let mut operations: Vec<Operation> = NOUNS.iter().flat_map(of_noun).collect();
     operations.extend(tokens::operations());
     operations.extend(actions::operations());
+    operations.extend(runs::operations());
     operations.extend(leases::operations());
     operations.extend(artifacts::operations());
     operations.extend(boot_sight::operations());
@@ -64,6 +65,8 @@ fn of_noun(row: &NounRow) -> Vec<Operation> {
         Kind::Setting => crud::<Setting>(row),
         Kind::Token => crud::<Token>(row),
         Kind::ClientClass => crud::<ClientClass>(row),
+        Kind::Run => crud::<Run>(row),
+        Kind::Content => crud::<Content>(row),
     }
 }
 
@@ -131,9 +134,18 @@ fn list_row<T: Managed>(collection: String, many: &'static str) -> Operation
 where
     World: HasTable<T>,
 {
+    let listed = listing::<T>(collection, format!("list_{many}"));
+    listed.summary(format!("List {many}")).runs(list::<T>)
+}
+
+/// A list of a noun's objects: what can be asked of it, and what it answers.
+pub(super) fn listing<T: Managed>(path: String, id: String) -> Operation
+where
+    World: HasTable<T>,
+{
+    let many = T::KIND.plural();
     let limit = json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT});
-    Operation::get(collection, format!("list_{many}"))
-        .summary(format!("List {many}"))
+    Operation::get(path, id)
         .needs(Need::Read(many))
         .with_filters()
         .query("limit", limit, "Objects on a page.")
@@ -142,7 +154,6 @@ where
         .query("fields", text(), "Fields to trim the objects to, separated by commas.")
         .answers(200, "A page.", schema::list::<T>)
         .refuses(&[400])
-        .runs(list::<T>)
 }
 
 async fn list<T: Managed>(

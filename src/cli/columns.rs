@@ -29,7 +29,7 @@ const PROBLEMS: Column = ("PROBLEMS", "problems", Count);
 const DESCRIPTION: Column = ("DESCRIPTION", "description", Text);
 
 /// The columns of every noun, in the order of `Kind`.
-const TABLE: [(Kind, &[Column]); 16] = [
+const TABLE: [(Kind, &[Column]); 18] = [
     (
         Kind::Machine,
         &[
@@ -171,6 +171,20 @@ const TABLE: [(Kind, &[Column]); 16] = [
             DESCRIPTION,
         ],
     ),
+    (
+        Kind::Run,
+        &[
+            ("ID", "id", Text),
+            ("MACHINE", "machine_name", Text),
+            ("WORKFLOW", "workflow", Text),
+            ("STARTED", "started_at", Age),
+            ("RESULT", "result", Text),
+            ("SECONDS", "seconds", Text),
+            ("BY", "started_by", Text),
+            ("REASON", "reason", Text),
+        ],
+    ),
+    (Kind::Content, &[("ID", "id", Text), ("KIND", "kind", Text), ("NAME", "value.name", Text), UPDATED]),
     (Kind::Setting, &[("NAME", "name", Text), ("VALUE", "value", Text), UPDATED]),
     (
         Kind::Token,

@@ -180,6 +180,13 @@ pub(super) enum DeleteVerb {
 pub(super) enum MachineVerb {
     #[command(flatten)]
     Act(ActionVerb),
+    /// Its runs, the latest first.
+    Runs {
+        #[arg(value_name = "REF")]
+        reference: String,
+        #[command(flatten)]
+        output: Output,
+    },
     /// The values of params, and where each comes from.
     Params {
         #[arg(value_name = "REF")]
@@ -197,13 +204,22 @@ pub(super) enum ActionVerb {
         reference: String,
         /// [default: the machine's own]
         workflow: Option<String>,
+        /// Why, for the run's record.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
     /// Hand out no further job.
     Pause(Whose),
     /// Go on after a pause.
     Resume(Whose),
     /// Go on at the step that failed or is held.
-    Retry(Whose),
+    Retry {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// With the content and the params of now, instead of those that the run kept.
+        #[arg(long)]
+        refresh: bool,
+    },
     /// End the run and disarm.
     Cancel(Whose),
     /// Allow one boot of a destructive bootenv.
@@ -222,13 +238,17 @@ impl ActionVerb {
     /// The action, on which machine, with which details.
     pub(super) fn parts(self) -> (Action, String, Value) {
         let (action, whose) = match self {
-            ActionVerb::Start { reference, workflow } => {
-                let details = workflow.map_or_else(|| json!({}), |workflow| json!({"workflow": workflow}));
-                return (Action::Start, reference, details);
+            ActionVerb::Start { reference, workflow, reason } => {
+                let given = [("workflow", workflow), ("reason", reason)].into_iter();
+                let given = given.filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?))));
+                return (Action::Start, reference, Value::Object(given.collect()));
+            }
+            ActionVerb::Retry { reference, refresh } => {
+                let details = if refresh { json!({"refresh": true}) } else { json!({}) };
+                return (Action::Retry, reference, details);
             }
             ActionVerb::Pause(whose) => (Action::Pause, whose),
             ActionVerb::Resume(whose) => (Action::Resume, whose),
-            ActionVerb::Retry(whose) => (Action::Retry, whose),
             ActionVerb::Cancel(whose) => (Action::Cancel, whose),
             ActionVerb::Arm(whose) => (Action::Arm, whose),
             ActionVerb::Disarm(whose) => (Action::Disarm, whose),

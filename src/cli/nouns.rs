@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use crate::client::{Error, ObjectPath};
 use crate::model::{
-    Artifact, Bootenv, ClientClass, Job, Kind, Lease, Mac, Machine, Noun, Param, Problem, Profile,
-    READ_ONLY_FIELDS, Reservation, Setting, Stage, Subnet, Task, Template, Token, Workflow, parse_input,
+    Artifact, Bootenv, ClientClass, Content, Job, Kind, Lease, Mac, Machine, Noun, Param, Problem, Profile,
+    READ_ONLY_FIELDS, Reservation, Run, Setting, Stage, Subnet, Task, Template, Token, Workflow, parse_input,
 };
 
 /// Gives the type of a kind to an expression.
 macro_rules! with_noun {
     ($kind:expr, $noun:ident => $body:expr) => {
         with_noun!(@ $kind, $noun => $body, Machine Bootenv Template Param Profile Stage Task Workflow Job
-            Subnet Reservation Lease Artifact Setting Token ClientClass)
+            Subnet Reservation Lease Artifact Setting Token ClientClass Run Content)
     };
     (@ $kind:expr, $noun:ident => $body:expr, $($variant:ident)*) => {
         match $kind {
@@ -46,6 +46,8 @@ pub fn about(kind: Kind) -> &'static str {
         Kind::Artifact => "Kernels, initrds and trees that machines fetch",
         Kind::Setting => "Preferences of the server",
         Kind::ClientClass => "Kinds of DHCP clients, and what they get that others do not",
+        Kind::Run => "Starts of workflows, with their steps and their record",
+        Kind::Content => "Content that runs keep, by digest",
         Kind::Token => "Bearer tokens, and what their holders may do",
     }
 }
@@ -85,7 +87,7 @@ pub fn reference(kind: Kind, text: &str) -> String {
 pub fn key_field(kind: Kind) -> &'static str {
     match kind {
         Kind::Reservation | Kind::Lease => "address",
-        Kind::Job => "id",
+        Kind::Job | Kind::Run | Kind::Content => "id",
         _ => "name",
     }
 }

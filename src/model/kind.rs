@@ -25,10 +25,12 @@ pub enum Kind {
     Setting,
     Token,
     ClientClass,
+    Run,
+    Content,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Machine,
         Kind::Bootenv,
         Kind::Template,
@@ -45,6 +47,8 @@ impl Kind {
         Kind::Setting,
         Kind::Token,
         Kind::ClientClass,
+        Kind::Run,
+        Kind::Content,
     ];
 
     /// How events name an object of this kind: `machine:0192…`.
@@ -71,6 +75,8 @@ impl Kind {
             Kind::Setting => "setting",
             Kind::Token => "token",
             Kind::ClientClass => "client_class",
+            Kind::Run => "run",
+            Kind::Content => "content",
         }
     }
 
@@ -93,6 +99,8 @@ impl Kind {
             Kind::Setting => "settings",
             Kind::Token => "tokens",
             Kind::ClientClass => "client_classes",
+            Kind::Run => "runs",
+            Kind::Content => "contents",
         }
     }
 }

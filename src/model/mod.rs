@@ -13,11 +13,13 @@ pub mod bounds;
 mod checksum;
 mod client_class;
 mod content;
+mod content_view;
 mod dhcp_status;
 mod digest;
 mod event;
 mod fetch_networks;
 mod job;
+mod kept_content;
 mod kind;
 mod lease;
 mod mac;
@@ -30,6 +32,7 @@ mod octets;
 mod option_set;
 mod problem;
 mod reservation;
+mod run;
 mod schema;
 pub mod schema_cost;
 pub mod settings;
@@ -53,6 +56,7 @@ pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
     TaskTemplate, Template, Workflow,
 };
+pub use content_view::{ContentView, open_run};
 pub use dhcp_status::{
     DhcpStatus, ExampleAnswer, InterfaceStatus, RelayStatus, RivalStatus, ServiceStatus, StoreStatus,
     SubnetStatus, UnservedStatus,
@@ -61,12 +65,13 @@ pub use digest::{hex, parse_hex, sha256_hex};
 pub use event::{Event, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
 pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
+pub use kept_content::{Content, ContentSet, Declaration, MachineValues, TemplateBody};
 pub use kind::Kind;
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
-    AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, Run, Step,
-    StepKind, StepState, Tries, Waiting,
+    AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, PresentRun,
+    Tries, Waiting,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
 pub use name::{check_file_path, check_host_name, check_name};
@@ -76,6 +81,10 @@ pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
 pub use reservation::Reservation;
+pub use run::{
+    LeftOut, Run, RunArtifact, RunAttempt, RunDocument, RunEntry, RunJob, RunResult, START_REASON_CHARS_MAX,
+    Step, StepKind, StepState,
+};
 pub use schema::{Input, Schema, check_schema, parse_changed, parse_input};
 pub use token::Token;
 pub use world::{GrowingMap, HasTable, Object, Row, Table, World};

@@ -447,6 +447,8 @@ world! {
     Setting settings,
     Token tokens,
     ClientClass client_classes,
+    Run runs,
+    Content contents,
 }
 
 impl World {

@@ -8,6 +8,7 @@ pub mod deadlines;
 pub mod flow;
 pub mod job_reports;
 pub mod jobs;
+mod kept_runs;
 pub mod machine_change;
 mod task_files;
 #[cfg(test)]
@@ -30,6 +31,14 @@ pub struct Runs {
 impl Runs {
     pub fn new(kernel: Arc<Kernel>, catalog: Arc<Catalog>) -> Arc<Self> {
         Arc::new(Runs { kernel, catalog })
+    }
+
+    /// The id of the machine that a reference names, as its runs have it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn machine_of_runs(&self, reference: &str) -> Result<String, Error> {
+        Ok(self.kernel.find::<Machine>(reference)?.key.clone())
     }
 
     /// Carries something that happened to a machine into its status, with the events that say so.

@@ -122,7 +122,7 @@ impl Site {
     }
 
     async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
-        self.act(Action::Start { workflow: Some(workflow.to_owned()) }).await
+        self.act(Action::Start { workflow: Some(workflow.to_owned()), reason: String::new() }).await
     }
 
     async fn ask(&self, boot: &str, job: Option<Uuid>) -> Option<JobOffer> {
@@ -186,10 +186,12 @@ async fn start_says_everything_that_is_in_its_way() {
     assert!(reason.contains("`debian`: it has no kernel for arm64"), "{reason}");
     assert!(reason.contains("the param `disk` is not set"), "{reason}");
     assert!(matches!(site.start("instal").await, Err(Error::Invalid(_))));
-    let reason = refused(site.act(Action::Start { workflow: None }).await);
+    let reason = refused(site.act(Action::Start { workflow: None, reason: String::new() }).await);
     assert!(reason.contains("default_workflow"), "{reason}");
     let locked = Site::new(json!({"name": "web1", "locked": true, "workflow": "work"})).await;
-    assert!(refused(locked.act(Action::Start { workflow: None }).await).contains("locked"));
+    assert!(
+        refused(locked.act(Action::Start { workflow: None, reason: String::new() }).await).contains("locked")
+    );
     assert_eq!(locked.state().0, MachineState::Registered);
 }
 

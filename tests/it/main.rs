@@ -31,5 +31,6 @@ mod simulate;
 mod tftp;
 mod tidy;
 mod two_clients;
+mod upgrade;
 mod wire;
 mod world;

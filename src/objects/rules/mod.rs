@@ -10,6 +10,7 @@
 mod artifact;
 mod bootenv;
 mod client_class;
+mod content;
 mod graph;
 mod job;
 mod lease;
@@ -21,6 +22,7 @@ mod profile;
 #[cfg(test)]
 mod races;
 mod reservation;
+mod run;
 mod setting;
 mod stage;
 mod subnet;

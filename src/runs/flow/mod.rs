@@ -15,7 +15,7 @@ mod tests;
 
 pub use expand::expand;
 pub use rules::{Flow, Happened};
-pub use step::{Next, next_step};
+pub use step::{Next, Position, next_step};
 
 /// How long a machine stays armed for a destructive boot, in seconds.
 pub const ARMED_SECONDS: i64 = 24 * 3600;

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::model::{
-    BootProgress, Bootenv, BootenvKind, MachineState, MachineStatus, Run, Step, StepKind, StepState, Tries,
-    Waiting, World,
+    BootProgress, Bootenv, BootenvKind, ContentView, MachineState, MachineStatus, PresentRun, Run, RunResult,
+    Step, StepKind, StepState, Tries, Waiting, World,
 };
 
-use super::step::{Next, Wait, boot_step, is_booting, next_step, present_stage};
+use super::step::{Next, Position, Wait, boot_step, is_booting, next_step, present_stage};
 use super::{AGENT_SECONDS, ARMED_SECONDS, POWER_ON_SECONDS};
 
 /// Something a change did, before it is an event.
@@ -23,24 +23,63 @@ pub struct Happened {
     pub data: Value,
 }
 
-/// One change of one machine's status.
+/// One change of one machine's status and of its run.
 #[derive(Debug)]
 pub struct Flow<'a> {
     pub(super) status: &'a mut MachineStatus,
+    /// The run that the status names, where there is one.
+    pub(super) run: Option<&'a mut Run>,
     pub(super) world: &'a World,
     pub(super) now: Timestamp,
     happened: Vec<Happened>,
 }
 
 impl<'a> Flow<'a> {
-    pub fn new(status: &'a mut MachineStatus, world: &'a World, now: Timestamp) -> Self {
-        Flow { status, world, now, happened: Vec::new() }
+    pub fn new(
+        (status, run): (&'a mut MachineStatus, Option<&'a mut Run>),
+        world: &'a World,
+        now: Timestamp,
+    ) -> Self {
+        Flow { status, run, world, now, happened: Vec::new() }
     }
 
     /// What the change did, in order.
     #[must_use]
-    pub fn finish(self) -> Vec<Happened> {
+    pub fn finish(mut self) -> Vec<Happened> {
+        self.record_attempt();
         self.happened
+    }
+
+    /// The run has the power-ons that belong to it. How far one came is the machine's business until it ends.
+    fn record_attempt(&mut self) {
+        let Some(run) = self.run.as_mut() else { return };
+        let Some(attempt) = self.status.boot_attempt.as_ref() else { return };
+        let known = run.attempts.iter().rev().find(|known| known.id == attempt.id);
+        let is_news = match known {
+            None => run.is_open() && attempt.result.is_none(),
+            Some(known) => {
+                known.result != attempt.result
+                    || known.bootenv != attempt.bootenv
+                    || known.kernel_fetched_at != attempt.kernel_fetched_at
+            }
+        };
+        if is_news {
+            run.note_attempt(attempt);
+        }
+    }
+
+    /// The steps of the run.
+    pub(super) fn steps(&self) -> &[Step] {
+        self.run.as_ref().map_or(&[], |run| &run.steps)
+    }
+
+    /// The content that the run sees.
+    pub(super) fn content(&self) -> ContentView<'a> {
+        ContentView::of_run(self.world, self.run.as_deref())
+    }
+
+    pub(super) fn at(&self) -> Position<'_> {
+        Position { status: self.status, steps: self.steps(), content: self.content() }
     }
 
     /// Adds something that happened, for the timeline.
@@ -50,9 +89,11 @@ impl<'a> Flow<'a> {
 
     /// Adds something that happened to the run, with its workflow and the stage it is in.
     pub(super) fn say_of_run(&mut self, kind: &'static str, mut data: Value) {
+        let run = self.status.run.as_ref().map(|run| run.id);
         let workflow = self.status.run.as_ref().map(|run| run.workflow.clone());
         let stage = self.step().map(|step| step.stage.clone()).or_else(|| self.status.stage.clone());
         if let Some(fields) = data.as_object_mut() {
+            fields.insert("run".to_owned(), json!(run));
             fields.insert("workflow".to_owned(), json!(workflow));
             fields.insert("stage".to_owned(), json!(stage));
         }
@@ -64,13 +105,21 @@ impl<'a> Flow<'a> {
         self.now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
     }
 
-    /// Begins a run at its first step.
-    pub fn start(&mut self, run: Run, steps: Vec<Step>) {
-        let begun = json!({"run": run.id, "rehearse": run.rehearse});
-        self.status.run = Some(run);
-        self.status.steps = steps;
+    /// Begins the run at its first step; `id` is its id.
+    pub fn start(&mut self, id: Uuid) {
+        let Some(run) = self.run.as_deref() else { return };
+        let (rehearse, reason) = (run.rehearse, run.reason.clone());
+        self.status.run = Some(PresentRun {
+            id,
+            workflow: run.workflow.clone(),
+            started_at: run.started_at,
+            ended_at: None,
+            paused: false,
+            rehearse,
+        });
         self.status.cursor = 0;
-        self.say_of_run("run.started", begun);
+        self.status.steps_total = u32::try_from(run.steps.len()).unwrap_or(u32::MAX);
+        self.say_of_run("run.started", json!({ "rehearse": rehearse, "reason": reason }));
         self.status.job = None;
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
@@ -83,7 +132,7 @@ impl<'a> Flow<'a> {
     pub fn pause(&mut self, by: &str) {
         self.with_run(|run| run.paused = true);
         self.say_of_run("run.paused", json!({ "by": by }));
-        if self.status.job.is_none() && !is_booting(self.status) {
+        if self.status.job.is_none() && !is_booting(self.status, self.steps()) {
             self.leave_boot();
         }
         self.settle();
@@ -103,10 +152,21 @@ impl<'a> Flow<'a> {
         self.say_of_run("run.retried", json!({"step": self.status.cursor}));
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
-        self.with_step(|step| (step.state, step.note) = (StepState::Pending, String::new()));
+        self.mark_step(StepState::Pending, "");
         self.unlink_attempt();
         self.new_step();
         self.advance();
+    }
+
+    /// The run has other content from here on: what was kept before is named in its record.
+    pub fn refresh(&mut self, before: Option<&str>) {
+        let after = self.run.as_ref().and_then(|run| run.content.clone());
+        let reason = match before {
+            _ if after.as_deref() == before => "the content of today is the content it has".to_owned(),
+            Some(before) => format!("content {before} until here"),
+            None => "no content was kept until here".to_owned(),
+        };
+        self.say_of_run("run.refreshed", json!({"before": before, "content": after, "reason": reason}));
     }
 
     /// Ends the run where it is. The caller ends its open job.
@@ -114,22 +174,23 @@ impl<'a> Flow<'a> {
         let now = self.now;
         self.disarm("the run was cancelled");
         self.with_run(|run| (run.ended_at, run.paused) = (Some(now), false));
-        for step in &mut self.status.steps {
+        for step in self.run.iter_mut().flat_map(|run| &mut run.steps) {
             if matches!(step.state, StepState::Pending | StepState::Running) {
-                (step.state, step.note) = (StepState::Skipped, "the run was cancelled".to_owned());
+                step.mark(StepState::Skipped, "the run was cancelled", now);
             }
         }
         self.status.bootenv = None;
         self.status.job = None;
         self.status.on_failure.clear();
         self.say_of_run("run.cancelled", json!({ "by": by }));
+        self.end_run(RunResult::Cancelled);
         self.rest(MachineState::Registered, format!("the run was cancelled by {by}"));
     }
 
     /// Arms the machine anew for the destructive boot it is at.
     pub fn arm(&mut self) {
         self.status.state = MachineState::Waiting;
-        self.with_step(|step| step.state = StepState::Pending);
+        self.mark_step(StepState::Pending, "");
         self.status.fruitless_attempts = 0;
         self.advance();
     }
@@ -137,7 +198,7 @@ impl<'a> Flow<'a> {
     /// Takes the arming away; a machine at a destructive boot is held.
     pub fn disarm_by(&mut self, by: &str) {
         self.disarm(&format!("disarmed by {by}"));
-        if self.at_destructive_boot() && !is_booting(self.status) {
+        if self.at_destructive_boot() && !is_booting(self.status, self.steps()) {
             self.hold(format!("disarmed by {by}; `arm` goes on"));
         }
     }
@@ -177,7 +238,7 @@ impl<'a> Flow<'a> {
     }
 
     fn waited_in_vain(&mut self) {
-        match next_step(self.status, self.world, self.now) {
+        match next_step(self.at(), self.now) {
             Next::Boot { bootenv } => {
                 self.hold(format!("the machine was not powered on in time to boot `{bootenv}`"));
             }
@@ -191,7 +252,7 @@ impl<'a> Flow<'a> {
     /// Passes every step that is over when it is reached, then settles.
     pub(super) fn advance(&mut self) {
         // Each turn moves the cursor on: the steps are the bound.
-        while let Next::Pass { state, note } = next_step(self.status, self.world, self.now) {
+        while let Next::Pass { state, note } = next_step(self.at(), self.now) {
             if let Some(step) = self.step() {
                 let (kind, name) = (step.kind, step.name.clone());
                 match kind {
@@ -202,7 +263,7 @@ impl<'a> Flow<'a> {
             }
             self.end_step(state, note);
         }
-        if let Next::Boot { bootenv } = next_step(self.status, self.world, self.now) {
+        if let Next::Boot { bootenv } = next_step(self.at(), self.now) {
             self.enter_boot(bootenv);
         }
         self.settle();
@@ -210,7 +271,7 @@ impl<'a> Flow<'a> {
 
     /// Ends the present step and moves to the next one.
     pub(super) fn end_step(&mut self, state: StepState, note: &str) {
-        self.with_step(|step| (step.state, step.note) = (state, note.to_owned()));
+        self.mark_step(state, note);
         if let Some(step) = self.step() {
             let data =
                 json!({"step": self.status.cursor, "kind": step.kind, "name": step.name, "state": state});
@@ -230,7 +291,7 @@ impl<'a> Flow<'a> {
         if self.step().is_none_or(|step| step.state != StepState::Pending) {
             return;
         }
-        self.with_step(|step| step.state = StepState::Running);
+        self.mark_step(StepState::Running, "");
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
@@ -246,11 +307,13 @@ impl<'a> Flow<'a> {
             self.disarm("the run stands still");
             self.status.bootenv = None;
             self.unlink_attempt();
-            self.with_step(|step| {
-                if step.state == StepState::Running {
-                    step.state = StepState::Pending;
-                }
-            });
+            let cursor = self.status.cursor as usize;
+            if let Some(step) = self.run.as_mut().and_then(|run| run.steps.get_mut(cursor))
+                && step.state == StepState::Running
+            {
+                // It keeps its beginning: how long it took until it stopped is in the record.
+                step.state = StepState::Pending;
+            }
         }
     }
 
@@ -269,7 +332,7 @@ impl<'a> Flow<'a> {
     pub(super) fn fail(&mut self, reason: impl Into<String>) {
         let reason = reason.into();
         self.leave_boot();
-        self.with_step(|step| (step.state, step.note) = (StepState::Failed, reason.clone()));
+        self.mark_step(StepState::Failed, &reason);
         self.status.on_failure.clear();
         let name = self.step().map(|step| step.name.clone());
         self.say_of_run("run.failed", json!({"step": self.status.cursor, "name": name, "reason": reason}));
@@ -278,9 +341,10 @@ impl<'a> Flow<'a> {
 
     /// The boot that the present step belongs to has failed: the run goes back to it and stops.
     pub(super) fn fail_boot(&mut self, reason: impl Into<String>) {
-        if let Some(boot) = boot_step(self.status) {
-            for step in self.status.steps.iter_mut().skip(boot as usize + 1) {
-                (step.state, step.note) = (StepState::Pending, String::new());
+        if let Some(boot) = boot_step(self.status, self.steps()) {
+            let now = self.now;
+            for step in self.run.iter_mut().flat_map(|run| run.steps.iter_mut().skip(boot as usize + 1)) {
+                step.mark(StepState::Pending, "", now);
             }
             self.status.cursor = boot;
         }
@@ -305,18 +369,27 @@ impl<'a> Flow<'a> {
             None => (String::new(), ""),
         };
         self.say_of_run("run.completed", json!({}));
+        self.end_run(RunResult::Complete);
         self.rest(MachineState::Complete, format!("workflow `{workflow}` is complete{rehearsal}"));
+    }
+
+    fn end_run(&mut self, result: RunResult) {
+        let now = self.now;
+        let Some(run) = self.run.as_mut().filter(|run| run.is_open()) else { return };
+        run.end(result, now);
+        let seconds = run.seconds;
+        self.say_of_run("run.ended", json!({"result": result, "seconds": seconds}));
     }
 
     /// Shows what the machine does and waits for.
     pub(super) fn settle(&mut self) {
-        match next_step(self.status, self.world, self.now) {
+        match next_step(self.at(), self.now) {
             Next::Done => self.complete(),
             Next::Hold { reason } => self.hold(reason),
             Next::Wait(wait) => self.show(wait),
             Next::Boot { bootenv } => self.show_boot(&bootenv),
             Next::Run { task } => {
-                let seconds = present_stage(self.status, self.world).and_then(|stage| stage.timeout_seconds);
+                let seconds = present_stage(self.at()).and_then(|stage| stage.timeout_seconds);
                 self.show(Wait {
                     state: MachineState::Waiting,
                     reason: format!("an agent has to ask for task `{task}`"),
@@ -405,20 +478,22 @@ impl<'a> Flow<'a> {
     }
 
     pub(super) fn step(&self) -> Option<&Step> {
-        self.status.steps.get(self.status.cursor as usize)
+        self.steps().get(self.status.cursor as usize)
     }
 
     pub(super) fn bootenv(&self, name: &str) -> Option<&'a Bootenv> {
-        self.world.bootenvs.get(name).map(|bootenv| &bootenv.spec)
+        self.content().bootenv(name).map(|bootenv| &bootenv.spec)
     }
 
-    pub(super) fn with_step(&mut self, change: impl FnOnce(&mut Step)) {
-        if let Some(step) = self.status.steps.get_mut(self.status.cursor as usize) {
-            change(step);
+    /// Sets the state of the present step, and a note on it.
+    pub(super) fn mark_step(&mut self, state: StepState, note: &str) {
+        let (cursor, now) = (self.status.cursor as usize, self.now);
+        if let Some(step) = self.run.as_mut().and_then(|run| run.steps.get_mut(cursor)) {
+            step.mark(state, note, now);
         }
     }
 
-    fn with_run(&mut self, change: impl FnOnce(&mut Run)) {
+    fn with_run(&mut self, change: impl FnOnce(&mut PresentRun)) {
         if let Some(run) = &mut self.status.run {
             change(run);
         }

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::step::{Answer, answer};
-use super::{Flow, Happened, expand};
+use super::{Flow, Happened, Position, expand};
 use crate::model::{
-    BootProgress, Bootenv, Environment, Job, JobState, Machine, MachineStatus, Noun, Run, Stage, Stored,
-    Task, Template, Workflow, World, ended_by_exit, parse_input,
+    BootProgress, Bootenv, ContentView, Environment, Job, JobState, Machine, MachineStatus, Noun, Run, Stage,
+    Step, Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
 };
 
 pub fn put<T: Noun>(world: &mut World, body: Value) {
@@ -70,6 +70,7 @@ pub fn site() -> World {
 pub struct Story {
     pub world: World,
     pub status: MachineStatus,
+    pub run: Option<Run>,
     pub now: Timestamp,
     pub happened: Vec<Happened>,
     job: Option<(Uuid, Job)>,
@@ -81,6 +82,7 @@ impl Story {
         let mut story = Story {
             world: site(),
             status: MachineStatus::default(),
+            run: None,
             now: Timestamp::UNIX_EPOCH,
             happened: Vec::new(),
             job: None,
@@ -98,15 +100,17 @@ impl Story {
 
     fn start(&mut self, workflow: &str, rehearse: bool) {
         let steps = expand(workflow, &self.world).unwrap();
-        let run = Run {
-            id: self.id(),
-            workflow: workflow.to_owned(),
-            started_at: self.now,
-            ended_at: None,
-            paused: false,
-            rehearse,
-        };
-        self.flow(|flow| flow.start(run, steps));
+        let body = json!({
+            "machine": Uuid::nil(), "machine_name": "web1", "workflow": workflow, "rehearse": rehearse,
+            "started_at": self.now, "steps": steps,
+        });
+        self.run = Some(serde_json::from_value(body).unwrap());
+        let id = self.id();
+        self.flow(|flow| flow.start(id));
+    }
+
+    pub fn steps(&self) -> &[Step] {
+        self.run.as_ref().map_or(&[], |run| &run.steps)
     }
 
     fn id(&mut self) -> Uuid {
@@ -115,7 +119,7 @@ impl Story {
     }
 
     pub fn flow(&mut self, change: impl FnOnce(&mut Flow<'_>)) {
-        let mut flow = Flow::new(&mut self.status, &self.world, self.now);
+        let mut flow = Flow::new((&mut self.status, self.run.as_mut()), &self.world, self.now);
         change(&mut flow);
         let happened = flow.finish();
         self.happened.extend(happened);
@@ -132,10 +136,12 @@ impl Story {
     /// What an agent is told when it asks; a job is taken.
     pub fn ask(&mut self, environment: Environment, boot: &str) -> String {
         self.flow(|flow| flow.agent_seen(environment, boot));
-        match answer(&self.status, &self.world, self.now) {
+        let content = ContentView::from(&self.world);
+        let steps = self.run.as_ref().map_or(&[][..], |run| &run.steps);
+        match answer(Position { status: &self.status, steps, content }, self.now) {
             Answer::Run { task } => {
                 let (id, job) = (self.id(), self.new_job(&task));
-                self.flow(|flow| flow.job_created(id, &job, ""));
+                self.flow(|flow| flow.job_created(id, &job));
                 self.job = Some((id, job));
                 format!("run {task}")
             }
