@@ -11,6 +11,7 @@ mod endpoints;
 mod error;
 pub mod event_queue;
 mod feed;
+pub mod permissions;
 pub mod scope;
 pub mod secrets;
 mod store_health;
