@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use crate::catalog::Catalog;
 use crate::catalog::params;
 use crate::model::{
-    Content, ContentSet, ContentView, Declaration, GLOBAL_PROFILE, Machine, MachineValues, Noun, Run, Stage,
-    Step, StepKind, Stored, TemplateBody, World,
+    Content, ContentDigests, ContentSet, ContentView, Declaration, GLOBAL_PROFILE, Machine, MachineValues,
+    Noun, Run, Stage, Step, StepKind, Stored, TemplateBody, World,
 };
 use crate::store::{Changeset, Read, TrackedWorld};
 
@@ -20,10 +20,7 @@ pub type TemplateDigests = BTreeMap<String, String>;
 /// The content of one run, ready to be committed with it.
 #[derive(Debug)]
 pub struct KeptContent {
-    /// Digest of the [`ContentSet`].
-    pub content: String,
-    /// Digest of the machine's own values.
-    pub values: String,
+    digests: ContentDigests,
     /// The pieces that are not stored yet.
     pieces: Vec<Arc<Stored<Content>>>,
     /// The pieces that are stored and must not go before the run is.
@@ -39,7 +36,7 @@ impl KeptContent {
 
     /// Puts the digests into the run.
     pub fn name_in(&self, run: &mut Run) {
-        run.change_content(&self.content, &self.values);
+        run.change_content(&self.digests);
     }
 }
 
@@ -59,7 +56,8 @@ impl Catalog {
             tracked.get::<Content>(digest);
         }
         let reads = tracked.into_reads();
-        KeptContent { content, values, pieces: keeper.pieces.into_values().collect(), reads }
+        let digests = ContentDigests { content, values };
+        KeptContent { digests, pieces: keeper.pieces.into_values().collect(), reads }
     }
 
     /// The digests of the bodies of all templates.

@@ -32,7 +32,8 @@ pub fn summary(event: &Event) -> String {
         "boot.done" | "boot.failed" => format!("from {}{}", field(data, "peer"), after(": ", data, "reason")),
         "run.started" => {
             let rehearse = data.get("rehearse") == Some(&Value::Bool(true));
-            format!("{}{}", field(data, "workflow"), if rehearse { ", a rehearsal" } else { "" })
+            let rehearse = if rehearse { ", a rehearsal" } else { "" };
+            format!("{}{rehearse}{}", field(data, "workflow"), after(": ", data, "reason"))
         }
         "run.step_done" => {
             let (step, note) =
@@ -40,6 +41,8 @@ pub fn summary(event: &Event) -> String {
             step.join(" ") + &note
         }
         "run.completed" => field(data, "workflow"),
+        "run.ended" => format!("{}{}", field(data, "result"), after(", seconds: ", data, "seconds")),
+        "run.refreshed" => field(data, "reason"),
         "run.failed" | "run.held" => format!("{}{}", field(data, "name"), after(" ", data, "reason")),
         "run.paused" | "run.cancelled" => after("by ", data, "by"),
         "machine.armed" => format!("for {} until {}", field(data, "bootenv"), clock(data, "until")),

@@ -82,8 +82,8 @@ pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
 pub use reservation::Reservation;
 pub use run::{
-    LeftOut, Run, RunArtifact, RunAttempt, RunDocument, RunEntry, RunJob, RunResult, START_REASON_CHARS_MAX,
-    Step, StepKind, StepState,
+    ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunDocument, RunEntry, RunJob, RunResult,
+    START_REASON_CHARS_MAX, Step, StepKind, StepState,
 };
 pub use schema::{Input, Schema, check_schema, parse_changed, parse_input};
 pub use token::Token;

@@ -274,6 +274,14 @@ pub struct Run {
     pub left_out: LeftOut,
 }
 
+/// The digests of what a run keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentDigests {
+    pub content: String,
+    /// Of the machine's own values.
+    pub values: String,
+}
+
 /// Adds an item and drops the oldest one beyond the bound.
 fn push_bounded<T>(list: &mut Vec<T>, item: T, (most, dropped): (usize, &mut u64)) {
     if list.len() >= most {
@@ -297,11 +305,11 @@ impl Run {
         }
     }
 
-    /// Has other content from now on: the digests of it and of the machine's own values.
-    pub fn change_content(&mut self, content: &str, values: &str) {
-        let before = self.content.replace(content.to_owned()).into_iter();
-        let before = before.chain(self.values.replace(values.to_owned()));
-        let news = before.filter(|digest| digest != content && digest != values);
+    /// Has other content from now on.
+    pub fn change_content(&mut self, to: &ContentDigests) {
+        let before = self.content.replace(to.content.clone()).into_iter();
+        let before = before.chain(self.values.replace(to.values.clone()));
+        let news = before.filter(|digest| *digest != to.content && *digest != to.values);
         self.former_content.extend(news);
         let beyond = self.former_content.len().saturating_sub(FORMER_CONTENT_MAX);
         self.former_content.drain(..beyond);

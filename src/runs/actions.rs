@@ -198,6 +198,8 @@ fn refusal(action: &Action, moving: &Moving, world: &World) -> Option<String> {
             Some("the run has failed: there is nothing to pause".to_owned())
         }
         Action::Resume if !run.paused => Some("it is not paused".to_owned()),
+        // Nothing is under way that would have begun with the content before.
+        Action::RetryRefreshed if waits_for_a_beginning(moving.position(world)) => None,
         Action::Retry | Action::RetryRefreshed => match status.state {
             MachineState::Failed => None,
             MachineState::Held if !run.paused => None,
@@ -208,6 +210,14 @@ fn refusal(action: &Action, moving: &Moving, world: &World) -> Option<String> {
         Action::Disarm if status.armed_until.is_none() => Some("it is not armed".to_owned()),
         _ => None,
     }
+}
+
+/// The run waits for a power-on or an agent, and no job or boot of its step has begun.
+fn waits_for_a_beginning(at: Position<'_>) -> bool {
+    let status = at.status;
+    let paused = status.run.as_ref().is_some_and(|run| run.paused);
+    let begun = status.job.is_some() || step::boot_is_past_kernel(at);
+    status.state == MachineState::Waiting && !paused && !begun
 }
 
 fn refuse_arming(at: Position<'_>) -> Option<String> {

@@ -7,14 +7,38 @@ use serde_json::json;
 
 use crate::catalog::keeping::Keep;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
-use crate::model::{Content, Noun, Run, Stored, World, open_run};
+use crate::model::{Content, Noun, Run, RunResult, Stored, World, open_run};
 use crate::runs::Runs;
 use crate::store::{self, Changeset, Read};
 
 /// Most objects that are deleted in one changeset.
 const PRUNED_AT_ONCE_MAX: usize = 500;
 
+/// How many of the kept runs ended in one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunTally {
+    /// `open` or a result.
+    pub result: &'static str,
+    pub runs: u64,
+    /// From their starts to their ends, together; none for those that are open.
+    pub seconds: Option<i64>,
+}
+
 impl Runs {
+    /// The kept runs by how they ended.
+    pub fn tallies(&self) -> Vec<RunTally> {
+        let world = self.kernel.world();
+        let of = |wanted: Option<RunResult>| {
+            let runs = world.runs.iter().map(|run| &run.spec).filter(move |run| run.result == wanted);
+            let (count, seconds) = runs.fold((0, 0i64), |(count, seconds), run| {
+                (count + 1, seconds.saturating_add(run.seconds.unwrap_or_default()))
+            });
+            let result = wanted.map_or("open", RunResult::as_str);
+            RunTally { result, runs: count, seconds: wanted.map(|_| seconds) }
+        };
+        std::iter::once(None).chain(RunResult::ALL.map(Some)).map(of).collect()
+    }
+
     /// Gives every run under way that has no content the present content: those that an earlier version
     /// began. It comes before another content is installed at the start of the server. Returns how many.
     ///

@@ -8,8 +8,10 @@ pub mod deadlines;
 pub mod flow;
 pub mod job_reports;
 pub mod jobs;
-mod kept_runs;
+pub mod kept_runs;
 pub mod machine_change;
+#[cfg(test)]
+mod record_tests;
 mod task_files;
 #[cfg(test)]
 mod tests;

@@ -36,14 +36,14 @@ impl RenderTasks for Scripts {
     }
 }
 
-struct Site {
-    app: Arc<Houses>,
-    caller: Caller,
+pub(super) struct Site {
+    pub app: Arc<Houses>,
+    pub caller: Caller,
     machine: Uuid,
     _data: TempDir,
 }
 
-fn stored<T: Noun>(body: Value, now: Timestamp) -> Stored<T> {
+pub(super) fn stored<T: Noun>(body: Value, now: Timestamp) -> Stored<T> {
     let spec = parse_input::<T>(body).unwrap().spec;
     Stored::new(spec.key().unwrap_or_default(), spec, now)
 }
@@ -82,7 +82,7 @@ fn content(now: Timestamp) -> Changeset {
 }
 
 impl Site {
-    async fn new(machine: Value) -> Self {
+    pub async fn new(machine: Value) -> Self {
         let data = TempDir::new().unwrap();
         let store = SqliteStore::open(data.path()).await.unwrap();
         let (kernel, _notes) = Kernel::new(store, Secrets::from_key([7; 32]), Endpoints::default());
@@ -108,71 +108,71 @@ impl Site {
         Site { app, caller, machine: id, _data: data }
     }
 
-    fn key(&self) -> String {
+    pub fn key(&self) -> String {
         self.machine.to_string()
     }
 
-    fn later(&mut self, seconds: i64) -> &mut Self {
+    pub fn later(&mut self, seconds: i64) -> &mut Self {
         self.caller.now += SignedDuration::from_secs(seconds);
         self
     }
 
-    async fn act(&self, action: Action) -> Result<Arc<Stored<Machine>>, Error> {
+    pub async fn act(&self, action: Action) -> Result<Arc<Stored<Machine>>, Error> {
         self.app.runs.act(&self.caller, "name:web1", &action).await
     }
 
-    async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
+    pub async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
         self.act(Action::Start { workflow: Some(workflow.to_owned()), reason: String::new() }).await
     }
 
-    async fn ask(&self, boot: &str, job: Option<Uuid>) -> Option<JobOffer> {
+    pub async fn ask(&self, boot: &str, job: Option<Uuid>) -> Option<JobOffer> {
         let report =
             AgentReport { environment: Environment::Installed, boot: boot.to_owned(), job, wait_seconds: 0 };
         let asking = Asking { machine: &self.key(), report: &report, renderer: &Scripts };
         self.app.runs.jobs_next(&self.caller, &asking).await.unwrap()
     }
 
-    async fn work(&self, boot: &str, job: Option<Uuid>) -> JobWork {
+    pub async fn work(&self, boot: &str, job: Option<Uuid>) -> JobWork {
         match self.ask(boot, job).await {
             Some(JobOffer::Run(work)) => *work,
             other => panic!("no work: {other:?}"),
         }
     }
 
-    async fn report(&self, job: Uuid, report: JobReport) -> Result<Arc<Stored<Job>>, Error> {
+    pub async fn report(&self, job: Uuid, report: JobReport) -> Result<Arc<Stored<Job>>, Error> {
         self.app.runs.report_job(&self.caller, &job.to_string(), &report).await
     }
 
-    fn state(&self) -> (MachineState, u32) {
+    pub fn state(&self) -> (MachineState, u32) {
         let machine = self.app.kernel.find::<Machine>(&self.key()).unwrap();
         (machine.status.state, machine.status.cursor)
     }
 
-    fn job(&self, id: Uuid) -> Job {
+    pub fn job(&self, id: Uuid) -> Job {
         self.app.kernel.find::<Job>(&id.to_string()).unwrap().spec.clone()
     }
 
-    async fn expire(&self) -> usize {
+    pub async fn expire(&self) -> usize {
         let watch = Watch { now: self.caller.now, up_since: Timestamp::UNIX_EPOCH };
         self.app.runs.expire(watch).await.unwrap()
     }
 
-    async fn events(&self) -> Vec<String> {
+    pub async fn events(&self) -> Vec<String> {
         let events =
             self.app.kernel.events(EventQuery { limit: 1000, ..EventQuery::default() }).await.unwrap();
         events.into_iter().map(|event| event.kind).collect()
     }
 }
 
-fn running() -> JobReport {
+pub(super) fn running() -> JobReport {
     JobReport { state: Some(JobState::Running), ..JobReport::default() }
 }
 
-fn exit(code: i32) -> JobReport {
+pub(super) fn exit(code: i32) -> JobReport {
     JobReport { exit: Some(code), ..JobReport::default() }
 }
 
-fn refused(result: Result<Arc<Stored<Machine>>, Error>) -> String {
+pub(super) fn refused(result: Result<Arc<Stored<Machine>>, Error>) -> String {
     match result {
         Err(Error::Conflict(reason)) => reason,
         other => panic!("not refused: {other:?}"),

@@ -90,7 +90,8 @@ impl Site {
 
 #[test]
 fn an_agent_takes_a_machine_through_its_tasks() {
-    let site = Site::started(&[("first", "echo {{ machine.name }} >&2"), ("second", "echo $METALWRIGHT_TASK")]);
+    let site =
+        Site::started(&[("first", "echo {{ machine.name }} >&2"), ("second", "echo $METALWRIGHT_TASK")]);
     let output = site.run_agent();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(site.status()["state"], "complete");

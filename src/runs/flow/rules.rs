@@ -108,7 +108,7 @@ impl<'a> Flow<'a> {
     /// Begins the run at its first step; `id` is its id.
     pub fn start(&mut self, id: Uuid) {
         let Some(run) = self.run.as_deref() else { return };
-        let (rehearse, reason) = (run.rehearse, run.reason.clone());
+        let (rehearse, reason) = (run.rehearse, Some(run.reason.clone()).filter(|reason| !reason.is_empty()));
         self.status.run = Some(PresentRun {
             id,
             workflow: run.workflow.clone(),

@@ -227,7 +227,7 @@ pub fn answer(at: Position<'_>, now: Timestamp) -> Answer {
     let Some(agent) = &status.agent else {
         return Answer::Wait { reason: "no agent has said where it runs".to_owned() };
     };
-    let may_reboot = agent.environment != Environment::Installer && !boot_under_way(at);
+    let may_reboot = agent.environment != Environment::Installer && !boot_is_past_kernel(at);
     match next {
         Next::Run { .. } if agent.leaving => leave(status, "the last task asked for a reboot", may_reboot),
         Next::Run { task } if admits(at, agent.environment) => Answer::Run { task },
@@ -243,8 +243,8 @@ pub fn answer(at: Position<'_>, now: Timestamp) -> Answer {
     }
 }
 
-/// An installer's boot is past its kernel and has not ended: whoever asks, nobody should reboot it.
-fn boot_under_way(at: Position<'_>) -> bool {
+/// A boot of the run is past its kernel and has not ended: whoever asks, nobody should reboot it.
+pub fn boot_is_past_kernel(at: Position<'_>) -> bool {
     let attempt = at.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     boot_is_open(at.status, at.steps)
         && attempt.is_some_and(|attempt| attempt.progress >= BootProgress::Kernel)

@@ -16,7 +16,7 @@ fn an_install_goes_from_start_to_complete() {
          power   => complete 4 - -",
     );
     assert!(story.status.armed_until.is_none());
-    assert!(story.status.run.unwrap().ended_at.is_some());
+    assert!(story.status.run.as_ref().unwrap().ended_at.is_some());
     assert!(story.steps().iter().all(|step| step.state == StepState::Done));
     let kinds: Vec<&str> = story.happened.iter().map(|happened| happened.kind).collect();
     assert_eq!(kinds.iter().filter(|kind| **kind == "run.completed").count(), 1);
@@ -275,7 +275,7 @@ fn cancel_ends_the_run_and_disarms() {
          done   => registered 1 - -",
     );
     assert!(story.status.armed_until.is_none());
-    assert!(story.status.run.unwrap().ended_at.is_some());
+    assert!(story.status.run.as_ref().unwrap().ended_at.is_some());
     assert_eq!(story.steps()[1].state, StepState::Skipped);
 }
 
