@@ -33,7 +33,8 @@ pub fn summary(event: &Event) -> String {
         "run.started" => {
             let rehearse = data.get("rehearse") == Some(&Value::Bool(true));
             let rehearse = if rehearse { ", a rehearsal" } else { "" };
-            format!("{}{rehearse}{}", field(data, "workflow"), after(": ", data, "reason"))
+            let from = after(", from step ", data, "from_step");
+            format!("{}{from}{rehearse}{}", field(data, "workflow"), after(": ", data, "reason"))
         }
         "run.step_done" => {
             let (step, note) =
@@ -44,7 +45,12 @@ pub fn summary(event: &Event) -> String {
         "run.ended" => format!("{}{}", field(data, "result"), after(", seconds: ", data, "seconds")),
         "run.refreshed" => field(data, "reason"),
         "run.failed" | "run.held" => format!("{}{}", field(data, "name"), after(" ", data, "reason")),
-        "run.paused" | "run.cancelled" => after("by ", data, "by"),
+        "run.paused" | "run.cancelled" => after("by ", data, "by") + &after(": ", data, "reason"),
+        "run.pause_planned" | "run.step_skipped" | "run.step_marked_done" => {
+            let [step, kind, name] = ["step", "kind", "name"].map(|name| field(data, name));
+            format!("{kind} {name} (step {step}){}{}", after(" by ", data, "by"), after(": ", data, "reason"))
+        }
+        "run.live_system_lost" => format!("{}{}", field(data, "bootenv"), after(" at ", data, "reason")),
         "machine.armed" => format!("for {} until {}", field(data, "bootenv"), clock(data, "until")),
         kind if kind.ends_with(".state_changed") => field(data, "state") + &after(": ", data, "reason"),
         kind if kind.ends_with("armed") || kind.ends_with("_reboot") => field(data, "reason"),

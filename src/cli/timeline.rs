@@ -164,7 +164,7 @@ mod tests {
         .iter()
         .map(|event| lines.line(event))
         .collect();
-        assert_eq!(shown[0], "03:04:00             run.started\n");
+        assert_eq!(shown[0], "03:04:00             run.started            : r\n");
         assert!(shown[1].starts_with("-- 2026-01-02, boot attempt 00000000-0000"), "{}", shown[1]);
         assert!(shown[1].ends_with("03:04:05    +0.000s  dhcp.offered           r\n"), "{}", shown[1]);
         assert_eq!(shown[2], "03:04:05    +0.052s  dhcp.leased            r\n");

@@ -70,8 +70,8 @@ pub use kind::Kind;
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
-    AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, PresentRun,
-    Tries, Waiting,
+    AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, Machine, MachineState, MachineStatus,
+    PresentRun, StopBefore, Tries, Waiting,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
 pub use name::{check_file_path, check_host_name, check_name};
@@ -82,8 +82,8 @@ pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
 pub use reservation::Reservation;
 pub use run::{
-    ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunDocument, RunEntry, RunJob, RunResult,
-    START_REASON_CHARS_MAX, Step, StepKind, StepState,
+    ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunDocument, RunEntry, RunJob, RunResult, Step,
+    StepKind, StepState,
 };
 pub use schema::{Input, Schema, check_schema, parse_changed, parse_input};
 pub use token::Token;

@@ -21,8 +21,6 @@ const ENTRIES_MAX: usize = 1024;
 const FORMER_CONTENT_MAX: usize = 64;
 /// Longest text of an entry, in characters.
 const ENTRY_CHARS_MAX: usize = 1000;
-/// Longest reason of a start, in characters.
-pub const START_REASON_CHARS_MAX: usize = 1000;
 
 /// What kind of thing a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +42,13 @@ pub enum StepState {
     Failed,
     /// Passed over, with a reason in `note`.
     Skipped,
+}
+
+impl StepState {
+    /// There is nothing left to do at the step.
+    pub fn is_over(self) -> bool {
+        matches!(self, StepState::Done | StepState::Skipped)
+    }
 }
 
 /// One step of a run, fixed when the run began.
@@ -76,19 +81,35 @@ pub struct Step {
 }
 
 impl Step {
+    /// The step for a person: `step 3 (task users of look)`.
+    pub fn label(&self, index: u32) -> String {
+        let Step { name, stage, .. } = self;
+        match self.kind {
+            StepKind::Stage => format!("step {index} (stage {name})"),
+            StepKind::Bootenv => format!("step {index} (bootenv {name} of {stage})"),
+            StepKind::Task => format!("step {index} (task {name} of {stage})"),
+        }
+    }
+
     /// Sets state and note, with the times that follow from them.
     pub fn mark(&mut self, state: StepState, note: impl Into<String>, now: Timestamp) {
-        (self.state, self.note) = (state, note.into());
+        let before = std::mem::replace(&mut self.state, state);
+        self.note = note.into();
         match state {
             StepState::Pending => (self.started_at, self.ended_at, self.seconds) = (None, None, None),
             StepState::Running => {
-                self.started_at.get_or_insert(now);
+                if before != StepState::Running {
+                    self.started_at = Some(now);
+                }
                 (self.ended_at, self.seconds) = (None, None);
             }
             StepState::Done | StepState::Failed | StepState::Skipped => {
-                let started = *self.started_at.get_or_insert(now);
+                // Of one that an earlier version began it is not known when.
+                if before != StepState::Running {
+                    self.started_at.get_or_insert(now);
+                }
                 self.ended_at = Some(now);
-                self.seconds = Some(now.duration_since(started).as_secs());
+                self.seconds = self.started_at.map(|started| now.duration_since(started).as_secs());
             }
         }
     }
@@ -248,6 +269,9 @@ pub struct Run {
     /// How long it took, from start to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<i64>,
+    /// Index of the step that `restart` was told to begin at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_step: Option<u32>,
     /// Digest of the content that was kept for it: an object of `contents`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,

@@ -38,8 +38,9 @@ impl Netboot {
         let caller = Caller::machine(&machine, now);
         let last = machine.status.boot_attempt.as_ref();
         let is_new = attempt::is_new(last, power_on.progress, now);
-        if is_new && last.is_some_and(|last| last.progress != BootProgress::Ended) {
-            self.runs.flow(&caller, &machine.key, |flow| flow.attempt_superseded()).await?;
+        let is_open = last.is_some_and(|last| last.progress != BootProgress::Ended);
+        if is_new && (is_open || gathered.needs_live_system(&self.kernel.world())) {
+            self.runs.flow(&caller, &machine.key, |flow| flow.powered_on_again()).await?;
             gathered = self.again(&gathered);
         }
         let decision = gathered.decide(asked, now);

@@ -13,14 +13,14 @@ use crate::catalog::rendering::{Boot, Facing, Purpose};
 use crate::catalog::usable::unset_params;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
-    Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, ContentView, Machine, Run, Stage, Stored, SubnetMode,
-    World, open_run,
+    Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, ContentView, Machine, Run, Stage, Step, Stored,
+    SubnetMode, World, open_run,
 };
 use crate::netboot::decide::chainload::Ask;
 use crate::netboot::decide::decision::{Asked, Decision, Facts, Owners, decide};
 use crate::netboot::decide::signed::SecureBoot;
 use crate::netboot::loaders::Loaders;
-use crate::runs::flow::step::boot_step;
+use crate::runs::flow::step::{Position, boot_step, needs_live_system};
 
 /// The bootenv of unknown machines where `unknown_machine` is `discover`.
 const DISCOVERY: &str = "discovery";
@@ -135,9 +135,19 @@ impl Gathered {
         self.machine.as_ref()?.status.boot_attempt.as_ref()
     }
 
+    /// Whether the machine's run is in tasks that need the live system it is in.
+    pub fn needs_live_system(&self, world: &World) -> bool {
+        let (Some(machine), steps) = (&self.machine, self.steps()) else { return false };
+        needs_live_system(Position { status: &machine.status, steps, content: self.content(world) })
+    }
+
+    fn steps(&self) -> &[Step] {
+        self.run.as_ref().map_or(&[], |run| &run.spec.steps)
+    }
+
     /// The step of the run that the boot is for.
     pub fn step(&self) -> Option<u32> {
-        boot_step(&self.machine.as_ref()?.status, self.run.as_ref().map_or(&[], |run| &run.spec.steps))
+        boot_step(&self.machine.as_ref()?.status, self.steps())
     }
 
     /// The machine's param, else the site's setting; where nothing is to be booted it does not matter.

@@ -17,7 +17,7 @@ use crate::model::{
     World,
 };
 use crate::runs::Runs;
-use crate::runs::flow::{Flow, Happened, Position};
+use crate::runs::flow::{Beginning, Flow, Happened, JobEnd, Position};
 use crate::store::{self, Changeset};
 
 /// A machine that is being changed, with its run and what else belongs to the change.
@@ -31,6 +31,7 @@ pub struct Moving {
     run: Option<Stored<Run>>,
     now: Timestamp,
     changeset: Changeset,
+    job_end: Option<JobEnd>,
 }
 
 impl Moving {
@@ -44,6 +45,7 @@ impl Moving {
             run_before,
             now,
             changeset: Changeset::default(),
+            job_end: None,
         }
     }
 
@@ -74,11 +76,17 @@ impl Moving {
         let run = self.run.as_mut().map(|run| &mut run.spec);
         let mut flow = Flow::new((&mut self.machine.status, run), world, caller.now);
         let result = rules(&mut flow);
+        self.job_end = flow.job_end().or(self.job_end.take());
         for happened in flow.finish() {
             self.note_entry(caller, &happened);
             self.event(caller, happened.kind, happened.data);
         }
         result
+    }
+
+    /// The faults of steps go: the run goes on.
+    pub fn forget_step_faults(&mut self) {
+        self.machine.faults.retain(|fault| !fault.pointer.starts_with("/status/steps"));
     }
 
     /// What happens to a run is in its record, but for the ends of steps, which have their times.
@@ -97,12 +105,18 @@ impl Moving {
     }
 
     /// Begins a run, with the content that it keeps. The run before ends as superseded if it has not ended.
-    pub fn begin_run(&mut self, at: (&Caller, &World), (id, run): (Uuid, Run), kept: KeptContent) {
+    pub fn begin_run(
+        &mut self,
+        at: (&Caller, &World),
+        (beginning, run): (Beginning, Run),
+        kept: KeptContent,
+    ) {
+        self.flow(at, |flow| flow.make_way());
         self.supersede(at.0);
         self.keep(kept);
         self.run_before = None;
-        self.run = Some(Stored::new(id.to_string(), run, self.now));
-        self.flow(at, |flow| flow.start(id));
+        self.run = Some(Stored::new(beginning.id.to_string(), run, self.now));
+        self.flow(at, |flow| flow.start(beginning));
     }
 
     /// The run goes on with other content.
@@ -221,8 +235,10 @@ impl Moving {
         let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open());
         if let Some(job) = open.filter(|_| !self.changeset.writes.iter().any(written)) {
             let mut job = job.next(caller.now);
-            job.spec.state = JobState::Cancelled;
-            job.spec.reason = self.machine.status.reason.clone();
+            let cancelled =
+                || JobEnd { state: JobState::Cancelled, reason: self.machine.status.reason.clone() };
+            let JobEnd { state, reason } = self.job_end.take().unwrap_or_else(cancelled);
+            (job.spec.state, job.spec.reason) = (state, reason);
             job.spec.ended_at = Some(caller.now);
             self.update_job(caller, &job);
         }

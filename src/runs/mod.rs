@@ -4,14 +4,14 @@
 //! Everything that changes a machine's run goes through [`Runs::move_machine`]; start there.
 
 pub mod actions;
+mod begin;
 pub mod deadlines;
 pub mod flow;
 pub mod job_reports;
 pub mod jobs;
 pub mod kept_runs;
 pub mod machine_change;
-#[cfg(test)]
-mod record_tests;
+mod refusals;
 mod task_files;
 #[cfg(test)]
 mod tests;

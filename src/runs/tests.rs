@@ -23,6 +23,9 @@ use crate::runs::deadlines::{Watch, next_deadline};
 use crate::runs::jobs::{Asking, RenderTasks, TaskRender};
 use crate::store::{Changeset, EventQuery, SqliteStore};
 
+mod record;
+mod verbs;
+
 /// Gives each task one script, or the fault `broken`.
 struct Scripts;
 
@@ -36,14 +39,14 @@ impl RenderTasks for Scripts {
     }
 }
 
-pub(super) struct Site {
-    pub app: Arc<Houses>,
-    pub caller: Caller,
+struct Site {
+    app: Arc<Houses>,
+    caller: Caller,
     machine: Uuid,
     _data: TempDir,
 }
 
-pub(super) fn stored<T: Noun>(body: Value, now: Timestamp) -> Stored<T> {
+fn stored<T: Noun>(body: Value, now: Timestamp) -> Stored<T> {
     let spec = parse_input::<T>(body).unwrap().spec;
     Stored::new(spec.key().unwrap_or_default(), spec, now)
 }
@@ -82,7 +85,7 @@ fn content(now: Timestamp) -> Changeset {
 }
 
 impl Site {
-    pub async fn new(machine: Value) -> Self {
+    async fn new(machine: Value) -> Self {
         let data = TempDir::new().unwrap();
         let store = SqliteStore::open(data.path()).await.unwrap();
         let (kernel, _notes) = Kernel::new(store, Secrets::from_key([7; 32]), Endpoints::default());
@@ -108,71 +111,75 @@ impl Site {
         Site { app, caller, machine: id, _data: data }
     }
 
-    pub fn key(&self) -> String {
+    fn key(&self) -> String {
         self.machine.to_string()
     }
 
-    pub fn later(&mut self, seconds: i64) -> &mut Self {
+    fn later(&mut self, seconds: i64) -> &mut Self {
         self.caller.now += SignedDuration::from_secs(seconds);
         self
     }
 
-    pub async fn act(&self, action: Action) -> Result<Arc<Stored<Machine>>, Error> {
+    async fn act(&self, action: Action) -> Result<Arc<Stored<Machine>>, Error> {
         self.app.runs.act(&self.caller, "name:web1", &action).await
     }
 
-    pub async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
-        self.act(Action::Start { workflow: Some(workflow.to_owned()), reason: String::new() }).await
+    async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
+        self.act(start(Some(workflow))).await
     }
 
-    pub async fn ask(&self, boot: &str, job: Option<Uuid>) -> Option<JobOffer> {
+    async fn ask(&self, boot: &str, job: Option<Uuid>) -> Option<JobOffer> {
         let report =
             AgentReport { environment: Environment::Installed, boot: boot.to_owned(), job, wait_seconds: 0 };
         let asking = Asking { machine: &self.key(), report: &report, renderer: &Scripts };
         self.app.runs.jobs_next(&self.caller, &asking).await.unwrap()
     }
 
-    pub async fn work(&self, boot: &str, job: Option<Uuid>) -> JobWork {
+    async fn work(&self, boot: &str, job: Option<Uuid>) -> JobWork {
         match self.ask(boot, job).await {
             Some(JobOffer::Run(work)) => *work,
             other => panic!("no work: {other:?}"),
         }
     }
 
-    pub async fn report(&self, job: Uuid, report: JobReport) -> Result<Arc<Stored<Job>>, Error> {
+    async fn report(&self, job: Uuid, report: JobReport) -> Result<Arc<Stored<Job>>, Error> {
         self.app.runs.report_job(&self.caller, &job.to_string(), &report).await
     }
 
-    pub fn state(&self) -> (MachineState, u32) {
+    fn state(&self) -> (MachineState, u32) {
         let machine = self.app.kernel.find::<Machine>(&self.key()).unwrap();
         (machine.status.state, machine.status.cursor)
     }
 
-    pub fn job(&self, id: Uuid) -> Job {
+    fn job(&self, id: Uuid) -> Job {
         self.app.kernel.find::<Job>(&id.to_string()).unwrap().spec.clone()
     }
 
-    pub async fn expire(&self) -> usize {
+    async fn expire(&self) -> usize {
         let watch = Watch { now: self.caller.now, up_since: Timestamp::UNIX_EPOCH };
         self.app.runs.expire(watch).await.unwrap()
     }
 
-    pub async fn events(&self) -> Vec<String> {
+    async fn events(&self) -> Vec<String> {
         let events =
             self.app.kernel.events(EventQuery { limit: 1000, ..EventQuery::default() }).await.unwrap();
         events.into_iter().map(|event| event.kind).collect()
     }
 }
 
-pub(super) fn running() -> JobReport {
+fn start(workflow: Option<&str>) -> Action {
+    Action::Start { workflow: workflow.map(str::to_owned), reason: String::new(), stop_before: None }
+}
+
+fn running() -> JobReport {
     JobReport { state: Some(JobState::Running), ..JobReport::default() }
 }
 
-pub(super) fn exit(code: i32) -> JobReport {
+fn exit(code: i32) -> JobReport {
     JobReport { exit: Some(code), ..JobReport::default() }
 }
 
-pub(super) fn refused(result: Result<Arc<Stored<Machine>>, Error>) -> String {
+fn refused(result: Result<Arc<Stored<Machine>>, Error>) -> String {
     match result {
         Err(Error::Conflict(reason)) => reason,
         other => panic!("not refused: {other:?}"),
@@ -186,20 +193,18 @@ async fn start_says_everything_that_is_in_its_way() {
     assert!(reason.contains("`debian`: it has no kernel for arm64"), "{reason}");
     assert!(reason.contains("the param `disk` is not set"), "{reason}");
     assert!(matches!(site.start("instal").await, Err(Error::Invalid(_))));
-    let reason = refused(site.act(Action::Start { workflow: None, reason: String::new() }).await);
+    let reason = refused(site.act(start(None)).await);
     assert!(reason.contains("default_workflow"), "{reason}");
     let locked = Site::new(json!({"name": "web1", "locked": true, "workflow": "work"})).await;
-    assert!(
-        refused(locked.act(Action::Start { workflow: None, reason: String::new() }).await).contains("locked")
-    );
+    assert!(refused(locked.act(start(None)).await).contains("locked"));
     assert_eq!(locked.state().0, MachineState::Registered);
 }
 
 #[tokio::test]
 async fn actions_are_refused_with_the_reason_when_they_cannot_be_done_now() {
     let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda"}})).await;
-    for action in [Action::Pause, Action::Resume, Action::Retry, Action::Cancel, Action::Arm, Action::Disarm]
-    {
+    let pause = || Action::Pause { before: None, reason: String::new() };
+    for action in [pause(), Action::Resume, Action::Retry, Action::Cancel, Action::Arm, Action::Disarm] {
         assert!(refused(site.act(action).await).contains("no workflow under way"));
     }
     let machine = site.start("install").await.unwrap();
@@ -213,8 +218,8 @@ async fn actions_are_refused_with_the_reason_when_they_cannot_be_done_now() {
     assert!(refused(site.act(Action::Disarm).await).contains("not armed"));
     site.act(Action::Arm).await.unwrap();
     assert_eq!(site.state(), (MachineState::Waiting, 1));
-    site.act(Action::Pause).await.unwrap();
-    assert!(refused(site.act(Action::Pause).await).contains("already"));
+    site.act(pause()).await.unwrap();
+    assert!(refused(site.act(pause()).await).contains("already"));
     site.act(Action::Resume).await.unwrap();
     site.act(Action::Cancel).await.unwrap();
     let events = site.events().await;

@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::model::{
-    BootProgress, Bootenv, BootenvKind, ContentView, MachineState, MachineStatus, PresentRun, Run, RunResult,
-    Step, StepKind, StepState, Tries, Waiting, World,
+    BootProgress, Bootenv, ContentView, JobState, LiveSystem, MachineState, MachineStatus,
+    PresentRun, Run, RunResult, Step, StepKind, StepState, StopBefore, Tries, World,
 };
 
-use super::step::{Next, Position, Wait, boot_step, is_booting, next_step, present_stage};
-use super::{AGENT_SECONDS, ARMED_SECONDS, POWER_ON_SECONDS};
+use super::ARMED_SECONDS;
+use super::skips::begin_at;
+use super::step::{Next, Position, is_booting, next_step};
 
 /// Something a change did, before it is an event.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,31 @@ pub struct Happened {
     /// `run.failed`, `machine.armed` …
     pub kind: &'static str,
     pub data: Value,
+}
+
+/// Who did something to a run, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct OperatorNote<'a> {
+    pub by: &'a str,
+    /// Empty where none was given.
+    pub reason: &'a str,
+}
+
+/// How a job that a change took from its machine ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobEnd {
+    pub state: JobState,
+    pub reason: String,
+}
+
+/// How a run begins.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Of the run.
+    pub id: Uuid,
+    /// The step to begin at; none for the first.
+    pub from_step: Option<u32>,
+    pub stop_before: Option<StopBefore>,
 }
 
 /// One change of one machine's status and of its run.
@@ -32,6 +58,7 @@ pub struct Flow<'a> {
     pub(super) world: &'a World,
     pub(super) now: Timestamp,
     happened: Vec<Happened>,
+    pub(super) job_end: Option<JobEnd>,
 }
 
 impl<'a> Flow<'a> {
@@ -40,7 +67,13 @@ impl<'a> Flow<'a> {
         world: &'a World,
         now: Timestamp,
     ) -> Self {
-        Flow { status, run, world, now, happened: Vec::new() }
+        Flow { status, run, world, now, happened: Vec::new(), job_end: None }
+    }
+
+    /// How the job ends that the machine had before the change and has not any more; none where the state of
+    /// the machine says it.
+    pub fn job_end(&mut self) -> Option<JobEnd> {
+        self.job_end.take()
     }
 
     /// What the change did, in order.
@@ -105,9 +138,20 @@ impl<'a> Flow<'a> {
         self.now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
     }
 
-    /// Begins the run at its first step; `id` is its id.
-    pub fn start(&mut self, id: Uuid) {
-        let Some(run) = self.run.as_deref() else { return };
+    /// The run under way gives up its arming for another one.
+    pub fn make_way(&mut self) {
+        self.disarm("another run was started");
+    }
+
+    /// Begins the run, at its first step or at the one that `restart` names. It takes the place of a run that
+    /// is under way.
+    pub fn start(&mut self, beginning: Beginning) {
+        self.make_way();
+        let Beginning { id, from_step, stop_before } = beginning;
+        let (content, now) = (self.content(), self.now);
+        let Some(run) = self.run.as_deref_mut() else { return };
+        self.status.cursor = from_step.map_or(0, |from| begin_at(from, &mut run.steps, (content, now)));
+        run.from_step = from_step;
         let (rehearse, reason) = (run.rehearse, Some(run.reason.clone()).filter(|reason| !reason.is_empty()));
         self.status.run = Some(PresentRun {
             id,
@@ -115,34 +159,52 @@ impl<'a> Flow<'a> {
             started_at: run.started_at,
             ended_at: None,
             paused: false,
+            pause_reason: String::new(),
+            stop_before,
             rehearse,
+            from_step,
         });
-        self.status.cursor = 0;
         self.status.steps_total = u32::try_from(run.steps.len()).unwrap_or(u32::MAX);
-        self.say_of_run("run.started", json!({ "rehearse": rehearse, "reason": reason }));
+        let begun = json!({"rehearse": rehearse, "from_step": from_step, "reason": reason});
+        self.say_of_run("run.started", begun);
         self.status.job = None;
+        self.status.bootenv = None;
+        self.status.live_system = LiveSystem::default();
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.unlink_attempt();
+        self.take_stage();
         self.new_step();
         self.advance();
     }
 
     /// Hands out no further job and begins no further boot; what is under way comes to its end.
-    pub fn pause(&mut self, by: &str) {
-        self.with_run(|run| run.paused = true);
-        self.say_of_run("run.paused", json!({ "by": by }));
+    pub fn pause(&mut self, note: OperatorNote<'_>) {
+        let OperatorNote { by, reason } = note;
+        self.with_run(|run| (run.paused, run.pause_reason) = (true, reason.to_owned()));
+        self.say_of_run("run.paused", json!({"by": by, "reason": reason}));
         if self.status.job.is_none() && !is_booting(self.status, self.steps()) {
             self.leave_boot();
         }
         self.settle();
     }
 
+    /// Goes on after a pause; a run that is not paused goes on past the step it was to stop before.
     pub fn resume(&mut self) {
-        self.with_run(|run| run.paused = false);
+        let was_paused = self.status.run.as_ref().is_some_and(|run| run.paused);
+        self.with_run(|run| {
+            if was_paused {
+                (run.paused, run.pause_reason) = (false, String::new());
+            } else {
+                run.stop_before = None;
+            }
+        });
         self.say_of_run("run.resumed", json!({}));
-        if self.status.state == MachineState::Held {
+        if was_paused && self.status.state == MachineState::Held {
             self.status.state = MachineState::Waiting;
+            if self.status.live_system.lost {
+                self.return_to_boot();
+            }
         }
         self.advance();
     }
@@ -153,6 +215,10 @@ impl<'a> Flow<'a> {
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.mark_step(StepState::Pending, "");
+        if self.status.live_system.lost {
+            self.return_to_boot();
+        }
+        self.status.live_system = LiveSystem::default();
         self.unlink_attempt();
         self.new_step();
         self.advance();
@@ -173,7 +239,11 @@ impl<'a> Flow<'a> {
     pub fn cancel(&mut self, by: &str) {
         let now = self.now;
         self.disarm("the run was cancelled");
-        self.with_run(|run| (run.ended_at, run.paused) = (Some(now), false));
+        self.with_run(|run| {
+            (run.ended_at, run.paused) = (Some(now), false);
+            run.stop_before = None;
+        });
+        self.status.live_system = LiveSystem::default();
         for step in self.run.iter_mut().flat_map(|run| &mut run.steps) {
             if matches!(step.state, StepState::Pending | StepState::Running) {
                 step.mark(StepState::Skipped, "the run was cancelled", now);
@@ -252,21 +322,29 @@ impl<'a> Flow<'a> {
     /// Passes every step that is over when it is reached, then settles.
     pub(super) fn advance(&mut self) {
         // Each turn moves the cursor on: the steps are the bound.
-        while let Next::Pass { state, note } = next_step(self.at(), self.now) {
-            if let Some(step) = self.step() {
-                let (kind, name) = (step.kind, step.name.clone());
-                match kind {
-                    StepKind::Stage => self.status.stage = Some(name),
-                    StepKind::Bootenv if state == StepState::Done => self.status.bootenv = None,
-                    StepKind::Bootenv | StepKind::Task => {}
-                }
+        loop {
+            match next_step(self.at(), self.now) {
+                Next::Pass { state, note } => self.pass_step(state, note),
+                Next::Over => self.move_on(),
+                _ => break,
             }
-            self.end_step(state, note);
         }
         if let Next::Boot { bootenv } = next_step(self.at(), self.now) {
             self.enter_boot(bootenv);
         }
         self.settle();
+    }
+
+    fn pass_step(&mut self, state: StepState, note: &str) {
+        if let Some(step) = self.step() {
+            let (kind, name) = (step.kind, step.name.clone());
+            match kind {
+                StepKind::Stage => self.status.stage = Some(name),
+                StepKind::Bootenv if state == StepState::Done => self.status.bootenv = None,
+                StepKind::Bootenv | StepKind::Task => {}
+            }
+        }
+        self.end_step(state, note);
     }
 
     /// Ends the present step and moves to the next one.
@@ -277,14 +355,26 @@ impl<'a> Flow<'a> {
                 json!({"step": self.status.cursor, "kind": step.kind, "name": step.name, "state": state});
             self.say("run.step_done", data);
         }
+        self.move_on();
+    }
+
+    pub(super) fn move_on(&mut self) {
         self.status.cursor += 1;
         self.new_step();
     }
 
-    fn new_step(&mut self) {
+    pub(super) fn new_step(&mut self) {
         self.status.tries = Tries::default();
         self.status.fruitless_attempts = 0;
         self.status.waiting = None;
+        self.stop_where_told();
+    }
+
+    /// The stage of the step that the run has jumped to.
+    pub(super) fn take_stage(&mut self) {
+        if let Some(step) = self.step().filter(|step| step.kind != StepKind::Stage) {
+            self.status.stage = Some(step.stage.clone());
+        }
     }
 
     fn enter_boot(&mut self, bootenv: String) {
@@ -292,6 +382,7 @@ impl<'a> Flow<'a> {
             return;
         }
         self.mark_step(StepState::Running, "");
+        self.status.live_system = LiveSystem::default();
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
@@ -319,7 +410,7 @@ impl<'a> Flow<'a> {
 
     /// What the last power-on still does has no bearing on the run any more. Before its kernel it is
     /// sent to the disk.
-    fn unlink_attempt(&mut self) {
+    pub(super) fn unlink_attempt(&mut self) {
         if let Some(attempt) = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none()) {
             attempt.step = None;
             if attempt.progress < BootProgress::Kernel {
@@ -341,14 +432,7 @@ impl<'a> Flow<'a> {
 
     /// The boot that the present step belongs to has failed: the run goes back to it and stops.
     pub(super) fn fail_boot(&mut self, reason: impl Into<String>) {
-        if let Some(boot) = boot_step(self.status, self.steps()) {
-            let now = self.now;
-            for step in self.run.iter_mut().flat_map(|run| run.steps.iter_mut().skip(boot as usize + 1)) {
-                step.mark(StepState::Pending, "", now);
-            }
-            self.status.cursor = boot;
-        }
-        self.status.job = None;
+        self.return_to_boot();
         self.fail(reason);
     }
 
@@ -359,7 +443,7 @@ impl<'a> Flow<'a> {
         self.stop(MachineState::Held, reason);
     }
 
-    fn complete(&mut self) {
+    pub(super) fn complete(&mut self) {
         let now = self.now;
         self.disarm("the run is complete");
         self.with_run(|run| run.ended_at = Some(now));
@@ -381,102 +465,6 @@ impl<'a> Flow<'a> {
         self.say_of_run("run.ended", json!({"result": result, "seconds": seconds}));
     }
 
-    /// Shows what the machine does and waits for.
-    pub(super) fn settle(&mut self) {
-        match next_step(self.at(), self.now) {
-            Next::Done => self.complete(),
-            Next::Hold { reason } => self.hold(reason),
-            Next::Wait(wait) => self.show(wait),
-            Next::Boot { bootenv } => self.show_boot(&bootenv),
-            Next::Run { task } => {
-                let seconds = present_stage(self.at()).and_then(|stage| stage.timeout_seconds);
-                self.show(Wait {
-                    state: MachineState::Waiting,
-                    reason: format!("an agent has to ask for task `{task}`"),
-                    expected: "job.created",
-                    overdue_at: Some(self.later(seconds.unwrap_or(AGENT_SECONDS))),
-                });
-            }
-            Next::Pass { .. } => self.advance(),
-        }
-    }
-
-    fn show_boot(&mut self, bootenv: &str) {
-        let installs = self.bootenv(bootenv).is_some_and(|found| found.kind == BootenvKind::Install);
-        let under_way = self.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
-        let attempt = under_way.filter(|attempt| attempt.step == Some(self.status.cursor));
-        let progress = attempt.map_or(BootProgress::Firmware, |attempt| attempt.progress);
-        let deadline = attempt.and_then(|attempt| attempt.deadline);
-        let armed = self.status.armed_until.unwrap_or_else(|| self.later(POWER_ON_SECONDS));
-        let next = if installs { "boot.answer_fetched" } else { "job.created" };
-        let (state, reason, expected, overdue_at) = match progress {
-            _ if attempt.is_none() => {
-                let reason = format!("power the machine on: it boots `{bootenv}` from the network");
-                (MachineState::Waiting, reason, "boot.kernel_fetched", Some(armed))
-            }
-            BootProgress::Firmware | BootProgress::Loader | BootProgress::Script => {
-                let reason = format!("the machine is on; it has yet to fetch the kernel of `{bootenv}`");
-                (MachineState::Waiting, reason, "boot.kernel_fetched", deadline)
-            }
-            BootProgress::Kernel => {
-                (MachineState::Booting, format!("it has fetched the kernel of `{bootenv}`"), next, deadline)
-            }
-            BootProgress::System | BootProgress::Ended if installs => {
-                let reason = format!("the installer of `{bootenv}` is at work");
-                (MachineState::Running, reason, "boot.done", deadline)
-            }
-            BootProgress::System | BootProgress::Ended => (
-                MachineState::Running,
-                format!("`{bootenv}` is up; its agent has yet to ask"),
-                next,
-                deadline,
-            ),
-        };
-        self.show(Wait { state, reason, expected, overdue_at });
-    }
-
-    /// Sets the state that is shown. A wait that goes on keeps its beginning and its end.
-    fn show(&mut self, wait: Wait) {
-        let Wait { state, reason, expected, overdue_at } = wait;
-        if matches!(state, MachineState::Registered | MachineState::Complete) {
-            return;
-        }
-        let goes_on =
-            self.status.waiting.as_ref().is_some_and(|w| w.expected == expected && w.reason == reason);
-        self.set_state(state, reason.clone());
-        if !goes_on {
-            let (since, expected) = (self.now, expected.to_owned());
-            self.status.waiting = Some(Waiting { reason, since, expected, overdue_at });
-        }
-    }
-
-    /// Stops until somebody looks.
-    fn stop(&mut self, state: MachineState, reason: String) {
-        self.show(Wait { state, reason, expected: "run.retried", overdue_at: None });
-    }
-
-    /// Sets a state in which nothing is waited for.
-    fn rest(&mut self, state: MachineState, reason: String) {
-        self.status.waiting = None;
-        self.set_state(state, reason);
-    }
-
-    fn set_state(&mut self, state: MachineState, reason: String) {
-        if self.status.state != state || self.status.since.is_none() {
-            self.status.since = Some(self.now);
-        }
-        self.status.state = state;
-        self.status.reason = reason;
-    }
-
-    /// Shows that a job is under way.
-    pub(super) fn show_job(&mut self, task: &str, id: Uuid, deadline: Timestamp) {
-        self.status.job = Some(id);
-        let (state, expected) = (MachineState::Running, "job.finished");
-        let reason = format!("task `{task}` is running");
-        self.show(Wait { state, reason, expected, overdue_at: Some(deadline) });
-    }
-
     pub(super) fn step(&self) -> Option<&Step> {
         self.steps().get(self.status.cursor as usize)
     }
@@ -487,13 +475,18 @@ impl<'a> Flow<'a> {
 
     /// Sets the state of the present step, and a note on it.
     pub(super) fn mark_step(&mut self, state: StepState, note: &str) {
-        let (cursor, now) = (self.status.cursor as usize, self.now);
-        if let Some(step) = self.run.as_mut().and_then(|run| run.steps.get_mut(cursor)) {
+        self.mark_step_at(self.status.cursor, state, note);
+    }
+
+    /// The same of any step.
+    pub(super) fn mark_step_at(&mut self, index: u32, state: StepState, note: &str) {
+        let now = self.now;
+        if let Some(step) = self.run.as_mut().and_then(|run| run.steps.get_mut(index as usize)) {
             step.mark(state, note, now);
         }
     }
 
-    fn with_run(&mut self, change: impl FnOnce(&mut PresentRun)) {
+    pub(super) fn with_run(&mut self, change: impl FnOnce(&mut PresentRun)) {
         if let Some(run) = &mut self.status.run {
             change(run);
         }

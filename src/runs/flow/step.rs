@@ -33,6 +33,8 @@ impl Position<'_> {
 pub enum Next {
     /// The step is over when it is reached; a step that is passed over has a note that says why.
     Pass { state: StepState, note: &'static str },
+    /// The step was over before it was reached, and stays as it is.
+    Over,
     /// The machine has to boot this bootenv, or is on its way into it.
     Boot { bootenv: String },
     /// A job of this task can be handed out.
@@ -78,7 +80,7 @@ pub fn next_step(at: Position<'_>, now: Timestamp) -> Next {
         return Next::Wait(Wait { overdue_at, ..Wait::new(MachineState::Running, reason, "job.finished") });
     }
     if run.paused && !is_booting(status, at.steps) {
-        return Next::Wait(Wait::new(MachineState::Held, "paused; `resume` goes on", "run.resumed"));
+        return Next::Wait(Wait::new(MachineState::Held, paused(&run.pause_reason), "run.resumed"));
     }
     match (status.on_failure.first(), at.step()) {
         (Some(task), _) => task_next(task, at, now),
@@ -87,10 +89,18 @@ pub fn next_step(at: Position<'_>, now: Timestamp) -> Next {
         (None, Some(step)) => match step.kind {
             StepKind::Stage if boot_is_open(status, at.steps) && leads_to_boot(at) => await_installer(status),
             StepKind::Stage => Next::Pass { state: StepState::Done, note: "" },
+            StepKind::Task if step.state.is_over() => Next::Over,
             StepKind::Task if rehearsed(run, at) => Next::Pass { state: StepState::Skipped, note: REHEARSED },
             StepKind::Task => task_next(&step.name, at, now),
             StepKind::Bootenv => boot_next(step, at),
         },
+    }
+}
+
+fn paused(reason: &str) -> String {
+    match reason {
+        "" => "paused; `resume` goes on".to_owned(),
+        reason => format!("paused: {reason}; `resume` goes on"),
     }
 }
 
@@ -184,6 +194,23 @@ pub fn present_bootenv(at: Position<'_>) -> Option<&Bootenv> {
     at.content.bootenv(&step.name).map(|bootenv| &bootenv.spec)
 }
 
+/// The bootenv runs from memory.
+pub fn is_live(bootenv: &Bootenv) -> bool {
+    matches!(bootenv.kind, BootenvKind::Live | BootenvKind::Discovery)
+}
+
+/// The run is past the boot of a live system, and a task that runs there is still to come.
+pub fn needs_live_system(at: Position<'_>) -> bool {
+    let (status, steps) = (at.status, at.steps);
+    let is_past_boot =
+        boot_step(status, steps).is_some_and(|boot| boot < status.cursor) && !boot_is_open(status, steps);
+    let to_come = steps.iter().skip(status.cursor as usize);
+    let mut to_come = to_come.take_while(|step| step.kind != StepKind::Bootenv);
+    is_past_boot
+        && present_bootenv(at).is_some_and(is_live)
+        && to_come.any(|step| step.kind == StepKind::Task && !step.state.is_over())
+}
+
 /// The stage of the present step.
 pub fn present_stage(at: Position<'_>) -> Option<&Stage> {
     let last = at.steps.len().checked_sub(1)?;
@@ -227,7 +254,7 @@ pub fn answer(at: Position<'_>, now: Timestamp) -> Answer {
     let Some(agent) = &status.agent else {
         return Answer::Wait { reason: "no agent has said where it runs".to_owned() };
     };
-    let may_reboot = agent.environment != Environment::Installer && !boot_is_past_kernel(at);
+    let may_reboot = agent.environment != Environment::Installer && !boot_under_way(at);
     match next {
         Next::Run { .. } if agent.leaving => leave(status, "the last task asked for a reboot", may_reboot),
         Next::Run { task } if admits(at, agent.environment) => Answer::Run { task },
@@ -239,12 +266,12 @@ pub fn answer(at: Position<'_>, now: Timestamp) -> Answer {
         }
         Next::Wait(wait) => Answer::Wait { reason: wait.reason },
         Next::Hold { reason } => Answer::Wait { reason },
-        Next::Pass { .. } | Next::Done => Answer::Wait { reason: status.reason.clone() },
+        Next::Pass { .. } | Next::Over | Next::Done => Answer::Wait { reason: status.reason.clone() },
     }
 }
 
 /// A boot of the run is past its kernel and has not ended: whoever asks, nobody should reboot it.
-pub fn boot_is_past_kernel(at: Position<'_>) -> bool {
+pub fn boot_under_way(at: Position<'_>) -> bool {
     let attempt = at.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     boot_is_open(at.status, at.steps)
         && attempt.is_some_and(|attempt| attempt.progress >= BootProgress::Kernel)

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::actions::Action;
-use super::jobs::Asking;
-use super::tests::{Site, exit, refused, running, stored};
+use super::{Site, exit, refused, running, stored};
 use crate::kernel::Error;
 use crate::model::{
     AgentReport, Content, Environment, JobOffer, Kind, Machine, MachineState, Noun, Param, Profile, Run,
@@ -14,6 +12,8 @@ use crate::model::{
 };
 use crate::objects::patch::Patch;
 use crate::objects::write::{Expected, Target};
+use crate::runs::actions::Action;
+use crate::runs::jobs::Asking;
 use crate::store::Changeset;
 
 /// A machine whose task writes what a template, a profile and a secret param of its own say.
@@ -67,7 +67,7 @@ fn count(site: &Site, kind: Kind) -> usize {
 async fn a_second_start_makes_a_second_run_and_overwrites_nothing() {
     let mut site = Site::new(json!({"name": "web1", "macs": ["52:54:00:aa:00:01"]})).await;
     let reason = "disk replaced".to_owned();
-    site.act(Action::Start { workflow: Some("work".into()), reason }).await.unwrap();
+    site.act(Action::Start { workflow: Some("work".into()), reason, stop_before: None }).await.unwrap();
     let first = present(&site);
     let (spec, key) = (&first.spec, first.key.clone());
     assert_eq!((spec.started_by.as_str(), spec.reason.as_str()), ("token:admin", "disk replaced"));
@@ -217,6 +217,6 @@ async fn what_is_kept_shows_no_secret_and_two_machines_with_the_same_have_the_sa
 async fn a_reason_has_its_bound() {
     let site = Site::new(json!({"name": "web1"})).await;
     let reason = "x".repeat(1001);
-    let started = site.act(Action::Start { workflow: Some("work".into()), reason }).await;
+    let started = site.act(Action::Start { workflow: Some("work".into()), reason, stop_before: None }).await;
     assert!(matches!(started, Err(Error::Invalid(_))), "{started:?}");
 }
