@@ -147,6 +147,7 @@ where
 
 async fn list<T: Managed>(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError>
 where
@@ -154,7 +155,7 @@ where
 {
     let query = ListQuery::parse::<T>(&query.0)?;
     // Filters and sorting read every object: not on a thread that packets wait for.
-    let text = state.app.objects.list_text::<T>(query).await?;
+    let text = state.app.objects.list_text::<T>(caller, query).await?;
     Ok(([(axum::http::header::CONTENT_TYPE, body::JSON)], text).into_response())
 }
 
@@ -174,13 +175,14 @@ where
 
 async fn get<T: Managed>(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError>
 where
     World: HasTable<T>,
 {
-    let view = state.app.objects.get::<T>(&reference).await?;
+    let view = state.app.objects.get::<T>(&caller, &reference).await?;
     if body::is_known(&headers, view.revision)? {
         let mut response = body::object(StatusCode::NOT_MODIFIED, &view);
         *response.body_mut() = Body::empty();
