@@ -210,7 +210,7 @@ mod tests {
     async fn machine_at(app: &Houses, caller: &Caller, lease: &Lease) -> String {
         let made = app.objects.create::<Machine>(caller, json!({"name": "web1"})).await.unwrap();
         let changed = app.kernel.change::<Machine>(&made.key, caller.now, |next| {
-            next.status.address = Some(lease.address);
+            next.status.address = Some(lease.address.into());
             Ok(Vec::new())
         });
         changed.await.unwrap();

@@ -310,7 +310,7 @@ fn import_changeset(caller: &Caller, world: &World, lease: &Lease) -> Changeset 
         return changeset;
     }
     let mut next = machine.next(caller.now);
-    next.status.address = Some(lease.address);
+    next.status.address = Some(lease.address.into());
     let event = caller.event(&next, "address_changed", json!({ "address": lease.address }));
     changeset.update(Object::Machine(Arc::new(next))).event(event)
 }
@@ -371,7 +371,7 @@ mod tests {
             (lease.spec.state, lease.spec.client.as_str()),
             (LeaseState::Bound, "1/02:00:00:00:00:01")
         );
-        assert_eq!(app.kernel.get::<Machine>(&id).unwrap().status.address, Some(lease.spec.address));
+        assert_eq!(app.kernel.get::<Machine>(&id).unwrap().status.address, Some(lease.spec.address.into()));
         let last = app.kernel.last_event();
         assert_eq!(outcomes(&app, &caller, &import).await, [(Fate::Present, "it is here already".into())]);
         assert_eq!(app.kernel.last_event(), last);

@@ -173,6 +173,7 @@ impl<'a> Place<'a> {
             Who::Address(IpAddr::V4(address)) => Some(*address),
             _ => machine
                 .and_then(|machine| machine.status.address)
+                .and_then(ipv4)
                 .or_else(|| leased().map(|lease| lease.spec.address)),
         };
         let at = |address: Ipv4Addr| world.leases.get(&address.to_string())?.spec.mac;
@@ -192,6 +193,14 @@ impl<'a> Place<'a> {
     fn pool_of(&self, address: Option<Ipv4Addr>) -> Option<&'a Pool> {
         let address = address?;
         self.subnet?.pools.iter().find(|pool| pool.contains(address))
+    }
+}
+
+/// Leases, reservations and subnets have IPv4 addresses.
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
     }
 }
 

@@ -176,8 +176,9 @@ impl Insight {
     /// The facts of a boot that nobody makes: the present attempt, or none, seen from our own address.
     fn preview_boot(&self, gathered: &Gathered) -> Boot {
         let attempt = gathered.attempt().cloned();
-        let server = attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST);
-        let facing = self.catalog.facing(server.into());
+        let server =
+            attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let facing = self.catalog.facing(server);
         let boot = gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), facing);
         Boot { purpose: Purpose::Preview, ..boot }
     }

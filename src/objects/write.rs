@@ -491,7 +491,7 @@ fn exists<T: Managed>(key: &str) -> Error {
     Error::Conflict(format!(
         "there is a {} `{key}` already: change it, or choose another {}",
         T::KIND,
-        T::KEY_FIELD
+        T::KIND.row().name_field
     ))
 }
 

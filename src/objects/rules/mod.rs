@@ -55,8 +55,6 @@ pub type WriteCheck = Box<dyn FnOnce(&mut Vec<Read>) -> Vec<Problem> + Send>;
 
 /// A noun whose objects are managed through the API.
 pub trait Managed: Noun {
-    /// The field that is the key and cannot be changed; of no meaning where the key is an id.
-    const KEY_FIELD: &'static str = "name";
     /// Whether [`Managed::refused_here`] has something to say.
     const ASKS_THE_HOST: bool = false;
     /// Fields that no reader sees and no writer sends.
@@ -201,7 +199,7 @@ pub(crate) fn refusals<T: Managed>(spec: &T, change: &Change<'_, T>) -> Vec<Prob
 
 fn key_changed<T: Managed>(spec: &T, change: &Change<'_, T>) -> Option<Problem> {
     let key = spec.key()?;
-    let field = T::KEY_FIELD;
+    let field = T::KIND.row().name_field;
     (key != change.key).then(|| {
         let what = format!("`{field}` is `{}` for good: create another {} instead", change.key, T::KIND);
         Problem::new(format!("/{field}"), what)

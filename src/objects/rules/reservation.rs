@@ -8,8 +8,6 @@ use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
 use crate::store::TrackedWorld;
 
 impl Managed for Reservation {
-    const KEY_FIELD: &'static str = "address";
-
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
