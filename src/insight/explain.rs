@@ -87,8 +87,8 @@ impl Insight {
     /// What would be answered now, with the rules that led there.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a machine that does not exist or that the caller may not read; a MAC or address
-    /// of such a machine is an unknown machine's.
+    /// [`Error::NotFound`] for a machine that does not exist or that the caller may not read. A MAC or an
+    /// address of such a machine is an unknown machine's.
     pub fn explain(&self, caller: &Caller, who: &Who, asks: &Asks) -> Result<Explained, Error> {
         let machine = match who {
             Who::Machine(reference) => Some(self.kernel.find::<Machine>(caller, reference)?),

@@ -140,8 +140,8 @@ impl Insight {
     }
 
     /// Renders a document as the machine would get it, without giving it to anybody. Its URLs have a word in
-    /// place of the machine's capability that opens nothing. A template or bootenv that is named is one that the
-    /// caller may read; what the machine's own files are made of is not asked about.
+    /// place of the machine's capability that opens nothing. A template or bootenv that is named is one that
+    /// the caller may read; what the machine's own files are made of is not asked about.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for a text of the caller's own without the scope `templates:write`,

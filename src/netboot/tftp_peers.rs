@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::artifacts::opened::About;
-use crate::model::{Stored, Subnet};
+use crate::model::Subnet;
 use crate::netboot::Netboot;
 use crate::netboot::decide::capability;
 use crate::netboot::files::Fetch;
@@ -59,8 +59,8 @@ impl Netboot {
     /// How a peer that asks `fetch.local` is served; none where it is a stranger.
     pub fn tftp_terms(&self, fetch: &Fetch, peers: TftpPeers) -> Option<TftpTerms> {
         let (peer, world) = (fetch.peer, self.kernel.world());
-        let is_in = |row: &&Arc<Stored<Subnet>>| matches!(peer, IpAddr::V4(peer) if row.spec.enabled && row.spec.cidr.contains(peer));
-        let subnet = world.subnets.iter().find(is_in);
+        let is_in = |subnet: &Subnet| matches!(peer, IpAddr::V4(peer) if subnet.cidr.contains(peer));
+        let subnet = world.subnets.iter().find(|row| row.spec.enabled && is_in(&row.spec));
         let known = subnet.is_some()
             || peers == TftpPeers::Any
             || peer.is_loopback()

@@ -186,8 +186,8 @@ impl Objects {
         Page { items: self.shown_all(&page, query), next, total }
     }
 
-    /// Without filter or order, for whoever may read all, a page is found by its first key, and nothing but the
-    /// page is read.
+    /// Without filter or order, for whoever may read all, a page is found by its first key, and nothing but
+    /// the page is read.
     fn list_by_key<T: Managed>(&self, query: &ListQuery) -> Page
     where
         World: HasTable<T>,

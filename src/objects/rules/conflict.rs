@@ -53,7 +53,7 @@ impl Conflict {
     }
 }
 
-/// Names for a message: the first few of the objects that the caller may read, and how many there are besides.
+/// Names for a message: the first few of the objects that the caller may read, and how many more there are.
 pub fn list_dependents(dependents: &[Dependent], caller: &Caller, world: &TrackedWorld<'_>) -> String {
     let seen =
         |dependent: &&Dependent| caller.may_read(world.untracked_world(), (dependent.kind, &dependent.key));
