@@ -126,7 +126,7 @@ macro_rules! nouns {
             }
             Param params {
                 word: "param",
-                about: "Declarations of values; with a machine's name, its values",
+                about: "Declarations of values",
                 has_id: false,
                 name_field: "name",
                 verbs: ALL,
@@ -401,7 +401,7 @@ impl fmt::Display for Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Noun;
+    use crate::model::World;
 
     #[test]
     fn the_word_of_a_row_is_the_word_in_json() {
@@ -414,9 +414,9 @@ mod tests {
     #[test]
     fn what_a_noun_refers_to_is_applied_before_it() {
         for kind in Kind::ALL {
-            let refers_to = with_noun!(kind, T => T::REFERS_TO);
-            for other in refers_to.iter().filter(|other| **other != kind) {
-                assert!(other.row().apply_order < kind.row().apply_order, "{kind} names {other}");
+            for referring in World::referring_kinds(kind).filter(|referring| *referring != kind) {
+                let (first, then) = (kind.row().apply_order, referring.row().apply_order);
+                assert!(first < then, "{referring} names {kind}");
             }
         }
     }

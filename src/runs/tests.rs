@@ -293,7 +293,7 @@ async fn reports_that_do_not_fit_are_refused() {
         ..site.caller.clone()
     };
     let foreign = site.app.runs.report_job(&other, &id.to_string(), &exit(0)).await;
-    assert!(matches!(foreign, Err(Error::Forbidden(_))), "{foreign:?}");
+    assert!(matches!(foreign, Err(Error::NotFound { .. })), "{foreign:?}");
 }
 
 #[tokio::test]
