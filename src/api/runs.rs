@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::query::Query;
 use super::resources::{ROOT, listing};
+use crate::kernel::Caller;
 use crate::model::Run;
 use crate::objects::list::ListQuery;
 
@@ -23,11 +24,11 @@ pub fn operations() -> Vec<Operation> {
 async fn list(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
-    Extension(query): Extension<Query>,
+    (Extension(caller), Extension(query)): (Extension<Caller>, Extension<Query>),
 ) -> Result<Response, ApiError> {
     let mut pairs = query.0;
-    pairs.push(("machine".to_owned(), state.app.runs.machine_of_runs(&reference)?));
+    pairs.push(("machine".to_owned(), state.app.runs.machine_of_runs(&caller, &reference)?));
     let query = ListQuery::parse::<Run>(&pairs)?;
-    let text = state.app.objects.list_text::<Run>(query).await?;
+    let text = state.app.objects.list_text::<Run>(caller, query).await?;
     Ok(([(CONTENT_TYPE, body::JSON)], text).into_response())
 }

@@ -115,8 +115,6 @@ impl Content {
 
 impl Noun for Content {
     const KIND: Kind = Kind::Content;
-    const HAS_ID: bool = true;
-    const WRITABLE: bool = false;
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

@@ -400,8 +400,6 @@ impl Run {
 
 impl Noun for Run {
     const KIND: Kind = Kind::Run;
-    const HAS_ID: bool = true;
-    const WRITABLE: bool = false;
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

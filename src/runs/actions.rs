@@ -78,8 +78,9 @@ impl Runs {
         machine: &str,
         action: &Action,
     ) -> Result<Arc<Stored<Machine>>, Error> {
+        let key = self.kernel.find::<Machine>(caller, machine)?.key.clone();
         let moved = self
-            .move_machine(caller, machine, |world, moving| self.act_on(caller, world, (moving, action)))
+            .move_machine(caller, &key, |world, moving| self.act_on(caller, world, (moving, action)))
             .await?;
         Ok(moved.0)
     }

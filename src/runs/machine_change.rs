@@ -270,7 +270,7 @@ impl Runs {
         mut change: impl FnMut(&World, &mut Moving) -> Result<R, Error>,
     ) -> Result<(Arc<Stored<Machine>>, R), Error> {
         for _ in 0..STALE_RETRIES_MAX {
-            let before = self.kernel.find::<Machine>(key)?;
+            let before = self.kernel.get::<Machine>(key)?;
             let (moving, result) = {
                 let world = self.kernel.world();
                 let mut moving = Moving::new(before, &world, caller.now);

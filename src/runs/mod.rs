@@ -39,8 +39,8 @@ impl Runs {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn machine_of_runs(&self, reference: &str) -> Result<String, Error> {
-        Ok(self.kernel.find::<Machine>(reference)?.key.clone())
+    pub fn machine_of_runs(&self, caller: &Caller, reference: &str) -> Result<String, Error> {
+        Ok(self.kernel.find::<Machine>(caller, reference)?.key.clone())
     }
 
     /// Carries something that happened to a machine into its status, with the events that say so.

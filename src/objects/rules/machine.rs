@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::catalog::usable;
 use crate::model::{ContentView, Kind, Machine, Problem, Reference, Stored, World};
-use crate::objects::rules::{Change, Managed, WriteCheck};
+use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
 use crate::store::TrackedWorld;
 
 impl Managed for Machine {
@@ -33,11 +33,13 @@ impl Managed for Machine {
     }
 
     /// Reservations name machines: a machine they name keeps its name.
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
         let old = change.old.filter(|old| old.spec.name != self.name)?;
         let holders = super::referrers(change.world, old);
-        (!holders.is_empty())
-            .then(|| format!("`{}` cannot be renamed: {} name it", old.spec.name, super::listed(&holders)))
+        (!holders.is_empty()).then(|| {
+            let by = super::list_dependents(&holders, change.caller, change.world);
+            Conflict::plain(format!("`{}` cannot be renamed: {by} name it", old.spec.name))
+        })
     }
 
     /// A locked machine can be unlocked, and nothing else.

@@ -1,12 +1,13 @@
 //! Workflows.
 
-use crate::model::{Stored, Workflow};
-use crate::objects::rules::Managed;
+use crate::model::{Kind, Stored, Workflow};
+use crate::objects::rules::{Dependent, Managed};
 use crate::store::TrackedWorld;
 
 impl Managed for Workflow {
-    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {
         let is_default = world.setting("default_workflow").as_str() == Some(&stored.key);
-        is_default.then(|| "setting default_workflow".to_owned()).into_iter().collect()
+        let setting = || Dependent { kind: Kind::Setting, key: "default_workflow".to_owned(), note: "" };
+        is_default.then(setting).into_iter().collect()
     }
 }

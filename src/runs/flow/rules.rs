@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::model::{
-    BootProgress, Bootenv, ContentView, JobState, LiveSystem, MachineState, MachineStatus,
-    PresentRun, Run, RunResult, Step, StepKind, StepState, StopBefore, Tries, World,
+    BootProgress, Bootenv, ContentView, JobState, LiveSystem, MachineState, MachineStatus, PresentRun, Run,
+    RunResult, Step, StepKind, StepState, StopBefore, Tries, World,
 };
 
 use super::ARMED_SECONDS;

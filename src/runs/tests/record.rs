@@ -55,8 +55,8 @@ async fn rendered(site: &Site) -> String {
 }
 
 fn present(site: &Site) -> Arc<Stored<Run>> {
-    let machine = site.app.kernel.find::<Machine>(&site.key()).unwrap();
-    site.app.kernel.find::<Run>(&machine.status.run.as_ref().unwrap().id.to_string()).unwrap()
+    let machine = site.app.kernel.get::<Machine>(&site.key()).unwrap();
+    site.app.kernel.get::<Run>(&machine.status.run.as_ref().unwrap().id.to_string()).unwrap()
 }
 
 fn count(site: &Site, kind: Kind) -> usize {
@@ -85,7 +85,7 @@ async fn a_second_start_makes_a_second_run_and_overwrites_nothing() {
     site.start("work").await.unwrap();
     let second = present(&site);
     assert_ne!(second.key, key);
-    let first = site.app.kernel.find::<Run>(&key).unwrap();
+    let first = site.app.kernel.get::<Run>(&key).unwrap();
     let shown = serde_json::to_value(&first.spec).unwrap();
     assert_eq!((&shown["result"], &shown["seconds"]), (&json!("superseded"), &json!(32)), "{shown:#}");
     assert_eq!((&shown["steps"][1]["state"], &shown["steps"][1]["seconds"]), (&json!("failed"), &json!(32)));
@@ -108,7 +108,7 @@ async fn an_agent_that_asks_does_not_write_its_run() {
         site.work("a", Some(work.id)).await;
     }
     assert_eq!(present(&site).revision, before);
-    let seen = site.app.kernel.find::<Machine>(&site.key()).unwrap().status.last_seen;
+    let seen = site.app.kernel.get::<Machine>(&site.key()).unwrap().status.last_seen;
     assert_eq!(seen, Some(site.caller.now), "the machine was heard of");
 }
 
@@ -195,7 +195,7 @@ async fn what_is_kept_shows_no_secret_and_two_machines_with_the_same_have_the_sa
     let mut site = site().await;
     site.start("tell").await.unwrap();
     let first = present(&site).spec.clone();
-    let values = site.app.kernel.find::<Content>(first.values.as_ref().unwrap()).unwrap();
+    let values = site.app.kernel.get::<Content>(first.values.as_ref().unwrap()).unwrap();
     let shown = crate::objects::view::without_problems(&values);
     assert_eq!(shown["value"]["params"]["pass"], json!({"sealed": true}), "{shown}");
     site.act(Action::Cancel).await.unwrap();

@@ -31,7 +31,7 @@ async fn skip_ends_the_job_and_keeps_who_and_why() {
     site.report(work.id, running()).await.unwrap();
     let machine = site.act(skip("the disk is new")).await.unwrap();
     let run = machine.status.run.as_ref().unwrap().id.to_string();
-    let run = site.app.kernel.find::<Run>(&run).unwrap();
+    let run = site.app.kernel.get::<Run>(&run).unwrap();
     let step = &run.spec.steps[1];
     assert_eq!(
         (step.state, step.note.as_str()),

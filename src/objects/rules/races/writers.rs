@@ -79,7 +79,7 @@ async fn carry_out(app: &Houses, caller: &Caller, op: &Op) -> Result<(), String>
         Op::Start(machine, workflow) => {
             let workflow = Some((*workflow).to_owned());
             let action = Action::Start { workflow, reason: String::new(), stop_before: None };
-            let machine = app.kernel.find::<Machine>(machine).map(|machine| machine.key.clone());
+            let machine = app.kernel.find::<Machine>(caller, machine).map(|machine| machine.key.clone());
             match machine {
                 Ok(machine) => app.runs.act(caller, &machine, &action).await.map(drop),
                 Err(error) => Err(error),
