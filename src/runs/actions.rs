@@ -9,7 +9,8 @@ use crate::catalog::usable;
 use crate::kernel::{Caller, Error};
 use crate::model::{BootenvKind, Machine, Run, Step, StepKind, StopBefore, Stored, World};
 use crate::runs::Runs;
-use crate::runs::flow::{OperatorNote, StepReference, expand};
+pub use crate::runs::flow::StepReference;
+use crate::runs::flow::{OperatorNote, expand};
 use crate::runs::machine_change::Moving;
 use crate::runs::refusals::{is_begun, refusal, refuse_later, refuse_skip};
 

@@ -96,6 +96,8 @@ impl<'a> Flow<'a> {
         self.status.run = Some(run);
         self.status.steps = steps;
         self.say_of_run("run.started", begun);
+        let reason = "another run was started".to_owned();
+        self.job_end = Some(JobEnd { state: JobState::Cancelled, reason });
         self.status.job = None;
         self.status.bootenv = None;
         self.status.live_system = LiveSystem::default();
