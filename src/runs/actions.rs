@@ -70,16 +70,17 @@ impl Runs {
     /// Does an action and returns the machine after it.
     ///
     /// # Errors
-    /// [`Error::Conflict`] with the reason when it cannot be done now, [`Error::Invalid`] when the workflow or
-    /// step that is named does not exist or a reason is not usable, [`Error::NotFound`].
+    /// [`Error::Conflict`] with the reason when it cannot be done now, [`Error::Invalid`] when the workflow
+    /// or step that is named does not exist or a reason is not usable, [`Error::NotFound`].
     pub async fn act(
         &self,
         caller: &Caller,
         machine: &str,
         action: &Action,
     ) -> Result<Arc<Stored<Machine>>, Error> {
+        let key = self.kernel.find::<Machine>(caller, machine)?.key.clone();
         let moved =
-            self.move_machine(caller, machine, |world, moving| act(caller, world, (moving, action))).await?;
+            self.move_machine(caller, &key, |world, moving| act(caller, world, (moving, action))).await?;
         Ok(moved.0)
     }
 }

@@ -199,7 +199,8 @@ fn nothing_is_done_again_once_the_tasks_of_a_live_system_are_done() {
 
 #[test]
 fn what_older_servers_wrote_reads_and_tasks_keep_their_digests() {
-    let run = json!({"id": uuid::Uuid::nil(), "workflow": "look", "started_at": "2026-01-02T03:04:05Z", "paused": true});
+    let started_at = "2026-01-02T03:04:05Z";
+    let run = json!({"id": uuid::Uuid::nil(), "workflow": "look", "started_at": started_at, "paused": true});
     let status: MachineStatus =
         serde_json::from_value(json!({"state": "held", "run": run, "cursor": 2})).unwrap();
     let run = status.run.unwrap();
