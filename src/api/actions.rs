@@ -18,8 +18,7 @@ use super::schema;
 use crate::kernel::Caller;
 use crate::kernel::scope::Need;
 use crate::model::Machine;
-use crate::runs::actions::{Action, REASON_BYTES_MAX};
-use crate::runs::flow::StepReference;
+use crate::runs::actions::{Action, REASON_BYTES_MAX, StepReference};
 
 /// Which workflow `start` runs, and how far.
 #[derive(Debug, Deserialize, JsonSchema)]

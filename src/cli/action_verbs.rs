@@ -20,8 +20,8 @@ pub(super) enum ActionVerb {
         #[arg(long, value_name = "STEP")]
         stop_before: Option<String>,
     },
-    /// Begin the workflow of the last run anew, with the content there is now. A destructive boot that the run
-    /// comes to is armed as by `start`.
+    /// Begin the workflow of the last run anew, with the content there is now. A destructive boot that the
+    /// run comes to is armed as by `start`.
     Restart {
         #[arg(value_name = "REF")]
         reference: String,

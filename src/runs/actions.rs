@@ -7,7 +7,8 @@ use crate::kernel::{Caller, Error};
 use crate::model::{Machine, StopBefore, Stored, World};
 use crate::runs::Runs;
 use crate::runs::begin::Begin;
-use crate::runs::flow::{OperatorNote, StepReference};
+use crate::runs::flow::OperatorNote;
+pub use crate::runs::flow::StepReference;
 use crate::runs::machine_change::Moving;
 use crate::runs::refusals::{is_begun, refusal, refuse_later, refuse_skip};
 
@@ -70,8 +71,8 @@ impl Runs {
     /// Does an action and returns the machine after it.
     ///
     /// # Errors
-    /// [`Error::Conflict`] with the reason when it cannot be done now, [`Error::Invalid`] when the workflow or
-    /// step that is named does not exist or a reason is not usable, [`Error::NotFound`].
+    /// [`Error::Conflict`] with the reason when it cannot be done now, [`Error::Invalid`] when the workflow
+    /// or step that is named does not exist or a reason is not usable, [`Error::NotFound`].
     pub async fn act(
         &self,
         caller: &Caller,

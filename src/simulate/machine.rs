@@ -360,8 +360,8 @@ impl Machine {
         let Some(answer) = installer::answer_of(&boot.command_line) else {
             return Err(Failure::new(
                 "boot",
-                "a kernel command line that names an answer file (url=, preseed/url=, inst.ks=) or the agent of a \
-                 live system (metalwright.agent=)",
+                "a kernel command line that names an answer file (url=, preseed/url=, inst.ks=) or a live \
+                 system's agent (metalwright.agent=)",
                 boot.command_line.clone(),
             ));
         };

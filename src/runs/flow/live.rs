@@ -33,7 +33,8 @@ impl Flow<'_> {
         match self.status.state {
             MachineState::Failed => self.status.live_system.lost = true,
             _ if is_destructive => self.fail_boot(format!(
-                "{reason}, which may have erased disks, at {how_far}; `retry` arms the machine and boots it again"
+                "{reason}, which may have erased disks, at {how_far}; `retry` arms the machine and boots it \
+                 again"
             )),
             MachineState::Held => self.status.live_system.lost = true,
             _ if restarts >= LIVE_RESTARTS_MAX => {

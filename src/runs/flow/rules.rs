@@ -167,6 +167,8 @@ impl<'a> Flow<'a> {
         self.status.steps_total = u32::try_from(run.steps.len()).unwrap_or(u32::MAX);
         let begun = json!({"rehearse": rehearse, "from_step": from_step, "reason": reason});
         self.say_of_run("run.started", begun);
+        let reason = "another run was started".to_owned();
+        self.job_end = Some(JobEnd { state: JobState::Cancelled, reason });
         self.status.job = None;
         self.status.bootenv = None;
         self.status.live_system = LiveSystem::default();

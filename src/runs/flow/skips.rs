@@ -124,7 +124,8 @@ impl Flow<'_> {
         }
         let at = self.status.cursor;
         self.end_step(state, note);
-        if !(self.status.live_system.lost && needs_live_system(self.at())) {
+        let was_lost = std::mem::take(&mut self.status.live_system.lost);
+        if !was_lost || !needs_live_system(self.at()) {
             return self.advance();
         }
         self.return_to_boot();

@@ -12,7 +12,7 @@ const LISTED_MAX: usize = 20;
 
 /// A step of a run: its number, counted from 0, or its name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a step is its number, counted from 0, or its name")]
 pub enum StepReference {
     Number(u32),
     Name(String),

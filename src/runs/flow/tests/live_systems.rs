@@ -1,7 +1,9 @@
 //! A live system that loses power in the middle of its tasks.
 
+use serde_json::json;
+
 use super::Story;
-use crate::model::{JobState, StepState};
+use crate::model::{JobState, LiveSystem, MachineStatus, StepState};
 use crate::runs::flow::LIVE_RESTARTS_MAX;
 
 /// A machine in the third task of its live system, which does not destroy anything.
@@ -146,7 +148,8 @@ fn a_stopped_run_whose_live_system_is_gone_goes_on_with_its_boot() {
     );
     failed().tells(
         "power     => failed 4 live run.retried
-         mark-done => complete 7 - -",
+         mark-done => complete 7 - -
+         restart 0 => waiting 1 live boot.kernel_fetched",
     );
     Story::of("prepare").tells(
         "power  => waiting 1 live boot.kernel_fetched
@@ -192,4 +195,17 @@ fn nothing_is_done_again_once_the_tasks_of_a_live_system_are_done() {
          power   => held 6 - run.retried",
     );
     assert!(story.happened.iter().all(|happened| happened.kind != "run.live_system_lost"));
+}
+
+#[test]
+fn what_older_servers_wrote_reads_and_tasks_keep_their_digests() {
+    let started_at = "2026-01-02T03:04:05Z";
+    let run = json!({"id": uuid::Uuid::nil(), "workflow": "look", "started_at": started_at, "paused": true});
+    let status: MachineStatus =
+        serde_json::from_value(json!({"state": "held", "run": run, "cursor": 2})).unwrap();
+    let run = status.run.unwrap();
+    assert_eq!((run.pause_reason.as_str(), run.stop_before, run.from_step), ("", None, None));
+    assert_eq!(status.live_system, LiveSystem::default());
+    let task = &super::site().tasks.get("base").unwrap().spec.clone();
+    assert_eq!(serde_json::to_value(task).unwrap().get("survives_reboot"), None);
 }

@@ -193,7 +193,8 @@ fn a_step_is_named_by_number_or_name_and_an_ambiguous_name_lists_the_steps() {
     let unknown = find(name("nothing"), 4).unwrap_err();
     assert_eq!(
         unknown,
-        "there is no step `nothing` here; the steps are step 4 (task base of finish), step 5 (task report of finish)"
+        "there is no step `nothing` here; the steps are step 4 (task base of finish), step 5 (task report of \
+         finish)"
     );
     let world = &story.world;
     let steps = expand("both", world).unwrap();
@@ -201,7 +202,8 @@ fn a_step_is_named_by_number_or_name_and_an_ambiguous_name_lists_the_steps() {
     let ambiguous = name("tell").find(&twice, 0).unwrap_err();
     assert_eq!(
         ambiguous,
-        "`tell` names 2 steps; give the number of one: step 4 (task tell of prepare), step 13 (task tell of prepare)"
+        "`tell` names 2 steps; give the number of one: step 4 (task tell of prepare), step 13 (task tell of \
+         prepare)"
     );
     assert_eq!(name("tell").find(&twice, 5), Ok(13), "only steps that are still to come");
 }
