@@ -10,8 +10,10 @@ mod artifact;
 mod artifact_source;
 mod background;
 pub mod bounds;
+mod changes;
 mod checksum;
 mod client_class;
+mod commits;
 mod content;
 mod dhcp_status;
 mod digest;
@@ -48,6 +50,11 @@ pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
 pub use checksum::{Algorithm, Checksum};
 pub use client_class::{
     BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,
+};
+pub use changes::{ChangePage, place_after};
+pub use commits::{
+    ChangePlace, CommitHistory, CommitMark, EPOCHS_MAX, Epoch, ObjectChange, ObjectChangeKind, ReadAgain, ReadPosition,
+    TOMBSTONES_MAX, Tombstone,
 };
 pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,

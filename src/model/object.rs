@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Kind, Problem};
+use super::{CommitMark, Kind, Problem};
 
 /// Fields of an object that its writer may set, with what is ours beside them.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Stored<T: Noun> {
     pub source: String,
     /// One more with each write; the ETag.
     pub revision: u64,
+    /// The commit that wrote it.
+    pub commit: CommitMark,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -43,6 +45,7 @@ impl<T: Noun> Stored<T> {
             labels: BTreeMap::new(),
             source: SITE.to_owned(),
             revision: 1,
+            commit: CommitMark::default(),
             created_at: now,
             updated_at: now,
         }
@@ -52,6 +55,7 @@ impl<T: Noun> Stored<T> {
     pub fn next(&self, now: Timestamp) -> Self {
         let mut next = self.clone();
         next.revision += 1;
+        next.commit = CommitMark::default();
         next.updated_at = now;
         next
     }
@@ -71,6 +75,7 @@ impl<T: Noun> Stored<T> {
         view.insert("labels".into(), serde_json::json!(self.labels));
         view.insert("source".into(), self.source.clone().into());
         view.insert("revision".into(), self.revision.into());
+        view.insert("commit".into(), self.commit.get().into());
         view.insert("created_at".into(), self.created_at.to_string().into());
         view.insert("updated_at".into(), self.updated_at.to_string().into());
         Value::Object(view)
@@ -90,8 +95,8 @@ fn as_map(value: &impl Serialize) -> Map<String, Value> {
 }
 
 /// The fields of a view that are ours; a writer may send them back and they are passed over.
-pub const READ_ONLY_FIELDS: [&str; 7] =
-    ["id", "status", "problems", "source", "revision", "created_at", "updated_at"];
+pub const READ_ONLY_FIELDS: [&str; 8] =
+    ["id", "status", "problems", "source", "revision", "commit", "created_at", "updated_at"];
 
 /// One kind of object: its fields, what identifies it, and what can be said of it alone.
 pub trait Noun:

@@ -1,6 +1,6 @@
 //! All stored objects in memory: what every read, decision and render looks at.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub struct Table<T: Noun> {
     spec_generation: u64,
     /// Keys of the newest writes, oldest first: the last of them made the present generation.
     recent: VecDeque<Box<str>>,
+    /// The keys by the commits that wrote the objects last.
+    pub(super) by_commit: BTreeSet<(u64, Arc<str>)>,
 }
 
 impl<T: Noun> Default for Table<T> {
@@ -38,6 +40,7 @@ impl<T: Noun> Default for Table<T> {
             generation: 0,
             spec_generation: 0,
             recent: VecDeque::new(),
+            by_commit: BTreeSet::new(),
         }
     }
 }
@@ -126,8 +129,12 @@ impl<T: Noun> Table<T> {
         let unique = row.spec.unique(&row.status);
         let held = self.by_key.get_key_value(&*row.key).map(|(key, _)| Arc::clone(key));
         let key = held.unwrap_or_else(|| row.key.as_str().into());
+        self.by_commit.insert((row.commit.get(), Arc::clone(&key)));
         self.rows.insert(Arc::clone(&key), Arc::clone(&row));
         let old = self.by_key.insert(Arc::clone(&key), Arc::clone(&row));
+        if let Some(old) = old.as_ref().filter(|old| old.commit.get() != row.commit.get()) {
+            self.by_commit.remove(&(old.commit.get(), Arc::clone(&key)));
+        }
         if !(T::HAS_STATUS && old.as_ref().is_some_and(|old| old.spec == row.spec)) {
             self.spec_generation += 1;
         }
@@ -146,7 +153,8 @@ impl<T: Noun> Table<T> {
         self.note_write(key);
         self.spec_generation += 1;
         self.rows.remove(key);
-        if let Some(old) = self.by_key.remove(key) {
+        if let Some((key, old)) = self.by_key.remove_entry(key) {
+            self.by_commit.remove(&(old.commit.get(), key));
             self.release(&old);
         }
     }
@@ -168,6 +176,8 @@ macro_rules! world {
         #[derive(Debug, Clone, Default)]
         pub struct World {
             $(pub $table: Table<$noun>,)*
+            /// Which commits there were.
+            pub commits: CommitHistory,
         }
 
         /// One object of any kind.
@@ -185,8 +195,21 @@ macro_rules! world {
         impl World {
             /// Puts an object in, in place of the one with its key.
             pub fn put(&mut self, object: Object) {
+                self.commits.revive(object.kind(), object.key());
                 match object {
                     $(Object::$noun(row) => self.$table.put(row),)*
+                }
+            }
+
+            /// Objects of a kind that were written after a place in the order, at most `limit`.
+            pub(super) fn written_after(
+                &self,
+                kind: Kind,
+                after: &ChangePlace,
+                limit: usize,
+            ) -> Vec<ObjectChange> {
+                match kind {
+                    $(Kind::$noun => self.$table.written_after(after, limit),)*
                 }
             }
 
@@ -292,6 +315,13 @@ macro_rules! world {
             pub fn revision(&self) -> u64 {
                 match self {
                     $(Object::$noun(row) => row.revision,)*
+                }
+            }
+
+            /// The commit that wrote it, which the store sets.
+            pub fn commit_mark(&self) -> &CommitMark {
+                match self {
+                    $(Object::$noun(row) => &row.commit,)*
                 }
             }
 
@@ -419,6 +449,7 @@ impl Row<'_> {
             labels: document.labels,
             source: document.source,
             revision: self.revision,
+            commit: CommitMark::default(),
             created_at: document.created_at,
             updated_at: document.updated_at,
         })

@@ -221,6 +221,10 @@ pub trait Store: Send + Sync + 'static {
     /// Numbers of the last event of each commit, as they happen.
     fn committed(&self) -> tokio::sync::watch::Receiver<u64>;
 
+    /// Numbers of commits, as the world shows them. Each changeset that writes objects is one; see
+    /// [`CommitHistory`](crate::model::CommitHistory).
+    fn commits(&self) -> tokio::sync::watch::Receiver<u64>;
+
     /// Ends the writer after what is queued is done.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
