@@ -16,8 +16,8 @@ use super::nouns::{NOUNS, NounRow, Verb};
 use super::operation::{Operation, number, text};
 use super::query::Query;
 use super::{
-    ApiState, actions, artifacts, background, boot_sight, dhcp, events, jobs, leases, schema, service, sight,
-    tokens,
+    ApiState, actions, artifacts, background, boot_sight, changes, dhcp, events, jobs, leases, schema,
+    service, sight, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::Need;
@@ -42,6 +42,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(jobs::operations());
     operations.extend(sight::operations());
     operations.extend(events::operations());
+    operations.extend(changes::operations());
     operations.extend(service::operations());
     operations
 }
@@ -154,8 +155,9 @@ where
 {
     let query = ListQuery::parse::<T>(&query.0)?;
     // Filters and sorting read every object: not on a thread that packets wait for.
-    let text = state.app.objects.list_text::<T>(query).await?;
-    Ok(([(axum::http::header::CONTENT_TYPE, body::JSON)], text).into_response())
+    let list = state.app.objects.list_text::<T>(query).await?;
+    let response = ([(axum::http::header::CONTENT_TYPE, body::JSON)], list.json).into_response();
+    Ok(body::read_at(response, list.read_at))
 }
 
 async fn create<T: Managed>(

@@ -87,8 +87,10 @@ pub fn list<T: Managed>(generator: &mut SchemaGenerator) -> Value {
             "items": {"type": "array", "items": {"anyOf": [whole, trimmed]}},
             "next": {"type": ["string", "null"], "description": "The `cursor` of the next page."},
             "total": {"type": "integer", "minimum": 0, "description": "How many pass the filters."},
+            "commit": {"type": "integer", "minimum": 0, "description": "The commit that the page was read at."},
+            "epoch": {"type": "string", "format": "uuid", "description": "Goes with `commit`."},
         },
-        "required": ["items", "next", "total"],
+        "required": ["items", "next", "total", "commit", "epoch"],
         "additionalProperties": false,
     });
     define(generator, format!("{}List", type_name::<T>()), schema)
@@ -184,6 +186,7 @@ fn ours<T: Managed>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
             "revision",
             json!({"type": "integer", "minimum": 1, "description": "One more with each write; the ETag."}),
         ),
+        ("commit", json!({"type": "integer", "minimum": 1, "description": "The commit that wrote it last."})),
         ("created_at", json!({"type": "string", "format": "date-time"})),
         ("updated_at", json!({"type": "string", "format": "date-time"})),
     ];

@@ -88,6 +88,11 @@ impl Kernel {
         self.store.committed()
     }
 
+    /// Tells of commits that changed objects: the number of the last one that the world shows.
+    pub fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.store.commits()
+    }
+
     /// The time all decisions are made at.
     pub fn now(&self) -> Timestamp {
         Timestamp::now()
@@ -115,6 +120,12 @@ impl Kernel {
     pub fn counts(&self) -> [usize; Kind::ALL.len()] {
         let world = self.world();
         Kind::ALL.map(|kind| world.count(kind))
+    }
+
+    /// The number of the last commit, and how many tombstones there are.
+    pub fn commit_counts(&self) -> (u64, usize) {
+        let world = self.world();
+        (world.commits.commit(), world.commits.tombstones())
     }
 
     /// Commits a changeset, whole or not at all.

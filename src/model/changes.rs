@@ -105,7 +105,8 @@ mod tests {
         world.put(written::<Param>("c", 7));
         world.put(written::<Profile>("p", 7));
         let all = world.changes(&place_after(0), &KINDS, 10);
-        let expected = [(3, "param:a", true), (5, "param:b", false), (7, "param:c", true), (7, "profile:p", true)];
+        let expected =
+            [(3, "param:a", true), (5, "param:b", false), (7, "param:c", true), (7, "profile:p", true)];
         let expected = expected.map(|(commit, subject, is)| (commit, subject.to_owned(), is));
         assert_eq!(shown(&all), expected);
         assert!(!all.has_more);

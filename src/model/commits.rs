@@ -118,9 +118,7 @@ pub enum ReadAgain {
          backup: read everything again"
     )]
     OtherEpoch { after: u64 },
-    #[error(
-        "deletions are known from commit {known_from} on, and not since {after}: read everything again"
-    )]
+    #[error("deletions are known from commit {known_from} on, and not since {after}: read everything again")]
     TooOld { after: u64, known_from: u64 },
 }
 

@@ -47,14 +47,14 @@ pub use artifact::{
 };
 pub use artifact_source::{ArtifactSource, FILE_URL, SourceFile};
 pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
+pub use changes::{ChangePage, place_after};
 pub use checksum::{Algorithm, Checksum};
 pub use client_class::{
     BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,
 };
-pub use changes::{ChangePage, place_after};
 pub use commits::{
-    ChangePlace, CommitHistory, CommitMark, EPOCHS_MAX, Epoch, ObjectChange, ObjectChangeKind, ReadAgain, ReadPosition,
-    TOMBSTONES_MAX, Tombstone,
+    ChangePlace, CommitHistory, CommitMark, EPOCHS_MAX, Epoch, ObjectChange, ObjectChangeKind, ReadAgain,
+    ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
 pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,

@@ -33,6 +33,7 @@ enum Place {
     Labels,
     Source,
     Revision,
+    Commit,
     CreatedAt,
     UpdatedAt,
 }
@@ -66,6 +67,7 @@ impl Field {
             ("labels", 1) => Ok(whole(Place::Labels, Vec::new())),
             ("source", 1) => Ok(whole(Place::Source, Vec::new())),
             ("revision", 1) => Ok(whole(Place::Revision, Vec::new())),
+            ("commit", 1) => Ok(whole(Place::Commit, Vec::new())),
             ("created_at", 1) => Ok(whole(Place::CreatedAt, Vec::new())),
             ("updated_at", 1) => Ok(whole(Place::UpdatedAt, Vec::new())),
             ("status", 2..=STEPS_MAX)
@@ -101,6 +103,7 @@ impl<'a, T: Managed> Reader<'a, T> {
             Place::Id => found.push(Value::from(stored.key.as_str())),
             Place::Source => found.push(Value::from(stored.source.as_str())),
             Place::Revision => found.push(Value::from(stored.revision)),
+            Place::Commit => found.push(Value::from(stored.commit.get())),
             Place::CreatedAt => found.push(Value::from(stored.created_at.to_string())),
             Place::UpdatedAt => found.push(Value::from(stored.updated_at.to_string())),
             Place::Labels => match field.rest.first() {
@@ -206,7 +209,7 @@ fn unknown<T: Managed>(text: &str, schemas: &Schemas) -> Error {
     if T::HAS_STATUS {
         names.extend(names_in(&schemas.status, "status."));
     }
-    let ours = ["labels", "label.NAME", "source", "revision", "created_at", "updated_at"];
+    let ours = ["labels", "label.NAME", "source", "revision", "commit", "created_at", "updated_at"];
     names.extend(ours.map(String::from));
     if knows(&schemas.spec, &["params"]) {
         names.push("param.NAME".to_owned());

@@ -2,6 +2,8 @@
 //!
 //! `open` gives the same data again each time it is called, as a restarted server finds it.
 
+mod commits;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -33,6 +35,8 @@ pub(super) async fn story<S: Store>(open: impl AsyncFn() -> Arc<S>) {
     events_are_found_by_what_they_are(&*store).await;
     beginnings_and_ends_of_leases_are_found_by_address_and_mac(&*store).await;
     logs_grow_without_gaps_or_repeats(&*store).await;
+    commits::each_changeset_that_writes_is_a_commit(&*store).await;
+    let store = commits::restarts_keep_numbers_and_tombstones(store, &open).await;
     restarts_change_nothing(store, open).await;
 }
 

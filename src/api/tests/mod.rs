@@ -1,6 +1,7 @@
 //! The API through its router, as its clients see it. Every answer is held against the document.
 
 mod access;
+mod changes;
 mod contract;
 mod dhcp;
 mod document;

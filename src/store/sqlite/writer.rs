@@ -233,7 +233,8 @@ impl Writer {
         for (jobs, outcomes) in group.chunks(SHOWN_AT_ONCE_MAX).zip(outcomes) {
             let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
             for (job, outcome) in jobs.iter().zip(outcomes) {
-                if let (Work::Changeset(changeset), Ok(Done::Changeset { commit, .. })) = (&job.work, outcome) {
+                if let (Work::Changeset(changeset), Ok(Done::Changeset { commit, .. })) = (&job.work, outcome)
+                {
                     let writes = changeset.writes.iter();
                     writes.for_each(|write| apply(&mut world, &write.write, (*commit, committed.time)));
                     world.commits.advance(*commit, committed.begins);
