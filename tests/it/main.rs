@@ -10,6 +10,7 @@ mod cli;
 mod contract;
 mod dhcp_vectors;
 mod files;
+mod follower;
 mod full;
 mod killed;
 mod leases;

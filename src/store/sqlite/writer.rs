@@ -168,13 +168,13 @@ impl Writer {
             Ok(committed) => {
                 self.next_epoch = self.next_epoch.filter(|_| committed.begins.is_none());
                 let has_events = *self.committed.borrow() != committed.last_seq;
-                let last_commit = self.publish(group, &committed);
+                let has_changes = self.publish(group, &committed);
                 self.trail.apply(committed.change.trail);
                 let outcomes = committed.outcomes;
                 group.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
                 // Whoever follows the events or the changes is woken behind those who wait for their answer.
                 self.committed.send_if_modified(|_| has_events);
-                self.shown.send_if_modified(|shown| std::mem::replace(shown, last_commit) != last_commit);
+                self.shown.send_if_modified(|_| has_changes);
             }
             Err(error) => {
                 // Whoever monitors the store says so, once.
@@ -225,9 +225,9 @@ impl Writer {
         Ok(Committed { outcomes, last_seq, begins, time, change })
     }
 
-    /// Shows what is on disk: first in the world, then by the number of its last event. Gives the number of the
-    /// last commit that the world shows.
-    fn publish(&self, group: &[Job], committed: &Committed) -> u64 {
+    /// Shows what is on disk: first in the world, then by the numbers of its last event and commit. Gives whether
+    /// it changed an object.
+    fn publish(&self, group: &[Job], committed: &Committed) -> bool {
         let outcomes = committed.outcomes.chunks(SHOWN_AT_ONCE_MAX);
         let mut last_commit = *self.shown.borrow();
         for (jobs, outcomes) in group.chunks(SHOWN_AT_ONCE_MAX).zip(outcomes) {
@@ -249,7 +249,12 @@ impl Writer {
             *seq = committed.last_seq;
             false
         });
-        last_commit
+        let before = *self.shown.borrow();
+        self.shown.send_if_modified(|shown| {
+            *shown = last_commit;
+            false
+        });
+        before != last_commit
     }
 }
 
