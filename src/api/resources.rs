@@ -100,7 +100,7 @@ where
             .summary(format!("Read a {one}"))
             .needs(read)
             .answers(200, "As it is now; `ETag` is its revision.", schema::view::<T>)
-            .answers_empty(304, "It is still what `If-None-Match` says.")
+            .answers_empty(304, "It is still what `If-None-Match` says, and has no status.")
             .refuses(&[400, 404])
             .runs(get::<T>),
         Verb::Replace => Operation::new(Method::PUT, object, format!("replace_{one}"))
@@ -183,7 +183,8 @@ where
     World: HasTable<T>,
 {
     let view = state.app.objects.get::<T>(&reference).await?;
-    if body::is_known(&headers, view.revision)? {
+    // The revision says nothing of a status: who polls one always gets it.
+    if body::is_known(&headers, view.revision)? && !T::HAS_STATUS {
         let mut response = body::object(StatusCode::NOT_MODIFIED, &view);
         *response.body_mut() = Body::empty();
         response.headers_mut().remove(axum::http::header::CONTENT_TYPE);

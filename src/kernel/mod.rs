@@ -188,12 +188,12 @@ impl Kernel {
     {
         for _ in 0..STALE_RETRIES_MAX {
             let current = self.find::<T>(key)?;
-            let mut next = current.next(now);
+            let mut next = current.next_status(now);
             let events = change(&mut next)?;
-            let changeset =
-                Changeset { events, ..Changeset::default() }.update(T::object(Arc::new(next.clone())));
+            let next = Arc::new(next.numbered_after(&current, now));
+            let changeset = Changeset { events, ..Changeset::default() }.update(T::object(Arc::clone(&next)));
             match self.try_commit(changeset).await {
-                Ok(_) => return Ok(next),
+                Ok(_) => return Ok(Arc::unwrap_or_clone(next)),
                 Err(store::Error::Stale { .. }) => continue,
                 Err(other) => return Err(other.into()),
             }

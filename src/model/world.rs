@@ -124,6 +124,7 @@ impl<T: Noun> Table<T> {
     }
 
     fn put(&mut self, row: Arc<Stored<T>>) {
+        debug_assert!(!self.hides_a_revision(&row), "a new spec is a new revision: {row:?}");
         debug_assert!(row.spec.references().iter().all(|to| T::REFERS_TO.contains(&to.kind)), "{row:?}");
         self.note_write(&row.key);
         let unique = row.spec.unique(&row.status);
@@ -147,6 +148,15 @@ impl<T: Noun> Table<T> {
         for (index, value) in unique {
             self.unique.entry(index).or_default().insert(value.into(), Arc::clone(&key));
         }
+    }
+
+    /// Whether a commit changes what people write without telling them by the revision.
+    fn hides_a_revision(&self, row: &Stored<T>) -> bool {
+        if row.commit.get() == 0 {
+            return false;
+        }
+        let old = self.by_key.get(&*row.key).filter(|old| old.revision == row.revision);
+        old.is_some_and(|old| old.spec != row.spec || old.labels != row.labels)
     }
 
     fn remove(&mut self, key: &str) {
@@ -253,10 +263,10 @@ macro_rules! world {
                 }
             }
 
-            /// The revision of the object with this key.
-            pub fn revision(&self, kind: Kind, key: &str) -> Option<u64> {
+            /// How often the object with this key was written.
+            pub fn version(&self, kind: Kind, key: &str) -> Option<u64> {
                 match kind {
-                    $(Kind::$noun => self.$table.get(key).map(|row| row.revision),)*
+                    $(Kind::$noun => self.$table.get(key).map(|row| row.version()),)*
                 }
             }
 
@@ -318,6 +328,13 @@ macro_rules! world {
                 }
             }
 
+            /// How often it was written.
+            pub fn version(&self) -> u64 {
+                match self {
+                    $(Object::$noun(row) => row.version(),)*
+                }
+            }
+
             /// The commit that wrote it, which the store sets.
             pub fn commit_mark(&self) -> &CommitMark {
                 match self {
@@ -352,14 +369,17 @@ macro_rules! world {
                 }
             }
 
-            /// The same object, written at `time`.
-            #[must_use]
-            pub fn updated_at(self, time: jiff::Timestamp) -> Self {
-                match self {
-                    $(Object::$noun(mut row) => {
-                        Arc::make_mut(&mut row).updated_at = time;
-                        Object::$noun(row)
+            /// The object with the numbers of the next revision of `present`, written at `time`; none for
+            /// another kind of object.
+            pub fn as_next_of(&self, present: &Object, time: jiff::Timestamp) -> Option<Self> {
+                match (self, present) {
+                    $((Object::$noun(row), Object::$noun(present)) => {
+                        let (next, row) = (present.next(time), Stored::clone(row));
+                        let Stored { revision, status_revision, commit, .. } = next;
+                        let row = Stored { revision, status_revision, commit, updated_at: time, ..row };
+                        Some(Object::$noun(Arc::new(row)))
                     })*
+                    _ => None,
                 }
             }
 
@@ -393,7 +413,8 @@ const DOCUMENT_BYTES: usize = 512;
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
     pub key: &'a str,
-    pub revision: u64,
+    /// How often it was written.
+    pub version: u64,
     pub document: &'a str,
 }
 
@@ -408,6 +429,16 @@ struct Document<S, U, F, L, T> {
     source: T,
     created_at: jiff::Timestamp,
     updated_at: jiff::Timestamp,
+    /// Older documents have none: each write was a revision.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    status_revision: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status_updated_at: Option<jiff::Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl<T: Noun> Stored<T> {
@@ -423,6 +454,8 @@ impl<T: Noun> Stored<T> {
                 source: &self.source,
                 created_at: self.created_at,
                 updated_at: self.updated_at,
+                status_revision: self.status_revision,
+                status_updated_at: self.status_updated_at,
             },
         )?;
         String::from_utf8(text).map_err(serde::ser::Error::custom)
@@ -447,6 +480,10 @@ impl Row<'_> {
     fn decode<T: Noun>(&self) -> Result<Stored<T>, serde_json::Error> {
         type Read<T> = Document<T, <T as Noun>::Status, Vec<Problem>, BTreeMap<String, String>, String>;
         let document: Read<T> = read_deep(self.document)?;
+        let status_revision = document.status_revision;
+        let revision = self.version.checked_sub(status_revision).ok_or_else(|| {
+            serde::de::Error::custom(format!("version {} of status {status_revision}", self.version))
+        })?;
         Ok(Stored {
             key: self.key.to_owned(),
             spec: document.spec,
@@ -454,10 +491,12 @@ impl Row<'_> {
             faults: document.faults,
             labels: document.labels,
             source: document.source,
-            revision: self.revision,
+            revision,
+            status_revision,
             commit: CommitMark::default(),
             created_at: document.created_at,
             updated_at: document.updated_at,
+            status_updated_at: document.status_updated_at,
         })
     }
 }

@@ -107,11 +107,11 @@ impl Runs {
             if let Some(offer) = self.jobs_next(&caller, asking).await? {
                 return Ok(Some(offer));
             }
-            let revision = self.kernel.find::<Machine>(asking.machine)?.revision;
+            let version = self.kernel.find::<Machine>(asking.machine)?.version();
             let changed = async {
                 while committed.changed().await.is_ok() {
                     match self.kernel.find::<Machine>(asking.machine) {
-                        Ok(machine) if machine.revision == revision => {}
+                        Ok(machine) if machine.version() == version => {}
                         _ => return true,
                     }
                 }

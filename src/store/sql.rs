@@ -3,7 +3,7 @@
 
 use crate::model::Kind;
 
-/// Every object of a kind: key, revision, document, and the commit that wrote it.
+/// Every object of a kind: key, version (in the column `revision`), document, and the commit that wrote it.
 pub(super) fn load(kind: Kind) -> String {
     format!("SELECT key, revision, document, commit_number FROM {kind}")
 }

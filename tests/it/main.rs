@@ -26,6 +26,7 @@ mod relay;
 mod render;
 mod renders;
 mod restart;
+mod revisions;
 mod run_log;
 mod scene;
 mod simulate;

@@ -7,6 +7,7 @@ mod dhcp;
 mod document;
 mod lists;
 mod objects;
+mod revisions;
 mod rules;
 mod stream;
 

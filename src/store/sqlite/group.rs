@@ -118,7 +118,7 @@ impl<'g> Group<'g> {
             let gone: Vec<&str> =
                 rows.iter().filter(|(_, row)| row.clear).map(|((_, key), _)| *key).collect();
             let put = rows.iter().map(|(_, row)| (row.last, row.commit));
-            let put: Vec<NumberedWrite<'_>> = put.filter(|(write, _)| write.revision().is_some()).collect();
+            let put: Vec<NumberedWrite<'_>> = put.filter(|(write, _)| write.version().is_some()).collect();
             to.delete(*kind, &gone)?;
             to.put(*kind, &put)?;
         }
@@ -150,7 +150,7 @@ impl<'g> Group<'g> {
         rows: &[(&(Kind, &'g str), &Row<'g>)],
         trail: &Trail,
     ) -> Result<trail::Change> {
-        let changed = |(_, row): &&(&(Kind, &'g str), &Row<'g>)| row.clear || row.last.revision().is_some();
+        let changed = |(_, row): &&(&(Kind, &'g str), &Row<'g>)| row.clear || row.last.version().is_some();
         let changed = rows.iter().filter(changed).map(|(_, row)| (row.last, row.commit));
         let changed: Vec<NumberedWrite<'_>> = changed.collect();
         let is_written = |key: &str| self.rows.map.contains_key(&(trail::KIND, key));
@@ -160,7 +160,7 @@ impl<'g> Group<'g> {
         to.add_to_trail(&changed, first)?;
         for (n, (write, _)) in (first..).zip(changed) {
             let (_, key) = write.id();
-            change.add(Step { n, key: key.into(), revision: Some(write.revision().unwrap_or(trail::GONE)) });
+            change.add(Step { n, key: key.into(), version: Some(write.version().unwrap_or(trail::GONE)) });
         }
         if let Some(first) = trail.keeps_from(&change) {
             to.cut_trail(first)?;
@@ -172,9 +172,7 @@ impl<'g> Group<'g> {
     fn check_reads(&self, reads: &'g [Read]) -> Result<(), Error> {
         for read in reads {
             let (kind, key, holds) = match read {
-                Read::Row { kind, key, revision } => {
-                    (*kind, &**key, self.revision((*kind, key)) == *revision)
-                }
+                Read::Row { kind, key, version } => (*kind, &**key, self.version((*kind, key)) == *version),
                 Read::Specs { kind, generation } => {
                     let holds = self.world.spec_generation(*kind) == *generation;
                     (
@@ -195,11 +193,11 @@ impl<'g> Group<'g> {
         Ok(())
     }
 
-    /// The revision of an object after what the group has so far.
-    fn revision(&self, id: (Kind, &'g str)) -> Option<u64> {
+    /// The version of an object after what the group has so far.
+    fn version(&self, id: (Kind, &'g str)) -> Option<u64> {
         match self.rows.map.get(&id) {
-            Some(row) => row.last.revision(),
-            None => self.world.revision(id.0, id.1),
+            Some(row) => row.last.version(),
+            None => self.world.version(id.0, id.1),
         }
     }
 
@@ -216,17 +214,17 @@ impl<'g> Group<'g> {
         }
     }
 
-    /// Checks revisions and gives up values; returns what is to be looked at for values to be claimed.
+    /// Checks versions and gives up values; returns what is to be looked at for values to be claimed.
     fn write_all(&mut self, changeset: &'g Encoded) -> Result<Vec<(Kind, &'g str)>, Error> {
         let (mut moved, commit) = (Vec::new(), self.next_commit(changeset));
         for write in &changeset.writes {
             let id @ (kind, key) = write.id();
             let present = self.rows.map.get(&id).copied();
-            let revision = self.revision(id);
-            if revision != write.expected() {
+            let version = self.version(id);
+            if version != write.expected() {
                 return Err(Error::Stale { kind, key: key.to_owned() });
             }
-            let stored = present.map_or(revision.is_some(), |row| row.stored);
+            let stored = present.map_or(version.is_some(), |row| row.stored);
             let goes = stored && matches!(write.write, Write::Delete { .. });
             let clear = goes || present.is_some_and(|row| row.clear);
             if self.give_up(write, present) {

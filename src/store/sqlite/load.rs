@@ -103,9 +103,9 @@ async fn walk(readers: &SqlitePool, loaded: &mut Loaded) -> sqlx::Result<(Trail,
     while let Some(row) = rows.try_next().await? {
         last_commit = last_commit.max(commit(&row));
         let key = row.try_get::<&str, _>("key").ok();
-        let revision = row.try_get::<i64, _>("revision").ok().and_then(|revision| revision.try_into().ok());
+        let version = row.try_get::<i64, _>("revision").ok().and_then(|version| version.try_into().ok());
         let n = row.try_get::<i64, _>("n")?.unsigned_abs();
-        let mut step = Step { n, key: key.unwrap_or_default().into(), revision };
+        let mut step = Step { n, key: key.unwrap_or_default().into(), version };
         let is_settled = |key| settled.contains(key) || loaded.world.contains(trail::KIND, key);
         if !key.is_some_and(is_settled) && !put(loaded, &row, &mut step) {
             settled.extend(key.map(str::to_owned));
@@ -117,7 +117,7 @@ async fn walk(readers: &SqlitePool, loaded: &mut Loaded) -> sqlx::Result<(Trail,
 
 /// Puts the lease into the world; there is none when the row says it is gone, or is damaged.
 fn put(loaded: &mut Loaded, row: &SqliteRow, step: &mut Step) -> bool {
-    if step.revision == Some(trail::GONE) {
+    if step.version == Some(trail::GONE) {
         return false;
     }
     match object(trail::KIND, row) {
@@ -129,7 +129,7 @@ fn put(loaded: &mut Loaded, row: &SqliteRow, step: &mut Step) -> bool {
             let damaged = damaged(trail::KIND, row, why);
             hold(&mut loaded.damaged_holders, &damaged, row.try_get("held").ok());
             loaded.damaged.push(damaged);
-            step.revision = None;
+            step.version = None;
             false
         }
     }
@@ -149,9 +149,9 @@ fn hold(holders: &mut DamagedHolders, row: &Damaged, held: Option<String>) {
 fn object(kind: Kind, row: &SqliteRow) -> Result<Object, String> {
     let read = |error: sqlx::Error| error.to_string();
     let (key, document) = (row.try_get("key").map_err(read)?, row.try_get("document").map_err(read)?);
-    let revision = row.try_get::<i64, _>("revision").map_err(read)?;
-    let revision = u64::try_from(revision).map_err(|_| format!("revision {revision}"))?;
-    let object = Object::decode(kind, Row { key, revision, document }).map_err(|error| error.to_string())?;
+    let version = row.try_get::<i64, _>("revision").map_err(read)?;
+    let version = u64::try_from(version).map_err(|_| format!("version {version}"))?;
+    let object = Object::decode(kind, Row { key, version, document }).map_err(|error| error.to_string())?;
     object.commit_mark().set(commit(row));
     Ok(object)
 }

@@ -28,7 +28,7 @@ impl Rows<'_> {
              held = excluded.held, commit_number = excluded.commit_number"
         );
         self.each(writes, &sql, |put, (write, commit)| {
-            let revision = integer(write.revision().unwrap_or_default());
+            let revision = integer(write.version().unwrap_or_default());
             put.execute(params![write.id().1, revision, write.document, write.held, integer(*commit)])
         })
     }
@@ -41,7 +41,7 @@ impl Rows<'_> {
         );
         let numbered: Vec<_> = (first..).zip(writes).collect();
         self.each(&numbered, &sql, |add, (n, (write, commit))| {
-            let revision = integer(write.revision().unwrap_or(trail::GONE));
+            let revision = integer(write.version().unwrap_or(trail::GONE));
             let (n, commit) = (integer(*n), integer(*commit));
             add.execute(params![n, write.id().1, revision, write.document, write.held, commit])
         })

@@ -350,7 +350,7 @@ fn apply(world: &mut World, write: &Write, (commit, time): (u64, Timestamp)) {
             object.commit_mark().set(commit);
             world.put(object.clone());
         }
-        Write::Delete { kind, key, revision } => {
+        Write::Delete { kind, key, revision, .. } => {
             let key = world.held_key(*kind, key).cloned().unwrap_or_else(|| key.as_str().into());
             world.bury(Tombstone { commit, kind: *kind, key, revision: *revision, time });
         }
