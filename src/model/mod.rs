@@ -17,6 +17,7 @@ mod commits;
 mod content;
 mod dhcp_status;
 mod digest;
+mod document;
 mod event;
 mod fetch_networks;
 mod job;
@@ -65,6 +66,7 @@ pub use dhcp_status::{
     SubnetStatus, UnservedStatus,
 };
 pub use digest::{hex, parse_hex, sha256_hex};
+pub use document::Row;
 pub use event::{Event, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
 pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
@@ -85,7 +87,7 @@ pub use problem::{Problem, nearest};
 pub use reservation::Reservation;
 pub use schema::{Input, Schema, check_schema, parse_changed, parse_input};
 pub use token::Token;
-pub use world::{GrowingMap, HasTable, Object, Row, Table, World};
+pub use world::{GrowingMap, HasTable, Object, Table, World};
 
 /// Names that stand twice in a list where order matters and repetition has no meaning.
 fn repeated(names: &[String], pointer: &str) -> Vec<Problem> {
