@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::catalog::Catalog;
 use crate::catalog::content::Pack;
 use crate::kernel::{Caller, Error};
-use crate::model::{Kind, NewEvent, Object, Row, SITE, World};
+use crate::model::{Kind, NewEvent, SITE, World};
 use crate::store::Changeset;
 
 /// What installing a pack came to.

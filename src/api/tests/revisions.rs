@@ -58,8 +58,8 @@ async fn a_patch_and_polls_at_the_same_moment_lose_neither() {
     let made = client.machine("web1").await;
     let id = made["id"].as_str().unwrap();
     for round in 1..=ROUNDS {
-        let serial = format!("S{round}");
-        let patch = rename(&client, &serial, &json!(round));
+        let (serial, revision) = (format!("S{round}"), json!(round));
+        let patch = rename(&client, &serial, &revision);
         let (patched, (), ()) = tokio::join!(patch, poll(&client, id), poll(&client, id));
         assert_eq!(patched.ok()["serial"], json!(serial), "nobody else edited");
         let now = client.get("machines/name:web1").await.ok();
