@@ -193,7 +193,7 @@ fn ours<T: Managed>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
             json!({"type": "string", "format": "date-time", "description": "When `revision` became what it is."}),
         ),
     ];
-    if T::HAS_ID {
+    if T::KIND.row().has_id {
         ours.push(("id", json!({"type": "string", "format": "uuid"})));
     }
     if T::HAS_STATUS {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::Error;
+use crate::kernel::{Caller, Error};
 use crate::model::{HasTable, ReadPosition, Stored, Table, World};
 use crate::objects::Objects;
 use crate::objects::fields::{Field, Reader};
@@ -152,31 +152,35 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::Busy`] when it takes too long.
-    pub async fn list_text<T: Managed>(self: &Arc<Self>, query: ListQuery) -> Result<ListText, Error>
+    pub async fn list_text<T: Managed>(
+        self: &Arc<Self>,
+        caller: Caller,
+        query: ListQuery,
+    ) -> Result<ListText, Error>
     where
         World: HasTable<T>,
     {
         let objects = Arc::clone(self);
         let listing = self.lanes.lists.run(move || {
-            let page = objects.list::<T>(&query);
+            let page = objects.list::<T>(&caller, &query);
             serde_json::to_vec(&page).map(|json| ListText { read_at: page.read_at, json })
         });
         listing.await?.map_err(|error| Error::Failed(format!("the list failed: {error}")))
     }
 
-    /// One page of a list.
-    pub fn list<T: Managed>(&self, query: &ListQuery) -> Page
+    /// One page of a list, of the objects that the caller may read.
+    pub fn list<T: Managed>(&self, caller: &Caller, query: &ListQuery) -> Page
     where
         World: HasTable<T>,
     {
-        if query.filters.is_empty() && query.sort.is_empty() {
+        if query.filters.is_empty() && query.sort.is_empty() && caller.sees_all(T::KIND) {
             return self.list_by_key(query);
         }
         let (rows, read_at): (Vec<Arc<Stored<T>>>, ReadPosition) = {
             let world = self.kernel.world();
             let table: &Table<T> = world.table();
             let now = self.kernel.now();
-            (table.iter().map(|row| seen(row, now)).collect(), world.commits.position())
+            (caller.visible(table).map(|row| seen(row, now)).collect(), world.commits.position())
         };
         let mut rows = ranked(query, &rows);
         let total = rows.len();
@@ -195,7 +199,8 @@ impl Objects {
         Page { items: self.shown_all(&page, query), next, total, read_at }
     }
 
-    /// Without filter or order a page is found by its first key, and nothing but the page is read.
+    /// Without filter or order, for whoever may read all, a page is found by its first key, and nothing but
+    /// the page is read.
     fn list_by_key<T: Managed>(&self, query: &ListQuery) -> Page
     where
         World: HasTable<T>,

@@ -10,6 +10,7 @@ mod objects;
 mod revisions;
 mod rules;
 mod stream;
+mod visibility;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};

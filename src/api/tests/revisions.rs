@@ -66,7 +66,7 @@ async fn a_patch_and_polls_at_the_same_moment_lose_neither() {
         assert_eq!((&now["serial"], &now["revision"]), (&json!(serial), &json!(round + 1)));
         assert_eq!(now["status_revision"], json!(2 * round));
     }
-    let machine = client.app.kernel.find::<Machine>(id).unwrap();
+    let machine = client.app.kernel.get::<Machine>(id).unwrap();
     assert_eq!(machine.status.cursor as usize, 2 * ROUNDS, "no poll is lost");
 }
 
