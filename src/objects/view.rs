@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::kernel::{Endpoints, secrets};
 use crate::model::bounds::{self, DEPTH_MAX};
-use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, ReadPosition, Stored, World, sha256_hex};
+use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, ReadPosition, Stored, Table, World, sha256_hex};
 use crate::objects::rules::{self, Check, Managed};
 
 /// Longest text that an event carries in full, in bytes.
@@ -39,7 +39,7 @@ where
 {
     pub fn of((world, here): (&World, &Endpoints), stored: &Arc<Stored<T>>) -> Self {
         let problems = rules::problems((world, here), stored);
-        let (checks, read_at) = (rules::read_checks(stored, world), world.commits.position());
+        let (checks, read_at) = (rules::read_checks(stored, world), read_position(world, stored));
         Subject { stored: Arc::clone(stored), read_at, problems, checks }
     }
 
@@ -52,6 +52,18 @@ where
         add_broken_bounds::<T>(&mut body);
         View { key: stored.key.clone(), revision: stored.revision, read_at, body }
     }
+}
+
+/// What whoever reads an object has seen: all that the world shows, but for an object that was written again since
+/// it was taken out of the world.
+fn read_position<T: Managed>(world: &World, stored: &Stored<T>) -> ReadPosition
+where
+    World: HasTable<T>,
+{
+    let (position, commit) = (world.commits.position(), stored.commit.get());
+    let table: &Table<T> = world.table();
+    let present = table.get(&stored.key).map(|row| row.commit.get());
+    if present == Some(commit) { position } else { ReadPosition { commit, ..position } }
 }
 
 /// What was stored before there was a bound on it has a problem that names the bound. What is nested too deep
