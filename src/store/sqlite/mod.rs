@@ -17,6 +17,8 @@ mod open;
 mod rows;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tombstone_tests;
 mod trail;
 #[cfg(test)]
 mod trail_tests;
