@@ -3,13 +3,15 @@ CREATE TABLE run (
     key TEXT NOT NULL PRIMARY KEY,
     revision INTEGER NOT NULL,
     document TEXT NOT NULL,
-    held TEXT NOT NULL DEFAULT '[]'
+    held TEXT NOT NULL DEFAULT '[]',
+    commit_number INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 CREATE TABLE content (
     key TEXT NOT NULL PRIMARY KEY,
     revision INTEGER NOT NULL,
     document TEXT NOT NULL,
-    held TEXT NOT NULL DEFAULT '[]'
+    held TEXT NOT NULL DEFAULT '[]',
+    commit_number INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 
 -- What a machine's status said of its run becomes that run. Who started it and why was not kept. Of its power-ons

@@ -24,7 +24,7 @@ use crate::store::{self, Changeset};
 #[derive(Debug)]
 pub struct Moving {
     before: Arc<Stored<Machine>>,
-    /// The next revision of the machine.
+    /// The machine with its next status.
     pub machine: Stored<Machine>,
     run_before: Option<Arc<Stored<Run>>>,
     /// The next revision of the run that the machine's status names.
@@ -39,7 +39,7 @@ impl Moving {
         let named = before.status.run.as_ref().map(|run| run.id.to_string());
         let run_before = named.and_then(|id| world.runs.get(&id)).cloned();
         Moving {
-            machine: before.next(now),
+            machine: before.next_status(now),
             before,
             run: run_before.as_ref().map(|run| run.next(now)),
             run_before,
@@ -216,7 +216,8 @@ impl Moving {
         let changed = self.machine.status != self.before.status
             || self.machine.faults != self.before.faults
             || self.machine.spec != self.before.spec;
-        let machine = Arc::new(self.machine);
+        let now = self.machine.status_updated_at.unwrap_or(self.machine.updated_at);
+        let machine = Arc::new(self.machine.numbered_after(&self.before, now));
         match changed {
             true => (Arc::clone(&machine), self.changeset.update(Machine::object(machine))),
             false => (self.before, self.changeset),

@@ -37,4 +37,8 @@ async fn an_install_bootenv_stored_with_the_old_default_becomes_destructive() {
     assert_eq!(of("site-debian"), (None, true));
     assert_eq!(of("armed"), (Some(true), true));
     assert_eq!(of("rescue"), (Some(false), false));
+    let world = store.world();
+    assert!(world.bootenvs.iter().all(|row| row.commit.get() == 1), "they have the first number");
+    assert_eq!(world.commits.commit(), 1);
+    assert!(world.commits.check(0, None).is_err(), "what was deleted before is not known");
 }
