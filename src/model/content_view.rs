@@ -1,12 +1,13 @@
 //! Content as somebody sees it: a run sees what it kept, everybody else what there is now.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{
-    Bootenv, Content, ContentSet, Machine, MachineStatus, MachineValues, Profile, Run, Stage, Stored, Task,
-    World,
+    Bootenv, Content, ContentSet, Declaration, Machine, MachineStatus, MachineValues, Profile, Run, Stage,
+    Stored, Task, World,
 };
 
 /// The content that counts for one run, or for nobody in particular.
@@ -21,7 +22,6 @@ pub struct ContentView<'w> {
 
 #[derive(Clone, Copy, Debug)]
 struct Kept<'w> {
-    digest: &'w str,
     set: &'w ContentSet,
     values: Option<&'w MachineValues>,
 }
@@ -42,7 +42,7 @@ impl<'w> ContentView<'w> {
                 Content::Values(values) => Some(values),
                 _ => None,
             });
-            Some(Kept { digest: &stored.key, set, values })
+            Some(Kept { set, values })
         });
         ContentView { world, kept }
     }
@@ -50,11 +50,6 @@ impl<'w> ContentView<'w> {
     /// What a machine sees: its run's content while one is under way.
     pub fn of_machine(world: &'w World, status: &MachineStatus) -> Self {
         Self::of_run(world, open_run(world, status).map(|run| &run.spec))
-    }
-
-    /// The digest of the content that was kept; none for the present content.
-    pub fn digest(&self) -> Option<&'w str> {
-        self.kept.map(|kept| kept.digest)
     }
 
     /// The digest of all its templates; none for the present ones.
@@ -151,7 +146,7 @@ impl<'w> ContentView<'w> {
         kept.chain(present.map(|param| param.spec.name.as_str()))
     }
 
-    fn declarations(&self) -> Option<&'w [Declared]> {
+    fn declarations(&self) -> Option<&'w [Declaration]> {
         match self.piece(&self.kept?.set.declarations)? {
             Content::Declarations(declarations) => Some(declarations),
             _ => None,
@@ -159,10 +154,7 @@ impl<'w> ContentView<'w> {
     }
 
     /// A machine's own params and its list of profiles.
-    pub fn values_of<'a>(
-        &self,
-        machine: &'a Machine,
-    ) -> (&'a std::collections::BTreeMap<String, Value>, &'a [String])
+    pub fn values_of<'a>(&self, machine: &'a Machine) -> (&'a BTreeMap<String, Value>, &'a [String])
     where
         'w: 'a,
     {
@@ -172,8 +164,6 @@ impl<'w> ContentView<'w> {
         }
     }
 }
-
-type Declared = super::Declaration;
 
 /// The run that a machine is in, while it is under way.
 pub fn open_run<'w>(world: &'w World, status: &MachineStatus) -> Option<&'w Arc<Stored<Run>>> {

@@ -70,7 +70,13 @@ pub fn next_step(at: Position<'_>, now: Timestamp) -> Next {
         let reason = "no workflow is under way; `start` begins one";
         return Next::Wait(Wait::new(status.state, reason, "run.started"));
     };
-    if matches!(status.state, MachineState::Failed | MachineState::Held) {
+    let is_stopped = matches!(status.state, MachineState::Failed | MachineState::Held);
+    if !is_stopped && at.steps.is_empty() {
+        // Its row is damaged: without its steps it must not count as complete.
+        let reason = "the steps of the run cannot be read; `cancel` ends it".to_owned();
+        return Next::Hold { reason };
+    }
+    if is_stopped {
         let paused = run.paused && status.state == MachineState::Held;
         let expected = if paused { "run.resumed" } else { "run.retried" };
         return Next::Wait(Wait::new(status.state, &status.reason, expected));
