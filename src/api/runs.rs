@@ -29,6 +29,6 @@ async fn list(
     let mut pairs = query.0;
     pairs.push(("machine".to_owned(), state.app.runs.machine_of_runs(&caller, &reference)?));
     let query = ListQuery::parse::<Run>(&pairs)?;
-    let text = state.app.objects.list_text::<Run>(caller, query).await?;
-    Ok(([(CONTENT_TYPE, body::JSON)], text).into_response())
+    let list = state.app.objects.list_text::<Run>(caller, query).await?;
+    Ok(body::read_at(([(CONTENT_TYPE, body::JSON)], list.json).into_response(), list.read_at))
 }
