@@ -320,9 +320,14 @@ impl Run {
         self.ended_at.is_none()
     }
 
-    /// Ends the run. One that has ended stays as it is.
+    /// Ends the run. One that has ended stays as it is. A job that another run takes the machine from is over.
     pub fn end(&mut self, result: RunResult, now: Timestamp) {
         if self.is_open() {
+            for job in
+                self.jobs.iter_mut().filter(|job| job.state.is_open() && result == RunResult::Superseded)
+            {
+                (job.state, job.ended_at) = (JobState::Cancelled, Some(now));
+            }
             self.ended_at = Some(now);
             self.result = Some(result);
             self.seconds = Some(now.duration_since(self.started_at).as_secs());
