@@ -28,6 +28,7 @@ use crate::insight::timeline::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
 use crate::model::Event;
+use crate::model::event::check_kind_filter;
 
 /// A comment is sent as often as this, so that proxies keep the connection.
 const KEEP_ALIVE_SECONDS: u64 = 15;
@@ -86,7 +87,10 @@ fn which(operation: Operation) -> Operation {
         .refuses(&[400])
 }
 
-fn event_query(state: &ApiState, query: &Query) -> Result<EventQuery, Error> {
+fn event_query(state: &ApiState, caller: &Caller, query: &Query) -> Result<EventQuery, Error> {
+    if let Some(kind) = query.get("kind") {
+        check_kind_filter(kind).map_err(Error::BadRequest)?;
+    }
     Ok(EventQuery {
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
         before: query.get_as::<u64>("before", "the number of an event")?,
@@ -94,6 +98,7 @@ fn event_query(state: &ApiState, query: &Query) -> Result<EventQuery, Error> {
         subject: query.get("subject").map(|subject| state.app.insight.subject(subject)),
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         kinds: &[],
+        hidden: caller.hidden_kinds(),
         lease: None,
         limit: read_limit(query)?,
         newest_first: match query.get("order") {
@@ -120,9 +125,10 @@ pub fn read_limit(query: &Query) -> Result<u32, Error> {
 
 async fn list(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
-    let query = event_query(&state, &query)?;
+    let query = event_query(&state, &caller, &query)?;
     let limit = query.limit;
     Ok(EventPage::of(state.app.kernel.events(query).await?, limit).response())
 }
@@ -134,7 +140,7 @@ async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
-    let mut wanted = event_query(&state, &query)?;
+    let mut wanted = event_query(&state, &caller, &query)?;
     let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     match resume {
         Some(id) => {

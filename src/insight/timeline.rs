@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::insight::Insight;
-use crate::kernel::Error;
+use crate::kernel::{Caller, Error};
 use crate::model::{Event, Machine};
 pub use crate::store::EventQuery;
 
@@ -24,13 +24,25 @@ impl Insight {
         named.map_or_else(|| text.to_owned(), |machine| machine.subject())
     }
 
-    /// What happened to a machine and in its boot attempts, oldest first, after an event's number.
+    /// What happened to a machine and in its boot attempts, oldest first, after an event's number. Events
+    /// about other objects are left out where the caller may not read these.
     ///
     /// # Errors
     /// [`Error::NotFound`], or the database failed.
-    pub async fn timeline(&self, reference: &str, page: TimelinePage) -> Result<Vec<Event>, Error> {
+    pub async fn timeline(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        page: TimelinePage,
+    ) -> Result<Vec<Event>, Error> {
         let machine = self.kernel.find::<Machine>(reference)?;
-        let page_of = |query: EventQuery| EventQuery { after: page.after, limit: page.limit, ..query };
+        let hidden = caller.hidden_kinds();
+        let page_of = |query: EventQuery| EventQuery {
+            after: page.after,
+            limit: page.limit,
+            hidden: hidden.clone(),
+            ..query
+        };
         if let Some(attempt) = page.attempt {
             return self
                 .kernel
@@ -68,6 +80,8 @@ mod tests {
 
     use super::*;
     use crate::houses::testing;
+    use crate::model::event::{BootAttemptStarted, NoFields, PacketAnswer};
+    use crate::model::{EventBody, EventKind, Kind, NewEvent};
     use crate::store::Changeset;
 
     #[tokio::test]
@@ -76,26 +90,28 @@ mod tests {
         let made = app.objects.create::<Machine>(&caller, json!({"name": "web1"})).await.unwrap();
         let attempt = Some(Uuid::now_v7());
         let subject = format!("machine:{}", made.key);
-        for (kind, subject) in
-            [("boot.began", subject.as_str()), ("dhcp.offered", "lease:10.0.0.5"), ("boot.x", &subject)]
+        let started = BootAttemptStarted { number: 1, bootenv: None };
+        let offered = EventBody::DhcpOffered(PacketAnswer::default());
+        let fetched = EventBody::BootScriptFetched(NoFields {});
+        for (body, subject) in
+            [(started.into(), subject.as_str()), (offered, "lease:10.0.0.5"), (fetched, &subject)]
         {
-            let event = crate::model::NewEvent {
-                time: caller.now,
-                kind: kind.into(),
-                subject: subject.into(),
-                actor: "server".into(),
-                attempt,
-                data: json!({}),
-            };
+            let event = NewEvent::new(caller.now, body).about(subject.to_owned()).in_attempt(attempt);
             app.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
         }
         let page = TimelinePage { after: 0, attempt: None, limit: 100 };
-        let events = app.insight.timeline("name:web1", page).await.unwrap();
-        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
-        assert_eq!(kinds, ["machine.created", "boot.began", "dhcp.offered", "boot.x"]);
+        let events = app.insight.timeline(&caller, "name:web1", page).await.unwrap();
+        let kinds: Vec<_> = events.iter().filter_map(|event| event.body.kind()).collect();
+        let expected = [
+            EventKind::Created(Kind::Machine),
+            EventKind::BootAttemptStarted,
+            EventKind::DhcpOffered,
+            EventKind::BootScriptFetched,
+        ];
+        assert_eq!(kinds, expected);
         let rest = app
             .insight
-            .timeline("name:web1", TimelinePage { after: events[1].seq, limit: 1, ..page })
+            .timeline(&caller, "name:web1", TimelinePage { after: events[1].seq, limit: 1, ..page })
             .await
             .unwrap();
         assert_eq!(rest.len(), 1);

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{Arch, Job, JobState, Machine, Stored};
+use crate::model::event::{DhcpRelease, PacketAnswer};
+use crate::model::{Arch, EventBody, Job, JobState, Machine, Stored};
 
 pub(super) const MAC_1: &str = "52:54:00:aa:00:01";
 pub(super) const MAC_2: &str = "52:54:00:aa:00:02";
@@ -61,8 +61,8 @@ pub(super) fn object(machine: &Stored<Machine>) -> Object {
 }
 
 pub(super) fn event(kind: &str, subject: &str) -> NewEvent {
-    let (kind, subject, actor) = (kind.to_owned(), subject.to_owned(), "token:test".to_owned());
-    NewEvent { time: now(), kind, subject, actor, attempt: None, data: json!({"from": "a test"}) }
+    let body = EventBody::parse(kind.to_owned(), r#"{"from": "a test"}"#).unwrap();
+    NewEvent::new(now(), body).about(subject.to_owned()).by("token:test".to_owned())
 }
 
 pub(super) fn created(machine: &Stored<Machine>) -> Changeset {
@@ -346,7 +346,7 @@ async fn events_are_found_by_what_they_are(store: &impl Store) {
     assert_eq!(found(kind("machine.*")).await, [1, 4]);
     assert_eq!(found(kind("dhcp.offered")).await, [3]);
     assert_eq!(found(kind("dhcp")).await, [0; 0]);
-    let kinds = EventQuery { kinds: &["dhcp.offered", "boot.file_served", "machine"], ..all.clone() };
+    let kinds = EventQuery { kinds: &[EventKind::DhcpOffered, EventKind::BootFileServed], ..all.clone() };
     assert_eq!(found(kinds.clone()).await, [3, 5]);
     assert_eq!(found(EventQuery { subject: Some("machine:b".into()), ..kinds }).await, [3]);
     assert_eq!(found(EventQuery { subject: Some("machine:a".into()), ..all.clone() }).await, [5]);
@@ -354,19 +354,32 @@ async fn events_are_found_by_what_they_are(store: &impl Store) {
     let newest = EventQuery { newest_first: true, limit: 2, ..all.clone() };
     assert_eq!(found(newest.clone()).await, [5, 4]);
     assert_eq!(found(EventQuery { before: Some(after + 4), ..newest }).await, [3, 2]);
-    assert_eq!(found(EventQuery { limit: 2, ..all }).await, [1, 2]);
+    assert_eq!(found(EventQuery { limit: 2, ..all.clone() }).await, [1, 2]);
+
+    // What the reader may not see takes no place on a page.
+    let others = ["server", "lease:10.0.0.5", "machine:c", "setting:machine"];
+    let others = others.iter().fold(Changeset::default(), |all, about| all.event(event("x.told", about)));
+    store.commit(others).await.unwrap();
+    let without = |hidden: &[Kind], limit| EventQuery { hidden: hidden.to_vec(), limit, ..all.clone() };
+    assert_eq!(found(without(&[Kind::Machine], 2)).await, [6, 7]);
+    assert_eq!(found(without(&[Kind::Machine, Kind::Lease], 9)).await, [6, 9]);
+    let of_one = EventQuery { subject: Some("machine:b".into()), ..without(&[Kind::Machine], 9) };
+    assert_eq!(found(of_one).await, [0; 0]);
 }
 
 async fn beginnings_and_ends_of_leases_are_found_by_address_and_mac(store: &impl Store) {
     let after = *store.committed().borrow();
     let (address, mac) = (Ipv4Addr::new(10, 0, 0, 5), MAC_1.parse().unwrap());
-    let of = |kind: &str, address: Ipv4Addr| NewEvent {
-        data: json!({"address": address, "mac": MAC_1}),
-        ..event(kind, "machine:a")
-    };
+    let of = |address| PacketAnswer { address: Some(address), mac: Some(mac), ..PacketAnswer::default() };
     let other = Ipv4Addr::new(10, 0, 0, 6);
-    let changeset = Changeset::default().event(of("dhcp.leased", address)).event(of("dhcp.renewed", address));
-    let changeset = changeset.event(of("dhcp.released", other)).event(of("lease.deleted", address));
+    let bodies = [
+        EventBody::DhcpLeased(of(address)),
+        EventBody::DhcpRenewed(of(address)),
+        EventBody::DhcpReleased(DhcpRelease::Packet(of(other))),
+        EventBody::DhcpDeclined(of(address)),
+    ];
+    let about = |body| NewEvent::new(now(), body).about("machine:a".to_owned());
+    let changeset = bodies.into_iter().map(about).fold(Changeset::default(), Changeset::event);
     store.commit(changeset).await.unwrap();
     let found = async |lease: LeaseOf| -> Vec<u64> {
         let query = EventQuery { after, lease: Some(lease), ..EventQuery::default() };

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jsonschema::Validator;
+use metalwright::model::EventKind;
 use serde_json::{Value, json};
 
 use crate::api::Reply;
@@ -44,6 +45,16 @@ pub fn check(method: &str, path: &str, reply: &Reply) {
         .map(|fault| format!("{}: {fault}", fault.instance_path()))
         .collect();
     assert!(faults.is_empty(), "{name} against openapi.yaml:\n{}\n{:#}", faults.join("\n"), reply.body);
+}
+
+/// Panics when an event has a kind that is not described, or not the fields that its kind has.
+pub fn check_event(event: &Value) {
+    let kind = event["kind"].as_str().unwrap_or_default();
+    assert!(EventKind::parse(kind).is_some(), "no event of this kind is described: {event:#}");
+    let schema = json!({"$ref": "#/components/schemas/Event"});
+    let Some(validator) = contract().validator("event".to_owned(), Some(&schema)) else { return };
+    let shape = validator.iter_errors(event).next();
+    assert!(shape.is_none(), "the event does not fit openapi.yaml: {}\n{event:#}", shape.unwrap());
 }
 
 fn contract() -> &'static Contract {

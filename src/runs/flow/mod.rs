@@ -14,7 +14,7 @@ pub mod step;
 mod tests;
 
 pub use expand::expand;
-pub use rules::{Flow, Happened};
+pub use rules::Flow;
 pub use step::{Next, next_step};
 
 /// How long a machine stays armed for a destructive boot, in seconds.

@@ -4,24 +4,19 @@
 //! events that say so. Every change ends in `settle`, which alone decides the state that is shown.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::model::event::{
+    MachineArmed, MachineDisarmed, RunCancelled, RunCompleted, RunFailed, RunHeld, RunPaused, RunResumed,
+    RunRetried, RunStarted, RunStepDone,
+};
 use crate::model::{
-    BootProgress, Bootenv, BootenvKind, MachineState, MachineStatus, Run, Step, StepKind, StepState, Tries,
-    Waiting, World,
+    BootProgress, Bootenv, BootenvKind, EventBody, MachineState, MachineStatus, Run, Step, StepKind,
+    StepState, Tries, Waiting, World,
 };
 
 use super::step::{Next, Wait, boot_step, is_booting, next_step, present_stage};
 use super::{AGENT_SECONDS, ARMED_SECONDS, POWER_ON_SECONDS};
-
-/// Something a change did, before it is an event.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Happened {
-    /// `run.failed`, `machine.armed` …
-    pub kind: &'static str,
-    pub data: Value,
-}
 
 /// One change of one machine's status.
 #[derive(Debug)]
@@ -29,34 +24,33 @@ pub struct Flow<'a> {
     pub(super) status: &'a mut MachineStatus,
     pub(super) world: &'a World,
     pub(super) now: Timestamp,
-    happened: Vec<Happened>,
+    events: Vec<EventBody>,
 }
 
 impl<'a> Flow<'a> {
     pub fn new(status: &'a mut MachineStatus, world: &'a World, now: Timestamp) -> Self {
-        Flow { status, world, now, happened: Vec::new() }
+        Flow { status, world, now, events: Vec::new() }
     }
 
     /// What the change did, in order.
     #[must_use]
-    pub fn finish(self) -> Vec<Happened> {
-        self.happened
+    pub fn finish(self) -> Vec<EventBody> {
+        self.events
     }
 
     /// Adds something that happened, for the timeline.
-    pub fn say(&mut self, kind: &'static str, data: Value) {
-        self.happened.push(Happened { kind, data });
+    pub fn say(&mut self, body: impl Into<EventBody>) {
+        self.events.push(body.into());
     }
 
-    /// Adds something that happened to the run, with its workflow and the stage it is in.
-    pub(super) fn say_of_run(&mut self, kind: &'static str, mut data: Value) {
-        let workflow = self.status.run.as_ref().map(|run| run.workflow.clone());
-        let stage = self.step().map(|step| step.stage.clone()).or_else(|| self.status.stage.clone());
-        if let Some(fields) = data.as_object_mut() {
-            fields.insert("workflow".to_owned(), json!(workflow));
-            fields.insert("stage".to_owned(), json!(stage));
-        }
-        self.say(kind, data);
+    /// The workflow of the run, for its events.
+    pub(super) fn workflow_name(&self) -> Option<String> {
+        self.status.run.as_ref().map(|run| run.workflow.clone())
+    }
+
+    /// The stage that the run is in, for its events.
+    pub(super) fn stage_name(&self) -> Option<String> {
+        self.step().map(|step| step.stage.clone()).or_else(|| self.status.stage.clone())
     }
 
     /// `seconds` from now.
@@ -66,11 +60,12 @@ impl<'a> Flow<'a> {
 
     /// Begins a run at its first step.
     pub fn start(&mut self, run: Run, steps: Vec<Step>) {
-        let begun = json!({"run": run.id, "rehearse": run.rehearse});
+        let (id, rehearse) = (run.id, run.rehearse);
         self.status.run = Some(run);
         self.status.steps = steps;
         self.status.cursor = 0;
-        self.say_of_run("run.started", begun);
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunStarted { run: id, rehearse, workflow, stage });
         self.status.job = None;
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
@@ -82,16 +77,21 @@ impl<'a> Flow<'a> {
     /// Hands out no further job and begins no further boot; what is under way comes to its end.
     pub fn pause(&mut self, by: &str) {
         self.with_run(|run| run.paused = true);
-        self.say_of_run("run.paused", json!({ "by": by }));
+        self.say_paused(by.to_owned());
         if self.status.job.is_none() && !is_booting(self.status) {
             self.leave_boot();
         }
         self.settle();
     }
 
+    pub(super) fn say_paused(&mut self, by: String) {
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunPaused { by, workflow, stage });
+    }
+
     pub fn resume(&mut self) {
         self.with_run(|run| run.paused = false);
-        self.say_of_run("run.resumed", json!({}));
+        self.say(RunResumed { workflow: self.workflow_name(), stage: self.stage_name() });
         if self.status.state == MachineState::Held {
             self.status.state = MachineState::Waiting;
         }
@@ -100,7 +100,8 @@ impl<'a> Flow<'a> {
 
     /// Goes on at the step that failed or was held.
     pub fn retry(&mut self) {
-        self.say_of_run("run.retried", json!({"step": self.status.cursor}));
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunRetried { step: self.status.cursor, workflow, stage });
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.with_step(|step| (step.state, step.note) = (StepState::Pending, String::new()));
@@ -122,7 +123,8 @@ impl<'a> Flow<'a> {
         self.status.bootenv = None;
         self.status.job = None;
         self.status.on_failure.clear();
-        self.say_of_run("run.cancelled", json!({ "by": by }));
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunCancelled { by: by.to_owned(), workflow, stage });
         self.rest(MachineState::Registered, format!("the run was cancelled by {by}"));
     }
 
@@ -144,7 +146,8 @@ impl<'a> Flow<'a> {
 
     pub(super) fn disarm(&mut self, reason: &str) {
         if self.status.armed_until.take().is_some() {
-            self.say_of_run("machine.disarmed", json!({ "reason": reason }));
+            let (workflow, stage) = (self.workflow_name(), self.stage_name());
+            self.say(MachineDisarmed { reason: reason.to_owned(), workflow, stage });
         }
     }
 
@@ -212,9 +215,8 @@ impl<'a> Flow<'a> {
     pub(super) fn end_step(&mut self, state: StepState, note: &str) {
         self.with_step(|step| (step.state, step.note) = (state, note.to_owned()));
         if let Some(step) = self.step() {
-            let data =
-                json!({"step": self.status.cursor, "kind": step.kind, "name": step.name, "state": state});
-            self.say("run.step_done", data);
+            let (kind, name) = (step.kind, step.name.clone());
+            self.say(RunStepDone { step: self.status.cursor, kind, name, state });
         }
         self.status.cursor += 1;
         self.new_step();
@@ -234,7 +236,8 @@ impl<'a> Flow<'a> {
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
-            self.say_of_run("machine.armed", json!({ "bootenv": bootenv, "until": until }));
+            let (workflow, stage) = (self.workflow_name(), self.stage_name());
+            self.say(MachineArmed { bootenv: bootenv.clone(), until, workflow, stage });
         }
         self.status.waiting = None;
         self.status.bootenv = Some(bootenv);
@@ -272,7 +275,8 @@ impl<'a> Flow<'a> {
         self.with_step(|step| (step.state, step.note) = (StepState::Failed, reason.clone()));
         self.status.on_failure.clear();
         let name = self.step().map(|step| step.name.clone());
-        self.say_of_run("run.failed", json!({"step": self.status.cursor, "name": name, "reason": reason}));
+        let (step, workflow, stage) = (self.status.cursor, self.workflow_name(), self.stage_name());
+        self.say(RunFailed { step, name, reason: reason.clone(), workflow, stage });
         self.stop(MachineState::Failed, reason);
     }
 
@@ -291,7 +295,8 @@ impl<'a> Flow<'a> {
     pub(super) fn hold(&mut self, reason: impl Into<String>) {
         let reason = reason.into();
         self.leave_boot();
-        self.say_of_run("run.held", json!({"step": self.status.cursor, "reason": reason}));
+        let (step, workflow, stage) = (self.status.cursor, self.workflow_name(), self.stage_name());
+        self.say(RunHeld { step, reason: reason.clone(), workflow, stage });
         self.stop(MachineState::Held, reason);
     }
 
@@ -304,7 +309,7 @@ impl<'a> Flow<'a> {
             Some(run) => (run.workflow.clone(), if run.rehearse { ", as a rehearsal" } else { "" }),
             None => (String::new(), ""),
         };
-        self.say_of_run("run.completed", json!({}));
+        self.say(RunCompleted { workflow: self.workflow_name(), stage: self.stage_name() });
         self.rest(MachineState::Complete, format!("workflow `{workflow}` is complete{rehearsal}"));
     }
 

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::step::{Answer, answer};
-use super::{Flow, Happened, expand};
+use super::{Flow, expand};
 use crate::model::{
-    BootProgress, Bootenv, Environment, Job, JobState, Machine, MachineStatus, Noun, Run, Stage, Stored,
-    Task, Template, Workflow, World, ended_by_exit, parse_input,
+    BootProgress, Bootenv, Environment, EventBody, Job, JobState, Machine, MachineStatus, Noun, Run, Stage,
+    Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
 };
 
 pub fn put<T: Noun>(world: &mut World, body: Value) {
@@ -71,7 +71,7 @@ pub struct Story {
     pub world: World,
     pub status: MachineStatus,
     pub now: Timestamp,
-    pub happened: Vec<Happened>,
+    pub events: Vec<EventBody>,
     job: Option<(Uuid, Job)>,
     ids: u128,
 }
@@ -82,7 +82,7 @@ impl Story {
             world: site(),
             status: MachineStatus::default(),
             now: Timestamp::UNIX_EPOCH,
-            happened: Vec::new(),
+            events: Vec::new(),
             job: None,
             ids: 0,
         };
@@ -117,8 +117,8 @@ impl Story {
     pub fn flow(&mut self, change: impl FnOnce(&mut Flow<'_>)) {
         let mut flow = Flow::new(&mut self.status, &self.world, self.now);
         change(&mut flow);
-        let happened = flow.finish();
-        self.happened.extend(happened);
+        let events = flow.finish();
+        self.events.extend(events);
     }
 
     /// `state step bootenv expected`, as `waiting 1 debian boot.kernel_fetched`.
