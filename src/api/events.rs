@@ -23,10 +23,9 @@ use super::operation::{Content, Operation, event_number, text};
 use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
-use crate::events::Feed;
 use crate::insight::timeline::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::Need;
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Error, EventBatch, Feed};
 use crate::model::Event;
 use crate::model::event::check_kind_filter;
 
@@ -41,13 +40,13 @@ pub struct EventPage {
     pub next: Option<u64>,
 }
 
-impl EventPage {
-    /// A page that was read with this limit.
-    pub fn of(items: Vec<Event>, limit: u32) -> Self {
-        let next = items.last().filter(|_| items.len() >= limit as usize).map(|last| last.seq);
-        EventPage { items, next }
+impl From<EventBatch> for EventPage {
+    fn from(batch: EventBatch) -> Self {
+        EventPage { items: batch.events, next: batch.next }
     }
+}
 
+impl EventPage {
     pub fn response(&self) -> Response {
         body::json(StatusCode::OK, &json!({"items": self.items, "next": self.next}))
     }
@@ -87,7 +86,7 @@ fn which(operation: Operation) -> Operation {
         .refuses(&[400])
 }
 
-fn event_query(state: &ApiState, caller: &Caller, query: &Query) -> Result<EventQuery, Error> {
+fn event_query(state: &ApiState, query: &Query) -> Result<EventQuery, Error> {
     if let Some(kind) = query.get("kind") {
         check_kind_filter(kind).map_err(Error::BadRequest)?;
     }
@@ -98,7 +97,7 @@ fn event_query(state: &ApiState, caller: &Caller, query: &Query) -> Result<Event
         subject: query.get("subject").map(|subject| state.app.insight.subject(subject)),
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         kinds: &[],
-        hidden: caller.hidden_kinds(),
+        hidden: Vec::new(),
         lease: None,
         limit: read_limit(query)?,
         newest_first: match query.get("order") {
@@ -128,9 +127,8 @@ async fn list(
     Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
-    let query = event_query(&state, &caller, &query)?;
-    let limit = query.limit;
-    Ok(EventPage::of(state.app.kernel.events(query).await?, limit).response())
+    let query = event_query(&state, &query)?;
+    Ok(EventPage::from(state.app.kernel.events_for(&caller, query).await?).response())
 }
 
 async fn stream(
@@ -140,7 +138,7 @@ async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
-    let mut wanted = event_query(&state, &caller, &query)?;
+    let mut wanted = event_query(&state, &query)?;
     let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     match resume {
         Some(id) => {
@@ -151,7 +149,7 @@ async fn stream(
         None if query.get("after").is_none() => wanted.after = state.app.kernel.last_event(),
         None => {}
     }
-    let feed = state.app.kernel.feed(wanted);
+    let feed = state.app.kernel.feed_for(&caller, wanted);
     let follow = Follow { feed, state, caller, batch: Vec::new().into_iter(), _place: place };
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(KEEP_ALIVE_SECONDS));
     Ok(Sse::new(messages(follow)).keep_alive(keep_alive).into_response())
@@ -181,7 +179,7 @@ fn messages(follow: Follow) -> impl Stream<Item = Result<Message, Infallible>> {
             if !follow.state.app.access.still_signed_in(&follow.caller, Timestamp::now()) {
                 return None;
             }
-            follow.batch = events.into_iter();
+            follow.batch = follow.state.app.kernel.readable(&follow.caller, events).into_iter();
         }
     })
 }

@@ -43,5 +43,5 @@ async fn timeline(
         limit: read_limit(&query)?,
     };
     let events = state.app.insight.timeline(&caller, &reference, page).await?;
-    Ok(EventPage::of(events, page.limit).response())
+    Ok(EventPage::from(events).response())
 }

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::artifacts::Artifacts;
+use crate::artifacts::media::Folder;
+use crate::artifacts::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
 use crate::kernel::{Caller, Error};
-use crate::media::Folder;
-use crate::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
 use crate::model::event::{ArtifactAsked, ArtifactPruned};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, World};
 use crate::store::Changeset;

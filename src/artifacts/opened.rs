@@ -5,7 +5,7 @@ use std::fs::File;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use crate::media::Coming;
+pub use crate::artifacts::media::Coming;
 pub use crate::model::BootProtocol as Protocol;
 
 /// The bytes of a file.

@@ -1,7 +1,7 @@
 //! Puts a pack of content into the world: its objects are read-only beside the site's own.
 
 use crate::catalog::Catalog;
-use crate::content::Pack;
+use crate::catalog::content::Pack;
 use crate::kernel::{Caller, Error};
 use crate::model::event::PackInstalled;
 use crate::model::{Kind, Object, Row, SITE, World};

@@ -11,8 +11,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::events::Feed;
-use crate::kernel::Kernel;
+use crate::kernel::{Feed, Kernel};
 use crate::model::{BootResult, Event, EventBody, EventKind, Kind};
 use crate::seldom::warn_seldom;
 use crate::store::EventQuery;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::insight::Insight;
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Error, EventBatch};
 use crate::model::{Event, Machine};
 pub use crate::store::EventQuery;
 
@@ -34,35 +34,31 @@ impl Insight {
         caller: &Caller,
         reference: &str,
         page: TimelinePage,
-    ) -> Result<Vec<Event>, Error> {
+    ) -> Result<EventBatch, Error> {
         let machine = self.kernel.find::<Machine>(reference)?;
-        let hidden = caller.hidden_kinds();
-        let page_of = |query: EventQuery| EventQuery {
-            after: page.after,
-            limit: page.limit,
-            hidden: hidden.clone(),
-            ..query
+        let events_of = |query: EventQuery| {
+            let query = EventQuery { after: page.after, limit: page.limit, ..query };
+            self.kernel.events_for(caller, query)
         };
-        if let Some(attempt) = page.attempt {
-            return self
-                .kernel
-                .events(page_of(EventQuery { attempt: Some(attempt), ..Default::default() }))
-                .await;
+        if page.attempt.is_some() {
+            return events_of(EventQuery { attempt: page.attempt, ..Default::default() }).await;
         }
         let subject = Some(machine.subject());
-        let own = self.kernel.events(page_of(EventQuery { subject, ..Default::default() })).await?;
-        let whole = own.len() < page.limit as usize;
-        let end = own.last().map_or(0, |last| last.seq);
+        let own = events_of(EventQuery { subject, ..Default::default() }).await?;
         let present = machine.status.boot_attempt.as_ref().map(|attempt| attempt.id);
-        let attempts: BTreeSet<Uuid> = own.iter().filter_map(|event| event.attempt).chain(present).collect();
-        let mut merged: BTreeMap<u64, Event> = own.into_iter().map(|event| (event.seq, event)).collect();
+        let attempts: BTreeSet<Uuid> =
+            own.events.iter().filter_map(|event| event.attempt).chain(present).collect();
+        let by_number = |event: Event| (event.seq, event);
+        let mut merged: BTreeMap<u64, Event> = own.events.into_iter().map(by_number).collect();
         for attempt in attempts.into_iter().take(ATTEMPTS_MAX) {
-            let query = page_of(EventQuery { attempt: Some(attempt), ..Default::default() });
-            let events = self.kernel.events(query).await?;
-            merged.extend(events.into_iter().map(|event| (event.seq, event)));
+            let of_attempt = events_of(EventQuery { attempt: Some(attempt), ..Default::default() }).await?;
+            merged.extend(of_attempt.events.into_iter().map(by_number));
         }
-        let reached = |event: &Event| whole || event.seq <= end;
-        Ok(merged.into_values().filter(reached).take(page.limit as usize).collect())
+        let reached = |event: &Event| own.next.is_none_or(|end| event.seq <= end);
+        let limit = page.limit as usize;
+        let events: Vec<Event> = merged.into_values().filter(reached).take(limit).collect();
+        let next = events.last().filter(|_| events.len() >= limit).map(|last| last.seq);
+        Ok(EventBatch { events, next })
     }
 }
 
@@ -100,7 +96,7 @@ mod tests {
             app.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
         }
         let page = TimelinePage { after: 0, attempt: None, limit: 100 };
-        let events = app.insight.timeline(&caller, "name:web1", page).await.unwrap();
+        let events = app.insight.timeline(&caller, "name:web1", page).await.unwrap().events;
         let kinds: Vec<_> = events.iter().filter_map(|event| event.body.kind()).collect();
         let expected = [
             EventKind::Created(Kind::Machine),
@@ -114,7 +110,11 @@ mod tests {
             .timeline(&caller, "name:web1", TimelinePage { after: events[1].seq, limit: 1, ..page })
             .await
             .unwrap();
-        assert_eq!(rest.len(), 1);
+        assert_eq!((rest.events.len(), rest.next), (1, Some(events[2].seq)));
+        let other = Caller { scopes: vec!["machines:read".into()], ..caller.clone() };
+        let shown = app.insight.timeline(&other, "name:web1", page).await.unwrap().events;
+        let kinds: Vec<_> = shown.iter().filter_map(|event| event.body.kind()).collect();
+        assert_eq!(kinds, [expected[0], expected[1], expected[3]], "an event about a lease is left out");
         assert_eq!(app.insight.subject("machine:web1"), format!("machine:{}", made.key));
     }
 }

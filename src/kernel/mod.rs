@@ -10,13 +10,18 @@ mod caller;
 mod endpoints;
 mod error;
 pub mod event_queue;
+mod feed;
+pub mod permissions;
 pub mod scope;
 pub mod secrets;
 mod store_health;
+mod visible_events;
 
 pub use caller::{Actor, Caller};
 pub use endpoints::Endpoints;
 pub use error::Error;
+pub use feed::Feed;
+pub use visible_events::EventBatch;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLockReadGuard};
@@ -25,7 +30,6 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::events::Feed;
 use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
 use crate::store::{self, Changeset, EventQuery, MonitoredStore, SharedStore, TrackedWorld, WriterHold};
 use secrets::Secrets;

@@ -90,17 +90,6 @@ impl Caller {
         Err(Error::Forbidden(format!("this needs the scope `{scope}`, which the token has not")))
     }
 
-    /// Whether the caller may read objects of a kind, and so what events say of them. The one place that
-    /// decides it.
-    pub fn may_read(&self, kind: Kind) -> bool {
-        Need::Read(kind.plural()).is_met_by(&self.scopes)
-    }
-
-    /// The kinds whose objects the caller may not read.
-    pub fn hidden_kinds(&self) -> Vec<Kind> {
-        Kind::ALL.into_iter().filter(|kind| !self.may_read(*kind)).collect()
-    }
-
     /// Refuses everybody but the machine itself and those who may write jobs.
     ///
     /// # Errors
