@@ -4,6 +4,7 @@ mod access;
 mod contract;
 mod dhcp;
 mod document;
+mod events_access;
 mod lists;
 mod objects;
 mod rules;

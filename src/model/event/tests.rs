@@ -85,6 +85,16 @@ fn the_page_of_the_documentation_has_every_kind() {
 }
 
 #[test]
+fn the_page_of_the_documentation_is_made_from_the_table() {
+    let written = include_str!("../../../docs/operating/events.md");
+    let made = event_kinds_markdown();
+    assert!(
+        written == made,
+        "`metalwright events kinds -o markdown > docs/operating/events.md` writes it anew"
+    );
+}
+
+#[test]
 fn an_event_fits_its_schema_and_one_with_other_fields_does_not() {
     let mut generator = schemars::SchemaGenerator::default();
     let mut schema = <Event as schemars::JsonSchema>::json_schema(&mut generator).to_value();
