@@ -4,7 +4,6 @@
 
 mod events;
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures_util::future::join_all;

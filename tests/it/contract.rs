@@ -71,7 +71,7 @@ pub fn check_stored_events(database: &Path) {
     let newest = "SELECT seq, kind, subject, actor, data FROM event ORDER BY seq DESC LIMIT ?1";
     let Ok(mut rows) = database.prepare(newest) else { return };
     let event = |row: &rusqlite::Row<'_>| {
-        let (seq, data): (u64, String) = (row.get("seq")?, row.get("data")?);
+        let (seq, data): (i64, String) = (row.get("seq")?, row.get("data")?);
         let text = |column| row.get::<_, String>(column);
         let data: Option<Value> = serde_json::from_str(&data).ok();
         let header = json!({"seq": seq, "time": "2026-01-02T03:04:05Z", "kind": text("kind")?,
