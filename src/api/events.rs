@@ -86,7 +86,7 @@ fn which(operation: Operation) -> Operation {
         .refuses(&[400])
 }
 
-fn event_query(state: &ApiState, query: &Query) -> Result<EventQuery, Error> {
+fn event_query((state, caller): (&ApiState, &Caller), query: &Query) -> Result<EventQuery, Error> {
     if let Some(kind) = query.get("kind") {
         check_kind_filter(kind).map_err(Error::BadRequest)?;
     }
@@ -94,7 +94,7 @@ fn event_query(state: &ApiState, query: &Query) -> Result<EventQuery, Error> {
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
         before: query.get_as::<u64>("before", "the number of an event")?,
         kind: query.get("kind").map(str::to_owned),
-        subject: query.get("subject").map(|subject| state.app.insight.subject(subject)),
+        subject: query.get("subject").map(|subject| state.app.insight.subject(caller, subject)),
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         kinds: &[],
         hidden: Vec::new(),
@@ -127,7 +127,7 @@ async fn list(
     Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
-    let query = event_query(&state, &query)?;
+    let query = event_query((&state, &caller), &query)?;
     Ok(EventPage::from(state.app.kernel.events_for(&caller, query).await?).response())
 }
 
@@ -138,7 +138,7 @@ async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
-    let mut wanted = event_query(&state, &query)?;
+    let mut wanted = event_query((&state, &caller), &query)?;
     let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     match resume {
         Some(id) => {

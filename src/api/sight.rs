@@ -33,8 +33,8 @@ pub fn operations() -> Vec<Operation> {
 
 async fn timeline(
     State(state): State<ApiState>,
-    Path(reference): Path<String>,
     Extension(caller): Extension<Caller>,
+    Path(reference): Path<String>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
     let page = TimelinePage {

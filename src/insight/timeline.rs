@@ -17,11 +17,12 @@ const ATTEMPTS_MAX: usize = 64;
 
 impl Insight {
     /// `machine:web1` as events name it, by the id. Anything else is left as it is.
-    pub fn subject(&self, text: &str) -> String {
+    pub fn subject(&self, caller: &Caller, text: &str) -> String {
         let Some(reference) = text.strip_prefix("machine:") else { return text.to_owned() };
         let world = self.kernel.world();
-        let named = world.machines.find("name", reference).or_else(|| world.machines.resolve(reference));
-        named.map_or_else(|| text.to_owned(), |machine| machine.subject())
+        let by_name = caller.find::<Machine>(&world, &format!("name:{reference}"));
+        let named = by_name.or_else(|_| caller.find::<Machine>(&world, reference));
+        named.map_or_else(|_| text.to_owned(), |machine| machine.subject())
     }
 
     /// What happened to a machine and in its boot attempts, oldest first, after an event's number. Events
@@ -35,7 +36,7 @@ impl Insight {
         reference: &str,
         page: TimelinePage,
     ) -> Result<EventBatch, Error> {
-        let machine = self.kernel.find::<Machine>(reference)?;
+        let machine = self.kernel.find::<Machine>(caller, reference)?;
         let events_of = |query: EventQuery| {
             let query = EventQuery { after: page.after, limit: page.limit, ..query };
             self.kernel.events_for(caller, query)
@@ -50,14 +51,17 @@ impl Insight {
             own.events.iter().filter_map(|event| event.attempt).chain(present).collect();
         let by_number = |event: Event| (event.seq, event);
         let mut merged: BTreeMap<u64, Event> = own.events.into_iter().map(by_number).collect();
+        // Everything up to here was looked at; none where everything was.
+        let mut end = own.next;
         for attempt in attempts.into_iter().take(ATTEMPTS_MAX) {
             let of_attempt = events_of(EventQuery { attempt: Some(attempt), ..Default::default() }).await?;
             merged.extend(of_attempt.events.into_iter().map(by_number));
+            end = end.into_iter().chain(of_attempt.next).min();
         }
-        let reached = |event: &Event| own.next.is_none_or(|end| event.seq <= end);
+        let reached = |event: &Event| end.is_none_or(|end| event.seq <= end);
         let limit = page.limit as usize;
         let events: Vec<Event> = merged.into_values().filter(reached).take(limit).collect();
-        let next = events.last().filter(|_| events.len() >= limit).map(|last| last.seq);
+        let next = events.get(limit.saturating_sub(1)).map_or(end, |last| Some(last.seq));
         Ok(EventBatch { events, next })
     }
 }
@@ -115,6 +119,6 @@ mod tests {
         let shown = app.insight.timeline(&other, "name:web1", page).await.unwrap().events;
         let kinds: Vec<_> = shown.iter().filter_map(|event| event.body.kind()).collect();
         assert_eq!(kinds, [expected[0], expected[1], expected[3]], "an event about a lease is left out");
-        assert_eq!(app.insight.subject("machine:web1"), format!("machine:{}", made.key));
+        assert_eq!(app.insight.subject(&caller, "machine:web1"), format!("machine:{}", made.key));
     }
 }

@@ -29,7 +29,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Kind, Mac};
+use super::{Kind, Mac, NounVerb};
 
 const CREATED: &str = "created";
 const UPDATED: &str = "updated";
@@ -152,9 +152,11 @@ impl std::fmt::Display for EventKind {
     }
 }
 
-/// The nouns whose events are `created`, `updated` and `deleted`. Jobs and leases have others.
+/// The nouns that clients write: their events are `created`, `updated` and `deleted`.
 fn written_nouns() -> impl Iterator<Item = Kind> {
-    Kind::ALL.into_iter().filter(|noun| !matches!(noun, Kind::Job | Kind::Lease))
+    let is_written =
+        |noun: &Kind| [NounVerb::Create, NounVerb::Replace].iter().any(|verb| noun.row().allows(*verb));
+    Kind::ALL.into_iter().filter(is_written)
 }
 
 fn parse_object_kind(name: &str) -> Option<EventKind> {

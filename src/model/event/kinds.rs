@@ -236,10 +236,10 @@ event_kinds! {
     /// The address that is on record for a machine changed.
     "machine.address_changed" MachineAddressChanged about machine => {
         /// Null where it has none any more.
-        address: Option<Ipv4Addr>,
+        address: Option<IpAddr>,
         /// The address that it had, where a lease has ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        was: Option<Ipv4Addr>,
+        was: Option<IpAddr>,
     }
 
     /// The next network boot of the machine may erase its disks.
