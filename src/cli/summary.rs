@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use crate::cli::columns::{bytes, text};
 use crate::cli::output::plain;
 use crate::cli::sets::value_at;
-use crate::model::event::{BootFileServed, DhcpRelease, JobNow, ObjectChange, PacketAnswer, UnservedPacket};
+use crate::model::event::{
+    BootFileServed, DhcpRelease, JobNow, ObjectChange, OperatorStep, PacketAnswer, UnservedPacket,
+};
 use crate::model::{Event, EventBody, RenderProblem};
 
 /// Longest line, in characters.
@@ -42,7 +44,8 @@ fn words(body: &EventBody) -> String {
         EventBody::BootFailed(it) => format!("from {}{}", it.peer, after(": ", Some(&it.reason))),
         EventBody::RunStarted(it) => {
             let rehearsal = if it.rehearse { ", a rehearsal" } else { "" };
-            format!("{}{rehearsal}", or_nothing(&it.workflow))
+            let from = it.from_step.map(|step| format!(", from step {step}")).unwrap_or_default();
+            format!("{}{from}{rehearsal}", or_nothing(&it.workflow))
         }
         EventBody::RunStepDone(it) => {
             [text(&json!(it.kind)), it.name.clone(), text(&json!(it.state))].join(" ")
@@ -50,7 +53,11 @@ fn words(body: &EventBody) -> String {
         EventBody::RunCompleted(it) => or_nothing(&it.workflow),
         EventBody::RunFailed(it) => format!("{} {}", or_nothing(&it.name), it.reason),
         EventBody::RunHeld(it) => it.reason.clone(),
-        EventBody::RunPaused(it) => format!("by {}", it.by),
+        EventBody::RunPaused(it) => after("by ", it.by.as_deref()) + &after(": ", Some(&it.reason)),
+        EventBody::RunStepSkipped(it) | EventBody::RunStepMarkedDone(it) | EventBody::RunPausePlanned(it) => {
+            operator_step(it)
+        }
+        EventBody::RunLiveSystemLost(it) => format!("{} at {}", it.bootenv, it.reason),
         EventBody::RunCancelled(it) => format!("by {}", it.by),
         EventBody::MachineArmed(it) => format!("for {} until {}", it.bootenv, clock(it.until)),
         EventBody::MachineDisarmed(it) => it.reason.clone(),
@@ -92,6 +99,11 @@ fn packet(body: &EventBody) -> Option<&PacketAnswer> {
         | EventBody::DhcpMalformed(it) => Some(it),
         _ => None,
     }
+}
+
+fn operator_step(it: &OperatorStep) -> String {
+    let (kind, name, step) = (text(&json!(it.kind)), or_nothing(&it.name), it.step);
+    format!("{kind} {name} (step {step}) by {}{}", it.by, after(": ", Some(&it.reason)))
 }
 
 fn or_nothing(text: &Option<String>) -> String {

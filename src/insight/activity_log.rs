@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::kernel::{Feed, Kernel};
+use crate::model::event::OperatorStep;
 use crate::model::{BootResult, Event, EventBody, EventKind, Kind};
 use crate::seldom::warn_seldom;
 use crate::store::EventQuery;
@@ -34,10 +35,14 @@ const KINDS: &[EventKind] = &[
     EventKind::RunCompleted,
     EventKind::RunFailed,
     EventKind::RunHeld,
+    EventKind::RunLiveSystemLost,
+    EventKind::RunPausePlanned,
     EventKind::RunPaused,
     EventKind::RunResumed,
     EventKind::RunRetried,
     EventKind::RunStarted,
+    EventKind::RunStepMarkedDone,
+    EventKind::RunStepSkipped,
 ];
 
 /// Writes the lines of all events after a number, until it is stopped; then those that are there still.
@@ -142,16 +147,41 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
         EventBody::RunHeld(it) => {
             LogLine { reason: Some(&it.reason), ..of_run("run held", &it.workflow, &it.stage) }
         }
-        EventBody::RunPaused(it) => {
-            LogLine { by: Some(&it.by), ..of_run("run paused", &it.workflow, &it.stage) }
-        }
+        EventBody::RunPaused(it) => LogLine {
+            by: it.by.as_deref(),
+            reason: given(&it.reason),
+            ..of_run("run paused", &it.workflow, &it.stage)
+        },
         EventBody::RunResumed(it) => of_run("run resumed", &it.workflow, &it.stage),
         EventBody::RunRetried(it) => of_run("run retried", &it.workflow, &it.stage),
         EventBody::RunStarted(it) => {
             LogLine { run: Some(it.run), ..of_run("run started", &it.workflow, &it.stage) }
         }
+        EventBody::RunLiveSystemLost(it) => LogLine {
+            bootenv: Some(&it.bootenv),
+            reason: Some(&it.reason),
+            ..of_run("live system lost", &it.workflow, &it.stage)
+        },
+        EventBody::RunPausePlanned(it) => of_step("run is to pause before a step", it),
+        EventBody::RunStepMarkedDone(it) => of_step("step marked as done", it),
+        EventBody::RunStepSkipped(it) => of_step("step skipped", it),
         _ => return None,
     })
+}
+
+/// The line of what an operator does to a step.
+fn of_step<'a>(message: &'static str, it: &'a OperatorStep) -> LogLine<'a> {
+    LogLine {
+        step: it.name.as_deref(),
+        by: Some(&it.by),
+        reason: given(&it.reason),
+        ..LogLine::of_run(message, &it.workflow, &it.stage)
+    }
+}
+
+/// A reason, where one was given.
+fn given(reason: &str) -> Option<&str> {
+    Some(reason).filter(|reason| !reason.is_empty())
 }
 
 const ARMED: &str = "machine armed: its next network boot may erase its disks";

@@ -14,7 +14,7 @@ mod table;
 pub use describe::event_kinds_markdown;
 pub use fields::{
     AddressProbe, ArtifactNow, BootProtocol, ClientStage, DhcpRelease, JobNow, LeaseNow, NoFields,
-    ObjectChange, ObjectSnapshot, OtherEvent, PacketAnswer, UnservedClients, UnservedPacket,
+    ObjectChange, ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer, UnservedClients, UnservedPacket,
 };
 pub use filter::check_kind_filter;
 pub use kinds::*;

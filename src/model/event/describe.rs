@@ -1,6 +1,7 @@
 //! The table of events for readers: the JSON Schema of an event, and `docs/operating/events.md`.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -88,6 +89,7 @@ pub fn event_kinds_markdown() -> String {
     let mut generator = SchemaGenerator::default();
     let schemas: Vec<Value> = EVENT_ROWS.iter().map(|row| (row.schema)(&mut generator).to_value()).collect();
     let types = Types(generator.take_definitions(true));
+    let mut written = BTreeMap::new();
     let mut area = "";
     for (row, schema) in EVENT_ROWS.iter().zip(&schemas) {
         let own_area = row.name.split('.').next().unwrap_or_default();
@@ -99,7 +101,7 @@ pub fn event_kinds_markdown() -> String {
                 if area == "*" { "Objects".to_owned() } else { format!("`{area}.*`") }
             );
         }
-        write_row(&mut page, row, (schema, &types));
+        write_row(&mut page, (row, schema), (&types, &mut written));
     }
     page
 }
@@ -128,19 +130,31 @@ An event of an older or newer version of the server may have a kind or fields th
 shown as it was written. One that cannot be read any more has `{\"damaged\": WHY}` as its data.
 ";
 
-fn write_row(page: &mut String, row: &EventRow, (schema, types): (&Value, &Types)) {
+/// Writes the section of a row. Fields that several kinds share are written once; `written` has where.
+fn write_row(
+    page: &mut String,
+    (row, schema): (&'static EventRow, &Value),
+    (types, written): (&Types, &mut BTreeMap<String, &'static str>),
+) {
     let about: Vec<String> = row.about.iter().map(|about| about_text(about)).collect();
     // Writing to a string does not fail.
     let _ = write!(page, "\n### `{}`\n\n{}\n\nAbout: {}\n", row.name, row.meaning.trim(), about.join(", "));
-    for (title, fields) in types.shapes(schema) {
-        if !title.is_empty() {
-            let _ = write!(page, "\n{title}\n");
+    for shape in types.shapes(schema) {
+        if !shape.title.is_empty() {
+            let _ = write!(page, "\n{}\n", shape.title);
         }
-        if fields.is_empty() {
+        if shape.fields.is_empty() {
             continue;
         }
+        if let Some(name) = shape.name {
+            let first = written.entry(name).or_insert(row.name);
+            if *first != row.name {
+                let _ = write!(page, "\nFields: those of `{first}`.\n");
+                continue;
+            }
+        }
         page.push_str("\n| field | type | meaning |\n|---|---|---|\n");
-        for (name, of, meaning) in fields {
+        for FieldText { name, of, meaning } in shape.fields {
             let _ = writeln!(page, "| `{name}` | {of} | {meaning} |");
         }
     }
@@ -160,87 +174,105 @@ struct Types(Map<String, Value>);
 
 impl Types {
     fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
-        let name = schema.get("$ref").and_then(Value::as_str).and_then(|place| place.rsplit('/').next());
-        name.and_then(|name| self.0.get(name)).unwrap_or(schema)
+        type_name(schema).and_then(|name| self.0.get(name)).unwrap_or(schema)
     }
 
-    /// The shapes that the data can have, each with a title and its fields: name, type, meaning.
-    fn shapes(&self, schema: &Value) -> Vec<(String, Vec<(String, String, String)>)> {
-        let schema = self.resolve(schema);
-        let variants = ["oneOf", "anyOf"].iter().find_map(|word| schema.get(word)?.as_array());
-        match variants {
-            Some(variants) => {
-                variants.iter().map(|variant| (meaning(variant), self.fields(variant))).collect()
-            }
-            None => vec![(String::new(), self.fields(schema))],
-        }
+    /// The shapes that the data can have.
+    fn shapes(&self, schema: &Value) -> Vec<Shape> {
+        let own = [schema];
+        let variants = variants(self.resolve(schema));
+        let shapes = variants.map_or(own.to_vec(), |variants| variants.iter().collect());
+        let is_one = variants.is_none();
+        let shape = |schema| Shape {
+            title: if is_one { String::new() } else { meaning(schema) },
+            name: type_name(schema).map(str::to_owned),
+            fields: self.fields(schema),
+        };
+        shapes.into_iter().map(shape).collect()
     }
 
-    fn fields(&self, schema: &Value) -> Vec<(String, String, String)> {
+    fn fields(&self, schema: &Value) -> Vec<FieldText> {
         let schema = self.resolve(schema);
         let fields = schema.get("properties").and_then(Value::as_object);
         let required =
             schema.get("required").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let told = fields.into_iter().flatten().map(|(name, field)| {
             let is_required = required.iter().any(|known| known.as_str() == Some(name));
-            let of = self.type_of(field, TYPE_DEPTH_MAX);
+            let of = self.types_of(field, TYPE_DEPTH_MAX);
             let optional = if is_required || of.contains("null") { "" } else { ", may be absent" };
-            (name.clone(), format!("{of}{optional}"), meaning(field))
+            let of = format!("{}{optional}", of.into_iter().collect::<Vec<_>>().join(", "));
+            FieldText { name: name.clone(), of, meaning: meaning(field) }
         });
         told.collect()
     }
 
-    /// A type in words.
-    fn type_of(&self, schema: &Value, depth: usize) -> String {
+    /// The types that a field can have, in words.
+    fn types_of(&self, schema: &Value, depth: usize) -> BTreeSet<String> {
         let meant = self.resolve(schema);
+        let one = |word: String| BTreeSet::from([word]);
         if depth == 0 {
-            return "object".to_owned();
+            return one("object".to_owned());
         }
         if let Some(word) = meant.get("const") {
-            return format!("`{}`", word.as_str().unwrap_or_default());
+            return one(format!("`{}`", word.as_str().unwrap_or_default()));
         }
         if let Some(words) = meant.get("enum").and_then(Value::as_array) {
-            return join(words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")));
+            return words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
         }
-        if let Some(variants) = ["oneOf", "anyOf"].iter().find_map(|word| meant.get(word)?.as_array()) {
-            return join(variants.iter().map(|variant| self.type_of(variant, depth - 1)));
+        if let Some(variants) = variants(meant) {
+            return variants.iter().flat_map(|variant| self.types_of(variant, depth - 1)).collect();
         }
-        let format = meant.get("format").and_then(Value::as_str).map(|format| match format {
-            "date-time" => "time",
-            "uuid" => "UUID",
-            "ipv4" => "IPv4 address",
-            "ip" => "IP address",
-            _ => "",
-        });
-        let named = |word: &str| match (word, format) {
-            ("string", Some(format)) if !format.is_empty() => format.to_owned(),
+        match meant.get("type") {
+            Some(Value::String(word)) => one(self.named(word, (meant, depth))),
+            Some(Value::Array(words)) => {
+                words.iter().filter_map(Value::as_str).map(|word| self.named(word, (meant, depth))).collect()
+            }
+            _ => one("any".to_owned()),
+        }
+    }
+
+    /// A plain type in words, by its format or by its items.
+    fn named(&self, word: &str, (schema, depth): (&Value, usize)) -> String {
+        let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+        match (word, format) {
+            ("string", "date-time") => "time".to_owned(),
+            ("string", "uuid") => "UUID".to_owned(),
+            ("string", "ipv4") => "IPv4 address".to_owned(),
+            ("string", "ip") => "IP address".to_owned(),
             ("array", _) => {
-                let item = meant.get("items").map(|items| self.type_of(items, depth - 1));
-                format!("list of {}", item.unwrap_or_else(|| "any".to_owned()))
+                let items = schema.get("items").map(|items| self.types_of(items, depth - 1));
+                let items: Vec<String> = items.unwrap_or_default().into_iter().collect();
+                format!("list of {}", items.join(", "))
             }
             _ => word.to_owned(),
-        };
-        match meant.get("type") {
-            Some(Value::String(word)) => named(word),
-            Some(Value::Array(words)) => join(words.iter().filter_map(Value::as_str).map(named)),
-            _ => "any".to_owned(),
         }
     }
 }
 
-/// `a, b or c`, each once.
-fn join(words: impl Iterator<Item = String>) -> String {
-    let mut all: Vec<String> = Vec::new();
-    for word in words {
-        if !all.contains(&word) {
-            all.push(word);
-        }
-    }
-    match all.pop() {
-        Some(last) if all.is_empty() => last,
-        Some(last) => format!("{} or {last}", all.join(", ")),
-        None => String::new(),
-    }
+/// One shape of an event's data.
+struct Shape {
+    /// What it is, where there are several.
+    title: String,
+    /// The name of its type.
+    name: Option<String>,
+    fields: Vec<FieldText>,
+}
+
+/// A field in words.
+struct FieldText {
+    name: String,
+    of: String,
+    meaning: String,
+}
+
+/// The schemas of which one holds.
+fn variants(schema: &Value) -> Option<&Vec<Value>> {
+    ["oneOf", "anyOf"].iter().find_map(|word| schema.get(word)?.as_array())
+}
+
+/// The name that a schema refers to.
+fn type_name(schema: &Value) -> Option<&str> {
+    schema.get("$ref")?.as_str()?.rsplit('/').next()
 }
 
 fn meaning(schema: &Value) -> String {

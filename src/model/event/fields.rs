@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::model::{ArtifactState, ArtifactStatus, Job, Lease, LeaseState, Mac, Verdict};
+use crate::model::{ArtifactState, ArtifactStatus, Job, Lease, LeaseState, Mac, StepKind, Verdict};
 
 /// An event of a kind that says everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -158,6 +158,22 @@ pub enum BootProtocol {
 pub enum AddressProbe {
     Arp,
     Icmp,
+}
+
+/// What an operator does to one step of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorStep {
+    /// Index of the step, from 0.
+    pub step: u32,
+    pub kind: Option<StepKind>,
+    /// The stage, bootenv or task of the step.
+    pub name: Option<String>,
+    pub by: String,
+    /// Empty where none was given.
+    pub reason: String,
+    pub workflow: Option<String>,
+    pub stage: Option<String>,
 }
 
 /// A job as it stands.

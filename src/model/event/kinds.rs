@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::fields::{
     AddressProbe, ArtifactNow, BootProtocol, DhcpRelease, JobNow, LeaseNow, NoFields, ObjectChange,
-    ObjectSnapshot, OtherEvent, PacketAnswer, UnservedPacket,
+    ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -267,6 +267,9 @@ event_kinds! {
         run: Uuid,
         /// Whether it is a rehearsal, which touches no disk.
         rehearse: bool,
+        /// The step that it began at, from 0; null for the first one.
+        #[serde(default)]
+        from_step: Option<u32>,
         workflow: Option<String>,
         stage: Option<String>,
     }
@@ -282,7 +285,12 @@ event_kinds! {
 
     /// The run was paused.
     "run.paused" RunPaused about machine => {
-        by: String,
+        /// Absent where it paused by itself before a step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Empty where none was given.
+        #[serde(default)]
+        reason: String,
         workflow: Option<String>,
         stage: Option<String>,
     }
@@ -316,6 +324,24 @@ event_kinds! {
     "run.held" RunHeld about machine => {
         /// Index of the step, from 0.
         step: u32,
+        reason: String,
+        workflow: Option<String>,
+        stage: Option<String>,
+    }
+
+    /// An operator passed over a step.
+    "run.step_skipped" RunStepSkipped about machine => (OperatorStep)
+
+    /// An operator said that a step is done.
+    "run.step_marked_done" RunStepMarkedDone about machine => (OperatorStep)
+
+    /// An operator told the run to pause before a step.
+    "run.pause_planned" RunPausePlanned about machine => (OperatorStep)
+
+    /// A live system lost power in the middle of its tasks.
+    "run.live_system_lost" RunLiveSystemLost about machine => {
+        bootenv: String,
+        /// How far it was.
         reason: String,
         workflow: Option<String>,
         stage: Option<String>,

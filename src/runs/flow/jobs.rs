@@ -64,8 +64,8 @@ impl Flow<'_> {
         if job.after == Some(AfterJob::Stop)
             && let Some(run) = &mut self.status.run
         {
-            run.paused = true;
-            self.say_paused(format!("task {}", job.task));
+            (run.paused, run.pause_reason) = (true, format!("task `{}` asked for it", job.task));
+            self.say_paused(Some(format!("task {}", job.task)), String::new());
         }
         if !self.status.on_failure.is_empty() {
             return self.failure_task_ended();
