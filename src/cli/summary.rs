@@ -8,7 +8,7 @@ use crate::cli::columns::{bytes, text};
 use crate::cli::output::plain;
 use crate::cli::sets::value_at;
 use crate::model::event::{
-    BootFileServed, DhcpRelease, JobNow, ObjectChange, OperatorStep, PacketAnswer, UnservedPacket,
+    BootFileServed, DhcpRelease, JobNow, ObjectDiff, OperatorStep, PacketAnswer, UnservedPacket,
 };
 use crate::model::{Event, EventBody, RenderProblem};
 
@@ -157,7 +157,7 @@ fn job(it: &JobNow) -> String {
 }
 
 /// Which fields a change touched; the values are in the event itself.
-fn updated(it: &ObjectChange) -> String {
+fn updated(it: &ObjectDiff) -> String {
     let operations = it.diff.as_array().map(Vec::as_slice).unwrap_or_default();
     let paths = operations.iter().filter_map(|operation| operation.get("path").and_then(Value::as_str));
     let mut paths: Vec<String> = paths.map(|path| path.trim_start_matches('/').replace('/', ".")).collect();

@@ -138,7 +138,7 @@ fn ending_changeset(
 /// The changeset, and with it the machine that has the lease's address gives it up.
 pub fn without_address(changeset: Changeset, caller: &Caller, (world, lease): (&World, &Lease)) -> Changeset {
     let Some(machine) = world.machines.find("address", &lease.address.to_string()) else { return changeset };
-    let mut next = machine.next(caller.now);
+    let mut next = machine.next_status(caller.now);
     next.status.address = None;
     let changed = MachineAddressChanged { address: None, was: Some(lease.address.into()) };
     let event = caller.event_about(&next, changed);

@@ -2,7 +2,7 @@
 //! every read and write of an object on behalf of somebody asks it, directly or through the helpers here.
 //!
 //! Today a token's scopes are about whole kinds: a token with `machines:read` sees every machine. Grants that
-//! are narrower (users, roles, labels) change [`Caller::may`], [`Caller::sees_all`] and [`Caller::hidden_kinds`],
+//! are narrower (users, roles, labels) change [`Caller::may`], [`Caller::sees_all`] and [`Caller::sees_some`],
 //! and nothing else.
 //! What an operation of the API needs before it looks at an object is in `scope`.
 
@@ -63,12 +63,16 @@ impl Caller {
         Need::Read(kind.plural()).is_met_by(&self.scopes)
     }
 
+    /// Whether there can be objects of a kind that the caller may read, so that the others need not be gone
+    /// through.
+    pub fn sees_some(&self, kind: Kind) -> bool {
+        self.sees_all(kind)
+            || kind == Kind::Machine && self.scopes.iter().any(|scope| agent_of(scope).is_some())
+    }
+
     /// The kinds of which every object is hidden from the caller, so that a query can leave them out.
     pub fn hidden_kinds(&self) -> Vec<Kind> {
-        let is_machine = matches!(self.actor, Actor::Machine(_));
-        let is_agent = is_machine || self.scopes.iter().any(|scope| agent_of(scope).is_some());
-        let sees_some = |kind: Kind| self.sees_all(kind) || kind == Kind::Machine && is_agent;
-        Kind::ALL.into_iter().filter(|kind| !sees_some(*kind)).collect()
+        Kind::ALL.into_iter().filter(|kind| !self.sees_some(*kind)).collect()
     }
 
     /// Whether the caller may read an object of which only the key is known. One that is not in the world was
@@ -213,5 +217,7 @@ mod tests {
         assert!(stranger.find::<Machine>(&world, "name:web1").is_err());
         let own = ObjectRef { kind: Kind::Machine, key: &key, labels: None };
         assert!(!agent.may(AccessVerb::Write, own));
+        assert!(agent.sees_some(Kind::Machine) && !agent.sees_all(Kind::Machine));
+        assert!(!agent.sees_some(Kind::Lease));
     }
 }

@@ -14,7 +14,7 @@ mod table;
 pub use describe::event_kinds_markdown;
 pub use fields::{
     AddressProbe, ArtifactNow, BootProtocol, ClientStage, DhcpRelease, JobNow, LeaseNow, NoFields,
-    ObjectChange, ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer, UnservedClients, UnservedPacket,
+    ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer, UnservedClients, UnservedPacket,
 };
 pub use filter::check_kind_filter;
 pub use kinds::*;

@@ -58,10 +58,3 @@ async fn a_filter_of_kinds_that_are_not_there_is_refused_with_those_that_are_nea
     assert!(refused.contains("dhcp.leased"), "{refused}");
     client.get("events?kind=dhcp.*").await.ok();
 }
-
-#[test]
-fn zz_write() {
-    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.yaml"), crate::api::openapi()).unwrap();
-    let page = crate::model::event::event_kinds_markdown();
-    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating/events.md"), page).unwrap();
-}

@@ -1,12 +1,14 @@
 //! The API through its router, as its clients see it. Every answer is held against the document.
 
 mod access;
+mod changes;
 mod contract;
 mod dhcp;
 mod document;
 mod events_access;
 mod lists;
 mod objects;
+mod revisions;
 mod rules;
 mod stream;
 mod visibility;

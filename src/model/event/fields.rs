@@ -245,7 +245,7 @@ pub struct ObjectSnapshot {
 /// A change of an object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ObjectChange {
+pub struct ObjectDiff {
     pub name: String,
     /// The revision that the object has now.
     pub revision: u64,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootProtocol, DhcpRelease, JobNow, LeaseNow, NoFields, ObjectChange,
+    AddressProbe, ArtifactNow, BootProtocol, DhcpRelease, JobNow, LeaseNow, NoFields, ObjectDiff,
     ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};

@@ -43,7 +43,7 @@ macro_rules! event_kinds {
             /// An object was created.
             Created(Kind, ObjectSnapshot),
             /// What clients write of an object was changed.
-            Updated(Kind, ObjectChange),
+            Updated(Kind, ObjectDiff),
             /// An object was deleted.
             Deleted(Kind, ObjectSnapshot),
             /// An event whose kind or fields this version does not know. It is shown as it is.
@@ -128,7 +128,7 @@ macro_rules! event_kinds {
                 name: "*.updated",
                 meaning: "What clients write of an object was changed.",
                 about: &["*"],
-                schema: |generator| generator.subschema_for::<ObjectChange>(),
+                schema: |generator| generator.subschema_for::<ObjectDiff>(),
             },
             EventRow {
                 name: "*.deleted",
