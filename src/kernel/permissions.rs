@@ -2,9 +2,9 @@
 //! every read and write of an object on behalf of somebody asks it, directly or through the helpers here.
 //!
 //! Today a token's scopes are about whole kinds: a token with `machines:read` sees every machine. Grants that
-//! are narrower (users, roles, labels) change [`Caller::may`], [`Caller::sees_all`] and [`Caller::sees_some`],
-//! and nothing else.
-//! What an operation of the API needs before it looks at an object is in `scope`.
+//! are narrower (users, roles, labels) change [`Caller::may`], [`Caller::sees_all`] and
+//! [`Caller::sees_some`], and nothing else. What an operation of the API needs before it looks at an object
+//! is in `scope`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Events as a caller may read them. Those about objects that are hidden from the caller are left out, and take
-//! no place on a page.
+//! Events as a caller may read them. Those about objects that are hidden from the caller are left out, and
+//! take no place on a page.
 //!
 //! What a caller may read is decided in `permissions`. Kinds that are hidden as a whole are left out by the
 //! store; the other events are looked at one by one.
@@ -8,7 +8,8 @@ use super::{Caller, Error, Feed, Kernel};
 use crate::model::Event;
 use crate::store::{EVENTS_MAX, EventQuery};
 
-/// Most reads of the store for one page. Where the caller may read few events, a page has fewer than it could.
+/// Most reads of the store for one page. Where the caller may read few events, a page has fewer than it
+/// could.
 const READS_MAX: usize = 16;
 
 /// Some events that a caller may read.

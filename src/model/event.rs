@@ -3,7 +3,8 @@
 //! An event is a header (when, about what, by whom) and a body: one variant of [`EventBody`] for each kind,
 //! with typed fields. The kinds are one table, in `event/kinds.rs`. On the wire and in the database the body
 //! is `kind`, a name such as `machine.updated`, and `data`, an object with the fields. A kind or fields that
-//! this version does not know are [`EventBody::Other`], so that nothing is lost of what another version wrote.
+//! this version does not know are [`EventBody::Other`], so that nothing is lost of what another version
+//! wrote.
 
 mod describe;
 mod fields;

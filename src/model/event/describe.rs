@@ -34,7 +34,8 @@ impl JsonSchema for Event {
         }));
         let text = |about: &str| json!({"type": "string", "description": about});
         let schema = json!({
-            "description": "Something that happened. One of an older version may have other fields in `data`.",
+            "description": "Something that happened. One of an older version may have other fields \
+                in `data`.",
             "type": "object",
             "properties": {
                 "seq": {"type": "integer", "minimum": 0, "description":
@@ -113,18 +114,18 @@ const INTRODUCTION: &str = "\
 
 An event says what happened, when (`time`, in UTC), about what (`subject`) and who did it (`actor`). It never
 changes. `metalwright events list` and `metalwright events watch` show events, `GET /api/v1/events` and
-`GET /api/v1/events/stream` give them to programs. `seq` counts all events; a reader that stopped goes on after
-the last number that it saw. An event that belongs to a boot of a machine has the id of the boot attempt in
-`attempt`. The fields of this page stand in `data`.
+`GET /api/v1/events/stream` give them to programs. `seq` counts all events; a reader that stopped goes on
+after the last number that it saw. An event that belongs to a boot of a machine has the id of the boot
+attempt in `attempt`. The fields of this page stand in `data`.
 
 To see fewer events, filter: `--kind run.failed`, `--kind 'machine.*'`, `--subject machine:web1`
 (`?kind=…&subject=…`). A kind that does not exist is refused, and the answer names kinds that are near.
 
 A token needs the scope `events:read` to read events, and sees only those about objects that it may read: an
 event about a machine needs `machines:read` as well, one about a lease `leases:read`, and so on. Events about
-the server itself or about a pack need nothing else. The tables below name what each kind can be about. A token
-with `*:read` or `*` sees all events. The timeline of a machine needs `machines:read` alone, and leaves out
-events about other objects that the token may not read.
+the server itself or about a pack need nothing else. The tables below name what each kind can be about. A
+token with `*:read` or `*` sees all events. The timeline of a machine needs `machines:read` alone, and
+leaves out events about other objects that the token may not read.
 
 An event of an older or newer version of the server may have a kind or fields that are not on this page. It is
 shown as it was written. One that cannot be read any more has `{\"damaged\": WHY}` as its data.

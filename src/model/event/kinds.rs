@@ -1,7 +1,7 @@
 //! The table of events: one row a kind.
 //!
-//! To add a kind, add a row. `openapi.yaml` and `docs/operating/events.md` are made from the rows. A field that
-//! events of today do not have is optional and left out where it has no value; a field is never renamed.
+//! To add a kind, add a row. `openapi.yaml` and `docs/operating/events.md` are made from the rows. A field
+//! that events of today do not have is optional and left out where it has no value; a field is never renamed.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};

@@ -103,7 +103,9 @@ macro_rules! event_kinds {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match self {
                     $( EventBody::$variant(fields) => fields.serialize(serializer), )*
-                    EventBody::Created(_, fields) | EventBody::Deleted(_, fields) => fields.serialize(serializer),
+                    EventBody::Created(_, fields) | EventBody::Deleted(_, fields) => {
+                        fields.serialize(serializer)
+                    }
                     EventBody::Updated(_, fields) => fields.serialize(serializer),
                     EventBody::Other(other) => other.data.serialize(serializer),
                 }
