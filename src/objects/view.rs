@@ -57,8 +57,8 @@ where
     }
 }
 
-/// What whoever reads an object has seen: all that the world shows, but for an object that was written again since
-/// it was taken out of the world.
+/// What whoever reads an object has seen: all that the world shows, but for an object that was written again
+/// since it was taken out of the world.
 fn read_position<T: Managed>(world: &World, stored: &Stored<T>) -> ReadPosition
 where
     World: HasTable<T>,

@@ -59,8 +59,8 @@ pub enum Read {
 pub enum Write {
     /// An object that must not exist yet.
     Create(Object),
-    /// The next version of an object, which is its next revision or its next status: refused unless the version
-    /// of the stored one is exactly one below it.
+    /// The next version of an object, which is its next revision or its next status: refused unless the
+    /// version of the stored one is exactly one below it.
     Update(Object),
     /// Refused unless the stored version is this one. The revision is that of the tombstone.
     Delete { kind: Kind, key: String, version: u64, revision: u64 },
