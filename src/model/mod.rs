@@ -19,7 +19,7 @@ mod content_view;
 mod dhcp_status;
 mod digest;
 mod document;
-mod event;
+pub mod event;
 mod fetch_networks;
 mod job;
 mod kept_content;
@@ -34,12 +34,15 @@ mod object;
 mod octets;
 mod option_set;
 mod problem;
+mod provenance;
+mod render_problem;
 mod reservation;
 mod run;
 mod schema;
 pub mod schema_cost;
 pub mod settings;
 mod token;
+mod verdict;
 mod world;
 
 pub use address_key::AddressKey;
@@ -71,7 +74,7 @@ pub use dhcp_status::{
 };
 pub use digest::{hex, parse_hex, sha256_hex};
 pub use document::Row;
-pub use event::{Event, NewEvent};
+pub use event::{BootProtocol, Event, EventBody, EventKind, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
 pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
 pub use kept_content::{Content, ContentSet, Declaration, MachineValues, TemplateBody};
@@ -90,6 +93,8 @@ pub use object::{NoStatus, Noun, READ_ONLY_FIELDS, Reference, SITE, Stored};
 pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
+pub use provenance::{Level, ParamRead, Provenance, TemplateUse};
+pub use render_problem::{INLINE_TEMPLATE, ProblemKind, RenderProblem};
 pub use reservation::Reservation;
 pub use run::{
     ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunDocument, RunEntry, RunJob, RunResult, Step,
@@ -97,6 +102,7 @@ pub use run::{
 };
 pub use schema::{Input, Schema, check_schema, parse_changed, parse_input};
 pub use token::Token;
+pub use verdict::Verdict;
 pub use world::{GrowingMap, HasTable, Object, Table, World};
 
 /// Names that stand twice in a list where order matters and repetition has no meaning.

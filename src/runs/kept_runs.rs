@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::json;
-
 use crate::catalog::keeping::Keep;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::model::event::RunPruned;
 use crate::model::{Content, Noun, Run, RunResult, Stored, World, open_run};
 use crate::runs::Runs;
 use crate::store::{self, Changeset, Read};
@@ -79,7 +78,7 @@ impl Runs {
             ended.take(world.runs.len().saturating_sub(keep)).take(PRUNED_AT_ONCE_MAX).cloned().collect()
         };
         if let Some(last) = old.last() {
-            let event = caller.event(last, "pruned", json!({ "runs": old.len() }));
+            let event = caller.event_about(last, RunPruned { runs: old.len() as u64 });
             let deleted = old.iter().map(|run| Run::object(Arc::clone(run)));
             let changeset =
                 deleted.fold(Changeset::default().event(event), |changeset, run| changeset.delete(&run));

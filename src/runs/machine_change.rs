@@ -7,17 +7,17 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::catalog::keeping::KeptContent;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::model::event::{JobNow, RunEnded};
 use crate::model::{
-    ContentView, Job, JobState, Machine, NewEvent, Noun, Object, Run, RunEntry, RunResult, Step, Stored,
+    ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, Step, Stored,
     World,
 };
 use crate::runs::Runs;
-use crate::runs::flow::{Beginning, Flow, Happened, JobEnd, Position};
+use crate::runs::flow::{Beginning, Flow, JobEnd, Position};
 use crate::store::{self, Changeset};
 
 /// A machine that is being changed, with its run and what else belongs to the change.
@@ -77,9 +77,9 @@ impl Moving {
         let mut flow = Flow::new((&mut self.machine.status, run), world, caller.now);
         let result = rules(&mut flow);
         self.job_end = flow.job_end().or(self.job_end.take());
-        for happened in flow.finish() {
-            self.note_entry(caller, &happened);
-            self.event(caller, happened.kind, happened.data);
+        for body in flow.finish() {
+            self.note_entry(caller, &body);
+            self.event(caller, body);
         }
         result
     }
@@ -90,17 +90,15 @@ impl Moving {
     }
 
     /// What happens to a run is in its record, but for the ends of steps, which have their times.
-    fn note_entry(&mut self, caller: &Caller, happened: &Happened) {
-        let is_of_run = happened.kind.starts_with("run.") && happened.kind != "run.step_done";
-        let is_of_arming = matches!(happened.kind, "machine.armed" | "machine.disarmed");
-        let Some(run) = self.run.as_mut().filter(|_| is_of_run || is_of_arming) else { return };
-        let field = |name: &str| happened.data.get(name).and_then(Value::as_str).map(str::to_owned);
+    fn note_entry(&mut self, caller: &Caller, body: &EventBody) {
+        let (Some(run), Some(kind)) = (self.run.as_mut(), body.kind()) else { return };
+        let Some(text) = entry_text(body) else { return };
         run.spec.add_entry(RunEntry {
             at: caller.now,
-            what: happened.kind.to_owned(),
+            what: kind.name().into_owned(),
             by: caller.actor.to_string(),
             step: self.machine.status.cursor,
-            text: field("reason").or_else(|| field("result")).unwrap_or_default(),
+            text: text.to_owned(),
         });
     }
 
@@ -136,7 +134,7 @@ impl Moving {
     fn supersede(&mut self, caller: &Caller) {
         let Some(mut run) = self.run.take().filter(|run| run.spec.is_open()) else { return };
         run.spec.end(RunResult::Superseded, self.now);
-        let (seconds, workflow) = (run.spec.seconds, run.spec.workflow.clone());
+        let (seconds, workflow) = (run.spec.seconds, Some(run.spec.workflow.clone()));
         run.spec.add_entry(RunEntry {
             at: caller.now,
             what: "run.ended".to_owned(),
@@ -144,22 +142,16 @@ impl Moving {
             step: self.machine.status.cursor,
             text: "superseded".to_owned(),
         });
-        let data = json!({"run": run.key, "workflow": workflow, "result": "superseded", "seconds": seconds});
-        self.event(caller, "run.ended", data);
+        if let Ok(id) = run.key.parse() {
+            self.event(caller, RunEnded { run: id, result: RunResult::Superseded, seconds, workflow });
+        }
         self.changeset = std::mem::take(&mut self.changeset).update(Run::object(Arc::new(run)));
     }
 
     /// Adds an event about the machine.
-    pub fn event(&mut self, caller: &Caller, kind: &str, data: serde_json::Value) {
-        let attempt = self.attempt();
-        self.changeset.events.push(NewEvent {
-            time: caller.now,
-            kind: kind.to_owned(),
-            subject: self.machine.subject(),
-            actor: caller.actor.to_string(),
-            attempt,
-            data,
-        });
+    pub fn event(&mut self, caller: &Caller, body: impl Into<EventBody>) {
+        let event = caller.event_about(&self.machine, body).in_attempt(self.attempt());
+        self.changeset.events.push(event);
     }
 
     /// The attempt that the change belongs to.
@@ -192,12 +184,8 @@ impl Moving {
 
     /// What happens to jobs is part of their machine's timeline.
     fn job_event(&mut self, caller: &Caller, job: &Stored<Job>) {
-        let spec = &job.spec;
-        let data = json!({
-            "job": job.key, "task": spec.task, "stage": spec.stage,
-            "attempt": spec.attempt, "exit": spec.exit, "reason": spec.reason,
-        });
-        self.event(caller, job_event_kind(spec.state), data);
+        let now = JobNow::new(&job.spec, &job.key);
+        self.event(caller, job_event(job.spec.state, now));
     }
 
     /// The changeset. A job that the machine was taken from ends with it. The run is written when it changed,
@@ -246,15 +234,38 @@ impl Moving {
     }
 }
 
-fn job_event_kind(state: JobState) -> &'static str {
+/// What an event says in the record of its run; none for one that is not in it.
+fn entry_text(body: &EventBody) -> Option<&str> {
+    Some(match body {
+        EventBody::RunStarted(it) => it.reason.as_deref().unwrap_or_default(),
+        EventBody::RunPaused(it) => &it.reason,
+        EventBody::RunFailed(it) => &it.reason,
+        EventBody::RunHeld(it) => &it.reason,
+        EventBody::RunRefreshed(it) => &it.reason,
+        EventBody::RunLiveSystemLost(it) => &it.reason,
+        EventBody::MachineDisarmed(it) => &it.reason,
+        EventBody::MachineArmed(it) => &it.bootenv,
+        EventBody::RunStepSkipped(it) | EventBody::RunStepMarkedDone(it) | EventBody::RunPausePlanned(it) => {
+            &it.reason
+        }
+        EventBody::RunEnded(it) => it.result.as_str(),
+        EventBody::RunResumed(_)
+        | EventBody::RunRetried(_)
+        | EventBody::RunCancelled(_)
+        | EventBody::RunCompleted(_) => "",
+        _ => return None,
+    })
+}
+
+fn job_event(state: JobState, now: JobNow) -> EventBody {
     match state {
-        JobState::Created => "job.created",
-        JobState::Running => "job.started",
-        JobState::Finished => "job.finished",
-        JobState::Failed => "job.failed",
-        JobState::Incomplete => "job.incomplete",
-        JobState::Cancelled => "job.cancelled",
-        JobState::Lost => "job.lost",
+        JobState::Created => EventBody::JobCreated(now),
+        JobState::Running => EventBody::JobStarted(now),
+        JobState::Finished => EventBody::JobFinished(now),
+        JobState::Failed => EventBody::JobFailed(now),
+        JobState::Incomplete => EventBody::JobIncomplete(now),
+        JobState::Cancelled => EventBody::JobCancelled(now),
+        JobState::Lost => EventBody::JobLost(now),
     }
 }
 

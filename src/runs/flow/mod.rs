@@ -19,7 +19,7 @@ mod step_reference;
 mod tests;
 
 pub use expand::expand;
-pub use rules::{Beginning, Flow, Happened, JobEnd, OperatorNote};
+pub use rules::{Beginning, Flow, JobEnd, OperatorNote};
 pub use step::{Next, Position, next_step};
 pub use step_reference::StepReference;
 

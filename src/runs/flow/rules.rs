@@ -4,25 +4,20 @@
 //! events that say so. Every change ends in `settle`, which alone decides the state that is shown.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::model::event::{
+    MachineArmed, MachineDisarmed, RunCancelled, RunCompleted, RunEnded, RunFailed, RunHeld, RunPaused,
+    RunRefreshed, RunResumed, RunRetried, RunStarted, RunStepDone,
+};
 use crate::model::{
-    BootProgress, Bootenv, ContentView, JobState, LiveSystem, MachineState, MachineStatus, PresentRun, Run,
-    RunResult, Step, StepKind, StepState, StopBefore, Tries, World,
+    BootProgress, Bootenv, ContentView, EventBody, JobState, LiveSystem, MachineState, MachineStatus,
+    PresentRun, Run, RunResult, Step, StepKind, StepState, StopBefore, Tries, World,
 };
 
 use super::ARMED_SECONDS;
 use super::skips::begin_at;
 use super::step::{Next, Position, is_booting, next_step};
-
-/// Something a change did, before it is an event.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Happened {
-    /// `run.failed`, `machine.armed` …
-    pub kind: &'static str,
-    pub data: Value,
-}
 
 /// Who did something to a run, and why.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +52,7 @@ pub struct Flow<'a> {
     pub(super) run: Option<&'a mut Run>,
     pub(super) world: &'a World,
     pub(super) now: Timestamp,
-    happened: Vec<Happened>,
+    events: Vec<EventBody>,
     pub(super) job_end: Option<JobEnd>,
 }
 
@@ -67,7 +62,7 @@ impl<'a> Flow<'a> {
         world: &'a World,
         now: Timestamp,
     ) -> Self {
-        Flow { status, run, world, now, happened: Vec::new(), job_end: None }
+        Flow { status, run, world, now, events: Vec::new(), job_end: None }
     }
 
     /// How the job ends that the machine had before the change and has not any more; none where the state of
@@ -78,9 +73,9 @@ impl<'a> Flow<'a> {
 
     /// What the change did, in order.
     #[must_use]
-    pub fn finish(mut self) -> Vec<Happened> {
+    pub fn finish(mut self) -> Vec<EventBody> {
         self.record_attempt();
-        self.happened
+        self.events
     }
 
     /// The run has the power-ons that belong to it. How far one came is the machine's business until it ends.
@@ -116,21 +111,18 @@ impl<'a> Flow<'a> {
     }
 
     /// Adds something that happened, for the timeline.
-    pub fn say(&mut self, kind: &'static str, data: Value) {
-        self.happened.push(Happened { kind, data });
+    pub fn say(&mut self, body: impl Into<EventBody>) {
+        self.events.push(body.into());
     }
 
-    /// Adds something that happened to the run, with its workflow and the stage it is in.
-    pub(super) fn say_of_run(&mut self, kind: &'static str, mut data: Value) {
-        let run = self.status.run.as_ref().map(|run| run.id);
-        let workflow = self.status.run.as_ref().map(|run| run.workflow.clone());
-        let stage = self.step().map(|step| step.stage.clone()).or_else(|| self.status.stage.clone());
-        if let Some(fields) = data.as_object_mut() {
-            fields.insert("run".to_owned(), json!(run));
-            fields.insert("workflow".to_owned(), json!(workflow));
-            fields.insert("stage".to_owned(), json!(stage));
-        }
-        self.say(kind, data);
+    /// The workflow of the run, for its events.
+    pub(super) fn workflow_name(&self) -> Option<String> {
+        self.status.run.as_ref().map(|run| run.workflow.clone())
+    }
+
+    /// The stage that the run is in, for its events.
+    pub(super) fn stage_name(&self) -> Option<String> {
+        self.step().map(|step| step.stage.clone()).or_else(|| self.status.stage.clone())
     }
 
     /// `seconds` from now.
@@ -165,8 +157,8 @@ impl<'a> Flow<'a> {
             from_step,
         });
         self.status.steps_total = u32::try_from(run.steps.len()).unwrap_or(u32::MAX);
-        let begun = json!({"rehearse": rehearse, "from_step": from_step, "reason": reason});
-        self.say_of_run("run.started", begun);
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunStarted { run: id, rehearse, from_step, reason, workflow, stage });
         let reason = "another run was started".to_owned();
         self.job_end = Some(JobEnd { state: JobState::Cancelled, reason });
         self.status.job = None;
@@ -184,11 +176,17 @@ impl<'a> Flow<'a> {
     pub fn pause(&mut self, note: OperatorNote<'_>) {
         let OperatorNote { by, reason } = note;
         self.with_run(|run| (run.paused, run.pause_reason) = (true, reason.to_owned()));
-        self.say_of_run("run.paused", json!({"by": by, "reason": reason}));
+        self.say_paused(Some(by.to_owned()), reason.to_owned());
         if self.status.job.is_none() && !is_booting(self.status, self.steps()) {
             self.leave_boot();
         }
         self.settle();
+    }
+
+    /// Says that the run is paused, by whom, and why; empty where no reason was given.
+    pub(super) fn say_paused(&mut self, by: Option<String>, reason: String) {
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunPaused { by, reason, workflow, stage });
     }
 
     /// Goes on after a pause; a run that is not paused goes on past the step it was to stop before.
@@ -201,7 +199,7 @@ impl<'a> Flow<'a> {
                 run.stop_before = None;
             }
         });
-        self.say_of_run("run.resumed", json!({}));
+        self.say(RunResumed { workflow: self.workflow_name(), stage: self.stage_name() });
         if was_paused && self.status.state == MachineState::Held {
             self.status.state = MachineState::Waiting;
             if self.status.live_system.lost {
@@ -213,7 +211,8 @@ impl<'a> Flow<'a> {
 
     /// Goes on at the step that failed or was held.
     pub fn retry(&mut self) {
-        self.say_of_run("run.retried", json!({"step": self.status.cursor}));
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunRetried { step: self.status.cursor, workflow, stage });
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.mark_step(StepState::Pending, "");
@@ -228,13 +227,15 @@ impl<'a> Flow<'a> {
 
     /// The run has other content from here on: what was kept before is named in its record.
     pub fn refresh(&mut self, before: Option<&str>) {
-        let after = self.run.as_ref().and_then(|run| run.content.clone());
+        let content = self.run.as_ref().and_then(|run| run.content.clone());
         let reason = match before {
-            _ if after.as_deref() == before => "the content of today is the content it has".to_owned(),
+            _ if content.as_deref() == before => "the content of today is the content it has".to_owned(),
             Some(before) => format!("content {before} until here"),
             None => "no content was kept until here".to_owned(),
         };
-        self.say_of_run("run.refreshed", json!({"before": before, "content": after, "reason": reason}));
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        let before = before.map(str::to_owned);
+        self.say(RunRefreshed { before, content, reason, workflow, stage });
     }
 
     /// Ends the run where it is. The caller ends its open job.
@@ -254,7 +255,8 @@ impl<'a> Flow<'a> {
         self.status.bootenv = None;
         self.status.job = None;
         self.status.on_failure.clear();
-        self.say_of_run("run.cancelled", json!({ "by": by }));
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunCancelled { by: by.to_owned(), workflow, stage });
         self.end_run(RunResult::Cancelled);
         self.rest(MachineState::Registered, format!("the run was cancelled by {by}"));
     }
@@ -277,7 +279,8 @@ impl<'a> Flow<'a> {
 
     pub(super) fn disarm(&mut self, reason: &str) {
         if self.status.armed_until.take().is_some() {
-            self.say_of_run("machine.disarmed", json!({ "reason": reason }));
+            let (workflow, stage) = (self.workflow_name(), self.stage_name());
+            self.say(MachineDisarmed { reason: reason.to_owned(), workflow, stage });
         }
     }
 
@@ -353,9 +356,8 @@ impl<'a> Flow<'a> {
     pub(super) fn end_step(&mut self, state: StepState, note: &str) {
         self.mark_step(state, note);
         if let Some(step) = self.step() {
-            let data =
-                json!({"step": self.status.cursor, "kind": step.kind, "name": step.name, "state": state});
-            self.say("run.step_done", data);
+            let (kind, name) = (step.kind, step.name.clone());
+            self.say(RunStepDone { step: self.status.cursor, kind, name, state });
         }
         self.move_on();
     }
@@ -388,7 +390,8 @@ impl<'a> Flow<'a> {
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
-            self.say_of_run("machine.armed", json!({ "bootenv": bootenv, "until": until }));
+            let (workflow, stage) = (self.workflow_name(), self.stage_name());
+            self.say(MachineArmed { bootenv: bootenv.clone(), until, workflow, stage });
         }
         self.status.waiting = None;
         self.status.bootenv = Some(bootenv);
@@ -428,7 +431,8 @@ impl<'a> Flow<'a> {
         self.mark_step(StepState::Failed, &reason);
         self.status.on_failure.clear();
         let name = self.step().map(|step| step.name.clone());
-        self.say_of_run("run.failed", json!({"step": self.status.cursor, "name": name, "reason": reason}));
+        let (step, workflow, stage) = (self.status.cursor, self.workflow_name(), self.stage_name());
+        self.say(RunFailed { step, name, reason: reason.clone(), workflow, stage });
         self.stop(MachineState::Failed, reason);
     }
 
@@ -441,7 +445,8 @@ impl<'a> Flow<'a> {
     pub(super) fn hold(&mut self, reason: impl Into<String>) {
         let reason = reason.into();
         self.leave_boot();
-        self.say_of_run("run.held", json!({"step": self.status.cursor, "reason": reason}));
+        let (step, workflow, stage) = (self.status.cursor, self.workflow_name(), self.stage_name());
+        self.say(RunHeld { step, reason: reason.clone(), workflow, stage });
         self.stop(MachineState::Held, reason);
     }
 
@@ -454,7 +459,7 @@ impl<'a> Flow<'a> {
             Some(run) => (run.workflow.clone(), if run.rehearse { ", as a rehearsal" } else { "" }),
             None => (String::new(), ""),
         };
-        self.say_of_run("run.completed", json!({}));
+        self.say(RunCompleted { workflow: self.workflow_name(), stage: self.stage_name() });
         self.end_run(RunResult::Complete);
         self.rest(MachineState::Complete, format!("workflow `{workflow}` is complete{rehearsal}"));
     }
@@ -464,7 +469,8 @@ impl<'a> Flow<'a> {
         let Some(run) = self.run.as_mut().filter(|run| run.is_open()) else { return };
         run.end(result, now);
         let seconds = run.seconds;
-        self.say_of_run("run.ended", json!({"result": result, "seconds": seconds}));
+        let Some(id) = self.status.run.as_ref().map(|run| run.id) else { return };
+        self.say(RunEnded { run: id, result, seconds, workflow: self.workflow_name() });
     }
 
     pub(super) fn step(&self) -> Option<&Step> {

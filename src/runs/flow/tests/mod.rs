@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::step::{Answer, answer};
-use super::{Beginning, Flow, Happened, OperatorNote, Position, expand};
+use super::{Beginning, Flow, OperatorNote, Position, expand};
 use crate::model::{
-    BootProgress, Bootenv, ContentView, Environment, Job, JobState, Machine, MachineStatus, Noun, Run, Stage,
-    Step, StopBefore, Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
+    BootProgress, Bootenv, ContentView, Environment, EventBody, Job, JobState, Machine, MachineStatus, Noun,
+    Run, Stage, Step, StopBefore, Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
 };
 
 const ADMIN: OperatorNote<'_> = OperatorNote { by: "token:admin", reason: "no time" };
@@ -82,7 +82,7 @@ pub struct Story {
     pub status: MachineStatus,
     pub run: Option<Run>,
     pub now: Timestamp,
-    pub happened: Vec<Happened>,
+    pub events: Vec<EventBody>,
     job: Option<(Uuid, Job)>,
     ids: u128,
 }
@@ -94,7 +94,7 @@ impl Story {
             status: MachineStatus::default(),
             run: None,
             now: Timestamp::UNIX_EPOCH,
-            happened: Vec::new(),
+            events: Vec::new(),
             job: None,
             ids: 0,
         };
@@ -143,8 +143,8 @@ impl Story {
     pub fn flow(&mut self, change: impl FnOnce(&mut Flow<'_>)) {
         let mut flow = Flow::new((&mut self.status, self.run.as_mut()), &self.world, self.now);
         change(&mut flow);
-        let happened = flow.finish();
-        self.happened.extend(happened);
+        let events = flow.finish();
+        self.events.extend(events);
     }
 
     /// `state step bootenv expected`, as `waiting 1 debian boot.kernel_fetched`.
