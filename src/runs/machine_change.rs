@@ -13,12 +13,12 @@ use crate::catalog::keeping::KeptContent;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::event::{JobNow, RunEnded};
 use crate::model::{
-    ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, Step, Stored,
-    World,
+    Bootenv, ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, Stage,
+    Step, StepKind, Stored, Task, Workflow, World,
 };
 use crate::runs::Runs;
 use crate::runs::flow::{Beginning, Flow, JobEnd, Position};
-use crate::store::{self, Changeset};
+use crate::store::{self, Changeset, TrackedWorld};
 
 /// A machine that is being changed, with its run and what else belongs to the change.
 #[derive(Debug)]
@@ -112,9 +112,25 @@ impl Moving {
         self.flow(at, |flow| flow.make_way());
         self.supersede(at.0);
         self.keep(kept);
+        self.note_content(at.1, &run);
         self.run_before = None;
         self.run = Some(Stored::new(beginning.id.to_string(), run, self.now));
         self.flow(at, |flow| flow.start(beginning));
+    }
+
+    /// A run begins with content that is there when it is committed: none of it was changed or deleted before.
+    fn note_content(&mut self, world: &World, run: &Run) {
+        let tracked = TrackedWorld::new(world);
+        tracked.get::<Workflow>(&run.workflow);
+        for step in &run.steps {
+            tracked.get::<Stage>(&step.stage);
+            let _ = match step.kind {
+                StepKind::Bootenv => tracked.get::<Bootenv>(&step.name).is_some(),
+                StepKind::Task => tracked.get::<Task>(&step.name).is_some(),
+                StepKind::Stage => tracked.get::<Stage>(&step.name).is_some(),
+            };
+        }
+        self.changeset.reads.extend(tracked.into_reads());
     }
 
     /// The run goes on with other content.
