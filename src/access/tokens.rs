@@ -13,10 +13,9 @@ use subtle::ConstantTimeEq;
 
 use crate::access::Access;
 use crate::kernel::scope::agent_of;
-use crate::kernel::{Actor, Caller, Endpoints, Error};
+use crate::kernel::{Actor, Caller, Changeset, Error};
 use crate::model::{Input, Noun, Stored, Token, parse_input, sha256_hex};
 use crate::objects::view::{self, View};
-use crate::store::{Changeset, Store};
 
 /// What every token begins with, so that one is recognised where it does not belong.
 const TOKEN_PREFIX: &str = "mw_";
@@ -122,12 +121,21 @@ impl Access {
     }
 }
 
-/// Makes a token that may do everything, past everything but the store: for who owns the data directory of a
-/// server that is stopped, when nobody holds such a token any more.
+/// A token that is to be stored, with the text that nobody can read again.
+#[derive(Debug)]
+pub struct RecoveredToken {
+    pub name: String,
+    pub secret: String,
+    /// Stores the token, with the events that say so.
+    pub changeset: Changeset,
+}
+
+/// Makes a token that may do everything, past all rules: for who owns the data directory of a server that is
+/// stopped, when nobody holds such a token any more.
 ///
 /// # Errors
-/// What the store says.
-pub async fn recover_token(store: &dyn Store, now: Timestamp) -> Result<NewToken, Error> {
+/// The system has no random numbers.
+pub fn recover_token(now: Timestamp) -> Result<RecoveredToken, Error> {
     let secret = new_secret()?;
     let spec = Token {
         name: format!("{RECOVERED}-{}", now.strftime("%Y%m%d-%H%M%S")),
@@ -140,12 +148,10 @@ pub async fn recover_token(store: &dyn Store, now: Timestamp) -> Result<NewToken
     let created = caller.event(&stored, "created", view::created(&stored));
     let recovered =
         caller.event(&stored, "recovered", json!({"name": stored.key, "scopes": stored.spec.scopes}));
-    let object = Arc::new(stored);
+    let name = stored.key.clone();
     let changeset =
-        Changeset::default().create(Token::object(Arc::clone(&object))).event(created).event(recovered);
-    store.commit(changeset).await?;
-    let subject = view::Subject::of((&store.world(), &Endpoints::default()), &object);
-    Ok(NewToken { view: subject.view(), secret })
+        Changeset::default().create(Token::object(Arc::new(stored))).event(created).event(recovered);
+    Ok(RecoveredToken { name, secret, changeset })
 }
 
 /// Nobody gives what they have not.
@@ -166,6 +172,7 @@ fn new_secret() -> Result<String, Error> {
 mod tests {
     use super::*;
     use crate::houses::testing;
+    use crate::kernel::EventQuery;
 
     #[tokio::test]
     async fn the_first_start_makes_one_administrator_and_the_second_none() {
@@ -191,13 +198,14 @@ mod tests {
     #[tokio::test]
     async fn a_recovered_token_may_do_everything_and_is_in_the_events() {
         let app = testing::app();
-        let made = recover_token(app.kernel.store(), testing::caller().now).await.unwrap();
+        let made = recover_token(testing::caller().now).unwrap();
+        app.kernel.commit(made.changeset).await.unwrap();
         let caller = app.access.sign_in(&made.secret, testing::caller().now).unwrap();
         assert_eq!(
-            (caller.scopes.as_slice(), made.view.key.as_str()),
+            (caller.scopes.as_slice(), made.name.as_str()),
             (&["*".to_owned()][..], "recovered-20261120-100000")
         );
-        let query = crate::store::EventQuery { limit: 10, ..Default::default() };
+        let query = EventQuery { limit: 10, ..Default::default() };
         let events = app.kernel.events(query).await.unwrap();
         let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
         assert_eq!(kinds, ["token.created", "token.recovered"]);

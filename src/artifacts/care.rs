@@ -9,9 +9,8 @@ use serde_json::json;
 use crate::artifacts::Artifacts;
 use crate::artifacts::media::Folder;
 use crate::artifacts::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Changeset, Error};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, NewEvent, World};
-use crate::store::Changeset;
 
 /// What can go, or went.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

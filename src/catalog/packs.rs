@@ -4,9 +4,8 @@ use serde_json::json;
 
 use crate::catalog::Catalog;
 use crate::catalog::content::Pack;
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Changeset, Error};
 use crate::model::{Kind, NewEvent, Object, Row, SITE, World};
-use crate::store::Changeset;
 
 /// What installing a pack came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,10 +10,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::dhcp::Dhcp;
-use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError};
 use crate::model::{Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
 use crate::objects::write::Target;
-use crate::store::{self, Changeset};
 
 /// Most leases that are marked as expired in one go.
 pub const EXPIRED_AT_ONCE_MAX: usize = 1024;
@@ -41,7 +40,7 @@ impl Dhcp {
             let changeset = self.prepare_ending(caller, target, ending)?;
             match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok(()),
-                Err(store::Error::Stale { .. }) => continue,
+                Err(StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(other)),
             }
         }
@@ -105,7 +104,7 @@ impl Dhcp {
             {
                 match done {
                     // Its client came back at the last moment; or the next round tries again.
-                    Ok(_) | Err(store::Error::Stale { .. }) => {}
+                    Ok(_) | Err(StoreError::Stale { .. }) => {}
                     Err(other) => return Err(other.into()),
                 }
             }
@@ -180,6 +179,7 @@ mod tests {
 
     use super::*;
     use crate::houses::{Houses, testing};
+    use crate::kernel::EventQuery;
     use crate::model::Machine;
     use crate::objects::write::Expected;
 
@@ -230,7 +230,7 @@ mod tests {
         let expected = Lease { state: LeaseState::Released, expires_at: caller.now, ..lease };
         assert_eq!(ended.spec, expected);
         assert_eq!(app.kernel.find::<Machine>(&machine).unwrap().status.address, None);
-        let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        let events = app.kernel.events(EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last: Vec<_> = events.iter().rev().take(2).map(|e| (e.kind.as_str(), e.actor.as_str())).collect();
         assert_eq!(last, [("machine.address_changed", "token:admin"), ("dhcp.released", "token:admin")]);
         let again = app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Expire).await;
@@ -264,7 +264,7 @@ mod tests {
         let states = ["10.0.0.5", "10.0.0.6", "10.0.0.7"].map(state);
         assert_eq!(states, [LeaseState::Expired, LeaseState::Bound, LeaseState::Released]);
         assert_eq!(app.kernel.find::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
-        let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        let events = app.kernel.events(EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last = events.last().unwrap();
         assert_eq!((last.kind.as_str(), last.subject.as_str()), ("dhcp.expired", "lease:10.0.0.5"));
     }

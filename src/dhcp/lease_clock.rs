@@ -10,9 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::dhcp::Dhcp;
-use crate::kernel::Error;
+use crate::kernel::{Changeset, Error, StoreError};
 use crate::model::{Lease, LeaseState, NewEvent, Object, Stored};
-use crate::store::{self, Changeset};
 
 /// A difference that clocks which are kept in time do not have.
 const JUMP_MIN: SignedDuration = SignedDuration::from_mins(5);
@@ -111,11 +110,11 @@ impl Dhcp {
             |changeset: Changeset, row: &Stored<Lease>| changeset.update(Object::Lease(row.clone().into()));
         match self.kernel.try_commit(group.iter().fold(Changeset::default(), update)).await {
             Ok(_) => Ok(()),
-            Err(store::Error::Stale { .. }) => {
+            Err(StoreError::Stale { .. }) => {
                 // One of them was changed or deleted meanwhile, and is right as it is.
                 for row in group {
                     match self.kernel.try_commit(update(Changeset::default(), row)).await {
-                        Ok(_) | Err(store::Error::Stale { .. }) => {}
+                        Ok(_) | Err(StoreError::Stale { .. }) => {}
                         Err(error) => return Err(error.into()),
                     }
                 }

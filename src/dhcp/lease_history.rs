@@ -8,9 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::dhcp::Dhcp;
-use crate::kernel::Error;
+use crate::kernel::{EVENTS_MAX, Error, EventQuery, LeaseOf};
 use crate::model::{Event, LeaseState, Mac};
-use crate::store::{EVENTS_MAX, EventQuery, LeaseOf};
 
 /// One client with one address, for one stretch of time.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -179,8 +178,8 @@ mod tests {
 
     use super::*;
     use crate::houses::{Houses, testing};
+    use crate::kernel::Changeset;
     use crate::model::NewEvent;
-    use crate::store::Changeset;
 
     /// Events as `minute kind last-byte-of-the-address last-byte-of-the-mac`.
     async fn story(app: &Houses, lines: &[&str]) {

@@ -19,11 +19,10 @@ use crate::dhcp::Dhcp;
 use crate::dhcp::decide::import::{self, Entry, Format, Journal};
 use crate::dhcp::lease_actions::lease_event;
 use crate::dhcp::leases::{filing, lease_changeset};
-use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
 use crate::model::{
     Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, SubnetMode, World, check_host_name,
 };
-use crate::store::{self, Changeset, TrackedWorld};
 
 /// Most files in one go: Kea has three at a time.
 pub const FILES_MAX: usize = 8;
@@ -136,7 +135,7 @@ impl Dhcp {
             };
             match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok((Fate::Taken, "taken".to_owned())),
-                Err(store::Error::Stale { .. } | store::Error::Taken { .. }) => continue,
+                Err(StoreError::Stale { .. } | StoreError::Taken { .. }) => continue,
                 Err(other) => return Err(other.into()),
             }
         }

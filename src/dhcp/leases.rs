@@ -8,9 +8,8 @@ use serde_json::json;
 
 use crate::dhcp::Dhcp;
 use crate::dhcp::lease_actions::{lease_event, without_address};
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Changeset, Error, Read};
 use crate::model::{AddressKey, Kind, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
-use crate::store::{Changeset, Read};
 
 impl Dhcp {
     /// Writes a lease in place of the record of its address and of any other of its client in the network.

@@ -8,10 +8,10 @@ use tokio::task::JoinSet;
 
 use crate::dhcp::leases::{filing, lease_changeset};
 use crate::houses::{Houses, testing};
+use crate::kernel::StoreError;
 use crate::model::{Lease, LeaseState, Subnet};
 use crate::objects::patch::Patch;
 use crate::objects::write::{Expected, Target};
-use crate::store;
 
 /// Gives 254 clients of subnet `a` new addresses, as the DHCP service does.
 async fn give_addresses(app: Arc<Houses>, third: u8) {
@@ -25,7 +25,7 @@ async fn give_addresses(app: Arc<Houses>, third: u8) {
             };
             match app.kernel.try_commit(changeset).await {
                 Ok(_) => break,
-                Err(store::Error::Stale { .. }) => {}
+                Err(StoreError::Stale { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
         }

@@ -17,11 +17,10 @@ use crate::dhcp::decide::{
 };
 use crate::dhcp::exchange::{AttemptRecord, DecidedPacket};
 use crate::dhcp::packet::OfferChange;
-use crate::kernel::Error;
+use crate::kernel::{Changeset, Error};
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::netboot::identify::is_active;
 use crate::seldom::warn_seldom;
-use crate::store::Changeset;
 
 /// Addresses that are looked for in answer to one DISCOVER.
 const PROBES_MAX: usize = 3;

@@ -17,9 +17,9 @@ use crate::dhcp::decide::{
 };
 use crate::houses::Houses;
 use crate::houses::testing::{app, put};
+use crate::kernel::EventQuery;
 use crate::model::{DhcpStatus, LeaseState, Mac, Object, ServiceStatus, Stored, Subnet};
 use crate::proto::dhcp4::{MessageType, Packet, from_text, parse};
-use crate::store::EventQuery;
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 99]);
 

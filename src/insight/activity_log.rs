@@ -10,10 +10,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::kernel::{Feed, Kernel};
+use crate::kernel::{EventQuery, Feed, Kernel, StoreError};
 use crate::model::{Event, Kind};
 use crate::seldom::warn_seldom;
-use crate::store::EventQuery;
 
 /// How long events gather before they are read: under load the database is asked a few times a second.
 const GATHER: Duration = Duration::from_millis(200);
@@ -65,7 +64,7 @@ async fn finish(kernel: &Kernel, feed: &mut Feed) {
     }
 }
 
-fn log_all(kernel: &Kernel, read: Result<Vec<Event>, crate::store::Error>) -> bool {
+fn log_all(kernel: &Kernel, read: Result<Vec<Event>, StoreError>) -> bool {
     match read {
         Ok(events) => {
             events.iter().for_each(|event| log_event(kernel, event));

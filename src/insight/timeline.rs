@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::insight::Insight;
-use crate::kernel::Error;
+use crate::kernel::{Error, EventQuery};
 use crate::model::{Event, Machine};
-pub use crate::store::EventQuery;
 
 /// Events on a page when the client does not say, and at most.
 pub const LIMIT_DEFAULT: u32 = 100;
@@ -68,7 +67,7 @@ mod tests {
 
     use super::*;
     use crate::houses::testing;
-    use crate::store::Changeset;
+    use crate::kernel::Changeset;
 
     #[tokio::test]
     async fn a_timeline_has_the_events_of_the_attempts_in_order() {

@@ -7,6 +7,7 @@
 //! the houses.
 
 mod caller;
+pub mod changeset;
 mod endpoints;
 mod error;
 pub mod event_queue;
@@ -15,8 +16,11 @@ pub mod permissions;
 pub mod scope;
 pub mod secrets;
 mod store_health;
+#[cfg(test)]
+pub mod testing;
 
 pub use caller::{Actor, Caller};
+pub use changeset::*;
 pub use endpoints::Endpoints;
 pub use error::Error;
 pub use feed::Feed;
@@ -29,7 +33,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
-use crate::store::{self, Changeset, EventQuery, MonitoredStore, SharedStore, TrackedWorld, WriterHold};
+use crate::store::{MonitoredStore, SharedStore};
 use secrets::Secrets;
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
@@ -78,12 +82,6 @@ impl Kernel {
         (Arc::new(kernel), notes)
     }
 
-    /// The store itself, for tests of what is done without a server.
-    #[cfg(test)]
-    pub fn store(&self) -> &dyn store::Store {
-        self.store.as_ref()
-    }
-
     /// Tells of commits: the number of the last event.
     pub fn committed(&self) -> tokio::sync::watch::Receiver<u64> {
         self.store.committed()
@@ -130,7 +128,7 @@ impl Kernel {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn try_commit(&self, changeset: Changeset) -> Result<Vec<Event>, store::Error> {
+    pub async fn try_commit(&self, changeset: Changeset) -> Result<Vec<Event>, StoreError> {
         self.store.commit(changeset).await
     }
 
@@ -154,7 +152,7 @@ impl Kernel {
         &self,
         hold: Option<WriterHold>,
         changeset: Changeset,
-    ) -> Result<Vec<Event>, store::Error> {
+    ) -> Result<Vec<Event>, StoreError> {
         match hold {
             Some(hold) => hold.commit(changeset).await,
             None => self.try_commit(changeset).await,
@@ -183,7 +181,7 @@ impl Kernel {
                 Changeset { events, ..Changeset::default() }.update(T::object(Arc::new(next.clone())));
             match self.try_commit(changeset).await {
                 Ok(_) => return Ok(next),
-                Err(store::Error::Stale { .. }) => continue,
+                Err(StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(other.into()),
             }
         }
@@ -233,9 +231,9 @@ impl Kernel {
     }
 
     /// What the store refused, in words that name things as people know them.
-    pub fn refusal(&self, error: store::Error) -> Error {
+    pub fn refusal(&self, error: StoreError) -> Error {
         match error {
-            store::Error::Taken { kind, index, value, holder } => {
+            StoreError::Taken { kind, index, value, holder } => {
                 let holder = TrackedWorld::untracked(&self.world()).label(kind, &holder);
                 Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
             }

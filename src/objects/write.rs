@@ -9,13 +9,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::kernel::secrets::{self, Place};
-use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::kernel::{
+    Caller, Changeset, Error, Read, STALE_RETRIES_MAX, StoreError, TrackedWorld, WriterHold,
+};
 use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::rules::{self, Change, Host, Managed};
 use crate::objects::view::{self, Subject, View};
-use crate::store::{self, Changeset, Read, TrackedWorld, WriterHold};
 
 /// Which revision a writer means to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl Objects {
             let Prepared { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
             match self.finish(hold, changeset).await {
                 Ok(()) => return self.written(&object).await,
-                Err(store::Error::Stale { .. }) => named.clone_from(&object.key),
+                Err(StoreError::Stale { .. }) => named.clone_from(&object.key),
                 Err(other) => return Err(self.kernel.refusal(other)),
             }
         }
@@ -160,7 +161,7 @@ impl Objects {
             let changeset = self.prepare_delete::<T>(caller, target)?;
             match self.kernel.commit_with(hold, changeset).await {
                 Ok(_) => return Ok(()),
-                Err(store::Error::Stale { .. }) => continue,
+                Err(StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(other)),
             }
         }
@@ -189,7 +190,7 @@ impl Objects {
             let prepared = self.prepare_update(caller, (&current, checked), hold).await?;
             match self.finish(prepared.hold, prepared.changeset).await {
                 Ok(()) => return self.written(&prepared.object).await,
-                Err(store::Error::Stale { .. }) => continue,
+                Err(StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(other)),
             }
         }
@@ -214,11 +215,7 @@ impl Objects {
         asking.await.map_err(|error| Error::Failed(error.to_string()))
     }
 
-    async fn finish(
-        &self,
-        hold: Option<WriterHold>,
-        changeset: Option<Changeset>,
-    ) -> Result<(), store::Error> {
+    async fn finish(&self, hold: Option<WriterHold>, changeset: Option<Changeset>) -> Result<(), StoreError> {
         match changeset {
             Some(changeset) => self.kernel.commit_with(hold, changeset).await.map(drop),
             None => Ok(()),

@@ -6,14 +6,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::kernel::scope::acts_for;
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Changeset, Error};
 use crate::model::{
     Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
 };
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
 use crate::runs::machine_change::Moving;
-use crate::store::Changeset;
 
 /// Most bytes of a log in one call.
 pub const LOG_PIECE_BYTES_MAX: usize = 1 << 20;

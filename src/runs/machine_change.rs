@@ -9,13 +9,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld, Write};
 use crate::model::{
     Bootenv, Job, JobState, Machine, NewEvent, Noun, Stage, StepKind, Stored, Task, Workflow, World,
 };
 use crate::runs::Runs;
 use crate::runs::flow::Flow;
-use crate::store::{self, Changeset, TrackedWorld};
 
 /// A machine that is being changed, with what belongs to the change.
 #[derive(Debug)]
@@ -125,9 +124,9 @@ impl Moving {
             return;
         };
         let key = id.to_string();
-        let written = |write: &store::Write| match write {
-            store::Write::Update(object) | store::Write::Create(object) => object.key() == key,
-            store::Write::Delete { .. } => false,
+        let written = |write: &Write| match write {
+            Write::Update(object) | Write::Create(object) => object.key() == key,
+            Write::Delete { .. } => false,
         };
         let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open());
         if let Some(job) = open.filter(|_| !self.changeset.writes.iter().any(written)) {
@@ -186,7 +185,7 @@ impl Runs {
         }
         match self.kernel.try_commit(changeset).await {
             Ok(_) => Ok(Some(machine)),
-            Err(store::Error::Stale { .. }) => Ok(None),
+            Err(StoreError::Stale { .. }) => Ok(None),
             Err(other) => Err(other.into()),
         }
     }

@@ -5,23 +5,18 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::catalog::pools::Pools;
-use crate::houses::{Houses, Setup};
-use crate::kernel::secrets::Secrets;
-use crate::kernel::{Actor, Caller, Endpoints, Error, Kernel};
+use crate::houses::{Houses, testing};
+use crate::kernel::{Actor, Caller, Changeset, Error, EventQuery};
 use crate::model::{
     AgentReport, Artifact, ArtifactState, ArtifactStatus, Bootenv, Environment, Job, JobFile, JobOffer,
     JobReport, JobState, JobWork, Machine, MachineState, Noun, Param, Problem, Stage, Stored, Task, Workflow,
     parse_input,
 };
-use crate::netboot::loaders::Loaders;
 use crate::runs::actions::Action;
 use crate::runs::deadlines::{Watch, next_deadline};
 use crate::runs::jobs::{Asking, RenderTasks, TaskRender};
-use crate::store::{Changeset, EventQuery, SqliteStore};
 
 /// Gives each task one script, or the fault `broken`.
 struct Scripts;
@@ -40,7 +35,6 @@ struct Site {
     app: Arc<Houses>,
     caller: Caller,
     machine: Uuid,
-    _data: TempDir,
 }
 
 fn stored<T: Noun>(body: Value, now: Timestamp) -> Stored<T> {
@@ -83,29 +77,12 @@ fn content(now: Timestamp) -> Changeset {
 
 impl Site {
     async fn new(machine: Value) -> Self {
-        let data = TempDir::new().unwrap();
-        let store = SqliteStore::open(data.path()).await.unwrap();
-        let (kernel, _notes) = Kernel::new(store, Secrets::from_key([7; 32]), Endpoints::default());
-        let setup = Setup {
-            kernel,
-            loaders: Loaders::default(),
-            pools: Pools::of_tests(),
-            media: crate::artifacts::Folder::default(),
-            roots: Default::default(),
-            case: Default::default(),
-        };
-        let app = Houses::new(setup);
-        let now: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
-        let caller = Caller {
-            actor: Actor::Token("admin".into()),
-            scopes: vec!["*".into()],
-            now,
-            request_id: String::new(),
-        };
+        let (app, caller) = (testing::app(), testing::caller());
+        let now = caller.now;
         let id = Uuid::now_v7();
         let machine = Stored { key: id.to_string(), ..stored::<Machine>(machine, now) };
         app.kernel.commit(content(now).create(Machine::object(Arc::new(machine)))).await.unwrap();
-        Site { app, caller, machine: id, _data: data }
+        Site { app, caller, machine: id }
     }
 
     fn key(&self) -> String {

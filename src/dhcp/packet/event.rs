@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use crate::dhcp::decide::{ClientKey, EventKind, Sender};
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty};
+use crate::kernel::changeset::Write;
 use crate::model::{Kind, Lease, NewEvent, Object};
 use crate::netboot::decide::capability;
 use crate::netboot::decide::client::Stage;
 use crate::proto::dhcp4::codes;
-use crate::store::Write;
 
 /// Whether anybody will look for it: all of a machine's packets, what is written, and what an operator has to
 /// mend. Renewals of clients that are no machine are frequent, and add nothing to the record of the lease.

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::catalog::artifact_faults::artifact_fault;
+use crate::kernel::TrackedWorld;
 use crate::model::{Bootenv, Kind, Problem, Stored, World};
 use crate::objects::rules::{Managed, machine};
-use crate::store::TrackedWorld;
 
 impl Managed for Bootenv {
     fn show_defaults(&self, fields: &mut Map<String, Value>) {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::catalog::usable;
+use crate::kernel::TrackedWorld;
 use crate::model::{Kind, Machine, Problem, Reference, StepKind, Stored, World};
 use crate::objects::rules::{Change, Managed, WriteCheck};
-use crate::store::TrackedWorld;
 
 impl Managed for Machine {
     fn label(stored: &Stored<Self>) -> String {

@@ -35,10 +35,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::{Endpoints, Error};
+use crate::kernel::{Changeset, Endpoints, Error, Read, TrackedWorld};
 use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World};
 use crate::objects::Roots;
-use crate::store::{Changeset, Read, TrackedWorld};
 
 /// Most unknown objects that are told of one object.
 const UNKNOWN_MAX: usize = 64;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::kernel::TrackedWorld;
 use crate::model::{Param, Problem, Schema, Stored, World};
 use crate::objects::rules::{Change, Check, Managed, WriteCheck, listed, params};
-use crate::store::TrackedWorld;
 
 impl Managed for Param {
     fn write_checks(

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::kernel::TrackedWorld;
 use crate::model::{Kind, Stage, Stored};
 use crate::objects::rules::{Managed, machine};
-use crate::store::TrackedWorld;
 
 impl Managed for Stage {
     fn params(&self) -> Option<&BTreeMap<String, Value>> {

@@ -7,12 +7,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::dhcp::decide::{addresses_named, ready_options};
+use crate::kernel::{Changeset, TrackedWorld};
 use crate::model::{
     Lease, NoStatus, Noun, Object, OptionSet, Probe, Problem, Stored, Subnet, SubnetMode, World,
 };
 use crate::objects::rules::{Change, Managed, WriteCheck};
 use crate::proto::dhcp4::codes;
-use crate::store::{Changeset, TrackedWorld};
 
 impl Managed for Subnet {
     fn write_checks(

@@ -1,8 +1,8 @@
 //! Tasks: prerequisites without circles.
 
+use crate::kernel::TrackedWorld;
 use crate::model::{Kind, Problem, Stored, Task};
 use crate::objects::rules::{Change, Managed, graph, machine};
-use crate::store::TrackedWorld;
 
 impl Managed for Task {
     fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {

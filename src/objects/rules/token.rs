@@ -1,10 +1,10 @@
 //! Tokens: scopes that exist, and an administrator that stays. That a token gives no more than its maker has
 //! is `auth`'s.
 
+use crate::kernel::TrackedWorld;
 use crate::kernel::scope::check_scope;
 use crate::model::{Problem, Stored, Token, World};
 use crate::objects::rules::{Change, Managed};
-use crate::store::TrackedWorld;
 
 /// How much is lost with a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

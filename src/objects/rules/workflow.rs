@@ -1,8 +1,8 @@
 //! Workflows.
 
+use crate::kernel::TrackedWorld;
 use crate::model::{Kind, Stored, Workflow};
 use crate::objects::rules::{Managed, machine};
-use crate::store::TrackedWorld;
 
 impl Managed for Workflow {
     fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::houses::{Houses, testing};
-use crate::kernel::{Actor, Caller, Error};
+use crate::kernel::{Actor, Caller, Changeset, Error, EventQuery};
 use crate::model::{
     Bootenv, ClientClass, Kind, Machine, Object, Param, Profile, Reservation, Setting, Stage, Subnet, Task,
     Template, Token, Workflow,
@@ -15,7 +15,6 @@ use crate::model::{
 use crate::objects::patch::Patch;
 use crate::objects::write::{Expected, Target};
 use crate::runs::actions::Action;
-use crate::store::{Changeset, EventQuery};
 
 /// Something that a writer does.
 #[derive(Clone, Debug)]
