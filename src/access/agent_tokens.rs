@@ -53,11 +53,10 @@ impl Access {
         acts_for(caller, &machine.key)?;
         let server = Caller { request_id: caller.request_id.clone(), ..Caller::server(caller.now) };
         let prefix = format!("agent-{}-", machine.key);
-        let renewed: Vec<String> = {
-            let world = self.kernel.world();
+        let renewed: Vec<String> = self.kernel.read(|world| {
             let later = world.tokens.after(&prefix).take_while(|token| token.key.starts_with(&prefix));
             later.map(|token| token.key.clone()).collect()
-        };
+        });
         for name in renewed.iter().take((renewed.len() + 1).saturating_sub(RENEWED_MAX)) {
             match self
                 .objects

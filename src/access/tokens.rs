@@ -46,31 +46,31 @@ impl Access {
             return Err(unknown());
         }
         let digest = sha256_hex(secret);
-        let world = self.kernel.world();
-        let token = world.tokens.find("sha256", &digest).ok_or_else(unknown)?;
-        if !bool::from(token.spec.sha256.as_bytes().ct_eq(digest.as_bytes())) {
-            return Err(unknown());
-        }
-        if let Some(ended) = token.spec.expires_at.filter(|ends| *ends <= now) {
-            return Err(Error::Unauthorized(format!("this token expired at {ended}")));
-        }
-        let scopes = token.spec.scopes.clone();
-        let actor = match scopes.as_slice() {
-            [only] => agent_of(only).map(Actor::Machine),
-            _ => None,
-        };
-        let actor = actor.unwrap_or_else(|| Actor::Token(token.key.clone()));
-        Ok(Caller { actor, scopes, now, request_id: String::new() })
+        self.kernel.read(|world| {
+            let token = world.tokens.find("sha256", &digest).ok_or_else(unknown)?;
+            if !bool::from(token.spec.sha256.as_bytes().ct_eq(digest.as_bytes())) {
+                return Err(unknown());
+            }
+            if let Some(ended) = token.spec.expires_at.filter(|ends| *ends <= now) {
+                return Err(Error::Unauthorized(format!("this token expired at {ended}")));
+            }
+            let scopes = token.spec.scopes.clone();
+            let actor = match scopes.as_slice() {
+                [only] => agent_of(only).map(Actor::Machine),
+                _ => None,
+            };
+            let actor = actor.unwrap_or_else(|| Actor::Token(token.key.clone()));
+            Ok(Caller { actor, scopes, now, request_id: String::new() })
+        })
     }
 
     /// Whether the token that a long request came with still holds.
     pub fn still_signed_in(&self, caller: &Caller, now: Timestamp) -> bool {
         match &caller.actor {
-            Actor::Token(name) => {
-                let world = self.kernel.world();
+            Actor::Token(name) => self.kernel.read(|world| {
                 let token = world.tokens.get(name).map(|token| token.spec.expires_at);
                 token.is_some_and(|expires_at| expires_at.is_none_or(|ends| ends > now))
-            }
+            }),
             Actor::Machine(_) | Actor::Server => true,
         }
     }
@@ -108,7 +108,7 @@ impl Access {
     /// # Errors
     /// What the store says.
     pub async fn first_token(&self, caller: &Caller) -> Result<Option<NewToken>, Error> {
-        if !self.kernel.world().tokens.is_empty() {
+        if !self.kernel.read(|world| world.tokens.is_empty()) {
             return Ok(None);
         }
         let spec = Token {

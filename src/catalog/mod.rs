@@ -72,14 +72,14 @@ impl Catalog {
     /// The compiled templates of the present content.
     pub fn engine(&self) -> Engine {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        let world = self.kernel.world();
-        let generation = world.templates.generation();
+        let generation = self.kernel.read(|world| world.templates.generation());
         if let Some(content) = content.as_ref().filter(|content| content.generation == generation) {
             return content.engine.clone();
         }
-        let bodies: Vec<(String, String)> =
-            world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone())).collect();
-        drop(world);
+        let (generation, bodies) = self.kernel.read(|world| {
+            let bodies = world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone()));
+            (world.templates.generation(), bodies.collect::<Vec<_>>())
+        });
         let (engine, broken) = Engine::compile(&self.pools.serve, bodies);
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");

@@ -23,7 +23,7 @@ impl Catalog {
     /// # Errors
     /// What the store says; then nothing was installed.
     pub async fn install_pack(&self, caller: &Caller, pack: &Pack) -> Result<Installed, Error> {
-        let (changeset, installed) = plan(&self.kernel.world(), caller, pack);
+        let (changeset, installed) = self.kernel.read(|world| plan(world, caller, pack));
         if changeset.writes.is_empty() {
             return Ok(installed);
         }

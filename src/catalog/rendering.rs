@@ -87,9 +87,9 @@ impl Catalog {
 
     pub fn input(&self, boot: &Boot, sealed: Sealed) -> Result<Input, RenderProblem> {
         let of = Of { machine: boot.machine.as_deref(), stage: boot.stage.as_ref().map(|stage| &stage.spec) };
-        let params = params::resolve(&self.kernel.world(), of, &self.kernel.secrets, sealed);
+        let params = self.kernel.read(|world| params::resolve(world, of, &self.kernel.secrets, sealed));
         let params = params.map_err(|message| problem("params", message))?;
-        let repositories = repositories(&self.kernel.world(), boot, &params)?;
+        let repositories = self.kernel.read(|world| repositories(world, boot, &params))?;
         let callbacks = boot.attempt.as_ref().map(|attempt| Callbacks { base: self.base_url(boot, attempt) });
         let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
         Ok(Input {

@@ -54,27 +54,30 @@ impl Dhcp {
         target: &Target<'_>,
         ending: Ending,
     ) -> Result<Changeset, Error> {
-        let world = self.kernel.world();
-        let lease = world.leases.resolve(target.reference);
-        let lease = lease.ok_or_else(|| Error::not_found::<Lease>(target.reference))?;
-        target.check(lease)?;
-        let (kind, state) = match ending {
-            Ending::Delete => {
-                let mut event = lease_event(caller, ("lease.deleted", "an operator deleted it"), &lease.spec);
-                merge(&mut event.data, crate::objects::view::deleted(lease));
-                let changeset = Changeset::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
-                return Ok(without_address(changeset, caller, (&world, &lease.spec)));
+        self.kernel.read(|world| {
+            let lease = world.leases.resolve(target.reference);
+            let lease = lease.ok_or_else(|| Error::not_found::<Lease>(target.reference))?;
+            target.check(lease)?;
+            let (kind, state) = match ending {
+                Ending::Delete => {
+                    let mut event =
+                        lease_event(caller, ("lease.deleted", "an operator deleted it"), &lease.spec);
+                    merge(&mut event.data, crate::objects::view::deleted(lease));
+                    let changeset =
+                        Changeset::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
+                    return Ok(without_address(changeset, caller, (world, &lease.spec)));
+                }
+                Ending::Release => ("dhcp.released", LeaseState::Released),
+                Ending::Expire => ("dhcp.expired", LeaseState::Expired),
+            };
+            if !is_in_effect(&lease.spec, caller.now) {
+                let (address, at) = (lease.spec.address, lease.spec.expires_at);
+                return Err(Error::Conflict(format!("the lease of {address} has ended already, at {at}")));
             }
-            Ending::Release => ("dhcp.released", LeaseState::Released),
-            Ending::Expire => ("dhcp.expired", LeaseState::Expired),
-        };
-        if !is_in_effect(&lease.spec, caller.now) {
-            let (address, at) = (lease.spec.address, lease.spec.expires_at);
-            return Err(Error::Conflict(format!("the lease of {address} has ended already, at {at}")));
-        }
-        let ended = Lease { state, expires_at: caller.now, ..lease.spec.clone() };
-        let event = lease_event(caller, (kind, "an operator ended it"), &ended);
-        Ok(ending_changeset(caller, &world, (lease, ended, event)))
+            let ended = Lease { state, expires_at: caller.now, ..lease.spec.clone() };
+            let event = lease_event(caller, (kind, "an operator ended it"), &ended);
+            Ok(ending_changeset(caller, world, (lease, ended, event)))
+        })
     }
 
     /// Marks leases that have run out, a bounded number at a time; returns how many those were. Where it is
@@ -87,18 +90,16 @@ impl Dhcp {
             return Ok(0);
         }
         let ran_out = |lease: &&Arc<Stored<Lease>>| lease.spec.effective_state(now) != lease.spec.state;
-        let due: Vec<String> = {
-            let world = self.kernel.world();
+        let due: Vec<String> = self.kernel.read(|world| {
             let due = world.leases.iter().filter(ran_out).map(|lease| lease.key.clone());
             due.take(EXPIRED_AT_ONCE_MAX).collect()
-        };
+        });
         let caller = Caller::server(now);
         for keys in due.chunks(COMMITS_MAX) {
-            let changesets: Vec<Changeset> = {
-                let world = self.kernel.world();
+            let changesets: Vec<Changeset> = self.kernel.read(|world| {
                 let leases = keys.iter().filter_map(|key| world.leases.get(key)).filter(ran_out);
-                leases.map(|lease| expiry(&caller, &world, lease)).collect()
-            };
+                leases.map(|lease| expiry(&caller, world, lease)).collect()
+            });
             for done in
                 join_all(changesets.into_iter().map(|changeset| self.kernel.try_commit(changeset))).await
             {

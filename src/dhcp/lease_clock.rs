@@ -72,7 +72,7 @@ impl LeaseClock {
 impl Dhcp {
     /// At the start: leases that were written in what is now the future.
     pub fn look_for_future_leases(&self, wall: Timestamp) {
-        let newest = self.kernel.world().leases.iter().map(|row| row.updated_at).max();
+        let newest = self.kernel.read(|world| world.leases.iter().map(|row| row.updated_at).max());
         if let Some(before) = newest.filter(|newest| newest.duration_since(wall) >= JUMP_MIN) {
             self.lease_clock.was_put_back(Jump { before, after: wall });
         }
@@ -86,7 +86,7 @@ impl Dhcp {
         let Some(jump) = self.lease_clock.look(wall, at) else { return Ok(()) };
         let seconds = jump.after.duration_since(jump.before).as_secs();
         self.offers.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let rows: Vec<_> = self.kernel.world().leases.iter().cloned().collect();
+        let rows: Vec<_> = self.kernel.read(|world| world.leases.iter().cloned().collect());
         let moved: Vec<Stored<Lease>> = rows.iter().filter_map(|row| moved(row, jump)).collect();
         tracing::warn!(seconds, leases = moved.len(), "the clock was set: leases are moved along with it");
         for group in moved.chunks(MOVED_AT_ONCE_MAX) {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn ends(app: &Houses, last: u8) -> Timestamp {
-        app.kernel.world().leases.get(&format!("10.0.0.{last}")).unwrap().spec.expires_at
+        app.kernel.read(|world| world.leases.get(&format!("10.0.0.{last}")).unwrap().spec.expires_at)
     }
 
     /// Half an hour after a lease of an hour was given, and one of two hours ago, the clock is set.

@@ -61,20 +61,21 @@ impl Dhcp {
         events.reverse();
         let mut items = tenures(&events);
         let next = oldest.filter(|_| !whole);
-        let world = self.kernel.world();
-        for tenure in &mut items {
-            let holds = world.leases.get(&tenure.address.to_string()).is_some_and(|row| {
-                let now = self.kernel.now();
-                let active = row.spec.state == LeaseState::Bound && row.spec.expires_at > now;
-                active && tenure.client.as_ref().is_none_or(|client| *client == row.spec.client)
-            });
-            // Nothing was said, but it is over: the record was lost with a database that was put back.
-            if tenure.until.is_none() && !holds {
-                tenure.ended = Some("unknown".to_owned());
+        self.kernel.read(|world| {
+            for tenure in &mut items {
+                let holds = world.leases.get(&tenure.address.to_string()).is_some_and(|row| {
+                    let now = self.kernel.now();
+                    let active = row.spec.state == LeaseState::Bound && row.spec.expires_at > now;
+                    active && tenure.client.as_ref().is_none_or(|client| *client == row.spec.client)
+                });
+                // Nothing was said, but it is over: the record was lost with a database that was put back.
+                if tenure.until.is_none() && !holds {
+                    tenure.ended = Some("unknown".to_owned());
+                }
+                let name = |id: &String| world.machines.get(id).map(|machine| machine.spec.name.clone());
+                tenure.machine = tenure.machine.take().map(|id| name(&id).unwrap_or(id));
             }
-            let name = |id: &String| world.machines.get(id).map(|machine| machine.spec.name.clone());
-            tenure.machine = tenure.machine.take().map(|id| name(&id).unwrap_or(id));
-        }
+        });
         items.reverse();
         Ok(LeaseHistory { items, next })
     }

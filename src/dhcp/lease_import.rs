@@ -102,7 +102,7 @@ impl Dhcp {
         }
         let texts: Vec<&str> = import.files.iter().map(|file| file.text.as_str()).collect();
         let journal = import::read(import.format, &texts);
-        let chosen = chosen(&journal, &self.kernel.world());
+        let chosen = self.kernel.read(|world| chosen(&journal, world));
         let one = async |entry: &Entry| {
             let fate = match chosen.get(&entry.address) {
                 Some(other) => {
@@ -125,13 +125,14 @@ impl Dhcp {
         dry_run: bool,
     ) -> Result<(Fate, String), Error> {
         for _ in 0..STALE_RETRIES_MAX {
-            let changeset = {
-                let world = self.kernel.world();
-                match admit(&world, entry, caller.now) {
-                    Ok(_) if dry_run => return Ok((Fate::Taken, "it would be taken".to_owned())),
-                    Ok(lease) => import_changeset(caller, &world, &lease),
-                    Err(refused) => return Ok(refused),
-                }
+            let planned = self.kernel.read(|world| {
+                let lease = admit(world, entry, caller.now)?;
+                Ok((!dry_run).then(|| import_changeset(caller, world, &lease)))
+            });
+            let changeset = match planned {
+                Ok(Some(changeset)) => changeset,
+                Ok(None) => return Ok((Fate::Taken, "it would be taken".to_owned())),
+                Err(refused) => return Ok(refused),
             };
             match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok((Fate::Taken, "taken".to_owned())),
@@ -361,7 +362,7 @@ mod tests {
         let mut import = isc(&[("10.0.0.100", MAC, &active("09:30", "10:30"))]);
         import.dry_run = true;
         assert_eq!(outcomes(&app, &caller, &import).await[0].0, Fate::Taken);
-        assert_eq!(app.kernel.world().leases.len(), 0);
+        assert_eq!(app.kernel.read(|world| world.leases.len()), 0);
         import.dry_run = false;
         assert_eq!(outcomes(&app, &caller, &import).await, [(Fate::Taken, "taken".into())]);
         let lease = app.kernel.find::<Lease>("10.0.0.100").unwrap();

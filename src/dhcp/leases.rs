@@ -14,7 +14,7 @@ use crate::model::{AddressKey, Kind, Lease, LeaseState, NewEvent, Noun, Object, 
 impl Dhcp {
     /// Writes a lease in place of the record of its address and of any other of its client in the network.
     pub async fn write_lease(&self, lease: &Lease, event: NewEvent, now: Timestamp) -> Result<(), Error> {
-        let changeset = lease_changeset(&self.kernel.world(), lease, now).event(event);
+        let changeset = self.kernel.read(|world| lease_changeset(world, lease, now)).event(event);
         self.kernel.commit(changeset).await?;
         Ok(())
     }

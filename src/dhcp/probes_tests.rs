@@ -95,7 +95,7 @@ fn taken(addresses: impl IntoIterator<Item = u8>, by: Mac) -> HashMap<Ipv4Addr, 
 }
 
 fn state(app: &Houses, address: &str) -> Option<LeaseState> {
-    app.kernel.world().leases.get(address).map(|row| row.spec.state)
+    app.kernel.read(|world| world.leases.get(address).map(|row| row.spec.state))
 }
 
 #[tokio::test]

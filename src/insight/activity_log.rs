@@ -139,10 +139,11 @@ fn log_event(kernel: &Kernel, event: &Event) {
 /// with, or its first.
 fn name_and_mac(kernel: &Kernel, event: &Event) -> (String, Option<String>) {
     let key = event.subject.strip_prefix(&Kind::Machine.subject("")).unwrap_or(&event.subject);
-    let world = kernel.world();
-    let Some(machine) = world.machines.get(key) else { return (key.to_owned(), None) };
-    let attempt = machine.status.boot_attempt.as_ref();
-    let booting = attempt.filter(|attempt| Some(attempt.id) == event.attempt);
-    let mac = booting.and_then(|attempt| attempt.mac).or_else(|| machine.spec.macs.first().copied());
-    (machine.spec.name.clone(), mac.map(|mac| mac.to_string()))
+    kernel.read(|world| {
+        let Some(machine) = world.machines.get(key) else { return (key.to_owned(), None) };
+        let attempt = machine.status.boot_attempt.as_ref();
+        let booting = attempt.filter(|attempt| Some(attempt.id) == event.attempt);
+        let mac = booting.and_then(|attempt| attempt.mac).or_else(|| machine.spec.macs.first().copied());
+        (machine.spec.name.clone(), mac.map(|mac| mac.to_string()))
+    })
 }

@@ -18,9 +18,10 @@ impl Insight {
     /// `machine:web1` as events name it, by the id. Anything else is left as it is.
     pub fn subject(&self, text: &str) -> String {
         let Some(reference) = text.strip_prefix("machine:") else { return text.to_owned() };
-        let world = self.kernel.world();
-        let named = world.machines.find("name", reference).or_else(|| world.machines.resolve(reference));
-        named.map_or_else(|| text.to_owned(), |machine| machine.subject())
+        self.kernel.read(|world| {
+            let named = world.machines.find("name", reference).or_else(|| world.machines.resolve(reference));
+            named.map_or_else(|| text.to_owned(), |machine| machine.subject())
+        })
     }
 
     /// What happened to a machine and in its boot attempts, oldest first, after an event's number.

@@ -1,7 +1,7 @@
 //! What every house stands on: the store, the clock, the queue of events, where the server is reached, and
 //! the key of secrets. The only caller of the store.
 //!
-//! [`Kernel::world`] is the snapshot that decisions read; [`Kernel::commit`] and [`Kernel::change`] write;
+//! [`Kernel::read`] is the look at all objects that decisions are made in; [`Kernel::commit`] and [`Kernel::change`] write;
 //! [`Kernel::note`] queues an event that nobody waits for. [`Caller`] says who asks and what they may,
 //! [`Error`] why something was not done. Which objects there may be, and what happens to machines, is left to
 //! the houses.
@@ -12,6 +12,7 @@ mod endpoints;
 mod error;
 pub mod event_queue;
 mod feed;
+mod look;
 pub mod permissions;
 pub mod scope;
 pub mod secrets;
@@ -25,8 +26,8 @@ pub use endpoints::Endpoints;
 pub use error::Error;
 pub use feed::Feed;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, RwLockReadGuard};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -34,6 +35,7 @@ use uuid::Uuid;
 
 use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
 use crate::store::{MonitoredStore, SharedStore};
+use look::Look;
 use secrets::Secrets;
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
@@ -92,9 +94,21 @@ impl Kernel {
         Timestamp::now()
     }
 
-    /// The snapshot of all objects. Do not hold it over an await.
-    pub fn world(&self) -> RwLockReadGuard<'_, World> {
-        self.store.world()
+    /// One look at all objects, as of the last commit. Commits wait for it, so `look` only decides or copies.
+    /// It must not read again: it would wait for a commit that waits for it.
+    pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        let _look = Look::begin();
+        look(&self.store.world())
+    }
+
+    /// As [`Kernel::read`], for a decision about other objects than the one that is written: gives what was
+    /// looked at as well, for the changeset.
+    pub fn read_tracked<T>(&self, look: impl FnOnce(&TrackedWorld<'_>) -> T) -> (T, Vec<Read>) {
+        self.read(|world| {
+            let tracked = TrackedWorld::new(world);
+            let decided = look(&tracked);
+            (decided, tracked.into_reads())
+        })
     }
 
     /// One object by its key or by `index:value`.
@@ -105,15 +119,16 @@ impl Kernel {
     where
         World: HasTable<T>,
     {
-        let world = self.world();
-        let table: &Table<T> = world.table();
-        table.resolve(reference).cloned().ok_or_else(|| Error::not_found::<T>(reference))
+        let found = self.read(|world| {
+            let table: &Table<T> = world.table();
+            table.resolve(reference).cloned()
+        });
+        found.ok_or_else(|| Error::not_found::<T>(reference))
     }
 
     /// How many objects of each kind there are, in the order of `Kind::ALL`.
     pub fn counts(&self) -> [usize; Kind::ALL.len()] {
-        let world = self.world();
-        Kind::ALL.map(|kind| world.count(kind))
+        self.read(|world| Kind::ALL.map(|kind| world.count(kind)))
     }
 
     /// Commits a changeset, whole or not at all.
@@ -234,7 +249,7 @@ impl Kernel {
     pub fn refusal(&self, error: StoreError) -> Error {
         match error {
             StoreError::Taken { kind, index, value, holder } => {
-                let holder = TrackedWorld::untracked(&self.world()).label(kind, &holder);
+                let holder = self.read(|world| TrackedWorld::untracked(world).label(kind, &holder));
                 Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
             }
             other => other.into(),

@@ -19,7 +19,7 @@ impl Netboot {
     /// is its own from now on; whoever had it before has it no more.
     pub async fn heard_elsewhere(&self, (address, mac): (Ipv4Addr, Mac), gathered: &Gathered) {
         let now = self.kernel.now();
-        if is_leased(&self.kernel.world(), address, now) {
+        if self.kernel.read(|world| is_leased(world, address, now)) {
             return;
         }
         {
@@ -65,7 +65,7 @@ impl Netboot {
             return;
         }
         let caller = machine.map_or_else(|| Caller::server(now), |machine| Caller::machine(machine, now));
-        let holder = self.kernel.world().machines.find("address", &address.to_string()).cloned();
+        let holder = self.kernel.read(|world| world.machines.find("address", &address.to_string()).cloned());
         let mut moves = Vec::new();
         moves.extend(holder.map(|holder| (holder.key.clone(), None)));
         moves.extend(machine.map(|machine| (machine.key.clone(), Some(address))));

@@ -78,13 +78,14 @@ impl Netboot {
 
     /// The same facts, from the world as it is now.
     fn again(&self, gathered: &Gathered) -> Gathered {
-        let world = self.kernel.world();
-        let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
-        let mut again = Gathered::of(&world, &self.loaders, machine);
-        again.subnet_mode = gathered.subnet_mode;
-        again.client_arch = gathered.client_arch;
-        again.asks.clone_from(&gathered.asks);
-        again
+        self.kernel.read(|world| {
+            let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
+            let mut again = Gathered::of(world, &self.loaders, machine);
+            again.subnet_mode = gathered.subnet_mode;
+            again.client_arch = gathered.client_arch;
+            again.asks.clone_from(&gathered.asks);
+            again
+        })
     }
 
     /// The boot script was asked for. Where no DHCP of ours has seen the power-on, it begins here.

@@ -116,7 +116,7 @@ impl Renders {
 impl Netboot {
     /// A document that was rendered before and would be the same now.
     pub fn kept_page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Option<Arc<Page>> {
-        let content = Content::of(&self.kernel.world());
+        let content = self.kernel.read(Content::of);
         self.documents.find(content, (boot, document, sealed))
     }
 
@@ -125,7 +125,7 @@ impl Netboot {
     /// # Errors
     /// As [`Netboot::render_document`].
     pub fn page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Result<Arc<Page>, RenderProblem> {
-        let content = Content::of(&self.kernel.world());
+        let content = self.kernel.read(Content::of);
         if let Some(page) = self.documents.find(content, (boot, document, sealed)) {
             return Ok(page);
         }
@@ -133,7 +133,7 @@ impl Netboot {
         let holds_token = matches!(document, Document::File(file) if self.hands_out_token(file));
         let may_be_kept = !rendered.provenance.secret && !holds_token && boot.agent_token.is_none();
         let page = Arc::new(Page::from(rendered));
-        if may_be_kept && Content::of(&self.kernel.world()) == content {
+        if may_be_kept && self.kernel.read(Content::of) == content {
             let source = Source { boot: boot.clone(), document: document.clone(), sealed };
             self.documents.keep(content, source, &page);
         }

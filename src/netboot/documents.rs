@@ -46,19 +46,20 @@ impl Netboot {
         if file.inline.as_deref().is_some_and(asks) {
             return true;
         }
-        let world = self.kernel.world();
-        let mut open: Vec<String> = file.template.iter().cloned().collect();
-        let mut seen = std::collections::BTreeSet::new();
-        while let Some(name) = open.pop() {
-            let Some(template) = world.templates.get(&name).filter(|_| seen.insert(name.clone())) else {
-                continue;
-            };
-            if asks(&template.spec.body) {
-                return true;
+        self.kernel.read(|world| {
+            let mut open: Vec<String> = file.template.iter().cloned().collect();
+            let mut seen = std::collections::BTreeSet::new();
+            while let Some(name) = open.pop() {
+                let Some(template) = world.templates.get(&name).filter(|_| seen.insert(name.clone())) else {
+                    continue;
+                };
+                if asks(&template.spec.body) {
+                    return true;
+                }
+                open.extend(crate::render::included(&template.spec.body));
             }
-            open.extend(crate::render::included(&template.spec.body));
-        }
-        false
+            false
+        })
     }
 
     /// Renders a document. Blocks for as long as the render takes.

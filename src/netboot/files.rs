@@ -263,7 +263,7 @@ impl Netboot {
         let mut gathered = self.who(fetch, &Hint::default())?;
         // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
         // uses up the arming as it does below the capability.
-        let asked = install_file(&self.kernel.world(), self.artifacts.case, (name, file));
+        let asked = self.kernel.read(|world| install_file(world, self.artifacts.case, (name, file)));
         if let Some(asked) = asked {
             let fetched = Box::pin(self.script_fetched(fetch, gathered, &asked)).await;
             let (found, decision) = fetched.map_err(failed)?;

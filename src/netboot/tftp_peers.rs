@@ -58,15 +58,16 @@ impl Netboot {
     /// How a peer that asks `fetch.local` is served; none where it is a stranger.
     pub fn tftp_terms(&self, fetch: &Fetch, peers: TftpPeers) -> Option<TftpTerms> {
         let IpAddr::V4(peer) = fetch.peer else { return None };
-        let world = self.kernel.world();
-        let subnet = world.subnets.iter().find(|row| row.spec.enabled && row.spec.cidr.contains(peer));
-        let known = subnet.is_some()
-            || peers == TftpPeers::Any
-            || peer.is_loopback()
-            || fetch.peer == fetch.local
-            || is_leased(&world, peer, self.kernel.now());
-        let block_bytes_max = subnet.and_then(|row| row.spec.tftp_block_bytes_max);
-        known.then_some(TftpTerms { block_bytes_max })
+        self.kernel.read(|world| {
+            let subnet = world.subnets.iter().find(|row| row.spec.enabled && row.spec.cidr.contains(peer));
+            let known = subnet.is_some()
+                || peers == TftpPeers::Any
+                || peer.is_loopback()
+                || fetch.peer == fetch.local
+                || is_leased(world, peer, self.kernel.now());
+            let block_bytes_max = subnet.and_then(|row| row.spec.tftp_block_bytes_max);
+            known.then_some(TftpTerms { block_bytes_max })
+        })
     }
 
     /// Tells of a stranger that was not answered: counted always, told once in a while.

@@ -62,7 +62,7 @@ impl Netboot {
     pub(super) fn saw_unknown_fetch(&self, fetch: &Fetch, hint: &Hint, decision: &Decision) {
         let mac = hint.mac.or_else(|| {
             let IpAddr::V4(address) = fetch.peer else { return None };
-            self.kernel.world().leases.get(&AddressKey::from(address))?.spec.mac
+            self.kernel.read(|world| world.leases.get(&AddressKey::from(address))?.spec.mac)
         });
         let who = mac.map_or(Who::Address(fetch.peer), Who::Mac);
         if !self.memory.unknown_clients.is_due(who, self.kernel.now()) {

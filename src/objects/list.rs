@@ -159,12 +159,11 @@ impl Objects {
         if query.filters.is_empty() && query.sort.is_empty() {
             return self.list_by_key(query);
         }
-        let rows: Vec<Arc<Stored<T>>> = {
-            let world = self.kernel.world();
+        let rows: Vec<Arc<Stored<T>>> = self.kernel.read(|world| {
             let table: &Table<T> = world.table();
             let now = self.kernel.now();
             table.iter().map(|row| seen(row, now)).collect()
-        };
+        });
         let mut rows = ranked(query, &rows);
         let total = rows.len();
         if !query.sort.is_empty() {
@@ -187,15 +186,14 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let (page, more, total) = {
-            let world = self.kernel.world();
+        let (page, more, total) = self.kernel.read(|world| {
             let table: &Table<T> = world.table();
             let from = query.after.as_ref().map_or("", |cursor| cursor.key.as_str());
             let mut rows = table.after(from);
             let page: Vec<Arc<Stored<T>>> =
                 rows.by_ref().take(query.limit).map(|row| seen(row, self.kernel.now())).collect();
             (page, rows.next().is_some(), table.len())
-        };
+        });
         let next = page
             .last()
             .filter(|_| more)
@@ -214,10 +212,9 @@ impl Objects {
         }
         let mut items = Vec::with_capacity(rows.len());
         for rows in rows.chunks(SHOWN_AT_ONCE) {
-            let subjects: Vec<Subject<T>> = {
-                let world = self.kernel.world();
-                rows.iter().map(|row| Subject::of((&world, &self.kernel.endpoints), row)).collect()
-            };
+            let subjects: Vec<Subject<T>> = self.kernel.read(|world| {
+                rows.iter().map(|row| Subject::of((world, &self.kernel.endpoints), row)).collect()
+            });
             items.extend(subjects.into_iter().map(|subject| match query.fields.as_slice() {
                 [] => subject.view().body,
                 fields => trimmed(&subject.view().body, fields),

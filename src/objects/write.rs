@@ -52,12 +52,11 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let subject = {
-            let world = self.kernel.world();
-            let stored = find::<T>(&world, reference)?;
+        let subject = self.kernel.read(|world| {
+            let stored = find::<T>(world, reference)?;
             let seen = T::as_of(stored, self.kernel.now()).map_or_else(|| Arc::clone(stored), Arc::new);
-            Subject::of((&world, &self.kernel.endpoints), &seen)
-        };
+            Ok::<_, Error>(Subject::of((world, &self.kernel.endpoints), &seen))
+        })?;
         self.lanes.reads.run(|| subject.view()).await
     }
 
@@ -66,7 +65,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let subject = Subject::of((&self.kernel.world(), &self.kernel.endpoints), object);
+        let subject = self.kernel.read(|world| Subject::of((world, &self.kernel.endpoints), object));
         self.lanes.reads.run(|| subject.view()).await
     }
 
@@ -181,7 +180,7 @@ impl Objects {
     {
         let make = Arc::new(make);
         for attempt in 0..STALE_RETRIES_MAX {
-            let current = Arc::clone(find::<T>(&self.kernel.world(), target.reference)?);
+            let current = self.kernel.read(|world| find::<T>(world, target.reference).cloned())?;
             target.check(&current)?;
             let (made, seen) = (Arc::clone(&make), Arc::clone(&current));
             let input = self.lanes.writes.run(move || made(&seen)).await??;
@@ -227,7 +226,7 @@ impl Objects {
         World: HasTable<T>,
     {
         let key = input.spec.key().unwrap_or_else(|| Uuid::now_v7().to_string());
-        if table::<T>(&self.kernel.world()).get(&key).is_some() {
+        if self.kernel.read(|world| table::<T>(world).get(&key).is_some()) {
             return Err(exists::<T>(&key));
         }
         let mut stored = Stored::new(key, input.spec, caller.now);
@@ -260,11 +259,7 @@ impl Objects {
         World: HasTable<T>,
     {
         let next = Arc::new(next);
-        let (checks, mut reads) = {
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            (rules::write_checks(&next, old, &tracked), tracked.into_reads())
-        };
+        let (checks, mut reads) = self.kernel.read_tracked(|world| rules::write_checks(&next, old, world));
         let run = move || {
             let found: Vec<Problem> = checks.into_iter().flat_map(|check| check(&mut reads)).collect();
             (found, reads)
@@ -284,16 +279,16 @@ impl Objects {
         World: HasTable<T>,
     {
         let Checked { next: mut stored, found, reads } = checked;
-        let (object, changeset) = {
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            self.admit(&tracked, &mut stored, (None, found))?;
+        let (admitted, looked_at) = self.kernel.read_tracked(|world| {
+            self.admit(world, &mut stored, (None, found))?;
             let object = Arc::new(stored);
-            let change = Change { world: &tracked, key: &object.key, old: None };
+            let change = Change { world, key: &object.key, old: None };
             let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
-            (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
-        };
+            Ok::<_, Error>((object, changeset))
+        });
+        let (object, changeset) = admitted?;
+        let changeset = changeset.with_reads(reads).with_reads(looked_at);
         let event = caller.event(&object, "created", view::created(&object));
         Ok(Prepared { object, changeset: Some(begun_by(event, changeset)), hold })
     }
@@ -308,20 +303,22 @@ impl Objects {
         World: HasTable<T>,
     {
         let Checked { mut next, found, reads } = checked;
-        let (object, changeset) = {
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            self.admit(&tracked, &mut next, (Some(&**current), found))?;
+        let (admitted, looked_at) = self.kernel.read_tracked(|world| {
+            self.admit(world, &mut next, (Some(&**current), found))?;
             if next.spec == current.spec && next.labels == current.labels {
-                return Ok(Prepared { object: Arc::clone(current), changeset: None, hold: None });
+                return Ok(None);
             }
             rules::may_change(current, &next)?;
             let object = Arc::new(next);
-            let change = Change { world: &tracked, key: &object.key, old: Some(&**current) };
+            let change = Change { world, key: &object.key, old: Some(&**current) };
             let changeset = Changeset::default().update(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
-            (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
+            Ok::<_, Error>(Some((object, changeset)))
+        });
+        let Some((object, changeset)) = admitted? else {
+            return Ok(Prepared { object: Arc::clone(current), changeset: None, hold: None });
         };
+        let changeset = changeset.with_reads(reads).with_reads(looked_at);
         let (old, new) = (Arc::clone(current), Arc::clone(&object));
         let tell = move || view::updated(&old, &new);
         let data = match &hold {
@@ -336,14 +333,13 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let (current, reads) = {
-            let world = self.kernel.world();
-            let current = find::<T>(&world, target.reference)?;
+        let (current, reads) = self.kernel.read(|world| {
+            let current = find::<T>(world, target.reference)?;
             target.check(current)?;
-            let tracked = TrackedWorld::new(&world);
+            let tracked = TrackedWorld::new(world);
             rules::may_delete(&tracked, current)?;
-            (Arc::clone(current), tracked.into_reads())
-        };
+            Ok::<_, Error>((Arc::clone(current), tracked.into_reads()))
+        })?;
         let event = caller.event(&current, "deleted", view::deleted(&current));
         let changeset = Changeset::default().delete(&T::object(current)).event(event);
         Ok(changeset.with_reads(reads))

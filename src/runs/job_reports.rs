@@ -110,11 +110,10 @@ impl Runs {
     /// # Errors
     /// What the store says.
     pub async fn prune_jobs(&self, caller: &Caller, keep: usize) -> Result<usize, Error> {
-        let old: Vec<Arc<Stored<Job>>> = {
-            let world = self.kernel.world();
+        let old: Vec<Arc<Stored<Job>>> = self.kernel.read(|world| {
             let ended = world.jobs.iter().filter(|job| !job.spec.state.is_open());
             ended.take(world.jobs.len().saturating_sub(keep)).take(PRUNED_AT_ONCE_MAX).cloned().collect()
-        };
+        });
         if old.is_empty() {
             return Ok(0);
         }

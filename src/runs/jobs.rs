@@ -80,7 +80,7 @@ impl Runs {
             let before = self.kernel.find::<Machine>(asking.machine)?;
             acts_for(caller, &before.key)?;
             let mut moving = Moving::new(Arc::clone(&before), caller.now);
-            let looked = look(caller, &self.kernel.world(), (&mut moving, asking.report));
+            let looked = self.kernel.read(|world| look(caller, world, (&mut moving, asking.report)));
             let offer = match looked {
                 Looked::Nothing => None,
                 Looked::Offer(offer) => Some(offer),
@@ -137,14 +137,13 @@ impl Runs {
             job: candidate.id,
         };
         let rendered = asking.renderer.render_task(request).await;
-        let world = self.kernel.world();
-        match rendered {
-            Ok(files) => Some(new_job(caller, &world, (moving, candidate, files))),
+        self.kernel.read(|world| match rendered {
+            Ok(files) => Some(new_job(caller, world, (moving, candidate, files))),
             Err(problems) => {
-                render_failed(caller, &world, (moving, candidate, problems));
+                render_failed(caller, world, (moving, candidate, problems));
                 None
             }
-        }
+        })
     }
 
     /// Where the next piece of the log begins is known by the store alone.

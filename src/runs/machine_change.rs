@@ -165,7 +165,7 @@ impl Runs {
     ) -> Result<(Arc<Stored<Machine>>, R), Error> {
         for _ in 0..STALE_RETRIES_MAX {
             let mut moving = Moving::new(self.kernel.find::<Machine>(key)?, caller.now);
-            let result = change(&self.kernel.world(), &mut moving)?;
+            let result = self.kernel.read(|world| change(world, &mut moving))?;
             if let Some(machine) = self.commit_move(caller, moving).await? {
                 return Ok((machine, result));
             }
@@ -179,7 +179,7 @@ impl Runs {
         caller: &Caller,
         moving: Moving,
     ) -> Result<Option<Arc<Stored<Machine>>>, Error> {
-        let (machine, changeset) = moving.into_changeset((caller, &self.kernel.world()));
+        let (machine, changeset) = self.kernel.read(|world| moving.into_changeset((caller, world)));
         if changeset.writes.is_empty() && changeset.events.is_empty() {
             return Ok(Some(machine));
         }

@@ -68,18 +68,19 @@ impl Runs {
         let server = attempt.as_ref().and_then(|attempt| attempt.server).map(IpAddr::V4);
         let listening = self.kernel.endpoints.api.map(|api| api.ip()).filter(|ip| !ip.is_unspecified());
         let facing = server.or(listening).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let world = self.kernel.world();
-        let boot = boot_step(status).and_then(|i| status.steps.get(i as usize));
-        let boot = Boot {
-            machine: Some(Arc::clone(&request.machine)),
-            bootenv: boot.and_then(|step| world.bootenvs.get(&step.name)).cloned(),
-            stage: world.stages.get(&request.stage).cloned(),
-            attempt,
-            facing: self.catalog.facing(facing),
-            agent_token: None,
-            purpose: Purpose::Serve,
-        };
-        (world.tasks.get(&request.task).cloned(), boot)
+        self.kernel.read(|world| {
+            let boot = boot_step(status).and_then(|i| status.steps.get(i as usize));
+            let boot = Boot {
+                machine: Some(Arc::clone(&request.machine)),
+                bootenv: boot.and_then(|step| world.bootenvs.get(&step.name)).cloned(),
+                stage: world.stages.get(&request.stage).cloned(),
+                attempt,
+                facing: self.catalog.facing(facing),
+                agent_token: None,
+                purpose: Purpose::Serve,
+            };
+            (world.tasks.get(&request.task).cloned(), boot)
+        })
     }
 }
 

@@ -323,7 +323,7 @@ async fn a_job_that_overruns_or_whose_agent_is_silent_ends() {
     let slow = site.work("a", None).await;
     site.report(slow.id, running()).await.unwrap();
     let watch = Watch { now: site.caller.now, up_since: Timestamp::UNIX_EPOCH };
-    let due = next_deadline(&site.app.kernel.world(), watch).unwrap();
+    let due = site.app.kernel.read(|world| next_deadline(world, watch)).unwrap();
     assert_eq!(due, site.caller.now + SignedDuration::from_secs(130));
     site.later(129);
     assert_eq!(site.expire().await, 0);

@@ -123,7 +123,7 @@ impl Round for Deadlines {
             self.committed.has_changed().map_err(|_| Error::Failed("the store has gone".to_owned()))?;
         if changed || is_due {
             self.committed.borrow_and_update();
-            self.next = next_deadline(&self.kernel.world(), watch);
+            self.next = self.kernel.read(|world| next_deadline(world, watch));
         }
         ended
     }

@@ -154,6 +154,6 @@ mod tests {
         app.kernel.commit(first).await.unwrap();
         assert!(app.kernel.commit(second).await.is_err(), "it relied on the one that is gone");
         assert!(matches!(app.objects.delete::<Token>(&caller, &target("b")).await, Err(Error::Conflict(_))));
-        assert_eq!(app.kernel.world().tokens.len(), 1);
+        assert_eq!(app.kernel.read(|world| world.tokens.len()), 1);
     }
 }

@@ -195,7 +195,7 @@ fn caller(writer: usize) -> Caller {
 /// Nothing is there but what the case needs.
 async fn prepare(app: &Houses, case: &Case) {
     let all: Vec<Object> =
-        Kind::ALL.iter().flat_map(|kind| app.kernel.world().objects(*kind).collect::<Vec<_>>()).collect();
+        app.kernel.read(|world| Kind::ALL.iter().flat_map(|kind| world.objects(*kind)).collect());
     let clear = all.iter().fold(Changeset::default(), Changeset::delete);
     app.kernel.commit(clear).await.unwrap();
     for op in &case.before {
@@ -223,21 +223,22 @@ async fn fill(app: &Houses, kind: Kind, count: usize) {
 
 /// The specs of all objects, and what machines run; ids, tokens and sealed values are different each time.
 fn objects(app: &Houses) -> BTreeMap<String, Value> {
-    let world = app.kernel.world();
-    let objects = Kind::ALL.iter().flat_map(|kind| world.objects(*kind));
-    let shown = objects.map(|object| {
-        let document: Value = serde_json::from_str(&object.encode().unwrap()).unwrap();
-        let mut spec = document["spec"].clone();
-        if let Some(fields) = spec.as_object_mut() {
-            fields.remove("sha256");
-        }
-        for (_, value) in spec["params"].as_object_mut().into_iter().flatten() {
-            if value.is_object() {
-                *value = json!("sealed");
+    app.kernel.read(|world| {
+        let objects = Kind::ALL.iter().flat_map(|kind| world.objects(*kind));
+        let shown = objects.map(|object| {
+            let document: Value = serde_json::from_str(&object.encode().unwrap()).unwrap();
+            let mut spec = document["spec"].clone();
+            if let Some(fields) = spec.as_object_mut() {
+                fields.remove("sha256");
             }
-        }
-        let name = spec.get("name").or(spec.get("address")).cloned().unwrap_or_default();
-        (format!("{} {name}", object.kind()), json!([spec, document["status"]["run"]["workflow"]]))
-    });
-    shown.collect()
+            for (_, value) in spec["params"].as_object_mut().into_iter().flatten() {
+                if value.is_object() {
+                    *value = json!("sealed");
+                }
+            }
+            let name = spec.get("name").or(spec.get("address")).cloned().unwrap_or_default();
+            (format!("{} {name}", object.kind()), json!([spec, document["status"]["run"]["workflow"]]))
+        });
+        shown.collect()
+    })
 }
