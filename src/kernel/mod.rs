@@ -65,7 +65,7 @@ impl std::fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// The kernel on a store, and the queue that [`event_queue::run`] writes.
+    /// The kernel on a store, and the end of its queue of events.
     pub fn new(
         store: SharedStore,
         secrets: Secrets,
@@ -81,7 +81,7 @@ impl Kernel {
             queue,
             notes_dropped: AtomicU64::default(),
         };
-        (Arc::new(kernel), notes)
+        (Arc::new(kernel), event_queue::Notes(notes))
     }
 
     /// Tells of commits: the number of the last event.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::artifacts;
 use crate::background::{Round, Work};
+use crate::catalog::Catalog;
 use crate::dhcp::Dhcp;
 use crate::dhcp::lease_actions::EXPIRED_AT_ONCE_MAX;
 use crate::houses::Houses;
@@ -54,6 +55,12 @@ const STORE_CHECK: Work = Work {
     period: Duration::from_secs(5),
     nudged_by: "",
 };
+const RENDER_CHECK: Work = Work {
+    name: "render-check",
+    about: "Looks whether the workers that render documents can be started.",
+    period: Duration::from_secs(5),
+    nudged_by: "",
+};
 const JOB_PRUNING: Work = Work {
     name: "job-pruning",
     about: "Deletes the oldest jobs, with their logs, beyond 50,000.",
@@ -83,6 +90,7 @@ pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): Tasks<'_>) {
         LeaseExpiry { dhcp: Arc::clone(&app.dhcp), kernel: Arc::clone(kernel), shutdown: shutdown.clone() };
     spawn(app, (LEASE_EXPIRY, expiry), (tasks, shutdown));
     spawn(app, (STORE_CHECK, StoreCheck(Arc::clone(kernel))), (tasks, shutdown));
+    spawn(app, (RENDER_CHECK, RenderCheck(Arc::clone(&app.catalog))), (tasks, shutdown));
     spawn(app, (JOB_PRUNING, JobPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
     spawn(app, (EVENT_PRUNING, EventPruning(Arc::clone(kernel))), (tasks, shutdown));
     let handle = app.background.register(artifacts::work::WORK);
@@ -170,6 +178,14 @@ impl Round for StoreCheck {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.check_store(self.0.now()).await;
         Ok(())
+    }
+}
+
+struct RenderCheck(Arc<Catalog>);
+
+impl Round for RenderCheck {
+    async fn round(&mut self) -> Result<(), Error> {
+        self.0.render_outage().map_or(Ok(()), |why| Err(Error::Failed(why)))
     }
 }
 

@@ -59,18 +59,21 @@ fn the_server_says_what_it_does_by_itself() {
     let shown = world.cli(&["server", "background", "-o", "name"]);
     let names: Vec<&str> = shown.lines().collect();
     let all = [
+        "activity-log",
         "artifacts",
         "deadlines",
         "event-pruning",
+        "event-queue",
         "job-pruning",
         "lease-clock",
         "lease-expiry",
+        "render-check",
         "silent-boots",
         "store-check",
     ];
     assert_eq!(names, all);
     let status = world.api().get("/server/background").expect(200);
-    let pruning = &status["items"][2];
+    let pruning = &status["items"][3];
     assert_eq!((&pruning["name"], &pruning["period_seconds"]), (&json!("event-pruning"), &json!(600)));
     assert_eq!(pruning["failures"], 0, "{status}");
     let table = world.cli(&["server", "background"]);

@@ -81,8 +81,8 @@ const LAYERS: &[Layer] = &[
         PURE),
     // Sees all houses, and none sees it.
     layer("insight",
-        &["kernel", "catalog", "netboot", "dhcp", "dhcp::decide", "netboot::decide", "render", "model", "proto",
-            "seldom"],
+        &["kernel", "background", "catalog", "netboot", "dhcp", "dhcp::decide", "netboot::decide", "render",
+            "model", "proto", "seldom"],
         HOUSE),
     // Puts the houses together, for the edges that open several doors.
     layer("houses",
