@@ -143,7 +143,11 @@ impl Netboot {
         Err(problem(&bootenv.spec.name, message))
     }
 
-    fn command_line(&self, boot: &Boot, input: &Input) -> Result<String, RenderProblem> {
+    /// The kernel's command line, on one line.
+    ///
+    /// # Errors
+    /// What is wrong with the `boot_params` of the bootenv.
+    pub fn command_line(&self, boot: &Boot, input: &Input) -> Result<String, RenderProblem> {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
