@@ -1,10 +1,10 @@
 //! What every house stands on: the store, the clock, the queue of events, where the server is reached, and
 //! the key of secrets. The only caller of the store.
 //!
-//! [`Kernel::read`] is the look at all objects that decisions are made in; [`Kernel::commit`] and [`Kernel::change`] write;
-//! [`Kernel::note`] queues an event that nobody waits for. [`Caller`] says who asks and what they may,
-//! [`Error`] why something was not done. Which objects there may be, and what happens to machines, is left to
-//! the houses.
+//! [`Kernel::read`] is the look at all objects that decisions are made in; [`Kernel::commit`] and
+//! [`Kernel::change`] write; [`Kernel::note`] queues an event that nobody waits for. [`Caller`] says who asks
+//! and what they may, [`Error`] why something was not done. Which objects there may be, and what happens to
+//! machines, is left to the houses.
 
 mod caller;
 pub mod changeset;
@@ -111,19 +111,30 @@ impl Kernel {
         })
     }
 
-    /// One object by its key or by `index:value`.
+    /// The object that a caller's reference means, as [`Caller::find`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none, and where the caller may not read it.
+    pub fn find<T: Noun>(&self, caller: &Caller, reference: &str) -> Result<Arc<Stored<T>>, Error>
+    where
+        World: HasTable<T>,
+    {
+        self.read(|world| caller.find::<T>(world, reference).cloned())
+    }
+
+    /// One object by its key, for the server's own work: nobody is asked what they may see.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn find<T: Noun>(&self, reference: &str) -> Result<Arc<Stored<T>>, Error>
+    pub fn get<T: Noun>(&self, key: &str) -> Result<Arc<Stored<T>>, Error>
     where
         World: HasTable<T>,
     {
         let found = self.read(|world| {
             let table: &Table<T> = world.table();
-            table.resolve(reference).cloned()
+            table.get(key).cloned()
         });
-        found.ok_or_else(|| Error::not_found::<T>(reference))
+        found.ok_or_else(|| Error::not_found::<T>(key))
     }
 
     /// How many objects of each kind there are, in the order of `Kind::ALL`.
@@ -189,7 +200,7 @@ impl Kernel {
         World: HasTable<T>,
     {
         for _ in 0..STALE_RETRIES_MAX {
-            let current = self.find::<T>(key)?;
+            let current = self.get::<T>(key)?;
             let mut next = current.next(now);
             let events = change(&mut next)?;
             let changeset =
@@ -245,13 +256,17 @@ impl Kernel {
         *self.store.committed().borrow()
     }
 
-    /// What the store refused, in words that name things as people know them.
-    pub fn refusal(&self, error: StoreError) -> Error {
+    /// What the store refused, in words that name things as people know them. An object that the caller may
+    /// not read is not named.
+    pub fn refusal(&self, caller: &Caller, error: StoreError) -> Error {
         match error {
-            StoreError::Taken { kind, index, value, holder } => {
-                let holder = self.read(|world| TrackedWorld::untracked(world).label(kind, &holder));
+            StoreError::Taken { kind, index, value, holder } => self.read(|world| {
+                if !caller.may_read(world, (kind, &holder)) {
+                    return Error::Conflict(permissions::hidden_conflict(kind));
+                }
+                let holder = TrackedWorld::untracked(world).label(kind, &holder);
                 Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
-            }
+            }),
             other => other.into(),
         }
     }
