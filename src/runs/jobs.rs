@@ -76,8 +76,7 @@ impl Runs {
     pub async fn jobs_next(&self, caller: &Caller, asking: &Asking<'_>) -> Result<Option<JobOffer>, Error> {
         check_report(asking.report)?;
         for _ in 0..STALE_RETRIES_MAX {
-            let before =
-                Arc::clone(self.kernel.read(|world| caller.find_own_machine(world, asking.machine))?);
+            let before = self.kernel.read(|world| caller.find_own_machine(world, asking.machine).cloned())?;
             let mut moving = Moving::new(Arc::clone(&before), caller.now);
             let looked = self.kernel.read(|world| look(caller, world, (&mut moving, asking.report)));
             let offer = match looked {
@@ -107,7 +106,7 @@ impl Runs {
                 return Ok(Some(offer));
             }
             let machine =
-                Arc::clone(self.kernel.read(|world| caller.find_own_machine(world, asking.machine))?);
+                self.kernel.read(|world| caller.find_own_machine(world, asking.machine).cloned())?;
             let changed = async {
                 while committed.changed().await.is_ok() {
                     match self.kernel.get::<Machine>(&machine.key) {

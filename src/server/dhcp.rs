@@ -9,7 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::background::Work;
 use crate::config::Config;
-use crate::dhcp::server::{Lookout, ProbeAbility, Probes, REFRESH, Service, Witness};
+use crate::dhcp::server::{LOOKOUT_PERIOD, Lookout, ProbeAbility, Probes, Service, Witness};
 use crate::houses::Houses;
 use crate::kernel::Endpoints;
 use crate::model::ServiceStatus;
@@ -22,7 +22,7 @@ const BLOCKING_MAX: usize = 16;
 const LOOKOUT: Work = Work {
     name: "dhcp-lookout",
     about: "Reads the interfaces that are served, and listens for other DHCP servers there.",
-    period: REFRESH,
+    period: LOOKOUT_PERIOD,
     nudged_by: "",
 };
 

@@ -22,7 +22,7 @@ use crate::proto::dhcp4::{MessageType, codes, parse};
 
 const ETH_P_IP: u16 = 0x0800;
 /// How often the interfaces are read.
-pub const REFRESH: Duration = Duration::from_secs(3);
+pub const LOOKOUT_PERIOD: Duration = Duration::from_secs(3);
 const PACKET_BYTES_MAX: usize = 4096;
 const UDP_HEADER_BYTES: usize = 8;
 const BOOT_REPLY: u8 = 2;
@@ -65,7 +65,7 @@ impl Lookout {
         refreshed: impl Fn(Instant, Result<(), String>) + Send,
         shutdown: CancellationToken,
     ) {
-        let mut refresh = tokio::time::interval(REFRESH);
+        let mut refresh = tokio::time::interval(LOOKOUT_PERIOD);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut buffer = vec![0; PACKET_BYTES_MAX];
         loop {

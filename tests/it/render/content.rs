@@ -122,7 +122,7 @@ fn machine(name: &str, own: &Value) -> Stored<Machine> {
         "smbios_uuid": "b8945908-d6a6-41a9-611d-74a6ab80b83d", "params": own,
     });
     let mut machine = stored::<Machine>(MACHINE_ID, body);
-    machine.status.address = Some(Ipv4Addr::new(10, 0, 0, 50));
+    machine.status.address = Some([10, 0, 0, 50].into());
     machine
 }
 
