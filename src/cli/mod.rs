@@ -4,11 +4,13 @@
 //! [`run`] carries it out, [`finish`] makes exit codes of what comes of it: 0 done, 1 the server or the
 //! operation said no, 2 usage.
 
+mod action_verbs;
 mod apply;
 mod artifact_verbs;
 mod artifacts;
 mod boot;
 pub mod boot_certificate;
+mod changes;
 mod columns;
 mod command;
 mod config;
@@ -106,6 +108,7 @@ async fn run_other(client: &crate::client::Client, other: Other) -> Result<()> {
         }
         Other::Events { verb: EventVerb::List(args) } => events::list(client, args).await,
         Other::Events { verb: EventVerb::Watch(args) } => events::watch(client, args).await,
+        Other::Changes { verb } => changes::run(client, verb).await,
         Other::Server { verb } => server::run(client, verb).await,
         Other::Apply(args) => apply::apply(client, None, &args).await,
         // They need no server and are done before one is looked for.

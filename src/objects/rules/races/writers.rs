@@ -76,7 +76,7 @@ async fn carry_out(app: &Houses, caller: &Caller, op: &Op) -> Result<(), String>
                 [Bootenv, Machine, Param, Profile, Stage, Subnet, Task, Template, Token, Workflow])
         }
         Op::Start(machine, workflow) => {
-            let action = Action::Start { workflow: Some((*workflow).to_owned()) };
+            let action = Action::Start { workflow: Some((*workflow).to_owned()), stop_before: None };
             let machine = app.kernel.find::<Machine>(caller, machine).map(|machine| machine.key.clone());
             match machine {
                 Ok(machine) => app.runs.act(caller, &machine, &action).await.map(drop),
@@ -215,7 +215,7 @@ async fn fill(app: &Houses, kind: Kind, count: usize) {
     };
     let object = |number: usize| {
         let (key, document) = (format!("fill-{number}"), document(number));
-        Object::decode(kind, crate::model::Row { key: &key, revision: 1, document: &document }).unwrap()
+        Object::decode(kind, crate::model::Row { key: &key, version: 1, document: &document }).unwrap()
     };
     let changeset = (0..count).map(object).fold(Changeset::default(), Changeset::create);
     app.kernel.commit(changeset).await.unwrap();
