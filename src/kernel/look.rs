@@ -1,5 +1,5 @@
-//! Finds looks at the world inside of one another, in debug builds and so in tests. The lock of the world lets
-//! no reader in before a writer that waits, so such a look could wait for ever.
+//! Finds looks at the world inside of one another, in debug builds and so in tests. The lock of the world
+//! lets no reader in before a writer that waits, so such a look could wait for ever.
 
 use std::cell::Cell;
 

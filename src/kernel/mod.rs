@@ -19,12 +19,14 @@ pub mod secrets;
 mod store_health;
 #[cfg(test)]
 pub mod testing;
+mod visible_events;
 
 pub use caller::{Actor, Caller};
 pub use changeset::*;
 pub use endpoints::Endpoints;
 pub use error::Error;
 pub use feed::Feed;
+pub use visible_events::EventBatch;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

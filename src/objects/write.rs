@@ -303,7 +303,7 @@ impl Objects {
         });
         let (object, changeset) = admitted?;
         let changeset = changeset.with_reads(reads).with_reads(looked_at);
-        let event = caller.event(&object, "created", view::created(&object));
+        let event = caller.event_about(&object, view::created(&object));
         Ok(Prepared { object, changeset: Some(begun_by(event, changeset)), hold })
     }
 
@@ -335,11 +335,11 @@ impl Objects {
         let changeset = changeset.with_reads(reads).with_reads(looked_at);
         let (old, new) = (Arc::clone(current), Arc::clone(&object));
         let tell = move || view::updated(&old, &new);
-        let data = match &hold {
+        let body = match &hold {
             Some(_) => self.lanes.writes.run_at_once(tell).await?,
             None => self.lanes.writes.run(tell).await?,
         };
-        let changeset = begun_by(caller.event(&object, "updated", data), changeset);
+        let changeset = begun_by(caller.event_about(&object, body), changeset);
         Ok(Prepared { object, changeset: Some(changeset), hold })
     }
 
@@ -350,7 +350,7 @@ impl Objects {
         let current = self.find_to_write::<T>(caller, target)?;
         let (allowed, reads) = self.kernel.read_tracked(|world| rules::may_delete(caller, world, &current));
         allowed?;
-        let event = caller.event(&current, "deleted", view::deleted(&current));
+        let event = caller.event_about(&current, view::deleted(&current));
         let changeset = Changeset::default().delete(&T::object(current)).event(event);
         Ok(changeset.with_reads(reads))
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Changeset, Error};
+use crate::model::event::JobPruned;
 use crate::model::{
     Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
 };
@@ -38,7 +38,7 @@ impl Runs {
         report: &JobReport,
     ) -> Result<Arc<Stored<Job>>, Error> {
         let outcome = outcome(report).map_err(|problem| Error::Invalid(vec![problem]))?;
-        let stored = self.kernel.read(|world| caller.find_own_job(world, job).cloned())?;
+        let stored = Arc::clone(self.kernel.read(|world| caller.find_own_job(world, job))?);
         let machine = stored.spec.machine.to_string();
         let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
         let take = |world: &World, moving: &mut Moving| {
@@ -80,7 +80,7 @@ impl Runs {
         if bytes.len() > LOG_PIECE_BYTES_MAX {
             return Err(Error::BadRequest(format!("at most {LOG_PIECE_BYTES_MAX} bytes at once")));
         }
-        let stored = self.kernel.read(|world| caller.find_own_job(world, job).cloned())?;
+        let stored = Arc::clone(self.kernel.read(|world| caller.find_own_job(world, job))?);
         let machine = stored.spec.machine.to_string();
         let bytes = self.kernel.write_log(id_of(&stored)?, offset, bytes).await?;
         if stored.spec.state.is_open() {
@@ -123,7 +123,7 @@ impl Runs {
         let mut changeset = deleted.fold(Changeset::default(), |changeset, object| changeset.delete(&object));
         changeset
             .events
-            .extend(old.last().map(|job| caller.event(job, "pruned", json!({ "jobs": old.len() }))));
+            .extend(old.last().map(|job| caller.event_about(job, JobPruned { jobs: old.len() as u64 })));
         self.kernel.commit(changeset).await?;
         Ok(old.len())
     }

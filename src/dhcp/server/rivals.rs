@@ -57,8 +57,8 @@ impl Lookout {
         move || hearing.is_well()
     }
 
-    /// Tells `witness` until `shutdown`. `refreshed` is told how each reading of the interfaces went, and when
-    /// it began.
+    /// Tells `witness` until `shutdown`. `refreshed` is told how each reading of the interfaces went, and
+    /// when it began.
     pub async fn run(
         mut self,
         witness: Arc<dyn Witness>,
