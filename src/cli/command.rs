@@ -181,6 +181,13 @@ pub(super) enum DeleteVerb {
 pub(super) enum MachineVerb {
     #[command(flatten)]
     Act(ActionVerb),
+    /// Its runs, the latest first.
+    Runs {
+        #[arg(value_name = "REF")]
+        reference: String,
+        #[command(flatten)]
+        output: Output,
+    },
     /// The values of params, and where each comes from.
     Params {
         #[arg(value_name = "REF")]

@@ -85,6 +85,7 @@ async fn run_verb(noun: &Noun, verb: Verb) -> Result<()> {
         Verb::Machine(MachineVerb::Params { reference, output }) => {
             boot::params(&noun.client, &reference, output.output).await
         }
+        Verb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
         Verb::Artifact(verb) => artifacts::run(noun, verb).await,
         Verb::Lease(verb) => leases::run(noun, verb).await,
         // `main` carries it out, without a server.

@@ -25,6 +25,9 @@ const EVENTS_KEPT: u64 = 2_000_000;
 /// Jobs that are kept, with their logs.
 const JOBS_KEPT: usize = 50_000;
 
+/// Runs that are kept.
+const RUNS_KEPT: usize = 20_000;
+
 const DEADLINES: Work = Work {
     name: "deadlines",
     about: "Ends boots, waits and jobs that are overdue, when the next one is due.",
@@ -67,6 +70,12 @@ const JOB_PRUNING: Work = Work {
     period: Duration::from_secs(600),
     nudged_by: "",
 };
+const RUN_PRUNING: Work = Work {
+    name: "run-pruning",
+    about: "Deletes the oldest ended runs beyond 20,000, and kept content that no run needs.",
+    period: Duration::from_secs(600),
+    nudged_by: "",
+};
 const EVENT_PRUNING: Work = Work {
     name: "event-pruning",
     about: "Deletes the oldest events beyond 2,000,000.",
@@ -92,6 +101,7 @@ pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): Tasks<'_>) {
     spawn(app, (STORE_CHECK, StoreCheck(Arc::clone(kernel))), (tasks, shutdown));
     spawn(app, (RENDER_CHECK, RenderCheck(Arc::clone(&app.catalog))), (tasks, shutdown));
     spawn(app, (JOB_PRUNING, JobPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
+    spawn(app, (RUN_PRUNING, RunPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
     spawn(app, (EVENT_PRUNING, EventPruning(Arc::clone(kernel))), (tasks, shutdown));
     let handle = app.background.register(artifacts::work::WORK);
     let running = artifacts::work::run(Arc::clone(&app.artifacts), handle, shutdown.clone());
@@ -194,6 +204,14 @@ struct JobPruning(Arc<Runs>, Arc<Kernel>);
 impl Round for JobPruning {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.prune_jobs(&Caller::server(self.1.now()), JOBS_KEPT).await.map(drop)
+    }
+}
+
+struct RunPruning(Arc<Runs>, Arc<Kernel>);
+
+impl Round for RunPruning {
+    async fn round(&mut self) -> Result<(), Error> {
+        self.0.prune_runs(&Caller::server(self.1.now()), RUNS_KEPT).await.map(drop)
     }
 }
 

@@ -68,6 +68,7 @@ fn the_server_says_what_it_does_by_itself() {
         "lease-clock",
         "lease-expiry",
         "render-check",
+        "run-pruning",
         "silent-boots",
         "store-check",
     ];
