@@ -3,6 +3,8 @@
 //! The order in [`Houses::new`] is the order in which they may know each other.
 
 #[cfg(test)]
+mod deletion_tests;
+#[cfg(test)]
 pub mod testing;
 
 use std::sync::Arc;

@@ -339,17 +339,15 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let (current, reads) = {
-            let world = self.kernel.world();
-            let current = find::<T>(&world, target.reference)?;
-            target.check(current)?;
-            let tracked = TrackedWorld::new(&world);
-            rules::may_delete(&tracked, current)?;
-            (Arc::clone(current), tracked.into_reads())
-        };
-        let event = caller.event(&current, "deleted", view::deleted(&current));
-        let changeset = Changeset::default().delete(&T::object(current)).event(event);
-        Ok(changeset.with_reads(reads))
+        let world = self.kernel.world();
+        let current = find::<T>(&world, target.reference)?;
+        target.check(current)?;
+        let tracked = TrackedWorld::new(&world);
+        rules::may_delete(&tracked, current)?;
+        let event = caller.event(current, "deleted", view::deleted(current));
+        let changeset = Changeset::default().delete(&T::object(Arc::clone(current))).event(event);
+        let changeset = T::along_deletion(current, &tracked, caller, changeset);
+        Ok(changeset.with_reads(tracked.into_reads()))
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what

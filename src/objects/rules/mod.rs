@@ -35,7 +35,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::{Endpoints, Error};
+use crate::kernel::{Caller, Endpoints, Error};
 use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World};
 use crate::objects::Roots;
 use crate::store::{Changeset, Read, TrackedWorld};
@@ -143,6 +143,16 @@ pub trait Managed: Noun {
 
     /// The changeset that writes it, with what has to change together with it.
     fn along(_next: &Stored<Self>, _change: &Change<'_, Self>, changeset: Changeset) -> Changeset {
+        changeset
+    }
+
+    /// The changeset that deletes it, with what has to go or change together with it.
+    fn along_deletion(
+        _stored: &Stored<Self>,
+        _world: &TrackedWorld<'_>,
+        _caller: &Caller,
+        changeset: Changeset,
+    ) -> Changeset {
         changeset
     }
 
