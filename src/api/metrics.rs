@@ -72,6 +72,7 @@ pub fn text(state: &ApiState) -> String {
     head(&mut text, "metalwright_api_event_streams_refused_total", refused);
     let _ = writeln!(text, "metalwright_api_event_streams_refused_total {}", state.streams.refused());
     store(&mut text, state);
+    documents(&mut text, state);
     let mut named = "";
     for counter in state.counters.0.iter() {
         if counter.name != named {
@@ -95,6 +96,14 @@ fn store(text: &mut String, state: &ApiState) {
     if let Some(free) = status.free_bytes {
         head(text, "metalwright_store_free_bytes", "gauge Bytes that are free on the disk of the database.");
         let _ = writeln!(text, "metalwright_store_free_bytes {free}");
+    }
+}
+
+/// The room that the texts of served documents take. Not known until the first is written.
+fn documents(text: &mut String, state: &ApiState) {
+    if let Some(bytes) = state.app.records.known_kept_bytes() {
+        head(text, "metalwright_documents_kept_bytes", "gauge Bytes of the documents of runs, compressed.");
+        let _ = writeln!(text, "metalwright_documents_kept_bytes {bytes}");
     }
 }
 

@@ -21,6 +21,7 @@ pub mod nouns;
 mod openapi;
 pub mod operation;
 pub mod query;
+mod records;
 pub mod resources;
 pub mod schema;
 mod service;

@@ -16,7 +16,7 @@ use super::nouns::{NOUNS, NounRow, Verb};
 use super::operation::{Operation, number, text};
 use super::query::Query;
 use super::{
-    ApiState, actions, artifacts, background, boot_sight, dhcp, events, jobs, leases, schema, service, sight,
+    ApiState, actions, artifacts, background, boot_sight, dhcp, events, jobs, leases, records, schema, service, sight,
     tokens,
 };
 use crate::kernel::Caller;
@@ -38,6 +38,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(artifacts::operations());
     operations.extend(boot_sight::operations());
     operations.extend(background::operations());
+    operations.extend(records::operations());
     operations.extend(dhcp::operations());
     operations.extend(jobs::operations());
     operations.extend(sight::operations());

@@ -466,6 +466,14 @@ pub(super) enum ServerVerb {
         #[command(flatten)]
         output: Output,
     },
+    /// Delete history that is older than the settings allow. Without --yes it only says what would go.
+    Prune {
+        /// Delete it.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::cli::columns::{Column, Show};
 use crate::cli::command::ServerVerb;
 use crate::cli::output::{self, Format};
-use crate::client::Client;
+use crate::client::{Client, Prune};
 
 const BACKGROUND: &[Column] = &[
     ("NAME", "name", Show::Text),
@@ -19,10 +19,48 @@ const BACKGROUND: &[Column] = &[
     ("ABOUT", "about", Show::Text),
 ];
 
+const PRUNED: &[Column] = &[
+    ("KIND", "kind", Show::Text),
+    ("COUNT", "count", Show::Text),
+    ("SIZE", "bytes", Show::Bytes),
+    ("OLDEST", "oldest", Show::Age),
+    ("SETTINGS", "settings", Show::Text),
+];
+/// How often the server is asked to go on.
+const PRUNES_MAX: usize = 1000;
+
 pub async fn run(client: &Client, verb: ServerVerb) -> Result<()> {
     match verb {
         ServerVerb::Background { output } => background(client, output.output).await,
+        ServerVerb::Prune { yes: false, output } => {
+            let report = client.prune(Prune::DryRun).await?;
+            show_pruned(items(&report), output.output)?;
+            output::note("nothing was deleted; --yes deletes it");
+            Ok(())
+        }
+        ServerVerb::Prune { yes: true, output } => prune(client, output.output).await,
     }
+}
+
+/// Asks until nothing that is due is left.
+async fn prune(client: &Client, format: Option<Format>) -> Result<()> {
+    for _ in 0..PRUNES_MAX {
+        let report = client.prune(Prune::Delete).await?;
+        show_pruned(items(&report), format)?;
+        if report.get("complete") == Some(&Value::Bool(true)) {
+            return Ok(());
+        }
+    }
+    output::note("more is due: run it again");
+    Ok(())
+}
+
+fn show_pruned(items: &[Value], format: Option<Format>) -> Result<()> {
+    output::print_all(items, PRUNED, format)
+}
+
+fn items(report: &Value) -> &[Value] {
+    report.get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 async fn background(client: &Client, format: Option<Format>) -> Result<()> {

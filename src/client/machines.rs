@@ -119,6 +119,13 @@ pub struct LogPiece {
     pub end: u64,
 }
 
+/// Whether pruning deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prune {
+    DryRun,
+    Delete,
+}
+
 impl Client {
     /// Does `action`; `details` is its body: `{"workflow": "install-debian-12"}` or `{}`. The machine as it
     /// is then.
@@ -163,6 +170,16 @@ impl Client {
     /// What the server or the network says.
     pub async fn background_status(&self) -> Result<Value, Error> {
         self.fetch(self.request(Method::GET, "/server/background")).await
+    }
+
+    /// Deletes history that is older than the settings allow, or says what would go.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn prune(&self, mode: Prune) -> Result<Value, Error> {
+        let dry_run = if mode == Prune::Delete { "false" } else { "true" };
+        let request = self.request(Method::POST, "/server/prune").query(&[("dry_run", dry_run)]);
+        self.fetch(request).await
     }
 
     /// Every path that a machine may fetch now.

@@ -10,6 +10,7 @@ mod caller;
 mod endpoints;
 mod error;
 pub mod event_queue;
+mod history;
 pub mod scope;
 pub mod secrets;
 mod store_health;

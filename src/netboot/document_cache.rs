@@ -17,6 +17,7 @@ use crate::catalog::rendering::Boot;
 use crate::model::World;
 use crate::netboot::Netboot;
 use crate::netboot::documents::Document;
+use crate::records::Records;
 use crate::render::{RenderProblem, Rendered};
 
 /// Most documents that are kept, and most bytes of them.
@@ -80,10 +81,10 @@ struct Kept {
     bytes: usize,
 }
 
-/// The documents that are kept.
-#[derive(Default)]
+/// The documents that are kept, and where those go that machines were served under their runs.
 pub struct Renders {
     kept: Mutex<Kept>,
+    pub(super) records: Arc<Records>,
 }
 
 fn place(boot: &Boot) -> usize {
@@ -91,6 +92,10 @@ fn place(boot: &Boot) -> usize {
 }
 
 impl Renders {
+    pub fn new(records: Arc<Records>) -> Self {
+        Renders { kept: Mutex::default(), records }
+    }
+
     fn find(&self, content: Content, asked: (&Boot, &Document, Sealed)) -> Option<Arc<Page>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.content != content {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::kernel::scope::acts_for;
@@ -13,7 +12,6 @@ use crate::model::{
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
 use crate::runs::machine_change::Moving;
-use crate::store::Changeset;
 
 /// Most bytes of a log in one call.
 pub const LOG_PIECE_BYTES_MAX: usize = 1 << 20;
@@ -100,37 +98,17 @@ impl Runs {
     /// Up to `bytes_max` of a job's log from `offset`.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or what the store says.
+    /// [`Error::NotFound`], [`Error::Conflict`] for a log that was pruned, or what the store says.
     pub async fn read_job_log(&self, job: &str, offset: u64, bytes_max: u32) -> Result<Vec<u8>, Error> {
         let stored = self.kernel.find::<Job>(job)?;
+        if let Some(pruned_at) = stored.spec.log_pruned_at {
+            let why =
+                format!("the log of job `{job}` was pruned at {pruned_at}; the setting is logs_kept_days");
+            return Err(Error::Conflict(why));
+        }
         self.kernel.read_log(id_of(&stored)?, offset, bytes_max).await
     }
-
-    /// Deletes jobs that have ended, with their logs, oldest first, until at most `keep` are left.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn prune_jobs(&self, caller: &Caller, keep: usize) -> Result<usize, Error> {
-        let old: Vec<Arc<Stored<Job>>> = {
-            let world = self.kernel.world();
-            let ended = world.jobs.iter().filter(|job| !job.spec.state.is_open());
-            ended.take(world.jobs.len().saturating_sub(keep)).take(PRUNED_AT_ONCE_MAX).cloned().collect()
-        };
-        if old.is_empty() {
-            return Ok(0);
-        }
-        let deleted = old.iter().map(|job| Job::object(Arc::clone(job)));
-        let mut changeset = deleted.fold(Changeset::default(), |changeset, object| changeset.delete(&object));
-        changeset
-            .events
-            .extend(old.last().map(|job| caller.event(job, "pruned", json!({ "jobs": old.len() }))));
-        self.kernel.commit(changeset).await?;
-        Ok(old.len())
-    }
 }
-
-/// Most jobs that are deleted in one changeset.
-const PRUNED_AT_ONCE_MAX: usize = 1000;
 
 fn id_of(job: &Stored<Job>) -> Result<Uuid, Error> {
     job.key.parse().map_err(|_| Error::Failed(format!("the job `{}` has no id", job.key)))

@@ -64,9 +64,10 @@ const LAYERS: &[Layer] = &[
             "store"],
         HOUSE),
     layer("access", &["kernel", "objects", "model", "store"], HOUSE),
-    layer("runs", &["kernel", "catalog", "runs::flow", "render", "model", "store"], HOUSE),
+    layer("records", &["kernel", "model", "store", "seldom"], HOUSE),
+    layer("runs", &["kernel", "catalog", "records", "runs::flow", "render", "model", "store"], HOUSE),
     layer("netboot",
-        &["kernel", "catalog", "runs", "runs::flow", "artifacts", "access", "netboot::decide", "render",
+        &["kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access", "netboot::decide", "render",
             "model",
             "proto", "seldom"],
         HOUSE),
@@ -86,7 +87,7 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // Puts the houses together, for the edges that open several doors.
     layer("houses",
-        &["kernel", "background", "catalog", "objects", "access", "artifacts", "runs", "netboot", "dhcp",
+        &["kernel", "background", "catalog", "objects", "access", "artifacts", "records", "runs", "netboot", "dhcp",
             "insight",
             "media", "render"],
         HOUSE),
@@ -102,7 +103,7 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
-        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "runs", "events",
+        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "records", "runs", "events",
             "model", "seldom"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.

@@ -1,0 +1,261 @@
+//! Deletes history that is older than the settings allow: runs, jobs, the logs of jobs, served documents,
+//! events. What would go is found in the same way as what goes.
+//!
+//! What the present run of a machine refers to stays, whatever its age: its jobs, their logs, its documents. A
+//! job that has not ended stays too. Work is done in bounded pieces, each a transaction of its own, so that
+//! nothing else waits long.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::kernel::{Caller, Error};
+use crate::model::{
+    Bounds, HasTable, Job, Machine, NewEvent, Noun, PruneReport, PrunedKind, Retention, Stored, Table, World,
+    settings,
+};
+use crate::records::Records;
+use crate::store::{Changeset, EventCut, OldEvents, RunDocuments};
+
+/// Objects that one look at the world goes through.
+const SCANNED_AT_ONCE_MAX: usize = 4096;
+/// Jobs of one transaction, and runs whose documents are.
+const JOBS_AT_ONCE_MAX: usize = 128;
+const RUNS_AT_ONCE_MAX: usize = 16;
+/// Transactions of one kind of history in one round. What is left goes in the next.
+const PIECES_MAX: usize = 256;
+
+/// Whether pruning deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It only says what would go.
+    DryRun,
+    Delete,
+}
+
+/// What is due, oldest first.
+#[derive(Debug, Default)]
+struct Due {
+    jobs: Vec<Arc<Stored<Job>>>,
+    /// Jobs that stay without their logs.
+    logs: Vec<Arc<Stored<Job>>>,
+    documents: Vec<RunDocuments>,
+    events: OldEvents,
+}
+
+impl Records {
+    /// Deletes what is due, or says what would go. Where much is due the report is not `complete`, and the
+    /// next call goes on.
+    ///
+    /// # Errors
+    /// What the store says; what was deleted before stays deleted.
+    pub async fn prune(&self, caller: &Caller, mode: Mode) -> Result<PruneReport, Error> {
+        let _one_at_a_time = self.pruning.lock().await;
+        let due = self.due(caller.now).await?;
+        let items = report(&due, &self.kernel.world());
+        if mode == Mode::DryRun {
+            return Ok(PruneReport { dry_run: true, complete: true, items });
+        }
+        let complete = self.delete_due(caller, &due).await?;
+        let counts: BTreeMap<&str, u64> = items.iter().map(|row| (row.kind.as_str(), row.count)).collect();
+        let all: u64 = counts.values().sum();
+        if all > 0 {
+            self.counters.pruned.fetch_add(all, Ordering::Relaxed);
+            let event = NewEvent {
+                time: caller.now,
+                kind: "server.pruned".to_owned(),
+                subject: "server".to_owned(),
+                actor: caller.actor.to_string(),
+                attempt: None,
+                data: json!(counts),
+            };
+            self.kernel.commit(Changeset::default().event(event)).await?;
+        }
+        Ok(PruneReport { dry_run: false, complete, items })
+    }
+
+    async fn due(&self, now: Timestamp) -> Result<Due, Error> {
+        let retention = Retention::of(&self.kernel.world());
+        let cut =
+            EventCut { keep: retention.events.most.unwrap_or(u64::MAX), since: retention.events.cutoff(now) };
+        let events = self.kernel.old_events(cut).await?;
+        let usage = self.kernel.document_usage().await?;
+        let ended = self.ended_jobs();
+        // Looked up last: a run that is seen above is present still, or was superseded.
+        let present = self.present_runs();
+        let excess = retention.documents.most.map_or(0, |most| usage.kept_bytes.saturating_sub(most));
+        let documents = due_documents(usage.runs, &present, (retention.documents, now), excess);
+        let total = self.kernel.world().jobs.len();
+        let (jobs, rest) = due_jobs(ended, &present, (retention.jobs, now), total);
+        let has_old_log = |job: &Arc<Stored<Job>>| {
+            job.spec.log_bytes > 0
+                && retention.logs.is_past(ended_at(job), now)
+                && !present.contains(&job.spec.run)
+        };
+        let logs = rest.into_iter().filter(has_old_log).collect();
+        Ok(Due { jobs, logs, documents, events })
+    }
+
+    /// Whether nothing is left of it.
+    async fn delete_due(&self, caller: &Caller, due: &Due) -> Result<bool, Error> {
+        for jobs in due.jobs.chunks(JOBS_AT_ONCE_MAX).take(PIECES_MAX) {
+            let objects = jobs.iter().map(|job| Job::object(Arc::clone(job)));
+            let changeset = objects.fold(Changeset::default(), |changeset, job| changeset.delete(&job));
+            self.kernel.commit(changeset).await?;
+        }
+        for jobs in due.logs.chunks(JOBS_AT_ONCE_MAX).take(PIECES_MAX) {
+            self.kernel.prune_logs(jobs.iter().filter_map(|job| job.key.parse().ok()).collect()).await?;
+            let without = jobs.iter().fold(Changeset::default(), |changeset, job| {
+                let mut next = job.next(caller.now);
+                (next.spec.log_bytes, next.spec.log_pruned_at) = (0, Some(caller.now));
+                changeset.update(Job::object(Arc::new(next)))
+            });
+            self.kernel.commit(without).await?;
+        }
+        for runs in due.documents.chunks(RUNS_AT_ONCE_MAX).take(PIECES_MAX) {
+            self.delete_documents(runs).await?;
+        }
+        let mut pieces = 0;
+        while due.events.count > 0
+            && pieces < PIECES_MAX
+            && self.kernel.prune_events(due.events.newer).await? > 0
+        {
+            pieces += 1;
+        }
+        let is_whole = |count: usize, at_once: usize| count <= at_once * PIECES_MAX;
+        Ok(is_whole(due.jobs.len(), JOBS_AT_ONCE_MAX)
+            && is_whole(due.logs.len(), JOBS_AT_ONCE_MAX)
+            && is_whole(due.documents.len(), RUNS_AT_ONCE_MAX)
+            && pieces < PIECES_MAX)
+    }
+
+    async fn delete_documents(&self, runs: &[RunDocuments]) -> Result<(), Error> {
+        let freed = self.kernel.prune_documents(runs.iter().map(|run| run.run).collect()).await?;
+        self.count_kept(|bytes| bytes.saturating_sub(freed));
+        Ok(())
+    }
+
+    /// Deletes the documents of the oldest runs until texts of so many bytes fit below the bound.
+    pub(super) async fn make_room(&self, new: u64) -> Result<(), Error> {
+        let most = self.setting(settings::DOCUMENTS_KEPT_BYTES);
+        let usage = self.kernel.document_usage().await?;
+        let present = self.present_runs();
+        self.count_kept(|_| usage.kept_bytes);
+        // A tenth more than is needed: the next document does not begin all this again.
+        let wanted = new.saturating_add(most / 10);
+        let excess = usage.kept_bytes.saturating_add(wanted).saturating_sub(most);
+        let old =
+            due_documents(usage.runs, &present, (Bounds { days: None, most: None }, Timestamp::MIN), excess);
+        for runs in old.chunks(RUNS_AT_ONCE_MAX).take(PIECES_MAX) {
+            self.delete_documents(runs).await?;
+        }
+        Ok(())
+    }
+
+    fn ended_jobs(&self) -> Vec<Arc<Stored<Job>>> {
+        let mut ended = Vec::new();
+        self.scan::<Job>(|job| {
+            if !job.spec.state.is_open() {
+                ended.push(Arc::clone(job));
+            }
+        });
+        ended
+    }
+
+    /// The runs that machines are in, or were in last.
+    fn present_runs(&self) -> HashSet<Uuid> {
+        let mut present = HashSet::new();
+        self.scan::<Machine>(|machine| present.extend(machine.status.run.as_ref().map(|run| run.id)));
+        present
+    }
+
+    /// Goes through all objects of a kind, in the order of keys, and lets others at the world in between.
+    fn scan<T: Noun>(&self, mut look: impl FnMut(&Arc<Stored<T>>))
+    where
+        World: HasTable<T>,
+    {
+        let mut after = String::new();
+        loop {
+            let world = self.kernel.world();
+            let table: &Table<T> = world.table();
+            let mut seen = 0;
+            let mut last = None;
+            for row in table.after(&after).take(SCANNED_AT_ONCE_MAX) {
+                look(row);
+                (seen, last) = (seen + 1, Some(row));
+            }
+            match last {
+                Some(row) if seen == SCANNED_AT_ONCE_MAX => after.clone_from(&row.key),
+                _ => return,
+            }
+        }
+    }
+}
+
+fn ended_at(job: &Stored<Job>) -> Timestamp {
+    job.spec.ended_at.unwrap_or(job.updated_at)
+}
+
+/// Those that go, and the rest. The keys of jobs are in the order in which they were made; `total` counts
+/// those that have not ended too.
+fn due_jobs(
+    ended: Vec<Arc<Stored<Job>>>,
+    present: &HashSet<Uuid>,
+    (bounds, now): (Bounds, Timestamp),
+    total: usize,
+) -> (Vec<Arc<Stored<Job>>>, Vec<Arc<Stored<Job>>>) {
+    let most = bounds.most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    let mut excess = total.saturating_sub(most);
+    ended.into_iter().partition(|job| {
+        let goes = !present.contains(&job.spec.run) && (excess > 0 || bounds.is_past(ended_at(job), now));
+        excess -= usize::from(goes && excess > 0);
+        goes
+    })
+}
+
+/// The runs whose documents go: those that are too old, and the oldest until `excess` bytes are free.
+fn due_documents(
+    runs: Vec<RunDocuments>,
+    present: &HashSet<Uuid>,
+    (bounds, now): (Bounds, Timestamp),
+    mut excess: u64,
+) -> Vec<RunDocuments> {
+    let goes = |run: &RunDocuments| {
+        let goes = !present.contains(&run.run) && (excess > 0 || bounds.is_past(run.last_at, now));
+        if goes {
+            excess = excess.saturating_sub(run.kept_bytes);
+        }
+        goes
+    };
+    runs.into_iter().filter(goes).collect()
+}
+
+fn report(due: &Due, world: &World) -> Vec<PrunedKind> {
+    let of_jobs = |jobs: &[Arc<Stored<Job>>]| {
+        let oldest = jobs.iter().map(|job| ended_at(job)).min();
+        (jobs.len() as u64, jobs.iter().map(|job| job.spec.log_bytes).sum(), oldest)
+    };
+    let documents = (
+        due.documents.iter().map(|run| run.count).sum(),
+        due.documents.iter().map(|run| run.kept_bytes).sum(),
+        due.documents.iter().map(|run| run.first_at).min(),
+    );
+    let events = (due.events.count, due.events.bytes, due.events.oldest);
+    [
+        ("jobs", of_jobs(&due.jobs), &[settings::JOBS_KEPT_DAYS, settings::JOBS_KEPT_MAX][..]),
+        ("logs", of_jobs(&due.logs), &[settings::LOGS_KEPT_DAYS]),
+        ("documents", documents, &[settings::DOCUMENTS_KEPT_DAYS, settings::DOCUMENTS_KEPT_BYTES]),
+        ("events", events, &[settings::EVENTS_KEPT_DAYS, settings::EVENTS_KEPT_MAX]),
+    ]
+    .into_iter()
+    .map(|(kind, (count, bytes, oldest), names)| {
+        let value = |name: &&str| ((*name).to_owned(), world.setting(name));
+        let settings: BTreeMap<String, Value> = names.iter().map(value).collect();
+        PrunedKind { kind: kind.to_owned(), count, bytes, oldest, settings }
+    })
+    .collect()
+}
