@@ -16,8 +16,8 @@ use super::nouns::{NOUNS, NounRow, Verb};
 use super::operation::{Operation, number, text};
 use super::query::Query;
 use super::{
-    ApiState, actions, artifacts, background, boot_sight, dhcp, events, jobs, leases, records, schema, service, sight,
-    tokens,
+    ApiState, actions, artifacts, background, boot_sight, dhcp, events, jobs, leases, records, schema,
+    service, sight, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::Need;

@@ -74,6 +74,11 @@ impl Kind {
         }
     }
 
+    /// The kind with this word: `machine`.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// `machines`: the URL segment and the CLI noun.
     pub fn plural(self) -> &'static str {
         match self {

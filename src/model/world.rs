@@ -308,6 +308,12 @@ macro_rules! world {
                 }
             }
 
+            pub fn labels(&self) -> &BTreeMap<String, String> {
+                match self {
+                    $(Object::$noun(row) => &row.labels,)*
+                }
+            }
+
             /// Whether its writer's fields and labels are those of `other`.
             pub fn has_spec_of(&self, other: &Object) -> bool {
                 match (self, other) {

@@ -58,15 +58,8 @@ fn the_server_says_what_it_does_by_itself() {
     let world = World::on_loopback();
     let shown = world.cli(&["server", "background", "-o", "name"]);
     let names: Vec<&str> = shown.lines().collect();
-    let all = [
-        "artifacts",
-        "deadlines",
-        "lease-clock",
-        "lease-expiry",
-        "pruning",
-        "silent-boots",
-        "store-check",
-    ];
+    let all =
+        ["artifacts", "deadlines", "lease-clock", "lease-expiry", "pruning", "silent-boots", "store-check"];
     assert_eq!(names, all);
     let status = world.api().get("/server/background").expect(200);
     let pruning = &status["items"][4];

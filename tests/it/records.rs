@@ -12,7 +12,7 @@ use crate::world::World;
 
 const SECRET: &str = "correct horse battery";
 /// Where a template of the installation puts the secret, in clear and as a hash.
-const ANSWERS: &str = "root {{ param(name='canary') }} {{ param(name='canary') | password_hash }}\nto {{ callback() }}\n";
+const ANSWERS: &str = "root {{ param(name='canary') }} {{ param(name='canary') | password_hash }}\nto {{ callback_url(event='done') }}\n";
 
 /// The machine `web1` in a run whose bootenv has an answer file with a secret, and whose task has another.
 fn scene(world: &World) -> (Api, String) {
@@ -67,7 +67,8 @@ fn what_a_machine_was_served_is_read_again_without_secrets_after_its_template_ch
     assert!(work.to_string().contains(SECRET), "{work}");
 
     let kept = documents(&api, &run, 3);
-    let paths: Vec<&str> = kept.iter().map(|document| document["path"].as_str().unwrap_or_default()).collect();
+    let paths: Vec<&str> =
+        kept.iter().map(|document| document["path"].as_str().unwrap_or_default()).collect();
     assert_eq!(paths, ["answers.cfg", "boot.ipxe", "tasks/mine/say/run"]);
     let covered: Vec<bool> = kept.iter().map(|document| document["covered"] == true).collect();
     assert_eq!(covered, [true, false, true]);
@@ -101,7 +102,8 @@ fn pruning_says_what_would_go_and_deletes_it_when_told_to() {
     api.patch("/settings/events_kept_max", json!({"value": 10})).expect(422);
     let dry = api.post("/server/prune", json!({})).expect(200);
     assert_eq!((&dry["dry_run"], &dry["complete"]), (&json!(true), &json!(true)));
-    let kinds: Vec<&Value> = dry["items"].as_array().expect("a list").iter().map(|row| &row["kind"]).collect();
+    let kinds: Vec<&Value> =
+        dry["items"].as_array().expect("a list").iter().map(|row| &row["kind"]).collect();
     assert_eq!(kinds, ["jobs", "logs", "documents", "events"]);
     api.post("/server/prune?dry_run=no", json!({})).expect(400);
     let said = world.try_cli(&["server", "prune"]);

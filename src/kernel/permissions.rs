@@ -1,0 +1,153 @@
+//! What a caller may see and change of stored objects. [`Caller::may`] is the one place that decides it: every
+//! read and write of an object on behalf of somebody asks it, directly or through the helpers here.
+//!
+//! Today a token's scopes are about whole kinds: a token with `machines:read` sees every machine. Grants that
+//! are narrower (users, roles, labels) change [`Caller::may`] and [`Caller::sees_all`], and nothing else.
+//! What an operation of the API needs before it looks at an object is in `scope`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::scope::{Need, agent_of};
+use super::{Caller, Error};
+use crate::model::{HasTable, Kind, Noun, Stored, Table, World};
+
+/// What a caller does with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessVerb {
+    Read,
+    Write,
+}
+
+/// An object, as far as a permission can depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectRef<'a> {
+    pub kind: Kind,
+    pub key: &'a str,
+    /// None for an object that is gone: an event or a tombstone is about it.
+    pub labels: Option<&'a BTreeMap<String, String>>,
+}
+
+impl<'a> ObjectRef<'a> {
+    pub fn of<T: Noun>(stored: &'a Stored<T>) -> Self {
+        ObjectRef { kind: T::KIND, key: &stored.key, labels: Some(&stored.labels) }
+    }
+}
+
+impl Caller {
+    /// Whether the caller may do something with one object.
+    pub fn may(&self, verb: AccessVerb, object: ObjectRef<'_>) -> bool {
+        let area = object.kind.plural();
+        let need = match verb {
+            AccessVerb::Read => Need::Read(area),
+            AccessVerb::Write => Need::Write(area),
+        };
+        let is_own_machine = || {
+            let own = |scope: &String| agent_of(scope).is_some_and(|id| id.to_string() == object.key);
+            verb == AccessVerb::Read && object.kind == Kind::Machine && self.scopes.iter().any(own)
+        };
+        need.is_met_by(&self.scopes) || is_own_machine()
+    }
+
+    /// Whether no object of a kind is hidden from the caller, so that a list need not ask for each.
+    pub fn sees_all(&self, kind: Kind) -> bool {
+        Need::Read(kind.plural()).is_met_by(&self.scopes)
+    }
+
+    /// Whether the caller may read an object of which only the key is known. One that is not in the world was
+    /// deleted, or is to be created.
+    pub fn may_read(&self, world: &World, (kind, key): (Kind, &str)) -> bool {
+        if self.sees_all(kind) {
+            return true;
+        }
+        let object = world.object(kind, key);
+        let labels = object.as_ref().map(|object| object.labels());
+        self.may(AccessVerb::Read, ObjectRef { kind, key, labels })
+    }
+
+    /// Whether the caller may read what an event is about: `machine:0192…`. Subjects that are no objects
+    /// (`server`, `pack:core`) are hidden from nobody.
+    pub fn may_read_subject(&self, world: &World, subject: &str) -> bool {
+        let named = subject.split_once(':').and_then(|(word, key)| Some((Kind::of_word(word)?, key)));
+        named.is_none_or(|named| self.may_read(world, named))
+    }
+
+    /// The object that a reference means, by its key or by `index:value`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none, and where the caller may not read it.
+    pub fn find<'w, T: Noun>(&self, world: &'w World, reference: &str) -> Result<&'w Arc<Stored<T>>, Error>
+    where
+        World: HasTable<T>,
+    {
+        let table: &Table<T> = world.table();
+        let found = table.resolve(reference).filter(|row| self.may(AccessVerb::Read, ObjectRef::of(row)));
+        found.ok_or_else(|| Error::not_found::<T>(reference))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::kernel::Actor;
+    use crate::model::{Machine, Object};
+
+    fn caller(scopes: &[&str]) -> Caller {
+        let scopes = scopes.iter().map(ToString::to_string).collect();
+        let now = Timestamp::UNIX_EPOCH;
+        Caller { actor: Actor::Token("t".into()), scopes, now, request_id: String::new() }
+    }
+
+    fn world(key: &str) -> World {
+        let mut world = World::default();
+        let spec: Machine =
+            serde_json::from_value(json!({"name": "web1", "macs": ["52:54:00:aa:00:01"]})).unwrap();
+        let stored = Stored::new(key.to_owned(), spec, Timestamp::UNIX_EPOCH);
+        world.put(Object::Machine(Arc::new(stored)));
+        world
+    }
+
+    #[test]
+    fn a_hidden_object_is_as_absent_as_one_that_does_not_exist() {
+        let key = Uuid::now_v7().to_string();
+        let world = world(&key);
+        let (reader, other) = (caller(&["machines:read"]), caller(&["subnets:write", "events:read"]));
+        for reference in [key.as_str(), "name:web1", "mac:52:54:00:aa:00:01"] {
+            assert!(reader.find::<Machine>(&world, reference).is_ok(), "{reference}");
+            let hidden = other.find::<Machine>(&world, reference).unwrap_err();
+            assert_eq!(hidden, Error::not_found::<Machine>(reference));
+        }
+        assert!(reader.sees_all(Kind::Machine) && !other.sees_all(Kind::Machine));
+    }
+
+    #[test]
+    fn an_event_is_hidden_with_the_object_that_it_is_about() {
+        let key = Uuid::now_v7().to_string();
+        let world = world(&key);
+        let (reader, other) = (caller(&["machines:read"]), caller(&["leases:read"]));
+        let machine = Kind::Machine.subject(&key);
+        assert!(reader.may_read_subject(&world, &machine) && !other.may_read_subject(&world, &machine));
+        let deleted = Kind::Machine.subject(Uuid::now_v7());
+        assert!(reader.may_read_subject(&world, &deleted) && !other.may_read_subject(&world, &deleted));
+        assert!(other.may_read_subject(&world, "lease:10.0.0.5"));
+        for nobodys in ["server", "pack:core"] {
+            assert!(reader.may_read_subject(&world, nobodys), "{nobodys}");
+        }
+    }
+
+    #[test]
+    fn the_agent_of_a_machine_sees_that_machine_only() {
+        let key = Uuid::now_v7().to_string();
+        let world = world(&key);
+        let agent = caller(&[&format!("agent:{key}")]);
+        let stranger = caller(&[&format!("agent:{}", Uuid::now_v7())]);
+        assert!(agent.find::<Machine>(&world, "name:web1").is_ok());
+        assert!(stranger.find::<Machine>(&world, "name:web1").is_err());
+        let own = ObjectRef { kind: Kind::Machine, key: &key, labels: None };
+        assert!(!agent.may(AccessVerb::Write, own));
+    }
+}
