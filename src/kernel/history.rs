@@ -47,7 +47,15 @@ impl Kernel {
         Ok(self.store.document_usage().await?)
     }
 
-    /// Deletes the documents of runs; gives the bytes that are free then.
+    /// As [`Kernel::prune_documents`], and deletes which documents there were.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn forget_documents(&self, runs: Vec<Uuid>) -> Result<u64, Error> {
+        Ok(self.store.forget_documents(runs).await?)
+    }
+
+    /// Deletes the texts of the documents of runs; gives the bytes that are free then.
     ///
     /// # Errors
     /// What the store says.

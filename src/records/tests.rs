@@ -140,7 +140,8 @@ async fn old_runs_make_room_for_new_documents_and_the_present_run_of_a_machine_s
     set(&app, "documents_kept_bytes", json!(two + 4)).await;
     serve(&app, new, "of a new run").await;
     assert!(text_of(&app, present).await.unwrap().is_some());
-    assert!(text_of(&app, old).await.unwrap().is_none());
+    let gone = text_of(&app, old).await.unwrap_err().to_string();
+    assert!(gone.contains("is not kept: it was pruned"), "{gone}");
     assert_eq!(text_of(&app, new).await.unwrap().as_deref(), Some("of a new run"));
 }
 
@@ -175,7 +176,8 @@ async fn what_would_go_is_what_goes_and_a_present_run_keeps_its_details() {
     assert_eq!(app.runs.read_job_log(&kept.to_string(), 0, 100).await.unwrap(), b"hello");
     let done = app.records.prune(&later, Mode::Delete).await.unwrap();
     assert_eq!(count(&done, "documents"), 1);
-    assert!(text_of(&app, present).await.unwrap().is_some() && text_of(&app, old).await.unwrap().is_none());
+    assert!(text_of(&app, present).await.unwrap().is_some() && text_of(&app, old).await.is_err());
+    assert!(app.records.documents_of(old).await.unwrap()[0].digest.is_some(), "what it was is known");
     let query = EventQuery { kind: Some("server.pruned".into()), limit: 10, ..EventQuery::default() };
     let told = app.kernel.events(query).await.unwrap();
     assert_eq!((told.len(), &told[0].data["jobs"], told[0].actor.as_str()), (2, &json!(1), "server"));

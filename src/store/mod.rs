@@ -11,6 +11,8 @@ mod conformance;
 mod hold;
 mod monitored;
 mod records;
+#[cfg(test)]
+mod records_conformance;
 mod sql;
 mod sqlite;
 mod tracked_world;
@@ -239,12 +241,18 @@ pub trait Store: Send + Sync + 'static {
     /// [`Error::Failed`].
     fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, Error>>;
 
-    /// Deletes the documents of runs, and the texts that no other run has. Returns the bytes that are free
-    /// then. All of it is one transaction: the caller bounds how many runs.
+    /// Deletes the texts of the documents of runs that no other run has; which documents there were stays.
+    /// Returns the bytes that are free then. All of it is one transaction: the caller bounds how many runs.
     ///
     /// # Errors
     /// [`Error::Failed`].
     fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>>;
+
+    /// As [`Store::prune_documents`], and deletes which documents there were: the runs themselves go.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>>;
 
     /// Deletes the logs of jobs, which stay. The caller bounds how many jobs.
     ///

@@ -245,6 +245,10 @@ impl Store for MonitoredStore {
         self.store.prune_documents(runs).inspect(|done| self.health.record(done)).boxed()
     }
 
+    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>> {
+        self.store.forget_documents(runs).inspect(|done| self.health.record(done)).boxed()
+    }
+
     fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>> {
         self.store.prune_logs(jobs).inspect(|done| self.health.record(done)).boxed()
     }

@@ -17,8 +17,10 @@ pub(super) enum Work {
     Keep(Vec<KeptDocument>),
     /// Deletes the logs of these jobs.
     PruneLogs(Vec<Uuid>),
-    /// Deletes the documents of these runs, and the texts that no other run has.
+    /// Deletes the texts of these runs that no other run has. Which documents there were stays.
     PruneDocuments(Vec<Uuid>),
+    /// The same, and deletes which documents there were.
+    ForgetDocuments(Vec<Uuid>),
 }
 
 /// Does it; returns the bytes of texts that came or went, or how many pieces of logs went.
@@ -31,6 +33,7 @@ pub(super) fn run(connection: &Connection, work: &Work) -> Result<u64, Undone> {
             deleted.sum()
         }
         Work::PruneDocuments(runs) => runs.iter().map(|run| prune(connection, *run)).sum(),
+        Work::ForgetDocuments(runs) => runs.iter().map(|run| forget(connection, *run)).sum(),
     }
 }
 
@@ -65,7 +68,7 @@ fn prune(connection: &Connection, run: Uuid) -> Result<u64, Undone> {
     let run = run.to_string();
     let mut digests = connection.prepare_cached(sql::DIGESTS_OF_RUN)?;
     let digests: Vec<String> = digests.query_map([&run], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    connection.prepare_cached(sql::DELETE_SERVED_DOCUMENTS)?.execute([&run])?;
+    connection.prepare_cached(sql::GIVE_UP_DOCUMENTS)?.execute([&run])?;
     let mut unused = connection.prepare_cached(sql::DELETE_UNUSED_DOCUMENT)?;
     let mut bytes = 0;
     for digest in digests {
@@ -73,6 +76,12 @@ fn prune(connection: &Connection, run: Uuid) -> Result<u64, Undone> {
         bytes += freed?.into_iter().map(i64::unsigned_abs).sum::<u64>();
     }
     Ok(bytes)
+}
+
+fn forget(connection: &Connection, run: Uuid) -> Result<u64, Undone> {
+    let freed = prune(connection, run)?;
+    connection.prepare_cached(sql::DELETE_SERVED_DOCUMENTS)?.execute([run.to_string()])?;
+    Ok(freed)
 }
 
 /// The documents of a run, by path and then by time.

@@ -193,6 +193,10 @@ impl Store for SqliteStore {
         self.work_on_details(documents::Work::PruneDocuments(runs))
     }
 
+    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>> {
+        self.work_on_details(documents::Work::ForgetDocuments(runs))
+    }
+
     fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>> {
         self.work_on_details(documents::Work::PruneLogs(jobs))
     }
