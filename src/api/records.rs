@@ -52,8 +52,8 @@ pub fn operations() -> Vec<Operation> {
             .tag("server")
             .summary("Delete history that is older than the settings allow, or say what would go")
             .description(
-                "What the present run of a machine refers to is never deleted. Where much is due the answer is \
-                 not `complete`: ask again.",
+                "What the present run of a machine refers to is never deleted. Where much is due the answer \
+                 is not `complete`: ask again.",
             )
             .needs(Need::Write("server"))
             .query("dry_run", json!({"type": "boolean", "default": true}), "`false` deletes.")

@@ -1,5 +1,5 @@
-//! What is remembered of what happened: the documents that machines were served under their runs, and how long
-//! history is kept.
+//! What is remembered of what happened: the documents that machines were served under their runs, and how
+//! long history is kept.
 //!
 //! [`Records::keep`] takes a document when it is served, and never waits; [`Records::run`] writes what was
 //! taken. [`Records::prune`] deletes what is older than the settings allow, and says what that is. What

@@ -1,8 +1,8 @@
 //! Deletes history that is older than the settings allow: runs, jobs, the logs of jobs, served documents,
 //! events. What would go is found in the same way as what goes.
 //!
-//! What the present run of a machine refers to stays, whatever its age: its jobs, their logs, its documents. A
-//! job that has not ended stays too. Work is done in bounded pieces, each a transaction of its own, so that
+//! What the present run of a machine refers to stays, whatever its age: its jobs, their logs, its documents.
+//! A job that has not ended stays too. Work is done in bounded pieces, each a transaction of its own, so that
 //! nothing else waits long.
 
 use std::collections::{BTreeMap, HashSet};
@@ -88,12 +88,13 @@ impl Records {
         // Looked up last: a run that is seen above is present still, or was superseded.
         let present = self.present_runs();
         let excess = retention.documents.most.map_or(0, |most| usage.kept_bytes.saturating_sub(most));
-        let documents = due_documents(usage.runs, &present, (retention.documents, now), excess);
-        let total = self.kernel.world().jobs.len();
-        let (jobs, rest) = due_jobs(ended, &present, (retention.jobs, now), total);
+        let documents = due_documents(usage.runs, &present, retention.documents.cutoff(now), excess);
+        let excess = excess_of(self.kernel.world().jobs.len(), retention.jobs);
+        let (jobs, rest) = due_jobs(ended, &present, retention.jobs.cutoff(now), excess);
+        let old_log = retention.logs.cutoff(now);
         let has_old_log = |job: &Arc<Stored<Job>>| {
             job.spec.log_bytes > 0
-                && retention.logs.is_past(ended_at(job), now)
+                && old_log.is_some_and(|cutoff| ended_at(job) < cutoff)
                 && !present.contains(&job.spec.run)
         };
         let logs = rest.into_iter().filter(has_old_log).collect();
@@ -148,8 +149,7 @@ impl Records {
         // A tenth more than is needed: the next document does not begin all this again.
         let wanted = new.saturating_add(most / 10);
         let excess = usage.kept_bytes.saturating_add(wanted).saturating_sub(most);
-        let old =
-            due_documents(usage.runs, &present, (Bounds { days: None, most: None }, Timestamp::MIN), excess);
+        let old = due_documents(usage.runs, &present, None, excess);
         for runs in old.chunks(RUNS_AT_ONCE_MAX).take(PIECES_MAX) {
             self.delete_documents(runs).await?;
         }
@@ -196,36 +196,43 @@ impl Records {
     }
 }
 
+/// How many there are beyond the bound.
+fn excess_of(total: usize, bounds: Bounds) -> usize {
+    let most = bounds.most.and_then(|most| usize::try_from(most).ok());
+    most.map_or(0, |most| total.saturating_sub(most))
+}
+
 fn ended_at(job: &Stored<Job>) -> Timestamp {
     job.spec.ended_at.unwrap_or(job.updated_at)
 }
 
-/// Those that go, and the rest. The keys of jobs are in the order in which they were made; `total` counts
-/// those that have not ended too.
+/// Jobs that go, and the rest: those that ended before the cutoff, and the first `excess` of all. The keys of
+/// jobs are in the order in which they were made.
 fn due_jobs(
     ended: Vec<Arc<Stored<Job>>>,
     present: &HashSet<Uuid>,
-    (bounds, now): (Bounds, Timestamp),
-    total: usize,
+    cutoff: Option<Timestamp>,
+    mut excess: usize,
 ) -> (Vec<Arc<Stored<Job>>>, Vec<Arc<Stored<Job>>>) {
-    let most = bounds.most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-    let mut excess = total.saturating_sub(most);
     ended.into_iter().partition(|job| {
-        let goes = !present.contains(&job.spec.run) && (excess > 0 || bounds.is_past(ended_at(job), now));
+        let is_old = cutoff.is_some_and(|cutoff| ended_at(job) < cutoff);
+        let goes = !present.contains(&job.spec.run) && (excess > 0 || is_old);
         excess -= usize::from(goes && excess > 0);
         goes
     })
 }
 
-/// The runs whose documents go: those that are too old, and the oldest until `excess` bytes are free.
+/// Runs whose documents go: those that were served nothing since the cutoff, and the oldest until `excess`
+/// bytes are free.
 fn due_documents(
     runs: Vec<RunDocuments>,
     present: &HashSet<Uuid>,
-    (bounds, now): (Bounds, Timestamp),
+    cutoff: Option<Timestamp>,
     mut excess: u64,
 ) -> Vec<RunDocuments> {
     let goes = |run: &RunDocuments| {
-        let goes = !present.contains(&run.run) && (excess > 0 || bounds.is_past(run.last_at, now));
+        let is_old = cutoff.is_some_and(|cutoff| run.last_at < cutoff);
+        let goes = !present.contains(&run.run) && (excess > 0 || is_old);
         if goes {
             excess = excess.saturating_sub(run.kept_bytes);
         }

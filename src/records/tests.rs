@@ -1,3 +1,5 @@
+//! Documents that were served, and pruning, on a store of their own.
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};

@@ -44,11 +44,11 @@ pub(super) const ADD_SERVED_DOCUMENT: &str = "INSERT INTO served_document \
     WHERE (SELECT count(*) FROM served_document WHERE run = $1) < $12 \
     ON CONFLICT (run, path, attempt, job, digest) DO NOTHING";
 /// Binds digest, kept bytes, content.
-pub(super) const ADD_DOCUMENT: &str = "INSERT INTO document (digest, kept_bytes, content) VALUES ($1, $2, $3) \
-    ON CONFLICT (digest) DO NOTHING";
+pub(super) const ADD_DOCUMENT: &str = "INSERT INTO document (digest, kept_bytes, content) \
+    VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING";
 /// Binds run.
-pub(super) const SERVED_DOCUMENTS: &str = "SELECT path, attempt, job, digest, machine, served_at, bytes, covered, \
-    note FROM served_document WHERE run = $1 ORDER BY path, served_at";
+pub(super) const SERVED_DOCUMENTS: &str = "SELECT path, attempt, job, digest, machine, served_at, bytes, \
+    covered, note FROM served_document WHERE run = $1 ORDER BY path, served_at";
 pub(super) const DIGESTS_OF_RUN: &str =
     "SELECT DISTINCT digest FROM served_document WHERE run = $1 AND kept_bytes > 0";
 /// Binds run; its texts are not kept on its account from then on.
@@ -62,4 +62,5 @@ pub(super) const DELETE_UNUSED_DOCUMENT: &str = "DELETE FROM document WHERE dige
     AND NOT EXISTS (SELECT 1 FROM served_document WHERE digest = $1 AND kept_bytes > 0) RETURNING kept_bytes";
 pub(super) const DOCUMENTS_KEPT_BYTES: &str = "SELECT COALESCE(sum(kept_bytes), 0) FROM document";
 pub(super) const DOCUMENTS_BY_RUN: &str = "SELECT run, count(*) AS count, sum(kept_bytes) AS kept_bytes, \
-    min(served_at) AS first_at, max(served_at) AS last_at FROM served_document WHERE kept_bytes > 0 GROUP BY run ORDER BY last_at";
+    min(served_at) AS first_at, max(served_at) AS last_at FROM served_document \
+    WHERE kept_bytes > 0 GROUP BY run ORDER BY last_at";

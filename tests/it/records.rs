@@ -12,7 +12,8 @@ use crate::world::World;
 
 const SECRET: &str = "correct horse battery";
 /// Where a template of the installation puts the secret, in clear and as a hash.
-const ANSWERS: &str = "root {{ param(name='canary') }} {{ param(name='canary') | password_hash }}\nto {{ callback_url(event='done') }}\n";
+const ANSWERS: &str = "root {{ param(name='canary') }} {{ param(name='canary') | password_hash }}\n\
+    to {{ callback_url(event='done') }}\n";
 
 /// The machine `web1` in a run whose bootenv has an answer file with a secret, and whose task has another.
 fn scene(world: &World) -> (Api, String) {
