@@ -72,20 +72,33 @@ fn run_of(reference: &str) -> Result<Uuid, ApiError> {
     reference.parse().map_err(|_| refused())
 }
 
-async fn list(State(state): State<ApiState>, Path(reference): Path<String>) -> Result<Response, ApiError> {
-    let items = state.app.records.documents_of(run_of(&reference)?).await?;
+async fn list(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(reference): Path<String>,
+) -> Result<Response, ApiError> {
+    let items = state.app.records.documents_of(&caller, run_of(&reference)?).await?;
     Ok(body::json(StatusCode::OK, &json!(ServedDocuments { items })))
 }
 
 async fn show(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path((reference, path)): Path<(String, String)>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
     let run = run_of(&reference)?;
-    let Some((document, text)) = state.app.records.document(run, (&path, query.get("digest"))).await? else {
-        let mut known: Vec<String> =
-            state.app.records.documents_of(run).await?.into_iter().map(|document| document.path).collect();
+    let Some((document, text)) =
+        state.app.records.document(&caller, run, (&path, query.get("digest"))).await?
+    else {
+        let mut known: Vec<String> = state
+            .app
+            .records
+            .documents_of(&caller, run)
+            .await?
+            .into_iter()
+            .map(|document| document.path)
+            .collect();
         known.dedup();
         known.truncate(PATHS_NAMED_MAX);
         let known = if known.is_empty() { "none is kept".to_owned() } else { known.join(", ") };

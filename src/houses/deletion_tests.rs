@@ -33,7 +33,7 @@ fn now(app: &Houses) -> Caller {
 async fn made(app: &Houses) -> Arc<Stored<Machine>> {
     let body = json!({"name": "web1", "macs": [MAC.to_string()]});
     let view = app.objects.create::<Machine>(&now(app), body).await.unwrap();
-    app.kernel.find::<Machine>(&view.key).unwrap()
+    app.kernel.get::<Machine>(&view.key).unwrap()
 }
 
 async fn delete(app: &Houses) {
@@ -71,7 +71,7 @@ async fn at_work(app: &Houses, machine: &Stored<Machine>) -> (BootAttempt, Uuid)
     let changed = app.kernel.change::<Machine>(&machine.key, at, |next| {
         next.status = MachineStatus {
             state: MachineState::Running,
-            address: Some(ADDRESS),
+            address: Some(ADDRESS.into()),
             armed_until: Some(at + SignedDuration::from_hours(1)),
             boot_attempt: Some(attempt.clone()),
             job: Some(job),
@@ -123,7 +123,7 @@ async fn the_tokens_of_a_deleted_machines_agent_are_refused_at_once() {
     let mixed = issue("ci", &[&scope, "jobs:read"]).await;
     let admin = issue("root", &["*"]).await;
     let other = app.objects.create::<Machine>(&now(&app), json!({"name": "web2"})).await.unwrap();
-    let others = app.kernel.find::<Machine>(&other.key).unwrap();
+    let others = app.kernel.get::<Machine>(&other.key).unwrap();
     let others = app.access.agent_token(&others).await.unwrap();
     delete(&app).await;
     for token in [&first, &renewed, &by_hand] {
@@ -161,10 +161,10 @@ async fn a_deleted_machine_ends_its_job_and_leaves_its_lease_to_the_interface() 
     let (attempt, job) = at_work(&app, &machine).await;
     lease_of(&app, &machine).await;
     delete(&app).await;
-    let job = app.kernel.find::<Job>(&job.to_string()).unwrap();
+    let job = app.kernel.get::<Job>(&job.to_string()).unwrap();
     assert_eq!((job.spec.state, job.spec.reason.as_str()), (JobState::Cancelled, "its machine was deleted"));
     assert!(job.spec.ended_at.is_some());
-    let lease = app.kernel.find::<Lease>(&ADDRESS.to_string()).unwrap();
+    let lease = app.kernel.get::<Lease>(&ADDRESS.to_string()).unwrap();
     assert_eq!((lease.spec.machine, lease.spec.state), (None, LeaseState::Bound));
     let query = EventQuery { subject: Some(machine.subject()), limit: 100, ..EventQuery::default() };
     let events = app.kernel.events(query).await.unwrap();
@@ -203,7 +203,7 @@ async fn a_machine_made_with_the_mac_of_a_deleted_one_inherits_nothing() {
     let done = serde_json::from_value(json!({"exit": 0})).unwrap();
     let late = app.runs.report_job(&now(&app), &job.to_string(), &done).await;
     assert!(matches!(late, Err(Error::Conflict(_))), "{late:?}");
-    assert_eq!(app.kernel.find::<Machine>(&new.key).unwrap().status, MachineStatus::default());
+    assert_eq!(app.kernel.get::<Machine>(&new.key).unwrap().status, MachineStatus::default());
     assert!(app.kernel.world().tokens.get(&format!("agent-{}", new.key)).is_none());
     // The address is still that of the network interface, which is the new machine's.
     let here = app.netboot.machine_at(&app.kernel.world(), peer).map(|machine| machine.key.clone());
@@ -215,7 +215,7 @@ async fn an_address_from_another_server_was_told_by_the_deleted_machine_and_not_
     let app = testing::app();
     let old = made(&app).await;
     let gathered = Gathered::of(&app.kernel.world(), &app.netboot.loaders, Some(&old));
-    app.netboot.heard_elsewhere((ADDRESS, MAC), &gathered).await;
+    app.netboot.heard_elsewhere((ADDRESS.into(), MAC), &gathered).await;
     let at = |app: &Houses| app.netboot.machine_at(&app.kernel.world(), ADDRESS.into());
     assert_eq!(at(&app).map(|machine| machine.key.clone()), Some(old.key.clone()));
     delete(&app).await;
@@ -223,7 +223,7 @@ async fn an_address_from_another_server_was_told_by_the_deleted_machine_and_not_
     let new = made(&app).await;
     assert!(at(&app).is_none(), "it has told of no address yet");
     let gathered = Gathered::of(&app.kernel.world(), &app.netboot.loaders, Some(&new));
-    app.netboot.heard_elsewhere((ADDRESS, MAC), &gathered).await;
+    app.netboot.heard_elsewhere((ADDRESS.into(), MAC), &gathered).await;
     assert_eq!(at(&app).map(|machine| machine.key.clone()), Some(new.key.clone()));
 }
 

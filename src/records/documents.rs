@@ -17,8 +17,8 @@ use flate2::write::ZlibEncoder;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::kernel::Error;
-use crate::model::{MachineStatus, ServedDocument, settings, sha256_hex};
+use crate::kernel::{Caller, Error};
+use crate::model::{Kind, MachineStatus, ServedDocument, settings, sha256_hex};
 use crate::records::Records;
 use crate::seldom::warn_seldom;
 use crate::store::KeptDocument;
@@ -227,12 +227,15 @@ impl Records {
         *kept = kept.map(change);
     }
 
-    /// The documents of a run.
+    /// The documents of a run that the caller may see: those of machines that they may read.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn documents_of(&self, run: Uuid) -> Result<Vec<ServedDocument>, Error> {
-        self.kernel.served_documents(run).await
+    pub async fn documents_of(&self, caller: &Caller, run: Uuid) -> Result<Vec<ServedDocument>, Error> {
+        let mut documents = self.kernel.served_documents(run).await?;
+        let world = self.kernel.world();
+        documents.retain(|document| caller.may_read(&world, (Kind::Machine, &document.machine.to_string())));
+        Ok(documents)
     }
 
     /// One document of a run with its text: the last that was served of a path, or the one with a digest.
@@ -243,10 +246,11 @@ impl Records {
     /// [`Error::Conflict`] for a text that is not kept, with the reason; the database failed.
     pub async fn document(
         &self,
+        caller: &Caller,
         run: Uuid,
         (path, digest): (&str, Option<&str>),
     ) -> Result<Option<(ServedDocument, String)>, Error> {
-        let documents = self.documents_of(run).await?;
+        let documents = self.documents_of(caller, run).await?;
         let fits = |document: &&ServedDocument| {
             document.path == path && digest.is_none_or(|digest| document.digest.as_deref() == Some(digest))
         };

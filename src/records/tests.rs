@@ -51,7 +51,7 @@ async fn serve(app: &Houses, run: Uuid, text: &str) {
 }
 
 async fn text_of(app: &Houses, run: Uuid) -> Result<Option<String>, Error> {
-    Ok(app.records.document(run, (PATH, None)).await?.map(|(_, text)| text))
+    Ok(app.records.document(&caller(), run, (PATH, None)).await?.map(|(_, text)| text))
 }
 
 /// A machine in a run.
@@ -93,9 +93,10 @@ async fn a_document_that_was_served_is_read_again_and_each_text_is_kept_once() {
     assert_eq!(app.records.known_kept_bytes(), once);
     serve(&app, first, "d-i two").await;
     assert_eq!(text_of(&app, first).await.unwrap().as_deref(), Some("d-i two"), "the last one");
-    let documents = app.records.documents_of(first).await.unwrap();
+    let documents = app.records.documents_of(&caller(), first).await.unwrap();
     let digest = documents[0].digest.clone().unwrap();
-    let (document, text) = app.records.document(first, (PATH, Some(&digest))).await.unwrap().unwrap();
+    let (document, text) =
+        app.records.document(&caller(), first, (PATH, Some(&digest))).await.unwrap().unwrap();
     assert_eq!((documents.len(), text.as_str(), document.bytes), (2, "d-i one", 4));
     assert_eq!(text_of(&app, second).await.unwrap().as_deref(), Some("d-i one"));
     assert_eq!(text_of(&app, Uuid::nil()).await.unwrap(), None);
@@ -108,7 +109,7 @@ async fn a_document_that_is_served_again_is_not_taken_again() {
     serve(&app, run, "same").await;
     app.records.keep(&serving(run, "same"), || panic!("it is known"));
     app.records.write_queued().await;
-    assert_eq!(app.records.documents_of(run).await.unwrap().len(), 1);
+    assert_eq!(app.records.documents_of(&caller(), run).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -166,20 +167,24 @@ async fn what_would_go_is_what_goes_and_a_present_run_keeps_its_details() {
     assert_eq!((count(&told, "jobs"), count(&told, "logs"), count(&told, "documents")), (1, 1, 0));
     assert_eq!(told.items[0].oldest, Some(days_ago(100)));
     assert_eq!(told.items[0].settings["jobs_kept_days"], 90);
-    assert!(app.kernel.find::<Job>(&gone.to_string()).is_ok(), "nothing went");
+    assert!(app.kernel.get::<Job>(&gone.to_string()).is_ok(), "nothing went");
     let done = app.records.prune(&caller(), Mode::Delete).await.unwrap();
     assert_eq!((&done.items, done.complete, done.dry_run), (&told.items, true, false));
-    assert!(app.kernel.find::<Job>(&gone.to_string()).is_err());
-    assert_eq!(app.kernel.find::<Job>(&kept.to_string()).unwrap().spec.log_bytes, 5);
-    let without_log = app.kernel.find::<Job>(&silent.to_string()).unwrap();
+    assert!(app.kernel.get::<Job>(&gone.to_string()).is_err());
+    assert_eq!(app.kernel.get::<Job>(&kept.to_string()).unwrap().spec.log_bytes, 5);
+    let without_log = app.kernel.get::<Job>(&silent.to_string()).unwrap();
     assert_eq!((without_log.spec.state, without_log.spec.log_bytes), (JobState::Finished, 0));
-    let refused = app.runs.read_job_log(&silent.to_string(), 0, 100).await.unwrap_err().to_string();
+    let refused =
+        app.runs.read_job_log(&caller(), &silent.to_string(), (0, 100)).await.unwrap_err().to_string();
     assert!(refused.contains("logs_kept_days"), "{refused}");
-    assert_eq!(app.runs.read_job_log(&kept.to_string(), 0, 100).await.unwrap(), b"hello");
+    assert_eq!(app.runs.read_job_log(&caller(), &kept.to_string(), (0, 100)).await.unwrap(), b"hello");
     let done = app.records.prune(&later, Mode::Delete).await.unwrap();
     assert_eq!(count(&done, "documents"), 1);
     assert!(text_of(&app, present).await.unwrap().is_some() && text_of(&app, old).await.is_err());
-    assert!(app.records.documents_of(old).await.unwrap()[0].digest.is_some(), "what it was is known");
+    assert!(
+        app.records.documents_of(&caller(), old).await.unwrap()[0].digest.is_some(),
+        "what it was is known"
+    );
     let query = EventQuery { kind: Some("server.pruned".into()), limit: 10, ..EventQuery::default() };
     let told = app.kernel.events(query).await.unwrap();
     assert_eq!((told.len(), &told[0].data["jobs"], told[0].actor.as_str()), (2, &json!(1), "server"));
@@ -189,13 +194,13 @@ async fn what_would_go_is_what_goes_and_a_present_run_keeps_its_details() {
 async fn jobs_beyond_their_number_go_oldest_first_and_open_ones_stay() {
     let app = app().await;
     let ended = [ended_job(&app, Uuid::nil(), 3).await, ended_job(&app, Uuid::nil(), 2).await];
-    let mut open = (*app.kernel.find::<Job>(&ended[1].to_string()).unwrap()).clone();
+    let mut open = (*app.kernel.get::<Job>(&ended[1].to_string()).unwrap()).clone();
     open.key = Uuid::now_v7().to_string();
     open.spec.state = JobState::Running;
     testing::put(&app, Job::object(Arc::new(open.clone()))).await;
     set(&app, "jobs_kept_max", json!(2)).await;
     assert_eq!(count(&app.records.prune(&caller(), Mode::Delete).await.unwrap(), "jobs"), 1);
-    assert!(app.kernel.find::<Job>(&ended[0].to_string()).is_err());
+    assert!(app.kernel.get::<Job>(&ended[0].to_string()).is_err());
     set(&app, "jobs_kept_max", json!(1)).await;
     app.records.prune(&caller(), Mode::Delete).await.unwrap();
     assert_eq!(app.kernel.world().jobs.iter().map(|job| job.key.clone()).collect::<Vec<_>>(), [open.key]);

@@ -35,7 +35,7 @@ pub(super) const MIGRATIONS: [(&str, &str); 8] = [
     ("lease_trail", include_str!("../../../migrations/sqlite/0005_lease_trail.sql")),
     ("event_keys", include_str!("../../../migrations/sqlite/0006_event_keys.sql")),
     ("destructive_bootenvs", include_str!("../../../migrations/sqlite/0007_destructive_bootenvs.sql")),
-    ("records", include_str!("../../../migrations/sqlite/0010_records.sql")),
+    ("records", include_str!("../../../migrations/sqlite/0008_records.sql")),
 ];
 
 /// What tests open otherwise.
