@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(foreign.at(address(51), NOW), None, "a stranger took it");
         let ipv6: IpAddr = "fd00::5".parse().unwrap();
         foreign.hear((ipv6, mac(3)), NOW);
-        assert_eq!(foreign.at(ipv6, NOW), Some(mac(3)));
+        assert_eq!(foreign.at(ipv6, NOW), Some((mac(3), NOW)));
     }
 
     #[test]
