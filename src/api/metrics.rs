@@ -98,12 +98,11 @@ fn store(text: &mut String, state: &ApiState) {
     }
 }
 
-/// The room that the texts of served documents take. Not known until the first is written.
+/// The room that the texts of served documents take.
 fn documents(text: &mut String, state: &ApiState) {
-    if let Some(bytes) = state.app.records.known_kept_bytes() {
-        head(text, "metalwright_documents_kept_bytes", "gauge Bytes of the documents of runs, compressed.");
-        let _ = writeln!(text, "metalwright_documents_kept_bytes {bytes}");
-    }
+    let bytes = state.app.records.counters.kept_bytes.load(Ordering::Relaxed);
+    head(text, "metalwright_documents_kept_bytes", "gauge Bytes of the documents of runs, compressed.");
+    let _ = writeln!(text, "metalwright_documents_kept_bytes {bytes}");
 }
 
 /// A figure of a tree that is passed on: its name, its type with what it is, and where it stands.

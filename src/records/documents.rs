@@ -82,6 +82,8 @@ pub struct Counters {
     pub dropped: AtomicU64,
     /// What pruning deleted, of all kinds.
     pub pruned: AtomicU64,
+    /// Length of all texts on the disk, in bytes.
+    pub kept_bytes: AtomicU64,
 }
 
 /// The run under way of a machine, which what it is served belongs to.
@@ -130,6 +132,9 @@ impl Records {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let taken = self.queued.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut queued) = taken else { return };
+        if let Err(error) = self.kept_bytes().await {
+            warn_seldom!(%error, "the room that served documents take is not known yet");
+        }
         let mut group = Vec::with_capacity(GROUP_MAX);
         loop {
             let received = tokio::select! {
@@ -214,17 +219,19 @@ impl Records {
         }
         let read = self.kernel.document_usage().await?.kept_bytes;
         *self.memory.kept_bytes.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
+        self.counters.kept_bytes.store(read, Ordering::Relaxed);
         Ok(read)
     }
 
     /// The same, where it was asked for before.
-    pub fn known_kept_bytes(&self) -> Option<u64> {
+    pub(super) fn known_kept_bytes(&self) -> Option<u64> {
         *self.memory.kept_bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn count_kept(&self, change: impl FnOnce(u64) -> u64) {
         let mut kept = self.memory.kept_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         *kept = kept.map(change);
+        self.counters.kept_bytes.store(kept.unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// The documents of a run that the caller may see: those of machines that they may read.
