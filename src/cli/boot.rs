@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::cli::action_verbs::ActionVerb;
 use crate::cli::columns::text;
-use crate::cli::command::ActionVerb;
 use crate::cli::nouns::{name_of, object_path, reference};
 use crate::cli::objects::Noun;
 use crate::cli::output::{self, Format, plain};

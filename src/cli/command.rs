@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
 
+use crate::cli::action_verbs::ActionVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::connection::Connection;
 use crate::cli::output::{Format, Usage};
 use crate::cli::sets::parse_term;
 use crate::cli::waiting::Goal;
-use crate::client::{Action, ExplainOf};
+use crate::client::ExplainOf;
 use crate::model::Kind;
 
 /// A command that needs a server, and how to reach it.
@@ -187,54 +187,6 @@ pub(super) enum MachineVerb {
         #[command(flatten)]
         output: Output,
     },
-}
-
-#[derive(Subcommand, Clone, Debug)]
-pub(super) enum ActionVerb {
-    /// Start a workflow, and arm the machine where that is destructive.
-    Start {
-        #[arg(value_name = "REF")]
-        reference: String,
-        /// [default: the machine's own]
-        workflow: Option<String>,
-    },
-    /// Hand out no further job.
-    Pause(Whose),
-    /// Go on after a pause.
-    Resume(Whose),
-    /// Go on at the step that failed or is held.
-    Retry(Whose),
-    /// End the run and disarm.
-    Cancel(Whose),
-    /// Allow one boot of a destructive bootenv.
-    Arm(Whose),
-    /// Take that back.
-    Disarm(Whose),
-}
-
-#[derive(Args, Clone, Debug)]
-pub(super) struct Whose {
-    #[arg(value_name = "REF")]
-    pub reference: String,
-}
-
-impl ActionVerb {
-    /// The action, on which machine, with which details.
-    pub(super) fn parts(self) -> (Action, String, Value) {
-        let (action, whose) = match self {
-            ActionVerb::Start { reference, workflow } => {
-                let details = workflow.map_or_else(|| json!({}), |workflow| json!({"workflow": workflow}));
-                return (Action::Start, reference, details);
-            }
-            ActionVerb::Pause(whose) => (Action::Pause, whose),
-            ActionVerb::Resume(whose) => (Action::Resume, whose),
-            ActionVerb::Retry(whose) => (Action::Retry, whose),
-            ActionVerb::Cancel(whose) => (Action::Cancel, whose),
-            ActionVerb::Arm(whose) => (Action::Arm, whose),
-            ActionVerb::Disarm(whose) => (Action::Disarm, whose),
-        };
-        (action, whose.reference, json!({}))
-    }
 }
 
 /// Which program wrote a file of leases.

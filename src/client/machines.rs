@@ -12,9 +12,12 @@ use crate::model::{DhcpStatus, ExampleAnswer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Start,
+    Restart,
     Pause,
     Resume,
     Retry,
+    Skip,
+    MarkDone,
     Cancel,
     Arm,
     Disarm,
@@ -24,9 +27,12 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Action::Start => "start",
+            Action::Restart => "restart",
             Action::Pause => "pause",
             Action::Resume => "resume",
             Action::Retry => "retry",
+            Action::Skip => "skip",
+            Action::MarkDone => "mark_done",
             Action::Cancel => "cancel",
             Action::Arm => "arm",
             Action::Disarm => "disarm",

@@ -66,8 +66,8 @@ pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
-    AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, Run, Step,
-    StepKind, StepState, Tries, Waiting,
+    AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, Machine, MachineState, MachineStatus, Run,
+    Step, StepKind, StepState, StopBefore, Tries, Waiting,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
 pub use name::{check_file_path, check_host_name, check_name};

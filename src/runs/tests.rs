@@ -23,6 +23,8 @@ use crate::runs::deadlines::{Watch, next_deadline};
 use crate::runs::jobs::{Asking, RenderTasks, TaskRender};
 use crate::store::{Changeset, EventQuery, SqliteStore};
 
+mod verbs;
+
 /// Gives each task one script, or the fault `broken`.
 struct Scripts;
 
@@ -122,7 +124,7 @@ impl Site {
     }
 
     async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
-        self.act(Action::Start { workflow: Some(workflow.to_owned()) }).await
+        self.act(Action::Start { workflow: Some(workflow.to_owned()), stop_before: None }).await
     }
 
     async fn ask(&self, boot: &str, job: Option<Uuid>) -> Option<JobOffer> {
@@ -186,18 +188,20 @@ async fn start_says_everything_that_is_in_its_way() {
     assert!(reason.contains("`debian`: it has no kernel for arm64"), "{reason}");
     assert!(reason.contains("the param `disk` is not set"), "{reason}");
     assert!(matches!(site.start("instal").await, Err(Error::Invalid(_))));
-    let reason = refused(site.act(Action::Start { workflow: None }).await);
+    let reason = refused(site.act(Action::Start { workflow: None, stop_before: None }).await);
     assert!(reason.contains("default_workflow"), "{reason}");
     let locked = Site::new(json!({"name": "web1", "locked": true, "workflow": "work"})).await;
-    assert!(refused(locked.act(Action::Start { workflow: None }).await).contains("locked"));
+    assert!(
+        refused(locked.act(Action::Start { workflow: None, stop_before: None }).await).contains("locked")
+    );
     assert_eq!(locked.state().0, MachineState::Registered);
 }
 
 #[tokio::test]
 async fn actions_are_refused_with_the_reason_when_they_cannot_be_done_now() {
     let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda"}})).await;
-    for action in [Action::Pause, Action::Resume, Action::Retry, Action::Cancel, Action::Arm, Action::Disarm]
-    {
+    let pause = || Action::Pause { before: None, reason: String::new() };
+    for action in [pause(), Action::Resume, Action::Retry, Action::Cancel, Action::Arm, Action::Disarm] {
         assert!(refused(site.act(action).await).contains("no workflow under way"));
     }
     let machine = site.start("install").await.unwrap();
@@ -211,8 +215,8 @@ async fn actions_are_refused_with_the_reason_when_they_cannot_be_done_now() {
     assert!(refused(site.act(Action::Disarm).await).contains("not armed"));
     site.act(Action::Arm).await.unwrap();
     assert_eq!(site.state(), (MachineState::Waiting, 1));
-    site.act(Action::Pause).await.unwrap();
-    assert!(refused(site.act(Action::Pause).await).contains("already"));
+    site.act(pause()).await.unwrap();
+    assert!(refused(site.act(pause()).await).contains("already"));
     site.act(Action::Resume).await.unwrap();
     site.act(Action::Cancel).await.unwrap();
     let events = site.events().await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::simulate::address::Held;
-use crate::simulate::agent;
+use crate::simulate::agent::{self, AgentEnd};
 use crate::simulate::console::Console;
 use crate::simulate::dhcp::{Dhcp, Lease, Reach};
 use crate::simulate::failure::Failure;
@@ -34,6 +34,8 @@ pub enum Ended {
     Rehearsed,
     /// A script switched it off.
     Off,
+    /// It runs a live system that has nothing left to do.
+    Live,
 }
 
 /// A simulated machine.
@@ -45,6 +47,8 @@ pub struct Machine {
     pub console: Console,
     pub installed: Option<Installed>,
     held: Option<Held>,
+    /// The task that cuts the power once.
+    cut_at: Option<String>,
 }
 
 /// What a power-on led to.
@@ -66,7 +70,8 @@ impl Machine {
     pub fn new(options: Arc<Options>, index: u32, console: Console) -> Self {
         let identity = Identity::of(options.mac_of(index));
         let fallback = options.address_of(index);
-        Machine { options, identity, fallback, console, installed: None, held: None }
+        let cut_at = options.power_off.clone();
+        Machine { options, identity, fallback, console, installed: None, held: None, cut_at }
     }
 
     /// The last address it had.
@@ -84,7 +89,10 @@ impl Machine {
             self.console.power_on(&why).await;
             let mut network = self.connect().await?;
             why = match self.boot(&mut network).await? {
-                Booted::Kernel(boot) => self.run_kernel(&network, &boot).await?,
+                Booted::Kernel(boot) => match self.run_kernel(&network, &boot).await? {
+                    Some(why) => why,
+                    None => return Ok(Ended::Live),
+                },
                 Booted::Reboot => "the script said so".to_owned(),
                 Booted::Off => return Ok(Ended::Off),
                 Booted::Disk => match self.run_disk(&network).await? {
@@ -342,14 +350,18 @@ impl Machine {
         Outcome::Succeeded
     }
 
-    /// What was booted from the network runs; returns why the machine is switched on next.
-    async fn run_kernel(&mut self, network: &Network, boot: &Boot) -> Result<String, Failure> {
+    /// What was booted from the network runs; returns why the machine is switched on next, if it is.
+    async fn run_kernel(&mut self, network: &Network, boot: &Boot) -> Result<Option<String>, Failure> {
         let initrds = boot.initrds.join(" ");
         self.console.say("boot", format!("{} with {initrds}; {}", boot.kernel, boot.command_line)).await;
+        if let Some(agent) = installer::agent_of(&boot.command_line) {
+            return self.run_live(network, agent).await;
+        }
         let Some(answer) = installer::answer_of(&boot.command_line) else {
             return Err(Failure::new(
                 "boot",
-                "a kernel command line that names an answer file (url=, preseed/url=, inst.ks=)",
+                "a kernel command line that names an answer file (url=, preseed/url=, inst.ks=) or a live \
+                 system's agent (metalwright.agent=)",
                 boot.command_line.clone(),
             ));
         };
@@ -366,7 +378,31 @@ impl Machine {
         let installed = installer::install(&network.http, &answer, &mut self.console).await?;
         let why = if installed.rehearsed { "the rehearsal switched it off" } else { "the installer reboots" };
         self.installed = Some(installed);
-        Ok(why.to_owned())
+        Ok(Some(why.to_owned()))
+    }
+
+    /// A live system runs its agent, which has its configuration from the server.
+    async fn run_live(&mut self, network: &Network, agent: &str) -> Result<Option<String>, Failure> {
+        let mut network = Network { dhcp: None, http: network.http.clone(), address: network.address };
+        self.renew(&mut network, Speaker::Udhcpc).await?;
+        let began = Instant::now();
+        let configuration = network.http.text(Agent::Installer, agent, installer::DOCUMENT_BYTES_MAX).await?;
+        self.console.step("file", began, format!("{agent}, {} bytes", configuration.len())).await;
+        self.run_agent(&configuration).await
+    }
+
+    /// The agent works; returns why the machine is switched on again, if it is.
+    async fn run_agent(&mut self, configuration: &str) -> Result<Option<String>, Failure> {
+        let cut_at = self.cut_at.as_deref();
+        let host = agent::Host { options: &self.options, mac: self.identity.mac, cut_at };
+        Ok(match agent::work(configuration, host, &mut self.console).await? {
+            AgentEnd::Idle => None,
+            AgentEnd::Reboot(why) => Some(why),
+            AgentEnd::PowerCut => {
+                let task = self.cut_at.take().unwrap_or_default();
+                Some(format!("the power was cut in the middle of {task}"))
+            }
+        })
     }
 
     /// The operating system asks for an address of its own.
@@ -391,7 +427,7 @@ impl Machine {
         };
         let mut network = Network { dhcp: None, http: network.http.clone(), address: network.address };
         self.renew(&mut network, Speaker::NetworkManager).await?;
-        agent::work(&configuration, (&self.options, self.identity.mac), &mut self.console).await
+        self.run_agent(&configuration).await
     }
 }
 

@@ -169,7 +169,7 @@ impl Printer<'_> {
         }
         let total = summary.machines.len();
         let count = |wanted| summary.machines.iter().filter(|fate| fate.ended == Some(wanted)).count();
-        let ended = [Ended::Installed, Ended::Rehearsed, Ended::Disk, Ended::Off];
+        let ended = [Ended::Installed, Ended::Rehearsed, Ended::Disk, Ended::Live, Ended::Off];
         let ended = ended.map(|ended| format!("{} {}", count(ended), format!("{ended:?}").to_lowercase()));
         let (failed, ms) = (summary.failed(), summary.ms);
         writeln!(self.out, "{total} machines in {ms} ms: {}, {failed} failed", ended.join(", "))?;

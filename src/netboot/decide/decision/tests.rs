@@ -36,7 +36,10 @@ fn running() -> Stored<Machine> {
         started_at: NOW,
         ended_at: None,
         paused: false,
+        pause_reason: String::new(),
+        stop_before: None,
         rehearse: false,
+        from_step: None,
     });
     machine.status.state = MachineState::Waiting;
     machine.status.bootenv = Some("debian-12-install".into());
@@ -221,6 +224,18 @@ fn a_pause_lets_the_installer_that_is_under_way_go_on() {
     machine.status.run.as_mut().unwrap().paused = true;
     let own = Asked::MachineFile { attempt: Uuid::nil(), file: MachineFile::Answer };
     assert_eq!(decide(&own, &facts(&machine, &bootenv), NOW).answer, Answer::Serve);
+    machine.status.state = MachineState::Held;
+    assert_eq!(
+        decide(&own, &facts(&machine, &bootenv), NOW).answer,
+        Answer::Serve,
+        "paused at one of its tasks"
+    );
+    machine.status.run.as_mut().unwrap().paused = false;
+    assert_ne!(
+        decide(&own, &facts(&machine, &bootenv), NOW).answer,
+        Answer::Serve,
+        "held for another reason"
+    );
 }
 
 #[test]
