@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::action_verbs::ActionVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
+use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::Connection;
 use crate::cli::output::{Format, Usage};
 use crate::cli::sets::parse_term;
@@ -391,6 +392,11 @@ pub(super) enum Other {
     Events {
         #[command(subcommand)]
         verb: EventVerb,
+    },
+    /// Which objects changed, on the whole server.
+    Changes {
+        #[command(subcommand)]
+        verb: ChangeVerb,
     },
     /// The server itself.
     Server {

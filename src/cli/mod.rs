@@ -10,6 +10,7 @@ mod artifact_verbs;
 mod artifacts;
 mod boot;
 pub mod boot_certificate;
+mod changes;
 mod columns;
 mod command;
 mod config;
@@ -107,6 +108,7 @@ async fn run_other(client: &crate::client::Client, other: Other) -> Result<()> {
         }
         Other::Events { verb: EventVerb::List(args) } => events::list(client, args).await,
         Other::Events { verb: EventVerb::Watch(args) } => events::watch(client, args).await,
+        Other::Changes { verb } => changes::run(client, verb).await,
         Other::Server { verb } => server::run(client, verb).await,
         Other::Apply(args) => apply::apply(client, None, &args).await,
         // They need no server and are done before one is looked for.

@@ -1,24 +1,12 @@
 //! Events: pages of history, and the stream as they happen.
 
-use std::time::Duration;
-
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use reqwest::Method;
 use serde::Deserialize;
 
-use crate::client::sse::{Message, Reader};
+use crate::client::message_stream::MessageStream;
+use crate::client::sse::Message;
 use crate::client::{Client, Error};
 use crate::model::Event;
-
-/// The server says something at least every few seconds; a stream that is silent this long is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// How long an open stream lasts before it is opened anew.
-const STREAM_LASTS: Duration = Duration::from_secs(24 * 3600);
-/// How often the stream is opened again before its reader is told.
-const RECONNECTS_MAX: u32 = 30;
-const BACKOFF_FIRST: Duration = Duration::from_millis(200);
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// Which events: `kind` is exact or ends in `*` (`machine.*`), `subject` is like `machine:web1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,9 +24,9 @@ impl EventFilter {
         EventFilter { kind: None, subject: Some(subject.into()) }
     }
 
-    fn terms(&self) -> Vec<(&'static str, &str)> {
-        let kind = self.kind.as_deref().map(|kind| ("kind", kind));
-        let subject = self.subject.as_deref().map(|subject| ("subject", subject));
+    fn terms(&self) -> Vec<(&'static str, String)> {
+        let kind = self.kind.clone().map(|kind| ("kind", kind));
+        let subject = self.subject.clone().map(|subject| ("subject", subject));
         kind.into_iter().chain(subject).collect()
     }
 }
@@ -83,15 +71,8 @@ pub enum Signal {
 
 /// Events as they happen. A broken connection is opened again and goes on after the last event.
 pub struct EventStream {
-    client: Client,
-    filter: EventFilter,
+    messages: MessageStream,
     last: Option<u64>,
-    open: Option<Open>,
-}
-
-struct Open {
-    chunks: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
-    reader: Reader,
 }
 
 impl Client {
@@ -115,9 +96,9 @@ impl Client {
     /// # Errors
     /// What the server or the network says.
     pub async fn follow(&self, filter: EventFilter, after: Option<u64>) -> Result<EventStream, Error> {
-        let mut stream = EventStream { client: self.clone(), filter, last: after, open: None };
-        stream.connect().await?;
-        Ok(stream)
+        let last_id = after.map(|seq| seq.to_string());
+        let messages = MessageStream::open(self, "/events/stream", filter.terms(), last_id).await?;
+        Ok(EventStream { messages, last: after })
     }
 }
 
@@ -127,61 +108,22 @@ impl EventStream {
     /// # Errors
     /// A refusal, a server that stays away, or something that is not an event.
     pub async fn next(&mut self) -> Result<Signal, Error> {
-        loop {
-            let Some(open) = &mut self.open else {
-                self.reconnect().await?;
-                return Ok(Signal::Reconnected);
-            };
-            if let Some(message) = open.reader.next().map_err(|_| unexpected("a message is too long"))? {
-                if let Some(event) = self.read(&message)? {
-                    return Ok(Signal::Event(Box::new(event)));
-                }
-                continue;
-            }
-            match tokio::time::timeout(SILENCE_MAX, open.chunks.next()).await {
-                Ok(Some(Ok(chunk))) => open.reader.push(&chunk),
-                // Ended, broken or silent: all the same.
-                _ => self.open = None,
+        while let Some(message) = self.messages.next().await? {
+            if let Some(event) = self.read(&message)? {
+                return Ok(Signal::Event(Box::new(event)));
             }
         }
+        Ok(Signal::Reconnected)
     }
 
     fn read(&mut self, message: &Message) -> Result<Option<Event>, Error> {
         let event: Event = serde_json::from_str(&message.data)
-            .map_err(|error| unexpected(&format!("not an event: {error}")))?;
+            .map_err(|error| self.messages.unexpected(&format!("not an event: {error}")))?;
         if self.last.is_some_and(|last| event.seq <= last) {
             return Ok(None);
         }
         self.last = Some(event.seq);
+        self.messages.taken(event.seq.to_string());
         Ok(Some(event))
     }
-
-    async fn reconnect(&mut self) -> Result<(), Error> {
-        let mut wait = BACKOFF_FIRST;
-        for _ in 0..RECONNECTS_MAX {
-            match self.connect().await {
-                Err(error) if error.is_passing() => {}
-                done => return done,
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(BACKOFF_MAX);
-        }
-        self.connect().await
-    }
-
-    async fn connect(&mut self) -> Result<(), Error> {
-        let request = self.client.request(Method::GET, "/events/stream").query(&self.filter.terms());
-        let mut request = request.timeout(STREAM_LASTS).header("accept", "text/event-stream");
-        if let Some(last) = self.last {
-            request = request.header("last-event-id", last.to_string());
-        }
-        let answer = tokio::time::timeout(SILENCE_MAX, self.client.send(request)).await;
-        let answer = answer.map_err(|_| unexpected("the stream does not begin"))??;
-        self.open = Some(Open { chunks: answer.response.bytes_stream().boxed(), reader: Reader::default() });
-        Ok(())
-    }
-}
-
-fn unexpected(what: &str) -> Error {
-    Error::Unexpected { request: "GET /api/v1/events/stream".to_owned(), what: what.to_owned() }
 }

@@ -4,16 +4,19 @@
 //! them it leaves to its callers. Start with [`Client::new`] and [`ObjectPath`], then read `objects`.
 
 mod agent;
+mod changes;
 mod error;
 mod events;
 mod http;
 mod leases;
 mod machines;
+mod message_stream;
 mod objects;
 mod pin;
 mod sse;
 
 pub use agent::Work;
+pub use changes::{ChangePage, ChangeSignal, ChangeStream, PageStart};
 pub use error::{Error, Refusal};
 pub use events::{EventFilter, EventPage, EventStream, PageOf, Signal};
 pub use http::{Client, Target, Token};

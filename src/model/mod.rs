@@ -10,11 +10,14 @@ mod artifact;
 mod artifact_source;
 mod background;
 pub mod bounds;
+mod changes;
 mod checksum;
 mod client_class;
+mod commits;
 mod content;
 mod dhcp_status;
 mod digest;
+mod document;
 mod event;
 mod fetch_networks;
 mod job;
@@ -47,9 +50,14 @@ pub use artifact::{
 };
 pub use artifact_source::{ArtifactSource, FILE_URL, SourceFile};
 pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
+pub use changes::{ChangePage, place_after};
 pub use checksum::{Algorithm, Checksum};
 pub use client_class::{
     BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,
+};
+pub use commits::{
+    ChangePlace, CommitHistory, CommitMark, EPOCHS_MAX, Epoch, ObjectChange, ObjectChangeKind, ReadAgain,
+    ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
 pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
@@ -60,6 +68,7 @@ pub use dhcp_status::{
     SubnetStatus, UnservedStatus,
 };
 pub use digest::{hex, parse_hex, sha256_hex};
+pub use document::Row;
 pub use event::{Event, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
 pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
@@ -83,7 +92,7 @@ pub use retention::{Bounds, PruneReport, PrunedKind, Retention};
 pub use schema::{Input, Schema, check_schema, parse_changed, parse_input};
 pub use served_document::{ServedDocument, ServedDocuments};
 pub use token::Token;
-pub use world::{GrowingMap, HasTable, Object, Row, Table, World};
+pub use world::{GrowingMap, HasTable, Object, Table, World};
 
 /// Names that stand twice in a list where order matters and repetition has no meaning.
 fn repeated(names: &[String], pointer: &str) -> Vec<Problem> {

@@ -33,6 +33,9 @@ enum Place {
     Labels,
     Source,
     Revision,
+    StatusRevision,
+    StatusUpdatedAt,
+    Commit,
     CreatedAt,
     UpdatedAt,
 }
@@ -66,6 +69,9 @@ impl Field {
             ("labels", 1) => Ok(whole(Place::Labels, Vec::new())),
             ("source", 1) => Ok(whole(Place::Source, Vec::new())),
             ("revision", 1) => Ok(whole(Place::Revision, Vec::new())),
+            ("status_revision", 1) if T::HAS_STATUS => Ok(whole(Place::StatusRevision, Vec::new())),
+            ("status_updated_at", 1) if T::HAS_STATUS => Ok(whole(Place::StatusUpdatedAt, Vec::new())),
+            ("commit", 1) => Ok(whole(Place::Commit, Vec::new())),
             ("created_at", 1) => Ok(whole(Place::CreatedAt, Vec::new())),
             ("updated_at", 1) => Ok(whole(Place::UpdatedAt, Vec::new())),
             ("status", 2..=STEPS_MAX)
@@ -101,6 +107,11 @@ impl<'a, T: Managed> Reader<'a, T> {
             Place::Id => found.push(Value::from(stored.key.as_str())),
             Place::Source => found.push(Value::from(stored.source.as_str())),
             Place::Revision => found.push(Value::from(stored.revision)),
+            Place::StatusRevision => found.push(Value::from(stored.status_revision)),
+            Place::StatusUpdatedAt => {
+                found.extend(stored.status_updated_at.map(|time| Value::from(time.to_string())));
+            }
+            Place::Commit => found.push(Value::from(stored.commit.get())),
             Place::CreatedAt => found.push(Value::from(stored.created_at.to_string())),
             Place::UpdatedAt => found.push(Value::from(stored.updated_at.to_string())),
             Place::Labels => match field.rest.first() {
@@ -205,8 +216,9 @@ fn unknown<T: Managed>(text: &str, schemas: &Schemas) -> Error {
     }
     if T::HAS_STATUS {
         names.extend(names_in(&schemas.status, "status."));
+        names.extend(["status_revision", "status_updated_at"].map(String::from));
     }
-    let ours = ["labels", "label.NAME", "source", "revision", "created_at", "updated_at"];
+    let ours = ["labels", "label.NAME", "source", "revision", "commit", "created_at", "updated_at"];
     names.extend(ours.map(String::from));
     if knows(&schemas.spec, &["params"]) {
         names.push("param.NAME".to_owned());

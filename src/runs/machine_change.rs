@@ -21,7 +21,7 @@ use crate::store::{self, Changeset, TrackedWorld};
 #[derive(Debug)]
 pub struct Moving {
     before: Arc<Stored<Machine>>,
-    /// The next revision of the machine.
+    /// The machine with its next status.
     pub machine: Stored<Machine>,
     changeset: Changeset,
     job_end: Option<JobEnd>,
@@ -29,7 +29,7 @@ pub struct Moving {
 
 impl Moving {
     pub fn new(before: Arc<Stored<Machine>>, now: Timestamp) -> Self {
-        Moving { machine: before.next(now), before, changeset: Changeset::default(), job_end: None }
+        Moving { machine: before.next_status(now), before, changeset: Changeset::default(), job_end: None }
     }
 
     /// Applies rules to the machine's status; what they did becomes events.
@@ -120,7 +120,8 @@ impl Moving {
         let changed = self.machine.status != self.before.status
             || self.machine.faults != self.before.faults
             || self.machine.spec != self.before.spec;
-        let machine = Arc::new(self.machine);
+        let now = self.machine.status_updated_at.unwrap_or(self.machine.updated_at);
+        let machine = Arc::new(self.machine.numbered_after(&self.before, now));
         match changed {
             true => (Arc::clone(&machine), self.changeset.update(Machine::object(machine))),
             false => (self.before, self.changeset),

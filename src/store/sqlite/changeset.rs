@@ -34,19 +34,19 @@ impl EncodedWrite {
         }
     }
 
-    /// The revision that must be there; none where there must be no object.
+    /// The version that must be there; none where there must be no object.
     pub(super) fn expected(&self) -> Option<u64> {
         match &self.write {
             Write::Create(_) => None,
-            Write::Update(object) => Some(object.revision().wrapping_sub(1)),
-            Write::Delete { revision, .. } => Some(*revision),
+            Write::Update(object) => Some(object.version().wrapping_sub(1)),
+            Write::Delete { version, .. } => Some(*version),
         }
     }
 
-    /// The revision that is there afterwards; none when the object goes.
-    pub(super) fn revision(&self) -> Option<u64> {
+    /// The version that is there afterwards; none when the object goes.
+    pub(super) fn version(&self) -> Option<u64> {
         match &self.write {
-            Write::Create(object) | Write::Update(object) => Some(object.revision()),
+            Write::Create(object) | Write::Update(object) => Some(object.version()),
             Write::Delete { .. } => None,
         }
     }
@@ -91,7 +91,7 @@ fn read_back((kind, key): (Kind, &str), document: &str) -> Result<(), Error> {
     if document.is_empty() || (kind == Kind::Lease && !cfg!(debug_assertions)) {
         return Ok(());
     }
-    let read = Object::decode(kind, Row { key, revision: 1, document });
+    let read = Object::decode(kind, Row { key, version: u64::MAX, document });
     read.map(drop).map_err(|error| Error::Unreadable { kind, key: key.to_owned(), why: error.to_string() })
 }
 
@@ -126,7 +126,7 @@ mod tests {
     fn what_was_written_before_there_was_a_bound_is_read() {
         let encoded = write(249).unwrap();
         let document = &encoded.writes[0].document;
-        let read = Object::decode(Kind::Machine, Row { key: "id", revision: 1, document }).unwrap();
+        let read = Object::decode(Kind::Machine, Row { key: "id", version: 1, document }).unwrap();
         let Object::Machine(read) = read else { panic!("a machine") };
         assert!(matches!(&read.spec.params["x"], Value::Array(_)));
     }

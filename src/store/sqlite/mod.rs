@@ -18,6 +18,8 @@ mod open;
 mod rows;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tombstone_tests;
 mod trail;
 #[cfg(test)]
 mod trail_tests;
@@ -53,6 +55,7 @@ pub struct SqliteStore {
     data_dir: PathBuf,
     readers: SqlitePool,
     committed: watch::Receiver<u64>,
+    shown: watch::Receiver<u64>,
     writer: Mutex<Option<Writer>>,
     /// The folder of a store that goes with it.
     #[cfg(test)]
@@ -80,6 +83,7 @@ impl SqliteStore {
 
     async fn open_with(data_dir: &Path, setup: &open::Setup) -> Result<Arc<SqliteStore>, OpenError> {
         let opened = open::open(data_dir, setup).await?;
+        let (shown_tx, shown) = watch::channel(opened.loaded.world.commits.commit());
         let world = Arc::new(RwLock::new(opened.loaded.world));
         let (committed_tx, committed) = watch::channel(opened.last_seq);
         let (queue, jobs) = mpsc::channel(writer::QUEUE_MAX);
@@ -89,6 +93,8 @@ impl SqliteStore {
             damaged_holders: opened.loaded.damaged_holders,
             trail: opened.loaded.trail,
             committed: committed_tx,
+            shown: shown_tx,
+            next_epoch: Some(Uuid::new_v4()),
         };
         // A thread of its own: a task would wait for its turn on the worker of whoever sent the job.
         let task = tokio::task::spawn_blocking(move || writer.run(jobs));
@@ -99,6 +105,7 @@ impl SqliteStore {
             damaged,
             readers: opened.readers,
             committed,
+            shown,
             data_dir: data_dir.to_owned(),
             writer: Mutex::new(Some(Writer { queue, task })),
             #[cfg(test)]
@@ -225,6 +232,10 @@ impl Store for SqliteStore {
 
     fn committed(&self) -> watch::Receiver<u64> {
         self.committed.clone()
+    }
+
+    fn commits(&self) -> watch::Receiver<u64> {
+        self.shown.clone()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

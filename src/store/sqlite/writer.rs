@@ -5,17 +5,19 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use super::changeset::Encoded;
 use super::events::PART_EVENTS;
-use super::group::{DamagedHolders, Group};
+use super::group::{DamagedHolders, Group, GroupChange, GroupStamp};
 use super::open::WriterConnection;
 use super::rows::Rows;
-use super::trail::{self, Trail};
+use super::trail::Trail;
 use super::{checkpoints, documents, integer, log};
-use crate::model::{Event, World};
+use crate::model::{Epoch, Event, Tombstone, World};
 use crate::store::{Error, Write, sql};
 
 /// Jobs that wait for the writer; who comes after them waits to be let in.
@@ -72,12 +74,16 @@ pub(super) struct Writer {
     pub(super) trail: Trail,
     /// The number of the last event on disk.
     pub(super) committed: watch::Sender<u64>,
+    /// The number of the last commit that the world shows.
+    pub(super) shown: watch::Sender<u64>,
+    /// The id of the epoch that begins with this process's first commit; none once it has.
+    pub(super) next_epoch: Option<Uuid>,
 }
 
-/// What came of a job that was not refused: the number of the changeset's first event; the length of a log,
-/// or how many events were pruned.
+/// What came of a job that was not refused: the number of a changeset's first event, and of its commit; the
+/// length of a log, or how many events were pruned.
 enum Done {
-    Changeset { first_seq: u64 },
+    Changeset { first_seq: u64, commit: u64 },
     Count(u64),
 }
 
@@ -86,7 +92,11 @@ struct Committed {
     /// One for each job.
     outcomes: Vec<Result<Done, Error>>,
     last_seq: u64,
-    trail: trail::Change,
+    /// The epoch that begins with it.
+    begins: Option<Epoch>,
+    /// When it deleted what it deleted.
+    time: Timestamp,
+    change: GroupChange,
 }
 
 /// Why a piece of work was not done. A refusal concerns it alone, and nothing of it is left in the
@@ -156,13 +166,16 @@ impl Writer {
 
     fn commit(&mut self, group: &mut Vec<Job>) {
         match self.transact(group) {
-            Ok(Committed { outcomes, last_seq, trail }) => {
-                self.trail.apply(trail);
-                let has_events = *self.committed.borrow() != last_seq;
-                self.publish(group, &outcomes, last_seq);
+            Ok(committed) => {
+                self.next_epoch = self.next_epoch.filter(|_| committed.begins.is_none());
+                let has_events = *self.committed.borrow() != committed.last_seq;
+                let has_changes = self.publish(group, &committed);
+                self.trail.apply(committed.change.trail);
+                let outcomes = committed.outcomes;
                 group.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
-                // Whoever follows the events is woken behind those who wait for their answer.
+                // Whoever follows the events or the changes is woken behind those who wait for their answer.
                 self.committed.send_if_modified(|_| has_events);
+                self.shown.send_if_modified(|_| has_changes);
             }
             Err(error) => {
                 // Whoever monitors the store says so, once.
@@ -185,7 +198,7 @@ impl Writer {
         let mut next_seq = first_seq;
         let decided = jobs.iter().map(|job| {
             let Work::Changeset(changeset) = &job.work else { return None };
-            let done = group.add(changeset).map(|()| Done::Changeset { first_seq: next_seq });
+            let done = group.add(changeset).map(|commit| Done::Changeset { first_seq: next_seq, commit });
             if done.is_ok() {
                 next_seq = next_seq.saturating_add(changeset.events.len() as u64);
             }
@@ -193,43 +206,63 @@ impl Writer {
         });
         let decided: Vec<_> = decided.collect();
         let last_seq = next_seq.saturating_sub(1);
+        let time = Timestamp::now();
         if group.is_empty() && decided.iter().all(|outcome| matches!(outcome, Some(Err(_)))) {
             let outcomes = decided.into_iter().flatten().collect();
-            return Ok(Committed { outcomes, last_seq, trail: trail::Change::default() });
+            return Ok(Committed { outcomes, last_seq, begins: None, time, change: GroupChange::default() });
         }
+        let begins = group.first_commit().zip(self.next_epoch);
+        let begins = begins.map(|(first_commit, id)| Epoch { first_commit, id });
         let connection = self.connection.get()?;
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let trail = group.write(&Rows(&transaction), first_seq, &self.trail)?;
+        let change =
+            group.write(&Rows(&transaction), &GroupStamp { first_seq, begins, time }, &self.trail)?;
         let outcomes = jobs.iter().zip(decided).map(|(job, outcome)| match outcome {
             Some(outcome) => Ok(outcome),
             None => run(&transaction, &job.work),
         });
         let outcomes = outcomes.collect::<rusqlite::Result<_>>()?;
         transaction.commit()?;
-        Ok(Committed { outcomes, last_seq, trail })
+        Ok(Committed { outcomes, last_seq, begins, time, change })
     }
 
-    /// Shows what is on disk: first in the world, then by the number of its last event.
-    fn publish(&self, group: &[Job], outcomes: &[Result<Done, Error>], last_seq: u64) {
-        for (jobs, outcomes) in group.chunks(SHOWN_AT_ONCE_MAX).zip(outcomes.chunks(SHOWN_AT_ONCE_MAX)) {
+    /// Shows what is on disk: first in the world, then by the numbers of its last event and commit. Gives whether
+    /// it changed an object.
+    fn publish(&self, group: &[Job], committed: &Committed) -> bool {
+        let outcomes = committed.outcomes.chunks(SHOWN_AT_ONCE_MAX);
+        let mut last_commit = *self.shown.borrow();
+        for (jobs, outcomes) in group.chunks(SHOWN_AT_ONCE_MAX).zip(outcomes) {
             let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
-            for (job, _) in jobs.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
-                if let Work::Changeset(changeset) = &job.work {
-                    changeset.writes.iter().for_each(|write| apply(&mut world, &write.write));
+            for (job, outcome) in jobs.iter().zip(outcomes) {
+                if let (Work::Changeset(changeset), Ok(Done::Changeset { commit, .. })) = (&job.work, outcome)
+                {
+                    let writes = changeset.writes.iter();
+                    writes.for_each(|write| apply(&mut world, &write.write, (*commit, committed.time)));
+                    world.commits.advance(*commit, committed.begins);
                 }
             }
+            last_commit = world.commits.commit();
         }
-        self.committed.send_if_modified(|committed| {
-            *committed = last_seq;
+        if let Some(upto) = committed.change.pruned_upto {
+            self.world.write().unwrap_or_else(PoisonError::into_inner).commits.prune(upto);
+        }
+        self.committed.send_if_modified(|seq| {
+            *seq = committed.last_seq;
             false
         });
+        let before = *self.shown.borrow();
+        self.shown.send_if_modified(|shown| {
+            *shown = last_commit;
+            false
+        });
+        before != last_commit
     }
 }
 
 /// Whoever stopped waiting does not want to know.
 fn answer(job: Job, outcome: Result<Done, Error>) {
     let outcome = outcome.map(|done| match (done, job.work) {
-        (Done::Changeset { first_seq }, Work::Changeset(changeset)) => {
+        (Done::Changeset { first_seq, .. }, Work::Changeset(changeset)) => {
             let numbered = (first_seq..).zip(changeset.events).map(|(seq, event)| event.numbered(seq));
             Outcome { events: numbered.collect(), ..Outcome::default() }
         }
@@ -312,10 +345,17 @@ fn probe(connection: &Connection) -> Result<u64, Undone> {
     Ok(0)
 }
 
-fn apply(world: &mut World, write: &Write) {
+/// Does to the world what a commit does, by its number and time.
+fn apply(world: &mut World, write: &Write, (commit, time): (u64, Timestamp)) {
     match write {
-        Write::Create(object) | Write::Update(object) => world.put(object.clone()),
-        Write::Delete { kind, key, .. } => world.remove(*kind, key),
+        Write::Create(object) | Write::Update(object) => {
+            object.commit_mark().set(commit);
+            world.put(object.clone());
+        }
+        Write::Delete { kind, key, revision, .. } => {
+            let key = world.held_key(*kind, key).cloned().unwrap_or_else(|| key.as_str().into());
+            world.bury(Tombstone { commit, kind: *kind, key, revision: *revision, time });
+        }
     }
 }
 

@@ -49,7 +49,7 @@ fn write_text(write: &Write) -> String {
     match write {
         Write::Create(made) => format!("create {}", object(made)),
         Write::Update(next) => format!("update {}", object(next)),
-        Write::Delete { kind, key, revision } => format!("delete {kind} {key} revision {revision}"),
+        Write::Delete { kind, key, revision, .. } => format!("delete {kind} {key} revision {revision}"),
     }
 }
 
