@@ -1,5 +1,5 @@
-//! How many streams of events and of changes are open, in all and by token. Every stream costs a connection and
-//! a reader of the store, so no token may have them all.
+//! How many streams of events and of changes are open, in all and by token. Every stream costs a connection
+//! and a reader of the store, so no token may have them all.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

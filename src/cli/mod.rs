@@ -57,6 +57,9 @@ pub async fn run(command: ClientCommand) -> Result<()> {
     if let Invocation::Other(Other::Doctor { verb: DoctorVerb::Dhcp(args) }) = invocation {
         return doctor::dhcp(args, &connection).await;
     }
+    if let Invocation::Other(Other::Events { verb: EventVerb::Kinds { output } }) = invocation {
+        return events::kinds(output);
+    }
     let client = connection.client().await?;
     let done = match invocation {
         Invocation::Noun(kind, verb) => run_verb(&Noun { client, kind }, verb).await,
@@ -112,6 +115,8 @@ async fn run_other(client: &crate::client::Client, other: Other) -> Result<()> {
         Other::Server { verb } => server::run(client, verb).await,
         Other::Apply(args) => apply::apply(client, None, &args).await,
         // They need no server and are done before one is looked for.
-        Other::Context { .. } | Other::Doctor { .. } => Ok(()),
+        Other::Events { verb: EventVerb::Kinds { .. } } | Other::Context { .. } | Other::Doctor { .. } => {
+            Ok(())
+        }
     }
 }

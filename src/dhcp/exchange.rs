@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{
-    BootAnswer, ClientKey, Datagram, EventKind, Holds, PacketFacts, Query, Sender, Silence,
+    BootAnswer, ClientKey, Datagram, Holds, PacketEvent, PacketFacts, Query, Sender, Silence,
 };
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty, decide};
 use crate::kernel::Error;
@@ -238,7 +238,7 @@ fn change_offers(offers: &mut Holds, outcome: &mut PacketOutcome) {
         OfferChange::Keep { address, hold } => {
             if !offers.hold(*address, hold.clone(), outcome.decided_at) {
                 let why = "too many offers are open; the client will ask again";
-                outcome.silence(EventKind::PoolEmpty, why);
+                outcome.silence(PacketEvent::PoolEmpty, why);
             }
         }
         OfferChange::Withdraw { network, client } => offers.release(network, client),

@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 
 use crate::dhcp::decide::{
-    Change, ClientKey, EventKind, Hold, Holds, Outcome, PacketFacts, Reply, Sender, Silence, answer,
+    Change, ClientKey, Hold, Holds, Outcome, PacketEvent, PacketFacts, Reply, Sender, Silence, answer,
 };
 use crate::dhcp::leases::{claim_changeset, end_changeset};
 use crate::model::{Cidr, Machine, NewEvent, Probe, Stored};
@@ -28,7 +28,7 @@ pub use notes::Note;
 pub struct PacketOutcome {
     /// What is sent when everything else is done.
     pub reply: Option<Reply>,
-    pub kind: EventKind,
+    pub kind: PacketEvent,
     /// For the log and the timeline: one clause, no final stop.
     pub reason: String,
     /// The address it was about.
@@ -106,7 +106,7 @@ pub struct TemplateFacts {
 /// Decides what comes of a packet.
 pub fn decide(facts: &PacketFacts<'_>, offers: &Holds, now: Timestamp) -> PacketOutcome {
     if let Some(power_on) = notes::power_on(facts).filter(|power_on| is_attempt_due(facts, power_on, now)) {
-        let outcome = Outcome::silence(EventKind::Ignored, "its boot attempt is recorded first");
+        let outcome = Outcome::silence(PacketEvent::Ignored, "its boot attempt is recorded first");
         let notes = notes::boot_sign(facts).into_iter().collect();
         return PacketOutcome { attempt: Some(power_on), notes, ..PacketOutcome::of(outcome, now) };
     }
@@ -114,7 +114,7 @@ pub fn decide(facts: &PacketFacts<'_>, offers: &Holds, now: Timestamp) -> Packet
     let mut notes = Vec::new();
     notes::collect(&mut notes, facts, (&answered, now));
     let is_claim = matches!(answered.change, Change::Claim(_));
-    let is_unserved = answered.event == EventKind::NoSubnet;
+    let is_unserved = answered.event == PacketEvent::NoSubnet;
     let changeset = match &answered.change {
         Change::Claim(lease) => claim_changeset(facts.world, lease, now),
         Change::Release(lease) | Change::Decline(lease) => end_changeset(facts.world, lease, now),
@@ -159,7 +159,7 @@ impl PacketOutcome {
     }
 
     /// Says nothing after all, for this reason. What the packet shows is noted all the same.
-    pub fn silence(&mut self, kind: EventKind, reason: impl Into<String>) {
+    pub fn silence(&mut self, kind: PacketEvent, reason: impl Into<String>) {
         let notes = std::mem::take(&mut self.notes);
         let outcome = PacketOutcome::of(Outcome::silence(kind, reason), self.decided_at);
         *self = PacketOutcome { notes, ..outcome };
@@ -181,7 +181,7 @@ impl PacketOutcome {
         }
         let event = event::of_packet(self, party);
         // A lease that ends is told of before what follows from its end.
-        let is_end = matches!(self.kind, EventKind::Released | EventKind::Declined);
+        let is_end = matches!(self.kind, PacketEvent::Released | PacketEvent::Declined);
         match self.changeset.writes.is_empty() {
             true => self.event = Some(event),
             false if is_end => self.changeset.events.insert(0, event),

@@ -7,17 +7,17 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dhcp;
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{
-    ClientKey, EventKind, Hold, HowToProbe, LateAnswer, ProbeTarget, Probed, Prober, Query,
+    ClientKey, Hold, HowToProbe, LateAnswer, PacketEvent, ProbeTarget, Probed, Prober, Query,
 };
 use crate::dhcp::exchange::{AttemptRecord, DecidedPacket};
 use crate::dhcp::packet::OfferChange;
 use crate::kernel::Error;
+use crate::model::event::{AddressProbe, DhcpAddressInUse};
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::netboot::identify::is_active;
 use crate::seldom::warn_seldom;
@@ -90,7 +90,7 @@ impl Dhcp {
     pub(super) async fn probed(&self, query: &Query<'_>, decided: &mut DecidedPacket) {
         let OfferChange::Keep { hold, .. } = &decided.outcome.offer else { return };
         if self.probing.is_under_way(hold) {
-            return decided.outcome.silence(EventKind::Ignored, "an address is being looked for already");
+            return decided.outcome.silence(PacketEvent::Ignored, "an address is being looked for already");
         }
         let wanted = dhcp::decide::how_to_probe(query, decided.outcome.probe);
         let Some((prober, how)) = self.probing.prober.get().zip(wanted) else { return };
@@ -107,7 +107,7 @@ impl Dhcp {
                     if !Box::pin(self.keep_back(&decided.outcome.offer, &found)).await {
                         return decided
                             .outcome
-                            .silence(EventKind::Ignored, "its address could not be kept back");
+                            .silence(PacketEvent::Ignored, "its address could not be kept back");
                     }
                     self.decide_again(query, decided);
                 }
@@ -121,7 +121,7 @@ impl Dhcp {
         }
         self.release_hold(&decided.outcome.offer);
         let why = format!("{PROBES_MAX} addresses in a row are in use by others; the client will ask again");
-        decided.outcome.silence(EventKind::PoolEmpty, why);
+        decided.outcome.silence(PacketEvent::PoolEmpty, why);
     }
 
     /// Another decision for the same packet, which shows what it showed before.
@@ -198,29 +198,23 @@ impl Dhcp {
     /// Counts an address that is in use by another, and tells of it; `lease` is what is on record for it.
     fn in_use(&self, found: &Found, lease: &Lease, when: &str) -> NewEvent {
         let Found { address, how, by, wanted_by } = found;
-        let how = match how {
-            HowToProbe::Arp => "arp",
-            HowToProbe::Icmp => "icmp",
+        let (probe, how) = match how {
+            HowToProbe::Arp => (AddressProbe::Arp, "arp"),
+            HowToProbe::Icmp => (AddressProbe::Icmp, "icmp"),
         };
         self.probing.in_use.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = by.map_or_else(|| "somebody".to_owned(), |mac| mac.to_string());
         tracing::warn!(%address, by = name, how, "an address that is in use by another{when}");
-        NewEvent {
-            time: self.kernel.now(),
-            kind: "dhcp.address_in_use".to_owned(),
-            subject: Kind::Lease.subject(address),
-            actor: "server".to_owned(),
-            attempt: None,
-            data: json!({
-                "reason": format!("{name} answers for {address}{when}"),
-                "address": address,
-                "mac": by,
-                "probe": how,
-                "subnet": lease.subnet,
-                "kept_back_until": (lease.state == LeaseState::Declined).then_some(lease.expires_at),
-                "wanted_by": wanted_by,
-            }),
-        }
+        let in_use = DhcpAddressInUse {
+            reason: format!("{name} answers for {address}{when}"),
+            address: *address,
+            mac: *by,
+            probe,
+            subnet: lease.subnet.clone(),
+            kept_back_until: (lease.state == LeaseState::Declined).then_some(lease.expires_at),
+            wanted_by: *wanted_by,
+        };
+        NewEvent::new(self.kernel.now(), in_use).about(Kind::Lease.subject(address))
     }
 
     fn release_hold(&self, offer: &OfferChange) {

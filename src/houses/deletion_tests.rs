@@ -168,9 +168,12 @@ async fn a_deleted_machine_ends_its_job_and_leaves_its_lease_to_the_interface() 
     assert_eq!((lease.spec.machine, lease.spec.state), (None, LeaseState::Bound));
     let query = EventQuery { subject: Some(machine.subject()), limit: 100, ..EventQuery::default() };
     let events = app.kernel.events(query).await.unwrap();
-    let told: Vec<_> = events.iter().skip(1).map(|event| (event.kind.as_str(), event.attempt)).collect();
-    assert_eq!(told, [("machine.deleted", None), ("job.cancelled", Some(attempt.id))]);
-    let object = &events[1].data["object"];
+    let told: Vec<_> =
+        events.iter().skip(1).map(|event| (event.body.kind_name().into_owned(), event.attempt)).collect();
+    let expected = [("machine.deleted", None), ("job.cancelled", Some(attempt.id))];
+    assert_eq!(told, expected.map(|(kind, attempt)| (kind.to_owned(), attempt)));
+    let deleted = serde_json::to_value(&events[1]).unwrap();
+    let object = &deleted["data"]["object"];
     assert_eq!((&object["name"], &object["macs"]), (&json!("web1"), &json!([MAC.to_string()])));
 }
 

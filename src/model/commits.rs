@@ -208,8 +208,8 @@ impl CommitHistory {
         }
     }
 
-    /// Whether a reader may go on after a commit: everything that was deleted since is known, and the number is
-    /// one of this database.
+    /// Whether a reader may go on after a commit: everything that was deleted since is known, and the number
+    /// is one of this database.
     ///
     /// # Errors
     /// [`ReadAgain`].

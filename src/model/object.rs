@@ -76,8 +76,8 @@ impl<T: Noun> Stored<T> {
         Stored { status_revision, status_updated_at: Some(now), commit, ..self.clone() }
     }
 
-    /// The same with the numbers that follow from what was changed since `before`: those of a status where spec
-    /// and labels are as they were.
+    /// The same with the numbers that follow from what was changed since `before`: those of a status where
+    /// spec and labels are as they were.
     pub fn numbered_after(self, before: &Self, now: Timestamp) -> Self {
         let has_spec_of_before = self.spec == before.spec && self.labels == before.labels;
         let Stored { revision, status_revision, updated_at, status_updated_at, .. } =

@@ -10,11 +10,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use serde_json::{Value, json};
 
 use crate::catalog::params::Sealed;
 use crate::catalog::rendering::Boot;
-use crate::model::World;
+use crate::model::{Provenance, World};
 use crate::netboot::Netboot;
 use crate::netboot::documents::Document;
 use crate::records::Records;
@@ -27,8 +26,9 @@ const BYTES_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Page {
     pub text: Bytes,
-    /// Digest, length and what it was made from.
-    pub facts: Value,
+    /// SHA-256 of the text, in hex.
+    pub sha256: String,
+    pub provenance: Provenance,
 }
 
 /// The generations of all tables a render reads. The machine, its bootenv and its stage are compared
@@ -148,11 +148,7 @@ impl Netboot {
 
 impl From<Rendered> for Page {
     fn from(rendered: Rendered) -> Self {
-        let facts = json!({
-            "sha256": rendered.sha256,
-            "bytes": rendered.text.len(),
-            "provenance": rendered.provenance,
-        });
-        Page { text: Bytes::from(rendered.text), facts }
+        let Rendered { text, sha256, provenance } = rendered;
+        Page { text: Bytes::from(text), sha256, provenance }
     }
 }

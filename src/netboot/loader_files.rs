@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
-use serde_json::json;
 
 use crate::artifacts::opened::{Body, Opened, Refused, Version};
 use crate::artifacts::static_files::{static_file, unreadable};
 use crate::catalog::params::Sealed;
 use crate::catalog::rendering::Boot;
+use crate::model::event::BootNoLoader;
 use crate::model::{Arch, BootFiles, sha256_hex};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::Gathered;
@@ -80,7 +80,7 @@ impl Netboot {
         if let Refused::Failed(reason) = &refused {
             warn_seldom!(reason, "a loader cannot be served");
             let about = about(gathered.machine.as_deref());
-            self.kernel.note(self.boot_event("boot.no_loader", &about, json!({"reason": reason})));
+            self.note_boot_event(&about, BootNoLoader { mac: None, reason: reason.clone() });
         }
         refused
     }

@@ -84,7 +84,8 @@ pub struct ChangeList {
 }
 
 impl Objects {
-    /// A page of the changes that the caller may see. It may have fewer than `limit` and be followed by others.
+    /// A page of the changes that the caller may see. It may have fewer than `limit` and be followed by
+    /// others.
     ///
     /// # Errors
     /// [`Error::ReadAgain`]; [`Error::Forbidden`] for a kind of which the caller sees nothing.
@@ -104,7 +105,7 @@ impl Objects {
         Ok(ChangeList { items: page.items, next: next.map(|next| next.cursor()), commit, epoch })
     }
 
-    /// Where a reader stands that has just read everything.
+    /// Where a reader stands who has just read everything.
     pub fn position(&self) -> ReadPosition {
         self.kernel.world().commits.position()
     }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
+use crate::model::event::ServerPruned;
 use crate::model::{
-    Bounds, HasTable, Job, Machine, NewEvent, Noun, PruneReport, PrunedKind, Retention, Stored, Table, World,
-    settings,
+    Bounds, HasTable, Job, Machine, Noun, PruneReport, PrunedKind, Retention, Stored, Table, World, settings,
 };
 use crate::records::Records;
 use crate::store::{Changeset, EventCut, OldEvents, RunDocuments};
@@ -61,19 +61,17 @@ impl Records {
             return Ok(PruneReport { dry_run: true, complete: true, items });
         }
         let complete = self.delete_due(caller, &due).await?;
-        let counts: BTreeMap<&str, u64> = items.iter().map(|row| (row.kind.as_str(), row.count)).collect();
-        let all: u64 = counts.values().sum();
+        let all: u64 = items.iter().map(|row| row.count).sum();
         if all > 0 {
             self.counters.pruned.fetch_add(all, Ordering::Relaxed);
-            let event = NewEvent {
-                time: caller.now,
-                kind: "server.pruned".to_owned(),
-                subject: "server".to_owned(),
-                actor: caller.actor.to_string(),
-                attempt: None,
-                data: json!(counts),
+            let count = |kind: &str| items.iter().find(|row| row.kind == kind).map_or(0, |row| row.count);
+            let pruned = ServerPruned {
+                jobs: count("jobs"),
+                logs: count("logs"),
+                documents: count("documents"),
+                events: count("events"),
             };
-            self.kernel.commit(Changeset::default().event(event)).await?;
+            self.kernel.commit(Changeset::default().event(caller.event(pruned))).await?;
         }
         Ok(PruneReport { dry_run: false, complete, items })
     }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::conformance::now;
 use super::*;
 use crate::model::NewEvent;
+use crate::model::event::BootLog;
 
 fn document(run: u128, path: &str, text: &str) -> KeptDocument {
     let served = ServedDocument {
@@ -70,13 +71,8 @@ pub(super) async fn a_run_has_a_bounded_number_of_documents(store: &dyn Store) {
 
 /// On a store whose events are not older than `now()`.
 pub(super) async fn old_events_are_counted_up_to_a_cut(store: &dyn Store) {
-    let event = |seconds: i64| NewEvent {
-        time: now() + SignedDuration::from_secs(seconds),
-        kind: "test.old".to_owned(),
-        subject: "x".to_owned(),
-        actor: "server".to_owned(),
-        attempt: None,
-        data: serde_json::json!({}),
+    let event = |seconds: i64| {
+        NewEvent::new(now() + SignedDuration::from_secs(seconds), BootLog { text: String::new() })
     };
     let before = *store.committed().borrow();
     let events = (1..=9).map(|n| event(n * 1000)).collect();

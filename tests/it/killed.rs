@@ -1,7 +1,7 @@
 //! What a server promised is true after it was killed at any moment: each address that was acknowledged is
 //! there and renewable, and none was acknowledged to two clients. Clients behind a relay ask on loopback, so
-//! no root is needed. A follower of changes goes on over each kill. `METALWRIGHT_ROUNDS` says how often the server is killed, `METALWRIGHT_SEED` repeats a
-//! run. Start reading at [`Load`].
+//! no root is needed. A follower of changes goes on over each kill. `METALWRIGHT_ROUNDS` says how often the
+//! server is killed, `METALWRIGHT_SEED` repeats a run. Start reading at [`Load`].
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};

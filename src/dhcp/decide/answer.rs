@@ -12,8 +12,8 @@ use crate::dhcp::decide::holds::{hold_until, later};
 use crate::dhcp::decide::proxy::BootServer;
 use crate::dhcp::decide::reply::{self, Content};
 use crate::dhcp::decide::{
-    BOOT_SERVER_PORT, Change, EventKind, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, PacketFacts,
-    Query, Refusal, Reply, Unanswerable, classify, classify_at_boot_server, server_identifier,
+    BOOT_SERVER_PORT, Change, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, PacketEvent,
+    PacketFacts, Query, Refusal, Reply, Unanswerable, classify, classify_at_boot_server, server_identifier,
 };
 use crate::model::{Lease, LeaseState, Probe, Subnet, SubnetMode};
 use crate::netboot::decide::BootData;
@@ -42,24 +42,24 @@ pub fn answer(facts: &PacketFacts<'_>, offers: &Holds, now: Timestamp) -> Outcom
     let message = match classified {
         Ok(message) => message,
         Err(why @ (Unanswerable::BadOption(_) | Unanswerable::NoAddress)) => {
-            return Outcome::silence(EventKind::Malformed, why.to_string());
+            return Outcome::silence(PacketEvent::Malformed, why.to_string());
         }
-        Err(why) => return Outcome::silence(EventKind::Ignored, why.to_string()),
+        Err(why) => return Outcome::silence(PacketEvent::Ignored, why.to_string()),
     };
     let link = match &facts.link {
         Ok(link) => link,
-        Err(why) => return Outcome::silence(EventKind::NoSubnet, why.to_string()),
+        Err(why) => return Outcome::silence(PacketEvent::NoSubnet, why.to_string()),
     };
     let Some((source, server)) = query.source_address(link).zip(server_identifier(query, link)) else {
         let why = format!("interface {} has no IPv4 address to answer from", query.interface.name);
-        return Outcome::silence(EventKind::NoSubnet, why);
+        return Outcome::silence(PacketEvent::NoSubnet, why);
     };
     if message == Message::BootRequest || link.selected.mode == SubnetMode::Proxy {
         return BootServer { query, facts, link, source, server }.answer(message);
     }
     let Some(client) = &facts.sender.key else {
         let why = "the client has neither a hardware address nor a client identifier";
-        return Outcome::silence(EventKind::Malformed, why);
+        return Outcome::silence(PacketEvent::Malformed, why);
     };
     let mut taken: Vec<Ipv4Addr> = query.interface.addresses.iter().map(|own| own.address).collect();
     taken.extend([query.packet.giaddr, server]);
@@ -139,7 +139,7 @@ impl Desk<'_> {
         Outcome {
             reply: Some(self.finish(draft)),
             change: Change::Claim(lease),
-            event: EventKind::Leased,
+            event: PacketEvent::Leased,
             reason: format!("asked over BOOTP for what is reserved for it: {address}"),
             address: Some(address),
             probe: Probe::None,
@@ -160,8 +160,8 @@ impl Desk<'_> {
             Ok(picked) => picked,
             Err(why) => {
                 let event = match why {
-                    NoAddress::Empty(_) => EventKind::PoolEmpty,
-                    NoAddress::ReservationsOnly(_) => EventKind::Ignored,
+                    NoAddress::Empty(_) => PacketEvent::PoolEmpty,
+                    NoAddress::ReservationsOnly(_) => PacketEvent::Ignored,
                 };
                 return Outcome::silence(event, format!("{why}{}", self.waiting()));
             }
@@ -176,7 +176,7 @@ impl Desk<'_> {
         Outcome {
             reply: Some(self.finish(offer)),
             change: Change::Hold { address: picked.address, hold },
-            event: EventKind::Offered,
+            event: PacketEvent::Offered,
             reason: format!("offered {}: {}{}", picked.address, picked.why, self.waiting()),
             address: Some(picked.address),
             probe: if picked.fresh { subnet.probe } else { Probe::None },
@@ -192,7 +192,7 @@ impl Desk<'_> {
     fn selecting(&self, address: Ipv4Addr) -> Outcome {
         match self.ledger.refuse(address).or_else(|| self.reserved_elsewhere(address)) {
             Some(refusal) => self.nak(address, &refusal.to_string()),
-            None => self.ack(address, EventKind::Leased, "took our offer"),
+            None => self.ack(address, PacketEvent::Leased, "took our offer"),
         }
     }
 
@@ -216,7 +216,7 @@ impl Desk<'_> {
             _ if !self.has_record() && authoritative => self.nak(address, NO_RECORD),
             _ if !self.has_record() => self.stranger(address),
             Some(refusal) => self.nak(address, &refusal.to_string()),
-            None => self.ack(address, EventKind::Leased, "came back for its address"),
+            None => self.ack(address, PacketEvent::Leased, "came back for its address"),
         }
     }
 
@@ -231,7 +231,7 @@ impl Desk<'_> {
             _ if !self.has_record() && authoritative && self.in_pool(address) => self.nak(address, NO_RECORD),
             _ if !self.has_record() => self.stranger(address),
             Some(refusal) => self.nak(address, &refusal.to_string()),
-            None => self.ack(address, EventKind::Renewed, "goes on with its address"),
+            None => self.ack(address, PacketEvent::Renewed, "goes on with its address"),
         }
     }
 
@@ -275,7 +275,7 @@ impl Desk<'_> {
         let lease = Lease { mac: lease.mac, machine: lease.machine, ..kept_back };
         Outcome {
             reason: format!("{address} is in use by another, says the client: not given out for a while"),
-            event: EventKind::Declined,
+            event: PacketEvent::Declined,
             change: Change::Decline(lease),
             address: Some(address),
             ..self.ignored(String::new())
@@ -289,7 +289,7 @@ impl Desk<'_> {
         let lease = Lease { state: LeaseState::Released, expires_at: self.now, ..lease.clone() };
         Outcome {
             reason: format!("gave {address} back"),
-            event: EventKind::Released,
+            event: PacketEvent::Released,
             change: Change::Release(lease),
             address: Some(address),
             ..self.ignored(String::new())
@@ -308,12 +308,12 @@ impl Desk<'_> {
         Outcome {
             reply: Some(self.finish(packet)),
             reason: "told the options of its network".into(),
-            event: EventKind::Informed,
+            event: PacketEvent::Informed,
             ..self.ignored(String::new())
         }
     }
 
-    fn ack(&self, address: Ipv4Addr, event: EventKind, what: &str) -> Outcome {
+    fn ack(&self, address: Ipv4Addr, event: PacketEvent, what: &str) -> Outcome {
         let packet = self.reply_with(MessageType::Ack, address);
         Outcome {
             reply: Some(self.finish(packet)),
@@ -330,14 +330,14 @@ impl Desk<'_> {
         Outcome {
             reply: Some(self.finish(packet)),
             reason: why.to_owned(),
-            event: EventKind::Refused,
+            event: PacketEvent::Refused,
             address: Some(address),
             ..self.ignored(String::new())
         }
     }
 
     fn ignored(&self, reason: String) -> Outcome {
-        Outcome::silence(EventKind::Ignored, reason)
+        Outcome::silence(PacketEvent::Ignored, reason)
     }
 
     fn reply_with(&self, message: MessageType, address: Ipv4Addr) -> reply::Draft {

@@ -43,7 +43,7 @@ pub use index::{pool_parts, servers_named};
 pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
 pub use neighbours::address_elsewhere;
 pub use options::{addresses_named, check_options, encode_text, ready_options};
-pub use outcome::{Change, Datagram, EventKind, Outcome, Reply, Unfilled};
+pub use outcome::{Change, Datagram, Outcome, PacketEvent, Reply, Unfilled};
 pub use pool::{Ledger, NoAddress, Picked, Refusal};
 pub use probe::{HowToProbe, LateAnswer, ProbeTarget, Probed, Prober, how_to_probe};
 pub use scopes::{Origin, Scopes};

@@ -8,7 +8,9 @@
 use std::net::Ipv4Addr;
 
 use crate::dhcp::decide::reply::{self, Content, Draft};
-use crate::dhcp::decide::{BOOT_SERVER_PORT, EventKind, Link, Message, Outcome, PacketFacts, Query, Sender};
+use crate::dhcp::decide::{
+    BOOT_SERVER_PORT, Link, Message, Outcome, PacketEvent, PacketFacts, Query, Sender,
+};
 use crate::model::SubnetMode;
 use crate::netboot::decide::BootData;
 use crate::netboot::decide::client::Stage;
@@ -70,7 +72,7 @@ impl BootServer<'_> {
         let packet = self.boot_reply(message);
         Outcome {
             reply: Some(reply::finish(self.query, self.link, self.source, packet)),
-            event: if message == MessageType::Offer { EventKind::Offered } else { EventKind::BootServed },
+            event: if message == MessageType::Offer { PacketEvent::Offered } else { PacketEvent::BootServed },
             reason: "told what to boot; its address is another server's".into(),
             ..self.silence(String::new())
         }
@@ -120,7 +122,7 @@ impl BootServer<'_> {
     }
 
     fn silence(&self, reason: String) -> Outcome {
-        Outcome::silence(EventKind::Ignored, reason)
+        Outcome::silence(PacketEvent::Ignored, reason)
     }
 
     fn name(&self) -> &str {

@@ -1,6 +1,6 @@
 //! Why a packet gets no answer, as it is counted.
 
-use crate::dhcp::decide::EventKind;
+use crate::dhcp::decide::PacketEvent;
 
 /// Why there is no reply where a client may wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,12 +15,12 @@ pub enum Silence {
     Failed,
 }
 
-impl From<EventKind> for Silence {
-    fn from(event: EventKind) -> Self {
+impl From<PacketEvent> for Silence {
+    fn from(event: PacketEvent) -> Self {
         match event {
-            EventKind::Malformed => Silence::Malformed,
-            EventKind::NoSubnet => Silence::NoSubnet,
-            EventKind::PoolEmpty => Silence::PoolEmpty,
+            PacketEvent::Malformed => Silence::Malformed,
+            PacketEvent::NoSubnet => Silence::NoSubnet,
+            PacketEvent::PoolEmpty => Silence::PoolEmpty,
             _ => Silence::NotOurs,
         }
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::Timestamp;
 
-use crate::dhcp::decide::{ClientKey, EventKind, Heard, Outcome, PacketFacts, address_elsewhere};
+use crate::dhcp::decide::{ClientKey, Heard, Outcome, PacketEvent, PacketFacts, address_elsewhere};
 use crate::model::{BootProgress, Mac, UnservedStatus};
 use crate::netboot::decide::attempt::PowerOn;
 use crate::netboot::decide::client::Stage;
@@ -48,7 +48,7 @@ pub(super) fn collect(notes: &mut Vec<Note>, facts: &PacketFacts<'_>, answered: 
         let subnet = facts.subnet().map(str::to_owned);
         notes.push(Note::Relay { relay: facts.query.packet.giaddr, subnet });
     }
-    if outcome.event == EventKind::NoSubnet {
+    if outcome.event == PacketEvent::NoSubnet {
         notes.push(Note::Unserved(unserved(facts, outcome, now)));
     }
     notes.extend(other_server(facts));
@@ -121,7 +121,7 @@ fn other_server(facts: &PacketFacts<'_>) -> Option<Note> {
 }
 
 fn unknown_client(facts: &PacketFacts<'_>, outcome: &Outcome) -> Option<Note> {
-    let is_told = facts.sender.client.is_netboot() || outcome.event == EventKind::NoSubnet;
+    let is_told = facts.sender.client.is_netboot() || outcome.event == PacketEvent::NoSubnet;
     if facts.machine.is_some() || !is_told {
         return None;
     }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::catalog::usable;
 use crate::kernel::Caller;
 use crate::kernel::scope::agent_of;
+use crate::model::event::JobNow;
 use crate::model::{
-    Job, JobState, Kind, Lease, Machine, Noun, Problem, Reference, StepKind, Stored, Token, World,
+    EventBody, Job, JobState, Kind, Lease, Machine, Noun, Problem, Reference, StepKind, Stored, Token, World,
 };
 use crate::objects::rules::{Change, Conflict, Dependent, Managed, WriteCheck};
 use crate::objects::view;
@@ -105,7 +106,7 @@ fn without_tokens((stored, world): Deleted<'_, '_>, caller: &Caller, mut changes
         !scopes.is_empty() && scopes.iter().all(is_own)
     });
     for token in tokens {
-        let event = caller.event(token, "deleted", view::deleted(token));
+        let event = caller.event_about(token, view::deleted(token));
         changeset = changeset.delete(&Token::object(Arc::clone(token))).event(event);
     }
     changeset
@@ -118,13 +119,9 @@ fn without_job((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Cha
     let mut next = job.next(caller.now);
     (next.spec.state, next.spec.ended_at) = (JobState::Cancelled, Some(caller.now));
     next.spec.reason = DELETED.to_owned();
-    let data = json!({
-        "job": next.key, "task": next.spec.task, "stage": next.spec.stage,
-        "attempt": next.spec.attempt, "exit": null, "reason": DELETED,
-    });
-    let mut event = caller.event(stored, "deleted", data);
-    event.kind = "job.cancelled".to_owned();
-    event.attempt = stored.status.boot_attempt.as_ref().map(|attempt| attempt.id);
+    let now = JobNow::new(&next.spec, &next.key);
+    let attempt = stored.status.boot_attempt.as_ref().map(|attempt| attempt.id);
+    let event = caller.event_about(stored, EventBody::JobCancelled(now)).in_attempt(attempt);
     changeset.update(Job::object(Arc::new(next))).event(event)
 }
 

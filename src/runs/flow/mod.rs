@@ -18,7 +18,7 @@ mod step_reference;
 mod tests;
 
 pub use expand::expand;
-pub use rules::{Flow, Happened, JobEnd, OperatorNote};
+pub use rules::{Flow, JobEnd, OperatorNote};
 pub use step::{Next, next_step};
 pub use step_reference::StepReference;
 

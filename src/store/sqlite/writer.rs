@@ -226,8 +226,8 @@ impl Writer {
         Ok(Committed { outcomes, last_seq, begins, time, change })
     }
 
-    /// Shows what is on disk: first in the world, then by the numbers of its last event and commit. Gives whether
-    /// it changed an object.
+    /// Shows what is on disk: first in the world, then by the numbers of its last event and commit. Gives
+    /// whether it changed an object.
     fn publish(&self, group: &[Job], committed: &Committed) -> bool {
         let outcomes = committed.outcomes.chunks(SHOWN_AT_ONCE_MAX);
         let mut last_commit = *self.shown.borrow();
