@@ -20,17 +20,15 @@ impl Netboot {
     ) {
         let Some(machine) = &boot.machine else { return };
         let (Some(run), Ok(id)) = (open_run(&machine.status), machine.key.parse()) else { return };
-        let fact = |pointer| page.facts.pointer(pointer);
         let serving = Serving {
             run,
             machine: id,
             attempt: boot.attempt.as_ref().map(|attempt| attempt.id),
             job: None,
             path: below_capability(path),
-            sha256: fact("/sha256").and_then(serde_json::Value::as_str).unwrap_or_default(),
+            sha256: &page.sha256,
             bytes: page.text.len(),
-            is_secret: boot.agent_token.is_some()
-                || fact("/provenance/secret").is_some_and(|secret| secret == &true),
+            is_secret: boot.agent_token.is_some() || page.provenance.secret,
         };
         self.documents.records.keep(&serving, || match serving.is_secret {
             true => self.covered_text(boot, document),
