@@ -23,6 +23,7 @@ pub mod operation;
 pub mod query;
 mod records;
 pub mod resources;
+mod runs;
 pub mod schema;
 mod service;
 mod sight;

@@ -31,7 +31,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::get(documents.clone(), "documents_of_run")
             .tag("runs")
             .summary("The documents that the machine was served under a run")
-            .needs(Need::Read("machines"))
+            .needs(Need::Read("runs"))
             .answers(200, "The documents, by path and then by time.", schema::of::<ServedDocuments>)
             .refuses(&[400])
             .runs(list),
@@ -43,7 +43,7 @@ pub fn operations() -> Vec<Operation> {
                  stand as `(sealed)` and that the URLs have the word `preview` in place of the capability. \
                  `ETag` is the digest. A text that is not kept is answered with 409 and the reason.",
             )
-            .needs(Need::Read("machines"))
+            .needs(Need::Read("runs"))
             .query("digest", text(), "The text with this digest; without it the last one that was served.")
             .answers_media(200, "The text.", Content { media: PLAIN, schema: plain })
             .refuses(&[400, 404, 409])

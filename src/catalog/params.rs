@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::kernel::secrets::{Place, Secrets, is_sealed};
-use crate::model::{GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, World};
+use crate::model::{ContentView, GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, hex, sha256_hex};
 use crate::render::{Layer, Level, ParamValues, Params, SecretAccess};
 
 /// Most profiles that are gone through for one machine.
@@ -13,29 +13,27 @@ const PROFILES_MAX: usize = 1024;
 
 /// The layers of a machine, highest first: the machine, its profiles in order (each followed by its nested
 /// ones), its stage, the stage's profiles, the profile `global`, the declared defaults.
-pub fn layers(world: &World, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<Layer> {
-    let set = levels(world, (machine, stage)).map(|(level, values)| layer(level, values));
+pub fn layers(content: ContentView<'_>, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<Layer> {
+    let set = levels(content, (machine, stage)).map(|(level, values)| layer(level, values));
     let mut layers: Vec<Layer> = set.collect();
-    let defaults = world.params.iter().filter_map(|param| {
-        let default = param.spec.default.as_ref()?;
-        Some((param.spec.name.clone(), default.clone()))
-    });
+    let defaults = content.defaults().into_iter().map(|(name, default)| (name.to_owned(), default.clone()));
     layers.push(Layer::new(Level::Default, defaults.collect::<ParamValues>()));
     layers
 }
 
 /// The values of each level, highest first, without the declared defaults.
 fn levels<'a>(
-    world: &'a World,
+    content: ContentView<'a>,
     (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
 ) -> impl Iterator<Item = (Level, &'a BTreeMap<String, Value>)> {
     let profiles = move |names: &[String], level: fn(String) -> Level| {
-        let expanded = expand(world, names).into_iter();
+        let expanded = expand(content, names).into_iter();
         expanded.map(move |profile| (level(profile.name.clone()), &profile.params))
     };
     let of_machine = machine.into_iter().flat_map(move |machine| {
-        let of_profiles = profiles(&machine.profiles, Level::Profile);
-        std::iter::once((Level::Machine, &machine.params)).chain(of_profiles)
+        let (params, own_profiles) = content.values_of(machine);
+        let of_profiles = profiles(own_profiles, Level::Profile);
+        std::iter::once((Level::Machine, params)).chain(of_profiles)
     });
     let of_stage = stage.into_iter().flat_map(move |stage| {
         let of_profiles = profiles(&stage.profiles, Level::StageProfile);
@@ -47,11 +45,11 @@ fn levels<'a>(
 /// The value that is set for one param, found without making [`layers`]: a boot asks for it with every
 /// packet. The declared default does not count.
 pub fn set_value<'a>(
-    world: &'a World,
+    content: ContentView<'a>,
     (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
     name: &str,
 ) -> Option<&'a Value> {
-    levels(world, (machine, stage)).find_map(|(_, values)| values.get(name))
+    levels(content, (machine, stage)).find_map(|(_, values)| values.get(name))
 }
 
 /// What becomes of the sealed values of secret params.
@@ -69,8 +67,13 @@ pub enum Sealed {
 ///
 /// # Errors
 /// A value that cannot be opened: the level and the name.
-pub fn resolve(world: &World, of: Of<'_>, secrets: &Secrets, sealed: Sealed) -> Result<Params, String> {
-    let mut layers = layers(world, of.machine.map(|machine| &machine.spec), of.stage);
+pub fn resolve(
+    content: ContentView<'_>,
+    of: Of<'_>,
+    secrets: &Secrets,
+    sealed: Sealed,
+) -> Result<Params, String> {
+    let mut layers = layers(content, of.machine.map(|machine| &machine.spec), of.stage);
     for layer in &mut layers {
         if layer.values.values().any(is_sealed) {
             let values = layer.values.iter().map(|(name, value)| {
@@ -86,7 +89,7 @@ pub fn resolve(world: &World, of: Of<'_>, secrets: &Secrets, sealed: Sealed) -> 
         }
     }
     let access = if sealed == Sealed::Closed { SecretAccess::Sealed } else { SecretAccess::Open };
-    Ok(Params::new(layers, self::secrets(world), access))
+    Ok(Params::new(layers, self::secrets(content), access))
 }
 
 /// Whose params are resolved.
@@ -113,8 +116,25 @@ fn open(
 }
 
 /// The names of all params that are secret.
-pub fn secrets(world: &World) -> BTreeSet<String> {
-    world.params.iter().filter(|param| param.spec.secret).map(|param| param.spec.name.clone()).collect()
+pub fn secrets(content: ContentView<'_>) -> BTreeSet<String> {
+    content.secrets().map(str::to_owned).collect()
+}
+
+/// SHA-256 of the values of all params. Secret values are in it as hashes with the server's key, so that it
+/// tells nobody what they are and two machines with the same secrets have the same.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn digest(content: ContentView<'_>, of: Of<'_>, secrets: &Secrets) -> Result<String, String> {
+    let params = resolve(content, of, secrets, Sealed::Open)?;
+    let aggregate = params.aggregate();
+    let mut lines = String::new();
+    for (name, resolved) in aggregate {
+        let value = resolved.value.to_string();
+        let value = if resolved.secret { hex(&secrets.keyed_hash(value.as_bytes())) } else { value };
+        lines.push_str(&format!("{name}={value}\n"));
+    }
+    Ok(sha256_hex(lines))
 }
 
 fn layer(level: Level, values: &BTreeMap<String, Value>) -> Layer {
@@ -126,11 +146,11 @@ fn layer(level: Level, values: &BTreeMap<String, Value>) -> Layer {
 
 /// Profiles with their nested ones after each, every one once. A cycle cannot be saved; the bound holds
 /// anyway.
-fn expand<'a>(world: &'a World, names: &[String]) -> Vec<&'a Profile> {
+pub fn expand<'a>(content: ContentView<'a>, names: &[String]) -> Vec<&'a Profile> {
     let mut found: Vec<&Profile> = Vec::new();
     let mut open: Vec<&str> = names.iter().rev().map(String::as_str).collect();
     while let Some(name) = open.pop() {
-        let Some(profile) = world.profiles.get(name).map(|profile| &profile.spec) else { continue };
+        let Some(profile) = content.profile(name) else { continue };
         if found.len() >= PROFILES_MAX || found.iter().any(|earlier| earlier.name == profile.name) {
             continue;
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::catalog::Catalog;
-use crate::catalog::rendering::Purpose;
+use crate::catalog::rendering::{Boot, Purpose};
 use crate::kernel::Error;
 use crate::render::{Condition, Engine, Lanes, Pool, WorkerProgram};
 
@@ -64,11 +64,20 @@ impl Catalog {
         done.await.map_err(|error| Error::Failed(error.to_string()))
     }
 
+    /// The templates that count for a boot, with the workers that render for its purpose.
+    pub fn engine_for(&self, boot: &Boot) -> Engine {
+        self.with_workers(boot.purpose, self.engine_of_run(boot.run.as_ref().map(|run| &run.spec)))
+    }
+
     /// The templates of the present content, with the workers that render for this purpose.
-    pub fn engine_for(&self, purpose: Purpose) -> Engine {
+    pub fn present_engine_for(&self, purpose: Purpose) -> Engine {
+        self.with_workers(purpose, self.engine())
+    }
+
+    fn with_workers(&self, purpose: Purpose, engine: Engine) -> Engine {
         match purpose {
-            Purpose::Serve => self.engine(),
-            Purpose::Preview => self.engine().on(&self.pools.preview),
+            Purpose::Serve => engine,
+            Purpose::Preview => engine.on(&self.pools.preview),
         }
     }
 

@@ -13,6 +13,9 @@ pub(super) enum ActionVerb {
         reference: String,
         /// [default: the machine's own]
         workflow: Option<String>,
+        /// Why, in one line; the run keeps it.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         /// Pause before this step: its number, counted from 0, or its name.
         #[arg(long, value_name = "STEP")]
         stop_before: Option<String>,
@@ -43,7 +46,13 @@ pub(super) enum ActionVerb {
     /// Go on after a pause.
     Resume(Whose),
     /// Go on at the step that failed or is held.
-    Retry(Whose),
+    Retry {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// With the content and the params of now, instead of those that the run kept.
+        #[arg(long)]
+        refresh: bool,
+    },
     /// Pass over the present step, or a task that is still to come.
     Skip {
         #[arg(value_name = "REF")]
@@ -81,8 +90,10 @@ impl ActionVerb {
     /// The action, on which machine, with which details.
     pub(super) fn parts(self) -> (Action, String, Value) {
         match self {
-            ActionVerb::Start { reference, workflow, stop_before } => {
-                let details = [("workflow", workflow.map(Value::from)), ("stop_before", step(stop_before))];
+            ActionVerb::Start { reference, workflow, reason, stop_before } => {
+                let given = [("workflow", workflow), ("reason", reason)];
+                let [workflow, reason] = given.map(|(name, value)| (name, value.map(Value::from)));
+                let details = [workflow, reason, ("stop_before", step(stop_before))];
                 (Action::Start, reference, object(details))
             }
             ActionVerb::Restart { reference, from, stop_before } => {
@@ -101,7 +112,10 @@ impl ActionVerb {
                 (Action::MarkDone, reference, json!({ "reason": reason }))
             }
             ActionVerb::Resume(whose) => (Action::Resume, whose.reference, json!({})),
-            ActionVerb::Retry(whose) => (Action::Retry, whose.reference, json!({})),
+            ActionVerb::Retry { reference, refresh } => {
+                let details = [("refresh", refresh.then_some(Value::Bool(true)))];
+                (Action::Retry, reference, object(details))
+            }
             ActionVerb::Cancel(whose) => (Action::Cancel, whose.reference, json!({})),
             ActionVerb::Arm(whose) => (Action::Arm, whose.reference, json!({})),
             ActionVerb::Disarm(whose) => (Action::Disarm, whose.reference, json!({})),

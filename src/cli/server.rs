@@ -1,12 +1,31 @@
 //! What the server does by itself.
 
 use anyhow::Result;
+use clap::Subcommand;
 use serde_json::Value;
 
-use crate::cli::command::ServerVerb;
+use crate::cli::command::Output;
 use crate::cli::output::{self, Format};
 use crate::client::{Client, Prune};
 use crate::model::{CellFormat, Column};
+
+/// What can be asked of the server.
+#[derive(Subcommand, Clone, Debug)]
+pub enum ServerVerb {
+    /// The work that it does by itself: how often, when last, and what came of it.
+    Background {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Delete history that is older than the settings allow. Without --yes it only says what would go.
+    Prune {
+        /// Delete it.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+}
 
 const BACKGROUND: &[Column] = &[
     ("NAME", "name", CellFormat::Text),

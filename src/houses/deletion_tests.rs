@@ -12,7 +12,7 @@ use crate::houses::{Houses, testing};
 use crate::kernel::{Caller, Error};
 use crate::model::{
     BootAttempt, BootProgress, Job, JobState, Lease, LeaseState, Mac, Machine, MachineState, MachineStatus,
-    Noun, Stored, Token, Waiting,
+    Noun, Run, RunResult, Stored, Token, Waiting,
 };
 use crate::netboot::boot_facts::Gathered;
 use crate::netboot::decide::chainload::Ask;
@@ -68,8 +68,15 @@ async fn at_work(app: &Houses, machine: &Stored<Machine>) -> (BootAttempt, Uuid)
         result: None,
     };
     testing::put(app, Job::object(Arc::new(Stored::new(job.to_string(), job_of(machine), at)))).await;
+    let run = Uuid::now_v7();
+    let body = json!({"machine": machine.key, "machine_name": "web1", "macs": [MAC.to_string()],
+        "workflow": "work", "started_at": at});
+    let record: Run = serde_json::from_value(body.clone()).unwrap();
+    testing::put(app, Run::object(Arc::new(Stored::new(run.to_string(), record, at)))).await;
     let changed = app.kernel.change::<Machine>(&machine.key, at, |next| {
+        let present = json!({"id": run, "workflow": "work", "started_at": at});
         next.status = MachineStatus {
+            run: Some(serde_json::from_value(present).unwrap()),
             state: MachineState::Running,
             address: Some(ADDRESS.into()),
             armed_until: Some(at + SignedDuration::from_hours(1)),
@@ -155,7 +162,7 @@ async fn a_deletion_that_a_new_token_overtakes_is_decided_anew() {
 }
 
 #[tokio::test]
-async fn a_deleted_machine_ends_its_job_and_leaves_its_lease_to_the_interface() {
+async fn a_deleted_machine_ends_its_job_and_its_run_and_leaves_its_lease_to_the_interface() {
     let app = testing::app();
     let machine = made(&app).await;
     let (attempt, job) = at_work(&app, &machine).await;
@@ -164,13 +171,18 @@ async fn a_deleted_machine_ends_its_job_and_leaves_its_lease_to_the_interface() 
     let job = app.kernel.get::<Job>(&job.to_string()).unwrap();
     assert_eq!((job.spec.state, job.spec.reason.as_str()), (JobState::Cancelled, "its machine was deleted"));
     assert!(job.spec.ended_at.is_some());
+    let run = app.kernel.world().runs.iter().next().cloned().unwrap();
+    assert_eq!((run.spec.result, run.spec.ended_at.is_some()), (Some(RunResult::Cancelled), true));
+    assert_eq!((run.spec.machine_name.as_str(), run.spec.macs.as_slice()), ("web1", &[MAC][..]));
+    assert_eq!(run.spec.entries[0].text, "its machine was deleted");
     let lease = app.kernel.get::<Lease>(&ADDRESS.to_string()).unwrap();
     assert_eq!((lease.spec.machine, lease.spec.state), (None, LeaseState::Bound));
     let query = EventQuery { subject: Some(machine.subject()), limit: 100, ..EventQuery::default() };
     let events = app.kernel.events(query).await.unwrap();
     let told: Vec<_> =
         events.iter().skip(1).map(|event| (event.body.kind_name().into_owned(), event.attempt)).collect();
-    let expected = [("machine.deleted", None), ("job.cancelled", Some(attempt.id))];
+    let of_attempt = Some(attempt.id);
+    let expected = [("machine.deleted", None), ("job.cancelled", of_attempt), ("run.cancelled", of_attempt)];
     assert_eq!(told, expected.map(|(kind, attempt)| (kind.to_owned(), attempt)));
     let deleted = serde_json::to_value(&events[1]).unwrap();
     let object = &deleted["data"]["object"];

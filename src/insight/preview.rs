@@ -15,7 +15,7 @@ use crate::catalog::rendering::{Boot, Purpose};
 use crate::insight::Insight;
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
-use crate::model::{BootTemplate, Machine, Stored, Template};
+use crate::model::{BootTemplate, ContentView, Machine, Stored, Template};
 use crate::netboot::boot_facts::Gathered;
 use crate::netboot::decide::decision::{Answer, Asked, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
@@ -98,8 +98,8 @@ impl Insight {
         let world = self.kernel.world();
         let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
         let of = Of { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
-        let params =
-            params::resolve(&world, of, &self.kernel.secrets, Sealed::Covered).map_err(Error::Failed)?;
+        let params = params::resolve(ContentView::from(&*world), of, &self.kernel.secrets, Sealed::Covered)
+            .map_err(Error::Failed)?;
         let wanted = |level: &Level| scope == ParamScope::AllLevels || *level == Level::Machine;
         let rows = params.aggregate().into_iter().filter(|(_, resolved)| wanted(resolved.level));
         let row = |(name, resolved): (&str, Resolved<'_>)| {
@@ -157,9 +157,13 @@ impl Insight {
         }
         let mut gathered = Gathered::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
         if let Some(name) = &preview.bootenv {
-            gathered.bootenv = Some(self.kernel.find(caller, name)?);
+            // What is named is looked at as it is now, whatever the machine's run kept.
+            (gathered.bootenv, gathered.run) = (Some(self.kernel.find(caller, name)?), None);
         } else if gathered.bootenv.is_none() {
-            gathered.bootenv = self.first_bootenv(&machine);
+            (gathered.bootenv, gathered.run) = (self.first_bootenv(&machine), None);
+        }
+        if preview.template.is_some() || preview.inline.is_some() {
+            gathered.run = None;
         }
         let boot = self.preview_boot(&gathered);
         let document = document(&boot, &preview)?;

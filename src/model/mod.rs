@@ -15,12 +15,14 @@ mod checksum;
 mod client_class;
 mod commits;
 mod content;
+mod content_view;
 mod dhcp_status;
 mod digest;
 mod document;
 pub mod event;
 mod fetch_networks;
 mod job;
+mod kept_content;
 mod lease;
 mod mac;
 mod machine;
@@ -36,6 +38,7 @@ mod provenance;
 mod render_problem;
 mod reservation;
 mod retention;
+mod run;
 mod schema;
 pub mod schema_cost;
 mod served_document;
@@ -66,6 +69,7 @@ pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
     TaskTemplate, Template, Workflow,
 };
+pub use content_view::{ContentView, open_run};
 pub use dhcp_status::{
     DhcpStatus, ExampleAnswer, InterfaceStatus, RelayStatus, RivalStatus, ServiceStatus, StoreStatus,
     SubnetStatus, UnservedStatus,
@@ -75,11 +79,12 @@ pub use document::Row;
 pub use event::{BootProtocol, Event, EventBody, EventKind, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
 pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
+pub use kept_content::{Content, ContentSet, Declaration, MachineValues, TemplateBody};
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
-    AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, Machine, MachineState, MachineStatus, Run,
-    Step, StepKind, StepState, StopBefore, Tries, Waiting,
+    AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, Machine, MachineState, MachineStatus,
+    PresentRun, StopBefore, Tries, Waiting,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
 pub use name::{check_file_path, check_host_name, check_name};
@@ -94,6 +99,10 @@ pub use provenance::{Level, ParamRead, Provenance, TemplateUse};
 pub use render_problem::{INLINE_TEMPLATE, ProblemKind, RenderProblem};
 pub use reservation::Reservation;
 pub use retention::{Bounds, PruneReport, PrunedKind, Retention};
+pub use run::{
+    ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunEntry, RunJob, RunResult, Step, StepKind,
+    StepState,
+};
 pub use schema::{Input, Schema, check_schema, parse_changed, parse_input};
 pub use served_document::{ServedDocument, ServedDocuments};
 pub use token::Token;

@@ -55,11 +55,11 @@ impl Bounds {
 /// What pruning deletes of one kind of history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PrunedKind {
-    /// `runs`, `jobs`, `logs`, `documents` or `events`.
+    /// `runs`, `contents`, `jobs`, `logs`, `documents` or `events`.
     pub kind: String,
     /// How many; of logs, of how many jobs.
     pub count: u64,
-    /// Their size. Of documents the compressed texts; a text that several runs share counts for each.
+    /// Their size; 0 for runs and contents. Of documents the compressed texts; a text that several runs share counts for each.
     pub bytes: u64,
     /// When the oldest of them ended or was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

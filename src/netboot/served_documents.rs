@@ -8,7 +8,7 @@ use crate::catalog::rendering::{Boot, Purpose};
 use crate::netboot::Netboot;
 use crate::netboot::document_cache::Page;
 use crate::netboot::documents::Document;
-use crate::records::documents::{COVERED, KeptText, Serving, open_run};
+use crate::records::documents::{COVERED, KeptText, Serving, run_under_way};
 
 impl Netboot {
     /// Records a document that is served to a machine in a run. Nothing waits for it.
@@ -19,7 +19,7 @@ impl Netboot {
         page: &Arc<Page>,
     ) {
         let Some(machine) = &boot.machine else { return };
-        let (Some(run), Ok(id)) = (open_run(&machine.status), machine.key.parse()) else { return };
+        let (Some(run), Ok(id)) = (run_under_way(&machine.status), machine.key.parse()) else { return };
         let serving = Serving {
             run,
             machine: id,

@@ -87,7 +87,7 @@ pub struct Counters {
 }
 
 /// The run under way of a machine, which what it is served belongs to.
-pub fn open_run(status: &MachineStatus) -> Option<Uuid> {
+pub fn run_under_way(status: &MachineStatus) -> Option<Uuid> {
     status.run.as_ref().filter(|run| run.ended_at.is_none()).map(|run| run.id)
 }
 
@@ -234,15 +234,13 @@ impl Records {
         self.counters.kept_bytes.store(kept.unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// The documents of a run that the caller may see: those of machines that they may read.
+    /// The documents of a run; none where the caller may not read the run.
     ///
     /// # Errors
     /// The database failed.
     pub async fn documents_of(&self, caller: &Caller, run: Uuid) -> Result<Vec<ServedDocument>, Error> {
-        let mut documents = self.kernel.served_documents(run).await?;
-        let world = self.kernel.world();
-        documents.retain(|document| caller.may_read(&world, (Kind::Machine, &document.machine.to_string())));
-        Ok(documents)
+        let may_read = caller.may_read(&self.kernel.world(), (Kind::Run, &run.to_string()));
+        if may_read { self.kernel.served_documents(run).await } else { Ok(Vec::new()) }
     }
 
     /// One document of a run with its text: the last that was served of a path, or the one with a digest.

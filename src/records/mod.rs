@@ -5,6 +5,7 @@
 //! taken. [`Records::prune`] deletes what is older than the settings allow, and says what that is. What
 //! happens to a run is left to `runs`.
 
+mod contents;
 pub mod documents;
 pub mod pruning;
 #[cfg(test)]

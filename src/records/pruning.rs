@@ -1,5 +1,5 @@
-//! Deletes history that is older than the settings allow: runs, jobs, the logs of jobs, served documents,
-//! events. What would go is found in the same way as what goes.
+//! Deletes history that is older than the settings allow: runs with the content that they kept, jobs, the
+//! logs of jobs, the texts of served documents, events. What would go is found in the same way as what goes.
 //!
 //! What the present run of a machine refers to stays, whatever its age: its jobs, their logs, its documents.
 //! A job that has not ended stays too. Work is done in bounded pieces, each a transaction of its own, so that
@@ -16,9 +16,10 @@ use uuid::Uuid;
 use crate::kernel::{Caller, Error};
 use crate::model::event::ServerPruned;
 use crate::model::{
-    Bounds, HasTable, Job, Machine, Noun, PruneReport, PrunedKind, Retention, Stored, Table, World, settings,
+    Bounds, Content, HasTable, Job, Machine, Noun, PruneReport, PrunedKind, Retention, Run, Stored, Table,
+    World, settings,
 };
-use crate::records::Records;
+use crate::records::{Records, contents};
 use crate::store::{Changeset, EventCut, OldEvents, RunDocuments};
 
 /// Objects that one look at the world goes through.
@@ -40,6 +41,9 @@ pub enum Mode {
 /// What is due, oldest first.
 #[derive(Debug, Default)]
 struct Due {
+    runs: Vec<Arc<Stored<Run>>>,
+    /// Content that no run needs when those have gone.
+    contents: Vec<Arc<Stored<Content>>>,
     jobs: Vec<Arc<Stored<Job>>>,
     /// Jobs that stay without their logs.
     logs: Vec<Arc<Stored<Job>>>,
@@ -66,6 +70,8 @@ impl Records {
             self.counters.pruned.fetch_add(all, Ordering::Relaxed);
             let count = |kind: &str| items.iter().find(|row| row.kind == kind).map_or(0, |row| row.count);
             let pruned = ServerPruned {
+                runs: count("runs"),
+                contents: count("contents"),
                 jobs: count("jobs"),
                 logs: count("logs"),
                 documents: count("documents"),
@@ -82,13 +88,22 @@ impl Records {
             EventCut { keep: retention.events.most.unwrap_or(u64::MAX), since: retention.events.cutoff(now) };
         let events = self.kernel.old_events(cut).await?;
         let usage = self.kernel.document_usage().await?;
-        let ended = self.ended_jobs();
+        let (ended_runs, ended) = (self.ended_runs(), self.ended_jobs());
         // Looked up last: a run that is seen above is present still, or was superseded.
         let present = self.present_runs();
+        let excess = excess_of(self.kernel.world().runs.len(), retention.runs);
+        let runs = due_runs(ended_runs, &present, retention.runs.cutoff(now), excess);
+        let going: HashSet<String> = runs.iter().map(|run| run.key.clone()).collect();
+        let contents = contents::unneeded(&self.kernel.world(), &going);
         let excess = retention.documents.most.map_or(0, |most| usage.kept_bytes.saturating_sub(most));
         let documents = due_documents(usage.runs, &present, retention.documents.cutoff(now), excess);
         let excess = excess_of(self.kernel.world().jobs.len(), retention.jobs);
-        let (jobs, rest) = due_jobs(ended, &present, retention.jobs.cutoff(now), excess);
+        // What is left of a run goes with it.
+        let (of_runs, ended): (Vec<_>, Vec<_>) =
+            ended.into_iter().partition(|job| going.contains(&job.spec.run.to_string()));
+        let excess = excess.saturating_sub(of_runs.len());
+        let (mut jobs, rest) = due_jobs(ended, &present, retention.jobs.cutoff(now), excess);
+        jobs.extend(of_runs);
         let old_log = retention.logs.cutoff(now);
         let has_old_log = |job: &Arc<Stored<Job>>| {
             job.spec.log_bytes > 0
@@ -96,7 +111,7 @@ impl Records {
                 && !present.contains(&job.spec.run)
         };
         let logs = rest.into_iter().filter(has_old_log).collect();
-        Ok(Due { jobs, logs, documents, events })
+        Ok(Due { runs, contents, jobs, logs, documents, events })
     }
 
     /// Whether nothing is left of it.
@@ -118,6 +133,15 @@ impl Records {
         for runs in due.documents.chunks(RUNS_AT_ONCE_MAX).take(PIECES_MAX) {
             self.delete_documents(runs).await?;
         }
+        for runs in due.runs.chunks(RUNS_AT_ONCE_MAX).take(PIECES_MAX) {
+            let ids = runs.iter().filter_map(|run| run.key.parse().ok()).collect();
+            let freed = self.kernel.forget_documents(ids).await?;
+            self.count_kept(|bytes| bytes.saturating_sub(freed));
+            let objects = runs.iter().map(|run| Run::object(Arc::clone(run)));
+            let changeset = objects.fold(Changeset::default(), |changeset, run| changeset.delete(&run));
+            self.kernel.commit(changeset).await?;
+        }
+        self.delete_contents().await?;
         let mut pieces = 0;
         while due.events.count > 0
             && pieces < PIECES_MAX
@@ -126,7 +150,8 @@ impl Records {
             pieces += 1;
         }
         let is_whole = |count: usize, at_once: usize| count <= at_once * PIECES_MAX;
-        Ok(is_whole(due.jobs.len(), JOBS_AT_ONCE_MAX)
+        Ok(is_whole(due.runs.len(), RUNS_AT_ONCE_MAX)
+            && is_whole(due.jobs.len(), JOBS_AT_ONCE_MAX)
             && is_whole(due.logs.len(), JOBS_AT_ONCE_MAX)
             && is_whole(due.documents.len(), RUNS_AT_ONCE_MAX)
             && pieces < PIECES_MAX)
@@ -152,6 +177,16 @@ impl Records {
             self.delete_documents(runs).await?;
         }
         Ok(())
+    }
+
+    fn ended_runs(&self) -> Vec<Arc<Stored<Run>>> {
+        let mut ended = Vec::new();
+        self.scan::<Run>(|run| {
+            if !run.spec.is_open() {
+                ended.push(Arc::clone(run));
+            }
+        });
+        ended
     }
 
     fn ended_jobs(&self) -> Vec<Arc<Stored<Job>>> {
@@ -204,6 +239,28 @@ fn ended_at(job: &Stored<Job>) -> Timestamp {
     job.spec.ended_at.unwrap_or(job.updated_at)
 }
 
+/// Runs that go: those that ended before the cutoff, and the first `excess` of all. The keys of runs are in
+/// the order in which they began.
+fn due_runs(
+    ended: Vec<Arc<Stored<Run>>>,
+    present: &HashSet<Uuid>,
+    cutoff: Option<Timestamp>,
+    mut excess: usize,
+) -> Vec<Arc<Stored<Run>>> {
+    let goes = |run: &Arc<Stored<Run>>| {
+        let is_present = run.key.parse().is_ok_and(|id| present.contains(&id));
+        let is_old = cutoff.is_some_and(|cutoff| run_ended_at(run) < cutoff);
+        let goes = !is_present && (excess > 0 || is_old);
+        excess -= usize::from(goes && excess > 0);
+        goes
+    };
+    ended.into_iter().filter(goes).collect()
+}
+
+fn run_ended_at(run: &Stored<Run>) -> Timestamp {
+    run.spec.ended_at.unwrap_or(run.updated_at)
+}
+
 /// Jobs that go, and the rest: those that ended before the cutoff, and the first `excess` of all. The keys of
 /// jobs are in the order in which they were made.
 fn due_jobs(
@@ -250,8 +307,12 @@ fn report(due: &Due, world: &World) -> Vec<PrunedKind> {
         due.documents.iter().map(|run| run.first_at).min(),
     );
     let events = (due.events.count, due.events.bytes, due.events.oldest);
+    let runs = (due.runs.len() as u64, 0, due.runs.iter().map(|run| run_ended_at(run)).min());
+    let contents = (due.contents.len() as u64, 0, due.contents.iter().map(|piece| piece.created_at).min());
     [
-        ("jobs", of_jobs(&due.jobs), &[settings::JOBS_KEPT_DAYS, settings::JOBS_KEPT_MAX][..]),
+        ("runs", runs, &[settings::RUNS_KEPT_DAYS, settings::RUNS_KEPT_MAX][..]),
+        ("contents", contents, &[]),
+        ("jobs", of_jobs(&due.jobs), &[settings::JOBS_KEPT_DAYS, settings::JOBS_KEPT_MAX]),
         ("logs", of_jobs(&due.logs), &[settings::LOGS_KEPT_DAYS]),
         ("documents", documents, &[settings::DOCUMENTS_KEPT_DAYS, settings::DOCUMENTS_KEPT_BYTES]),
         ("events", events, &[settings::EVENTS_KEPT_DAYS, settings::EVENTS_KEPT_MAX]),

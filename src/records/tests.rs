@@ -9,7 +9,9 @@ use uuid::Uuid;
 use crate::houses::{Houses, testing};
 use crate::kernel::{Caller, Error};
 use crate::model::event::BootLog;
-use crate::model::{EventBody, Job, JobState, Machine, NewEvent, Noun, PruneReport, Setting, Stored};
+use crate::model::{
+    EventBody, Job, JobState, Machine, NewEvent, Noun, PruneReport, Run, RunResult, Setting, Stored,
+};
 use crate::objects::patch::Patch;
 use crate::objects::write::{Expected, Target};
 use crate::records::documents::Serving;
@@ -55,9 +57,21 @@ async fn text_of(app: &Houses, run: Uuid) -> Result<Option<String>, Error> {
     Ok(app.records.document(&caller(), run, (PATH, None)).await?.map(|(_, text)| text))
 }
 
+/// A run that ended so many days ago, or has not.
+async fn run_of(app: &Houses, (id, machine): (Uuid, Uuid), ended_days_ago: Option<i64>) {
+    let body = json!({"machine": machine, "machine_name": "web1", "macs": ["52:54:00:aa:00:01"],
+        "workflow": "w", "started_at": "2026-01-01T00:00:00Z"});
+    let mut run: Run = serde_json::from_value(body).unwrap();
+    if let Some(days) = ended_days_ago {
+        run.end(RunResult::Complete, days_ago(days));
+    }
+    testing::put(app, Run::object(Arc::new(Stored::new(id.to_string(), run, caller().now)))).await;
+}
+
 /// A machine in a run.
 async fn machine_in(app: &Houses, run: Uuid) {
     let made = app.objects.create::<Machine>(&caller(), json!({"name": "web1"})).await.unwrap();
+    run_of(app, (run, Uuid::nil()), None).await;
     let status = json!({"id": run, "workflow": "w", "started_at": "2026-01-01T00:00:00Z"});
     let changed = app.kernel.change::<Machine>(&made.key, caller().now, |next| {
         next.status.run = Some(serde_json::from_value(status.clone()).unwrap());
@@ -166,8 +180,8 @@ async fn what_would_go_is_what_goes_and_a_present_run_keeps_its_details() {
     set(&app, "documents_kept_days", json!(30)).await;
     let told = app.records.prune(&caller(), Mode::DryRun).await.unwrap();
     assert_eq!((count(&told, "jobs"), count(&told, "logs"), count(&told, "documents")), (1, 1, 0));
-    assert_eq!(told.items[0].oldest, Some(days_ago(100)));
-    assert_eq!(told.items[0].settings["jobs_kept_days"], 90);
+    let jobs = told.items.iter().find(|row| row.kind == "jobs").unwrap();
+    assert_eq!((jobs.oldest, &jobs.settings["jobs_kept_days"]), (Some(days_ago(100)), &json!(90)));
     assert!(app.kernel.get::<Job>(&gone.to_string()).is_ok(), "nothing went");
     let done = app.records.prune(&caller(), Mode::Delete).await.unwrap();
     assert_eq!((&done.items, done.complete, done.dry_run), (&told.items, true, false));
@@ -226,4 +240,34 @@ async fn events_go_by_their_age_without_a_gap_and_more_than_one_piece_in_one_rou
     let left = app.kernel.events(EventQuery { limit: 1000, ..EventQuery::default() }).await.unwrap();
     assert_eq!(left[0].seq, before + 5001);
     assert_eq!(left.len(), 12, "those of a day ago, the setting, the pruning");
+}
+
+#[tokio::test]
+async fn a_run_outlives_its_details_and_takes_what_is_left_of_them_along() {
+    let app = app().await;
+    let (present, old, young) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+    machine_in(&app, present).await;
+    for (run, days) in [(old, 100), (young, 10)] {
+        run_of(&app, (run, Uuid::nil()), Some(days)).await;
+        serve(&app, run, &format!("of {run}")).await;
+    }
+    let (of_old, of_young) = (ended_job(&app, old, 100).await, ended_job(&app, young, 10).await);
+    set(&app, "jobs_kept_days", json!(1)).await;
+    let done = app.records.prune(&caller(), Mode::Delete).await.unwrap();
+    assert_eq!((count(&done, "runs"), count(&done, "jobs")), (0, 2), "the details went, the summary stays");
+    assert!(app.kernel.get::<Job>(&of_young.to_string()).is_err());
+    let left = ended_job(&app, old, 0).await;
+    set(&app, "runs_kept_days", json!(90)).await;
+    let done = app.records.prune(&caller(), Mode::Delete).await.unwrap();
+    assert_eq!((count(&done, "runs"), count(&done, "jobs")), (1, 1));
+    for job in [of_old, left] {
+        assert!(app.kernel.get::<Job>(&job.to_string()).is_err());
+    }
+    assert_eq!(app.records.documents_of(&caller(), old).await.unwrap(), []);
+    assert!(app.kernel.get::<Run>(&old.to_string()).is_err());
+    assert!(text_of(&app, young).await.unwrap().is_some());
+    set(&app, "runs_kept_max", json!(1)).await;
+    assert_eq!(count(&app.records.prune(&caller(), Mode::Delete).await.unwrap(), "runs"), 1);
+    let runs: Vec<String> = app.kernel.world().runs.iter().map(|run| run.key.clone()).collect();
+    assert_eq!(runs, [present.to_string()], "the machine shows it");
 }

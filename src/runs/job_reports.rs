@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
+    ContentView, Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World,
+    ended_by_exit,
 };
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
@@ -42,7 +43,7 @@ impl Runs {
         let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
         let take = |world: &World, moving: &mut Moving| {
             let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
-            let next = reported(caller, world, (job, report, &outcome))?;
+            let next = reported(caller, moving.position(world).content, (job, report, &outcome))?;
             let Some(mut next) = next else { return Ok(Arc::clone(job)) };
             next.spec.log_bytes = log_bytes;
             seen(moving, caller.now);
@@ -139,7 +140,7 @@ fn outcome(report: &JobReport) -> Result<Outcome, Problem> {
 /// The next revision of a job; none when the report was taken before.
 fn reported(
     caller: &Caller,
-    world: &World,
+    content: ContentView<'_>,
     (job, report, outcome): (&Stored<Job>, &JobReport, &Outcome),
 ) -> Result<Option<Stored<Job>>, Error> {
     let present = job.spec.state;
@@ -162,7 +163,7 @@ fn reported(
         Outcome::Started => {
             next.spec.state = JobState::Running;
             next.spec.started_at = Some(caller.now);
-            next.spec.deadline = deadline(caller.now, timeout_seconds(world, &job.spec.task));
+            next.spec.deadline = deadline(caller.now, timeout_seconds(content, &job.spec.task));
         }
         Outcome::Ended(ended) => {
             (next.spec.state, next.spec.after) = (ended.state, ended.after);

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use crate::catalog::params::Sealed;
 use crate::catalog::rendering::{Boot, Purpose, problem};
-use crate::model::{JobFile, Problem, Stored, Task, TaskTemplate};
-use crate::records::documents::{KeptText, Serving, open_run};
-use crate::render::{Input, Limits, RenderProblem, Rendered};
+use crate::model::{ContentView, JobFile, Problem, Stored, Task, TaskTemplate};
+use crate::records::documents::{KeptText, Serving, run_under_way};
+use crate::render::{Engine, Input, Limits, RenderProblem, Rendered};
 use crate::runs::Runs;
 use crate::runs::flow::step::boot_step;
 use crate::runs::jobs::{RenderTasks, TaskRender};
@@ -35,10 +35,11 @@ impl Runs {
             return Err(vec![Problem::new("", format!("there is no task `{}`", request.task))]);
         };
         let input = self.task_input(request, &boot, Sealed::Open).map_err(|fault| vec![said(&fault)])?;
+        let engine = self.catalog.engine_for(&boot);
         let mut files = Vec::new();
         let mut problems = Vec::new();
         for template in &task.spec.templates {
-            match self.render_task_file(template, (input.clone(), Purpose::Serve)) {
+            match self.render_task_file(&engine, template, input.clone()) {
                 Ok(rendered) => {
                     self.record_task_file(request, template, &rendered);
                     let (name, path) = (template.name.clone(), template.path.clone());
@@ -59,10 +60,10 @@ impl Runs {
 
     fn render_task_file(
         &self,
+        engine: &Engine,
         template: &TaskTemplate,
-        (input, purpose): (Input, Purpose),
+        input: Input,
     ) -> Result<Rendered, RenderProblem> {
-        let engine = self.catalog.engine_for(purpose);
         match (&template.template, &template.inline) {
             (Some(name), _) => engine.render(name, input, Limits::default()),
             (None, Some(body)) => {
@@ -81,7 +82,7 @@ impl Runs {
         rendered: &Rendered,
     ) {
         let machine = &request.machine;
-        let (Some(run), Ok(id)) = (open_run(&machine.status), machine.key.parse()) else { return };
+        let (Some(run), Ok(id)) = (run_under_way(&machine.status), machine.key.parse()) else { return };
         let attempt = machine.status.boot_attempt.as_ref();
         let serving = Serving {
             run,
@@ -107,9 +108,9 @@ impl Runs {
         let (runs, request, template) = (Arc::clone(self), request.clone(), template.clone());
         Box::new(move || {
             let boot = Boot { purpose: Purpose::Preview, ..runs.task_and_boot(&request).1 };
+            let engine = runs.catalog.engine_for(&boot);
             let input = runs.task_input(&request, &boot, Sealed::Covered);
-            let rendered =
-                input.and_then(|input| runs.render_task_file(&template, (input, Purpose::Preview)));
+            let rendered = input.and_then(|input| runs.render_task_file(&engine, &template, input));
             rendered.map(|rendered| rendered.text).map_err(|problem| {
                 format!("it holds secrets, and it could not be rendered without them: {problem}")
             })
@@ -124,17 +125,20 @@ impl Runs {
         let listening = self.kernel.endpoints.api.map(|api| api.ip()).filter(|ip| !ip.is_unspecified());
         let facing = server.or(listening).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let world = self.kernel.world();
-        let boot = boot_step(status).and_then(|i| status.steps.get(i as usize));
+        let run = request.run.as_ref().map(|run| &run.spec);
+        let (content, steps) = (ContentView::of_run(&world, run), run.map_or(&[][..], |run| &run.steps));
+        let boot = boot_step(status, steps).and_then(|i| steps.get(i as usize));
         let boot = Boot {
             machine: Some(Arc::clone(&request.machine)),
-            bootenv: boot.and_then(|step| world.bootenvs.get(&step.name)).cloned(),
-            stage: world.stages.get(&request.stage).cloned(),
+            bootenv: boot.and_then(|step| content.bootenv(&step.name)).cloned(),
+            stage: content.stage(&request.stage).cloned(),
+            run: request.run.clone(),
             attempt,
             facing: self.catalog.facing(facing),
             agent_token: None,
             purpose: Purpose::Serve,
         };
-        (world.tasks.get(&request.task).cloned(), boot)
+        (content.task(&request.task).cloned(), boot)
     }
 }
 

@@ -53,7 +53,7 @@ const STORE_CHECK: Work = Work {
 };
 const PRUNING: Work = Work {
     name: "pruning",
-    about: "Deletes jobs, logs, served documents and events that are older than the settings allow.",
+    about: "Deletes runs, jobs, logs, served documents and events that are older than the settings allow.",
     period: Duration::from_secs(600),
     nudged_by: "",
 };

@@ -9,11 +9,12 @@ use uuid::Uuid;
 use crate::catalog::usable;
 use crate::kernel::Caller;
 use crate::kernel::scope::agent_of;
-use crate::model::event::JobNow;
+use crate::model::event::{JobNow, RunCancelled};
 use crate::model::{
-    EventBody, Job, JobState, Kind, Lease, Machine, Noun, Problem, Reference, StepKind, Stored, Token, World,
+    ContentView, EventBody, Job, JobState, Kind, Lease, Machine, Noun, Problem, Reference, Run, RunEntry,
+    RunResult, Stored, Token, World,
 };
-use crate::objects::rules::{Change, Conflict, Dependent, Managed, WriteCheck};
+use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
 use crate::objects::view;
 use crate::store::{Changeset, TrackedWorld};
 
@@ -62,12 +63,13 @@ impl Managed for Machine {
 
     /// What keeps it from booting the bootenv it is to boot.
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
-        let bootenv = stored.status.bootenv.as_ref().and_then(|name| world.bootenvs.get(name));
+        let content = ContentView::of_machine(world, &stored.status);
+        let bootenv = stored.status.bootenv.as_ref().and_then(|name| content.bootenv(name));
         let found = bootenv.map(|bootenv| usable::bootenv_problems(&stored.spec, bootenv, world));
         found.unwrap_or_default().into_iter().map(|what| Problem::new("/status/bootenv", what)).collect()
     }
 
-    /// Ends what is the machine's own: its agent's tokens, its job, its place in its lease. The lease itself
+    /// Ends what is the machine's own: its agent's tokens, its job, its run, its place in its lease. The lease itself
     /// stays with the network interface, which still uses the address. Unique values and the capability of
     /// the boot attempt end with the row.
     fn along_deletion(
@@ -78,6 +80,7 @@ impl Managed for Machine {
     ) -> Changeset {
         let changeset = without_tokens((stored, world), caller, changeset);
         let changeset = without_job((stored, world), caller, changeset);
+        let changeset = without_run((stored, world), caller, changeset);
         without_lease((stored, world), caller, changeset)
     }
 
@@ -92,6 +95,8 @@ fn locked(stored: &Stored<Machine>) -> String {
 
 /// Why what belonged to a machine ended.
 const DELETED: &str = "its machine was deleted";
+/// The kind of event that ends a run so.
+const CANCELLED: &str = "run.cancelled";
 
 /// A machine that is deleted, and what else there is.
 type Deleted<'a, 'w> = (&'a Stored<Machine>, &'a TrackedWorld<'w>);
@@ -125,6 +130,27 @@ fn without_job((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Cha
     changeset.update(Job::object(Arc::new(next))).event(event)
 }
 
+/// Ends the run under way as cancelled. Runs stay, with the name and the MAC addresses of their machine.
+fn without_run((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Changeset) -> Changeset {
+    let run = stored.status.run.as_ref().and_then(|run| world.get::<Run>(&run.id.to_string()));
+    let Some(run) = run.filter(|run| run.spec.is_open()) else { return changeset };
+    let mut next = run.next(caller.now);
+    let by = caller.actor.to_string();
+    next.spec.add_entry(RunEntry {
+        at: caller.now,
+        what: CANCELLED.to_owned(),
+        by: by.clone(),
+        step: stored.status.cursor,
+        text: DELETED.to_owned(),
+    });
+    next.spec.end(RunResult::Cancelled, caller.now);
+    let workflow = Some(next.spec.workflow.clone());
+    let attempt = stored.status.boot_attempt.as_ref().map(|attempt| attempt.id);
+    let cancelled = RunCancelled { by, workflow, stage: stored.status.stage.clone() };
+    let event = caller.event_about(stored, cancelled).in_attempt(attempt);
+    changeset.update(Run::object(Arc::new(next))).event(event)
+}
+
 /// The lease on its address is nobody's machine's any more.
 fn without_lease((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Changeset) -> Changeset {
     let lease = stored.status.address.and_then(|address| world.get::<Lease>(&address.to_string()));
@@ -135,23 +161,4 @@ fn without_lease((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: C
     let mut next = lease.next(caller.now);
     next.spec.machine = None;
     changeset.update(Lease::object(Arc::new(next)))
-}
-
-/// Machines with a run under way that goes through an object of content.
-pub fn running_through(world: &TrackedWorld<'_>, kind: Kind, name: &str) -> Vec<Dependent> {
-    let step = match kind {
-        Kind::Bootenv => Some(StepKind::Bootenv),
-        Kind::Stage => Some(StepKind::Stage),
-        Kind::Task => Some(StepKind::Task),
-        _ => None,
-    };
-    let goes_through = |machine: &Stored<Machine>| {
-        let status = &machine.status;
-        let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else { return false };
-        (kind == Kind::Workflow && run.workflow == name)
-            || (kind == Kind::Bootenv && status.bootenv.as_deref() == Some(name))
-            || status.steps.iter().any(|held| Some(held.kind) == step && held.name == name)
-    };
-    let machines = world.statuses::<Machine>().filter(|machine| goes_through(machine));
-    machines.map(|machine| Dependent { note: " (its run is under way)", ..Dependent::of(machine) }).collect()
 }

@@ -1,8 +1,7 @@
 //! Tasks: prerequisites without circles.
 
-use crate::model::{Kind, Problem, Stored, Task};
-use crate::objects::rules::{Change, Dependent, Managed, graph, machine};
-use crate::store::TrackedWorld;
+use crate::model::{Problem, Task};
+use crate::objects::rules::{Change, Managed, graph};
 
 impl Managed for Task {
     fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
@@ -18,9 +17,5 @@ impl Managed for Task {
 
     fn required_params(&self) -> &[String] {
         &self.required_params
-    }
-
-    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {
-        machine::running_through(world, Kind::Task, &stored.key)
     }
 }

@@ -1,0 +1,63 @@
+//! What the kept runs come to, and runs from before there was any content kept.
+
+use std::sync::Arc;
+
+use crate::catalog::keeping::Keep;
+use crate::kernel::{Caller, Error};
+use crate::model::{Noun, Run, RunResult, Stored, open_run};
+use crate::runs::Runs;
+use crate::store::Changeset;
+
+/// How many of the kept runs ended in one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunTally {
+    /// `open` or a result.
+    pub result: &'static str,
+    pub runs: u64,
+    /// From their starts to their ends, together; none for those that are open.
+    pub seconds: Option<i64>,
+}
+
+impl Runs {
+    /// The kept runs by how they ended.
+    pub fn tallies(&self) -> Vec<RunTally> {
+        let world = self.kernel.world();
+        let of = |wanted: Option<RunResult>| {
+            let runs = world.runs.iter().map(|run| &run.spec).filter(move |run| run.result == wanted);
+            let (count, seconds) = runs.fold((0, 0i64), |(count, seconds), run| {
+                (count + 1, seconds.saturating_add(run.seconds.unwrap_or_default()))
+            });
+            let result = wanted.map_or("open", RunResult::as_str);
+            RunTally { result, runs: count, seconds: wanted.map(|_| seconds) }
+        };
+        std::iter::once(None).chain(RunResult::ALL.map(Some)).map(of).collect()
+    }
+
+    /// Gives every run under way that has no content the present content: those that an earlier version
+    /// began. It comes before another content is installed at the start of the server. Returns how many.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn keep_content_of_old_runs(&self, caller: &Caller) -> Result<usize, Error> {
+        let old: Vec<(Arc<Stored<Run>>, String)> = {
+            let world = self.kernel.world();
+            let machines = world.machines.iter();
+            let open =
+                machines.filter_map(|row| Some((open_run(&world, &row.status)?.clone(), row.key.clone())));
+            open.filter(|(run, _)| run.spec.content.is_none()).collect()
+        };
+        for (run, machine) in &old {
+            let changeset = {
+                let world = self.kernel.world();
+                let Some(machine) = world.machines.get(machine) else { continue };
+                let keep = Keep { machine: &machine.spec, steps: &run.spec.steps, before: (&*world).into() };
+                let kept = self.catalog.keep((&world, caller.now), keep);
+                let mut next = run.next(caller.now);
+                kept.name_in(&mut next.spec);
+                kept.commit_with(Changeset::default()).update(Run::object(Arc::new(next)))
+            };
+            self.kernel.commit(changeset).await?;
+        }
+        Ok(old.len())
+    }
+}
