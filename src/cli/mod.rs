@@ -90,7 +90,7 @@ async fn run_verb(noun: &Noun, verb: Verb) -> Result<()> {
         Verb::Artifact(verb) => artifacts::run(noun, verb).await,
         Verb::Lease(verb) => leases::run(noun, verb).await,
         Verb::Run(verb) => runs::run(noun, verb).await,
-        Verb::DocumentOf { run, path } => runs::document(noun, &run, &path).await,
+        Verb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
         // `main` carries it out, without a server.
         Verb::Token(TokenVerb::Recover) => Ok(()),
         Verb::ParamsOf { machine, output } => boot::params(&noun.client, &machine, output.output).await,

@@ -210,10 +210,8 @@ mod tests {
     #[test]
     fn a_run_is_shown_or_a_document_of_it() {
         let of = parse("metalwright runs show r --document preseed.cfg");
-        assert!(
-            matches!(&of, Ok(Invocation::Noun(Kind::Run, Verb::DocumentOf { run, path })) if run == "r" && path == "preseed.cfg"),
-            "{of:?}"
-        );
+        let Ok(Invocation::Noun(Kind::Run, Verb::DocumentOf { run, path })) = of else { panic!("{of:?}") };
+        assert_eq!((run.as_str(), path.as_str()), ("r", "preseed.cfg"));
         let shown = parse("metalwright runs show r");
         assert!(matches!(shown, Ok(Invocation::Noun(Kind::Run, Verb::Read(_)))), "{shown:?}");
         assert!(parse("metalwright runs documents r").is_ok());

@@ -45,7 +45,7 @@ pub async fn run(noun: &Noun, RunVerb::Documents { reference, output }: RunVerb)
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn document(noun: &Noun, reference: &str, path: &str) -> Result<()> {
+pub async fn document(noun: &Noun, (reference, path): (&str, &str)) -> Result<()> {
     let text = noun.client.document(&object_path(noun.kind, reference)?, path).await?;
     output::print_foreign(&text)
 }

@@ -59,7 +59,8 @@ pub struct PrunedKind {
     pub kind: String,
     /// How many; of logs, of how many jobs.
     pub count: u64,
-    /// Their size; 0 for runs and contents. Of documents the compressed texts; a text that several runs share counts for each.
+    /// Their size; 0 for runs and contents. Of documents the compressed texts; a text that several runs share
+    /// counts for each.
     pub bytes: u64,
     /// When the oldest of them ended or was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

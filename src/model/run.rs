@@ -301,7 +301,8 @@ impl Run {
         self.ended_at.is_none()
     }
 
-    /// Ends the run. One that has ended stays as it is. A job that another run takes the machine from is over.
+    /// Ends the run. One that has ended stays as it is. A job that another run takes the machine from is
+    /// over.
     pub fn end(&mut self, result: RunResult, now: Timestamp) {
         if self.is_open() {
             for job in
