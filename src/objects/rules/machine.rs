@@ -69,9 +69,9 @@ impl Managed for Machine {
         found.unwrap_or_default().into_iter().map(|what| Problem::new("/status/bootenv", what)).collect()
     }
 
-    /// Ends what is the machine's own: its agent's tokens, its job, its run, its place in its lease. The lease
-    /// itself stays with the network interface, which still uses the address. Unique values and the capability
-    /// of the boot attempt end with the row.
+    /// Ends what is the machine's own: its agent's tokens, its job, its run, its place in its lease. The
+    /// lease itself stays with the network interface, which still uses the address. Unique values and the
+    /// capability of the boot attempt end with the row.
     fn along_deletion(
         stored: &Stored<Self>,
         world: &TrackedWorld<'_>,
