@@ -39,7 +39,8 @@ impl Access {
     /// Finds out who holds a token, for one request.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] when the token is unknown or has expired.
+    /// [`Error::Unauthorized`] when the token is unknown, has expired, or is that of the agent of a machine
+    /// that was deleted.
     pub fn sign_in(&self, secret: &str, now: Timestamp) -> Result<Caller, Error> {
         let unknown =
             || Error::Unauthorized("this token is not known here: it may have been deleted".to_owned());
@@ -56,11 +57,14 @@ impl Access {
                 return Err(Error::Unauthorized(format!("this token expired at {ended}")));
             }
             let scopes = token.spec.scopes.clone();
-            let actor = match scopes.as_slice() {
-                [only] => agent_of(only).map(Actor::Machine),
+            let agent = match scopes.as_slice() {
+                [only] => agent_of(only),
                 _ => None,
             };
-            let actor = actor.unwrap_or_else(|| Actor::Token(token.key.clone()));
+            if agent.is_some_and(|machine| world.machines.get(&machine.to_string()).is_none()) {
+                return Err(Error::Unauthorized("the machine of this token was deleted".to_owned()));
+            }
+            let actor = agent.map_or_else(|| Actor::Token(token.key.clone()), Actor::Machine);
             Ok(Caller { actor, scopes, now, request_id: String::new() })
         })
     }
@@ -72,7 +76,8 @@ impl Access {
                 let token = world.tokens.get(name).map(|token| token.spec.expires_at);
                 token.is_some_and(|expires_at| expires_at.is_none_or(|ends| ends > now))
             }),
-            Actor::Machine(_) | Actor::Server => true,
+            Actor::Machine(id) => self.kernel.read(|world| world.machines.get(&id.to_string()).is_some()),
+            Actor::Server => true,
         }
     }
 

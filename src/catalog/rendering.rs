@@ -137,6 +137,18 @@ impl Catalog {
         capability::issue(&self.boot_key, attempt.id)
     }
 
+    /// Puts the word of previews in the place of an attempt's capability, for a text that is kept.
+    pub fn capability_cover(
+        &self,
+        attempt: Option<&BootAttempt>,
+    ) -> impl FnOnce(&str) -> String + Send + use<> {
+        let capability = attempt.map(|attempt| self.capability(attempt));
+        move |text| match capability {
+            Some(capability) => text.replace(&capability, capability::PREVIEW),
+            None => text.to_owned(),
+        }
+    }
+
     fn variables(&self, boot: &Boot) -> Map<String, Value> {
         let mut variables = Map::new();
         if let Some(machine) = &boot.machine {

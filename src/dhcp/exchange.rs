@@ -113,7 +113,7 @@ impl Dhcp {
         let mut gathered = Gathered::of(facts.world, &self.netboot.loaders, machine);
         gathered.subnet_mode = facts.sender.subnet_mode;
         gathered.client_arch = arch_of(&facts.sender.client);
-        gathered.asks = self.netboot.asks_before(&loader_request(&facts.query));
+        gathered.asks = self.netboot.asks_before(&loader_request(&facts.query), gathered.machine.as_deref());
         gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
         gathered
     }

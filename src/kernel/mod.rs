@@ -12,6 +12,7 @@ mod endpoints;
 mod error;
 pub mod event_queue;
 mod feed;
+mod history;
 mod look;
 pub mod permissions;
 pub mod scope;

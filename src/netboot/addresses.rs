@@ -32,8 +32,8 @@ impl Netboot {
         Box::pin(self.follow_address(gathered.machine.as_deref(), address, now)).await;
     }
 
-    /// The machine of ours that was heard to take an address from another server.
-    fn neighbour(&self, address: IpAddr) -> Option<Mac> {
+    /// The client that was heard to take an address from another server, and when.
+    fn neighbour(&self, address: IpAddr) -> Option<(Mac, Timestamp)> {
         self.memory
             .foreign_addresses
             .lock()
@@ -50,7 +50,11 @@ impl Netboot {
             return world.machines.find("mac", &mac.to_string()).cloned();
         }
         match self.neighbour(address) {
-            Some(mac) => world.machines.find("mac", &mac.to_string()).cloned(),
+            // What was heard before the machine was made was said by another machine with that MAC.
+            Some((mac, heard)) => {
+                let machine = world.machines.find("mac", &mac.to_string());
+                machine.filter(|machine| machine.created_at <= heard).cloned()
+            }
             // Another server may have given it to somebody else since it was recorded.
             None if is_anothers(world, address) => None,
             None => world.machines.find("address", &text).cloned(),

@@ -16,6 +16,7 @@ use crate::catalog::rendering::Boot;
 use crate::model::{Provenance, World};
 use crate::netboot::Netboot;
 use crate::netboot::documents::Document;
+use crate::records::Records;
 use crate::render::{RenderProblem, Rendered};
 
 /// Most documents that are kept, and most bytes of them.
@@ -85,10 +86,10 @@ struct Kept {
     bytes: usize,
 }
 
-/// The documents that are kept.
-#[derive(Default)]
+/// The documents that are kept, and where those go that machines were served under their runs.
 pub struct Renders {
     kept: Mutex<Kept>,
+    pub(super) records: Arc<Records>,
 }
 
 fn place(boot: &Boot) -> usize {
@@ -96,6 +97,10 @@ fn place(boot: &Boot) -> usize {
 }
 
 impl Renders {
+    pub fn new(records: Arc<Records>) -> Self {
+        Renders { kept: Mutex::default(), records }
+    }
+
     fn find(&self, content: Content, asked: (&Boot, &Document, Sealed)) -> Option<Arc<Page>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.content != content {

@@ -1,5 +1,5 @@
-//! Renders what a machine is served: boot scripts, screens, answer files, from the content and the params that
-//! its run kept, else from the present ones. What need not be rendered twice is in `renders`.
+//! Renders what a machine is served: boot scripts, screens, answer files, from the content and the params
+//! that its run kept, else from the present ones. What need not be rendered twice is in `renders`.
 
 use serde_json::{Value, json};
 

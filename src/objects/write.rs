@@ -348,11 +348,13 @@ impl Objects {
         World: HasTable<T>,
     {
         let current = self.find_to_write::<T>(caller, target)?;
-        let (allowed, reads) = self.kernel.read_tracked(|world| rules::may_delete(caller, world, &current));
-        allowed?;
-        let event = caller.event_about(&current, view::deleted(&current));
-        let changeset = Changeset::default().delete(&T::object(current)).event(event);
-        Ok(changeset.with_reads(reads))
+        let (changeset, reads) = self.kernel.read_tracked(|world| {
+            rules::may_delete(caller, world, &current)?;
+            let event = caller.event_about(&current, view::deleted(&current));
+            let changeset = Changeset::default().delete(&T::object(Arc::clone(&current))).event(event);
+            Ok::<_, Error>(T::along_deletion(&current, world, caller, changeset))
+        });
+        Ok(changeset?.with_reads(reads))
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what

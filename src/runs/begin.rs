@@ -1,5 +1,5 @@
-//! How a run begins: what it goes through, what stands in its way, and the content that it keeps; and how it takes
-//! other content later. Start at [`Runs::begin`].
+//! How a run begins: what it goes through, what stands in its way, and the content that it keeps. How it
+//! takes other content later. Start at [`Runs::begin`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,7 +57,8 @@ impl Runs {
         add_param_digests((machine, world), &mut steps, &self.kernel.secrets);
         let keep = Keep { machine: &machine.spec, steps: &steps, before: ContentView::from(world) };
         let kept = self.catalog.keep((world, caller.now), keep);
-        let mut run = new_run((machine, world), (workflow, steps), (caller, begin.reason));
+        let mut run = new_run((machine, world), (workflow, steps), caller);
+        run.reason = begin.reason.to_owned();
         kept.name_in(&mut run);
         let stop_before = stop.map(|step| StopBefore { step, reason: String::new() });
         moving.forget_step_faults();
@@ -102,7 +103,7 @@ impl Runs {
 fn new_run(
     (machine, world): (&Stored<Machine>, &World),
     (workflow, steps): (String, Vec<Step>),
-    (caller, reason): (&Caller, &str),
+    caller: &Caller,
 ) -> Run {
     Run {
         machine: machine.key.parse().unwrap_or_default(),
@@ -112,7 +113,7 @@ fn new_run(
         artifacts: artifacts(&machine.spec, &steps, world),
         steps,
         workflow,
-        reason: reason.to_owned(),
+        reason: String::new(),
         started_by: caller.actor.to_string(),
         started_at: caller.now,
         ended_at: None,
@@ -124,7 +125,6 @@ fn new_run(
         former_content: Vec::new(),
         attempts: Vec::new(),
         jobs: Vec::new(),
-        documents: Vec::new(),
         entries: Vec::new(),
         left_out: LeftOut::default(),
     }
@@ -164,7 +164,8 @@ fn rehearses(machine: &Machine, steps: &[Step], world: &World) -> bool {
     matches!(params.get(REHEARSE), Ok(Some(found)) if found.value.as_bool() == Some(true))
 }
 
-/// Notes on each step which values its params have now. A value that cannot be opened is told when it is used.
+/// Notes on each step which values its params have now. A value that cannot be opened is told when it is
+/// used.
 fn add_param_digests((machine, world): (&Stored<Machine>, &World), steps: &mut [Step], secrets: &Secrets) {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for step in steps {

@@ -290,6 +290,7 @@ fn fresh(
         ended_at: None,
         deadline: deadline(caller.now, timeout),
         log_bytes: 0,
+        log_pruned_at: None,
         digest: String::new(),
     };
     Stored::new(job_key(candidate.id), spec, caller.now)

@@ -117,7 +117,8 @@ impl Moving {
         self.flow(at, |flow| flow.start(beginning));
     }
 
-    /// A run begins with content that is there when it is committed: none of it was changed or deleted before.
+    /// A run begins with content that is there when it is committed: none of it was changed or deleted
+    /// before.
     fn note_content(&mut self, world: &World, run: &Run) {
         let tracked = TrackedWorld::new(world);
         tracked.get::<Workflow>(&run.workflow);

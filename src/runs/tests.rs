@@ -449,16 +449,3 @@ async fn a_task_is_rendered_with_machine_params_and_job() {
     assert_eq!(work.files[0].body, "web1 /dev/sda write writing");
     assert_eq!((work.files[0].path.as_deref(), work.files[1].path.as_deref()), (Some("x.conf"), None));
 }
-
-#[tokio::test]
-async fn jobs_that_ended_long_ago_are_pruned() {
-    let site = Site::new(json!({"name": "web1"})).await;
-    site.start("work").await.unwrap();
-    let first = site.work("a", None).await;
-    site.report(first.id, exit(0)).await.unwrap();
-    let open = site.work("a", None).await;
-    assert_eq!(site.app.runs.prune_jobs(&site.caller, 1).await.unwrap(), 1);
-    assert!(site.app.kernel.get::<Job>(&first.id.to_string()).is_err());
-    assert_eq!(site.app.runs.prune_jobs(&site.caller, 0).await.unwrap(), 0, "an open job stays");
-    assert_eq!(site.job(open.id).state, JobState::Created);
-}

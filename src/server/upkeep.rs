@@ -17,16 +17,10 @@ use crate::dhcp::lease_actions::EXPIRED_AT_ONCE_MAX;
 use crate::houses::Houses;
 use crate::kernel::{Caller, Error, Kernel};
 use crate::netboot::Netboot;
+use crate::records::Records;
+use crate::records::pruning::Mode;
 use crate::runs::Runs;
 use crate::runs::deadlines::{Watch, next_deadline};
-
-/// Events that are kept.
-const EVENTS_KEPT: u64 = 2_000_000;
-/// Jobs that are kept, with their logs.
-const JOBS_KEPT: usize = 50_000;
-
-/// Runs that are kept.
-const RUNS_KEPT: usize = 20_000;
 
 const DEADLINES: Work = Work {
     name: "deadlines",
@@ -64,21 +58,9 @@ const RENDER_CHECK: Work = Work {
     period: Duration::from_secs(5),
     nudged_by: "",
 };
-const JOB_PRUNING: Work = Work {
-    name: "job-pruning",
-    about: "Deletes the oldest jobs, with their logs, beyond 50,000.",
-    period: Duration::from_secs(600),
-    nudged_by: "",
-};
-const RUN_PRUNING: Work = Work {
-    name: "run-pruning",
-    about: "Deletes the oldest ended runs beyond 20,000, and kept content that no run needs.",
-    period: Duration::from_secs(600),
-    nudged_by: "",
-};
-const EVENT_PRUNING: Work = Work {
-    name: "event-pruning",
-    about: "Deletes the oldest events beyond 2,000,000.",
+const PRUNING: Work = Work {
+    name: "pruning",
+    about: "Deletes runs, jobs, logs, served documents and events that are older than the settings allow.",
     period: Duration::from_secs(600),
     nudged_by: "",
 };
@@ -100,9 +82,12 @@ pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): Tasks<'_>) {
     spawn(app, (LEASE_EXPIRY, expiry), (tasks, shutdown));
     spawn(app, (STORE_CHECK, StoreCheck(Arc::clone(kernel))), (tasks, shutdown));
     spawn(app, (RENDER_CHECK, RenderCheck(Arc::clone(&app.catalog))), (tasks, shutdown));
-    spawn(app, (JOB_PRUNING, JobPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
-    spawn(app, (RUN_PRUNING, RunPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
-    spawn(app, (EVENT_PRUNING, EventPruning(Arc::clone(kernel))), (tasks, shutdown));
+    spawn(app, (PRUNING, Pruning(Arc::clone(&app.records), Arc::clone(kernel))), (tasks, shutdown));
+    let written = Arc::clone(&app.records).run(shutdown.clone());
+    tasks.spawn(async {
+        written.await;
+        Ok(())
+    });
     let handle = app.background.register(artifacts::work::WORK);
     let running = artifacts::work::run(Arc::clone(&app.artifacts), handle, shutdown.clone());
     tasks.spawn(async { Ok(running.await?) });
@@ -199,26 +184,12 @@ impl Round for RenderCheck {
     }
 }
 
-struct JobPruning(Arc<Runs>, Arc<Kernel>);
+struct Pruning(Arc<Records>, Arc<Kernel>);
 
-impl Round for JobPruning {
+impl Round for Pruning {
     async fn round(&mut self) -> Result<(), Error> {
-        self.0.prune_jobs(&Caller::server(self.1.now()), JOBS_KEPT).await.map(drop)
-    }
-}
-
-struct RunPruning(Arc<Runs>, Arc<Kernel>);
-
-impl Round for RunPruning {
-    async fn round(&mut self) -> Result<(), Error> {
-        self.0.prune_runs(&Caller::server(self.1.now()), RUNS_KEPT).await.map(drop)
-    }
-}
-
-struct EventPruning(Arc<Kernel>);
-
-impl Round for EventPruning {
-    async fn round(&mut self) -> Result<(), Error> {
-        self.0.prune_events(EVENTS_KEPT).await.map(drop)
+        // What is due beyond one round is deleted in the next ones, so that a change of the settings does not
+        // keep the database busy.
+        self.0.prune(&Caller::server(self.1.now()), Mode::Delete).await.map(drop)
     }
 }

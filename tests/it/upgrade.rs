@@ -1,9 +1,9 @@
-//! A data directory of an earlier version, with machines in the middle of everything: it opens, and each machine
-//! goes on to the end of its run.
+//! A data directory of an earlier version, with machines in the middle of everything: it opens, and each
+//! machine goes on to the end of its run.
 //!
-//! `upgrade/b0445d0.sql` is the database that the program of that commit wrote while it was driven over its API
-//! and its boot side. Deadlines were moved to 2099, old events and the content that no run needs were taken out;
-//! `@FILES@` stands for the folder of the artifact.
+//! `upgrade/b0445d0.sql` is the database that the program of that commit wrote while it was driven over its
+//! API and its boot side. Deadlines were moved to 2099, old events and the content that no run needs were
+//! taken out; `@FILES@` stands for the folder of the artifact.
 
 use std::fs;
 

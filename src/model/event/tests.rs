@@ -1,3 +1,5 @@
+//! What is read back of events, and the page that is made of the table.
+
 use serde_json::json;
 
 use super::*;

@@ -148,6 +148,16 @@ pub trait Managed: Noun {
         changeset
     }
 
+    /// The changeset that deletes it, with what has to go or change together with it.
+    fn along_deletion(
+        _stored: &Stored<Self>,
+        _world: &TrackedWorld<'_>,
+        _caller: &Caller,
+        changeset: Changeset,
+    ) -> Changeset {
+        changeset
+    }
+
     /// Those that need it in other ways than by naming it in their fields.
     fn needed_by(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Vec<Dependent> {
         Vec::new()

@@ -65,11 +65,11 @@ const LAYERS: &[Layer] = &[
         &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "model", "proto"],
         HOUSE),
     layer("access", &["kernel", "objects", "model"], HOUSE),
-    layer("runs", &["kernel", "catalog", "runs::flow", "render", "model"], HOUSE),
+    layer("records", &["kernel", "model", "seldom"], HOUSE),
+    layer("runs", &["kernel", "catalog", "records", "runs::flow", "render", "model"], HOUSE),
     layer("netboot",
-        &["kernel", "catalog", "runs", "runs::flow", "artifacts", "access", "netboot::decide", "render",
-            "model",
-            "proto", "seldom"],
+        &["kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access", "netboot::decide",
+            "render", "model", "proto", "seldom"],
         HOUSE),
     layer("dhcp",
         &["kernel", "catalog", "netboot", "objects", "dhcp::decide", "dhcp::packet", "netboot::decide",
@@ -86,8 +86,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // Puts the houses together, for the edges that open several doors.
     layer("houses",
-        &["kernel", "background", "catalog", "objects", "access", "artifacts", "runs", "netboot", "dhcp",
-            "insight", "render"],
+        &["kernel", "background", "catalog", "objects", "access", "artifacts", "records", "runs", "netboot",
+            "dhcp", "insight", "render"],
         HOUSE),
     // All that two writers can do at once, for tests.
     layer("objects::rules::races",
@@ -99,7 +99,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
-        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "runs", "model", "seldom"],
+        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "records", "runs", "model",
+            "seldom"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.
     layer("api::boot_sight", &["houses", "kernel", "insight", "netboot::decide", "model"],

@@ -224,8 +224,8 @@ async fn fill(app: &Houses, kind: Kind, count: usize) {
     app.kernel.commit(changeset).await.unwrap();
 }
 
-/// The specs of all objects, and what machines run; ids, tokens and sealed values are different each time. Runs
-/// and what they keep have nothing but such values.
+/// The specs of all objects, and what machines run; ids, tokens and sealed values are different each time.
+/// Runs and what they keep have nothing but such values.
 fn objects(app: &Houses) -> BTreeMap<String, Value> {
     app.kernel.read(|world| {
         let kinds = Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Run | Kind::Content));
