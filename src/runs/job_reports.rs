@@ -38,7 +38,7 @@ impl Runs {
         report: &JobReport,
     ) -> Result<Arc<Stored<Job>>, Error> {
         let outcome = outcome(report).map_err(|problem| Error::Invalid(vec![problem]))?;
-        let stored = Arc::clone(self.kernel.read(|world| caller.find_own_job(world, job))?);
+        let stored = self.kernel.read(|world| caller.find_own_job(world, job).cloned())?;
         let machine = stored.spec.machine.to_string();
         let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
         let take = |world: &World, moving: &mut Moving| {
@@ -80,7 +80,7 @@ impl Runs {
         if bytes.len() > LOG_PIECE_BYTES_MAX {
             return Err(Error::BadRequest(format!("at most {LOG_PIECE_BYTES_MAX} bytes at once")));
         }
-        let stored = Arc::clone(self.kernel.read(|world| caller.find_own_job(world, job))?);
+        let stored = self.kernel.read(|world| caller.find_own_job(world, job).cloned())?;
         let machine = stored.spec.machine.to_string();
         let bytes = self.kernel.write_log(id_of(&stored)?, offset, bytes).await?;
         if stored.spec.state.is_open() {
