@@ -22,6 +22,7 @@ pub mod model;
 pub mod netboot;
 pub mod objects;
 pub mod proto;
+pub mod records;
 pub mod render;
 pub mod runs;
 pub mod seldom;

@@ -102,7 +102,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
     let app = Houses::new(Setup {
-        kernel: Arc::clone(&kernel),
+        kernel,
         loaders: Loaders::find(&data.path().join("loaders")),
         pools: Pools::of_this_program(),
         media: Folder::at(data.path().join("media")),
@@ -121,8 +121,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tell_what_lacks();
     let ready = serde_json::to_string(&ready)?;
 
-    let queue = QueueEnd::start(&kernel, queue);
-    let log = LogEnd::start(&kernel);
+    let queue = QueueEnd::start(&app, queue);
+    let log = LogEnd::start(&app);
     let mut services = Services::new();
     let boot =
         http_boot::Service::new(Arc::clone(&app.netboot), boot_limits(&config), services.shutdown.clone());

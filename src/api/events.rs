@@ -23,9 +23,9 @@ use super::operation::{Content, Operation, event_number, text};
 use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
-use crate::insight::timeline::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
+use crate::insight::timeline::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::Need;
-use crate::kernel::{Caller, Error, EventBatch, Feed};
+use crate::kernel::{Caller, Error, EventBatch, EventQuery, Feed};
 use crate::model::Event;
 use crate::model::event::check_kind_filter;
 

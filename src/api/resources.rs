@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::operation::{Operation, number, text};
 use super::query::Query;
 use super::{
-    ApiState, actions, artifacts, background, boot_sight, changes, dhcp, events, jobs, leases, runs, schema,
-    service, sight, tokens,
+    ApiState, actions, artifacts, background, boot_sight, changes, dhcp, events, jobs, leases, records, runs,
+    schema, service, sight, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::Need;
@@ -39,6 +39,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(artifacts::operations());
     operations.extend(boot_sight::operations());
     operations.extend(background::operations());
+    operations.extend(records::operations());
     operations.extend(dhcp::operations());
     operations.extend(jobs::operations());
     operations.extend(sight::operations());

@@ -8,10 +8,9 @@ use serde::Serialize;
 use crate::artifacts::Artifacts;
 use crate::artifacts::media::Folder;
 use crate::artifacts::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::{ArtifactAsked, ArtifactPruned};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, World};
-use crate::store::Changeset;
 
 /// What can go, or went.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -67,7 +66,7 @@ impl Artifacts {
     /// # Errors
     /// The directory cannot be read, or something in it not deleted.
     pub async fn prune_artifacts(&self, caller: &Caller, prune: Prune) -> Result<PruneReport, Error> {
-        let (media, used) = (self.media.clone(), in_use(&self.kernel.world()));
+        let (media, used) = (self.media.clone(), self.kernel.read(in_use));
         let finding = tokio::task::spawn_blocking(move || garbage::find(&media, &used));
         let found = finding.await.map_err(|error| Error::Failed(error.to_string()))?;
         let found = found.map_err(|error| Error::Failed(format!("looking for leftovers: {error}")))?;
@@ -89,7 +88,7 @@ impl Artifacts {
 
     async fn throw_away(&self, garbage: &Garbage) -> Result<bool, Error> {
         let _alone = self.media_in_use.write().await;
-        if in_use(&self.kernel.world()).has(garbage) {
+        if self.kernel.read(in_use).has(garbage) {
             return Ok(false);
         }
         if garbage.kind == Leftover::Mirror {

@@ -11,6 +11,8 @@ use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::Connection;
 use crate::cli::output::{Format, Usage};
+use crate::cli::runs::RunVerb;
+use crate::cli::server::ServerVerb;
 use crate::cli::sets::parse_term;
 use crate::cli::waiting::Goal;
 use crate::client::ExplainOf;
@@ -55,6 +57,12 @@ pub(super) enum Verb {
     Artifact(ArtifactVerb),
     Lease(LeaseVerb),
     Token(TokenVerb),
+    Run(RunVerb),
+    /// `runs show RUN --document preseed.cfg`: the text of a document that was served.
+    DocumentOf {
+        run: String,
+        path: String,
+    },
     /// `params web1`: the values for a machine.
     ParamsOf {
         machine: String,
@@ -434,15 +442,6 @@ pub(super) enum Other {
     Context {
         #[command(subcommand)]
         verb: ContextVerb,
-    },
-}
-
-#[derive(Subcommand, Clone, Debug)]
-pub(super) enum ServerVerb {
-    /// The work that it does by itself: how often, when last, and what came of it.
-    Background {
-        #[command(flatten)]
-        output: Output,
     },
 }
 

@@ -26,6 +26,7 @@ mod nouns;
 mod objects;
 mod output;
 mod parse;
+mod runs;
 mod server;
 mod sets;
 mod summary;
@@ -88,6 +89,8 @@ async fn run_verb(noun: &Noun, verb: Verb) -> Result<()> {
         Verb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
         Verb::Artifact(verb) => artifacts::run(noun, verb).await,
         Verb::Lease(verb) => leases::run(noun, verb).await,
+        Verb::Run(verb) => runs::run(noun, verb).await,
+        Verb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
         // `main` carries it out, without a server.
         Verb::Token(TokenVerb::Recover) => Ok(()),
         Verb::ParamsOf { machine, output } => boot::params(&noun.client, &machine, output.output).await,

@@ -21,6 +21,8 @@ pub use error::{Error, Refusal};
 pub use events::{EventFilter, EventPage, EventStream, PageOf, Signal};
 pub use http::{Client, Target, Token};
 pub use leases::LeaseAction;
-pub use machines::{Action, ClassLine, ExplainAs, ExplainOf, Explanation, LogPiece, OptionLine, RuleLine};
+pub use machines::{
+    Action, ClassLine, ExplainAs, ExplainOf, Explanation, LogPiece, OptionLine, Prune, RuleLine,
+};
 pub use objects::{List, ListQuery, ObjectPath};
 pub use pin::{Fingerprint, learn};

@@ -15,11 +15,11 @@ use crate::dhcp::decide::{
     Change, ClientKey, Hold, Holds, Outcome, PacketEvent, PacketFacts, Reply, Sender, Silence, answer,
 };
 use crate::dhcp::leases::{claim_changeset, end_changeset};
+use crate::kernel::changeset::Changeset;
 use crate::model::{Cidr, Machine, NewEvent, Probe, Stored};
 use crate::netboot::decide::Decision;
 use crate::netboot::decide::attempt::PowerOn;
 use crate::proto::dhcp4::codes;
-use crate::store::Changeset;
 
 pub use notes::Note;
 

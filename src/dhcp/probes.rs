@@ -16,12 +16,11 @@ use crate::dhcp::decide::{
 };
 use crate::dhcp::exchange::{AttemptRecord, DecidedPacket};
 use crate::dhcp::packet::OfferChange;
-use crate::kernel::Error;
+use crate::kernel::{Changeset, Error};
 use crate::model::event::{AddressProbe, DhcpAddressInUse};
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::netboot::identify::is_active;
 use crate::seldom::warn_seldom;
-use crate::store::Changeset;
 
 /// Addresses that are looked for in answer to one DISCOVER.
 const PROBES_MAX: usize = 3;
@@ -135,15 +134,14 @@ impl Dhcp {
     async fn keep_back(&self, offer: &OfferChange, found: &Found) -> bool {
         let OfferChange::Keep { address, hold } = offer else { return false };
         let now = self.kernel.now();
-        let lease = {
-            let world = self.kernel.world();
+        let lease = self.kernel.read(|world| {
             let mut subnets = world.subnets.iter().map(|row| &row.spec);
             let is_its_own = |subnet: &&Subnet| {
                 subnet.enabled && subnet.network() == hold.network && subnet.cidr.contains(*address)
             };
-            let Some(subnet) = subnets.find(is_its_own) else { return false };
-            dhcp::decide::quarantine(subnet, *address, now)
-        };
+            subnets.find(is_its_own).map(|subnet| dhcp::decide::quarantine(subnet, *address, now))
+        });
+        let Some(lease) = lease else { return false };
         let kept = self.write_lease(&lease, self.in_use(found, &lease, ""), now).await;
         kept.inspect_err(|error| warn_seldom!(%error, %address, "it could not be kept back")).is_ok()
     }
@@ -156,12 +154,11 @@ impl Dhcp {
         let found = Found { address, how, by: mac, wanted_by: None };
         for _ in 0..DECISIONS_MAX {
             let now = self.kernel.now();
-            let (subnet, present) = {
-                let world = self.kernel.world();
+            let (subnet, present) = self.kernel.read(|world| {
                 let mut subnets = world.subnets.iter().map(|row| &row.spec);
                 let subnet = subnets.find(|subnet| subnet.cidr.contains(address)).cloned();
                 (subnet, world.leases.get(&AddressKey::from(address)).map(|row| row.spec.clone()))
-            };
+            });
             let Some(subnet) = subnet else { return };
             if let Some(lease) = present.filter(|lease| is_active(lease, now)) {
                 // Whoever has no name may be the client itself, see `LateAnswer`.

@@ -44,7 +44,7 @@ use crate::seldom::Seldom;
 
 pub use counters::{Counters, Dropped};
 pub use probe::{PROBE_TIME, ProbeAbility, Probes};
-pub use rivals::{Lookout, Witness};
+pub use rivals::{LOOKOUT_PERIOD, Lookout, Witness};
 
 /// Packets whose answer waits for the disk at one time. More wait in the queue, and not for long.
 pub const IN_FLIGHT_MAX: usize = 1024;

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::insight::Insight;
-use crate::kernel::{Caller, Error, EventBatch};
+use crate::kernel::{Caller, Error, EventBatch, EventQuery};
 use crate::model::{Event, Machine};
-pub use crate::store::EventQuery;
 
 /// Events on a page when the client does not say, and at most.
 pub const LIMIT_DEFAULT: u32 = 100;
@@ -19,10 +18,11 @@ impl Insight {
     /// `machine:web1` as events name it, by the id. Anything else is left as it is.
     pub fn subject(&self, caller: &Caller, text: &str) -> String {
         let Some(reference) = text.strip_prefix("machine:") else { return text.to_owned() };
-        let world = self.kernel.world();
-        let by_name = caller.find::<Machine>(&world, &format!("name:{reference}"));
-        let named = by_name.or_else(|_| caller.find::<Machine>(&world, reference));
-        named.map_or_else(|_| text.to_owned(), |machine| machine.subject())
+        self.kernel.read(|world| {
+            let by_name = caller.find::<Machine>(world, &format!("name:{reference}"));
+            let named = by_name.or_else(|_| caller.find::<Machine>(world, reference));
+            named.map_or_else(|_| text.to_owned(), |machine| machine.subject())
+        })
     }
 
     /// What happened to a machine and in its boot attempts, oldest first, after an event's number. Events
@@ -80,9 +80,9 @@ mod tests {
 
     use super::*;
     use crate::houses::testing;
+    use crate::kernel::Changeset;
     use crate::model::event::{BootAttemptStarted, NoFields, PacketAnswer};
     use crate::model::{EventBody, EventKind, Kind, NewEvent};
-    use crate::store::Changeset;
 
     #[tokio::test]
     async fn a_timeline_has_the_events_of_the_attempts_in_order() {

@@ -1,7 +1,7 @@
 //! Why a use case did not do what was asked. `api::error` alone turns it into HTTP.
 
 use crate::model::{Kind, Noun, Problem, ReadAgain};
-use crate::store;
+use crate::store::Error as StoreError;
 
 /// The refusals there are. Each carries what its reader needs to act.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -48,13 +48,13 @@ impl Error {
     }
 }
 
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
         match error {
-            store::Error::Failed(_) | store::Error::Closed | store::Error::Damaged { .. } => {
+            StoreError::Failed(_) | StoreError::Closed | StoreError::Damaged { .. } => {
                 Error::Failed(error.to_string())
             }
-            store::Error::Unreadable { why, .. } => Error::invalid("", why),
+            StoreError::Unreadable { why, .. } => Error::invalid("", why),
             _ => Error::Conflict(error.to_string()),
         }
     }

@@ -58,7 +58,7 @@ impl Netboot {
 
     /// TLS with a client of the boot side did not come about.
     pub fn saw_no_tls(&self, peer: IpAddr, why: NoTls) {
-        let machine = self.machine_at(&self.kernel.world(), peer);
+        let machine = self.kernel.read(|world| self.machine_at(world, peer));
         if let Some(machine) = machine {
             self.saw_sign(&machine, Sign::NoTls(why));
         }
@@ -67,7 +67,7 @@ impl Netboot {
     /// All of a file reached a machine.
     pub fn saw_file(&self, served: &Served) {
         let Some(key) = served.about.machine.as_ref().filter(|_| served.complete) else { return };
-        let Some(machine) = self.kernel.world().machines.get(key).cloned() else { return };
+        let Some(machine) = self.kernel.read(|world| world.machines.get(key).cloned()) else { return };
         let sign = match served.label.strip_prefix("loader:") {
             Some(name) => Some(Sign::Loader(name.to_owned())),
             None => self.boot_file_sign(&machine, &served.label),
@@ -80,11 +80,12 @@ impl Netboot {
     /// Whether a file is the kernel that the machine boots. Without an initrd nothing follows a kernel.
     fn boot_file_sign(&self, machine: &Stored<Machine>, label: &str) -> Option<Sign> {
         let attempt = machine.status.boot_attempt.as_ref()?;
-        let world = self.kernel.world();
-        let bootenv = world.bootenvs.get(attempt.bootenv.as_ref()?)?;
-        let files = bootenv.spec.arches.get(&machine.spec.arch)?;
-        let path = label.strip_prefix("artifact:")?.strip_prefix(&files.artifact)?.strip_prefix('/')?;
-        (path == files.kernel && !files.initrds.is_empty()).then_some(Sign::Kernel)
+        self.kernel.read(|world| {
+            let bootenv = world.bootenvs.get(attempt.bootenv.as_ref()?)?;
+            let files = bootenv.spec.arches.get(&machine.spec.arch)?;
+            let path = label.strip_prefix("artifact:")?.strip_prefix(&files.artifact)?.strip_prefix('/')?;
+            (path == files.kernel && !files.initrds.is_empty()).then_some(Sign::Kernel)
+        })
     }
 
     /// Tells of boots that have been silent for too long.
@@ -95,7 +96,7 @@ impl Netboot {
         let stopped: Vec<(String, Last)> = trails.by_machine.extract_if(|_, last| silent(last)).collect();
         drop(trails);
         for (key, last) in stopped {
-            let machine = self.kernel.world().machines.get(&key).cloned();
+            let machine = self.kernel.read(|world| world.machines.get(&key).cloned());
             let Some(machine) = machine else { continue };
             let Some(attempt) = machine.status.boot_attempt.as_ref() else { continue };
             if attempt.id == last.attempt && attempt.result.is_none() {

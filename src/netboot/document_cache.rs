@@ -16,6 +16,7 @@ use crate::catalog::rendering::Boot;
 use crate::model::{Provenance, World};
 use crate::netboot::Netboot;
 use crate::netboot::documents::Document;
+use crate::records::Records;
 use crate::render::{RenderProblem, Rendered};
 
 /// Most documents that are kept, and most bytes of them.
@@ -85,10 +86,10 @@ struct Kept {
     bytes: usize,
 }
 
-/// The documents that are kept.
-#[derive(Default)]
+/// The documents that are kept, and where those go that machines were served under their runs.
 pub struct Renders {
     kept: Mutex<Kept>,
+    pub(super) records: Arc<Records>,
 }
 
 fn place(boot: &Boot) -> usize {
@@ -96,6 +97,10 @@ fn place(boot: &Boot) -> usize {
 }
 
 impl Renders {
+    pub fn new(records: Arc<Records>) -> Self {
+        Renders { kept: Mutex::default(), records }
+    }
+
     fn find(&self, content: Content, asked: (&Boot, &Document, Sealed)) -> Option<Arc<Page>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.content != content {
@@ -121,7 +126,7 @@ impl Renders {
 impl Netboot {
     /// A document that was rendered before and would be the same now.
     pub fn kept_page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Option<Arc<Page>> {
-        let content = Content::of(&self.kernel.world());
+        let content = self.kernel.read(Content::of);
         self.documents.find(content, (boot, document, sealed))
     }
 
@@ -130,7 +135,7 @@ impl Netboot {
     /// # Errors
     /// As [`Netboot::render_document`].
     pub fn page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Result<Arc<Page>, RenderProblem> {
-        let content = Content::of(&self.kernel.world());
+        let content = self.kernel.read(Content::of);
         if let Some(page) = self.documents.find(content, (boot, document, sealed)) {
             return Ok(page);
         }
@@ -138,7 +143,7 @@ impl Netboot {
         let holds_token = matches!(document, Document::File(file) if self.hands_out_token(boot, file));
         let may_be_kept = !rendered.provenance.secret && !holds_token && boot.agent_token.is_none();
         let page = Arc::new(Page::from(rendered));
-        if may_be_kept && Content::of(&self.kernel.world()) == content {
+        if may_be_kept && self.kernel.read(Content::of) == content {
             let source = Source { boot: boot.clone(), document: document.clone(), sealed };
             self.documents.keep(content, source, &page);
         }

@@ -17,19 +17,20 @@ const ENTRIES_MAX: usize = 50;
 impl Netboot {
     /// The entries of the menu: what boots without harm first, then what has to be started on the server.
     pub fn menu_entries(&self) -> Vec<Value> {
-        let world = self.kernel.world();
-        let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
-        let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) =
-            shown.partition(|spec| spec.is_destructive());
-        let entry = |spec: &&Bootenv| {
-            let title = if spec.is_destructive() {
-                format!("{} (erases disks: how to start it)", spec.name)
-            } else {
-                spec.name.clone()
+        self.kernel.read(|world| {
+            let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
+            let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) =
+                shown.partition(|spec| spec.is_destructive());
+            let entry = |spec: &&Bootenv| {
+                let title = if spec.is_destructive() {
+                    format!("{} (erases disks: how to start it)", spec.name)
+                } else {
+                    spec.name.clone()
+                };
+                json!({"name": spec.name, "title": title})
             };
-            json!({"name": spec.name, "title": title})
-        };
-        harmless.iter().chain(&erasing).take(ENTRIES_MAX).map(entry).collect()
+            harmless.iter().chain(&erasing).take(ENTRIES_MAX).map(entry).collect()
+        })
     }
 
     /// The script of what was chosen. A known machine gets its own, whatever it asks for here.
@@ -41,7 +42,7 @@ impl Netboot {
     ) -> Result<Opened, Refused> {
         let mut gathered = self.who(fetch, &fetch.hint)?;
         if gathered.machine.is_none() {
-            gathered.choose(&self.kernel.world(), bootenv);
+            self.kernel.read(|world| gathered.choose(world, bootenv));
         }
         self.answer_script(fetch, gathered, kind, Asked::Script).await
     }

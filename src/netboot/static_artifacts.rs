@@ -21,7 +21,8 @@ impl Netboot {
         (name, file): (&str, &str),
         gathered: &Gathered,
     ) -> Result<Opened, Refused> {
-        let artifact = self.kernel.world().artifacts.get(name).cloned().ok_or(Refused::Absent)?;
+        let artifact = self.kernel.read(|world| world.artifacts.get(name).cloned());
+        let artifact = artifact.ok_or(Refused::Absent)?;
         if artifact.spec.is_mirror() {
             if fetch.has_query {
                 return Err(Refused::BadPath("a file that is passed on is asked for without `?`"));

@@ -58,16 +58,18 @@ impl Strangers {
 impl Netboot {
     /// How a peer that asks `fetch.local` is served; none where it is a stranger.
     pub fn tftp_terms(&self, fetch: &Fetch, peers: TftpPeers) -> Option<TftpTerms> {
-        let (peer, world) = (fetch.peer, self.kernel.world());
-        let is_in = |subnet: &Subnet| matches!(peer, IpAddr::V4(peer) if subnet.cidr.contains(peer));
-        let subnet = world.subnets.iter().find(|row| row.spec.enabled && is_in(&row.spec));
-        let known = subnet.is_some()
-            || peers == TftpPeers::Any
-            || peer.is_loopback()
-            || peer == fetch.local
-            || is_leased(&world, peer, self.kernel.now());
-        let block_bytes_max = subnet.and_then(|row| row.spec.tftp_block_bytes_max);
-        known.then_some(TftpTerms { block_bytes_max })
+        let peer = fetch.peer;
+        self.kernel.read(|world| {
+            let is_in = |subnet: &Subnet| matches!(peer, IpAddr::V4(peer) if subnet.cidr.contains(peer));
+            let subnet = world.subnets.iter().find(|row| row.spec.enabled && is_in(&row.spec));
+            let known = subnet.is_some()
+                || peers == TftpPeers::Any
+                || peer.is_loopback()
+                || peer == fetch.local
+                || is_leased(world, peer, self.kernel.now());
+            let block_bytes_max = subnet.and_then(|row| row.spec.tftp_block_bytes_max);
+            known.then_some(TftpTerms { block_bytes_max })
+        })
     }
 
     /// Tells of a stranger that was not answered: counted always, told once in a while.

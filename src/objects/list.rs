@@ -176,12 +176,11 @@ impl Objects {
         if query.filters.is_empty() && query.sort.is_empty() && caller.sees_all(T::KIND) {
             return self.list_by_key(query);
         }
-        let (rows, read_at): (Vec<Arc<Stored<T>>>, ReadPosition) = {
-            let world = self.kernel.world();
+        let (rows, read_at): (Vec<Arc<Stored<T>>>, ReadPosition) = self.kernel.read(|world| {
             let table: &Table<T> = world.table();
             let now = self.kernel.now();
             (caller.visible(table).map(|row| seen(row, now)).collect(), world.commits.position())
-        };
+        });
         let mut rows = ranked(query, &rows);
         let total = rows.len();
         if !query.sort.is_empty() {
@@ -205,8 +204,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let (page, more, mut listed) = {
-            let world = self.kernel.world();
+        let (page, more, mut listed) = self.kernel.read(|world| {
             let table: &Table<T> = world.table();
             let from = query.after.as_ref().map_or("", |cursor| cursor.key.as_str());
             let mut rows = table.after(from);
@@ -215,7 +213,7 @@ impl Objects {
             let listed =
                 Page { items: Vec::new(), next: None, total: table.len(), read_at: world.commits.position() };
             (page, rows.next().is_some(), listed)
-        };
+        });
         listed.next = page
             .last()
             .filter(|_| more)
@@ -235,10 +233,9 @@ impl Objects {
         }
         let mut items = Vec::with_capacity(rows.len());
         for rows in rows.chunks(SHOWN_AT_ONCE) {
-            let subjects: Vec<Subject<T>> = {
-                let world = self.kernel.world();
-                rows.iter().map(|row| Subject::of((&world, &self.kernel.endpoints), row)).collect()
-            };
+            let subjects: Vec<Subject<T>> = self.kernel.read(|world| {
+                rows.iter().map(|row| Subject::of((world, &self.kernel.endpoints), row)).collect()
+            });
             items.extend(subjects.into_iter().map(|subject| match query.fields.as_slice() {
                 [] => subject.view().body,
                 fields => trimmed(&subject.view().body, fields),

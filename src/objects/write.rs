@@ -10,13 +10,14 @@ use uuid::Uuid;
 
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::secrets::{self, Place};
-use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::kernel::{
+    Caller, Changeset, Error, Read, STALE_RETRIES_MAX, StoreError, TrackedWorld, WriterHold,
+};
 use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::rules::{self, Change, Conflict, Host, Managed};
 use crate::objects::view::{self, Subject, View};
-use crate::store::{self, Changeset, Read, TrackedWorld, WriterHold};
 
 /// Which revision a writer means to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Objects {
         World: HasTable<T>,
     {
         let seen = T::as_of(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
-        let subject = Subject::of((&self.kernel.world(), &self.kernel.endpoints), &seen);
+        let subject = self.kernel.read(|world| Subject::of((world, &self.kernel.endpoints), &seen));
         self.lanes.reads.run(|| subject.view()).await
     }
 
@@ -98,7 +99,7 @@ impl Objects {
             let Prepared { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
             match self.finish(hold, changeset).await {
                 Ok(()) => return self.show(&object).await,
-                Err(store::Error::Stale { .. }) => named.clone_from(&object.key),
+                Err(StoreError::Stale { .. }) => named.clone_from(&object.key),
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -160,7 +161,7 @@ impl Objects {
             let changeset = self.prepare_delete::<T>(caller, target)?;
             match self.kernel.commit_with(hold, changeset).await {
                 Ok(_) => return Ok(()),
-                Err(store::Error::Stale { .. }) => continue,
+                Err(StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -188,7 +189,7 @@ impl Objects {
             let prepared = self.prepare_update(caller, (&current, checked), hold).await?;
             match self.finish(prepared.hold, prepared.changeset).await {
                 Ok(()) => return self.show(&prepared.object).await,
-                Err(store::Error::Stale { .. }) => continue,
+                Err(StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -227,11 +228,7 @@ impl Objects {
         asking.await.map_err(|error| Error::Failed(error.to_string()))
     }
 
-    async fn finish(
-        &self,
-        hold: Option<WriterHold>,
-        changeset: Option<Changeset>,
-    ) -> Result<(), store::Error> {
+    async fn finish(&self, hold: Option<WriterHold>, changeset: Option<Changeset>) -> Result<(), StoreError> {
         match changeset {
             Some(changeset) => self.kernel.commit_with(hold, changeset).await.map(drop),
             None => Ok(()),
@@ -243,7 +240,7 @@ impl Objects {
         World: HasTable<T>,
     {
         let key = input.spec.key().unwrap_or_else(|| Uuid::now_v7().to_string());
-        if table::<T>(&self.kernel.world()).get(&key).is_some() {
+        if self.kernel.read(|world| table::<T>(world).get(&key).is_some()) {
             return Err(exists::<T>(&key));
         }
         let mut stored = Stored::new(key, input.spec, caller.now);
@@ -276,11 +273,7 @@ impl Objects {
         World: HasTable<T>,
     {
         let next = Arc::new(next);
-        let (checks, mut reads) = {
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            (rules::write_checks(&next, old, &tracked), tracked.into_reads())
-        };
+        let (checks, mut reads) = self.kernel.read_tracked(|world| rules::write_checks(&next, old, world));
         let run = move || {
             let found: Vec<Problem> = checks.into_iter().flat_map(|check| check(&mut reads)).collect();
             (found, reads)
@@ -300,16 +293,16 @@ impl Objects {
         World: HasTable<T>,
     {
         let Checked { next: mut stored, found, reads } = checked;
-        let (object, changeset) = {
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            self.admit((caller, &tracked), &mut stored, (None, found))?;
+        let (admitted, looked_at) = self.kernel.read_tracked(|world| {
+            self.admit((caller, world), &mut stored, (None, found))?;
             let object = Arc::new(stored);
-            let change = Change { caller, world: &tracked, key: &object.key, old: None };
+            let change = Change { caller, world, key: &object.key, old: None };
             let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
-            (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
-        };
+            Ok::<_, Error>((object, changeset))
+        });
+        let (object, changeset) = admitted?;
+        let changeset = changeset.with_reads(reads).with_reads(looked_at);
         let event = caller.event_about(&object, view::created(&object));
         Ok(Prepared { object, changeset: Some(begun_by(event, changeset)), hold })
     }
@@ -324,20 +317,22 @@ impl Objects {
         World: HasTable<T>,
     {
         let Checked { mut next, found, reads } = checked;
-        let (object, changeset) = {
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            self.admit((caller, &tracked), &mut next, (Some(&**current), found))?;
+        let (admitted, looked_at) = self.kernel.read_tracked(|world| {
+            self.admit((caller, world), &mut next, (Some(&**current), found))?;
             if next.spec == current.spec && next.labels == current.labels {
-                return Ok(Prepared { object: Arc::clone(current), changeset: None, hold: None });
+                return Ok(None);
             }
             rules::may_change(current, &next)?;
             let object = Arc::new(next);
-            let change = Change { caller, world: &tracked, key: &object.key, old: Some(&**current) };
+            let change = Change { caller, world, key: &object.key, old: Some(&**current) };
             let changeset = Changeset::default().update(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
-            (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
+            Ok::<_, Error>(Some((object, changeset)))
+        });
+        let Some((object, changeset)) = admitted? else {
+            return Ok(Prepared { object: Arc::clone(current), changeset: None, hold: None });
         };
+        let changeset = changeset.with_reads(reads).with_reads(looked_at);
         let (old, new) = (Arc::clone(current), Arc::clone(&object));
         let tell = move || view::updated(&old, &new);
         let body = match &hold {
@@ -352,16 +347,14 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let (current, reads) = {
-            let current = self.find_to_write::<T>(caller, target)?;
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            rules::may_delete(caller, &tracked, &current)?;
-            (current, tracked.into_reads())
-        };
-        let event = caller.event_about(&current, view::deleted(&current));
-        let changeset = Changeset::default().delete(&T::object(current)).event(event);
-        Ok(changeset.with_reads(reads))
+        let current = self.find_to_write::<T>(caller, target)?;
+        let (changeset, reads) = self.kernel.read_tracked(|world| {
+            rules::may_delete(caller, world, &current)?;
+            let event = caller.event_about(&current, view::deleted(&current));
+            let changeset = Changeset::default().delete(&T::object(Arc::clone(&current))).event(event);
+            Ok::<_, Error>(T::along_deletion(&current, world, caller, changeset))
+        });
+        Ok(changeset?.with_reads(reads))
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what

@@ -125,7 +125,6 @@ fn new_run(
         former_content: Vec::new(),
         attempts: Vec::new(),
         jobs: Vec::new(),
-        documents: Vec::new(),
         entries: Vec::new(),
         left_out: LeftOut::default(),
     }

@@ -7,8 +7,9 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::background::Work;
 use crate::config::Config;
-use crate::dhcp::server::{Lookout, ProbeAbility, Probes, Service, Witness};
+use crate::dhcp::server::{LOOKOUT_PERIOD, Lookout, ProbeAbility, Probes, Service, Witness};
 use crate::houses::Houses;
 use crate::kernel::Endpoints;
 use crate::model::ServiceStatus;
@@ -17,6 +18,13 @@ use crate::threads;
 
 /// Threads beside it that wait for the templates of options.
 const BLOCKING_MAX: usize = 16;
+
+const LOOKOUT: Work = Work {
+    name: "dhcp-lookout",
+    about: "Reads the interfaces that are served, and listens for other DHCP servers there.",
+    period: LOOKOUT_PERIOD,
+    nudged_by: "",
+};
 
 /// What DHCP is served with.
 pub(super) struct DhcpThread {
@@ -66,7 +74,9 @@ impl DhcpThread {
     pub async fn run(self, app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
         let witness = Arc::clone(&app.dhcp) as Arc<dyn Witness>;
         let probed = self.thread.spawn(self.probes.run(Arc::clone(&witness), shutdown.clone()));
-        let looked_out = self.thread.spawn(self.lookout.run(witness, shutdown.clone()));
+        let handle = app.background.register(LOOKOUT);
+        let refreshed = move |begun, done| handle.record(begun, &done);
+        let looked_out = self.thread.spawn(self.lookout.run(witness, refreshed, shutdown.clone()));
         let served = self.thread.spawn(self.service.run(shutdown));
         for task in [served, probed, looked_out] {
             task.await.context("DHCP")?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use nix::libc;
@@ -19,11 +19,10 @@ use crate::dhcp::server::ear::Ear;
 use crate::dhcp::server::interfaces::{self, Port};
 use crate::model::Mac;
 use crate::proto::dhcp4::{MessageType, codes, parse};
-use crate::seldom::warn_seldom;
 
 const ETH_P_IP: u16 = 0x0800;
 /// How often the interfaces are read.
-const REFRESH: Duration = Duration::from_secs(3);
+pub const LOOKOUT_PERIOD: Duration = Duration::from_secs(3);
 const PACKET_BYTES_MAX: usize = 4096;
 const UDP_HEADER_BYTES: usize = 8;
 const BOOT_REPLY: u8 = 2;
@@ -58,9 +57,15 @@ impl Lookout {
         move || hearing.is_well()
     }
 
-    /// Tells `witness` until `shutdown`.
-    pub async fn run(mut self, witness: Arc<dyn Witness>, shutdown: CancellationToken) {
-        let mut refresh = tokio::time::interval(REFRESH);
+    /// Tells `witness` until `shutdown`. `refreshed` is told how each reading of the interfaces went, and
+    /// when it began.
+    pub async fn run(
+        mut self,
+        witness: Arc<dyn Witness>,
+        refreshed: impl Fn(Instant, Result<(), String>) + Send,
+        shutdown: CancellationToken,
+    ) {
+        let mut refresh = tokio::time::interval(LOOKOUT_PERIOD);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut buffer = vec![0; PACKET_BYTES_MAX];
         loop {
@@ -70,7 +75,8 @@ impl Lookout {
                     heard.into_iter().for_each(|heard| witness.heard(heard));
                 }
                 _ = refresh.tick() => {
-                    self.refresh(witness.as_ref());
+                    let begun = Instant::now();
+                    refreshed(begun, self.refresh(witness.as_ref()));
                     self.ear.look_after();
                 }
                 () = shutdown.cancelled() => return,
@@ -78,19 +84,17 @@ impl Lookout {
         }
     }
 
-    fn refresh(&mut self, witness: &dyn Witness) {
-        match interfaces::read(&self.names) {
-            Ok(ports) => {
-                let facts = |ports: &BTreeMap<u32, Port>| -> Vec<Arc<Interface>> {
-                    ports.values().map(|port| Arc::clone(&port.facts)).collect()
-                };
-                if facts(&ports) != facts(&self.ports) {
-                    witness.interfaces(facts(&ports));
-                }
-                self.ports = ports;
-            }
-            Err(error) => warn_seldom!(%error, "the network interfaces cannot be read"),
+    fn refresh(&mut self, witness: &dyn Witness) -> Result<(), String> {
+        let ports = interfaces::read(&self.names)
+            .map_err(|error| format!("the network interfaces cannot be read: {error}"))?;
+        let facts = |ports: &BTreeMap<u32, Port>| -> Vec<Arc<Interface>> {
+            ports.values().map(|port| Arc::clone(&port.facts)).collect()
+        };
+        if facts(&ports) != facts(&self.ports) {
+            witness.interfaces(facts(&ports));
         }
+        self.ports = ports;
+        Ok(())
     }
 
     fn read(&self, packet: &[u8], from: &LinkAddr) -> Option<Heard> {

@@ -25,7 +25,11 @@ impl JsonSchema for Event {
             "description": "An event that was damaged in the database.",
             "properties": {
                 "kind": {"enum": known},
-                "data": {"type": "object", "required": ["damaged"]},
+                "data": {
+                    "type": "object",
+                    "required": ["damaged"],
+                    "properties": {"damaged": {"type": "string"}},
+                },
             },
         }));
         shapes.push(json!({

@@ -40,10 +40,9 @@ pub use conflict::{Conflict, Dependent};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::{Caller, Endpoints, Error};
+use crate::kernel::{Caller, Changeset, Endpoints, Error, Read, TrackedWorld};
 use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World};
 use crate::objects::Roots;
-use crate::store::{Changeset, Read, TrackedWorld};
 
 /// Most unknown objects that are told of one object.
 const UNKNOWN_MAX: usize = 64;
@@ -146,6 +145,16 @@ pub trait Managed: Noun {
 
     /// The changeset that writes it, with what has to change together with it.
     fn along(_next: &Stored<Self>, _change: &Change<'_, Self>, changeset: Changeset) -> Changeset {
+        changeset
+    }
+
+    /// The changeset that deletes it, with what has to go or change together with it.
+    fn along_deletion(
+        _stored: &Stored<Self>,
+        _world: &TrackedWorld<'_>,
+        _caller: &Caller,
+        changeset: Changeset,
+    ) -> Changeset {
         changeset
     }
 

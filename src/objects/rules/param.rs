@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::kernel::TrackedWorld;
 use crate::model::{Param, Problem, Schema, Stored, World};
 use crate::objects::rules::{
     Change, Check, Conflict, Dependent, Managed, WriteCheck, list_dependents, params,
 };
-use crate::store::TrackedWorld;
 
 impl Managed for Param {
     fn write_checks(

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::kernel::TrackedWorld;
 use crate::kernel::secrets;
 use crate::model::bounds::escape;
 use crate::model::{Bootenv, Machine, Param, Problem, Profile, Schema, Stage, Stored, Task, World, nearest};
 use crate::objects::rules::{Check, Dependent, Managed, WriteCheck};
-use crate::store::TrackedWorld;
 
 type Values = BTreeMap<String, Value>;
 type Declared = BTreeMap<String, Arc<Stored<Param>>>;

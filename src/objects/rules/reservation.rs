@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use crate::kernel::TrackedWorld;
 use crate::model::{Problem, Reservation, Stored, Subnet, World};
 use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
-use crate::store::TrackedWorld;
 
 impl Managed for Reservation {
     fn write_checks(

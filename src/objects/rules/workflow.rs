@@ -1,8 +1,8 @@
 //! Workflows.
 
+use crate::kernel::TrackedWorld;
 use crate::model::{Kind, Stored, Workflow};
 use crate::objects::rules::{Dependent, Managed};
-use crate::store::TrackedWorld;
 
 impl Managed for Workflow {
     fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {

@@ -16,7 +16,7 @@ use super::group::{DamagedHolders, Group, GroupChange, GroupStamp};
 use super::open::WriterConnection;
 use super::rows::Rows;
 use super::trail::Trail;
-use super::{checkpoints, integer, log};
+use super::{checkpoints, documents, integer, log};
 use crate::model::{Epoch, Event, Tombstone, World};
 use crate::store::{Error, Write, sql};
 
@@ -37,7 +37,7 @@ const REST_MAX: u32 = 64;
 /// How long the writer waits for the changeset of whoever holds it.
 const HOLD_MAX: Duration = Duration::from_millis(250);
 /// Events that one call prunes, so that no changeset waits long behind it.
-const PRUNE_MAX: u64 = 10_000;
+const PRUNE_MAX: u64 = 2000;
 
 /// Something to be written, and who wants to know.
 pub(super) struct Job {
@@ -51,14 +51,15 @@ pub(super) enum Work {
     Prune {
         keep: u64,
     },
+    Details(documents::Work),
     /// Waits for one job after all that were queued before.
     Hold,
     /// Writes what changes nothing.
     Probe,
 }
 
-/// What came of it: the events of a changeset; the length of a log; how many events were pruned; where the
-/// job of a hold goes to.
+/// What came of it: the events of a changeset; the length of a log; how many events were pruned; the bytes of
+/// documents; where the job of a hold goes to.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) events: Vec<Event>,
@@ -319,6 +320,7 @@ fn run(connection: &Connection, work: &Work) -> rusqlite::Result<Result<Done, Er
         Work::Changeset(_) | Work::Hold => Ok(0),
         Work::Log(piece) => log::write(connection, piece),
         Work::Prune { keep } => prune(connection, *keep),
+        Work::Details(work) => documents::run(connection, work),
         Work::Probe => probe(connection),
     };
     match count {
