@@ -41,7 +41,7 @@ use crate::media::Folder;
 use crate::model::FetchNetworks;
 use crate::netboot::loaders::Loaders;
 use crate::netboot::tftp_peers::TftpPeers;
-use crate::proto::tftp::{Limits, Rollover};
+use crate::proto::tftp::{BlockRollover, TransferLimits};
 use crate::server::dhcp::DhcpThread;
 use crate::store::{SqliteStore, Store};
 use crate::{content, http_boot, tftp};
@@ -217,10 +217,10 @@ fn bind_tftp(config: &Config, address: SocketAddrV4, desk: &Arc<Desk>) -> anyhow
 fn tftp_settings(config: &config::tftp::Tftp) -> tftp::Settings {
     tftp::Settings {
         ports: if config.single_port { tftp::Ports::Single } else { tftp::Ports::PerTransfer },
-        limits: Limits {
+        limits: TransferLimits {
             block_bytes_max: config.block_bytes,
-            rollover: if config.rollover == 1 { Rollover::One } else { Rollover::Zero },
-            ..Limits::default()
+            rollover: if config.rollover == 1 { BlockRollover::One } else { BlockRollover::Zero },
+            ..TransferLimits::default()
         },
         sessions_max: config.sessions as usize,
         sessions_per_peer_max: config.sessions_per_peer as usize,

@@ -14,7 +14,7 @@ use metalwright::netboot::decide::client::{Client, Stage};
 use metalwright::netboot::decide::data::BootData;
 use metalwright::netboot::decide::loader::{NextStage, Transport, next_stage};
 use metalwright::proto::dhcp4::{
-    Fault, MessageType, Packet, codes, encode_listed, from_text, parse, payload_bytes_max, to_text,
+    DhcpPacket, MessageType, PacketFault, codes, encode_listed, from_text, parse, payload_bytes_max, to_text,
 };
 
 use crate::world::{ARRIVALS, Arrival, DISK, NOW, WORLD};
@@ -35,7 +35,7 @@ pub fn check(datagram: &[u8]) -> Vec<u64> {
     ARRIVALS.iter().map(|arrival| served(&packet, *arrival)).collect()
 }
 
-fn served(packet: &Packet, arrival: Arrival) -> u64 {
+fn served(packet: &DhcpPacket, arrival: Arrival) -> u64 {
     let query = Query {
         packet,
         interface: arrival.interface(),
@@ -67,7 +67,7 @@ fn facts_of<'a>(query: Query<'a>, boot: &BootData) -> PacketFacts<'a> {
 }
 
 /// The request that takes an offer, from the same client by the same way.
-fn request_of(discover: &Packet, offer: &Reply) -> Packet {
+fn request_of(discover: &DhcpPacket, offer: &Reply) -> DhcpPacket {
     let mut request = discover.clone();
     request.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Request)]);
     request.options.set(codes::REQUESTED_ADDRESS, offer.packet.yiaddr.octets());
@@ -77,12 +77,12 @@ fn request_of(discover: &Packet, offer: &Reply) -> Packet {
     parse(&encode_listed(&request)).expect("a request that can be read")
 }
 
-fn machine_of(packet: &Packet) -> Option<&'static Stored<Machine>> {
+fn machine_of(packet: &DhcpPacket) -> Option<&'static Stored<Machine>> {
     let mac = ClientKey::of(packet).and_then(|key| key.mac())?;
     WORLD.machines.find("mac", &mac.to_string()).map(|machine| &**machine)
 }
 
-fn boot_data(packet: &Packet, machine: Option<&Stored<Machine>>) -> BootData {
+fn boot_data(packet: &DhcpPacket, machine: Option<&Stored<Machine>>) -> BootData {
     if machine.is_some_and(|machine| machine.spec.macs.iter().any(|mac| mac.0 == DISK)) {
         return BootData::None;
     }
@@ -138,7 +138,7 @@ fn check_own(query: &Query<'_>, lease: &Lease) {
 fn check_reply(query: &Query<'_>, reply: &Reply, boot: &BootData) {
     let (request, bytes) = (query.packet, &reply.bytes);
     let sent = parse(bytes).expect("a reply that can be read");
-    let echoed = |fault: &Fault| matches!(fault, Fault::BadOption { code: 61 | 82 | 97, .. });
+    let echoed = |fault: &PacketFault| matches!(fault, PacketFault::BadOption { code: 61 | 82 | 97, .. });
     assert!(sent.faults.iter().all(echoed), "{:?}", sent.faults);
     assert_eq!((sent.op, sent.xid, sent.htype), (2, request.xid, request.htype));
     assert_eq!(sent.chaddr, request.chaddr, "a reply is for who asked");
@@ -182,7 +182,7 @@ fn codes_of(bytes: &[u8]) -> Vec<u8> {
     listed
 }
 
-fn check_order(listed: &[u8], request: &Packet) {
+fn check_order(listed: &[u8], request: &DhcpPacket) {
     if request.message_type().is_some() {
         assert_eq!(listed.first(), Some(&53), "53 is first");
         assert!(listed.contains(&54), "a server says who it is");
@@ -197,7 +197,7 @@ fn check_order(listed: &[u8], request: &Packet) {
     assert!(listed.iter().position(|code| *code == 82).is_none_or(|at| at + 1 == listed.len()), "82 is last");
 }
 
-fn check_boot(sent: &Packet, boot: &BootData) {
+fn check_boot(sent: &DhcpPacket, boot: &BootData) {
     if *boot != BootData::None {
         return;
     }

@@ -18,7 +18,7 @@ use crate::dhcp::decide::{
 use crate::houses::Houses;
 use crate::houses::testing::{app, put};
 use crate::model::{DhcpStatus, LeaseState, Mac, Object, ServiceStatus, Stored, Subnet};
-use crate::proto::dhcp4::{MessageType, Packet, from_text, parse};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, from_text, parse};
 use crate::store::EventQuery;
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 99]);
@@ -72,11 +72,11 @@ fn interface() -> Interface {
     Interface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 }
 }
 
-fn packet(text: &str) -> Packet {
+fn packet(text: &str) -> DhcpPacket {
     from_text(&format!("xid 1\nchaddr 02:00:00:00:00:01\n{text}")).unwrap()
 }
 
-async fn ask(app: &Houses, text: &str) -> Option<Packet> {
+async fn ask(app: &Houses, text: &str) -> Option<DhcpPacket> {
     answer(app, text).await.map(|reply| parse(&reply.bytes).unwrap())
 }
 

@@ -39,7 +39,7 @@ use crate::dhcp::server::queue::{Queue, Waiting};
 use crate::dhcp::server::socket::{Listener, Sharing};
 use crate::dhcp::server::under_way::{ANSWER_WITHIN, Ended, UnderWay};
 use crate::listen::{Protocol, explain_bind, port_owner};
-use crate::proto::dhcp4::{Packet, parse};
+use crate::proto::dhcp4::{DhcpPacket, parse};
 use crate::seldom::Seldom;
 
 pub use counters::{Counters, Dropped};
@@ -80,7 +80,7 @@ pub trait Handler: Send + Sync + 'static {
 /// A request that came in.
 #[derive(Debug, Clone)]
 pub struct Request {
-    pub packet: Packet,
+    pub packet: DhcpPacket,
     pub interface: Arc<Interface>,
     pub source: SocketAddrV4,
     /// The address of ours it was sent to; `None` when it was broadcast.

@@ -18,7 +18,7 @@ use crate::model::{
 use crate::netboot::boot_facts::Gathered;
 use crate::netboot::decide::client::Client;
 use crate::netboot::decide::decision::{Asked, Decision, arch_of};
-use crate::proto::dhcp4::{MessageType, Packet, codes};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// Who is asked about.
 #[derive(Clone, Debug)]
@@ -127,7 +127,7 @@ impl Insight {
     }
 
     /// What a client there would be offered if it asked now. Nothing is held and nothing is written.
-    fn would_be_offered(&self, world: &World, place: &Place<'_>, asks: &Packet) -> Option<ExampleAnswer> {
+    fn would_be_offered(&self, world: &World, place: &Place<'_>, asks: &DhcpPacket) -> Option<ExampleAnswer> {
         let subnet = place.subnet.filter(|subnet| subnet.enabled && subnet.mode != SubnetMode::Proxy)?;
         place.mac?;
         let (interfaces, relay) = self.dhcp.seen_at(&subnet.name);
@@ -215,12 +215,12 @@ fn reserved_for<'a>(
 }
 
 /// What such a client would send.
-fn packet(mac: Option<Mac>, asks: &Asks) -> Packet {
+fn packet(mac: Option<Mac>, asks: &Asks) -> DhcpPacket {
     let (vendor, default_arch) = match asks.question {
         Question::HttpFirmware => ("HTTPClient", 16),
         Question::Firmware | Question::Ipxe | Question::Script => ("PXEClient", 7),
     };
-    let mut packet = Packet { op: 1, htype: 1, ..Packet::default() };
+    let mut packet = DhcpPacket { op: 1, htype: 1, ..DhcpPacket::default() };
     if let Some(Mac(bytes)) = mac {
         packet.hlen = 6;
         packet.chaddr.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);

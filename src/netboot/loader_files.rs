@@ -164,7 +164,7 @@ fn build(loaders: &Loaders, chain: &str, config: &[u8]) -> Result<Vec<u8>, Strin
             files.push((format!("{folder}/grub.cfg"), config.to_vec()));
         }
     }
-    let files: Vec<fat::File<'_>> =
+    let files: Vec<fat::FatFile<'_>> =
         files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
     fat::image(&files).map_err(|error| error.to_string())
 }

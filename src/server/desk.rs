@@ -12,7 +12,7 @@ use crate::houses::Houses;
 use crate::netboot::decide::namespace::Hint;
 use crate::netboot::files::{Fetch, Served};
 use crate::netboot::tftp_peers::{TftpPeers, TftpTerms};
-use crate::proto::tftp::{Ended, ErrorCode};
+use crate::proto::tftp::{ErrorCode, TransferEnd};
 use crate::tftp::{self, ReadRequest, TransferOutcome, TransferResult};
 
 /// The application, once there is one.
@@ -89,7 +89,8 @@ impl tftp::Opener for Desk {
     fn finished(&self, outcome: TransferOutcome) {
         let Some(app) = self.app.get() else { return };
         // UEFI asks for the size, says ERROR 8, and comes back for the file.
-        if outcome.acked_bytes == 0 && matches!(outcome.result, TransferResult::Ended(Ended::Aborted { .. }))
+        if outcome.acked_bytes == 0
+            && matches!(outcome.result, TransferResult::Ended(TransferEnd::Aborted { .. }))
         {
             tracing::debug!(path = outcome.path, "a size probe over TFTP");
             return;
@@ -103,7 +104,7 @@ impl tftp::Opener for Desk {
             size: outcome.body_bytes,
             bytes: outcome.acked_bytes,
             duration: outcome.duration,
-            complete: matches!(outcome.result, TransferResult::Ended(Ended::Complete)),
+            complete: matches!(outcome.result, TransferResult::Ended(TransferEnd::Complete)),
         });
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, MessageType, Packet, codes, encode_listed, parse};
+use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, DhcpPacket, MessageType, codes, encode_listed, parse};
 use crate::simulate::console::Console;
 use crate::simulate::failure::Failure;
 use crate::simulate::firmware::{Identity, Offered, Speaker};
@@ -53,7 +53,7 @@ pub struct Lease {
     pub next_server: Ipv4Addr,
     /// `file`, or option 67; empty where there is nothing to boot.
     pub boot_file: String,
-    ack: Packet,
+    ack: DhcpPacket,
 }
 
 impl Dhcp {
@@ -125,7 +125,7 @@ impl Dhcp {
     }
 
     /// Sends until an answer of one of the kinds comes.
-    async fn exchange(&self, message: &Packet, kinds: &[MessageType]) -> Result<Packet, Failure> {
+    async fn exchange(&self, message: &DhcpPacket, kinds: &[MessageType]) -> Result<DhcpPacket, Failure> {
         let bytes = encode_listed(message);
         let began = Instant::now();
         let mut wait = self.first_wait;
@@ -152,10 +152,10 @@ impl Dhcp {
     /// The next answer before the deadline; an error is the last thing that was none.
     async fn answer(
         &self,
-        message: &Packet,
+        message: &DhcpPacket,
         kinds: &[MessageType],
         until: Deadline,
-    ) -> Result<Option<Packet>, String> {
+    ) -> Result<Option<DhcpPacket>, String> {
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
         let mut stray = None;
         for _ in 0..STRAY_PACKETS_MAX {
@@ -206,7 +206,7 @@ impl Lease {
 }
 
 /// Checks a reply as clients and relays do, and takes from it what they take.
-fn read_reply(speaker: Speaker, (request, reply): (&Packet, &Packet)) -> Result<Lease, Failure> {
+fn read_reply(speaker: Speaker, (request, reply): (&DhcpPacket, &DhcpPacket)) -> Result<Lease, Failure> {
     let wrong = |expected: &str, came: String| Err(Failure::new("dhcp", expected, came));
     for code in [codes::RELAY_AGENT, codes::CLIENT_IDENTIFIER] {
         let (sent, came) = (request.options.get(code), reply.options.get(code));

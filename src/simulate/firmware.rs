@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use uuid::Uuid;
 
 use crate::model::Mac;
-use crate::proto::dhcp4::{MessageType, Packet, codes};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// The firmware of a simulated machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -97,8 +97,8 @@ const SYSTEM_LIST: &[u8] = &[1, 3, 6, 12, 15, 26, 28, 42, 51, 54, 58, 59, 119, 1
 
 impl Speaker {
     /// A DISCOVER.
-    pub fn discover(self, identity: &Identity, xid: u32) -> Packet {
-        let mut packet = Packet { xid, ..Packet::default() };
+    pub fn discover(self, identity: &Identity, xid: u32) -> DhcpPacket {
+        let mut packet = DhcpPacket { xid, ..DhcpPacket::default() };
         packet.chaddr.iter_mut().zip(identity.mac.0).for_each(|(byte, of_mac)| *byte = of_mac);
         packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Discover)]);
         self.describe(identity, &mut packet);
@@ -106,7 +106,7 @@ impl Speaker {
     }
 
     /// The REQUEST for what a server offered.
-    pub fn request(discover: &Packet, offered: Offered) -> Packet {
+    pub fn request(discover: &DhcpPacket, offered: Offered) -> DhcpPacket {
         let mut packet = discover.clone();
         packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Request)]);
         packet.options.set(codes::REQUESTED_ADDRESS, offered.address.octets());
@@ -114,7 +114,7 @@ impl Speaker {
         packet
     }
 
-    fn describe(self, identity: &Identity, packet: &mut Packet) {
+    fn describe(self, identity: &Identity, packet: &mut DhcpPacket) {
         let (list, size) = match self {
             Speaker::PxeRom => (PXE_LIST, 1260u16),
             Speaker::Edk2 | Speaker::Edk2Http => (PXE_LIST, 1472),
@@ -144,7 +144,7 @@ impl Speaker {
 }
 
 /// Options 60, 93, 94 and 97 (RFC 4578, PXE 2.1): class, architecture, and the version of UNDI.
-fn netboot(identity: &Identity, packet: &mut Packet, (class, arch, undi): (&str, u16, [u8; 3])) {
+fn netboot(identity: &Identity, packet: &mut DhcpPacket, (class, arch, undi): (&str, u16, [u8; 3])) {
     packet.options.set(codes::VENDOR_CLASS, class.as_bytes());
     packet.options.set(codes::CLIENT_ARCHITECTURES, arch.to_be_bytes());
     packet.options.set(codes::CLIENT_INTERFACE, undi);
@@ -153,7 +153,7 @@ fn netboot(identity: &Identity, packet: &mut Packet, (class, arch, undi): (&str,
     packet.options.set(codes::CLIENT_MACHINE_ID, uuid);
 }
 
-fn ipxe(identity: &Identity, firmware: Firmware, packet: &mut Packet) {
+fn ipxe(identity: &Identity, firmware: Firmware, packet: &mut DhcpPacket) {
     // It calls itself a PXE client, whatever it was loaded by.
     let facts = if firmware.is_efi() {
         ("PXEClient:Arch:00007:UNDI:003010", 7, [1, 3, 10])
@@ -180,7 +180,7 @@ mod tests {
     use crate::netboot::decide::client::{Client, Stage};
     use crate::proto::dhcp4::{encode_listed, parse};
 
-    fn read(speaker: Speaker) -> (Packet, Client) {
+    fn read(speaker: Speaker) -> (DhcpPacket, Client) {
         let identity = Identity::of(Mac([0x52, 0x54, 0, 0xaa, 0, 1]));
         let packet = parse(&encode_listed(&speaker.discover(&identity, 7))).unwrap();
         assert_eq!(packet.faults, []);

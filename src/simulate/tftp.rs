@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use crate::proto::tftp::{ErrorCode, Mode, OptionField, Packet, Request, packet};
+use crate::proto::tftp::{ErrorCode, OptionField, TftpPacket, TftpRequest, TransferMode, packet};
 use crate::simulate::console::Console;
 use crate::simulate::failure::Failure;
 use crate::simulate::firmware::Firmware;
@@ -100,7 +100,8 @@ impl<'a> Reading<'a> {
     fn request(&self, options: &[(&str, &str)]) -> Vec<u8> {
         let options = options.iter().map(|(name, value)| OptionField { name, value }).collect();
         let mut bytes = Vec::new();
-        Packet::Read(Request { path: &self.source.path, mode: Mode::Octet, options }).encode(&mut bytes);
+        TftpPacket::Read(TftpRequest { path: &self.source.path, mode: TransferMode::Octet, options })
+            .encode(&mut bytes);
         bytes
     }
 
@@ -109,7 +110,7 @@ impl<'a> Reading<'a> {
         let request = self.request(options);
         let length = self.ask(&request).await?;
         let parsed = packet::parse(self.buffer.get(..length).unwrap_or_default());
-        let Ok(Packet::OptionsAck(fields)) = parsed else {
+        let Ok(TftpPacket::OptionsAck(fields)) = parsed else {
             return Err(self.failure("the size", "the server did not answer with options"));
         };
         self.check_asked(&fields, options)?;
@@ -124,7 +125,7 @@ impl<'a> Reading<'a> {
         } else {
             (ErrorCode::OTHER, "TFTP Aborted")
         };
-        self.send(&Packet::error_bytes(code, message)).await?;
+        self.send(&TftpPacket::error_bytes(code, message)).await?;
         Ok(size)
     }
 
@@ -188,7 +189,7 @@ impl<'a> Reading<'a> {
     fn take(&mut self, length: usize, blocks: u64, options: &[(&str, &str)]) -> Result<Taken, Failure> {
         let datagram = self.buffer.get(..length).unwrap_or_default();
         match packet::parse(datagram) {
-            Ok(Packet::OptionsAck(fields)) => {
+            Ok(TftpPacket::OptionsAck(fields)) => {
                 self.check_asked(&fields, options)?;
                 let number = |name: &str, default: u64| {
                     let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
@@ -200,11 +201,11 @@ impl<'a> Reading<'a> {
                 (self.block_bytes, self.window, self.granted) = (block_bytes.max(8), window.max(1), granted);
                 Ok(Taken::Options)
             }
-            Ok(Packet::Data { block, payload }) if block == on_wire(blocks + 1) => {
+            Ok(TftpPacket::Data { block, payload }) if block == on_wire(blocks + 1) => {
                 Ok(Taken::Data(payload.len() as u64))
             }
-            Ok(Packet::Data { block, .. }) if block == on_wire(blocks) => Ok(Taken::Repeated),
-            Ok(Packet::Data { .. }) => Ok(Taken::OutOfOrder),
+            Ok(TftpPacket::Data { block, .. }) if block == on_wire(blocks) => Ok(Taken::Repeated),
+            Ok(TftpPacket::Data { .. }) => Ok(Taken::OutOfOrder),
             Ok(other) => Err(self.failure("data", format!("{other:?} came"))),
             Err(error) => Err(self.failure("data", error.to_string())),
         }
@@ -241,7 +242,7 @@ impl<'a> Reading<'a> {
                 continue;
             }
             (self.peer, self.answered) = (from, true);
-            if let Ok(Packet::Error { code, message }) =
+            if let Ok(TftpPacket::Error { code, message }) =
                 packet::parse(self.buffer.get(..length).unwrap_or_default())
             {
                 return Err(self.failure("the file", format!("the server said error {}: {message}", code.0)));
@@ -267,7 +268,7 @@ fn on_wire(block: u64) -> u16 {
 
 fn ack(block: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Packet::Ack { block: on_wire(block) }.encode(&mut bytes);
+    TftpPacket::Ack { block: on_wire(block) }.encode(&mut bytes);
     bytes
 }
 

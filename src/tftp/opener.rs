@@ -2,7 +2,7 @@
 //! went.
 
 use crate::artifacts::opened::About;
-use crate::proto::tftp::{Ended, ErrorCode};
+use crate::proto::tftp::{ErrorCode, TransferEnd};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::fs::File;
@@ -50,8 +50,8 @@ pub enum Refused {
 /// How a read ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransferResult {
-    /// The protocol's own ends, `Ended::Complete` among them.
-    Ended(Ended),
+    /// The protocol's own ends, `TransferEnd::Complete` among them.
+    Ended(TransferEnd),
     /// The same client port asked for something else.
     Replaced,
     /// The server was told to stop.

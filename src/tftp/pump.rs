@@ -7,7 +7,7 @@
 //! from a disk.
 
 use crate::datagrams::{self, Cutting, Frames, Route};
-use crate::proto::tftp::{Ended, ErrorCode, Packet, Span, Transfer, Transmit, packet};
+use crate::proto::tftp::{BlockSpan, ErrorCode, TftpPacket, Transfer, TransferEnd, TransmitOrder, packet};
 use crate::tftp::service::Counters;
 use crate::tftp::socket::DATAGRAM_BYTES_MAX;
 use crate::tftp::source::Source;
@@ -50,9 +50,9 @@ pub(super) struct Ride {
 
 /// Why a read comes back.
 pub(super) enum Back {
-    Ended(Ended),
+    Ended(TransferEnd),
     /// These blocks are to be sent, and have to be read from a disk first.
-    Disk(Span),
+    Disk(BlockSpan),
     /// It was called back.
     Called,
     Failed(io::Error),
@@ -265,7 +265,7 @@ impl Running {
         if from != SocketAddr::V4(*peer) {
             if self.stranger_replies < STRANGER_REPLIES_MAX {
                 self.stranger_replies += 1;
-                let reply = Packet::error_bytes(ErrorCode::UNKNOWN_TRANSFER, "unknown transfer");
+                let reply = TftpPacket::error_bytes(ErrorCode::UNKNOWN_TRANSFER, "unknown transfer");
                 let _lost_when_full = socket.send_to(&reply, from);
             }
             return;
@@ -287,11 +287,11 @@ impl Running {
             let Some(transmit) = reading.transfer.poll_transmit(now) else { break };
             let mut options = Vec::new();
             let mut frames = match transmit {
-                Transmit::OptionsAck => {
+                TransmitOrder::OptionsAck => {
                     reading.transfer.frame_options(&mut options);
                     Frames::one(&options)
                 }
-                Transmit::Data(span) => match reading.source.frames_now(&span) {
+                TransmitOrder::Data(span) => match reading.source.frames_now(&span) {
                     Ok(Some(bytes)) => {
                         counters.windows.fetch_add(1, Relaxed);
                         Frames { bytes, each: span.frame_bytes() }

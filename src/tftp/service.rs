@@ -2,7 +2,7 @@
 //! `Service::run`.
 
 use crate::datagrams::{Hearing, Received, Route};
-use crate::proto::tftp::{ErrorCode, Limits, Packet, Request, packet};
+use crate::proto::tftp::{ErrorCode, TftpPacket, TftpRequest, TransferLimits, packet};
 use crate::seldom::warn_seldom;
 use crate::tftp::admission::Totals;
 use crate::tftp::crew::Crew;
@@ -52,7 +52,7 @@ pub enum Ports {
 pub struct Settings {
     pub ports: Ports,
     /// `block_bytes_max` is lowered to what the interface of the request carries.
-    pub limits: Limits,
+    pub limits: TransferLimits,
     pub sessions_max: usize,
     pub sessions_per_peer_max: usize,
 }
@@ -61,7 +61,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             ports: Ports::default(),
-            limits: Limits::default(),
+            limits: TransferLimits::default(),
             sessions_max: SESSIONS_MAX,
             sessions_per_peer_max: SESSIONS_PER_PEER_MAX,
         }
@@ -224,8 +224,8 @@ impl Port {
 
     fn handle(&mut self, arrival: Received, datagram: &[u8]) {
         match packet::parse(datagram) {
-            Ok(Packet::Read(request)) => self.read(arrival, datagram, &request),
-            Ok(Packet::Write(request)) => {
+            Ok(TftpPacket::Read(request)) => self.read(arrival, datagram, &request),
+            Ok(TftpPacket::Write(request)) => {
                 self.counters.requests.fetch_add(1, Relaxed);
                 debug!(peer = %arrival.peer, path = request.path, "write request refused");
                 self.refuse((arrival, request.path), ErrorCode::ACCESS, "this server takes no files");
@@ -245,7 +245,7 @@ impl Port {
         }
     }
 
-    fn read(&mut self, arrival: Received, datagram: &[u8], request: &Request<'_>) {
+    fn read(&mut self, arrival: Received, datagram: &[u8], request: &TftpRequest<'_>) {
         self.counters.requests.fetch_add(1, Relaxed);
         // Slots of reads that have just ended count as free for this one.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
@@ -275,7 +275,7 @@ impl Port {
         }
     }
 
-    fn start(&mut self, arrival: Received, datagram: &[u8], request: &Request<'_>) -> io::Result<()> {
+    fn start(&mut self, arrival: Received, datagram: &[u8], request: &TftpRequest<'_>) -> io::Result<()> {
         let (link, inbox) = match self.settings.ports {
             Ports::PerTransfer => (Link::own(socket::transfer(arrival.local)?), None),
             Ports::Single => {
@@ -313,7 +313,8 @@ impl Port {
         }
         self.counters.refused.fetch_add(1, Relaxed);
         let route = Route { peer: arrival.peer, source: Some(arrival.local), interface: 0 };
-        if let Err(error) = socket::send_or_drop(&self.socket, route, &Packet::error_bytes(code, message)) {
+        if let Err(error) = socket::send_or_drop(&self.socket, route, &TftpPacket::error_bytes(code, message))
+        {
             debug!(peer = %arrival.peer, %error, "a refusal could not be sent");
         }
     }

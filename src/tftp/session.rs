@@ -3,7 +3,8 @@
 
 use crate::datagrams::{Frames, Received};
 use crate::proto::tftp::{
-    ErrorCode, Limits, Mode, Offer, OptionField, Packet, Request, Span, Terms, Transfer, Transmit, negotiate,
+    BlockSpan, ErrorCode, OptionField, ServerOffer, TftpPacket, TftpRequest, Transfer, TransferLimits,
+    TransferMode, TransferTerms, TransmitOrder, negotiate,
 };
 use crate::seldom::warn_seldom;
 use crate::tftp::link::{Link, Port};
@@ -29,12 +30,12 @@ const OPEN_MAX: Duration = Duration::from_secs(20);
 /// A request that outlives its datagram.
 pub(super) struct Asked {
     path: String,
-    mode: Mode,
+    mode: TransferMode,
     options: Vec<(String, String)>,
 }
 
-impl From<&Request<'_>> for Asked {
-    fn from(request: &Request<'_>) -> Self {
+impl From<&TftpRequest<'_>> for Asked {
+    fn from(request: &TftpRequest<'_>) -> Self {
         let options = request.options.iter().map(|field| (field.name.to_owned(), field.value.to_owned()));
         Self { path: request.path.to_owned(), mode: request.mode, options: options.collect() }
     }
@@ -53,7 +54,7 @@ pub(super) struct Session {
     pub link: Link,
     /// What moves the blocks of a port of its own.
     pub pump: Pump,
-    pub limits: Limits,
+    pub limits: TransferLimits,
     pub opener: Arc<dyn Opener>,
     /// Where paths are opened.
     pub opening: Handle,
@@ -105,7 +106,7 @@ impl Session {
 
     /// A lost ERROR is not repeated: the client asks again.
     async fn send_error(&mut self, code: ErrorCode, message: &str) {
-        let bytes = Packet::error_bytes(code, message);
+        let bytes = TftpPacket::error_bytes(code, message);
         self.link.send(self.arrival, Frames::one(&bytes)).await;
     }
 
@@ -195,7 +196,7 @@ impl Session {
         }
     }
 
-    async fn send_blocks(&mut self, source: &mut Source, span: Span) -> io::Result<()> {
+    async fn send_blocks(&mut self, source: &mut Source, span: BlockSpan) -> io::Result<()> {
         let bytes = source.frames(&span).await?;
         self.counters.windows.fetch_add(1, Relaxed);
         self.link.send(self.arrival, Frames { bytes, each: span.frame_bytes() }).await;
@@ -241,12 +242,12 @@ impl Session {
         let Reading { transfer, source, began, .. } = reading;
         while let Some(transmit) = transfer.poll_transmit(began.elapsed()) {
             match transmit {
-                Transmit::OptionsAck => {
+                TransmitOrder::OptionsAck => {
                     let mut options = Vec::new();
                     transfer.frame_options(&mut options);
                     self.link.send(self.arrival, Frames::one(&options)).await;
                 }
-                Transmit::Data(span) => self.send_blocks(source, span).await?,
+                TransmitOrder::Data(span) => self.send_blocks(source, span).await?,
             }
         }
         Ok(())
@@ -254,8 +255,8 @@ impl Session {
 }
 
 impl Asked {
-    fn terms(&self, limits: Limits, body_bytes: u64) -> Terms {
+    fn terms(&self, limits: TransferLimits, body_bytes: u64) -> TransferTerms {
         let fields: Vec<_> = self.options.iter().map(|(name, value)| OptionField { name, value }).collect();
-        negotiate(&fields, &Offer { limits, mode: self.mode, body_bytes })
+        negotiate(&fields, &ServerOffer { limits, mode: self.mode, body_bytes })
     }
 }

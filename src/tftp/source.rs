@@ -5,7 +5,7 @@
 //! to come from a disk is read on the blocking pool, so that a cold disk stalls one transfer and no other.
 
 use crate::proto::tftp::packet::DATA_HEADER_BYTES;
-use crate::proto::tftp::{Mode, Span, netascii};
+use crate::proto::tftp::{BlockSpan, TransferMode, netascii};
 use crate::tftp::opener::Body;
 use bytes::Bytes;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
@@ -39,19 +39,19 @@ enum Kept {
 /// Which blocks are framed together.
 #[derive(Clone, Copy)]
 struct Run {
-    span: Span,
+    span: BlockSpan,
     blocks: usize,
     offset: u64,
     body_bytes: usize,
 }
 
 impl Source {
-    pub(super) async fn open(body: Body, mode: Mode) -> io::Result<Self> {
+    pub(super) async fn open(body: Body, mode: TransferMode) -> io::Result<Self> {
         let (body, bytes) = match (body, mode) {
-            (Body::Bytes(bytes), Mode::Octet) => memory(bytes),
-            (Body::Bytes(bytes), Mode::Netascii) => memory(netascii::encode(&bytes).into()),
-            (Body::File { file, bytes }, Mode::Octet) => (Kept::File(Arc::new(file)), bytes),
-            (Body::File { file, bytes }, Mode::Netascii) => {
+            (Body::Bytes(bytes), TransferMode::Octet) => memory(bytes),
+            (Body::Bytes(bytes), TransferMode::Netascii) => memory(netascii::encode(&bytes).into()),
+            (Body::File { file, bytes }, TransferMode::Octet) => (Kept::File(Arc::new(file)), bytes),
+            (Body::File { file, bytes }, TransferMode::Netascii) => {
                 if bytes > NETASCII_BYTES_MAX {
                     return Err(io::Error::other("too large for netascii, ask for octet"));
                 }
@@ -68,7 +68,7 @@ impl Source {
 
     /// The packets of `span`, one after the other; `span.frame_bytes()` is the length of each but the last of
     /// the file.
-    pub(super) async fn frames(&mut self, span: &Span) -> io::Result<&[u8]> {
+    pub(super) async fn frames(&mut self, span: &BlockSpan) -> io::Result<&[u8]> {
         if !self.has(span) && !self.fill_now(span)? {
             self.fill(span).await?;
         }
@@ -76,20 +76,20 @@ impl Source {
     }
 
     /// The same, or none where they have to come from a disk first.
-    pub(super) fn frames_now(&mut self, span: &Span) -> io::Result<Option<&[u8]>> {
+    pub(super) fn frames_now(&mut self, span: &BlockSpan) -> io::Result<Option<&[u8]>> {
         if !self.has(span) && !self.fill_now(span)? {
             return Ok(None);
         }
         self.framed(span).map(Some)
     }
 
-    fn framed(&self, span: &Span) -> io::Result<&[u8]> {
+    fn framed(&self, span: &BlockSpan) -> io::Result<&[u8]> {
         let start = self.place(span, span.first).unwrap_or(usize::MAX);
         let end = start.saturating_add(usize::from(span.blocks) * DATA_HEADER_BYTES + span.body_bytes);
         self.framed.get(start..end).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    fn has(&self, span: &Span) -> bool {
+    fn has(&self, span: &BlockSpan) -> bool {
         let end = self.place(span, span.first).and_then(|start| {
             start.checked_add(usize::from(span.blocks) * DATA_HEADER_BYTES + span.body_bytes)
         });
@@ -97,12 +97,12 @@ impl Source {
     }
 
     /// Where the packet of a block begins.
-    fn place(&self, span: &Span, block: u64) -> Option<usize> {
+    fn place(&self, span: &BlockSpan, block: u64) -> Option<usize> {
         usize::try_from(block.checked_sub(self.first)?).ok()?.checked_mul(span.frame_bytes())
     }
 
     /// Frames the span and what fits after it, if that is in memory; false if it is not.
-    fn fill_now(&mut self, span: &Span) -> io::Result<bool> {
+    fn fill_now(&mut self, span: &BlockSpan) -> io::Result<bool> {
         let run = self.begin(span);
         let mut framed = std::mem::take(&mut self.framed);
         framed.resize(run.blocks * DATA_HEADER_BYTES + run.body_bytes, 0);
@@ -122,7 +122,7 @@ impl Source {
     }
 
     /// Frames the span and what fits after it, from the disk.
-    async fn fill(&mut self, span: &Span) -> io::Result<()> {
+    async fn fill(&mut self, span: &BlockSpan) -> io::Result<()> {
         let Kept::File(file) = &self.body else { return Ok(()) };
         let file = file.clone();
         let run = self.begin(span);
@@ -133,7 +133,7 @@ impl Source {
     }
 
     /// What to read for a span.
-    fn begin(&mut self, span: &Span) -> Run {
+    fn begin(&mut self, span: &BlockSpan) -> Run {
         let window = usize::from(span.blocks).max(1);
         let ahead = (AHEAD_BYTES / span.frame_bytes() / window).max(1) * window;
         (self.block_bytes, self.ahead) = (usize::from(span.block_bytes), ahead);
@@ -141,7 +141,7 @@ impl Source {
     }
 
     /// Writes the headers between the payloads that were read.
-    fn finish(&mut self, span: &Span, framed: Vec<u8>) {
+    fn finish(&mut self, span: &BlockSpan, framed: Vec<u8>) {
         (self.first, self.framed) = (span.first, framed);
         for (at, frame) in self.framed.chunks_mut(span.frame_bytes()).enumerate() {
             if let Some(header) = frame.first_chunk_mut() {
@@ -150,7 +150,7 @@ impl Source {
         }
     }
 
-    fn run(&self, span: &Span) -> Run {
+    fn run(&self, span: &BlockSpan) -> Run {
         let left = self.bytes.saturating_sub(span.offset);
         // The last block is shorter than the others, and may be empty.
         let blocks_left = left / u64::from(span.block_bytes.max(1)) + 1;

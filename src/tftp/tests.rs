@@ -1,7 +1,7 @@
 //! The service on loopback, with real sockets and a plain client.
 
 use crate::artifacts::opened::About;
-use crate::proto::tftp::{Ended, ErrorCode, Mode, Packet, Request};
+use crate::proto::tftp::{ErrorCode, TftpPacket, TftpRequest, TransferEnd, TransferMode};
 use crate::tftp::client::Client;
 use crate::tftp::*;
 use bytes::Bytes;
@@ -133,7 +133,7 @@ async fn files_and_bytes_arrive_whole_with_every_window_and_both_kinds_of_port()
                 assert_eq!(download.options[0], ("tsize".into(), "200000".into()));
                 assert_eq!(download.server.port() == world.server.port(), ports == Ports::Single);
                 let outcome = world.outcome().await;
-                assert_eq!(outcome.result, TransferResult::Ended(Ended::Complete));
+                assert_eq!(outcome.result, TransferResult::Ended(TransferEnd::Complete));
                 assert_eq!((outcome.acked_bytes, outcome.block_bytes), (200_000, 1400));
                 assert_eq!(outcome.label, format!("shelf:{path}"));
             }
@@ -180,10 +180,11 @@ async fn vector_72_an_edk2_probe_frees_its_slot_at_once() {
         client.ask(world.server, "data", &[("tsize", "0"), ("blksize", "1468")]).await;
         let (bytes, transfer) = client.recv().await;
         assert_eq!(bytes, b"\0\x06tsize\x00200000\0blksize\x001468\0");
-        let abort = Packet::Error { code: ErrorCode::OPTIONS, message: "User aborted the transfer".into() };
+        let abort =
+            TftpPacket::Error { code: ErrorCode::OPTIONS, message: "User aborted the transfer".into() };
         client.send(transfer, &abort).await;
         let result = world.outcome().await.result;
-        assert!(matches!(result, TransferResult::Ended(Ended::Aborted { .. })), "{result:?}");
+        assert!(matches!(result, TransferResult::Ended(TransferEnd::Aborted { .. })), "{result:?}");
     }
     let options = [("blksize", "1468"), ("windowsize", "4")];
     assert!(client.read(world.server, "data", &options).await.body == data());
@@ -195,9 +196,9 @@ async fn vector_79_a_stranger_gets_error_5_and_the_transfer_goes_on() {
     let (client, stranger) = (Client::new().await, Client::new().await);
     client.ask(world.server, "data", &[("blksize", "1024")]).await;
     let (_, transfer) = client.recv().await;
-    stranger.send(transfer, &Packet::Ack { block: 0 }).await;
+    stranger.send(transfer, &TftpPacket::Ack { block: 0 }).await;
     assert_eq!(stranger.error().await, ErrorCode::UNKNOWN_TRANSFER);
-    client.send(transfer, &Packet::Ack { block: 0 }).await;
+    client.send(transfer, &TftpPacket::Ack { block: 0 }).await;
     let (first, _) = client.recv().await;
     assert_eq!(first[..4], [0, 3, 0, 1]);
 }
@@ -217,11 +218,11 @@ async fn vector_84_absent_and_forbidden_paths_get_their_error() {
 async fn vector_85_writes_get_error_2_and_netascii_gets_cr_lf() {
     let world = World::with(Ports::PerTransfer);
     let client = Client::new().await;
-    let request = Request { path: "data", mode: Mode::Octet, options: Vec::new() };
-    client.send(world.server, &Packet::Write(request)).await;
+    let request = TftpRequest { path: "data", mode: TransferMode::Octet, options: Vec::new() };
+    client.send(world.server, &TftpPacket::Write(request)).await;
     assert_eq!(client.error().await, ErrorCode::ACCESS);
     let options = [("tsize", "0"), ("blksize", "600")];
-    let download = client.read_in(Mode::Netascii, world.server, "text", &options).await;
+    let download = client.read_in(TransferMode::Netascii, world.server, "text", &options).await;
     assert_eq!(download.body, b"one\r\ntwo\r\n");
     assert_eq!(download.options, [("blksize".to_owned(), "600".to_owned())]);
 }
@@ -301,8 +302,8 @@ async fn vector_88_the_opener_may_choose_silence() {
 async fn vector_88_who_is_not_served_hears_nothing_of_a_write_either() {
     let world = World::with(Ports::PerTransfer);
     let client = Client::new().await;
-    let request = Request { path: "quiet", mode: Mode::Octet, options: Vec::new() };
-    client.send(world.server, &Packet::Write(request)).await;
+    let request = TftpRequest { path: "quiet", mode: TransferMode::Octet, options: Vec::new() };
+    client.send(world.server, &TftpPacket::Write(request)).await;
     assert_eq!(client.read(world.server, "small", &[]).await.body, b"small");
     assert_eq!((count(&world.counters.unanswered), count(&world.counters.refused)), (1, 0));
 }
@@ -327,8 +328,8 @@ async fn a_peer_that_asks_without_end_is_put_off() {
     let client = Client::new().await;
     for at in 0..200 {
         let path = format!("nothing-{at}");
-        let request = Request { path: &path, mode: Mode::Octet, options: Vec::new() };
-        client.send(world.server, &Packet::Read(request)).await;
+        let request = TftpRequest { path: &path, mode: TransferMode::Octet, options: Vec::new() };
+        client.send(world.server, &TftpPacket::Read(request)).await;
         if at < 10 {
             assert_eq!(client.error().await, ErrorCode::NOT_FOUND);
         }
@@ -352,7 +353,7 @@ async fn vector_73_blocks_fit_the_link_and_what_the_subnet_allows() {
 
 #[tokio::test]
 async fn vector_75_jumbo_blocks_and_windows_beyond_what_the_kernel_cuts_at_once() {
-    let limits = crate::proto::tftp::Limits { block_bytes_max: 65_464, ..Default::default() };
+    let limits = crate::proto::tftp::TransferLimits { block_bytes_max: 65_464, ..Default::default() };
     for ports in [Ports::PerTransfer, Ports::Single] {
         let world = World::start(Settings { ports, limits, ..Settings::default() });
         for path in ["data", "file"] {
@@ -440,12 +441,12 @@ async fn a_file_that_became_shorter_ends_in_an_error() {
     let result = loop {
         let (bytes, server) = client.recv().await;
         match crate::proto::tftp::packet::parse(&bytes).unwrap() {
-            Packet::OptionsAck(_) => client.send(server, &Packet::Ack { block: 0 }).await,
-            Packet::Data { block, .. } if block % 16 == 0 => {
-                client.send(server, &Packet::Ack { block }).await
+            TftpPacket::OptionsAck(_) => client.send(server, &TftpPacket::Ack { block: 0 }).await,
+            TftpPacket::Data { block, .. } if block % 16 == 0 => {
+                client.send(server, &TftpPacket::Ack { block }).await
             }
-            Packet::Data { .. } => {}
-            Packet::Error { code, .. } => break code,
+            TftpPacket::Data { .. } => {}
+            TftpPacket::Error { code, .. } => break code,
             other => panic!("unexpected {other:?}"),
         }
     };

@@ -28,7 +28,9 @@ use metalwright::netboot::decide::chainload::Asks;
 use metalwright::netboot::decide::loader::{NextStage, Transport, next_stage};
 use metalwright::netboot::decide::{Asked, BootData};
 use metalwright::netboot::loaders::Loaders;
-use metalwright::proto::dhcp4::{Packet, encode_listed, from_text, parse, payload_bytes_max, to_text, words};
+use metalwright::proto::dhcp4::{
+    DhcpPacket, encode_listed, from_text, parse, payload_bytes_max, to_text, words,
+};
 use serde::Deserialize;
 
 /// Probes of one DISCOVER.
@@ -281,7 +283,7 @@ impl Case {
         Served { reply, log, effects }
     }
 
-    fn sent(&self, (reply, packet): (&Reply, &Packet), arrival: &Arrival) -> String {
+    fn sent(&self, (reply, packet): (&Reply, &DhcpPacket), arrival: &Arrival) -> String {
         self.check_wire(reply, packet);
         let interface = self.interfaces.iter().find(|known| known.index == reply.interface).unwrap();
         let sent = to_text(&parse(&reply.bytes).unwrap());
@@ -291,7 +293,7 @@ impl Case {
     }
 
     /// Asks, records a boot attempt and probes where that is wanted, and asks again.
-    fn decide(&mut self, packet: &Packet, arrival: &Arrival) -> (PacketOutcome, String, String) {
+    fn decide(&mut self, packet: &DhcpPacket, arrival: &Arrival) -> (PacketOutcome, String, String) {
         let interface = match &arrival.interface {
             Some(name) => {
                 self.interfaces.iter().find(|known| known.name == *name).expect("a known interface")
@@ -364,7 +366,7 @@ impl Case {
 
     fn addresses(
         &self,
-        packet: &Packet,
+        packet: &DhcpPacket,
         arrival: &Arrival,
         interface: &Interface,
     ) -> (SocketAddrV4, Option<Ipv4Addr>) {
@@ -401,7 +403,7 @@ impl Case {
         self.world.put(Object::Machine(next.into()));
     }
 
-    fn log(&self, outcome: &PacketOutcome, packet: &Packet) -> String {
+    fn log(&self, outcome: &PacketOutcome, packet: &DhcpPacket) -> String {
         let mut text = format!("event {}\nreason {}\n", outcome.kind.as_str(), outcome.reason);
         for fault in &packet.faults {
             writeln!(text, "fault {fault}").unwrap();
@@ -428,7 +430,7 @@ impl Case {
     }
 
     /// What holds for every reply there is.
-    fn check_wire(&self, reply: &Reply, request: &Packet) {
+    fn check_wire(&self, reply: &Reply, request: &DhcpPacket) {
         let name = &self.name;
         let bytes = &reply.bytes;
         assert!(bytes.len() >= 300, "{name}: shorter than BOOTP");

@@ -14,7 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
 use crate::listen::{Protocol, explain_bind};
-use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, MessageType, Packet, codes, encode_listed, parse};
+use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, DhcpPacket, MessageType, codes, encode_listed, parse};
 
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
@@ -160,11 +160,11 @@ fn explain_frames(error: io::Error) -> io::Error {
 }
 
 /// From a hardware address that no card has, and to be answered by broadcast.
-fn discover() -> io::Result<Packet> {
+fn discover() -> io::Result<DhcpPacket> {
     let mut random = [0; 9];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     let [a, b, c, d, mac @ ..] = random;
-    let mut packet = Packet { xid: u32::from_be_bytes([a, b, c, d]), ..Packet::default() };
+    let mut packet = DhcpPacket { xid: u32::from_be_bytes([a, b, c, d]), ..DhcpPacket::default() };
     // Locally administered, unicast (IEEE 802).
     for (to, from) in packet.chaddr.iter_mut().zip([0x02].into_iter().chain(mac)) {
         *to = from;
@@ -175,14 +175,14 @@ fn discover() -> io::Result<Packet> {
     Ok(packet)
 }
 
-fn is_ours(reply: &Packet, discover: &Packet) -> bool {
+fn is_ours(reply: &DhcpPacket, discover: &DhcpPacket) -> bool {
     reply.op == 2
         && reply.xid == discover.xid
         && reply.chaddr == discover.chaddr
         && reply.message_type() == Some(MessageType::Offer)
 }
 
-fn read(reply: &Packet, from: Ipv4Addr) -> Answer {
+fn read(reply: &DhcpPacket, from: Ipv4Addr) -> Answer {
     let option = reply.options.get(codes::BOOTFILE_NAME);
     let file = option.unwrap_or(&reply.file);
     Answer {
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn only_offers_to_our_own_question_count() {
         let asked = discover().unwrap();
-        let mut reply = Packet { op: 2, file: b"boot.efi".to_vec(), ..asked.clone() };
+        let mut reply = DhcpPacket { op: 2, file: b"boot.efi".to_vec(), ..asked.clone() };
         assert!(!is_ours(&reply, &asked), "it is no OFFER");
         reply.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Offer)]);
         assert!(is_ours(&reply, &asked) && !is_ours(&reply, &discover().unwrap()));

@@ -17,7 +17,7 @@ use crate::dhcp::decide::{
 };
 use crate::model::{Lease, LeaseState, Probe, Subnet, SubnetMode};
 use crate::netboot::decide::BootData;
-use crate::proto::dhcp4::{Kind, MessageType, Packet, codes};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, ValueType, codes};
 
 /// How long an address that a client found in use is kept back.
 const QUARANTINE_SECONDS: i64 = 1800;
@@ -408,12 +408,12 @@ impl Desk<'_> {
         self.ledger.lease_at(address).is_some_and(|lease| lease.client == self.ledger.client.as_str())
     }
 
-    fn packet(&self) -> &Packet {
+    fn packet(&self) -> &DhcpPacket {
         self.query.packet
     }
 }
 
 /// What clients call themselves goes into events and pages, so only plain names are kept.
 fn is_host_name(name: &str) -> bool {
-    name.len() <= 253 && Kind::Names.encode(&[name]).is_some()
+    name.len() <= 253 && ValueType::Names.encode(&[name]).is_some()
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::dhcp::decide::{ClientKey, Link, Query};
 use crate::model::{ClassBoot, ClassMatch, ClientClass, Octets, Stored, SubnetMode, World};
 use crate::netboot::decide::client::{Client, FirstFile, Quirks, Stage};
-use crate::proto::dhcp4::Packet;
+use crate::proto::dhcp4::DhcpPacket;
 
 /// The classes a client is in, in the order they apply.
 #[derive(Debug, Clone, Default)]
@@ -63,14 +63,14 @@ pub struct ClassLine {
 
 /// What conditions look at.
 struct Asker<'a> {
-    packet: &'a Packet,
+    packet: &'a DhcpPacket,
     client: Client,
     subnet: Option<&'a str>,
 }
 
 impl Classes {
     /// The classes of who sent `packet` and is in `subnet`.
-    pub fn of(world: &World, packet: &Packet, subnet: Option<&str>) -> Self {
+    pub fn of(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Self {
         Self::matching(world, &Asker { packet, client: Client::read(packet), subnet })
     }
 
@@ -124,7 +124,7 @@ impl Classes {
 }
 
 /// Every class there is, in the order they apply, for people.
-pub fn examine(world: &World, packet: &Packet, subnet: Option<&str>) -> Vec<ClassLine> {
+pub fn examine(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Vec<ClassLine> {
     let asker = Asker { packet, client: Client::read(packet), subnet };
     let mut classes: Vec<&Arc<Stored<ClientClass>>> = world.client_classes.iter().collect();
     classes.sort_by_key(|class| class.spec.order);
@@ -305,7 +305,7 @@ mod tests {
             json!({"name": name, "order": order, "match": {}, "next_server": next_server})
         };
         let world = world(&[server("b", 5, 1), server("c", 5, 2), server("a", 9, 3), server("d", -1, 4)]);
-        let packet = Packet::default();
+        let packet = DhcpPacket::default();
         let classes = Classes::of(&world, &packet, None);
         assert_eq!(classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["d", "b", "c", "a"]);
         assert_eq!(classes.next_server(), Some(Ipv4Addr::new(10, 0, 0, 3)));

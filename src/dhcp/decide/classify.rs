@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::proto::dhcp4::{MessageType, Packet, codes};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// A client's message, with the addresses that decide its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub enum Unanswerable {
 }
 
 /// Tells what a packet wants.
-pub fn classify(packet: &Packet) -> Result<Message, Unanswerable> {
+pub fn classify(packet: &DhcpPacket) -> Result<Message, Unanswerable> {
     if packet.op != 1 {
         return Err(Unanswerable::NotARequest);
     }
@@ -87,7 +87,7 @@ pub fn classify(packet: &Packet) -> Result<Message, Unanswerable> {
 
 /// Reads a message that came to the boot server's port. There the port says what is wanted: clients send a
 /// REQUEST with or without 54, and some a DISCOVER or INFORM (PXE 2.1, 2.2.6).
-pub fn classify_at_boot_server(packet: &Packet) -> Result<Message, Unanswerable> {
+pub fn classify_at_boot_server(packet: &DhcpPacket) -> Result<Message, Unanswerable> {
     if packet.op != 1 {
         return Err(Unanswerable::NotARequest);
     }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::model::{Lease, Mac, hex};
-use crate::proto::dhcp4::Packet;
+use crate::proto::dhcp4::DhcpPacket;
 
 /// A client within its network. ROM, iPXE, installer and system send different client identifiers
 /// from one interface, so the hardware address is the identity; the client identifier counts only
@@ -16,7 +16,7 @@ pub struct ClientKey {
 
 impl ClientKey {
     /// `None` for a packet with neither a hardware address nor a client identifier.
-    pub fn of(packet: &Packet) -> Option<ClientKey> {
+    pub fn of(packet: &DhcpPacket) -> Option<ClientKey> {
         let address = packet.hardware_address();
         if address.is_empty() {
             let identifier = packet.client_identifier().filter(|bytes| !bytes.is_empty())?;
@@ -32,7 +32,7 @@ impl ClientKey {
     }
 
     /// The hardware address, where it is a MAC.
-    pub fn mac_of(packet: &Packet) -> Option<Mac> {
+    pub fn mac_of(packet: &DhcpPacket) -> Option<Mac> {
         <[u8; 6]>::try_from(packet.hardware_address()).ok().map(Mac)
     }
 

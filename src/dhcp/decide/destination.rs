@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::dhcp::decide::{Link, Query};
 use crate::model::Mac;
-use crate::proto::dhcp4::{MessageType, Packet};
+use crate::proto::dhcp4::{DhcpPacket, MessageType};
 
 pub(super) const SERVER_PORT: u16 = 67;
 /// Where boot servers are asked for boot data by clients that have an address (PXE 2.1, 2.2.6).
@@ -48,7 +48,7 @@ impl fmt::Display for Destination {
 
 /// Where `reply` to `query` goes. An address that the client says it has is written to only if it is of its
 /// link: nobody may have us write to somebody elsewhere.
-pub fn destination(query: &Query<'_>, link: &Link<'_>, reply: &Packet) -> Destination {
+pub fn destination(query: &Query<'_>, link: &Link<'_>, reply: &DhcpPacket) -> Destination {
     let request = query.packet;
     let in_use = query.address_in_use().filter(|address| link.has_host(*address));
     if query.port == BOOT_SERVER_PORT {
@@ -105,7 +105,7 @@ pub(super) fn relay_answers_at(query: &Query<'_>) -> SocketAddrV4 {
 }
 
 /// Only Ethernet clients can be reached by a frame.
-fn frame_mac(request: &Packet) -> Option<Mac> {
+fn frame_mac(request: &DhcpPacket) -> Option<Mac> {
     let address = <[u8; 6]>::try_from(request.hardware_address()).ok()?;
     Some(Mac(address)).filter(|mac| request.htype == ETHERNET && mac.is_unicast())
 }

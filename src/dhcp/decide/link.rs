@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use crate::dhcp::decide::BOOT_SERVER_PORT;
 use crate::dhcp::decide::destination::{SERVER_PORT, relay_answers_at};
 use crate::model::{Cidr, Subnet, World};
-use crate::proto::dhcp4::{MessageType, Packet};
+use crate::proto::dhcp4::{DhcpPacket, MessageType};
 
 /// A network interface as the operating system has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Interface {
 /// A request and how it arrived.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
-    pub packet: &'a Packet,
+    pub packet: &'a DhcpPacket,
     pub interface: &'a Interface,
     pub source: SocketAddrV4,
     /// The address of ours it was sent to; `None` when it was broadcast.

@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Map, Value};
 
 use crate::model::{OptionSet, Problem, ReadyOption, ReadyValue, is_template, nearest};
-use crate::proto::dhcp4::Kind;
+use crate::proto::dhcp4::ValueType;
 use crate::proto::dhcp4::codes::{self, OPTION_TYPES, OptionType};
 
 /// Longest value of one option; a whole reply rarely has more room.
@@ -43,16 +43,16 @@ const DECIDED_ELSEWHERE: [(u8, &str); 19] = [
 ];
 
 /// The types of a value that is given by itself, with a code or as a sub-option: `{"u16": 9000}`.
-const TYPES: [(&str, Kind); 9] = [
-    ("text", Kind::Text),
-    ("hex", Kind::Bytes),
-    ("addresses", Kind::Addresses),
-    ("names", Kind::Names),
-    ("flag", Kind::Flag),
-    ("u8", Kind::U8),
-    ("u16", Kind::U16),
-    ("u32", Kind::U32),
-    ("i32", Kind::I32),
+const TYPES: [(&str, ValueType); 9] = [
+    ("text", ValueType::Text),
+    ("hex", ValueType::Bytes),
+    ("addresses", ValueType::Addresses),
+    ("names", ValueType::Names),
+    ("flag", ValueType::Flag),
+    ("u8", ValueType::U8),
+    ("u16", ValueType::U16),
+    ("u32", ValueType::U32),
+    ("i32", ValueType::I32),
 ];
 const SUB_OPTIONS: &str = "sub_options";
 const TYPES_LISTED: &str =
@@ -99,8 +99,8 @@ pub fn addresses_named(option: &ReadyOption) -> impl Iterator<Item = Ipv4Addr> +
         ReadyValue::Template(_) => &[],
     };
     let (listed, routes) = match codes::by_code(option.code).map(|row| row.kind) {
-        Some(Kind::Address | Kind::Addresses) => (bytes, Vec::new()),
-        Some(Kind::Routes) => (&[][..], Kind::Routes.decode(bytes).unwrap_or_default()),
+        Some(ValueType::Address | ValueType::Addresses) => (bytes, Vec::new()),
+        Some(ValueType::Routes) => (&[][..], ValueType::Routes.decode(bytes).unwrap_or_default()),
         _ => (&[][..], Vec::new()),
     };
     let listed = listed.chunks_exact(4).filter_map(|four| <[u8; 4]>::try_from(four).ok().map(Ipv4Addr::from));
@@ -114,7 +114,7 @@ pub fn addresses_named(option: &ReadyOption) -> impl Iterator<Item = Ipv4Addr> +
 /// The text does not fit the option.
 pub fn encode_text(code: u8, text: &str) -> Result<Vec<u8>, String> {
     let row =
-        OptionType { code, name: codes::by_code(code).map_or("text", |row| row.name), kind: Kind::Text };
+        OptionType { code, name: codes::by_code(code).map_or("text", |row| row.name), kind: ValueType::Text };
     let bytes = encode_named(&row, &Value::from(text))?;
     if bytes.len() > OPTION_BYTES_MAX { Err(too_long(bytes.len())) } else { Ok(bytes) }
 }
@@ -144,7 +144,7 @@ fn too_long(length: usize) -> String {
     format!("{length} bytes are more than the {OPTION_BYTES_MAX} an option may have")
 }
 
-fn type_of(word: &str) -> Option<Kind> {
+fn type_of(word: &str) -> Option<ValueType> {
     TYPES.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind)
 }
 
@@ -163,7 +163,7 @@ fn read_coded(known: Option<&OptionType>, fields: &Map<String, Value>) -> Result
     let [(word, value)] = typed.as_slice() else {
         return Err(format!("beside `code` an option has one value: {TYPES_LISTED}"));
     };
-    if known.is_some_and(|row| row.kind != Kind::Bytes) && *word != "hex" {
+    if known.is_some_and(|row| row.kind != ValueType::Bytes) && *word != "hex" {
         return Err("give this option's value by itself, or as `{\"hex\": …}`".to_owned());
     }
     read_typed(word, value).map(|value| (code, value))
@@ -176,14 +176,14 @@ fn read_typed(word: &str, value: &Value) -> Result<ReadyValue, String> {
     }
     let kind =
         type_of(word).ok_or_else(|| format!("`{word}` is no type of a value; there are {TYPES_LISTED}"))?;
-    if let (Kind::Text, Some(text)) = (kind, value.as_str().filter(|text| is_template(text))) {
+    if let (ValueType::Text, Some(text)) = (kind, value.as_str().filter(|text| is_template(text))) {
         return Ok(ReadyValue::Template(text.to_owned()));
     }
     let expected = || format!("`{word}` must be {}", kind.expects());
     let words = to_words(value).ok_or_else(expected)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let bytes = kind.encode(&words).ok_or_else(expected)?;
-    if kind == Kind::Text && !is_plain(&bytes) {
+    if kind == ValueType::Text && !is_plain(&bytes) {
         return Err(format!("`{word}` must not be empty or hold control characters"));
     }
     Ok(ReadyValue::Bytes(bytes))
@@ -251,7 +251,7 @@ fn read_named(row: &OptionType, value: &Value) -> Result<ReadyValue, String> {
         return encode_vendors(value).map(ReadyValue::Bytes);
     }
     match (row.kind, value.as_str()) {
-        (Kind::Text, Some(text)) if is_template(text) => Ok(ReadyValue::Template(text.to_owned())),
+        (ValueType::Text, Some(text)) if is_template(text) => Ok(ReadyValue::Template(text.to_owned())),
         _ => encode_named(row, value).map(ReadyValue::Bytes),
     }
 }
@@ -265,11 +265,11 @@ fn encode_named(row: &OptionType, value: &Value) -> Result<Vec<u8>, String> {
     let words = to_words(value).ok_or_else(expected)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let bytes = row.kind.encode(&words).ok_or_else(expected)?;
-    if matches!(row.kind, Kind::Text | Kind::Opaque) && !is_plain(&bytes) {
+    if matches!(row.kind, ValueType::Text | ValueType::Opaque) && !is_plain(&bytes) {
         return Err(format!("`{}` must not be empty or hold control characters", row.name));
     }
     let is_name = matches!(row.code, codes::HOST_NAME | codes::DOMAIN_NAME);
-    if is_name && Kind::Names.encode(&words).is_none() {
+    if is_name && ValueType::Names.encode(&words).is_none() {
         return Err(format!("`{}` must be a host or domain name, like web1.example.org", row.name));
     }
     Ok(bytes)
@@ -419,7 +419,7 @@ mod tests {
         // 13 bytes a name: 19 are 247, 20 are 260.
         let names: Vec<String> = (10..30).map(|n| format!("host{n}.lab.x")).collect();
         let (_, long) = bytes(json!({ "domain_search": names })).remove(0);
-        assert!(long.len() > 255 && Kind::Names.decode(&long).unwrap() == names);
+        assert!(long.len() > 255 && ValueType::Names.decode(&long).unwrap() == names);
         assert!(fault("root_path", json!("x".repeat(1025))).contains("1025 bytes"));
     }
 

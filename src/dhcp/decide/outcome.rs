@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::dhcp::decide::{ClientKey, Destination, Hold};
 use crate::model::{Lease, Probe};
-use crate::proto::dhcp4::Packet;
+use crate::proto::dhcp4::DhcpPacket;
 
 /// The answer to one packet. `change` is to be committed before `reply` is sent; a commit that
 /// fails means silence.
@@ -25,7 +25,7 @@ pub struct Outcome {
 /// A reply and how it travels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    pub packet: Packet,
+    pub packet: DhcpPacket,
     pub bytes: Vec<u8>,
     /// Options that did not fit the client's size.
     pub dropped: Vec<u8>,

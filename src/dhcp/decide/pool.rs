@@ -13,7 +13,7 @@ use crate::dhcp::decide::{ClientKey, Holds, Link, servers_named};
 use crate::model::{
     AddressKey, Lease, LeaseState, Machine, Octets, Pool, Reservation, Stored, Subnet, SubnetMode, World,
 };
-use crate::proto::dhcp4::Packet;
+use crate::proto::dhcp4::DhcpPacket;
 
 /// All that decides about the addresses of one link for one client.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub struct Ledger<'a> {
     pub holds: &'a Holds,
     pub client: &'a ClientKey,
     /// The request, for what reservations may go by besides the client's address.
-    pub packet: &'a Packet,
+    pub packet: &'a DhcpPacket,
     pub machine: Option<&'a Stored<Machine>>,
     /// Addresses of our own interface and of the relay.
     pub taken: &'a [Ipv4Addr],

@@ -12,7 +12,7 @@ use crate::dhcp::decide::{BOOT_SERVER_PORT, EventKind, Link, Message, Outcome, P
 use crate::model::SubnetMode;
 use crate::netboot::decide::BootData;
 use crate::netboot::decide::client::Stage;
-use crate::proto::dhcp4::{MessageType, Packet, codes};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// Option 43: boot the file that is named, without a menu or a search for servers (PXE 2.1, tag 6, bit 3).
 const BOOT_AT_ONCE: [u8; 3] = [6, 1, 8];
@@ -129,7 +129,7 @@ impl BootServer<'_> {
 }
 
 /// What goes into 43. A client that asks for a boot item drops an answer without the same item.
-fn vendor_options(request: &Packet, boots_at_once: bool) -> Vec<u8> {
+fn vendor_options(request: &DhcpPacket, boots_at_once: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     if boots_at_once {
         bytes.extend(BOOT_AT_ONCE);
@@ -144,7 +144,7 @@ fn vendor_options(request: &Packet, boots_at_once: bool) -> Vec<u8> {
     bytes
 }
 
-fn boot_item(request: &Packet) -> Option<&[u8]> {
+fn boot_item(request: &DhcpPacket) -> Option<&[u8]> {
     let mut rest = request.options.get(codes::VENDOR_OPTIONS)?;
     loop {
         match rest {

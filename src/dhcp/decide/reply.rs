@@ -11,7 +11,7 @@ use crate::model::{
 use crate::netboot::decide::client::{Client, Stage};
 use crate::netboot::decide::data::BootData;
 use crate::proto::dhcp4::{
-    Kind, MessageType, Options, Packet, REPLY_BYTES_MIN, codes, encode_reply, payload_bytes_max,
+    DhcpOptions, DhcpPacket, MessageType, REPLY_BYTES_MIN, ValueType, codes, encode_reply, payload_bytes_max,
 };
 
 /// Shortest lease a network boot client is granted: firmware never renews, and must not lose its
@@ -50,26 +50,26 @@ pub(super) struct Content<'a> {
 /// A reply before it is bytes, and what of it has yet to be rendered.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
-    pub packet: Packet,
+    pub packet: DhcpPacket,
     pub unfilled: Vec<Unfilled>,
 }
 
-impl From<Packet> for Draft {
-    fn from(packet: Packet) -> Self {
+impl From<DhcpPacket> for Draft {
+    fn from(packet: DhcpPacket) -> Self {
         Draft { packet, unfilled: Vec::new() }
     }
 }
 
 /// The seconds granted: what the subnet allows, or less if the client wishes less.
-pub(super) fn lease_seconds(request: &Packet, (subnet, client): (&Subnet, &Client)) -> u32 {
+pub(super) fn lease_seconds(request: &DhcpPacket, (subnet, client): (&Subnet, &Client)) -> u32 {
     let wished = request.lease_seconds().unwrap_or(subnet.lease_seconds).max(LEASE_SECONDS_MIN);
     let granted = wished.min(subnet.lease_seconds);
     if client.is_netboot() { granted.max(NETBOOT_LEASE_SECONDS_MIN) } else { granted }
 }
 
 /// A reply with nothing but what every reply has.
-pub(super) fn bare(request: &Packet, message: MessageType, server: Ipv4Addr) -> Packet {
-    let mut reply = Packet {
+pub(super) fn bare(request: &DhcpPacket, message: MessageType, server: Ipv4Addr) -> DhcpPacket {
+    let mut reply = DhcpPacket {
         op: 2,
         htype: request.htype,
         hlen: request.hlen,
@@ -77,7 +77,7 @@ pub(super) fn bare(request: &Packet, message: MessageType, server: Ipv4Addr) -> 
         flags: request.flags,
         giaddr: request.giaddr,
         chaddr: request.chaddr,
-        ..Packet::default()
+        ..DhcpPacket::default()
     };
     reply.options.set(codes::MESSAGE_TYPE, [u8::from(message)]);
     reply.options.set(codes::SERVER_IDENTIFIER, server.octets());
@@ -86,7 +86,7 @@ pub(super) fn bare(request: &Packet, message: MessageType, server: Ipv4Addr) -> 
 }
 
 /// RFC 6842 wants 61 back, RFC 3046 2.2 wants 82; without a relay 82 is the client's own invention.
-fn echo(request: &Packet, reply: &mut Packet) {
+fn echo(request: &DhcpPacket, reply: &mut DhcpPacket) {
     if let Some(identifier) = request.client_identifier() {
         reply.options.set(codes::CLIENT_IDENTIFIER, identifier);
     }
@@ -96,7 +96,7 @@ fn echo(request: &Packet, reply: &mut Packet) {
 }
 
 /// A NAK, which says nothing but no.
-pub(super) fn nak(request: &Packet, server: Ipv4Addr, message: &str) -> Packet {
+pub(super) fn nak(request: &DhcpPacket, server: Ipv4Addr, message: &str) -> DhcpPacket {
     let mut reply = bare(request, MessageType::Nak, server);
     if request.is_relayed() {
         // RFC 2131 4.3.2: the client has no address its relay could reach.
@@ -182,7 +182,7 @@ impl Reply {
     }
 }
 
-fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Draft {
+fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: DhcpPacket) -> Draft {
     let request = query.packet;
     let client = &content.sender.client;
     let boots = *content.boot != BootData::None;
@@ -217,8 +217,8 @@ fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Dra
 
 /// All options there are for this client, each from the highest scope that has it, and the templates among
 /// them.
-fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (Options, Vec<Unfilled>) {
-    let (mut options, mut unfilled) = (Options::default(), Vec::new());
+fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (DhcpOptions, Vec<Unfilled>) {
+    let (mut options, mut unfilled) = (DhcpOptions::default(), Vec::new());
     let subnet = content.subnet;
     options.set(codes::SUBNET_MASK, subnet.cidr.mask().octets());
     if !query.packet.is_relayed() {
@@ -255,9 +255,9 @@ fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (O
 }
 
 /// RFC 3442: a client that takes 121 ignores 3, so 121 must hold the default route as well.
-fn add_default_route(options: &mut Options) {
+fn add_default_route(options: &mut DhcpOptions) {
     let Some(routes) = options.get(codes::CLASSLESS_ROUTES) else { return };
-    let words = Kind::Routes.decode(routes).unwrap_or_default();
+    let words = ValueType::Routes.decode(routes).unwrap_or_default();
     let has_default = words.iter().any(|route| route.starts_with("0.0.0.0/0="));
     let router = options.get(codes::ROUTERS).and_then(|routers| routers.first_chunk::<4>());
     if let Some(router) = router.filter(|_| !has_default) {
@@ -269,7 +269,7 @@ fn add_default_route(options: &mut Options) {
 /// The boot set. `file` and option 67 are the same string: iPXE reads the one and EDK2 the other. PXE
 /// firmware gets neither 60 nor 43, which would send it to port 4011, unless a class has a menu for it. A
 /// name that has to be rendered first is given back.
-pub(super) fn set_boot(reply: &mut Packet, content: &Content<'_>) -> Option<Unfilled> {
+pub(super) fn set_boot(reply: &mut DhcpPacket, content: &Content<'_>) -> Option<Unfilled> {
     let by_reservation = content.reservation.and_then(|reservation| reservation.next_server);
     let configured = content.sender.classes.next_server().or(by_reservation).or(content.subnet.next_server);
     reply.siaddr = configured.or(content.boot.next_server()).unwrap_or(content.source);
@@ -291,7 +291,7 @@ pub(super) fn set_boot(reply: &mut Packet, content: &Content<'_>) -> Option<Unfi
     None
 }
 
-fn set_file(reply: &mut Packet, file: &str) {
+fn set_file(reply: &mut DhcpPacket, file: &str) {
     reply.options.set(codes::BOOTFILE_NAME, file);
     if file.len() <= BOOT_FILE_BYTES_MAX {
         reply.file = file.as_bytes().to_vec();

@@ -11,7 +11,7 @@ use crate::dhcp::decide::{
 };
 use crate::model::{Kind, Lease, LeaseState, Object, Reservation, Stored, Subnet, World};
 use crate::netboot::decide::BootData;
-use crate::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, encode_listed, from_text, parse};
 
 mod allocation;
 
@@ -45,7 +45,7 @@ impl Server {
         Server { world: world(last), holds: Holds::default(), now: NOW }
     }
 
-    fn serve(&mut self, packet: &Packet) -> Outcome {
+    fn serve(&mut self, packet: &DhcpPacket) -> Outcome {
         let interface = interface();
         let source = SocketAddrV4::new(packet.ciaddr, 68);
         let query = Query { packet, interface: &interface, source, local: None, port: 67 };
@@ -85,7 +85,7 @@ impl Server {
     }
 }
 
-fn packet(kind: &str, client: u32, more: &str) -> Packet {
+fn packet(kind: &str, client: u32, more: &str) -> DhcpPacket {
     let [_, a, b, c] = client.to_be_bytes();
     let text = format!("xid {client}\nchaddr 02:00:00:{a:02x}:{b:02x}:{c:02x}\nmessage_type {kind}\n{more}");
     from_text(&text).unwrap()

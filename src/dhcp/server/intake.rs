@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use foldhash::HashSet;
 
 use crate::dhcp::decide::Datagram;
-use crate::proto::dhcp4::Packet;
+use crate::proto::dhcp4::DhcpPacket;
 
 /// Packets of one client per second, and how many may come at once.
 const RATE_PER_SECOND: f64 = 20.0;
@@ -34,7 +34,7 @@ pub(super) struct Question {
 }
 
 impl Question {
-    pub fn of(packet: &Packet, interface: u32, port: u16) -> Self {
+    pub fn of(packet: &DhcpPacket, interface: u32, port: u16) -> Self {
         let mut content = DefaultHasher::new();
         (packet.flags, packet.ciaddr, packet.giaddr).hash(&mut content);
         packet.options.iter().for_each(|option| option.hash(&mut content));
@@ -45,7 +45,7 @@ impl Question {
 
 /// Whose packet it is, as `ClientKey` has it: where there is no hardware address, as on InfiniBand (RFC
 /// 4390), the client identifier says it.
-fn client_of(packet: &Packet) -> u64 {
+fn client_of(packet: &DhcpPacket) -> u64 {
     let mut client = DefaultHasher::new();
     match packet.hardware_address() {
         [] => packet.client_identifier().hash(&mut client),

@@ -48,7 +48,8 @@ impl Offers {
         }
         let is_discover = request.packet.message_type() == Some(MessageType::Discover);
         let kind = if is_discover { MessageType::Offer } else { MessageType::Ack };
-        let mut packet = Packet { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.packet.clone() };
+        let mut packet =
+            DhcpPacket { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.packet.clone() };
         packet.options.set(53, [u8::from(kind)]);
         Ok(Some(Datagram {
             bytes: encode_reply(&packet, 548).bytes,
@@ -129,7 +130,7 @@ fn message(kind: &str, xid: u32, client: u8) -> Vec<u8> {
     encode_listed(&from_text(&text).unwrap())
 }
 
-async fn offer(socket: &UdpSocket) -> (Packet, SocketAddrV4) {
+async fn offer(socket: &UdpSocket) -> (DhcpPacket, SocketAddrV4) {
     let mut buffer = [0; 2048];
     let received = tokio::time::timeout(WAIT_MAX, socket.recv_from(&mut buffer)).await;
     let (bytes, from) = received.expect("an offer in time").unwrap();

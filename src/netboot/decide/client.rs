@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use crate::proto::dhcp4::Packet;
+use crate::proto::dhcp4::DhcpPacket;
 
 /// The user class our own embedded iPXE script sets.
 pub const OWN_USER_CLASS: &str = "metalwright";
@@ -80,7 +80,7 @@ pub struct Features {
 impl Client {
     /// Reads the facts. User class and iPXE's own options count before the vendor class, because
     /// iPXE calls itself `PXEClient` even where a script asked it not to.
-    pub fn read(packet: &Packet) -> Client {
+    pub fn read(packet: &DhcpPacket) -> Client {
         let vendor = packet.vendor_class().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let mut arches = packet.architectures();
         arches.truncate(ARCHES_MAX);
@@ -119,7 +119,7 @@ impl Client {
     }
 }
 
-fn stage(packet: &Packet, vendor: &str, arches: &[u16]) -> Stage {
+fn stage(packet: &DhcpPacket, vendor: &str, arches: &[u16]) -> Stage {
     let own = packet.has_user_class(OWN_USER_CLASS);
     let ipxe = packet.ipxe_options();
     if own || ipxe.is_some() || packet.has_user_class("iPXE") {

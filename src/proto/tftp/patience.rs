@@ -41,7 +41,7 @@ pub struct Patience {
 
 /// What a time-out comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum TimeoutVerdict {
     Again,
     GiveUp,
 }
@@ -75,17 +75,17 @@ impl Patience {
     }
 
     /// The time of an interval has passed without an answer.
-    pub fn passed(&mut self) -> Verdict {
+    pub fn passed(&mut self) -> TimeoutVerdict {
         if self.fixed.is_none() && self.fast().is_some() {
             self.fast_tries += 1;
             self.doubled += 1;
-            return Verdict::Again;
+            return TimeoutVerdict::Again;
         }
         if self.slow_tries >= SLOW_TRIES_MAX {
-            return Verdict::GiveUp;
+            return TimeoutVerdict::GiveUp;
         }
         self.slow_tries += 1;
-        Verdict::Again
+        TimeoutVerdict::Again
     }
 
     /// How long to wait for an answer to what is sent now.
@@ -136,7 +136,7 @@ mod tests {
         let mut seen = Vec::new();
         loop {
             seen.push(patience.interval().as_millis());
-            if patience.passed() == Verdict::GiveUp {
+            if patience.passed() == TimeoutVerdict::GiveUp {
                 return seen;
             }
         }

@@ -6,8 +6,8 @@ use crate::simulate::firmware::Firmware;
 
 const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
 
-fn reply_to(request: &Packet) -> Packet {
-    let mut reply = Packet { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.clone() };
+fn reply_to(request: &DhcpPacket) -> DhcpPacket {
+    let mut reply = DhcpPacket { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.clone() };
     reply.options = Default::default();
     for code in [codes::RELAY_AGENT, codes::CLIENT_IDENTIFIER] {
         if let Some(value) = request.options.get(code) {
@@ -25,7 +25,7 @@ fn reply_to(request: &Packet) -> Packet {
     reply
 }
 
-fn refused(speaker: Speaker, change: impl FnOnce(&mut Packet)) -> String {
+fn refused(speaker: Speaker, change: impl FnOnce(&mut DhcpPacket)) -> String {
     let request = speaker.discover(&Identity::of(MAC), 1);
     let mut reply = reply_to(&request);
     change(&mut reply);

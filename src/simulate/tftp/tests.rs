@@ -110,14 +110,14 @@ async fn a_lost_block_is_asked_for_again() {
         let data = |block: u16, bytes: usize| {
             let payload = vec![1; bytes];
             let mut out = Vec::new();
-            Packet::Data { block, payload: &payload }.encode(&mut out);
+            TftpPacket::Data { block, payload: &payload }.encode(&mut out);
             out
         };
         server.send_to(b"\0\x06blksize\x0016\0windowsize\x004\0", from).await.unwrap();
         let mut acked = Vec::new();
         for blocks in [[1, 3].as_slice(), &[2, 3, 4, 5], &[]] {
             let (length, _) = server.recv_from(&mut buffer).await.unwrap();
-            let Ok(Packet::Ack { block }) = packet::parse(&buffer[..length]) else { panic!("an ACK") };
+            let Ok(TftpPacket::Ack { block }) = packet::parse(&buffer[..length]) else { panic!("an ACK") };
             acked.push(block);
             for block in blocks {
                 server.send_to(&data(*block, if *block == 5 { 3 } else { 16 }), from).await.unwrap();
