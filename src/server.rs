@@ -64,7 +64,7 @@ struct Sockets {
     api: Option<TcpListener>,
     boot_http: Option<TcpListener>,
     boot_https: Option<TcpListener>,
-    tftp: Option<tftp::Service>,
+    tftp: Option<tftp::TftpService>,
     dhcp: Option<DhcpThread>,
 }
 
@@ -206,17 +206,17 @@ fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
     })
 }
 
-fn bind_tftp(config: &Config, address: SocketAddrV4, desk: &Arc<Desk>) -> anyhow::Result<tftp::Service> {
+fn bind_tftp(config: &Config, address: SocketAddrV4, desk: &Arc<Desk>) -> anyhow::Result<tftp::TftpService> {
     let settings = tftp_settings(&config.tftp);
-    let opener = Arc::clone(desk) as Arc<dyn tftp::Opener>;
-    tftp::Service::bind(address, settings, opener)
+    let opener = Arc::clone(desk) as Arc<dyn tftp::ReadOpener>;
+    tftp::TftpService::bind(address, settings, opener)
         .map_err(|error| explain_bind(error, Protocol::Udp, address.port()))
         .context("tftp.listen")
 }
 
-fn tftp_settings(config: &config::tftp::Tftp) -> tftp::Settings {
-    tftp::Settings {
-        ports: if config.single_port { tftp::Ports::Single } else { tftp::Ports::PerTransfer },
+fn tftp_settings(config: &config::tftp::Tftp) -> tftp::TftpSettings {
+    tftp::TftpSettings {
+        ports: if config.single_port { tftp::PortMode::Single } else { tftp::PortMode::PerTransfer },
         limits: TransferLimits {
             block_bytes_max: config.block_bytes,
             rollover: if config.rollover == 1 { BlockRollover::One } else { BlockRollover::Zero },
@@ -335,7 +335,7 @@ fn ready<'a>(
     data: &'a DataDir,
 ) -> anyhow::Result<Ready<'a>> {
     let dhcp_port = sockets.dhcp.as_ref().map(|dhcp| dhcp.service.local_port()).transpose()?;
-    let tftp = sockets.tftp.as_ref().map(tftp::Service::local_addr);
+    let tftp = sockets.tftp.as_ref().map(tftp::TftpService::local_addr);
     let http = sockets.boot_http.as_ref().map(TcpListener::local_addr).transpose()?;
     let https = sockets.boot_https.as_ref().map(TcpListener::local_addr).transpose()?;
     Ok(Ready {

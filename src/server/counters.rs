@@ -23,7 +23,7 @@ const DHCP: &[Row<dhcp::server::Counters>] = &[
     ("metalwright_dhcp_send_failures_total", "DHCP replies that could not be sent.", |c| &c.send_failures),
 ];
 
-const TFTP: &[Row<tftp::Counters>] = &[
+const TFTP: &[Row<tftp::TftpCounters>] = &[
     ("metalwright_tftp_requests_total", "TFTP requests, repeated ones included.", |c| &c.requests),
     ("metalwright_tftp_refused_total", "TFTP requests answered with an ERROR.", |c| &c.refused),
     ("metalwright_tftp_unanswered_total", "TFTP requests that are not for this server.", |c| &c.unanswered),

@@ -73,11 +73,11 @@ impl dhcp::server::Witness for dhcp::Dhcp {
     }
 }
 
-impl tftp::Opener for Desk {
-    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<tftp::Opened, tftp::Refused>> {
+impl tftp::ReadOpener for Desk {
+    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<tftp::OpenedRead, tftp::ReadRefusal>> {
         Box::pin(async move {
             let fetch = fetch(&request);
-            let (app, terms) = self.tftp_terms(&fetch).ok_or(tftp::Refused::Silence)?;
+            let (app, terms) = self.tftp_terms(&fetch).ok_or(tftp::ReadRefusal::Silence)?;
             app.netboot.open(&fetch).await.map(|opened| carried(opened, terms)).map_err(refusal)
         })
     }
@@ -120,23 +120,23 @@ fn fetch(request: &ReadRequest) -> Fetch {
     }
 }
 
-fn carried(opened: Opened, terms: TftpTerms) -> tftp::Opened {
+fn carried(opened: Opened, terms: TftpTerms) -> tftp::OpenedRead {
     let body = match opened.body {
-        opened::Body::Bytes(bytes) => tftp::Body::Bytes(bytes),
+        opened::Body::Bytes(bytes) => tftp::ReadBody::Bytes(bytes),
         // Over TFTP a file is opened when it is whole.
-        opened::Body::File { file, bytes, .. } => tftp::Body::File { file, bytes },
+        opened::Body::File { file, bytes, .. } => tftp::ReadBody::File { file, bytes },
     };
     let block_bytes_max = terms.block_bytes_max;
-    tftp::Opened { body, label: opened.label, about: opened.about, block_bytes_max }
+    tftp::OpenedRead { body, label: opened.label, about: opened.about, block_bytes_max }
 }
 
 /// The same refusals as over HTTP, in TFTP's codes: loaders go on to their next name at "not found".
-fn refusal(refused: Refused) -> tftp::Refused {
+fn refusal(refused: Refused) -> tftp::ReadRefusal {
     let (code, message) = match refused {
         Refused::Absent => (ErrorCode::NOT_FOUND, "file not found".to_owned()),
         Refused::BadPath(why) => (ErrorCode::ACCESS, why.to_owned()),
         Refused::Denied(why) => (ErrorCode::ACCESS, why),
         Refused::Failed(why) => (ErrorCode::OTHER, why),
     };
-    tftp::Refused::Error { code, message }
+    tftp::ReadRefusal::Error { code, message }
 }

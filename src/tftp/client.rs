@@ -9,19 +9,19 @@ use tokio::time::timeout;
 /// Longest wait for a packet that must come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub struct Client {
+pub struct TftpClient {
     pub socket: UdpSocket,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Download {
+pub struct TftpDownload {
     pub body: Vec<u8>,
     pub options: Vec<(String, String)>,
     /// Where the blocks came from.
     pub server: SocketAddr,
 }
 
-impl Client {
+impl TftpClient {
     pub async fn new() -> Self {
         Self { socket: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap() }
     }
@@ -57,7 +57,7 @@ impl Client {
         }
     }
 
-    pub async fn read(&self, server: SocketAddr, path: &str, options: &[(&str, &str)]) -> Download {
+    pub async fn read(&self, server: SocketAddr, path: &str, options: &[(&str, &str)]) -> TftpDownload {
         self.read_in(TransferMode::Octet, server, path, options).await
     }
 
@@ -67,13 +67,13 @@ impl Client {
         server: SocketAddr,
         path: &str,
         options: &[(&str, &str)],
-    ) -> Download {
+    ) -> TftpDownload {
         self.ask_in(mode, server, path, options).await;
         self.download().await
     }
 
     /// Follows a read that was asked for to its last block.
-    pub async fn download(&self) -> Download {
+    pub async fn download(&self) -> TftpDownload {
         let mut options = Vec::new();
         let (mut body, mut got, mut counted) = (Vec::new(), 0u64, 0);
         loop {
@@ -97,7 +97,7 @@ impl Client {
                         self.send(server, &TftpPacket::Ack { block }).await;
                     }
                     if last {
-                        return Download { body, options, server };
+                        return TftpDownload { body, options, server };
                     }
                 }
                 TftpPacket::Data { .. } => {

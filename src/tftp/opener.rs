@@ -21,15 +21,15 @@ pub struct ReadRequest {
 
 /// The bytes of a file; the length is fixed when it is opened, so that `tsize` is true.
 #[derive(Debug)]
-pub enum Body {
+pub enum ReadBody {
     Bytes(Bytes),
     File { file: File, bytes: u64 },
 }
 
 /// A file that may be read.
 #[derive(Debug)]
-pub struct Opened {
-    pub body: Body,
+pub struct OpenedRead {
+    pub body: ReadBody,
     /// What the file is, for logs and the outcome, such as `artifact:debian-12/linux`.
     pub label: String,
     /// Whom it is about; handed back in the outcome.
@@ -40,7 +40,7 @@ pub struct Opened {
 
 /// Why a path is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
+pub enum ReadRefusal {
     /// Answered with this ERROR at once: option ROMs go on to their next path only when they are told.
     Error { code: ErrorCode, message: String },
     /// Not answered at all: the peer is none of ours.
@@ -79,9 +79,9 @@ pub struct TransferOutcome {
 }
 
 /// Decides what a path is for a peer.
-pub trait Opener: Send + Sync + 'static {
+pub trait ReadOpener: Send + Sync + 'static {
     /// Opens a path. May take a while (rendering); repeated requests of the client are dropped meanwhile.
-    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<Opened, Refused>>;
+    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<OpenedRead, ReadRefusal>>;
 
     /// Whether the one who asks is served at all; others hear nothing, whatever they send.
     fn is_served(&self, request: &ReadRequest) -> bool;

@@ -10,17 +10,19 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::model::Mac;
 use crate::simulate::console::Line;
-use crate::tftp::{Body, Opened, Opener, ReadRequest, Refused, Service, Settings, TransferOutcome};
+use crate::tftp::{
+    OpenedRead, ReadBody, ReadOpener, ReadRefusal, ReadRequest, TftpService, TftpSettings, TransferOutcome,
+};
 
 /// Serves what is asked by its length: `20000` has so many bytes.
 struct Shelf;
 
-impl Opener for Shelf {
-    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<Opened, Refused>> {
-        let refused = Refused::Error { code: ErrorCode::NOT_FOUND, message: "not found".into() };
-        let body = request.path.parse().map(|length| Body::Bytes(Bytes::from(vec![7; length])));
+impl ReadOpener for Shelf {
+    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<OpenedRead, ReadRefusal>> {
+        let refused = ReadRefusal::Error { code: ErrorCode::NOT_FOUND, message: "not found".into() };
+        let body = request.path.parse().map(|length| ReadBody::Bytes(Bytes::from(vec![7; length])));
         let opened = body
-            .map(|body| Opened {
+            .map(|body| OpenedRead {
                 body,
                 label: "shelf".into(),
                 block_bytes_max: None,
@@ -56,7 +58,7 @@ async fn load_from(server: SocketAddr, path: &str, firmware: Firmware) -> (Resul
 
 fn serve() -> (SocketAddr, CancellationToken) {
     let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-    let service = Service::bind(any, Settings::default(), Arc::new(Shelf)).unwrap();
+    let service = TftpService::bind(any, TftpSettings::default(), Arc::new(Shelf)).unwrap();
     let port = service.local_addr().port();
     let stop = CancellationToken::new();
     tokio::spawn(service.run(stop.clone()));
