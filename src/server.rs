@@ -32,7 +32,7 @@ use crate::artifacts::roots::Roots;
 use crate::catalog::pools::Pools;
 use crate::config::{self, Config, Listen};
 use crate::connections::{self, ConnectionLimiter};
-use crate::dhcp::decide::Prober;
+use crate::dhcp::decide::AddressProber;
 use crate::houses::{Houses, Setup};
 use crate::kernel::secrets::{Secrets, sealed_values};
 use crate::kernel::{Caller, Endpoints, Kernel};
@@ -109,7 +109,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
     });
     if let Some(dhcp) = &sockets.dhcp {
-        app.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn Prober>);
+        app.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn AddressProber>);
         app.dhcp.set_dhcp_service(dhcp.status(&endpoints)?);
     }
     desk.open(Arc::clone(&app));

@@ -15,9 +15,9 @@ use super::operation::{Operation, event_number};
 use super::query::Query;
 use super::resources::ROOT;
 use super::schema;
-use crate::dhcp::lease_actions::Ending;
+use crate::dhcp::lease_actions::LeaseEnding;
 use crate::dhcp::lease_history::LeaseHistory;
-use crate::dhcp::lease_import::{Import, ImportReport};
+use crate::dhcp::lease_import::{ImportReport, LeaseImport};
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
 use crate::model::Lease;
@@ -29,8 +29,8 @@ const IMPORT_BYTES_MAX: usize = 64 << 20;
 pub fn operations() -> Vec<Operation> {
     let one = format!("{ROOT}/leases/{{ref}}");
     let ends = [
-        ("release", "End a lease as if its client had given it back", Ending::Release),
-        ("expire", "End a lease as if its time were up", Ending::Expire),
+        ("release", "End a lease as if its client had given it back", LeaseEnding::Release),
+        ("expire", "End a lease as if its time were up", LeaseEnding::Expire),
     ];
     let ends = ends.map(|(verb, about, ending)| {
         Operation::post(format!("{one}/actions/{verb}"), format!("{verb}_lease"))
@@ -67,7 +67,7 @@ pub fn operations() -> Vec<Operation> {
     let import = Operation::post(format!("{ROOT}/leases/import"), "import_leases")
         .summary("Take over the leases of ISC dhcpd or Kea; what is newer here stays")
         .needs(Need::Write("leases"))
-        .takes(schema::of::<Import>)
+        .takes(schema::of::<LeaseImport>)
         .answers(200, "What became of each.", schema::of::<ImportReport>)
         .refuses(&[400, 413, 415, 422])
         .runs(import);
@@ -78,7 +78,7 @@ pub fn operations() -> Vec<Operation> {
 async fn end(
     state: &ApiState,
     caller: &Caller,
-    (reference, ending, headers): (&str, Ending, &HeaderMap),
+    (reference, ending, headers): (&str, LeaseEnding, &HeaderMap),
 ) -> Result<(), ApiError> {
     let target = Target { reference, expected: body::expected(headers)? };
     Ok(state.app.dhcp.end_lease(caller, &target, ending).await?)
@@ -90,7 +90,7 @@ async fn delete(
     Path(reference): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    end(&state, &caller, (&reference, Ending::Delete, &headers)).await?;
+    end(&state, &caller, (&reference, LeaseEnding::Delete, &headers)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -110,7 +110,7 @@ async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let import: Import = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
+    let import: LeaseImport = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
     let app = std::sync::Arc::clone(&state.app);
     // It goes on when the client goes away, so that a file is never taken by half without a word of it.
     let importing = tokio::spawn(async move { app.dhcp.import_leases(&caller, &import).await });

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{
-    BootAnswer, ClientKey, Datagram, EventKind, Holds, PacketFacts, Query, Sender, Silence,
+    BootAnswer, ClientKey, DhcpClient, DhcpQuery, EventKind, OpenOffers, PacketFacts, ReplyDatagram,
+    SilenceReason,
 };
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty, decide};
 use crate::kernel::Error;
@@ -33,7 +34,7 @@ pub(super) enum AttemptRecord {
 
 /// What was decided for a packet, and whom it is about.
 pub(super) struct DecidedPacket {
-    pub sender: Sender,
+    pub sender: DhcpClient,
     pub gathered: Gathered,
     pub decision: Option<Decision>,
     pub outcome: PacketOutcome,
@@ -41,16 +42,16 @@ pub(super) struct DecidedPacket {
 
 impl Dhcp {
     /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
-    pub async fn answer_dhcp(&self, query: &Query<'_>) -> Result<Option<Datagram>, Silence> {
+    pub async fn answer_dhcp(&self, query: &DhcpQuery<'_>) -> Result<Option<ReplyDatagram>, SilenceReason> {
         if !self.lease_clock.is_steady(self.kernel.now()) {
-            return Err(Silence::Failed);
+            return Err(SilenceReason::Failed);
         }
         let mut decided = self.decide_packet(query, AttemptRecord::Open);
         if decided.outcome.attempt.is_some() {
             // Apart, like all that few packets need: what every packet carries along must be small.
             if let Err(error) = Box::pin(self.record_attempt(query, &mut decided)).await {
                 warn_seldom!(%error, "the boot attempt cannot be recorded: no answer");
-                return Err(Silence::Failed);
+                return Err(SilenceReason::Failed);
             }
             decided = self.decide_packet(query, AttemptRecord::Done);
         }
@@ -63,17 +64,17 @@ impl Dhcp {
                 Ok(answered) => return answered,
                 // Another packet of the client was quicker: what it left behind decides now.
                 Err(Error::Conflict(_)) => decided = self.decide_packet(query, AttemptRecord::Done),
-                Err(_) => return Err(Silence::Failed),
+                Err(_) => return Err(SilenceReason::Failed),
             }
             // They are noted.
             decided.outcome.notes.clear();
         }
-        Err(Silence::Failed)
+        Err(SilenceReason::Failed)
     }
 
     /// Whether an ACK that was sent a moment ago still holds: its address is leased to that client, in a
     /// subnet that is served.
-    pub fn still_holds(&self, reply: &Datagram) -> bool {
+    pub fn still_holds(&self, reply: &ReplyDatagram) -> bool {
         let Ok(packet) = parse(&reply.bytes) else { return false };
         let world = self.kernel.world();
         let lease = world.leases.get(&AddressKey::from(packet.yiaddr)).map(|row| &row.spec);
@@ -88,7 +89,7 @@ impl Dhcp {
 
     /// One look at the world: the facts of a packet, and all that comes of them. The address of an offer is
     /// kept for the client before anybody else can be offered it.
-    pub(super) fn decide_packet(&self, query: &Query<'_>, attempt: AttemptRecord) -> DecidedPacket {
+    pub(super) fn decide_packet(&self, query: &DhcpQuery<'_>, attempt: AttemptRecord) -> DecidedPacket {
         let now = self.kernel.now();
         let world = self.kernel.world();
         let mut facts = PacketFacts::gather(*query, &world);
@@ -155,7 +156,7 @@ impl Dhcp {
     }
 
     /// Records the boot attempt that a packet begins or brings further. It is on disk when this returns.
-    async fn record_attempt(&self, query: &Query<'_>, decided: &mut DecidedPacket) -> Result<(), Error> {
+    async fn record_attempt(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) -> Result<(), Error> {
         self.record_notes(query, decided).await;
         let Some(power_on) = decided.outcome.attempt else { return Ok(()) };
         let (gathered, client) = (decided.gathered.clone(), decided.sender.client.clone());
@@ -172,9 +173,9 @@ impl Dhcp {
     /// again.
     async fn carry_out(
         &self,
-        query: &Query<'_>,
+        query: &DhcpQuery<'_>,
         decided: &mut DecidedPacket,
-    ) -> Result<Result<Option<Datagram>, Silence>, Error> {
+    ) -> Result<Result<Option<ReplyDatagram>, SilenceReason>, Error> {
         decided.complete();
         let outcome = &decided.outcome;
         tracing::debug!(event = outcome.kind.as_str(), reason = outcome.reason, "dhcp");
@@ -192,7 +193,7 @@ impl Dhcp {
         if let Some(event) = event.take() {
             self.kernel.note(event);
         }
-        let reply = reply.take().map(|reply| Datagram { durable, ..reply.into() });
+        let reply = reply.take().map(|reply| ReplyDatagram { durable, ..reply.into() });
         Ok(counts.silence.map_or(Ok(reply), Err))
     }
 
@@ -233,7 +234,7 @@ impl DecidedPacket {
 }
 
 /// Keeps the address of an offer, or frees one that is not wanted. There is no offer where too many are open.
-fn change_offers(offers: &mut Holds, outcome: &mut PacketOutcome) {
+fn change_offers(offers: &mut OpenOffers, outcome: &mut PacketOutcome) {
     match &outcome.offer {
         OfferChange::Keep { address, hold } => {
             if !offers.hold(*address, hold.clone(), outcome.decided_at) {
@@ -246,7 +247,7 @@ fn change_offers(offers: &mut Holds, outcome: &mut PacketOutcome) {
     }
 }
 
-fn loader_request(query: &Query<'_>) -> LoaderRequest {
+fn loader_request(query: &DhcpQuery<'_>) -> LoaderRequest {
     LoaderRequest {
         mac: ClientKey::mac_of(query.packet),
         xid: query.packet.xid,

@@ -22,7 +22,7 @@ const COMMITS_MAX: usize = 64;
 
 /// How an operator ends a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum LeaseEnding {
     /// As if its client had given it back. The record stays, and with it the client's claim to the address.
     Release,
     /// As if its time were up.
@@ -36,7 +36,12 @@ impl Dhcp {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] for one that has ended already.
-    pub async fn end_lease(&self, caller: &Caller, target: &Target<'_>, ending: Ending) -> Result<(), Error> {
+    pub async fn end_lease(
+        &self,
+        caller: &Caller,
+        target: &Target<'_>,
+        ending: LeaseEnding,
+    ) -> Result<(), Error> {
         for _ in 0..STALE_RETRIES_MAX {
             let changeset = self.prepare_ending(caller, target, ending)?;
             match self.kernel.try_commit(changeset).await {
@@ -53,21 +58,21 @@ impl Dhcp {
         &self,
         caller: &Caller,
         target: &Target<'_>,
-        ending: Ending,
+        ending: LeaseEnding,
     ) -> Result<Changeset, Error> {
         let world = self.kernel.world();
         let lease = world.leases.resolve(target.reference);
         let lease = lease.ok_or_else(|| Error::not_found::<Lease>(target.reference))?;
         target.check(lease)?;
         let (kind, state) = match ending {
-            Ending::Delete => {
+            LeaseEnding::Delete => {
                 let mut event = lease_event(caller, ("lease.deleted", "an operator deleted it"), &lease.spec);
                 merge(&mut event.data, crate::objects::view::deleted(lease));
                 let changeset = Changeset::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
                 return Ok(without_address(changeset, caller, (&world, &lease.spec)));
             }
-            Ending::Release => ("dhcp.released", LeaseState::Released),
-            Ending::Expire => ("dhcp.expired", LeaseState::Expired),
+            LeaseEnding::Release => ("dhcp.released", LeaseState::Released),
+            LeaseEnding::Expire => ("dhcp.expired", LeaseState::Expired),
         };
         if !is_in_effect(&lease.spec, caller.now) {
             let (address, at) = (lease.spec.address, lease.spec.expires_at);
@@ -225,7 +230,7 @@ mod tests {
         let machine = machine_at(&app, &caller, &lease).await;
         lease.machine = machine.parse().ok();
         put(&app, lease.clone(), caller.now).await;
-        app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Release).await.unwrap();
+        app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Release).await.unwrap();
         let ended = app.kernel.find::<Lease>("10.0.0.5").unwrap();
         let expected = Lease { state: LeaseState::Released, expires_at: caller.now, ..lease };
         assert_eq!(ended.spec, expected);
@@ -233,7 +238,7 @@ mod tests {
         let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last: Vec<_> = events.iter().rev().take(2).map(|e| (e.kind.as_str(), e.actor.as_str())).collect();
         assert_eq!(last, [("machine.address_changed", "token:admin"), ("dhcp.released", "token:admin")]);
-        let again = app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Expire).await;
+        let again = app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await;
         assert!(matches!(&again, Err(Error::Conflict(why)) if why.contains("ended already")), "{again:?}");
     }
 
@@ -242,11 +247,11 @@ mod tests {
         let (app, caller) = (testing::app(), testing::caller());
         let declined = Lease { state: LeaseState::Declined, mac: None, ..lease(&caller, 5) };
         put(&app, declined, caller.now).await;
-        app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Expire).await.unwrap();
+        app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await.unwrap();
         assert_eq!(app.kernel.find::<Lease>("10.0.0.5").unwrap().spec.state, LeaseState::Expired);
-        app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Delete).await.unwrap();
+        app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Delete).await.unwrap();
         assert!(app.kernel.find::<Lease>("10.0.0.5").is_err());
-        let none = app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Release).await;
+        let none = app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Release).await;
         assert!(matches!(none, Err(Error::NotFound { .. })));
     }
 

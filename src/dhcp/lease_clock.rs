@@ -21,18 +21,18 @@ const MOVED_AT_ONCE_MAX: usize = 256;
 
 /// The wall clock beside the one that nobody sets.
 #[derive(Debug, Default)]
-pub struct LeaseClock(Mutex<Looks>);
+pub struct LeaseClock(Mutex<ClockReadings>);
 
 #[derive(Debug, Default)]
-struct Looks {
+struct ClockReadings {
     last: Option<(Timestamp, Instant)>,
     /// What the leases were not moved along with yet.
-    jump: Option<Jump>,
+    jump: Option<ClockJump>,
 }
 
 /// The wall clock was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Jump {
+struct ClockJump {
     /// What it would show now.
     before: Timestamp,
     /// What it shows.
@@ -41,14 +41,14 @@ struct Jump {
 
 impl LeaseClock {
     /// Looks at both clocks. Gives the jump that leases are still to be moved along with.
-    fn look(&self, wall: Timestamp, at: Instant) -> Option<Jump> {
+    fn look(&self, wall: Timestamp, at: Instant) -> Option<ClockJump> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((last, then)) = looks.last.replace((wall, at)) {
             let passed = SignedDuration::try_from(at.saturating_duration_since(then)).unwrap_or_default();
             let before = last.saturating_add(passed).unwrap_or(wall);
             if wall.duration_since(before).abs() >= JUMP_MIN {
                 let first = looks.jump.map_or(before, |jump| jump.before);
-                looks.jump = Some(Jump { before: first, after: wall });
+                looks.jump = Some(ClockJump { before: first, after: wall });
             }
         }
         looks.jump
@@ -59,13 +59,13 @@ impl LeaseClock {
         self.look(wall, Instant::now()).is_none()
     }
 
-    fn moved(&self, jump: Jump) {
+    fn moved(&self, jump: ClockJump) {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         looks.jump = looks.jump.filter(|now| *now != jump);
     }
 
     /// The clock was put back while nobody looked: something was written later than now.
-    fn was_put_back(&self, jump: Jump) {
+    fn was_put_back(&self, jump: ClockJump) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).jump = Some(jump);
     }
 }
@@ -75,7 +75,7 @@ impl Dhcp {
     pub fn look_for_future_leases(&self, wall: Timestamp) {
         let newest = self.kernel.world().leases.iter().map(|row| row.updated_at).max();
         if let Some(before) = newest.filter(|newest| newest.duration_since(wall) >= JUMP_MIN) {
-            self.lease_clock.was_put_back(Jump { before, after: wall });
+            self.lease_clock.was_put_back(ClockJump { before, after: wall });
         }
     }
 
@@ -128,7 +128,7 @@ impl Dhcp {
 
 /// The lease as its client sees it end: the same seconds from now as before, but no more than it was granted.
 /// What had ended has ended. `None` where nothing changes.
-fn moved(row: &Stored<Lease>, jump: Jump) -> Option<Stored<Lease>> {
+fn moved(row: &Stored<Lease>, jump: ClockJump) -> Option<Stored<Lease>> {
     let lease = &row.spec;
     let runs = matches!(lease.state, LeaseState::Bound | LeaseState::Offered | LeaseState::Declined);
     let is_future = row.updated_at.duration_since(jump.after) >= JUMP_MIN;

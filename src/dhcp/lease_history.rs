@@ -14,7 +14,7 @@ use crate::store::{EVENTS_MAX, EventQuery, LeaseOf};
 
 /// One client with one address, for one stretch of time.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Tenure {
+pub struct LeasePeriod {
     pub address: Ipv4Addr,
     /// The client as leases name it; what is known of its MAC is in `mac`.
     pub client: Option<String>,
@@ -36,7 +36,7 @@ pub struct Tenure {
 /// A page of a history, the latest first.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LeaseHistory {
-    pub items: Vec<Tenure>,
+    pub items: Vec<LeasePeriod>,
     /// The `before` of the next page; null on the last one.
     pub next: Option<u64>,
 }
@@ -92,19 +92,19 @@ fn read_of(of: &str) -> Result<LeaseOf, Error> {
     }
 }
 
-impl Tenure {
-    fn is_before(&self, other: &Tenure) -> bool {
+impl LeasePeriod {
+    fn is_before(&self, other: &LeasePeriod) -> bool {
         self.address == other.address && (self.client == other.client || other.client.is_none())
     }
 }
 
 /// The stretches that a row of events makes, oldest first.
-fn tenures(events: &[Event]) -> Vec<Tenure> {
-    let mut all: Vec<Tenure> = Vec::new();
+fn tenures(events: &[Event]) -> Vec<LeasePeriod> {
+    let mut all: Vec<LeasePeriod> = Vec::new();
     for event in events {
         let Some(said) = said(event) else { continue };
         let is_known = all.iter().any(|held| held.is_before(&said));
-        let same = |held: &&mut Tenure| held.address == said.address && held.until.is_none();
+        let same = |held: &&mut LeasePeriod| held.address == said.address && held.until.is_none();
         let open = all.iter_mut().rev().find(same);
         match (ending(event), open) {
             (None, Some(open)) if open.client == said.client && said.until.is_none() => {
@@ -123,7 +123,7 @@ fn tenures(events: &[Event]) -> Vec<Tenure> {
             // The record of a lease that was over: it was deleted, or declined by another.
             (Some(_), None) if is_known => {}
             (Some(how), None) => {
-                let mut tenure = Tenure { from: moment(event, "bound_at"), ..said };
+                let mut tenure = LeasePeriod { from: moment(event, "bound_at"), ..said };
                 close(&mut tenure, event, how);
                 all.push(tenure);
             }
@@ -132,7 +132,7 @@ fn tenures(events: &[Event]) -> Vec<Tenure> {
     all
 }
 
-fn close(tenure: &mut Tenure, event: &Event, how: &str) {
+fn close(tenure: &mut LeasePeriod, event: &Event, how: &str) {
     let at = if how == "expired" { moment(event, "expires_at") } else { None };
     tenure.until = Some(at.unwrap_or(event.time));
     tenure.ended = Some(how.to_owned());
@@ -151,12 +151,12 @@ fn ending(event: &Event) -> Option<&'static str> {
     }
 }
 
-fn said(event: &Event) -> Option<Tenure> {
+fn said(event: &Event) -> Option<LeasePeriod> {
     let text = |name: &str| event.data.get(name).and_then(Value::as_str).map(str::to_owned);
     let machine = event.subject.strip_prefix("machine:").map(str::to_owned);
     // Another server's record of a lease that was over when it was imported.
     let over = text("state").filter(|state| event.kind == "lease.imported" && state != "bound");
-    Some(Tenure {
+    Some(LeasePeriod {
         address: text("address")?.parse().ok()?,
         mac: text("mac").and_then(|mac| mac.parse().ok()),
         client: text("client").or_else(|| text("mac").map(|mac| format!("1/{mac}"))),
@@ -205,7 +205,7 @@ mod tests {
         let page = app.dhcp.lease_history(of, None).await.unwrap();
         let minute =
             |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.to_string()[14..16].to_owned());
-        let line = |t: &Tenure| {
+        let line = |t: &LeasePeriod| {
             let (mac, ended) = (t.mac.unwrap().0[5], t.ended.clone().unwrap_or_default());
             format!("{} 0{mac} {}..{} {ended}", t.address, minute(t.from), minute(t.until))
         };

@@ -29,10 +29,10 @@ use crate::catalog::Catalog;
 use crate::kernel::Kernel;
 use crate::model::ServiceStatus;
 use crate::netboot::Netboot;
-use decide::Holds;
+use decide::OpenOffers;
 use lease_clock::LeaseClock;
-use observations::Observations;
-use probes::Probing;
+use observations::ObservationTable;
+use probes::ProbeTracker;
 
 /// The leases, and what is known of the networks they are in.
 pub struct Dhcp {
@@ -40,10 +40,10 @@ pub struct Dhcp {
     catalog: Arc<Catalog>,
     netboot: Arc<Netboot>,
     /// Addresses on offer.
-    offers: Mutex<Holds>,
-    pub probing: Probing,
+    offers: Mutex<OpenOffers>,
+    pub probing: ProbeTracker,
     /// What was seen of the networks that are served.
-    pub observations: Observations,
+    pub observations: ObservationTable,
     service_status: OnceLock<Box<dyn Fn() -> ServiceStatus + Send + Sync>>,
     lease_clock: LeaseClock,
 }
@@ -61,8 +61,8 @@ impl Dhcp {
             catalog,
             netboot,
             offers: Mutex::default(),
-            probing: Probing::default(),
-            observations: Observations::default(),
+            probing: ProbeTracker::default(),
+            observations: ObservationTable::default(),
             service_status: OnceLock::new(),
             lease_clock: LeaseClock::default(),
         })

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::catalog::params::Sealed;
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::{Query, Unfilled};
+use crate::dhcp::decide::{DhcpQuery, TemplateOption};
 use crate::dhcp::exchange::DecidedPacket;
 use crate::dhcp::packet::TemplateFacts;
 use crate::netboot::boot_facts::Gathered;
@@ -21,7 +21,7 @@ const TEMPLATES_MAX: usize = 16;
 
 impl Dhcp {
     /// Renders what the reply still lacks.
-    pub(super) async fn fill_options(&self, query: &Query<'_>, decided: &mut DecidedPacket) {
+    pub(super) async fn fill_options(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) {
         let DecidedPacket { gathered, outcome, .. } = decided;
         let (Some(reply), Some(facts)) = (outcome.reply.as_mut(), outcome.templates.take()) else { return };
         let mut unfilled = std::mem::take(&mut reply.unfilled);
@@ -47,12 +47,12 @@ impl Dhcp {
 
     async fn render_options(
         &self,
-        options: Vec<Unfilled>,
+        options: Vec<TemplateOption>,
         input: Input,
-    ) -> Vec<(Unfilled, Result<Rendered, String>)> {
+    ) -> Vec<(TemplateOption, Result<Rendered, String>)> {
         let engine = self.catalog.engine();
         let render = move || {
-            let one = |option: Unfilled| {
+            let one = |option: TemplateOption| {
                 let rendered = engine.render_inline(&option.template, input.clone(), LIMITS);
                 (option, rendered.map_err(|problem| problem.to_string()))
             };
@@ -64,7 +64,7 @@ impl Dhcp {
     /// What the templates of options see: the machine as in all templates, and what this packet is about.
     fn option_input(
         &self,
-        query: &Query<'_>,
+        query: &DhcpQuery<'_>,
         gathered: &Gathered,
         facts: &TemplateFacts,
     ) -> Result<Input, String> {

@@ -7,7 +7,10 @@ use std::sync::{Arc, PoisonError};
 
 use crate::dhcp;
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::{Interface, Outcome, PacketFacts, Query, Rival, Sights, answer, pool_parts};
+use crate::dhcp::decide::{
+    DhcpAnswer, DhcpQuery, NetworkInterface, NetworkObservations, OtherServer, PacketFacts, answer,
+    pool_parts,
+};
 use crate::dhcp::observations::{is_proxy, subnet_at};
 use crate::model::{
     AddressKey, DhcpStatus, ExampleAnswer, InterfaceStatus, Lease, LeaseState, Machine, RivalStatus,
@@ -66,7 +69,7 @@ impl Dhcp {
         deaf(&self.dhcp_service()).into_iter().chain(interfaces.into_iter().map(told)).collect()
     }
 
-    fn interface_status(&self, interface: &Arc<Interface>) -> InterfaceStatus {
+    fn interface_status(&self, interface: &Arc<NetworkInterface>) -> InterfaceStatus {
         let addresses = interface.addresses.iter().map(|own| format!("{}/{}", own.address, own.prefix));
         let world = self.kernel.world();
         let own = interface.addresses.iter().map(|own| own.address);
@@ -82,7 +85,7 @@ impl Dhcp {
     }
 
     /// The answer to a machine that nobody knows. Nothing is held and nothing is written.
-    fn example(&self, interface: &Interface) -> ExampleAnswer {
+    fn example(&self, interface: &NetworkInterface) -> ExampleAnswer {
         let packet = dhcp::decide::example_discover();
         let query = dhcp::decide::example_query(&packet, interface);
         self.would_answer(&self.kernel.world(), &query, None)
@@ -93,7 +96,7 @@ impl Dhcp {
     pub fn would_answer(
         &self,
         world: &World,
-        query: &Query<'_>,
+        query: &DhcpQuery<'_>,
         machine: Option<&Stored<Machine>>,
     ) -> ExampleAnswer {
         let holds = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,15 +105,15 @@ impl Dhcp {
     }
 
     /// The interfaces that are served, and a relay that packets of a subnet came by.
-    pub fn seen_at(&self, subnet: &str) -> (Vec<Arc<Interface>>, Option<Ipv4Addr>) {
+    pub fn seen_at(&self, subnet: &str) -> (Vec<Arc<NetworkInterface>>, Option<Ipv4Addr>) {
         let sights = self.sights();
         let relay = sights.relays().find(|relay| relay.subnet.as_deref() == Some(subnet));
         (sights.interfaces.clone(), relay.map(|relay| relay.address))
     }
 }
 
-impl From<Outcome> for ExampleAnswer {
-    fn from(outcome: Outcome) -> Self {
+impl From<DhcpAnswer> for ExampleAnswer {
+    fn from(outcome: DhcpAnswer) -> Self {
         ExampleAnswer {
             event: outcome.event.as_str().to_owned(),
             reason: outcome.reason,
@@ -121,11 +124,11 @@ impl From<Outcome> for ExampleAnswer {
 
 fn subnets(world: &World, own: &[Ipv4Addr], now: Timestamp) -> Vec<SubnetStatus> {
     let subnets = world.subnets.iter().map(|row| &row.spec);
-    let mut all: Vec<Counted> = subnets.map(|subnet| Counted::of(subnet, own)).collect();
+    let mut all: Vec<SubnetCount> = subnets.map(|subnet| SubnetCount::of(subnet, own)).collect();
     let leases = world.leases.iter().map(|row| &row.spec).filter(|lease| lease.expires_at > now);
     for lease in leases {
         let of = all.iter_mut().find(|one| one.status.name == lease.subnet && one.has(lease.address));
-        let Some(Counted { status, .. }) = of else { continue };
+        let Some(SubnetCount { status, .. }) = of else { continue };
         match lease.state {
             LeaseState::Bound | LeaseState::Offered => status.leased += 1,
             LeaseState::Declined => status.quarantined += 1,
@@ -140,18 +143,18 @@ fn subnets(world: &World, own: &[Ipv4Addr], now: Timestamp) -> Vec<SubnetStatus>
         let of = all.iter_mut().find(|one| one.has(address)).filter(|_| lease.is_none_or(is_idle));
         of.into_iter().for_each(|one| one.status.reserved += 1);
     }
-    all.into_iter().map(Counted::counted).collect()
+    all.into_iter().map(SubnetCount::counted).collect()
 }
 
 /// A subnet while its addresses are counted.
-struct Counted<'a> {
+struct SubnetCount<'a> {
     status: SubnetStatus,
     parts: Vec<(u32, u32)>,
     /// Addresses of this host, which are in no pool.
     own: &'a [Ipv4Addr],
 }
 
-impl<'a> Counted<'a> {
+impl<'a> SubnetCount<'a> {
     fn of(subnet: &Subnet, own: &'a [Ipv4Addr]) -> Self {
         let status = SubnetStatus {
             name: subnet.name.clone(),
@@ -165,7 +168,7 @@ impl<'a> Counted<'a> {
             reserved: 0,
             free: 0,
         };
-        Counted { status, parts: pool_parts(subnet), own }
+        SubnetCount { status, parts: pool_parts(subnet), own }
     }
 
     fn has(&self, address: Ipv4Addr) -> bool {
@@ -186,7 +189,7 @@ impl<'a> Counted<'a> {
     }
 }
 
-fn rival(seen: &Rival, world: &World) -> RivalStatus {
+fn rival(seen: &OtherServer, world: &World) -> RivalStatus {
     RivalStatus {
         address: seen.heard.server,
         mac: seen.heard.mac,
@@ -211,7 +214,7 @@ fn told(server: &RivalStatus) -> Option<String> {
     })
 }
 
-fn warnings(status: &DhcpStatus, sights: &Sights, now: Timestamp) -> Vec<String> {
+fn warnings(status: &DhcpStatus, sights: &NetworkObservations, now: Timestamp) -> Vec<String> {
     let present = |server: &&RivalStatus| {
         let seen = sights
             .rivals()
@@ -279,7 +282,7 @@ mod tests {
     async fn what_is_reserved_or_a_servers_or_our_own_is_not_free() {
         let (app, caller) = (testing::app(), testing::caller());
         let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
-        let eth1 = Interface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
+        let eth1 = NetworkInterface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
         app.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
         let pools = json!([{"start": "10.0.0.0", "end": "10.0.0.9"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools,

@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::artifacts::roots::Roots;
 use crate::catalog::pools::Pools;
-use crate::dhcp::decide::{Interface, InterfaceAddress, Query};
+use crate::dhcp::decide::{DhcpQuery, InterfaceAddress, NetworkInterface};
 use crate::houses::{Houses, Setup};
 use crate::kernel::secrets::Secrets;
 use crate::kernel::{Actor, Caller, Endpoints, Kernel};
@@ -58,9 +58,9 @@ pub fn caller() -> Caller {
 pub async fn dhcp_options(app: &Houses, packet: &str) -> BTreeMap<u8, Vec<u8>> {
     let packet = from_text(packet).unwrap();
     let address = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
-    let interface = Interface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 };
+    let interface = NetworkInterface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 };
     let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
-    let query = Query { packet: &packet, interface: &interface, source, local: None, port: 67 };
+    let query = DhcpQuery { packet: &packet, interface: &interface, source, local: None, port: 67 };
     let Ok(Some(reply)) = app.dhcp.answer_dhcp(&query).await else { return BTreeMap::new() };
     let sent = parse(&reply.bytes).unwrap();
     sent.options.iter().map(|(code, data)| (code, data.to_vec())).collect()

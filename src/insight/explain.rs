@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dhcp;
-use crate::dhcp::decide::{ClassLine, Classes, Interface, Origin, Scopes, examine};
+use crate::dhcp::decide::{
+    ClassResult, MatchedClasses, NetworkInterface, OptionScope, OptionScopes, examine,
+};
 use crate::insight::Insight;
 use crate::kernel::Error;
 use crate::model::{
@@ -61,7 +63,7 @@ pub struct Explained {
     #[serde(flatten)]
     pub decision: Decision,
     /// All client classes in the order they apply.
-    pub client_classes: Vec<ClassLine>,
+    pub client_classes: Vec<ClassResult>,
     /// The options it could be sent, by code. Templates stand as they were written.
     pub options: Vec<OptionLine>,
     /// The answer to its DISCOVER, and why that address. None where its subnet or its MAC is not known, or
@@ -98,7 +100,7 @@ impl Insight {
         let place = Place::of(&world, who, machine.as_deref());
         let packet = packet(place.mac, asks);
         let subnet = place.subnet.map(|subnet| subnet.name.as_str());
-        let classes = Classes::of(&world, &packet, subnet);
+        let classes = MatchedClasses::of(&world, &packet, subnet);
         let client = classes.apply(Client::read(&packet));
         let mut gathered = Gathered::of(&world, &self.netboot.loaders, machine.as_ref());
         gathered.subnet_mode = place.subnet.map(|subnet| subnet.mode);
@@ -111,7 +113,7 @@ impl Insight {
         };
         let offer = self.would_be_offered(&world, &place, &packet);
         let address = offer.as_ref().and_then(|offer| offer.address).or(place.address);
-        let scopes = Scopes {
+        let scopes = OptionScopes {
             subnet: place.subnet,
             pool: place.pool_of(address),
             reservation: place.reservation,
@@ -131,7 +133,7 @@ impl Insight {
         let subnet = place.subnet.filter(|subnet| subnet.enabled && subnet.mode != SubnetMode::Proxy)?;
         place.mac?;
         let (interfaces, relay) = self.dhcp.seen_at(&subnet.name);
-        let is_here = |interface: &&Arc<Interface>| {
+        let is_here = |interface: &&Arc<NetworkInterface>| {
             interface.addresses.iter().any(|own| subnet.cidr.contains(own.address))
         };
         let here = interfaces.iter().find(is_here);
@@ -197,7 +199,7 @@ fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
     world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address))
 }
 
-/// The reservations of a client, those of its MAC first, as `Ledger::reservation` has them.
+/// The reservations of a client, those of its MAC first, as `AddressPicker::reservation` has them.
 fn reserved_for<'a>(
     world: &'a World,
     mac: Option<Mac>,
@@ -245,7 +247,7 @@ fn packet(mac: Option<Mac>, asks: &Asks) -> DhcpPacket {
     packet
 }
 
-fn option_line((origin, option): (Origin<'_>, &ReadyOption)) -> OptionLine {
+fn option_line((origin, option): (OptionScope<'_>, &ReadyOption)) -> OptionLine {
     let known = codes::by_code(option.code);
     let value = match &option.value {
         ReadyValue::Template(text) => text.clone(),
@@ -277,7 +279,7 @@ mod tests {
 
     fn served(app: &Houses) {
         let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
-        let eth1 = Interface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
+        let eth1 = NetworkInterface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
         app.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
     }
 

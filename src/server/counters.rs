@@ -14,7 +14,7 @@ use crate::{dhcp, tftp};
 type Row<C> = (&'static str, &'static str, fn(&C) -> &AtomicU64);
 
 #[rustfmt::skip]
-const DHCP: &[Row<dhcp::server::Counters>] = &[
+const DHCP: &[Row<dhcp::server::DhcpCounters>] = &[
     ("metalwright_dhcp_received_total", "Datagrams that came to the DHCP port.", |c| &c.received),
     ("metalwright_dhcp_sent_total", "DHCP replies sent.", |c| &c.sent),
     ("metalwright_dhcp_resent_total", "DHCP replies sent once more, because they were lost.", |c| &c.resent),
@@ -109,8 +109,8 @@ fn workers(app: &Arc<Houses>) -> Vec<Counter> {
 }
 
 /// Packets that DHCP did not answer, by the reason.
-fn dropped(counters: &Arc<dhcp::server::Counters>) -> impl Iterator<Item = Counter> {
-    dhcp::server::Dropped::ALL.into_iter().map(|why| {
+fn dropped(counters: &Arc<dhcp::server::DhcpCounters>) -> impl Iterator<Item = Counter> {
+    dhcp::server::DropReason::ALL.into_iter().map(|why| {
         let counters = Arc::clone(counters);
         Counter {
             name: "metalwright_dhcp_dropped_total",

@@ -44,8 +44,11 @@ impl Desk {
     }
 }
 
-impl dhcp::server::Handler for Desk {
-    fn answer(self: Arc<Self>, request: dhcp::server::Request) -> BoxFuture<'static, dhcp::server::Answered> {
+impl dhcp::server::DhcpHandler for Desk {
+    fn answer(
+        self: Arc<Self>,
+        request: dhcp::server::DhcpRequest,
+    ) -> BoxFuture<'static, dhcp::server::HandlerResult> {
         Box::pin(async move {
             match self.app.get() {
                 Some(app) => app.dhcp.answer_dhcp(&request.query()).await,
@@ -54,17 +57,17 @@ impl dhcp::server::Handler for Desk {
         })
     }
 
-    fn still_holds(&self, reply: &dhcp::decide::Datagram) -> bool {
+    fn still_holds(&self, reply: &dhcp::decide::ReplyDatagram) -> bool {
         self.app.get().is_some_and(|app| app.dhcp.still_holds(reply))
     }
 }
 
-impl dhcp::server::Witness for dhcp::Dhcp {
-    fn interfaces(&self, interfaces: Vec<Arc<dhcp::decide::Interface>>) {
+impl dhcp::server::ServerObserver for dhcp::Dhcp {
+    fn interfaces(&self, interfaces: Vec<Arc<dhcp::decide::NetworkInterface>>) {
         self.dhcp_interfaces(interfaces);
     }
 
-    fn heard(&self, heard: dhcp::decide::Heard) {
+    fn heard(&self, heard: dhcp::decide::ServerSighting) {
         self.heard_dhcp_server(heard);
     }
 

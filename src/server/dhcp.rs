@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::Config;
-use crate::dhcp::server::{Lookout, ProbeAbility, Probes, Service, Witness};
+use crate::dhcp::server::{DhcpService, OtherServerDetector, ProbeAbility, ProbeSockets, ServerObserver};
 use crate::houses::Houses;
 use crate::kernel::Endpoints;
 use crate::model::ServiceStatus;
@@ -20,9 +20,9 @@ const BLOCKING_MAX: usize = 16;
 
 /// What DHCP is served with.
 pub(super) struct DhcpThread {
-    pub service: Service,
-    pub probes: Arc<Probes>,
-    lookout: Lookout,
+    pub service: DhcpService,
+    pub probes: Arc<ProbeSockets>,
+    lookout: OtherServerDetector,
     thread: Handle,
     _end: DropGuard,
 }
@@ -32,9 +32,9 @@ impl DhcpThread {
         let (thread, end) = threads::start("dhcp", BLOCKING_MAX)?;
         let _sockets_belong_to = thread.enter();
         let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));
-        let service = Service::bind(config.dhcp_port, names.clone(), handler)?;
+        let service = DhcpService::bind(config.dhcp_port, names.clone(), handler)?;
         let service = service.at_most(config.dhcp_packets_per_second);
-        let (probes, lookout) = (Probes::open(), Lookout::open(names));
+        let (probes, lookout) = (ProbeSockets::open(), OtherServerDetector::open(names));
         Ok(DhcpThread { service, probes, lookout, thread: thread.clone(), _end: end })
     }
 
@@ -64,7 +64,7 @@ impl DhcpThread {
 
     /// Serves until `shutdown`. An error is one of its thread.
     pub async fn run(self, app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let witness = Arc::clone(&app.dhcp) as Arc<dyn Witness>;
+        let witness = Arc::clone(&app.dhcp) as Arc<dyn ServerObserver>;
         let probed = self.thread.spawn(self.probes.run(Arc::clone(&witness), shutdown.clone()));
         let looked_out = self.thread.spawn(self.lookout.run(witness, shutdown.clone()));
         let served = self.thread.spawn(self.service.run(shutdown));

@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use metalwright::dhcp::decide::{
-    BootAnswer, Holds, Interface, InterfaceAddress, Link, PacketFacts, Query, Reply, quarantine,
+    BootAnswer, DhcpQuery, DhcpReply, InterfaceAddress, Link, NetworkInterface, OpenOffers, PacketFacts,
+    quarantine,
 };
 use metalwright::dhcp::packet::{OfferChange, PacketOutcome, decide};
 use metalwright::model::{
@@ -99,9 +100,9 @@ enum Boot {
 struct Case {
     name: String,
     world: World,
-    holds: Holds,
+    holds: OpenOffers,
     file: WorldFile,
-    interfaces: Vec<Interface>,
+    interfaces: Vec<NetworkInterface>,
     loaders: Loaders,
     /// The loaders that clients asked for.
     asks: Asks,
@@ -249,9 +250,9 @@ impl Case {
         for lease in &file.leases {
             put_lease(&mut world, lease.load(now), now);
         }
-        let interfaces: Vec<Interface> =
+        let interfaces: Vec<NetworkInterface> =
             file.interfaces.iter().enumerate().map(|(at, file)| file.load(at)).collect();
-        let mut holds = Holds::default();
+        let mut holds = OpenOffers::default();
         let own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
         holds.keep_own(own.collect());
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -283,7 +284,7 @@ impl Case {
         Served { reply, log, effects }
     }
 
-    fn sent(&self, (reply, packet): (&Reply, &DhcpPacket), arrival: &Arrival) -> String {
+    fn sent(&self, (reply, packet): (&DhcpReply, &DhcpPacket), arrival: &Arrival) -> String {
         self.check_wire(reply, packet);
         let interface = self.interfaces.iter().find(|known| known.index == reply.interface).unwrap();
         let sent = to_text(&parse(&reply.bytes).unwrap());
@@ -302,7 +303,7 @@ impl Case {
         }
         .clone();
         let (source, local) = self.addresses(packet, arrival, &interface);
-        let query = Query { packet, interface: &interface, source, local, port: arrival.port };
+        let query = DhcpQuery { packet, interface: &interface, source, local, port: arrival.port };
         let mut effects = String::new();
         for _ in 0..PROBES_MAX {
             let (outcome, log, asked) = self.ask(query, !effects.is_empty());
@@ -322,7 +323,7 @@ impl Case {
     }
 
     /// The outcome of one look, with its log and its effects as text.
-    fn ask(&self, query: Query<'_>, is_attempt_recorded: bool) -> (PacketOutcome, String, String) {
+    fn ask(&self, query: DhcpQuery<'_>, is_attempt_recorded: bool) -> (PacketOutcome, String, String) {
         let mut facts = PacketFacts::gather(query, &self.world);
         let machine = facts.machine.and_then(|machine| self.world.machines.get(&machine.key));
         let mut gathered = Gathered::of(&self.world, &self.loaders, machine);
@@ -368,7 +369,7 @@ impl Case {
         &self,
         packet: &DhcpPacket,
         arrival: &Arrival,
-        interface: &Interface,
+        interface: &NetworkInterface,
     ) -> (SocketAddrV4, Option<Ipv4Addr>) {
         let own = interface.addresses.first().map(|own| own.address);
         let (source, local) = if packet.is_relayed() {
@@ -397,7 +398,7 @@ impl Case {
     }
 
     /// The machine of a packet has the boot attempt that begins with it.
-    fn record_attempt(&mut self, query: &Query<'_>, outcome: &PacketOutcome) {
+    fn record_attempt(&mut self, query: &DhcpQuery<'_>, outcome: &PacketOutcome) {
         let machine = PacketFacts::gather(*query, &self.world).machine.expect("a machine");
         let next = effects::with_attempt(machine, outcome, self.now);
         self.world.put(Object::Machine(next.into()));
@@ -430,7 +431,7 @@ impl Case {
     }
 
     /// What holds for every reply there is.
-    fn check_wire(&self, reply: &Reply, request: &DhcpPacket) {
+    fn check_wire(&self, reply: &DhcpReply, request: &DhcpPacket) {
         let name = &self.name;
         let bytes = &reply.bytes;
         assert!(bytes.len() >= 300, "{name}: shorter than BOOTP");
@@ -457,12 +458,17 @@ impl Case {
 }
 
 impl InterfaceFile {
-    fn load(&self, at: usize) -> Interface {
+    fn load(&self, at: usize) -> NetworkInterface {
         let addresses = self.addresses.iter().map(|text| {
             let (address, prefix) = text.split_once('/').unwrap();
             InterfaceAddress { address: address.parse().unwrap(), prefix: prefix.parse().unwrap() }
         });
-        Interface { name: self.name.clone(), index: at as u32 + 2, addresses: addresses.collect(), mtu: 1500 }
+        NetworkInterface {
+            name: self.name.clone(),
+            index: at as u32 + 2,
+            addresses: addresses.collect(),
+            mtu: 1500,
+        }
     }
 }
 

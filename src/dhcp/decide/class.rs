@@ -1,7 +1,7 @@
 //! Client classes: which of them a client is in, and what they say together.
 //!
 //! All classes whose conditions hold apply, from the lowest order to the highest and by name within one
-//! order; what a later one says wins. Start at [`Sender::of`], which is done once for each packet.
+//! order; what a later one says wins. Start at [`DhcpClient::of`], which is done once for each packet.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -9,40 +9,40 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::dhcp::decide::{ClientKey, Link, Query};
+use crate::dhcp::decide::{ClientKey, DhcpQuery, Link};
 use crate::model::{ClassBoot, ClassMatch, ClientClass, Octets, Stored, SubnetMode, World};
 use crate::netboot::decide::client::{Client, FirstFile, Quirks, Stage};
 use crate::proto::dhcp4::DhcpPacket;
 
 /// The classes a client is in, in the order they apply.
 #[derive(Debug, Clone, Default)]
-pub struct Classes {
+pub struct MatchedClasses {
     matched: Vec<Arc<Stored<ClientClass>>>,
 }
 
 /// Who sent a packet, as far as it tells itself, and what the client classes say of it.
 #[derive(Debug, Clone)]
-pub struct Sender {
+pub struct DhcpClient {
     /// Who its lease belongs to; `None` where it names neither a hardware address nor an identifier.
     pub key: Option<ClientKey>,
     /// As its classes have it boot.
     pub client: Client,
-    pub classes: Classes,
+    pub classes: MatchedClasses,
     /// Of the subnet it is in, where there is one.
     pub subnet_mode: Option<SubnetMode>,
 }
 
-impl Sender {
+impl DhcpClient {
     /// `link` is the client's shared network, where there is one.
-    pub fn of(query: &Query<'_>, (world, link): (&World, Option<&Link<'_>>)) -> Self {
+    pub fn of(query: &DhcpQuery<'_>, (world, link): (&World, Option<&Link<'_>>)) -> Self {
         let subnet = link.map(|link| link.selected);
-        let asker = Asker {
+        let asker = ConditionInput {
             packet: query.packet,
             client: Client::read(query.packet),
             subnet: subnet.map(|subnet| subnet.name.as_str()),
         };
-        let classes = Classes::matching(world, &asker);
-        Sender {
+        let classes = MatchedClasses::matching(world, &asker);
+        DhcpClient {
             key: ClientKey::of(query.packet),
             client: classes.apply(asker.client),
             classes,
@@ -53,7 +53,7 @@ impl Sender {
 
 /// One class, and whether the client is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct ClassLine {
+pub struct ClassResult {
     pub name: String,
     pub order: i32,
     pub matched: bool,
@@ -62,25 +62,25 @@ pub struct ClassLine {
 }
 
 /// What conditions look at.
-struct Asker<'a> {
+struct ConditionInput<'a> {
     packet: &'a DhcpPacket,
     client: Client,
     subnet: Option<&'a str>,
 }
 
-impl Classes {
+impl MatchedClasses {
     /// The classes of who sent `packet` and is in `subnet`.
     pub fn of(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Self {
-        Self::matching(world, &Asker { packet, client: Client::read(packet), subnet })
+        Self::matching(world, &ConditionInput { packet, client: Client::read(packet), subnet })
     }
 
-    fn matching(world: &World, asker: &Asker<'_>) -> Self {
+    fn matching(world: &World, asker: &ConditionInput<'_>) -> Self {
         let all = world.client_classes.iter();
         let mut matched: Vec<_> =
             all.filter(|class| first_miss(&class.spec.conditions, asker).is_none()).cloned().collect();
         // The table is in the order of names, and the sort keeps it.
         matched.sort_by_key(|class| class.spec.order);
-        Classes { matched }
+        MatchedClasses { matched }
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &ClientClass> {
@@ -124,14 +124,14 @@ impl Classes {
 }
 
 /// Every class there is, in the order they apply, for people.
-pub fn examine(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Vec<ClassLine> {
-    let asker = Asker { packet, client: Client::read(packet), subnet };
+pub fn examine(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Vec<ClassResult> {
+    let asker = ConditionInput { packet, client: Client::read(packet), subnet };
     let mut classes: Vec<&Arc<Stored<ClientClass>>> = world.client_classes.iter().collect();
     classes.sort_by_key(|class| class.spec.order);
     let line = |class: &Arc<Stored<ClientClass>>| {
         let miss = first_miss(&class.spec.conditions, &asker);
         let reason = miss.map(|condition| format!("{condition}: {}", saw(condition, &asker)));
-        ClassLine {
+        ClassResult {
             name: class.key.clone(),
             order: class.spec.order,
             matched: miss.is_none(),
@@ -142,10 +142,10 @@ pub fn examine(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Vec<
 }
 
 /// Whether one condition of a class holds.
-type Holds = fn(&ClassMatch, &Asker<'_>) -> bool;
+type ConditionTest = fn(&ClassMatch, &ConditionInput<'_>) -> bool;
 
 /// The conditions by their names, in the order they are looked at: the cheap and the telling ones first.
-const CONDITIONS: [(&str, Holds); 9] = [
+const CONDITIONS: [(&str, ConditionTest); 9] = [
     ("vendor_class", |of, asker| text(&of.vendor_class, || asker.packet.vendor_class())),
     ("user_class", |of, asker| {
         let is_user =
@@ -167,7 +167,7 @@ const CONDITIONS: [(&str, Holds); 9] = [
 ];
 
 /// The first condition that does not hold.
-fn first_miss(of: &ClassMatch, asker: &Asker<'_>) -> Option<&'static str> {
+fn first_miss(of: &ClassMatch, asker: &ConditionInput<'_>) -> Option<&'static str> {
     CONDITIONS.iter().find(|(_, holds)| !holds(of, asker)).map(|(condition, _)| *condition)
 }
 
@@ -182,7 +182,7 @@ fn any<T>(listed: &[T], fits: impl FnMut(&T) -> bool) -> bool {
 }
 
 /// What a condition looked at, as a person would read it.
-fn saw(condition: &str, asker: &Asker<'_>) -> String {
+fn saw(condition: &str, asker: &ConditionInput<'_>) -> String {
     let packet = asker.packet;
     let relay = packet.relay_agent();
     let bytes = |found: Option<&[u8]>| found.map(|found| format!("`{}`", Octets::new(found)));
@@ -262,7 +262,7 @@ mod tests {
     /// The names of the classes that the client is in.
     fn classes(conditions: serde_json::Value, text: &str) -> bool {
         let world = world(&[json!({"name": "a", "match": conditions})]);
-        Classes::of(&world, &from_text(text).unwrap(), Some("lan")).iter().count() == 1
+        MatchedClasses::of(&world, &from_text(text).unwrap(), Some("lan")).iter().count() == 1
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
         };
         let world = world(&[server("b", 5, 1), server("c", 5, 2), server("a", 9, 3), server("d", -1, 4)]);
         let packet = DhcpPacket::default();
-        let classes = Classes::of(&world, &packet, None);
+        let classes = MatchedClasses::of(&world, &packet, None);
         assert_eq!(classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["d", "b", "c", "a"]);
         assert_eq!(classes.next_server(), Some(Ipv4Addr::new(10, 0, 0, 3)));
     }
@@ -320,7 +320,7 @@ mod tests {
         };
         let packet = from_text("vendor_class_identifier \"HTTPClient:Arch:00016\"").unwrap();
         let named = |classes: &[serde_json::Value]| {
-            Classes::of(&world(classes), &packet, None).apply(Client::read(&packet)).quirks.https
+            MatchedClasses::of(&world(classes), &packet, None).apply(Client::read(&packet)).quirks.https
         };
         let (on, off, silent) = (json!({"https": true}), json!({"https": false}), json!({}));
         assert_eq!(named(&[class("a", on.clone()), class("b", silent)]), Some("a".to_owned()));
@@ -344,8 +344,9 @@ mod tests {
     fn ipxe_is_not_given_the_file_that_may_have_started_it() {
         let file = |conditions| json!({"name": "a", "match": conditions, "boot_file": "x.efi"});
         let packet = from_text("user_class \"iPXE\"\nclient_architectures 7").unwrap();
-        let first =
-            |world: &World| Classes::of(world, &packet, None).apply(Client::read(&packet)).quirks.first_file;
+        let first = |world: &World| {
+            MatchedClasses::of(world, &packet, None).apply(Client::read(&packet)).quirks.first_file
+        };
         assert_eq!(first(&world(&[file(json!({}))])), FirstFile::Loader);
         assert_eq!(first(&world(&[file(json!({"user_class": "iPXE"}))])), FirstFile::File("x.efi".into()));
     }

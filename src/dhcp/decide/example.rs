@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::dhcp::decide::{Interface, Query};
+use crate::dhcp::decide::{DhcpQuery, NetworkInterface};
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// A hardware address that no card has: locally administered, and kept for this.
@@ -21,7 +21,7 @@ pub fn example_discover() -> DhcpPacket {
 }
 
 /// How that packet would come in on an interface.
-pub fn example_query<'a>(packet: &'a DhcpPacket, interface: &'a Interface) -> Query<'a> {
+pub fn example_query<'a>(packet: &'a DhcpPacket, interface: &'a NetworkInterface) -> DhcpQuery<'a> {
     let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
-    Query { packet, interface, source, local: None, port: SERVER_PORT }
+    DhcpQuery { packet, interface, source, local: None, port: SERVER_PORT }
 }

@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::dhcp::decide::{ClientKey, Link, NoLink, Query, Sender};
+use crate::dhcp::decide::{ClientKey, DhcpClient, DhcpQuery, Link, NoLink};
 use crate::model::{Machine, Stored, World};
 use crate::netboot::decide::chainload::Ask;
 use crate::netboot::decide::{BootData, Decision};
@@ -14,12 +14,12 @@ use crate::proto::dhcp4::MessageType;
 /// has new ones.
 #[derive(Debug, Clone)]
 pub struct PacketFacts<'a> {
-    pub query: Query<'a>,
+    pub query: DhcpQuery<'a>,
     pub world: &'a World,
     /// The shared network of the client, selected once.
     pub link: Result<Link<'a>, NoLink>,
     /// The client, with its classes.
-    pub sender: Sender,
+    pub sender: DhcpClient,
     /// The machine the client belongs to, if it is known.
     pub machine: Option<&'a Stored<Machine>>,
     pub boot: BootAnswer,
@@ -45,9 +45,9 @@ impl From<BootData> for BootAnswer {
 
 impl<'a> PacketFacts<'a> {
     /// The facts that the world has for a packet, without a boot answer.
-    pub fn gather(query: Query<'a>, world: &'a World) -> Self {
+    pub fn gather(query: DhcpQuery<'a>, world: &'a World) -> Self {
         let link = Link::select(&query, world);
-        let sender = Sender::of(&query, (world, link.as_ref().ok()));
+        let sender = DhcpClient::of(&query, (world, link.as_ref().ok()));
         let machine = find_machine(&query, &sender, world);
         PacketFacts { query, world, link, sender, machine, boot: BootAnswer::default() }
     }
@@ -69,7 +69,11 @@ impl<'a> PacketFacts<'a> {
 }
 
 /// The machine that sent a packet: by its hardware address, else by its SMBIOS UUID in either byte order.
-fn find_machine<'a>(query: &Query<'_>, sender: &Sender, world: &'a World) -> Option<&'a Stored<Machine>> {
+fn find_machine<'a>(
+    query: &DhcpQuery<'_>,
+    sender: &DhcpClient,
+    world: &'a World,
+) -> Option<&'a Stored<Machine>> {
     let mac = ClientKey::mac_of(query.packet);
     let by_mac = mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
     let by_uuid = || {

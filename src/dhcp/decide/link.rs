@@ -9,7 +9,7 @@ use crate::proto::dhcp4::{DhcpPacket, MessageType};
 
 /// A network interface as the operating system has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
+pub struct NetworkInterface {
     pub name: String,
     pub index: u32,
     pub addresses: Vec<InterfaceAddress>,
@@ -24,7 +24,7 @@ pub struct InterfaceAddress {
     pub prefix: u8,
 }
 
-impl Interface {
+impl NetworkInterface {
     pub fn has_address(&self, address: Ipv4Addr) -> bool {
         self.addresses.iter().any(|own| own.address == address)
     }
@@ -41,9 +41,9 @@ impl Interface {
 
 /// A request and how it arrived.
 #[derive(Debug, Clone, Copy)]
-pub struct Query<'a> {
+pub struct DhcpQuery<'a> {
     pub packet: &'a DhcpPacket,
-    pub interface: &'a Interface,
+    pub interface: &'a NetworkInterface,
     pub source: SocketAddrV4,
     /// The address of ours it was sent to; `None` when it was broadcast.
     pub local: Option<Ipv4Addr>,
@@ -51,7 +51,7 @@ pub struct Query<'a> {
     pub port: u16,
 }
 
-impl Query<'_> {
+impl DhcpQuery<'_> {
     /// The address replies leave from: the one that was addressed, else the interface's own in
     /// `link`, else its first. `None` when the interface has no IPv4 address.
     pub fn source_address(&self, link: &Link<'_>) -> Option<Ipv4Addr> {
@@ -90,7 +90,7 @@ impl Query<'_> {
 
 /// The server identifier (option 54) of replies: what the relay asks for (RFC 5107), else the
 /// address they leave from.
-pub fn server_identifier(query: &Query<'_>, link: &Link<'_>) -> Option<Ipv4Addr> {
+pub fn server_identifier(query: &DhcpQuery<'_>, link: &Link<'_>) -> Option<Ipv4Addr> {
     let relay = query.packet.relay_agent().filter(|_| query.packet.is_relayed());
     relay.and_then(|agent| agent.server_id_override()).or_else(|| query.source_address(link))
 }
@@ -119,7 +119,7 @@ impl<'a> Link<'a> {
     /// First hit wins: link selection of the relay (RFC 3527), subnet selection (RFC 3011), the
     /// relay's address, the address in use, an address of the interface. The first two are not
     /// heeded where the subnet that the others lead to says so.
-    pub fn select(query: &Query<'_>, world: &'a World) -> Result<Link<'a>, NoLink> {
+    pub fn select(query: &DhcpQuery<'_>, world: &'a World) -> Result<Link<'a>, NoLink> {
         let packet = query.packet;
         let relay = packet.relay_agent().filter(|_| packet.is_relayed());
         let told = [
@@ -139,7 +139,7 @@ impl<'a> Link<'a> {
 
     /// The subnet by where the packet came from: the relay, the address in use, the interface. What was
     /// broadcast is from the interface's wire, whatever address its client has (RFC 2131 4.3.2).
-    fn by_place(query: &Query<'_>, world: &'a World) -> Result<&'a Subnet, NoLink> {
+    fn by_place(query: &DhcpQuery<'_>, world: &'a World) -> Result<&'a Subnet, NoLink> {
         let packet = query.packet;
         if packet.is_relayed() {
             let no_subnet = NoLink::NoSubnet { address: packet.giaddr, what: "relay's address" };
@@ -184,7 +184,7 @@ impl<'a> Link<'a> {
 
 /// Replies must not come back to us, nor go to all hosts of a network, because a packet names such an address
 /// as its relay. `subnet` is the one that the relay is in or relays for.
-fn check_relay(query: &Query<'_>, subnet: Option<&Subnet>) -> Result<(), NoLink> {
+fn check_relay(query: &DhcpQuery<'_>, subnet: Option<&Subnet>) -> Result<(), NoLink> {
     let giaddr = query.packet.giaddr;
     let of_many = giaddr.is_broadcast() || giaddr.is_multicast();
     let of_no_host =

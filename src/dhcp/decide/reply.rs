@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use crate::dhcp::decide::{
-    Destination, Link, Query, Reply, Scopes, Sender, Unfilled, destination, encode_text,
+    DhcpClient, DhcpQuery, DhcpReply, Link, OptionScopes, ReplyDestination, TemplateOption, destination,
+    encode_text,
 };
 use crate::model::{
     BOOT_FILE_BYTES_MAX, Machine, ReadyValue, Reservation, Stored, Subnet, check_boot_file, is_template,
@@ -35,12 +36,12 @@ const BOOT_CODES: [u8; 7] = [
 
 /// What a reply with addresses and options is made of.
 #[derive(Debug, Clone)]
-pub(super) struct Content<'a> {
+pub(super) struct ReplyContent<'a> {
     pub link: &'a Link<'a>,
     pub subnet: &'a Subnet,
     pub reservation: Option<&'a Reservation>,
     pub machine: Option<&'a Stored<Machine>>,
-    pub sender: &'a Sender,
+    pub sender: &'a DhcpClient,
     pub boot: &'a BootData,
     pub server: Ipv4Addr,
     /// Our address that faces the client, for `siaddr` where nothing else is configured.
@@ -49,14 +50,14 @@ pub(super) struct Content<'a> {
 
 /// A reply before it is bytes, and what of it has yet to be rendered.
 #[derive(Debug, Clone)]
-pub(super) struct Draft {
+pub(super) struct ReplyDraft {
     pub packet: DhcpPacket,
-    pub unfilled: Vec<Unfilled>,
+    pub unfilled: Vec<TemplateOption>,
 }
 
-impl From<DhcpPacket> for Draft {
+impl From<DhcpPacket> for ReplyDraft {
     fn from(packet: DhcpPacket) -> Self {
-        Draft { packet, unfilled: Vec::new() }
+        ReplyDraft { packet, unfilled: Vec::new() }
     }
 }
 
@@ -108,11 +109,11 @@ pub(super) fn nak(request: &DhcpPacket, server: Ipv4Addr, message: &str) -> Dhcp
 
 /// An OFFER or ACK that gives `address`.
 pub(super) fn lease(
-    query: &Query<'_>,
-    content: &Content<'_>,
+    query: &DhcpQuery<'_>,
+    content: &ReplyContent<'_>,
     message: MessageType,
     address: Ipv4Addr,
-) -> Draft {
+) -> ReplyDraft {
     let request = query.packet;
     let mut reply = bare(request, message, content.server);
     reply.yiaddr = address;
@@ -127,7 +128,7 @@ pub(super) fn lease(
 }
 
 /// The ACK to an INFORM: options and no address (RFC 2131 4.3.5).
-pub(super) fn informed(query: &Query<'_>, content: &Content<'_>) -> Draft {
+pub(super) fn informed(query: &DhcpQuery<'_>, content: &ReplyContent<'_>) -> ReplyDraft {
     let request = query.packet;
     let mut reply = bare(request, MessageType::Ack, content.server);
     reply.ciaddr = request.ciaddr;
@@ -138,15 +139,20 @@ pub(super) fn informed(query: &Query<'_>, content: &Content<'_>) -> Draft {
 }
 
 /// Turns a reply into bytes of the size the client takes, and says where it goes.
-pub(super) fn finish(query: &Query<'_>, link: &Link<'_>, source: Ipv4Addr, draft: impl Into<Draft>) -> Reply {
-    let Draft { packet, unfilled } = draft.into();
+pub(super) fn finish(
+    query: &DhcpQuery<'_>,
+    link: &Link<'_>,
+    source: Ipv4Addr,
+    draft: impl Into<ReplyDraft>,
+) -> DhcpReply {
+    let ReplyDraft { packet, unfilled } = draft.into();
     let bytes_max = match packet.message_type() {
         Some(_) => payload_bytes_max(query.packet.max_message_bytes(), query.interface.mtu),
         // BOOTP clients need not take more (RFC 951 3).
         None => REPLY_BYTES_MIN,
     };
     let encoded = encode_reply(&packet, bytes_max);
-    Reply {
+    DhcpReply {
         destination: destination(query, link, &packet),
         packet,
         bytes: encoded.bytes,
@@ -158,8 +164,8 @@ pub(super) fn finish(query: &Query<'_>, link: &Link<'_>, source: Ipv4Addr, draft
     }
 }
 
-impl Reply {
-    /// Puts the text that a template came out as into the reply; [`Reply::encode`] has to follow.
+impl DhcpReply {
+    /// Puts the text that a template came out as into the reply; [`DhcpReply::encode`] has to follow.
     ///
     /// # Errors
     /// The text does not fit the option, which is then left out.
@@ -182,7 +188,7 @@ impl Reply {
     }
 }
 
-fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: DhcpPacket) -> Draft {
+fn configure(query: &DhcpQuery<'_>, content: &ReplyContent<'_>, mut reply: DhcpPacket) -> ReplyDraft {
     let request = query.packet;
     let client = &content.sender.client;
     let boots = *content.boot != BootData::None;
@@ -205,19 +211,23 @@ fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: DhcpPacket) ->
     }
     // Where it goes by broadcast in any case the flag stays what the client sent.
     if content.sender.classes.always_broadcast()
-        && destination(query, content.link, &reply) != Destination::Broadcast
+        && destination(query, content.link, &reply) != ReplyDestination::Broadcast
     {
         reply.set_broadcast();
     }
     if boots {
         unfilled.extend(set_boot(&mut reply, content));
     }
-    Draft { packet: reply, unfilled }
+    ReplyDraft { packet: reply, unfilled }
 }
 
 /// All options there are for this client, each from the highest scope that has it, and the templates among
 /// them.
-fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (DhcpOptions, Vec<Unfilled>) {
+fn configured(
+    query: &DhcpQuery<'_>,
+    content: &ReplyContent<'_>,
+    address: Ipv4Addr,
+) -> (DhcpOptions, Vec<TemplateOption>) {
     let (mut options, mut unfilled) = (DhcpOptions::default(), Vec::new());
     let subnet = content.subnet;
     options.set(codes::SUBNET_MASK, subnet.cidr.mask().octets());
@@ -227,7 +237,7 @@ fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (D
     if let Some(machine) = content.machine {
         options.set(codes::HOST_NAME, machine.spec.name.as_bytes());
     }
-    let scopes = Scopes {
+    let scopes = OptionScopes {
         subnet: Some(subnet),
         pool: subnet.pools.iter().find(|pool| pool.contains(address)),
         reservation: content.reservation,
@@ -240,7 +250,7 @@ fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (D
             ReadyValue::Template(template) => {
                 options.remove(code);
                 let name = format!("{} of {} {origin}", option.name, origin.scope());
-                unfilled.push(Unfilled { code, name, template: template.clone() });
+                unfilled.push(TemplateOption { code, name, template: template.clone() });
             }
         }
     }
@@ -269,7 +279,7 @@ fn add_default_route(options: &mut DhcpOptions) {
 /// The boot set. `file` and option 67 are the same string: iPXE reads the one and EDK2 the other. PXE
 /// firmware gets neither 60 nor 43, which would send it to port 4011, unless a class has a menu for it. A
 /// name that has to be rendered first is given back.
-pub(super) fn set_boot(reply: &mut DhcpPacket, content: &Content<'_>) -> Option<Unfilled> {
+pub(super) fn set_boot(reply: &mut DhcpPacket, content: &ReplyContent<'_>) -> Option<TemplateOption> {
     let by_reservation = content.reservation.and_then(|reservation| reservation.next_server);
     let configured = content.sender.classes.next_server().or(by_reservation).or(content.subnet.next_server);
     reply.siaddr = configured.or(content.boot.next_server()).unwrap_or(content.source);
@@ -285,7 +295,7 @@ pub(super) fn set_boot(reply: &mut DhcpPacket, content: &Content<'_>) -> Option<
     let file = content.boot.file()?;
     if is_template(file) {
         let name = "boot_file of its client class".to_owned();
-        return Some(Unfilled { code: codes::BOOTFILE_NAME, name, template: file.to_owned() });
+        return Some(TemplateOption { code: codes::BOOTFILE_NAME, name, template: file.to_owned() });
     }
     set_file(reply, file);
     None

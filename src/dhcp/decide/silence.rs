@@ -4,7 +4,7 @@ use crate::dhcp::decide::EventKind;
 
 /// Why there is no reply where a client may wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Silence {
+pub enum SilenceReason {
     /// It cannot be understood, or misses what an answer needs.
     Malformed,
     NoSubnet,
@@ -15,13 +15,13 @@ pub enum Silence {
     Failed,
 }
 
-impl From<EventKind> for Silence {
+impl From<EventKind> for SilenceReason {
     fn from(event: EventKind) -> Self {
         match event {
-            EventKind::Malformed => Silence::Malformed,
-            EventKind::NoSubnet => Silence::NoSubnet,
-            EventKind::PoolEmpty => Silence::PoolEmpty,
-            _ => Silence::NotOurs,
+            EventKind::Malformed => SilenceReason::Malformed,
+            EventKind::NoSubnet => SilenceReason::NoSubnet,
+            EventKind::PoolEmpty => SilenceReason::PoolEmpty,
+            _ => SilenceReason::NotOurs,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::dhcp::decide::{ClientKey, EventKind, Sender};
+use crate::dhcp::decide::{ClientKey, DhcpClient, EventKind};
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty};
 use crate::model::{Kind, Lease, NewEvent, Object};
 use crate::netboot::decide::capability;
@@ -37,7 +37,7 @@ pub(super) fn of_packet(outcome: &PacketOutcome, party: &PacketParty<'_>) -> New
 }
 
 fn data(outcome: &PacketOutcome, party: &PacketParty<'_>) -> Value {
-    let Sender { key, client, classes, .. } = party.sender;
+    let DhcpClient { key, client, classes, .. } = party.sender;
     let key = key.as_ref();
     let lease = lease(outcome);
     let mut data = json!({

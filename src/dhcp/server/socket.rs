@@ -21,7 +21,7 @@ const BUFFER_BYTES: usize = 4 << 20;
 
 /// A datagram that came in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Arrival {
+pub(super) struct DatagramArrival {
     pub source: SocketAddrV4,
     pub interface: u32,
     /// The address of ours it was sent to; `None` when it was broadcast.
@@ -33,30 +33,30 @@ pub(super) struct Arrival {
 
 /// Whether others may have the port as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sharing {
+pub(super) enum PortSharing {
     Shared,
     Alone,
 }
 
 /// A port of ours.
-pub(super) struct Listener {
+pub(super) struct DhcpListener {
     pub(super) udp: UdpSocket,
     local_port: u16,
     /// The port in the protocol's terms, whatever was bound.
     pub port: u16,
-    sharing: Sharing,
+    sharing: PortSharing,
     hearing: Arc<Hearing>,
     buffer: Vec<u8>,
 }
 
-impl Listener {
+impl DhcpListener {
     /// Binds the wildcard address: a socket bound to one of ours would not see broadcasts. With `bound` 0 the
     /// kernel chooses.
-    pub fn bind(bound: u16, (port, sharing): (u16, Sharing)) -> io::Result<Self> {
+    pub fn bind(bound: u16, (port, sharing): (u16, PortSharing)) -> io::Result<Self> {
         let udp = UdpSocket::from_std(open(bound, sharing)?.into())?;
         let local_port = udp.local_addr()?.port();
         let hearing = Arc::new(Hearing::new("the DHCP socket"));
-        Ok(Listener { udp, local_port, port, sharing, hearing, buffer: vec![0; DATAGRAM_BYTES_MAX + 1] })
+        Ok(DhcpListener { udp, local_port, port, sharing, hearing, buffer: vec![0; DATAGRAM_BYTES_MAX + 1] })
     }
 
     /// Puts a new socket in the place of one that failed.
@@ -72,8 +72,8 @@ impl Listener {
     fn reopen(&mut self) -> io::Result<()> {
         // For a moment both have the port.
         SockRef::from(&self.udp).set_reuse_address(true)?;
-        let socket = open(self.local_port, Sharing::Shared)?;
-        socket.set_reuse_address(self.sharing == Sharing::Shared)?;
+        let socket = open(self.local_port, PortSharing::Shared)?;
+        socket.set_reuse_address(self.sharing == PortSharing::Shared)?;
         self.udp = UdpSocket::from_std(socket.into())?;
         Ok(())
     }
@@ -91,14 +91,14 @@ impl Listener {
         &self.udp
     }
 
-    /// Ready when there is something to [`Listener::receive`].
+    /// Ready when there is something to [`DhcpListener::receive`].
     pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.hearing.is_deaf() { Poll::Pending } else { self.udp.poll_recv_ready(context) }
     }
 
     /// The next datagram, if there is one. No error is the end of it: what fails again and again has nothing
     /// until it was looked after.
-    pub fn receive(&mut self) -> io::Result<Option<(Arrival, &[u8])>> {
+    pub fn receive(&mut self) -> io::Result<Option<(DatagramArrival, &[u8])>> {
         if self.hearing.is_deaf() {
             return Ok(None);
         }
@@ -120,9 +120,9 @@ impl Listener {
     }
 }
 
-fn open(bound: u16, sharing: Sharing) -> io::Result<Socket> {
+fn open(bound: u16, sharing: PortSharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    socket.set_reuse_address(sharing == Sharing::Shared)?;
+    socket.set_reuse_address(sharing == PortSharing::Shared)?;
     socket.set_broadcast(true)?;
     socket.set_nonblocking(true)?;
     enlarge(&socket);
@@ -153,14 +153,14 @@ pub(super) fn frames() -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrival> {
+fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<DatagramArrival> {
     let received = datagrams::receive(socket, buffer)?;
     // The two differ for a broadcast: there `local` is what the interface would answer from.
     let local = Some(received.addressed).filter(|addressed| *addressed == received.local);
     // The kernel stamps with the wall clock. When that is set meanwhile, what waits may count as too old, and
     // its client asks again.
     let age = received.stamp.and_then(|stamp| SystemTime::now().duration_since(stamp).ok());
-    Ok(Arrival {
+    Ok(DatagramArrival {
         source: received.peer,
         interface: received.interface,
         local,

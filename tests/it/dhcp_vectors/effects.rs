@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use metalwright::dhcp::decide::PacketFacts;
-use metalwright::dhcp::packet::{Note, OfferChange, PacketOutcome, PacketParty};
+use metalwright::dhcp::packet::{OfferChange, PacketNote, PacketOutcome, PacketParty};
 use metalwright::model::{BootAttempt, Lease, Machine, NewEvent, Object, Stored, World};
 use metalwright::netboot::decide::chainload::Asks;
 use metalwright::store::{Changeset, Write};
@@ -82,9 +82,9 @@ pub fn write(world: &mut World, changeset: &Changeset) {
 }
 
 /// Remembers the loaders that were asked for.
-pub fn remember(asks: &mut Asks, notes: &[Note]) {
+pub fn remember(asks: &mut Asks, notes: &[PacketNote]) {
     for note in notes {
-        if let Note::LoaderAsk(asked) = note {
+        if let PacketNote::LoaderAsk(asked) = note {
             asks.add(asked.mac, asked.ask.clone());
         }
     }

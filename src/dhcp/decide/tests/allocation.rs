@@ -34,7 +34,7 @@ fn take(server: &mut Server, client: u32) -> Option<Ipv4Addr> {
 
 /// The server after a restart: what is on disk, and nothing else.
 fn restart(server: &mut Server) {
-    server.holds = Holds::default();
+    server.holds = OpenOffers::default();
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Sockets that are read beside the DHCP port: what fails again and again is opened anew. Start at
-//! [`Ear::hear`].
+//! [`ReopeningSocket::hear`].
 
 use std::io;
 use std::net::UdpSocket as StdUdpSocket;
@@ -20,18 +20,18 @@ use crate::datagrams::Hearing;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
 /// A socket that is sent with elsewhere, and read here.
-pub(super) struct Ear {
+pub(super) struct ReopeningSocket {
     open: fn() -> io::Result<StdUdpSocket>,
     socket: ArcSwapOption<UdpSocket>,
     hearing: Arc<Hearing>,
 }
 
-impl Ear {
+impl ReopeningSocket {
     /// Opens the socket, if that may be done. Only its registration with the runtime is used, whatever kind
     /// of socket it is; what is read and sent is said to the kernel.
     pub fn open(what: &'static str, open: fn() -> io::Result<StdUdpSocket>) -> Self {
         let hearing = Arc::new(Hearing::new(what));
-        let ear = Ear { open, socket: ArcSwapOption::empty(), hearing };
+        let ear = ReopeningSocket { open, socket: ArcSwapOption::empty(), hearing };
         if let Err(error) = ear.reopen() {
             warn!(%error, "{what} cannot be opened: is CAP_NET_RAW there?");
             ear.hearing.was_not_had();
@@ -69,7 +69,7 @@ impl Ear {
         self.filter(|socket| socket.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)]));
     }
 
-    /// Ends [`Ear::close`]. A socket that was opened anew meanwhile was not closed.
+    /// Ends [`ReopeningSocket::close`]. A socket that was opened anew meanwhile was not closed.
     pub fn listen(&self) {
         self.filter(|socket| socket.detach_filter().or_else(ignore_absent));
     }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     /// Reads until the socket is left alone.
-    async fn until_deaf(ear: &Ear) {
+    async fn until_deaf(ear: &ReopeningSocket) {
         let mut buffer = [0; 64];
         tokio::select! {
             biased;
@@ -138,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_socket_that_keeps_failing_is_left_alone_and_told_of_until_a_new_one_does_well() {
-        let mut ear = Ear::open("the test", broken);
+        let mut ear = ReopeningSocket::open("the test", broken);
         assert!(ear.hearing.is_well());
         until_deaf(&ear).await;
         assert!(!ear.hearing.is_well(), "told of as soon as it is left alone");
@@ -160,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_no_new_one_can_be_had_the_old_one_is_tried_again() {
-        let mut ear = Ear::open("the test", sound);
+        let mut ear = ReopeningSocket::open("the test", sound);
         ear.open = absent;
         for _ in 0..FAILURES_MAX {
             ear.hearing.failed(&io::ErrorKind::Other.into());
@@ -174,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_was_never_there_is_not_well_until_it_can_be_had() {
-        let mut ear = Ear::open("the test", absent);
+        let mut ear = ReopeningSocket::open("the test", absent);
         for _ in 0..3 {
             assert!(!ear.hearing.is_well() && ear.socket().is_none());
             ear.look_after();

@@ -1,6 +1,6 @@
 //! Listens for other DHCP servers on the links that are served: their replies that are broadcast, or pass by.
 //! Reads the interfaces too, for whoever wants to know how they are. Decides nothing. Start at
-//! [`Lookout::run`].
+//! [`OtherServerDetector::run`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,9 +14,9 @@ use nix::sys::socket::LinkAddr;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
-use crate::dhcp::decide::{Heard, Interface, LateAnswer};
-use crate::dhcp::server::ear::Ear;
-use crate::dhcp::server::interfaces::{self, Port};
+use crate::dhcp::decide::{LateAnswer, NetworkInterface, ServerSighting};
+use crate::dhcp::server::interfaces::{self, LinkPort};
+use crate::dhcp::server::reopening_socket::ReopeningSocket;
 use crate::model::Mac;
 use crate::proto::dhcp4::{MessageType, codes, parse};
 use crate::seldom::warn_seldom;
@@ -29,27 +29,27 @@ const UDP_HEADER_BYTES: usize = 8;
 const BOOT_REPLY: u8 = 2;
 
 /// Is told what the lookout sees.
-pub trait Witness: Send + Sync + 'static {
+pub trait ServerObserver: Send + Sync + 'static {
     /// The interfaces that are served, when they change.
-    fn interfaces(&self, interfaces: Vec<Arc<Interface>>);
+    fn interfaces(&self, interfaces: Vec<Arc<NetworkInterface>>);
     /// A reply of another DHCP server.
-    fn heard(&self, heard: Heard);
+    fn heard(&self, heard: ServerSighting);
     /// Somebody has an address that was offered meanwhile.
     fn heard_late(&self, answer: LateAnswer) -> BoxFuture<'_, ()>;
 }
 
 /// The listening socket, opened before privileges are given up, and the interfaces it is for.
-pub struct Lookout {
-    ear: Ear,
+pub struct OtherServerDetector {
+    ear: ReopeningSocket,
     names: Vec<String>,
-    ports: BTreeMap<u32, Port>,
+    ports: BTreeMap<u32, LinkPort>,
 }
 
-impl Lookout {
+impl OtherServerDetector {
     /// Without CAP_NET_RAW other servers are known only by clients that name them.
     pub fn open(names: Vec<String>) -> Self {
-        let ear = Ear::open("the socket for replies of other DHCP servers", replies_socket);
-        Lookout { ear, names, ports: BTreeMap::new() }
+        let ear = ReopeningSocket::open("the socket for replies of other DHCP servers", replies_socket);
+        OtherServerDetector { ear, names, ports: BTreeMap::new() }
     }
 
     /// Whether other servers can be heard, whenever it is asked.
@@ -59,7 +59,7 @@ impl Lookout {
     }
 
     /// Tells `witness` until `shutdown`.
-    pub async fn run(mut self, witness: Arc<dyn Witness>, shutdown: CancellationToken) {
+    pub async fn run(mut self, witness: Arc<dyn ServerObserver>, shutdown: CancellationToken) {
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut buffer = vec![0; PACKET_BYTES_MAX];
@@ -78,10 +78,10 @@ impl Lookout {
         }
     }
 
-    fn refresh(&mut self, witness: &dyn Witness) {
+    fn refresh(&mut self, witness: &dyn ServerObserver) {
         match interfaces::read(&self.names) {
             Ok(ports) => {
-                let facts = |ports: &BTreeMap<u32, Port>| -> Vec<Arc<Interface>> {
+                let facts = |ports: &BTreeMap<u32, LinkPort>| -> Vec<Arc<NetworkInterface>> {
                     ports.values().map(|port| Arc::clone(&port.facts)).collect()
                 };
                 if facts(&ports) != facts(&self.ports) {
@@ -93,16 +93,16 @@ impl Lookout {
         }
     }
 
-    fn read(&self, packet: &[u8], from: &LinkAddr) -> Option<Heard> {
+    fn read(&self, packet: &[u8], from: &LinkAddr) -> Option<ServerSighting> {
         let port = self.ports.get(&u32::try_from(from.ifindex()).ok()?)?;
         let mac = from.addr().map(Mac).filter(|mac| mac.is_unicast() && from.halen() == 6);
         let heard = read_reply(packet)?;
-        Some(Heard { mac, interface: port.facts.name.clone(), ..heard })
+        Some(ServerSighting { mac, interface: port.facts.name.clone(), ..heard })
     }
 }
 
 /// What the OFFER or ACK in an IP packet says of its server.
-fn read_reply(packet: &[u8]) -> Option<Heard> {
+fn read_reply(packet: &[u8]) -> Option<ServerSighting> {
     let header_bytes = usize::from(packet.first()? & 0xf) * 4;
     let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
     let packet = parse(packet.get(header_bytes + UDP_HEADER_BYTES..)?).ok()?;
@@ -111,7 +111,7 @@ fn read_reply(packet: &[u8]) -> Option<Heard> {
         return None;
     }
     let boots = !packet.file.is_empty() || packet.options.contains(codes::BOOTFILE_NAME);
-    Some(Heard {
+    Some(ServerSighting {
         server: packet.server_identifier().unwrap_or(Ipv4Addr::from(source)),
         mac: None,
         interface: String::new(),
