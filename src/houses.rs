@@ -24,7 +24,7 @@ use crate::objects::Objects;
 use crate::runs::Runs;
 
 /// What the server gives the houses at start.
-pub struct Setup {
+pub struct HousesSetup {
     pub kernel: Arc<Kernel>,
     pub loaders: Loaders,
     pub pools: Pools,
@@ -53,7 +53,7 @@ pub struct Houses {
 
 impl Houses {
     /// The houses on a kernel.
-    pub fn new(setup: Setup) -> Arc<Self> {
+    pub fn new(setup: HousesSetup) -> Arc<Self> {
         let kernel = setup.kernel;
         let background = Background::new(Arc::clone(&kernel));
         let catalog = Catalog::new(Arc::clone(&kernel), setup.pools);

@@ -28,11 +28,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connections::{
-    Accepted, ConnectionLimiter, ConnectionLimits, Counters, Failed, HandshakeLimits, Handshakes, Limit,
+    AcceptedConnection, ConnectionCounters, ConnectionLimiter, ConnectionLimits, HandshakeError,
+    HandshakeLimits, Handshakes, LimitReason,
 };
 use crate::netboot::Netboot;
 use crate::netboot::decide::stops::NoTls;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 use connection::Client;
 use wire::Wire;
 
@@ -71,7 +72,7 @@ impl Service {
         Service(Arc::new(Shared { netboot, limiter, limits, reports, stop }))
     }
 
-    pub fn counters(&self) -> Arc<Counters> {
+    pub fn counters(&self) -> Arc<ConnectionCounters> {
         Arc::clone(&self.0.limiter.counters)
     }
 
@@ -105,10 +106,10 @@ impl Service {
     }
 
     async fn accept(&self, listener: &TcpListener, tls: Option<&Handshakes>, tasks: &TaskTracker) {
-        let Accepted { stream, peer, permit } = match self.0.limiter.accept(listener).await {
+        let AcceptedConnection { stream, peer, permit } = match self.0.limiter.accept(listener).await {
             Ok(accepted) => accepted,
             Err(error) => {
-                warn_seldom!(%error, "no connection can be accepted on the boot side's HTTP port");
+                warn_limited!(%error, "no connection can be accepted on the boot side's HTTP port");
                 return tokio::time::sleep(PAUSE).await;
             }
         };
@@ -129,19 +130,19 @@ impl Service {
 async fn over_tls(tls: Handshakes, stream: TcpStream, client: Client) {
     let (error, why) = match tls.shake(stream, client.peer).await {
         Ok(stream) => return connection::serve(Wire::Tls(Box::new(stream)), client).await,
-        Err(Failed::TooSlow) => return client.permit.counters().count(Limit::SlowRequest),
-        Err(Failed::Hello(error)) => {
+        Err(HandshakeError::TooSlow) => return client.permit.counters().count(LimitReason::SlowRequest),
+        Err(HandshakeError::Hello(error)) => {
             let why = no_tls(&error);
             (error, why)
         }
-        Err(Failed::Broken(error)) => {
+        Err(HandshakeError::Broken(error)) => {
             // Who asked for the certificate and closed the connection was shown it.
             let left = error.get_ref().is_none().then_some(NoTls::Left(None));
             let why = no_tls(&error).or(left);
             (error, why)
         }
     };
-    client.permit.counters().count(Limit::Malformed);
+    client.permit.counters().count(LimitReason::Malformed);
     tracing::debug!(peer = %client.peer, %error, "no TLS");
     if let Some(why) = why {
         client.shared.netboot.saw_no_tls(client.peer, why);

@@ -30,17 +30,17 @@ use crate::api::{self, ApiState};
 use crate::artifacts::contained_path::{self, Case};
 use crate::artifacts::roots::Roots;
 use crate::catalog::pools::Pools;
-use crate::config::{self, Config, Listen};
+use crate::config::{self, ListenAddress, ServerConfig};
 use crate::connections::{self, ConnectionLimiter};
 use crate::dhcp::decide::AddressProber;
-use crate::houses::{Houses, Setup};
+use crate::houses::{Houses, HousesSetup};
 use crate::kernel::secrets::{Secrets, sealed_values};
 use crate::kernel::{Caller, Endpoints, Kernel};
-use crate::listen::{Protocol, explain_bind};
 use crate::media::Folder;
 use crate::model::FetchNetworks;
 use crate::netboot::loaders::Loaders;
 use crate::netboot::tftp_peers::TftpPeers;
+use crate::port_owner::{PortProtocol, explain_bind};
 use crate::proto::tftp::{BlockRollover, TransferLimits};
 use crate::server::dhcp::DhcpThread;
 use crate::store::{SqliteStore, Store};
@@ -72,7 +72,7 @@ struct Sockets {
 ///
 /// # Errors
 /// What keeps it from starting, or what made it stop by itself.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     let mut signals = Signals::take()?;
     let data = DataDir::open(&config.data)?;
     let config = fit_to_descriptors(config);
@@ -100,7 +100,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let endpoints = Endpoints { fetch_networks: networks, ..endpoints(&sockets, &certificate.fingerprint)? };
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
-    let app = Houses::new(Setup {
+    let app = Houses::new(HousesSetup {
         kernel: Arc::clone(&kernel),
         loaders: Loaders::find(&data.path().join("loaders")),
         pools: Pools::of_this_program(),
@@ -180,18 +180,20 @@ struct Listeners {
     boot_tls: Option<TlsAcceptor>,
 }
 
-fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
-    let tcp = |listen: Listen, what: &str| match listen {
-        Listen::Off => Ok(None),
-        Listen::At(address) => connections::listen(address)
-            .map_err(|error| explain_bind(error, Protocol::Tcp, address.port()))
+fn bind(config: &ServerConfig, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
+    let tcp = |listen: ListenAddress, what: &str| match listen {
+        ListenAddress::Off => Ok(None),
+        ListenAddress::At(address) => connections::listen(address)
+            .map_err(|error| explain_bind(error, PortProtocol::Tcp, address.port()))
             .map(Some)
             .with_context(|| what.to_owned()),
     };
     let tftp = match config.tftp.listen {
-        Listen::Off => None,
-        Listen::At(SocketAddr::V4(address)) => Some(bind_tftp(config, address, desk)?),
-        Listen::At(SocketAddr::V6(_)) => return Err(anyhow!("tftp.listen: an IPv4 address is needed")),
+        ListenAddress::Off => None,
+        ListenAddress::At(SocketAddr::V4(address)) => Some(bind_tftp(config, address, desk)?),
+        ListenAddress::At(SocketAddr::V6(_)) => {
+            return Err(anyhow!("tftp.listen: an IPv4 address is needed"));
+        }
     };
     let dhcp = match config.dhcp_interfaces.as_slice() {
         [] => None,
@@ -206,15 +208,19 @@ fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
     })
 }
 
-fn bind_tftp(config: &Config, address: SocketAddrV4, desk: &Arc<Desk>) -> anyhow::Result<tftp::TftpService> {
+fn bind_tftp(
+    config: &ServerConfig,
+    address: SocketAddrV4,
+    desk: &Arc<Desk>,
+) -> anyhow::Result<tftp::TftpService> {
     let settings = tftp_settings(&config.tftp);
     let opener = Arc::clone(desk) as Arc<dyn tftp::ReadOpener>;
     tftp::TftpService::bind(address, settings, opener)
-        .map_err(|error| explain_bind(error, Protocol::Udp, address.port()))
+        .map_err(|error| explain_bind(error, PortProtocol::Udp, address.port()))
         .context("tftp.listen")
 }
 
-fn tftp_settings(config: &config::tftp::Tftp) -> tftp::TftpSettings {
+fn tftp_settings(config: &config::tftp::TftpConfig) -> tftp::TftpSettings {
     tftp::TftpSettings {
         ports: if config.single_port { tftp::PortMode::Single } else { tftp::PortMode::PerTransfer },
         limits: TransferLimits {
@@ -227,10 +233,10 @@ fn tftp_settings(config: &config::tftp::Tftp) -> tftp::TftpSettings {
     }
 }
 
-fn tftp_peers(config: &Config) -> TftpPeers {
+fn tftp_peers(config: &ServerConfig) -> TftpPeers {
     match config.tftp.peers {
-        config::tftp::Peers::Managed => TftpPeers::Managed,
-        config::tftp::Peers::Any => TftpPeers::Any,
+        config::tftp::PeerPolicy::Managed => TftpPeers::Managed,
+        config::tftp::PeerPolicy::Any => TftpPeers::Any,
     }
 }
 
@@ -289,7 +295,7 @@ fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<Secrets> {
     Ok(secrets)
 }
 
-fn tell_what_is_off(config: &Config, app: &Houses) {
+fn tell_what_is_off(config: &ServerConfig, app: &Houses) {
     if config.dhcp_interfaces.is_empty() {
         tracing::info!(
             "DHCP is off: no interface is named; turn it on with --dhcp-interface NAME or [dhcp] interfaces"
@@ -329,7 +335,7 @@ struct Ready<'a> {
 }
 
 fn ready<'a>(
-    config: &'a Config,
+    config: &'a ServerConfig,
     sockets: &Sockets,
     endpoints: &Endpoints,
     data: &'a DataDir,

@@ -21,7 +21,7 @@ use crate::model::{
     Artifact, ArtifactKind, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX,
     RootsCheck, Stored,
 };
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// How the work is listed. What each artifact comes to is in its own status.
 pub const WORK: Work = Work {
@@ -147,7 +147,7 @@ impl Works {
             let worked = artifacts.work_on(&artifact, &job).await;
             if let Err(error) = &worked {
                 let name = &artifact.key;
-                warn_seldom!(name, %error, "an artifact's state could not be written; it is tried again");
+                warn_limited!(name, %error, "an artifact's state could not be written; it is tried again");
             }
             worked.is_ok()
         });

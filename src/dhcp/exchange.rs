@@ -20,7 +20,7 @@ use crate::netboot::decide::loader::Transport;
 use crate::netboot::decide::{BootData, Verdict};
 use crate::netboot::loader_loops::LoaderRequest;
 use crate::proto::dhcp4::{MessageType, parse};
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// How often one packet is decided on anew because its lease changed meanwhile.
 const DECISIONS_MAX: usize = 3;
@@ -50,7 +50,7 @@ impl Dhcp {
         if decided.outcome.attempt.is_some() {
             // Apart, like all that few packets need: what every packet carries along must be small.
             if let Err(error) = Box::pin(self.record_attempt(query, &mut decided)).await {
-                warn_seldom!(%error, "the boot attempt cannot be recorded: no answer");
+                warn_limited!(%error, "the boot attempt cannot be recorded: no answer");
                 return Err(SilenceReason::Failed);
             }
             decided = self.decide_packet(query, AttemptRecord::Done);
@@ -203,7 +203,7 @@ impl Dhcp {
         let DecidedPacket { gathered, outcome, .. } = decided;
         if let Err(error) = self.kernel.commit(changeset).await {
             if !matches!(error, Error::Conflict(_)) {
-                warn_seldom!(%error, reason = outcome.reason, "a lease was not written: no answer");
+                warn_limited!(%error, reason = outcome.reason, "a lease was not written: no answer");
             }
             return Err(error);
         }

@@ -21,7 +21,7 @@ use crate::dhcp::packet::OfferChange;
 use crate::kernel::Error;
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::netboot::identify::is_active;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 use crate::store::Changeset;
 
 /// Addresses that are looked for in answer to one DISCOVER.
@@ -146,7 +146,7 @@ impl Dhcp {
             dhcp::decide::quarantine(subnet, *address, now)
         };
         let kept = self.write_lease(&lease, self.in_use(found, &lease, ""), now).await;
-        kept.inspect_err(|error| warn_seldom!(%error, %address, "it could not be kept back")).is_ok()
+        kept.inspect_err(|error| warn_limited!(%error, %address, "it could not be kept back")).is_ok()
     }
 
     /// Somebody answered a probe when the address was on offer already. It is kept back, so that the client
@@ -170,13 +170,13 @@ impl Dhcp {
                     let late = ", which is leased to another: two hosts have one address";
                     let event = self.in_use(&AddressInUse { wanted_by: lease.mac, ..found }, &lease, late);
                     let told = self.kernel.commit(Changeset::default().event(event)).await;
-                    told.map_err(|error| warn_seldom!(%error, "an event was not written")).ok();
+                    told.map_err(|error| warn_limited!(%error, "an event was not written")).ok();
                 }
                 return;
             }
             match self.keep_back_late(&subnet, &found).await {
                 Err(Error::Conflict(_)) => {}
-                Err(error) => return warn_seldom!(%error, %address, "it could not be kept back"),
+                Err(error) => return warn_limited!(%error, %address, "it could not be kept back"),
                 Ok(()) => return,
             }
         }

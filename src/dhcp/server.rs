@@ -38,9 +38,9 @@ use crate::dhcp::server::pending_answer::{ANSWER_WITHIN, FinishedAnswer, Pending
 use crate::dhcp::server::queue::{DatagramQueue, QueuedDatagram};
 use crate::dhcp::server::reply_sender::{ReplySender, SendTime};
 use crate::dhcp::server::socket::{DhcpListener, PortSharing};
-use crate::listen::{Protocol, explain_bind, port_owner};
+use crate::port_owner::{PortProtocol, explain_bind, port_owner};
 use crate::proto::dhcp4::{DhcpPacket, parse};
-use crate::seldom::Seldom;
+use crate::rate_limit::RateLimiter;
 
 pub use counters::{DhcpCounters, DropReason};
 pub use other_servers::{OtherServerDetector, ServerObserver};
@@ -115,7 +115,7 @@ pub struct DhcpService {
     /// Answers that took too long: what they write is finished, and told of, and nothing is sent.
     given_up: FuturesUnordered<PendingAnswer>,
     /// Warns of answers that took too long.
-    late: Seldom,
+    late: RateLimiter,
 }
 
 impl DhcpService {
@@ -124,14 +124,14 @@ impl DhcpService {
     /// # Errors
     /// The port cannot be bound; the error says who has it, where that can be seen.
     pub fn bind(port: u16, names: Vec<String>, handler: Arc<dyn DhcpHandler>) -> io::Result<Self> {
-        if let Some(owner) = port_owner(Protocol::Udp, port).filter(|_| port != 0) {
+        if let Some(owner) = port_owner(PortProtocol::Udp, port).filter(|_| port != 0) {
             warn!(
                 port,
                 owner, "another DHCP server has the port as well: each packet goes to one of the two"
             );
         }
         let server = DhcpListener::bind(port, (SERVER_PORT, PortSharing::Shared))
-            .map_err(|error| explain_bind(error, Protocol::Udp, port))?;
+            .map_err(|error| explain_bind(error, PortProtocol::Udp, port))?;
         let boot_server = (port == SERVER_PORT).then(listen_as_boot_server).transpose();
         let boot_server_fault = boot_server.as_ref().err().map(ToString::to_string);
         Ok(DhcpService {
@@ -144,7 +144,7 @@ impl DhcpService {
             door: AdmissionControl::default(),
             under_way: FuturesUnordered::new(),
             given_up: FuturesUnordered::new(),
-            late: Seldom::default(),
+            late: RateLimiter::default(),
         })
     }
 
@@ -209,7 +209,7 @@ impl DhcpService {
 
     fn refresh(&mut self) {
         self.outlet.refresh();
-        self.listeners.iter_mut().for_each(DhcpListener::look_after);
+        self.listeners.iter_mut().for_each(DhcpListener::check);
     }
 
     /// Makes room where answers take too long, as when the disk hangs. What they write may be written yet:
@@ -372,7 +372,7 @@ impl DhcpService {
 /// The socket that PXE clients ask for boot data when they have an address. Without it the rest is served.
 fn listen_as_boot_server() -> io::Result<DhcpListener> {
     DhcpListener::bind(BOOT_SERVER_PORT, (BOOT_SERVER_PORT, PortSharing::Alone))
-        .map_err(|error| explain_bind(error, Protocol::Udp, BOOT_SERVER_PORT))
+        .map_err(|error| explain_bind(error, PortProtocol::Udp, BOOT_SERVER_PORT))
         .inspect_err(|error| warn!(%error, "UEFI firmware in `proxy` subnets cannot be told what to boot"))
 }
 

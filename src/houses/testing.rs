@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::artifacts::roots::Roots;
 use crate::catalog::pools::Pools;
 use crate::dhcp::decide::{DhcpQuery, InterfaceAddress, NetworkInterface};
-use crate::houses::{Houses, Setup};
+use crate::houses::{Houses, HousesSetup};
 use crate::kernel::secrets::Secrets;
 use crate::kernel::{Actor, Caller, Endpoints, Kernel};
 use crate::media::Folder;
@@ -28,7 +28,7 @@ pub fn app() -> Arc<Houses> {
 pub fn app_with(roots: Roots, networks: FetchNetworks) -> Arc<Houses> {
     let endpoints = Endpoints { fetch_networks: Arc::new(networks), ..Endpoints::default() };
     let kernel = Kernel::new(store(), Secrets::from_key([1; 32]), endpoints).0;
-    let setup = Setup {
+    let setup = HousesSetup {
         kernel,
         loaders: Loaders::default(),
         pools: Pools::of_tests(),

@@ -19,7 +19,7 @@ use super::body::{self, Reader};
 use super::request::{self, HEAD_BYTES_MAX, Length, Method, Request};
 use super::wire::{Wire, read};
 use crate::artifacts::opened::{Protocol, Refused};
-use crate::connections::{ConnectionPermit, Limit};
+use crate::connections::{ConnectionPermit, LimitReason};
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::Hint;
 use crate::netboot::files::{Fetch, Served};
@@ -53,7 +53,7 @@ pub async fn serve(wire: Wire, client: Client) {
             // Nobody is there to be told.
             Err(error) => {
                 if error.kind() == io::ErrorKind::TimedOut {
-                    connection.client.permit.counters().count(Limit::Stalled);
+                    connection.client.permit.counters().count(LimitReason::Stalled);
                 }
                 return;
             }
@@ -123,14 +123,14 @@ impl Connection {
     }
 
     /// The next request. `None` when the client or the server has ended, or nothing came for too long.
-    async fn request(&mut self) -> Result<Option<Request>, (Limit, (u16, &'static str))> {
+    async fn request(&mut self) -> Result<Option<Request>, (LimitReason, (u16, &'static str))> {
         if self.buffer.is_empty() && !self.is_there_more().await {
             return Ok(None);
         }
         match timeout(HEAD_MAX, self.head()).await {
             Ok(Ok(request)) => Ok(request),
-            Ok(Err(fault)) => Err((Limit::Malformed, fault.answer())),
-            Err(_) => Err((Limit::SlowRequest, (408, "the request did not come in time"))),
+            Ok(Err(fault)) => Err((LimitReason::Malformed, fault.answer())),
+            Err(_) => Err((LimitReason::SlowRequest, (408, "the request did not come in time"))),
         }
     }
 
@@ -179,11 +179,11 @@ impl Connection {
             Ok(Err(body::Fault::Gone)) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(Err(body::Fault::TooLong)) => return Ok(answer::text(413, "a report is at most 1 MiB")),
             Ok(Err(body::Fault::Malformed)) => {
-                self.client.permit.counters().count(Limit::Malformed);
+                self.client.permit.counters().count(LimitReason::Malformed);
                 return Ok(answer::text(400, "the chunks of the report are not in order"));
             }
             Err(_) => {
-                self.client.permit.counters().count(Limit::SlowRequest);
+                self.client.permit.counters().count(LimitReason::SlowRequest);
                 return Ok(answer::text(408, "the report did not come in time"));
             }
         };

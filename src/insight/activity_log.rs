@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::events::Feed;
 use crate::kernel::Kernel;
 use crate::model::{Event, Kind};
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 use crate::store::EventQuery;
 
 /// How long events gather before they are read: under load the database is asked a few times a second.
@@ -73,7 +73,7 @@ fn log_all(kernel: &Kernel, read: Result<Vec<Event>, crate::store::Error>) -> bo
             true
         }
         Err(error) => {
-            warn_seldom!(%error, "events cannot be read, so that the log lacks what happens to machines");
+            warn_limited!(%error, "events cannot be read, so that the log lacks what happens to machines");
             false
         }
     }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::kernel::Kernel;
 use crate::model::NewEvent;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 use crate::store::Changeset;
 
 /// Most events that wait to be written. Beyond it they are dropped and counted.
@@ -43,7 +43,7 @@ pub async fn run(kernel: Arc<Kernel>, mut notes: Notes, stop: tokio_util::sync::
         }
         let changeset = Changeset { events: std::mem::take(&mut group), ..Changeset::default() };
         if let Err(error) = kernel.commit(changeset).await {
-            warn_seldom!(%error, events = received, "events were not written");
+            warn_limited!(%error, events = received, "events were not written");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{Mac, Machine, Stored, SubnetMode, World};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::Gathered;
 use crate::netboot::identify::{is_active, is_leased};
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 impl Netboot {
     /// Takes note of the address that another server gives to a client. A machine's
@@ -78,7 +78,7 @@ impl Netboot {
                 Ok(vec![caller.event(next, "address_changed", json!({ "address": address }))])
             });
             if let Err(error) = changed.await {
-                warn_seldom!(machine = key, %error, "its address was not recorded");
+                warn_limited!(machine = key, %error, "its address was not recorded");
             }
         }
     }

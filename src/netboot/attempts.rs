@@ -15,8 +15,8 @@ use crate::netboot::decide::decision::{Asked, Decision, Verdict};
 use crate::netboot::decide::namespace::is_autoexec;
 use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
+use crate::rate_limit::warn_limited;
 use crate::render::RenderProblem;
-use crate::seldom::warn_seldom;
 
 /// Most faults of failed renders that one machine keeps.
 const FAULTS_MAX: usize = 16;
@@ -157,7 +157,7 @@ impl Netboot {
     /// A document of the machine could not be rendered: an event, and a fault that stays until it can.
     pub async fn render_failed(&self, gathered: &Gathered, label: &str, problem: &RenderProblem) {
         let Some(machine) = &gathered.machine else {
-            warn_seldom!(label, %problem, "render failed");
+            warn_limited!(label, %problem, "render failed");
             return;
         };
         let caller = Caller::machine(machine, self.kernel.now());
@@ -173,7 +173,7 @@ impl Netboot {
         });
         if let Err(error) = changed.await {
             let machine = &machine.spec.name;
-            warn_seldom!(machine, label, %problem, %error, "render failed, and is not recorded");
+            warn_limited!(machine, label, %problem, %error, "render failed, and is not recorded");
         }
     }
 
@@ -193,7 +193,7 @@ impl Netboot {
             Ok(Vec::new())
         });
         if let Err(error) = changed.await {
-            warn_seldom!(machine = machine.spec.name, label, %error, "a fault that is gone is still shown");
+            warn_limited!(machine = machine.spec.name, label, %error, "a fault that is gone is still shown");
         }
     }
 }

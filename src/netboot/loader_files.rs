@@ -24,7 +24,7 @@ use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
 use crate::netboot::loaders::Loaders;
 use crate::proto::fat;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// Images that are kept: one for each chain and each of our addresses.
 const IMAGES_MAX: usize = 16;
@@ -78,7 +78,7 @@ impl Netboot {
     /// tell nobody why.
     fn loader_lost(&self, gathered: &Gathered, refused: Refused) -> Refused {
         if let Refused::Failed(reason) = &refused {
-            warn_seldom!(reason, "a loader cannot be served");
+            warn_limited!(reason, "a loader cannot be served");
             let about = about(gathered.machine.as_deref());
             self.kernel.note(self.boot_event("boot.no_loader", &about, json!({"reason": reason})));
         }

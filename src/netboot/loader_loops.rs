@@ -11,7 +11,7 @@ use crate::netboot::boot_facts::Gathered;
 use crate::netboot::decide::chainload::Ask;
 use crate::netboot::decide::loader_ask::LoaderAsk;
 use crate::netboot::identify::about;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// A DHCP packet as far as loaders are concerned.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +46,14 @@ impl Netboot {
         let LoaderAsk { mac, ask, stopped } = asked;
         let is_new = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner).add(mac, ask);
         if let Some(reason) = stopped.filter(|_| is_new) {
-            warn_seldom!(%mac, reason, "a boot goes round and is stopped");
+            warn_limited!(%mac, reason, "a boot goes round and is stopped");
             self.note_dead_end(gathered, "boot.loop_stopped", json!({ "mac": mac, "reason": reason }));
         }
     }
 
     /// Records that there is no loader for a machine that is to boot.
     pub fn record_missing_loader(&self, (mac, reason): (Mac, &str), gathered: &Gathered) {
-        warn_seldom!(%mac, reason, "there is no loader for a machine");
+        warn_limited!(%mac, reason, "there is no loader for a machine");
         self.note_dead_end(gathered, "boot.no_loader", json!({ "mac": mac, "reason": reason }));
     }
 

@@ -11,7 +11,7 @@ use crate::netboot::Netboot;
 use crate::netboot::decide::decision::Decision;
 use crate::netboot::decide::namespace::Hint;
 use crate::netboot::files::Fetch;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// Clients that are told of within a minute. What comes beyond it is counted.
 const CLIENTS_MAX: usize = 256;
@@ -42,7 +42,7 @@ impl UnknownClients {
         }
         if told.len() >= CLIENTS_MAX {
             drop(told);
-            warn_seldom!(
+            warn_limited!(
                 "more than {CLIENTS_MAX} unknown clients asked within a minute; the log lacks the others"
             );
             return false;

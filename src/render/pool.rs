@@ -14,10 +14,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::rate_limit::warn_limited;
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::process::{GRACE, LOAD_MAX, Loss, Outcome, Work, Worker, WorkerProgram};
 use crate::render::wire::Source;
-use crate::seldom::warn_seldom;
 
 /// Lanes that a pool may be asked for.
 pub const LANES_MAX: usize = 16;
@@ -325,7 +325,7 @@ impl Shared {
             }
             Err(error) => {
                 let why = format!("no render worker can be started: {error}");
-                warn_seldom!(%error, "no render worker can be started: nothing can be rendered");
+                warn_limited!(%error, "no render worker can be started: nothing can be rendered");
                 record.cannot_start = Some(why.clone());
                 Err(busy(template, why))
             }
@@ -334,7 +334,7 @@ impl Shared {
 
     fn record_loss(&self, job: &Job, (loss, problem): (&Loss, &RenderProblem)) {
         let (template, kind) = (job.template.as_str(), loss.as_str());
-        warn_seldom!(template, limit = kind, %problem, "a render was ended and its worker replaced");
+        warn_limited!(template, limit = kind, %problem, "a render was ended and its worker replaced");
         let mut state = locked(&self.state);
         let counts = LOSSES.iter().zip(&mut state.record.lost);
         counts.filter(|(name, _)| **name == kind).for_each(|(_, count)| *count += 1);

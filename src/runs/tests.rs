@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::catalog::pools::Pools;
-use crate::houses::{Houses, Setup};
+use crate::houses::{Houses, HousesSetup};
 use crate::kernel::secrets::Secrets;
 use crate::kernel::{Actor, Caller, Endpoints, Error, Kernel};
 use crate::model::{
@@ -86,7 +86,7 @@ impl Site {
         let data = TempDir::new().unwrap();
         let store = SqliteStore::open(data.path()).await.unwrap();
         let (kernel, _notes) = Kernel::new(store, Secrets::from_key([7; 32]), Endpoints::default());
-        let setup = Setup {
+        let setup = HousesSetup {
             kernel,
             loaders: Loaders::default(),
             pools: Pools::of_tests(),

@@ -35,10 +35,10 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::connections::{
-    Accepted, ConnectionLimiter, ConnectionLimits, ConnectionPermit, Failed, HandshakeLimits, Handshakes,
-    Limit,
+    AcceptedConnection, ConnectionLimiter, ConnectionLimits, ConnectionPermit, HandshakeError,
+    HandshakeLimits, Handshakes, LimitReason,
 };
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 use activity::{Activity, Timeouts, Version};
 use stream::ClientStream;
 use unread::{LentBody, Sends, UnreadLimits};
@@ -158,12 +158,12 @@ fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
 async fn accept(shared: &Arc<Shared>, listener: &TcpListener, tasks: &TaskTracker) {
     match shared.limiter.accept(listener).await {
         // Without TLS there is no way to say why it is closed.
-        Ok(Accepted { permit: None, .. }) => {}
-        Ok(Accepted { stream, permit: Some(permit), .. }) => {
+        Ok(AcceptedConnection { permit: None, .. }) => {}
+        Ok(AcceptedConnection { stream, permit: Some(permit), .. }) => {
             tasks.spawn(Arc::clone(shared).begin(stream, permit));
         }
         Err(error) => {
-            warn_seldom!(%error, "no connection can be accepted on the API's port");
+            warn_limited!(%error, "no connection can be accepted on the API's port");
             sleep(PAUSE).await;
         }
     }
@@ -177,9 +177,9 @@ impl Shared {
         };
         match shaken {
             Ok(stream) => self.serve(stream, &permit).await,
-            Err(Failed::TooSlow) => permit.counters().count(Limit::SlowHandshake),
-            Err(Failed::Hello(error) | Failed::Broken(error)) => {
-                permit.counters().count(Limit::Malformed);
+            Err(HandshakeError::TooSlow) => permit.counters().count(LimitReason::SlowHandshake),
+            Err(HandshakeError::Hello(error) | HandshakeError::Broken(error)) => {
+                permit.counters().count(LimitReason::Malformed);
                 tracing::debug!(peer = %permit.peer(), %error, "no TLS with a client of the API");
             }
         }
@@ -216,7 +216,7 @@ impl Shared {
             tracing::debug!(peer = %permit.peer(), reason, "a connection of the API is closed");
         }
         match why {
-            Some(Limit::Stalled) => {}
+            Some(LimitReason::Stalled) => {}
             Some(_) => {
                 connection.as_mut().graceful_shutdown();
                 let farewell = self.limits.timeouts.farewell;
@@ -260,7 +260,7 @@ impl Service<Request<Incoming>> for Requests {
             let (lent, rest) = LentBody::new(body);
             let response = router.oneshot(Request::from_parts(parts, Body::new(lent))).await?;
             if response.status() == StatusCode::REQUEST_TIMEOUT {
-                limiter.counters.count(Limit::SlowRequest);
+                limiter.counters.count(LimitReason::SlowRequest);
             } else {
                 rest.discard(&unread, sends).await;
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api::metrics::Counter;
-use crate::connections::{self, Limit};
+use crate::connections::{self, LimitReason};
 use crate::houses::Houses;
 use crate::render::LOSSES;
 use crate::server::Sockets;
@@ -36,14 +36,14 @@ const TFTP: &[Row<tftp::TftpCounters>] = &[
     ("metalwright_tftp_retransmitted_total", "Windows sent again after a time-out.", |c| &c.retransmitted),
 ];
 
-const BOOT_HTTP: &[Row<connections::Counters>] = &[
+const BOOT_HTTP: &[Row<connections::ConnectionCounters>] = &[
     ("metalwright_boot_http_connections_total", "Connections to the boot side's HTTP ports.", |c| {
         &c.connections
     }),
     ("metalwright_boot_http_requests_total", "Requests to the boot side over HTTP.", |c| &c.requests),
 ];
 
-const API: &[Row<connections::Counters>] =
+const API: &[Row<connections::ConnectionCounters>] =
     &[("metalwright_api_connections_total", "Connections to the API's port.", |c| &c.connections)];
 
 #[rustfmt::skip]
@@ -63,8 +63,8 @@ const HOUSES: &[Row<Houses>] = &[
 
 /// What the TCP ports count.
 pub(super) struct Ports {
-    pub boot: Arc<connections::Counters>,
-    pub api: Arc<connections::Counters>,
+    pub boot: Arc<connections::ConnectionCounters>,
+    pub api: Arc<connections::ConnectionCounters>,
 }
 
 /// The counters of every service that is on.
@@ -125,22 +125,22 @@ fn dropped(counters: &Arc<dhcp::server::DhcpCounters>) -> impl Iterator<Item = C
 struct Limited {
     name: &'static str,
     about: &'static str,
-    limits: &'static [Limit],
+    limits: &'static [LimitReason],
 }
 
 const BOOT_LIMITED: Limited = Limited {
     name: "metalwright_boot_http_limited_total",
     about: "HTTP clients of the boot side that had to wait, were turned away or were cut off.",
-    limits: &Limit::OF_BOOT,
+    limits: &LimitReason::OF_BOOT,
 };
 const API_LIMITED: Limited = Limited {
     name: "metalwright_api_limited_total",
     about: "Clients of the API's port that had to wait, were turned away or were cut off.",
-    limits: &Limit::OF_API,
+    limits: &LimitReason::OF_API,
 };
 
 impl Limited {
-    fn counters(self, counters: &Arc<connections::Counters>) -> impl Iterator<Item = Counter> {
+    fn counters(self, counters: &Arc<connections::ConnectionCounters>) -> impl Iterator<Item = Counter> {
         self.limits.iter().map(move |limit| {
             let (counters, limit) = (Arc::clone(counters), *limit);
             Counter {

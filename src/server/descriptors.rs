@@ -2,7 +2,7 @@
 //! all would stop all others, so each has a share: [`Shares::within`].
 
 use super::api_listener;
-use crate::config::Config;
+use crate::config::ServerConfig;
 use crate::connections::ConnectionLimits;
 use crate::http_boot;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -58,7 +58,7 @@ impl Shares {
 }
 
 /// Bounds of the boot side's HTTP, as configured.
-pub(super) fn boot_limits(config: &Config) -> ConnectionLimits {
+pub(super) fn boot_limits(config: &ServerConfig) -> ConnectionLimits {
     ConnectionLimits {
         connections_max: config.boot_connections.unwrap_or(http_boot::LIMITS.connections_max),
         of_one_address_max: config
@@ -68,7 +68,7 @@ pub(super) fn boot_limits(config: &Config) -> ConnectionLimits {
 }
 
 /// Bounds of the API's port, as configured.
-pub(super) fn api_limits(config: &Config) -> api_listener::Limits {
+pub(super) fn api_limits(config: &ServerConfig) -> api_listener::Limits {
     let limits = api_listener::Limits::default();
     let connections = ConnectionLimits {
         connections_max: config.api_connections.unwrap_or(limits.connections.connections_max),
@@ -81,7 +81,7 @@ pub(super) fn api_limits(config: &Config) -> api_listener::Limits {
 
 /// Raises the bound on open files, and lowers the bounds of connections and reads where it is too low for all
 /// of them, so that none takes the descriptors of another.
-pub(super) fn fit_to_descriptors(config: Config) -> Config {
+pub(super) fn fit_to_descriptors(config: ServerConfig) -> ServerConfig {
     let limit = raise();
     let wanted = Shares {
         api_connections: api_limits(&config).connections.connections_max,

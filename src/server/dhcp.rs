@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::config::Config;
+use crate::config::ServerConfig;
 use crate::dhcp::server::{DhcpService, OtherServerDetector, ProbeAbility, ProbeSockets, ServerObserver};
 use crate::houses::Houses;
 use crate::kernel::Endpoints;
@@ -28,7 +28,7 @@ pub(super) struct DhcpThread {
 }
 
 impl DhcpThread {
-    pub fn bind(config: &Config, desk: &Arc<Desk>) -> io::Result<DhcpThread> {
+    pub fn bind(config: &ServerConfig, desk: &Arc<Desk>) -> io::Result<DhcpThread> {
         let (thread, end) = threads::start("dhcp", BLOCKING_MAX)?;
         let _sockets_belong_to = thread.enter();
         let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));

@@ -1,6 +1,6 @@
 //! The way to one peer: a socket of its own, or the listening one that it shares.
 
-use crate::datagrams::{self, Cutting, Frames, Received, Route};
+use crate::datagrams::{self, DatagramBatch, DatagramEnds, DatagramRoute, SegmentationMode};
 use crate::tftp::sessions::ShortPacket;
 use crate::tftp::socket;
 use std::net::UdpSocket as StdUdpSocket;
@@ -12,7 +12,7 @@ use tracing::debug;
 /// The socket of a transfer, and who cuts its windows.
 pub(super) struct PeerLink {
     pub port: TransferPort,
-    cutting: Cutting,
+    cutting: SegmentationMode,
 }
 
 pub(super) enum TransferPort {
@@ -24,24 +24,24 @@ pub(super) enum TransferPort {
 
 impl PeerLink {
     pub(super) fn own(socket: StdUdpSocket) -> Self {
-        Self { port: TransferPort::Own(Arc::new(socket)), cutting: Cutting::default() }
+        Self { port: TransferPort::Own(Arc::new(socket)), cutting: SegmentationMode::default() }
     }
 
     pub(super) fn shared(socket: Arc<UdpSocket>, inbox: mpsc::Receiver<ShortPacket>) -> Self {
-        Self { port: TransferPort::Shared { socket, inbox }, cutting: Cutting::default() }
+        Self { port: TransferPort::Shared { socket, inbox }, cutting: SegmentationMode::default() }
     }
 
     /// Sends datagrams. What the socket does not take counts as lost on the way: the machine sends it again,
     /// or gives up.
-    pub(super) async fn send(&mut self, arrival: Received, mut frames: Frames<'_>) {
+    pub(super) async fn send(&mut self, arrival: DatagramEnds, mut frames: DatagramBatch<'_>) {
         let peer = arrival.peer;
         let sent = match &self.port {
             TransferPort::Own(socket) => {
-                let route = Route { peer, source: None, interface: 0 };
+                let route = DatagramRoute { peer, source: None, interface: 0 };
                 datagrams::push(socket.as_ref(), route, &mut frames, &mut self.cutting)
             }
             TransferPort::Shared { socket, .. } => {
-                let route = Route { peer, source: Some(arrival.local), interface: 0 };
+                let route = DatagramRoute { peer, source: Some(arrival.local), interface: 0 };
                 socket::send(socket, route, frames, &mut self.cutting).await
             }
         };

@@ -1,9 +1,9 @@
 //! The listening port: reads requests, admits them within bounds, and starts a session for each. Start at
 //! `TftpService::run`.
 
-use crate::datagrams::{Hearing, Received, Route};
+use crate::datagrams::{DatagramEnds, DatagramRoute, SocketHealth};
 use crate::proto::tftp::{ErrorCode, TftpPacket, TftpRequest, TransferLimits, packet};
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 use crate::tftp::admission::ReadTotals;
 use crate::tftp::link::PeerLink;
 use crate::tftp::opener::{ReadOpener, ReadRequest};
@@ -137,7 +137,7 @@ impl TftpService {
         let port = ListeningPort {
             socket,
             address: self.address,
-            hearing: Hearing::new("the TFTP socket"),
+            hearing: SocketHealth::new("the TFTP socket"),
             settings: self.settings,
             opener: self.opener,
             opening: Handle::current(),
@@ -155,7 +155,7 @@ impl TftpService {
 struct ListeningPort {
     socket: Arc<UdpSocket>,
     address: SocketAddrV4,
-    hearing: Hearing,
+    hearing: SocketHealth,
     settings: TftpSettings,
     opener: Arc<dyn ReadOpener>,
     opening: Handle,
@@ -170,10 +170,10 @@ impl ListeningPort {
     async fn serve(mut self) {
         let shutdown = self.shutdown.clone();
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        let mut look_after = tokio::time::interval(LOOK_AFTER);
-        look_after.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut check = tokio::time::interval(LOOK_AFTER);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let hears = !self.hearing.is_deaf();
+            let hears = !self.hearing.is_suspended();
             tokio::select! {
                 received = socket::recv(&self.socket, &mut buffer), if hears => match received {
                     Ok(arrival) => {
@@ -183,7 +183,7 @@ impl ListeningPort {
                     }
                     Err(error) => self.hearing.failed(&error),
                 },
-                _ = look_after.tick() => self.look_after(),
+                _ = check.tick() => self.check(),
                 Some(ended) = self.tasks.join_next_with_id() => self.free(ended),
                 () = shutdown.cancelled() => break,
             }
@@ -196,8 +196,8 @@ impl ListeningPort {
 
     /// Puts a new socket in the place of one that failed. Reads that share the port send from the old one to
     /// their end, and what comes for them is heard here.
-    fn look_after(&mut self) {
-        self.hearing.look_after(|| {
+    fn check(&mut self) {
+        self.hearing.check(|| {
             match socket::reopen(&self.socket, self.address) {
                 Ok(socket) => self.socket = Arc::new(socket),
                 Err(error) => debug!(%error, "the TFTP socket cannot be opened anew"),
@@ -219,14 +219,14 @@ impl ListeningPort {
         let task = match ended {
             Ok((task, ())) => task,
             Err(error) => {
-                warn_seldom!(%error, "a TFTP read failed inside");
+                warn_limited!(%error, "a TFTP read failed inside");
                 error.id()
             }
         };
         self.sessions.remove(task);
     }
 
-    fn handle(&mut self, arrival: Received, datagram: &[u8]) {
+    fn handle(&mut self, arrival: DatagramEnds, datagram: &[u8]) {
         match packet::parse(datagram) {
             Ok(TftpPacket::Read(request)) => self.read(arrival, datagram, &request),
             Ok(TftpPacket::Write(request)) => {
@@ -249,7 +249,7 @@ impl ListeningPort {
         }
     }
 
-    fn read(&mut self, arrival: Received, datagram: &[u8], request: &TftpRequest<'_>) {
+    fn read(&mut self, arrival: DatagramEnds, datagram: &[u8], request: &TftpRequest<'_>) {
         self.counters.requests.fetch_add(1, Relaxed);
         // Slots of reads that have just ended count as free for this one.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
@@ -272,14 +272,14 @@ impl ListeningPort {
             }
             ReadAdmission::Start => {
                 if let Err(error) = self.start(arrival, datagram, request) {
-                    warn_seldom!(peer = %arrival.peer, %error, "no socket for a TFTP read");
+                    warn_limited!(peer = %arrival.peer, %error, "no socket for a TFTP read");
                     self.refuse((arrival, request.path), ErrorCode::OTHER, "no free port, try again");
                 }
             }
         }
     }
 
-    fn start(&mut self, arrival: Received, datagram: &[u8], request: &TftpRequest<'_>) -> io::Result<()> {
+    fn start(&mut self, arrival: DatagramEnds, datagram: &[u8], request: &TftpRequest<'_>) -> io::Result<()> {
         let (link, inbox) = match self.settings.ports {
             PortMode::PerTransfer => (PeerLink::own(socket::transfer(arrival.local)?), None),
             PortMode::Single => {
@@ -310,14 +310,14 @@ impl ListeningPort {
     }
 
     /// Answers from the listening port, at once or never.
-    fn refuse(&self, (arrival, path): (Received, &str), code: ErrorCode, message: &str) {
+    fn refuse(&self, (arrival, path): (DatagramEnds, &str), code: ErrorCode, message: &str) {
         let (path, peer) = (path.to_owned(), SocketAddr::V4(arrival.peer));
         if !self.opener.is_served(&ReadRequest { path, peer, local: arrival.local }) {
             self.counters.unanswered.fetch_add(1, Relaxed);
             return;
         }
         self.counters.refused.fetch_add(1, Relaxed);
-        let route = Route { peer: arrival.peer, source: Some(arrival.local), interface: 0 };
+        let route = DatagramRoute { peer: arrival.peer, source: Some(arrival.local), interface: 0 };
         if let Err(error) = socket::send_or_drop(&self.socket, route, &TftpPacket::error_bytes(code, message))
         {
             debug!(peer = %arrival.peer, %error, "a refusal could not be sent");

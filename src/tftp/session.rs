@@ -1,12 +1,12 @@
 //! One read, from the admitted request to its outcome: opens the path, agrees on options, and has the
 //! transfer machine driven: by a pump, or here where the listening port is shared. Start at `ReadSession::run`.
 
-use crate::datagrams::{Frames, Received};
+use crate::datagrams::{DatagramBatch, DatagramEnds};
 use crate::proto::tftp::{
     BlockSpan, ErrorCode, OptionField, ServerOffer, TftpPacket, TftpRequest, Transfer, TransferLimits,
     TransferMode, TransferTerms, TransmitOrder, negotiate,
 };
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 use crate::tftp::link::{PeerLink, TransferPort};
 use crate::tftp::opener::{
     OpenedRead, ReadOpener, ReadRefusal, ReadRequest, TransferOutcome, TransferResult,
@@ -51,7 +51,7 @@ struct LostTransfer;
 
 /// One admitted read.
 pub(super) struct ReadSession {
-    pub arrival: Received,
+    pub arrival: DatagramEnds,
     pub asked: OwnedRequest,
     pub link: PeerLink,
     /// What moves the blocks of a port of its own.
@@ -84,11 +84,11 @@ impl ReadSession {
             }
             Ok(Ok(Err(ReadRefusal::Error { code, message }))) => self.refuse(code, &message).await,
             Ok(Err(error)) => {
-                warn_seldom!(path = self.asked.path, %error, "opening failed inside");
+                warn_limited!(path = self.asked.path, %error, "opening failed inside");
                 self.refuse(ErrorCode::OTHER, "the file cannot be opened").await;
             }
             Err(_) => {
-                warn_seldom!(path = self.asked.path, "opening took longer than {OPEN_MAX:?}");
+                warn_limited!(path = self.asked.path, "opening took longer than {OPEN_MAX:?}");
                 self.refuse(ErrorCode::OTHER, "the file took too long to prepare").await;
             }
         }
@@ -109,7 +109,7 @@ impl ReadSession {
     /// A lost ERROR is not repeated: the client asks again.
     async fn send_error(&mut self, code: ErrorCode, message: &str) {
         let bytes = TftpPacket::error_bytes(code, message);
-        self.link.send(self.arrival, Frames::one(&bytes)).await;
+        self.link.send(self.arrival, DatagramBatch::one(&bytes)).await;
     }
 
     async fn serve(&mut self, opened: OpenedRead) {
@@ -137,7 +137,7 @@ impl ReadSession {
         };
         let Ok((reading, result)) = driven else { return self.lost() };
         let result = result.unwrap_or_else(|error| {
-            warn_seldom!(label = opened.label, %error, "the file could not be read to its end");
+            warn_limited!(label = opened.label, %error, "the file could not be read to its end");
             TransferResult::Failed(error.to_string())
         });
         self.say_goodbye(&result).await;
@@ -205,7 +205,7 @@ impl ReadSession {
     async fn send_blocks(&mut self, source: &mut BlockSource, span: BlockSpan) -> io::Result<()> {
         let bytes = source.frames(&span).await?;
         self.counters.windows.fetch_add(1, Relaxed);
-        self.link.send(self.arrival, Frames { bytes, each: span.frame_bytes() }).await;
+        self.link.send(self.arrival, DatagramBatch { bytes, each: span.frame_bytes() }).await;
         Ok(())
     }
 
@@ -214,7 +214,7 @@ impl ReadSession {
     }
 
     fn lost(&self) {
-        warn_seldom!(path = self.asked.path, "a thread of TFTP has ended, and this read with it");
+        warn_limited!(path = self.asked.path, "a thread of TFTP has ended, and this read with it");
         self.counters.finished.fetch_add(1, Relaxed);
         self.stop.cancel();
     }
@@ -251,7 +251,7 @@ impl ReadSession {
                 TransmitOrder::OptionsAck => {
                     let mut options = Vec::new();
                     transfer.frame_options(&mut options);
-                    self.link.send(self.arrival, Frames::one(&options)).await;
+                    self.link.send(self.arrival, DatagramBatch::one(&options)).await;
                 }
                 TransmitOrder::Data(span) => self.send_blocks(source, span).await?,
             }

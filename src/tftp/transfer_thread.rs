@@ -6,7 +6,7 @@
 //! back with the reason ([`ReturnReason`]) when it has ended, when it was called back, or when blocks have to come
 //! from a disk.
 
-use crate::datagrams::{self, Cutting, Frames, Route};
+use crate::datagrams::{self, DatagramBatch, DatagramRoute, SegmentationMode};
 use crate::proto::tftp::{BlockSpan, ErrorCode, TftpPacket, Transfer, TransferEnd, TransmitOrder, packet};
 use crate::tftp::service::TftpCounters;
 use crate::tftp::socket::DATAGRAM_BYTES_MAX;
@@ -135,7 +135,7 @@ impl TransferThread {
 /// A read on the thread.
 struct RunningTransfer {
     ride: Box<ActiveTransfer>,
-    cutting: Cutting,
+    cutting: SegmentationMode,
     stranger_replies: u32,
     /// The earliest entry of this read in `due`.
     due: Instant,
@@ -205,7 +205,8 @@ impl ThreadState {
         }
         let due = Instant::now();
         self.due.push(Reverse((due, id)));
-        let running = RunningTransfer { ride, cutting: Cutting::default(), stranger_replies: 0, due, back };
+        let running =
+            RunningTransfer { ride, cutting: SegmentationMode::default(), stranger_replies: 0, due, back };
         self.rides.insert(id, running);
         self.go_on(id);
     }
@@ -288,7 +289,7 @@ impl RunningTransfer {
     /// Sends what is to be sent now; a reason to give the read back, if there is one.
     fn transmit(&mut self) -> Option<ReturnReason> {
         let ActiveTransfer { reading, socket, peer, counters } = self.ride.as_mut();
-        let route = Route { peer: *peer, source: None, interface: 0 };
+        let route = DatagramRoute { peer: *peer, source: None, interface: 0 };
         loop {
             let now = reading.began.elapsed();
             let Some(transmit) = reading.transfer.poll_transmit(now) else { break };
@@ -296,12 +297,12 @@ impl RunningTransfer {
             let mut frames = match transmit {
                 TransmitOrder::OptionsAck => {
                     reading.transfer.frame_options(&mut options);
-                    Frames::one(&options)
+                    DatagramBatch::one(&options)
                 }
                 TransmitOrder::Data(span) => match reading.source.frames_now(&span) {
                     Ok(Some(bytes)) => {
                         counters.windows.fetch_add(1, Relaxed);
-                        Frames { bytes, each: span.frame_bytes() }
+                        DatagramBatch { bytes, each: span.frame_bytes() }
                     }
                     Ok(None) => return Some(ReturnReason::Disk(span)),
                     Err(error) => return Some(ReturnReason::Failed(error)),

@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
-use crate::listen::{Protocol, explain_bind};
+use crate::port_owner::{PortProtocol, explain_bind};
 use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, DhcpPacket, MessageType, codes, encode_listed, parse};
 
 const CLIENT_PORT: u16 = 68;
@@ -76,7 +76,7 @@ impl Client {
         socket.set_nonblocking(true)?;
         socket.bind_device(Some(interface.as_bytes()))?;
         let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
-        socket.bind(&any.into()).map_err(|error| explain_bind(error, Protocol::Udp, CLIENT_PORT))?;
+        socket.bind(&any.into()).map_err(|error| explain_bind(error, PortProtocol::Udp, CLIENT_PORT))?;
         Ok(Client {
             udp: UdpSocket::from_std(socket.into())?,
             frames: frames().map_err(explain_frames)?,

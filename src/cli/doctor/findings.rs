@@ -307,7 +307,7 @@ mod tests {
     use super::*;
     use crate::cli::doctor::host::{Capabilities, HostAddress, PortUse};
     use crate::cli::doctor::owners::{PortOwner, Whose};
-    use crate::listen::Owner;
+    use crate::port_owner::PortProcess;
 
     fn owner(name: &str) -> PortOwner {
         let whose = match name {
@@ -315,7 +315,7 @@ mod tests {
             "of another file" => Whose::Unknown,
             _ => Whose::Anothers,
         };
-        PortOwner { process: Owner { name: name.into(), pid: 7 }, whose }
+        PortOwner { process: PortProcess { name: name.into(), pid: 7 }, whose }
     }
 
     fn host(owners: &[&str]) -> Host {

@@ -12,7 +12,7 @@ use nix::net::if_::InterfaceFlags;
 
 use crate::addresses::{self, OwnAddress};
 use crate::cli::doctor::owners::{Marks, PortOwner, Whose};
-use crate::listen::{Protocol, is_port_bound, port_owners};
+use crate::port_owner::{PortProtocol, is_port_bound, port_owners};
 
 /// Bits of `CapEff` (capabilities(7)).
 const CAP_NET_BIND_SERVICE: u32 = 10;
@@ -89,8 +89,8 @@ impl Host {
 }
 
 fn port_use(port: u16, marks: &Marks) -> PortUse {
-    let owners = port_owners(Protocol::Udp, port).into_iter().map(|owner| marks.owner(owner));
-    PortUse { bound: is_port_bound(Protocol::Udp, port), owners: owners.collect() }
+    let owners = port_owners(PortProtocol::Udp, port).into_iter().map(|owner| marks.owner(owner));
+    PortUse { bound: is_port_bound(PortProtocol::Udp, port), owners: owners.collect() }
 }
 
 /// All there are, in the kernel's order: which will be asked about is not known yet.

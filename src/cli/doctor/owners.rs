@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::cli::doctor::findings::{Finding, Level, line};
 use crate::cli::doctor::host::PortUse;
-use crate::listen::Owner;
+use crate::port_owner::PortProcess;
 
 /// Our own name in the table of processes.
 const PROGRAM: &str = "metalwright";
@@ -29,7 +29,7 @@ pub enum Whose {
 /// A process that has a port.
 #[derive(Debug, Clone)]
 pub struct PortOwner {
-    pub process: Owner,
+    pub process: PortProcess,
     pub whose: Whose,
 }
 
@@ -65,7 +65,7 @@ impl Marks {
         }
     }
 
-    pub fn owner(&self, process: Owner) -> PortOwner {
+    pub fn owner(&self, process: PortProcess) -> PortOwner {
         let whose = self.whose(&Path::new("/proc").join(process.pid.to_string()), &process.name);
         PortOwner { process, whose }
     }
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn this_process_is_ours() {
-        let process = Owner { name: "a test".into(), pid: std::process::id() };
+        let process = PortProcess { name: "a test".into(), pid: std::process::id() };
         assert_eq!(Marks::read(None).owner(process).whose, Whose::Ours);
     }
 }

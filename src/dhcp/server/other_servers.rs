@@ -19,7 +19,7 @@ use crate::dhcp::server::interfaces::{self, LinkPort};
 use crate::dhcp::server::reopening_socket::ReopeningSocket;
 use crate::model::Mac;
 use crate::proto::dhcp4::{MessageType, codes, parse};
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 const ETH_P_IP: u16 = 0x0800;
 /// How often the interfaces are read.
@@ -71,7 +71,7 @@ impl OtherServerDetector {
                 }
                 _ = refresh.tick() => {
                     self.refresh(witness.as_ref());
-                    self.ear.look_after();
+                    self.ear.check();
                 }
                 () = shutdown.cancelled() => return,
             }
@@ -89,7 +89,7 @@ impl OtherServerDetector {
                 }
                 self.ports = ports;
             }
-            Err(error) => warn_seldom!(%error, "the network interfaces cannot be read"),
+            Err(error) => warn_limited!(%error, "the network interfaces cannot be read"),
         }
     }
 

@@ -14,7 +14,7 @@ use tracing::{Instrument as _, debug_span};
 use crate::dhcp::decide::SilenceReason;
 use crate::dhcp::server::admission::RequestKey;
 use crate::dhcp::server::{DhcpHandler, DhcpRequest, HandlerResult};
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// How long an answer may take, from the arrival of its question. Clients ask again after a second (iPXE) to
 /// four (RFC 2131 4.1, PXE 2.1), and what is later has another question to answer.
@@ -75,7 +75,7 @@ impl Future for PendingAnswer {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<FinishedAnswer> {
         let answered = ready!(self.answer.poll_unpin(context)).unwrap_or_else(|panic| {
-            warn_seldom!(why = message(&*panic), "a DHCP answer failed inside");
+            warn_limited!(why = message(&*panic), "a DHCP answer failed inside");
             Err(SilenceReason::Failed)
         });
         Poll::Ready(FinishedAnswer { question: self.question, port: self.port, since: self.since, answered })

@@ -160,7 +160,7 @@ impl ProbeSockets {
                 // In this order: the ARP reply before an echo says whose the address is.
                 biased;
                 () = shutdown.cancelled() => return,
-                _ = forget.tick() => self.look_after(),
+                _ = forget.tick() => self.check(),
                 (bytes, from) = self.arp.hear::<LinkAddr>(&mut frame) => {
                     let interface = u32::try_from(from.ifindex()).unwrap_or(0);
                     if let Some(late) = self.heard_arp(frame.get(..bytes).unwrap_or_default(), interface) {
@@ -184,10 +184,10 @@ impl ProbeSockets {
         }
     }
 
-    fn look_after(&self) {
+    fn check(&self) {
         self.links().clear();
         self.late().retain(|_, late| late.until > Instant::now());
-        [&self.arp, &self.icmp].into_iter().for_each(ReopeningSocket::look_after);
+        [&self.arp, &self.icmp].into_iter().for_each(ReopeningSocket::check);
         self.rest();
     }
 
@@ -414,13 +414,13 @@ mod tests {
         assert!(!arrives(&probes));
         let registered = probes.register(&target(1)).unwrap();
         assert!(arrives(&probes));
-        probes.look_after();
+        probes.check();
         assert!(arrives(&probes), "a probe is under way");
         drop(registered);
-        probes.look_after();
+        probes.check();
         assert!(arrives(&probes), "a late answer counts");
         probes.late().values_mut().for_each(|late| late.until = Instant::now());
-        probes.look_after();
+        probes.check();
         assert!(!arrives(&probes));
     }
 
@@ -455,8 +455,8 @@ mod tests {
             probes.arp.hearing().failed(&io::ErrorKind::Other.into());
         }
         assert_eq!(probes.ability(), ProbeAbility { arp: false, icmp: true });
-        probes.look_after();
-        probes.look_after();
+        probes.check();
+        probes.check();
         assert_eq!(probes.ability(), ProbeAbility { arp: true, icmp: true });
     }
 }

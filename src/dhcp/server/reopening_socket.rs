@@ -14,7 +14,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::{debug, warn};
 
-use crate::datagrams::Hearing;
+use crate::datagrams::SocketHealth;
 
 /// A packet filter of this step alone lets nothing through.
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
@@ -23,14 +23,14 @@ const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 pub(super) struct ReopeningSocket {
     open: fn() -> io::Result<StdUdpSocket>,
     socket: ArcSwapOption<UdpSocket>,
-    hearing: Arc<Hearing>,
+    hearing: Arc<SocketHealth>,
 }
 
 impl ReopeningSocket {
     /// Opens the socket, if that may be done. Only its registration with the runtime is used, whatever kind
     /// of socket it is; what is read and sent is said to the kernel.
     pub fn open(what: &'static str, open: fn() -> io::Result<StdUdpSocket>) -> Self {
-        let hearing = Arc::new(Hearing::new(what));
+        let hearing = Arc::new(SocketHealth::new(what));
         let ear = ReopeningSocket { open, socket: ArcSwapOption::empty(), hearing };
         if let Err(error) = ear.reopen() {
             warn!(%error, "{what} cannot be opened: is CAP_NET_RAW there?");
@@ -47,7 +47,7 @@ impl ReopeningSocket {
     }
 
     /// How it fares, for whoever tells of it.
-    pub fn hearing(&self) -> &Arc<Hearing> {
+    pub fn hearing(&self) -> &Arc<SocketHealth> {
         &self.hearing
     }
 
@@ -57,8 +57,8 @@ impl ReopeningSocket {
     }
 
     /// Opens the socket anew if it failed, or was not to be had.
-    pub fn look_after(&self) {
-        self.hearing.look_after(|| {
+    pub fn check(&self) {
+        self.hearing.check(|| {
             let reopened = self.reopen().inspect_err(|error| debug!(%error, "it cannot be opened anew"));
             reopened.is_ok() || self.socket.load().is_some()
         });
@@ -85,7 +85,7 @@ impl ReopeningSocket {
     /// given up and asked again.
     pub async fn hear<A: SockaddrLike>(&self, buffer: &mut [u8]) -> (usize, A) {
         loop {
-            let socket = self.socket().filter(|_| !self.hearing.is_deaf());
+            let socket = self.socket().filter(|_| !self.hearing.is_suspended());
             let Some(socket) = socket else { return std::future::pending().await };
             let received =
                 socket.async_io(Interest::READABLE, || Ok(recvfrom::<A>(socket.as_raw_fd(), buffer)?));
@@ -132,7 +132,7 @@ mod tests {
         tokio::select! {
             biased;
             _ = ear.hear::<SockaddrIn>(&mut buffer) => panic!("something was heard"),
-            () = async { while !ear.hearing.is_deaf() { tokio::task::yield_now().await } } => {}
+            () = async { while !ear.hearing.is_suspended() { tokio::task::yield_now().await } } => {}
         }
     }
 
@@ -142,19 +142,19 @@ mod tests {
         assert!(ear.hearing.is_well());
         until_deaf(&ear).await;
         assert!(!ear.hearing.is_well(), "told of as soon as it is left alone");
-        ear.look_after();
+        ear.check();
         assert!(!ear.hearing.is_well(), "a new one has to do well first");
         until_deaf(&ear).await;
-        ear.look_after();
+        ear.check();
         assert!(!ear.hearing.is_well());
         until_deaf(&ear).await;
         ear.open = sound;
-        ear.look_after();
+        ear.check();
         let to = ear.socket().unwrap().local_addr().unwrap();
         sound().unwrap().send_to(b"hello", to).unwrap();
         let mut buffer = [0; 64];
         assert_eq!(ear.hear::<SockaddrIn>(&mut buffer).await.0, 5);
-        ear.look_after();
+        ear.check();
         assert!(ear.hearing.is_well());
     }
 
@@ -165,7 +165,7 @@ mod tests {
         for _ in 0..FAILURES_MAX {
             ear.hearing.failed(&io::ErrorKind::Other.into());
         }
-        ear.look_after();
+        ear.check();
         let to = ear.socket().unwrap().local_addr().unwrap();
         sound().unwrap().send_to(b"hello", to).unwrap();
         let mut buffer = [0; 64];
@@ -177,11 +177,11 @@ mod tests {
         let mut ear = ReopeningSocket::open("the test", absent);
         for _ in 0..3 {
             assert!(!ear.hearing.is_well() && ear.socket().is_none());
-            ear.look_after();
+            ear.check();
         }
         ear.open = sound;
-        ear.look_after();
-        ear.look_after();
+        ear.check();
+        ear.check();
         assert!(ear.hearing.is_well());
     }
 }

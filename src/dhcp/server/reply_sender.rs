@@ -13,13 +13,13 @@ use std::time::Instant;
 use socket2::Socket;
 use tracing::{info, warn};
 
-use crate::datagrams::{self, DATAGRAMS_MAX, Route, Sent};
+use crate::datagrams::{self, DATAGRAMS_MAX, DatagramRoute, SendOutcome};
 use crate::dhcp::decide::frame::{FrameEnds, encode_frame};
 use crate::dhcp::decide::{ReplyDatagram, ReplyDestination};
 use crate::dhcp::server::interfaces::{self, LinkPort};
 use crate::dhcp::server::socket::{self, DhcpListener};
 use crate::model::Mac;
-use crate::seldom::{Seldom, warn_seldom};
+use crate::rate_limit::{RateLimiter, warn_limited};
 
 /// The interfaces that are served, and the socket for frames.
 pub(super) struct ReplySender {
@@ -37,7 +37,7 @@ pub(super) struct ReplySender {
 /// A datagram that waits to be sent, from a port in the protocol's terms.
 struct QueuedReply {
     port: u16,
-    route: Route,
+    route: DatagramRoute,
     bytes: usize,
 }
 
@@ -84,7 +84,7 @@ impl ReplySender {
                 self.ports = ports;
                 self.told_of_fallback.retain(|interface| self.ports.contains_key(interface));
             }
-            Err(error) => warn_seldom!(%error, "the network interfaces cannot be read"),
+            Err(error) => warn_limited!(%error, "the network interfaces cannot be read"),
         }
     }
 
@@ -114,7 +114,7 @@ impl ReplySender {
         // What is behind a router is left to routing; a forced interface would look for it on the link.
         let direct = to.ip().is_broadcast() || port.facts.is_on_link(*to.ip());
         let interface = if direct { reply.interface } else { 0 };
-        let route = Route { peer: to, source: Some(reply.source), interface };
+        let route = DatagramRoute { peer: to, source: Some(reply.source), interface };
         let (port, bytes) = (listener.port, reply.bytes.len());
         self.waiting.push(QueuedReply { port, route, bytes });
         self.bytes.extend_from_slice(&reply.bytes);
@@ -141,7 +141,7 @@ impl ReplySender {
             let listener = listeners.iter().find(|listener| listener.port == first.port);
             let outcome = match listener {
                 Some(listener) => datagrams::send_each(listener.socket(), first.route, &replies),
-                None => Sent { left: 0, error: Some(io::ErrorKind::NotConnected.into()) },
+                None => SendOutcome { left: 0, error: Some(io::ErrorKind::NotConnected.into()) },
             };
             let left_out = replies.len().saturating_sub(outcome.left) as u64;
             if let Some(error) = outcome.error {
@@ -171,7 +171,7 @@ impl ReplySender {
 
 /// Replies that did not leave: under load a dead interface has thousands of them each second.
 #[derive(Debug, Default)]
-struct LostReplies(Seldom);
+struct LostReplies(RateLimiter);
 
 impl LostReplies {
     fn tell(&mut self, replies: u64, error: &io::Error, destination: &impl Display) {

@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::debug;
 
-use crate::datagrams::{self, Hearing};
+use crate::datagrams::{self, SocketHealth};
 use crate::proto::dhcp4::DATAGRAM_BYTES_MAX;
 
 /// A storm of machines powered on together must fit, in and out.
@@ -45,7 +45,7 @@ pub(super) struct DhcpListener {
     /// The port in the protocol's terms, whatever was bound.
     pub port: u16,
     sharing: PortSharing,
-    hearing: Arc<Hearing>,
+    hearing: Arc<SocketHealth>,
     buffer: Vec<u8>,
 }
 
@@ -55,14 +55,14 @@ impl DhcpListener {
     pub fn bind(bound: u16, (port, sharing): (u16, PortSharing)) -> io::Result<Self> {
         let udp = UdpSocket::from_std(open(bound, sharing)?.into())?;
         let local_port = udp.local_addr()?.port();
-        let hearing = Arc::new(Hearing::new("the DHCP socket"));
+        let hearing = Arc::new(SocketHealth::new("the DHCP socket"));
         Ok(DhcpListener { udp, local_port, port, sharing, hearing, buffer: vec![0; DATAGRAM_BYTES_MAX + 1] })
     }
 
     /// Puts a new socket in the place of one that failed.
-    pub fn look_after(&mut self) {
+    pub fn check(&mut self) {
         let hearing = Arc::clone(&self.hearing);
-        hearing.look_after(|| {
+        hearing.check(|| {
             let reopened = self.reopen();
             reopened.inspect_err(|error| debug!(%error, "the DHCP socket cannot be opened anew")).ok();
             true
@@ -79,7 +79,7 @@ impl DhcpListener {
     }
 
     /// How it fares, for whoever tells of it.
-    pub fn hearing(&self) -> &Arc<Hearing> {
+    pub fn hearing(&self) -> &Arc<SocketHealth> {
         &self.hearing
     }
 
@@ -93,13 +93,13 @@ impl DhcpListener {
 
     /// Ready when there is something to [`DhcpListener::receive`].
     pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.hearing.is_deaf() { Poll::Pending } else { self.udp.poll_recv_ready(context) }
+        if self.hearing.is_suspended() { Poll::Pending } else { self.udp.poll_recv_ready(context) }
     }
 
     /// The next datagram, if there is one. No error is the end of it: what fails again and again has nothing
     /// until it was looked after.
     pub fn receive(&mut self) -> io::Result<Option<(DatagramArrival, &[u8])>> {
-        if self.hearing.is_deaf() {
+        if self.hearing.is_suspended() {
             return Ok(None);
         }
         let (udp, buffer) = (&self.udp, &mut self.buffer);

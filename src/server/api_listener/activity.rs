@@ -13,7 +13,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::sleep;
 
-use crate::connections::{ConnectionLimiter, Limit};
+use crate::connections::{ConnectionLimiter, LimitReason};
 
 /// Writes up to this size may be the upkeep of HTTP/2 and show no progress: pings, settings.
 const UPKEEP_BYTES_MAX: usize = 64;
@@ -128,7 +128,7 @@ impl Activity {
     }
 
     /// Waits until the client's time is over, and says why.
-    pub async fn overdue(&self, timeouts: &Timeouts, limiter: &ConnectionLimiter) -> Limit {
+    pub async fn overdue(&self, timeouts: &Timeouts, limiter: &ConnectionLimiter) -> LimitReason {
         loop {
             let idle = if limiter.is_crowded() { timeouts.idle_crowded } else { timeouts.idle };
             match self.left(timeouts, idle) {
@@ -138,13 +138,15 @@ impl Activity {
         }
     }
 
-    fn left(&self, timeouts: &Timeouts, idle: Duration) -> Result<Duration, Limit> {
+    fn left(&self, timeouts: &Timeouts, idle: Duration) -> Result<Duration, LimitReason> {
         let state = self.state();
         let (since, time, why) = match state.head_since {
             _ if state.handling > 0 => return Ok(LOOK_MAX.min(timeouts.stalled)),
-            _ if state.answering > 0 || state.is_blocked => (state.moved, timeouts.stalled, Limit::Stalled),
-            Some(since) => (since, timeouts.head, Limit::SlowRequest),
-            None => (state.moved, idle, Limit::Idle),
+            _ if state.answering > 0 || state.is_blocked => {
+                (state.moved, timeouts.stalled, LimitReason::Stalled)
+            }
+            Some(since) => (since, timeouts.head, LimitReason::SlowRequest),
+            None => (state.moved, idle, LimitReason::Idle),
         };
         match time.saturating_sub(since.elapsed()) {
             Duration::ZERO => Err(why),

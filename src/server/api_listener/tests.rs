@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client;
 
 use super::*;
-use crate::connections::Counters;
+use crate::connections::ConnectionCounters;
 
 /// How long a test waits for what must happen, however busy the machine is.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ const PIECES: usize = 20;
 
 struct Server {
     address: SocketAddr,
-    counters: Arc<Counters>,
+    counters: Arc<ConnectionCounters>,
     connector: TlsConnector,
     /// Lets the handler of `/slow` end.
     slow: Arc<Semaphore>,
@@ -115,7 +115,7 @@ impl Server {
     }
 
     /// Waits until so many clients met this limit.
-    async fn counted(&self, limit: Limit, wanted: u64) {
+    async fn counted(&self, limit: LimitReason, wanted: u64) {
         let counted = async {
             while self.counters.limited(limit) < wanted {
                 tokio::task::yield_now().await;
@@ -160,7 +160,7 @@ async fn a_connection_without_a_handshake_is_closed() {
     half.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
     closed(&mut silent).await;
     closed(&mut half).await;
-    server.counted(Limit::SlowHandshake, 2).await;
+    server.counted(LimitReason::SlowHandshake, 2).await;
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn half_a_head_and_a_head_that_drips_and_none_at_all_are_closed() {
     }
     closed(&mut half).await;
     closed(&mut none).await;
-    server.counted(Limit::SlowRequest, 3).await;
+    server.counted(LimitReason::SlowRequest, 3).await;
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn a_client_that_is_silent_between_requests_is_closed_and_one_that_waits_f
     idle.write_all(request("/").as_bytes()).await.unwrap();
     read_until(&mut idle, "hello").await;
     closed(&mut idle).await;
-    server.counted(Limit::Idle, 1).await;
+    server.counted(LimitReason::Idle, 1).await;
     // More time than any of them has gone by for the other, too.
     server.slow.add_permits(1);
     read_until(&mut waits, "slow").await;
@@ -224,7 +224,7 @@ async fn when_most_places_are_taken_silence_ends_sooner() {
     }
     // There is no place, until one of those who only wait is closed.
     assert!(server.get("/").await.contains("hello"));
-    assert!(server.counters.limited(Limit::Idle) >= 1);
+    assert!(server.counters.limited(LimitReason::Idle) >= 1);
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn an_answer_of_which_nothing_is_taken_is_given_up_and_a_stream_that_goes_
     streams.write_all(request("/pieces").as_bytes()).await.unwrap();
     let said = read_until(&mut streams, "0\r\n\r\n").await;
     assert_eq!(said.matches("piece").count(), PIECES);
-    server.counted(Limit::Stalled, 1).await;
+    server.counted(LimitReason::Stalled, 1).await;
 }
 
 #[tokio::test]
@@ -248,7 +248,7 @@ async fn an_address_that_has_too_many_connections_gets_no_more() {
     let mut clients = vec![server.connect().await, server.connect().await];
     let mut third = TcpStream::connect(server.address).await.unwrap();
     closed(&mut third).await;
-    server.counted(Limit::OneAddress, 1).await;
+    server.counted(LimitReason::OneAddress, 1).await;
     for client in &mut clients {
         client.write_all(request("/").as_bytes()).await.unwrap();
         read_until(client, "hello").await;
