@@ -5,16 +5,16 @@
 //! `POST m/<capability>/done|failed|log`.
 //!
 //! It speaks HTTP/1 itself (`docs/adr/0013`), because the kernel can then send files and because its clients
-//! are old. Start at [`Service::run`]; `connection` is one client, `request` and `ranges` what it asks for,
-//! `answer` what it gets, `wire` how that leaves. How many clients there may be, and TLS, is
+//! are old. Start at [`BootHttpService::run`]; `connection` is one client, `request` and `ranges` what it asks for,
+//! `answer` what it gets, `client_socket` how that leaves. How many clients there may be, and TLS, is
 //! `crate::connections`.
 
 mod answer;
 mod body;
+mod client_socket;
 mod connection;
 mod ranges;
 mod request;
-mod wire;
 
 use std::io;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ use crate::connections::{
 use crate::netboot::Netboot;
 use crate::netboot::decide::stops::NoTls;
 use crate::rate_limit::warn_limited;
-use connection::Client;
-use wire::Wire;
+use client_socket::ClientSocket;
+use connection::BootClient;
 
 /// Connections at a time, when nothing else is configured.
 pub const LIMITS: ConnectionLimits = ConnectionLimits { connections_max: 4096, of_one_address_max: 1024 };
@@ -54,7 +54,7 @@ const TOO_MANY: &[u8] =
 
 /// What all connections share.
 #[derive(Debug)]
-pub struct Shared {
+pub struct BootHttpState {
     netboot: Arc<Netboot>,
     limiter: Arc<ConnectionLimiter>,
     limits: ConnectionLimits,
@@ -64,12 +64,12 @@ pub struct Shared {
 
 /// The boot side, for one listener or two.
 #[derive(Clone, Debug)]
-pub struct Service(Arc<Shared>);
+pub struct BootHttpService(Arc<BootHttpState>);
 
-impl Service {
+impl BootHttpService {
     pub fn new(netboot: Arc<Netboot>, limits: ConnectionLimits, stop: CancellationToken) -> Self {
         let (limiter, reports) = (ConnectionLimiter::new(limits), Semaphore::new(REPORTS_MAX));
-        Service(Arc::new(Shared { netboot, limiter, limits, reports, stop }))
+        BootHttpService(Arc::new(BootHttpState { netboot, limiter, limits, reports, stop }))
     }
 
     pub fn counters(&self) -> Arc<ConnectionCounters> {
@@ -119,17 +119,17 @@ impl Service {
             return;
         };
         let Ok(local) = stream.local_addr().map(|local| local.ip().to_canonical()) else { return };
-        let client = Client { shared: Arc::clone(&self.0), permit, peer, local };
+        let client = BootClient { shared: Arc::clone(&self.0), permit, peer, local };
         match tls.cloned() {
-            None => tasks.spawn(connection::serve(Wire::Plain(stream), client)),
+            None => tasks.spawn(connection::serve(ClientSocket::Plain(stream), client)),
             Some(tls) => tasks.spawn(over_tls(tls, stream, client)),
         };
     }
 }
 
-async fn over_tls(tls: Handshakes, stream: TcpStream, client: Client) {
+async fn over_tls(tls: Handshakes, stream: TcpStream, client: BootClient) {
     let (error, why) = match tls.shake(stream, client.peer).await {
-        Ok(stream) => return connection::serve(Wire::Tls(Box::new(stream)), client).await,
+        Ok(stream) => return connection::serve(ClientSocket::Tls(Box::new(stream)), client).await,
         Err(HandshakeError::TooSlow) => return client.permit.counters().count(LimitReason::SlowRequest),
         Err(HandshakeError::Hello(error)) => {
             let why = no_tls(&error);

@@ -123,8 +123,11 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     let queue = QueueEnd::start(&kernel, queue);
     let log = LogEnd::start(&kernel);
     let mut services = Services::new();
-    let boot =
-        http_boot::Service::new(Arc::clone(&app.netboot), boot_limits(&config), services.shutdown.clone());
+    let boot = http_boot::BootHttpService::new(
+        Arc::clone(&app.netboot),
+        boot_limits(&config),
+        services.shutdown.clone(),
+    );
     let boot_tls = match sockets.boot_https {
         Some(_) => Some(data.boot_certificate()?.acceptor()?),
         None => None,
@@ -176,7 +179,7 @@ async fn open_store(
 struct Listeners {
     tls: TlsAcceptor,
     api_limits: api_listener::Limits,
-    boot: http_boot::Service,
+    boot: http_boot::BootHttpService,
     boot_tls: Option<TlsAcceptor>,
 }
 
