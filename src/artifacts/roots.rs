@@ -76,7 +76,7 @@ impl Roots {
     /// Opens the files at a path.
     ///
     /// # Errors
-    /// [`Refusal`]; `Failed` with `NotFound` where there is nothing.
+    /// [`Refusal`]; `FailedTemplates` with `NotFound` where there is nothing.
     pub fn open(&self, path: &Path, kind: ArtifactKind, hold: Hold) -> Result<Place, Refusal> {
         let real = path.canonicalize()?;
         self.check_text((path, &real), hold)?;

@@ -20,7 +20,7 @@ use tokio::task::JoinError;
 
 use crate::kernel::Kernel;
 use crate::netboot::decide::capability;
-use crate::render::Engine;
+use crate::render::RenderEngine;
 use pools::{PREVIEWS_AT_ONCE_MAX, Pools};
 
 /// Renders that have a thread to wait on. More would render no sooner, as there are no more workers that
@@ -43,7 +43,7 @@ pub struct Catalog {
 /// The templates as compiled, and the generation they were compiled from.
 struct Content {
     generation: u64,
-    engine: Engine,
+    engine: RenderEngine,
 }
 
 impl std::fmt::Debug for Catalog {
@@ -69,7 +69,7 @@ impl Catalog {
     }
 
     /// The compiled templates of the present content.
-    pub fn engine(&self) -> Engine {
+    pub fn engine(&self) -> RenderEngine {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         let world = self.kernel.world();
         let generation = world.templates.generation();
@@ -79,7 +79,7 @@ impl Catalog {
         let bodies: Vec<(String, String)> =
             world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone())).collect();
         drop(world);
-        let (engine, broken) = Engine::compile(&self.pools.serve, bodies);
+        let (engine, broken) = RenderEngine::compile(&self.pools.serve, bodies);
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");
         }

@@ -6,21 +6,21 @@ use serde_json::Value;
 
 use crate::kernel::secrets::{Place, Secrets, is_sealed};
 use crate::model::{GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, World};
-use crate::render::{Layer, Level, ParamValues, Params, SecretAccess};
+use crate::render::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
 
 /// Most profiles that are gone through for one machine.
 const PROFILES_MAX: usize = 1024;
 
 /// The layers of a machine, highest first: the machine, its profiles in order (each followed by its nested
 /// ones), its stage, the stage's profiles, the profile `global`, the declared defaults.
-pub fn layers(world: &World, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<Layer> {
+pub fn layers(world: &World, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<ParamLayer> {
     let set = levels(world, (machine, stage)).map(|(level, values)| layer(level, values));
-    let mut layers: Vec<Layer> = set.collect();
+    let mut layers: Vec<ParamLayer> = set.collect();
     let defaults = world.params.iter().filter_map(|param| {
         let default = param.spec.default.as_ref()?;
         Some((param.spec.name.clone(), default.clone()))
     });
-    layers.push(Layer::new(Level::Default, defaults.collect::<ParamValues>()));
+    layers.push(ParamLayer::new(ParamLevel::Default, defaults.collect::<ParamValues>()));
     layers
 }
 
@@ -28,20 +28,20 @@ pub fn layers(world: &World, machine: Option<&Machine>, stage: Option<&Stage>) -
 fn levels<'a>(
     world: &'a World,
     (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
-) -> impl Iterator<Item = (Level, &'a BTreeMap<String, Value>)> {
-    let profiles = move |names: &[String], level: fn(String) -> Level| {
+) -> impl Iterator<Item = (ParamLevel, &'a BTreeMap<String, Value>)> {
+    let profiles = move |names: &[String], level: fn(String) -> ParamLevel| {
         let expanded = expand(world, names).into_iter();
         expanded.map(move |profile| (level(profile.name.clone()), &profile.params))
     };
     let of_machine = machine.into_iter().flat_map(move |machine| {
-        let of_profiles = profiles(&machine.profiles, Level::Profile);
-        std::iter::once((Level::Machine, &machine.params)).chain(of_profiles)
+        let of_profiles = profiles(&machine.profiles, ParamLevel::Profile);
+        std::iter::once((ParamLevel::Machine, &machine.params)).chain(of_profiles)
     });
     let of_stage = stage.into_iter().flat_map(move |stage| {
-        let of_profiles = profiles(&stage.profiles, Level::StageProfile);
-        std::iter::once((Level::Stage(stage.name.clone()), &stage.params)).chain(of_profiles)
+        let of_profiles = profiles(&stage.profiles, ParamLevel::StageProfile);
+        std::iter::once((ParamLevel::Stage(stage.name.clone()), &stage.params)).chain(of_profiles)
     });
-    of_machine.chain(of_stage).chain(profiles(&[GLOBAL_PROFILE.to_owned()], |_| Level::Global))
+    of_machine.chain(of_stage).chain(profiles(&[GLOBAL_PROFILE.to_owned()], |_| ParamLevel::Global))
 }
 
 /// The value that is set for one param, found without making [`layers`]: a boot asks for it with every
@@ -69,7 +69,12 @@ pub enum Sealed {
 ///
 /// # Errors
 /// A value that cannot be opened: the level and the name.
-pub fn resolve(world: &World, of: Of<'_>, secrets: &Secrets, sealed: Sealed) -> Result<Params, String> {
+pub fn resolve(
+    world: &World,
+    of: Of<'_>,
+    secrets: &Secrets,
+    sealed: Sealed,
+) -> Result<LayeredParams, String> {
     let mut layers = layers(world, of.machine.map(|machine| &machine.spec), of.stage);
     for layer in &mut layers {
         if layer.values.values().any(is_sealed) {
@@ -82,11 +87,11 @@ pub fn resolve(world: &World, of: Of<'_>, secrets: &Secrets, sealed: Sealed) -> 
                 Ok((name.clone(), value))
             });
             let values: ParamValues = values.collect::<Result<_, String>>()?;
-            *layer = Layer::new(layer.level.clone(), values);
+            *layer = ParamLayer::new(layer.level.clone(), values);
         }
     }
     let access = if sealed == Sealed::Closed { SecretAccess::Sealed } else { SecretAccess::Open };
-    Ok(Params::new(layers, self::secrets(world), access))
+    Ok(LayeredParams::new(layers, self::secrets(world), access))
 }
 
 /// Whose params are resolved.
@@ -97,16 +102,16 @@ pub struct Of<'a> {
 }
 
 fn open(
-    level: &Level,
+    level: &ParamLevel,
     (param, value): (&str, &Value),
     (of, secrets): (Of<'_>, &Secrets),
 ) -> Result<Value, String> {
     let (kind, key) = match level {
-        Level::Machine => (Kind::Machine, of.machine.map_or("", |machine| machine.key.as_str())),
-        Level::Profile(name) | Level::StageProfile(name) => (Kind::Profile, name.as_str()),
-        Level::Stage(name) => (Kind::Stage, name.as_str()),
-        Level::Global => (Kind::Profile, GLOBAL_PROFILE),
-        Level::Default => (Kind::Param, param),
+        ParamLevel::Machine => (Kind::Machine, of.machine.map_or("", |machine| machine.key.as_str())),
+        ParamLevel::Profile(name) | ParamLevel::StageProfile(name) => (Kind::Profile, name.as_str()),
+        ParamLevel::Stage(name) => (Kind::Stage, name.as_str()),
+        ParamLevel::Global => (Kind::Profile, GLOBAL_PROFILE),
+        ParamLevel::Default => (Kind::Param, param),
     };
     let opened = secrets.open(Place { kind, key, param }, value);
     opened.map_err(|why| format!("the param `{param}` of {level} cannot be read: {why}"))
@@ -117,8 +122,8 @@ pub fn secrets(world: &World) -> BTreeSet<String> {
     world.params.iter().filter(|param| param.spec.secret).map(|param| param.spec.name.clone()).collect()
 }
 
-fn layer(level: Level, values: &BTreeMap<String, Value>) -> Layer {
-    Layer::new(
+fn layer(level: ParamLevel, values: &BTreeMap<String, Value>) -> ParamLayer {
+    ParamLayer::new(
         level,
         values.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<ParamValues>(),
     )

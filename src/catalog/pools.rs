@@ -7,13 +7,13 @@ use std::time::Duration;
 use crate::catalog::Catalog;
 use crate::catalog::rendering::Purpose;
 use crate::kernel::Error;
-use crate::render::{Condition, Engine, Lanes, Pool, WorkerProgram};
+use crate::render::{LaneCounts, PoolHealth, RenderEngine, RenderPool, WorkerProgram};
 
 /// Previews that have a thread to wait on, and previews that wait for one of those.
 pub(super) const PREVIEWS_AT_ONCE_MAX: usize = 2;
 const PREVIEWS_WAITING_MAX: usize = 64;
 /// The workers that render previews.
-const PREVIEW_LANES: Lanes = Lanes { usual: 1, most: PREVIEWS_AT_ONCE_MAX };
+const PREVIEW_LANES: LaneCounts = LaneCounts { usual: 1, most: PREVIEWS_AT_ONCE_MAX };
 const PREVIEW_NICENESS: i32 = 10;
 /// How long a preview may wait for its turn.
 const PREVIEW_WAIT: Duration = Duration::from_secs(5);
@@ -21,8 +21,8 @@ const PREVIEW_WAIT: Duration = Duration::from_secs(5);
 /// The workers that render what machines are served, and those that render previews.
 #[derive(Clone)]
 pub struct Pools {
-    pub serve: Arc<Pool>,
-    pub preview: Arc<Pool>,
+    pub serve: Arc<RenderPool>,
+    pub preview: Arc<RenderPool>,
 }
 
 impl Pools {
@@ -31,14 +31,14 @@ impl Pools {
         let program = WorkerProgram::own();
         let preview = program.clone().with_niceness(PREVIEW_NICENESS);
         Pools {
-            serve: Arc::new(Pool::new(program, Lanes::for_this_host())),
-            preview: Arc::new(Pool::new(preview, PREVIEW_LANES)),
+            serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host())),
+            preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES)),
         }
     }
 
     #[cfg(test)]
     pub fn of_tests() -> Self {
-        Pools { serve: Arc::new(Pool::of_tests(1)), preview: Arc::new(Pool::of_tests(1)) }
+        Pools { serve: Arc::new(RenderPool::of_tests(1)), preview: Arc::new(RenderPool::of_tests(1)) }
     }
 }
 
@@ -47,7 +47,7 @@ impl Catalog {
     /// them.
     ///
     /// # Errors
-    /// [`Error::Busy`] where others have all turns; [`Error::Failed`].
+    /// [`Error::Busy`] where others have all turns; [`Error::FailedTemplates`].
     pub async fn render_preview<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -65,7 +65,7 @@ impl Catalog {
     }
 
     /// The templates of the present content, with the workers that render for this purpose.
-    pub fn engine_for(&self, purpose: Purpose) -> Engine {
+    pub fn engine_for(&self, purpose: Purpose) -> RenderEngine {
         match purpose {
             Purpose::Serve => self.engine(),
             Purpose::Preview => self.engine().on(&self.pools.preview),
@@ -73,7 +73,7 @@ impl Catalog {
     }
 
     /// How the render workers are that serve machines, and those of previews.
-    pub fn render_conditions(&self) -> [Condition; 2] {
+    pub fn render_conditions(&self) -> [PoolHealth; 2] {
         let Pools { serve, preview } = &self.pools;
         [serve.condition(), preview.condition()]
     }

@@ -15,7 +15,7 @@ use crate::kernel::Endpoints;
 use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
 use crate::netboot::decide::loader::Transport;
 use crate::netboot::decide::{BootData, capability};
-use crate::render::{Callbacks, Input, ProblemKind, RenderProblem};
+use crate::render::{CallbackUrls, ProblemKind, RenderInput, RenderProblem};
 
 /// Our addresses as the client sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,14 +85,15 @@ impl Catalog {
         Facing { address, http: url("http", boot_http_port), https: url("https", boot_https_port) }
     }
 
-    pub fn input(&self, boot: &Boot, sealed: Sealed) -> Result<Input, RenderProblem> {
+    pub fn input(&self, boot: &Boot, sealed: Sealed) -> Result<RenderInput, RenderProblem> {
         let of = Of { machine: boot.machine.as_deref(), stage: boot.stage.as_ref().map(|stage| &stage.spec) };
         let params = params::resolve(&self.kernel.world(), of, &self.kernel.secrets, sealed);
         let params = params.map_err(|message| problem("params", message))?;
         let repositories = repositories(&self.kernel.world(), boot, &params)?;
-        let callbacks = boot.attempt.as_ref().map(|attempt| Callbacks { base: self.base_url(boot, attempt) });
+        let callbacks =
+            boot.attempt.as_ref().map(|attempt| CallbackUrls { base: self.base_url(boot, attempt) });
         let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
-        Ok(Input {
+        Ok(RenderInput {
             variables: self.variables(boot),
             params,
             callbacks,

@@ -4,7 +4,7 @@
 use crate::catalog::artifact_faults::served;
 use crate::catalog::rendering::{Boot, problem};
 use crate::model::{Artifact, Stored, TreeRepository, World};
-use crate::render::{Params, RenderProblem, Repository};
+use crate::render::{LayeredParams, PackageRepository, RenderProblem};
 
 /// The param that lists package repositories.
 const REPOSITORIES: &str = "repositories";
@@ -15,10 +15,14 @@ const SHOWN_MAX: usize = 10;
 ///
 /// # Errors
 /// A param that does not fit, or names an artifact that is not there.
-pub fn repositories(world: &World, boot: &Boot, params: &Params) -> Result<Vec<Repository>, RenderProblem> {
+pub fn repositories(
+    world: &World,
+    boot: &Boot,
+    params: &LayeredParams,
+) -> Result<Vec<PackageRepository>, RenderProblem> {
     let wrong = |message: String| problem(REPOSITORIES, message);
     let composed = params.compose(REPOSITORIES).map_err(|sealed| wrong(sealed.to_string()))?;
-    let mut repositories: Vec<Repository> = match composed {
+    let mut repositories: Vec<PackageRepository> = match composed {
         None => Vec::new(),
         Some(composed) => serde_json::from_value(composed.value)
             .map_err(|error| wrong(format!("the param `{REPOSITORIES}` does not fit: {error}")))?,
@@ -31,7 +35,7 @@ pub fn repositories(world: &World, boot: &Boot, params: &Params) -> Result<Vec<R
 }
 
 /// Where an artifact's repository is served, with what was found about it where the param says nothing.
-fn locate(world: &World, http: &str, repository: &mut Repository) -> Result<(), String> {
+fn locate(world: &World, http: &str, repository: &mut PackageRepository) -> Result<(), String> {
     let name = &repository.artifact;
     let artifact = served(world, name)
         .map_err(|fault| format!("the param `{REPOSITORIES}` names the artifact {name}: {fault}"))?;
@@ -62,7 +66,7 @@ fn locate(world: &World, http: &str, repository: &mut Repository) -> Result<(), 
 }
 
 /// A repository that nobody declared in a tree that is passed on.
-fn undeclared(artifact: &Stored<Artifact>, wanted: &Repository) -> String {
+fn undeclared(artifact: &Stored<Artifact>, wanted: &PackageRepository) -> String {
     let called = |path: &str, suite: &str| match (path.trim_matches('/'), suite) {
         ("", "") => "the one of yum at its root".to_owned(),
         ("", suite) => format!("the suite {suite}"),
@@ -83,7 +87,7 @@ fn undeclared(artifact: &Stored<Artifact>, wanted: &Repository) -> String {
 
 /// The repositories in the tree that is booted from. One that an installer can be given stands for those
 /// within.
-fn own(world: &World, boot: &Boot) -> Vec<Repository> {
+fn own(world: &World, boot: &Boot) -> Vec<PackageRepository> {
     let Some(artifact) = boot.files().and_then(|files| world.artifacts.get(&files.artifact)) else {
         return Vec::new();
     };
@@ -93,7 +97,7 @@ fn own(world: &World, boot: &Boot) -> Vec<Repository> {
     let shown = shown.map(|found| {
         let name = &artifact.key;
         let folder = found.path.replace('/', "-");
-        Repository {
+        PackageRepository {
             tag: if folder.is_empty() { name.clone() } else { format!("{name}-{folder}") },
             url: url(&boot.facing.http, name, &found.path),
             artifact: name.clone(),
@@ -103,7 +107,7 @@ fn own(world: &World, boot: &Boot) -> Vec<Repository> {
             components: found.components.clone(),
             install_source: found.install_source,
             unsigned: !found.signed,
-            ..Repository::default()
+            ..PackageRepository::default()
         }
     });
     shown.collect()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::catalog::params::{layers, secrets, set_value};
 use crate::model::{Bootenv, Machine, Stage, Step, StepKind, Stored, World};
-use crate::render::{Params, SecretAccess};
+use crate::render::{LayeredParams, SecretAccess};
 
 /// What stands in the way of a run of `steps` on a machine, all at once.
 pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String> {
@@ -47,8 +47,8 @@ pub fn unset_params<'a>(
 }
 
 /// The params of a machine in a stage, secrets sealed.
-pub fn params(world: &World, machine: &Machine, stage: Option<&Stage>) -> Params {
-    Params::new(layers(world, Some(machine), stage), secrets(world), SecretAccess::Sealed)
+pub fn params(world: &World, machine: &Machine, stage: Option<&Stage>) -> LayeredParams {
+    LayeredParams::new(layers(world, Some(machine), stage), secrets(world), SecretAccess::Sealed)
 }
 
 /// What keeps a machine from booting a bootenv: no kernel for its architecture, an artifact that is not

@@ -12,10 +12,11 @@ use crate::dhcp::decide::{DhcpQuery, TemplateOption};
 use crate::dhcp::exchange::DecidedPacket;
 use crate::dhcp::packet::TemplateFacts;
 use crate::netboot::boot_facts::Gathered;
-use crate::render::{Input, Limits, Rendered};
+use crate::render::{RenderInput, RenderLimits, RenderedText};
 
 /// What one value may spend: a client waits for it.
-const LIMITS: Limits = Limits { deadline: Duration::from_millis(100), output_bytes_max: 1024, fuel: 10_000 };
+const LIMITS: RenderLimits =
+    RenderLimits { deadline: Duration::from_millis(100), output_bytes_max: 1024, fuel: 10_000 };
 /// Templates of one reply; the rest is left out.
 const TEMPLATES_MAX: usize = 16;
 
@@ -48,8 +49,8 @@ impl Dhcp {
     async fn render_options(
         &self,
         options: Vec<TemplateOption>,
-        input: Input,
-    ) -> Vec<(TemplateOption, Result<Rendered, String>)> {
+        input: RenderInput,
+    ) -> Vec<(TemplateOption, Result<RenderedText, String>)> {
         let engine = self.catalog.engine();
         let render = move || {
             let one = |option: TemplateOption| {
@@ -67,7 +68,7 @@ impl Dhcp {
         query: &DhcpQuery<'_>,
         gathered: &Gathered,
         facts: &TemplateFacts,
-    ) -> Result<Input, String> {
+    ) -> Result<RenderInput, String> {
         let boot = gathered.boot(None, self.catalog.facing(facts.server.into()));
         let mut input = self.catalog.input(&boot, Sealed::Closed).map_err(|problem| problem.to_string())?;
         let mac: Vec<String> =

@@ -20,7 +20,7 @@ use crate::netboot::boot_facts::Gathered;
 use crate::netboot::decide::decision::{Answer, Asked, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::{Document, base_name};
-use crate::render::{Level, ProblemKind, Provenance, Resolved};
+use crate::render::{ParamLevel, ProblemKind, Provenance, ResolvedParam};
 
 /// Which levels of params are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +95,9 @@ impl Insight {
         let of = Of { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
         let params =
             params::resolve(&world, of, &self.kernel.secrets, Sealed::Covered).map_err(Error::Failed)?;
-        let wanted = |level: &Level| scope == ParamScope::AllLevels || *level == Level::Machine;
+        let wanted = |level: &ParamLevel| scope == ParamScope::AllLevels || *level == ParamLevel::Machine;
         let rows = params.aggregate().into_iter().filter(|(_, resolved)| wanted(resolved.level));
-        let row = |(name, resolved): (&str, Resolved<'_>)| {
+        let row = |(name, resolved): (&str, ResolvedParam<'_>)| {
             let value = if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
             (name.to_owned(), ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret })
         };

@@ -17,7 +17,7 @@ use crate::catalog::rendering::Boot;
 use crate::model::World;
 use crate::netboot::Netboot;
 use crate::netboot::documents::Document;
-use crate::render::{RenderProblem, Rendered};
+use crate::render::{RenderProblem, RenderedText};
 
 /// Most documents that are kept, and most bytes of them.
 const DOCUMENTS_MAX: usize = 1024;
@@ -141,8 +141,8 @@ impl Netboot {
     }
 }
 
-impl From<Rendered> for Page {
-    fn from(rendered: Rendered) -> Self {
+impl From<RenderedText> for Page {
+    fn from(rendered: RenderedText) -> Self {
         let facts = json!({
             "sha256": rendered.sha256,
             "bytes": rendered.text.len(),

@@ -8,7 +8,7 @@ use crate::catalog::rendering::{Boot, problem};
 use crate::model::BootTemplate;
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::ScriptKind;
-use crate::render::{Input, Limits, RenderProblem, Rendered};
+use crate::render::{RenderInput, RenderLimits, RenderProblem, RenderedText};
 
 /// How a template asks for the token.
 const CALL: &str = "agent_token(";
@@ -70,7 +70,7 @@ impl Netboot {
         boot: &Boot,
         document: &Document,
         sealed: Sealed,
-    ) -> Result<Rendered, RenderProblem> {
+    ) -> Result<RenderedText, RenderProblem> {
         let engine = self.catalog.engine_for(boot.purpose);
         let mut input = self.catalog.input(boot, sealed)?;
         let name = match document {
@@ -96,7 +96,7 @@ impl Netboot {
             Document::File(file) => match (&file.template, &file.inline) {
                 (Some(name), _) => name.clone(),
                 (None, Some(body)) => {
-                    let rendered = engine.render_inline(body, input, Limits::default());
+                    let rendered = engine.render_inline(body, input, RenderLimits::default());
                     return rendered.map_err(|problem| problem.of_inline(&place(boot, &file.path)));
                 }
                 (None, None) => {
@@ -105,7 +105,7 @@ impl Netboot {
                 }
             },
         };
-        engine.render(&name, input, Limits::default())
+        engine.render(&name, input, RenderLimits::default())
     }
 
     /// Opens the kernel and its initrds and renders every file of the bootenv, so that a fault is seen on the
@@ -142,11 +142,12 @@ impl Netboot {
         Err(problem(&bootenv.spec.name, message))
     }
 
-    fn command_line(&self, boot: &Boot, input: &Input) -> Result<String, RenderProblem> {
+    fn command_line(&self, boot: &Boot, input: &RenderInput) -> Result<String, RenderProblem> {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
-        let rendered = self.catalog.engine_for(boot.purpose).render_inline(body, input, Limits::default());
+        let rendered =
+            self.catalog.engine_for(boot.purpose).render_inline(body, input, RenderLimits::default());
         let rendered = rendered.map_err(|problem| problem.of_inline(&place(boot, "boot_params")))?;
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }

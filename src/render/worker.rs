@@ -15,9 +15,9 @@ use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_s
 
 use crate::render::compile::{self, TemplateSet};
 use crate::render::draw::draw;
-use crate::render::engine::{INLINE, Rendered};
+use crate::render::engine::{INLINE, RenderedText};
 use crate::render::problem::{ProblemKind, RenderProblem};
-use crate::render::wire::{self, Order, Reply, Request, Source};
+use crate::render::wire::{self, RenderOrder, RenderSource, WorkerReply, WorkerRequest};
 
 /// Writable memory of one worker, in bytes: templates, input, output, and what a template builds.
 pub const MEMORY_BYTES_MAX: u64 = 128 << 20;
@@ -47,32 +47,32 @@ pub fn run() -> io::Result<()> {
 
 fn serve(mut stream: UnixStream) -> io::Result<()> {
     let mut set = compile::compile([]);
-    while let Some(request) = wire::receive::<Request<'_>>(&mut stream)? {
+    while let Some(request) = wire::receive::<WorkerRequest<'_>>(&mut stream)? {
         let reply = match request {
-            Request::Begin { niceness } => {
+            WorkerRequest::Begin { niceness } => {
                 // Where it is not allowed the worker is as quick as any other.
                 let _ = nice(niceness);
                 continue;
             }
-            Request::Load { templates } => {
+            WorkerRequest::Load { templates } => {
                 set = compile::compile(templates.into_owned());
-                Reply::Loaded
+                WorkerReply::Loaded
             }
-            Request::Render(order) => Reply::Rendered(render(&set, *order).map(Into::into)),
+            WorkerRequest::Render(order) => WorkerReply::Rendered(render(&set, *order).map(Into::into)),
         };
         wire::send(&mut stream, &reply)?;
     }
     Ok(())
 }
 
-fn render(set: &TemplateSet, order: Order<'_>) -> Result<Rendered, RenderProblem> {
+fn render(set: &TemplateSet, order: RenderOrder<'_>) -> Result<RenderedText, RenderProblem> {
     let limits = order.limits();
     let (source, input) = order.into_source_and_input();
     let drawn = catch_unwind(AssertUnwindSafe(|| draw(set, &source, input, limits)));
     drawn.unwrap_or_else(|_| {
         let name = match &source {
-            Source::Named(name) => name,
-            Source::Inline(_) => INLINE,
+            RenderSource::Named(name) => name,
+            RenderSource::Inline(_) => INLINE,
         };
         let message = "the template engine failed in a way it should not: please report the template";
         Err(RenderProblem::new(ProblemKind::Template, name, message))

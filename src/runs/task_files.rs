@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::catalog::params::Sealed;
 use crate::catalog::rendering::{Boot, Purpose, problem};
 use crate::model::{JobFile, Problem, Stored, Task, TaskTemplate};
-use crate::render::{Input, Limits, RenderProblem};
+use crate::render::{RenderInput, RenderLimits, RenderProblem};
 use crate::runs::Runs;
 use crate::runs::flow::step::boot_step;
 use crate::runs::jobs::{RenderTasks, TaskRender};
@@ -49,11 +49,11 @@ impl Runs {
         if problems.is_empty() { Ok(files) } else { Err(problems) }
     }
 
-    fn render_task_file(&self, template: &TaskTemplate, input: Input) -> Result<String, RenderProblem> {
+    fn render_task_file(&self, template: &TaskTemplate, input: RenderInput) -> Result<String, RenderProblem> {
         let rendered = match (&template.template, &template.inline) {
-            (Some(name), _) => self.catalog.engine().render(name, input, Limits::default()),
+            (Some(name), _) => self.catalog.engine().render(name, input, RenderLimits::default()),
             (None, Some(body)) => {
-                let rendered = self.catalog.engine().render_inline(body, input, Limits::default());
+                let rendered = self.catalog.engine().render_inline(body, input, RenderLimits::default());
                 rendered.map_err(|problem| problem.of_inline(&template.name))
             }
             (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),

@@ -166,7 +166,7 @@ pub trait Store: Send + Sync + 'static {
     /// to another. The commit goes on when the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`Error::Stale`], [`Error::Taken`], [`Error::Damaged`], [`Error::Failed`] or [`Error::Closed`]; then
+    /// [`Error::Stale`], [`Error::Taken`], [`Error::Damaged`], [`Error::FailedTemplates`] or [`Error::Closed`]; then
     /// nothing was written.
     fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
 
@@ -182,7 +182,7 @@ pub trait Store: Send + Sync + 'static {
     /// were asked for is the last one.
     ///
     /// # Errors
-    /// [`Error::Failed`].
+    /// [`Error::FailedTemplates`].
     fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
 
     /// Writes a piece of a job's log at `offset`. Bytes that are there already are passed over, so a
@@ -190,26 +190,26 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::LogGap`] when `offset` is beyond the end, [`Error::LogFull`] when the log would become too
-    /// long, [`Error::Stale`] when there is no such job, [`Error::Failed`].
+    /// long, [`Error::Stale`] when there is no such job, [`Error::FailedTemplates`].
     fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, Error>>;
 
     /// Up to `bytes_max` (and [`LOG_READ_BYTES_MAX`]) of a job's log from `offset`; nothing at its end.
     ///
     /// # Errors
-    /// [`Error::Failed`].
+    /// [`Error::FailedTemplates`].
     fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, Error>>;
 
     /// Deletes the oldest events beyond the newest `keep`, a bounded number at a time; returns how many. Call
     /// again until it is 0.
     ///
     /// # Errors
-    /// [`Error::Failed`].
+    /// [`Error::FailedTemplates`].
     fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, Error>>;
 
     /// Writes to the disk what changes nothing, to find out whether writes get there.
     ///
     /// # Errors
-    /// [`Error::Failed`].
+    /// [`Error::FailedTemplates`].
     fn probe(&self) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Bytes that are free on the disk of the database.

@@ -56,7 +56,7 @@ impl EncodedWrite {
 ///
 /// # Errors
 /// [`Error::Damaged`] for a key whose row could not be read; [`Error::Unreadable`] for an object that the
-/// next start could not read; [`Error::Failed`] when JSON cannot hold a value.
+/// next start could not read; [`Error::FailedTemplates`] when JSON cannot hold a value.
 pub(super) fn encode(changeset: Changeset, damaged: &HashSet<(Kind, String)>) -> Result<Encoded, Error> {
     let writes = changeset.writes.into_iter().map(|write| encode_write(write, damaged));
     let writes = writes.collect::<Result<_, _>>()?;
