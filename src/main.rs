@@ -27,7 +27,7 @@ enum ProgramCommand {
     /// Run jobs on this machine.
     Agent(AgentArgs),
     /// Play machines against a server, without any metal.
-    Simulate(Box<simulate::Options>),
+    Simulate(Box<simulate::SimulateOptions>),
     #[command(flatten)]
     Client(ClientCommand),
     /// Render templates for a server, which starts this itself.

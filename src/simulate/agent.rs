@@ -1,4 +1,4 @@
-//! The agent of the installed system: the real one, with its server seen through [`Played`].
+//! The agent of the installed system: the real one, with its server seen through [`ShownServer`].
 //!
 //! Jobs are handed to it without their files, so that nothing runs on this host: it reports them begun and
 //! ended as always. With `--run-jobs` the files stay, and their scripts run here.
@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use crate::agent::{self, Agent, AgentArgs, AgentConfig, Asked, End, Remote, Server, Trouble};
 use crate::model::{AgentReport, JobOffer, JobReport, JobState, LogEnd, Mac, TokenGrant};
-use crate::simulate::console::Console;
-use crate::simulate::failure::Failure;
-use crate::simulate::options::Options;
+use crate::simulate::console::MachineConsole;
+use crate::simulate::failure::StepFailure;
+use crate::simulate::options::SimulateOptions;
 
 /// How long a server may hold back its answer when there is nothing to do, in seconds.
 const IDLE_SECONDS: u32 = 1;
@@ -28,19 +28,20 @@ const IDLE_SECONDS: u32 = 1;
 /// A configuration the agent does not take, a server that refuses it, or a job that failed.
 pub async fn work(
     configuration: &str,
-    (options, mac): (&Options, Mac),
-    console: &mut Console,
-) -> Result<Option<String>, Failure> {
-    let broken = |what: &str, came: String| Failure::new("agent", what, came);
-    let folder = Folder::make(mac).map_err(|error| broken("a folder for its jobs", error.to_string()))?;
+    (options, mac): (&SimulateOptions, Mac),
+    console: &mut MachineConsole,
+) -> Result<Option<String>, StepFailure> {
+    let broken = |what: &str, came: String| StepFailure::new("agent", what, came);
+    let folder =
+        AgentFolder::make(mac).map_err(|error| broken("a folder for its jobs", error.to_string()))?;
     let config = folder.configure(configuration);
     let config = config.map_err(|came| broken("a configuration that it can use", came))?;
     let remote = Remote::new(&config).map_err(|error| broken("a server to talk to", error.to_string()))?;
     console.say("agent", format!("asks {} for jobs", config.server)).await;
-    let played = Played {
+    let played = ShownServer {
         remote,
         runs: options.run_jobs,
-        seen: Mutex::new(Seen { console, jobs: BTreeMap::new(), reboot: None }),
+        seen: Mutex::new(AgentTraffic { console, jobs: BTreeMap::new(), reboot: None }),
     };
     let agent = Agent {
         environment: config.environment,
@@ -54,35 +55,35 @@ pub async fn work(
         Err(error) => Err(broken("its folder to stay", error.to_string())),
         Ok(End::Failed(why)) => Err(broken("jobs, or the word that there are none", why)),
         Ok(_) => match seen.jobs.into_values().find_map(|job| job.failed.map(|why| (job.task, why))) {
-            Some((task, why)) => Err(Failure::new("job", format!("the task {task} to end well"), why)),
+            Some((task, why)) => Err(StepFailure::new("job", format!("the task {task} to end well"), why)),
             None => Ok(seen.reboot),
         },
     }
 }
 
 /// The server, with everything that passes between it and the agent shown on the machine's console.
-struct Played<'a> {
+struct ShownServer<'a> {
     remote: Remote,
     runs: bool,
-    seen: Mutex<Seen<'a>>,
+    seen: Mutex<AgentTraffic<'a>>,
 }
 
 /// What passed so far.
-struct Seen<'a> {
-    console: &'a mut Console,
-    jobs: BTreeMap<Uuid, Job>,
+struct AgentTraffic<'a> {
+    console: &'a mut MachineConsole,
+    jobs: BTreeMap<Uuid, ShownJob>,
     /// Why the server wants the machine to boot anew.
     reboot: Option<String>,
 }
 
-struct Job {
+struct ShownJob {
     task: String,
     began: Instant,
     log_bytes: u64,
     failed: Option<String>,
 }
 
-impl Server for Played<'_> {
+impl Server for ShownServer<'_> {
     async fn next_job(&self, report: &AgentReport) -> Result<Asked, Trouble> {
         let wait_seconds = report.wait_seconds.min(IDLE_SECONDS);
         let asked = self.remote.next_job(&AgentReport { wait_seconds, ..report.clone() }).await?;
@@ -98,7 +99,7 @@ impl Server for Played<'_> {
                 // A task that is tried again is judged by its last try.
                 seen.jobs.retain(|_, job| job.task != work.task);
                 let (task, log_bytes) = (work.task.clone(), work.log_bytes);
-                seen.jobs.insert(work.id, Job { task, began: Instant::now(), log_bytes, failed: None });
+                seen.jobs.insert(work.id, ShownJob { task, began: Instant::now(), log_bytes, failed: None });
                 let (files, stage) = (work.files.len(), &work.stage);
                 let text = format!("{} of {stage}, try {}, {files} files", work.task, work.attempt);
                 seen.console.say("job", text).await;
@@ -131,7 +132,7 @@ impl Server for Played<'_> {
     }
 }
 
-impl Played<'_> {
+impl ShownServer<'_> {
     /// Says in a job's log that nothing was run.
     async fn pretend(&self, job: Uuid) -> Result<(), Trouble> {
         let offset = self.seen.lock().await.jobs.get(&job).map_or(0, |job| job.log_bytes);
@@ -141,7 +142,7 @@ impl Played<'_> {
 
     async fn ended(&self, id: Uuid, report: &JobReport) {
         let mut seen = self.seen.lock().await;
-        let Seen { console, jobs, .. } = &mut *seen;
+        let AgentTraffic { console, jobs, .. } = &mut *seen;
         let Some(job) = jobs.get_mut(&id) else { return };
         let how = match (report.exit, &report.reason) {
             (Some(exit), _) => format!("exit {exit}"),
@@ -158,14 +159,14 @@ impl Played<'_> {
 }
 
 /// A folder of one machine's agent, for its owner only. Dropping it removes it.
-struct Folder(PathBuf);
+struct AgentFolder(PathBuf);
 
-impl Folder {
+impl AgentFolder {
     fn make(mac: Mac) -> io::Result<Self> {
         let name = format!("metalwright-simulate-{}-{}", mac.dashed(), Uuid::new_v4().simple());
         let path = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Folder(path))
+        Ok(AgentFolder(path))
     }
 
     /// Writes the configuration as the installer did, and reads it as the agent does.
@@ -185,7 +186,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for AgentFolder {
     fn drop(&mut self) {
         // What is left over lies in the folder for temporary files.
         let _ = fs::remove_dir_all(&self.0);

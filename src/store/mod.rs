@@ -166,7 +166,7 @@ pub trait Store: Send + Sync + 'static {
     /// to another. The commit goes on when the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`Error::Stale`], [`Error::Taken`], [`Error::Damaged`], [`Error::FailedTemplates`] or [`Error::Closed`]; then
+    /// [`Error::Stale`], [`Error::TakenPacket`], [`Error::Damaged`], [`Error::FailedTemplates`] or [`Error::Closed`]; then
     /// nothing was written.
     fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::model::Mac;
-use crate::simulate::console::Line;
+use crate::simulate::console::ConsoleLine;
 use crate::tftp::{
     OpenedRead, ReadBody, ReadOpener, ReadRefusal, ReadRequest, TftpService, TftpSettings, TransferOutcome,
 };
@@ -39,14 +39,18 @@ impl ReadOpener for Shelf {
     fn finished(&self, _: TransferOutcome) {}
 }
 
-fn source(server: SocketAddr, path: &str, firmware: Firmware) -> Source {
+fn source(server: SocketAddr, path: &str, firmware: FirmwareKind) -> TftpSource {
     let from = Ipv4Addr::new(127, 0, 0, 9);
-    Source { server, path: path.into(), from, firmware, first_wait: Duration::from_millis(500) }
+    TftpSource { server, path: path.into(), from, firmware, first_wait: Duration::from_millis(500) }
 }
 
-async fn load_from(server: SocketAddr, path: &str, firmware: Firmware) -> (Result<u64, Failure>, Vec<Line>) {
+async fn load_from(
+    server: SocketAddr,
+    path: &str,
+    firmware: FirmwareKind,
+) -> (Result<u64, StepFailure>, Vec<ConsoleLine>) {
     let (sender, mut lines) = tokio::sync::mpsc::channel(64);
-    let mut console = Console::new(Mac([2, 0, 0, 0, 0, 1]), sender);
+    let mut console = MachineConsole::new(Mac([2, 0, 0, 0, 0, 1]), sender);
     let loaded = load(&source(server, path, firmware), &mut console).await;
     drop(console);
     let mut said = Vec::new();
@@ -69,7 +73,7 @@ fn serve() -> (SocketAddr, CancellationToken) {
 async fn a_loader_is_probed_broken_off_and_read_whole() {
     let (server, stop) = serve();
     for bytes in [0, 1468, 1468 * 8, 300_001] {
-        for firmware in [Firmware::Bios, Firmware::Uefi] {
+        for firmware in [FirmwareKind::Bios, FirmwareKind::Uefi] {
             let (loaded, said) = load_from(server, &bytes.to_string(), firmware).await;
             assert_eq!(loaded, Ok(bytes), "{firmware:?}");
             assert_eq!(said[0].step, "tftp.probe");
@@ -82,7 +86,7 @@ async fn a_loader_is_probed_broken_off_and_read_whole() {
 #[tokio::test]
 async fn a_refusal_is_told_as_the_server_said_it() {
     let (server, stop) = serve();
-    let (loaded, _) = load_from(server, "absent", Firmware::Bios).await;
+    let (loaded, _) = load_from(server, "absent", FirmwareKind::Bios).await;
     let said = loaded.unwrap_err().to_string();
     assert!(said.ends_with("the server said error 1: not found"), "{said}");
     stop.cancel();
@@ -97,7 +101,7 @@ async fn an_option_that_was_not_asked_for_is_refused_as_efi_does() {
         let (_, from) = server.recv_from(&mut buffer).await.unwrap();
         server.send_to(b"\0\x06tsize\x005\0timeout\x001\0", from).await.unwrap();
     });
-    let (loaded, _) = load_from(address, "x", Firmware::Uefi).await;
+    let (loaded, _) = load_from(address, "x", FirmwareKind::Uefi).await;
     assert!(loaded.unwrap_err().came.contains("`timeout` came"));
 }
 
@@ -127,8 +131,8 @@ async fn a_lost_block_is_asked_for_again() {
         }
         acked
     });
-    let source = source(address, "x", Firmware::Uefi);
-    let mut reading = Reading::open(&source).await.unwrap();
+    let source = source(address, "x", FirmwareKind::Uefi);
+    let mut reading = TftpReading::open(&source).await.unwrap();
     let bytes = reading.read(&[("blksize", "16"), ("windowsize", "4")]).await.unwrap();
     assert_eq!(bytes, 4 * 16 + 3);
     assert_eq!(serving.await.unwrap(), [0, 1, 5]);

@@ -47,7 +47,7 @@ impl<'g> Group<'g> {
     /// Adds a changeset, or nothing of it.
     ///
     /// # Errors
-    /// [`Error::Stale`], [`Error::Taken`].
+    /// [`Error::Stale`], [`Error::TakenPacket`].
     pub(super) fn add(&mut self, changeset: &'g Encoded) -> Result<(), Error> {
         let done = self.check_reads(&changeset.reads);
         let done = done.and_then(|()| self.write_all(changeset)).and_then(|moved| self.claim_all(&moved));
