@@ -13,7 +13,9 @@ use std::time::Instant;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::agent::{self, Agent, AgentArgs, AgentConfig, Asked, End, Remote, Server, Trouble};
+use crate::agent::{
+    self, Agent, AgentArgs, AgentConfig, AgentEnd, AgentServer, CallError, RemoteServer, WorkAnswer,
+};
 use crate::model::{AgentReport, JobOffer, JobReport, JobState, LogEnd, Mac, TokenGrant};
 use crate::simulate::console::MachineConsole;
 use crate::simulate::failure::StepFailure;
@@ -36,7 +38,8 @@ pub async fn work(
         AgentFolder::make(mac).map_err(|error| broken("a folder for its jobs", error.to_string()))?;
     let config = folder.configure(configuration);
     let config = config.map_err(|came| broken("a configuration that it can use", came))?;
-    let remote = Remote::new(&config).map_err(|error| broken("a server to talk to", error.to_string()))?;
+    let remote =
+        RemoteServer::new(&config).map_err(|error| broken("a server to talk to", error.to_string()))?;
     console.say("agent", format!("asks {} for jobs", config.server)).await;
     let played = ShownServer {
         remote,
@@ -53,7 +56,7 @@ pub async fn work(
     let seen = played.seen.into_inner();
     match ended {
         Err(error) => Err(broken("its folder to stay", error.to_string())),
-        Ok(End::Failed(why)) => Err(broken("jobs, or the word that there are none", why)),
+        Ok(AgentEnd::Failed(why)) => Err(broken("jobs, or the word that there are none", why)),
         Ok(_) => match seen.jobs.into_values().find_map(|job| job.failed.map(|why| (job.task, why))) {
             Some((task, why)) => Err(StepFailure::new("job", format!("the task {task} to end well"), why)),
             None => Ok(seen.reboot),
@@ -63,7 +66,7 @@ pub async fn work(
 
 /// The server, with everything that passes between it and the agent shown on the machine's console.
 struct ShownServer<'a> {
-    remote: Remote,
+    remote: RemoteServer,
     runs: bool,
     seen: Mutex<AgentTraffic<'a>>,
 }
@@ -83,17 +86,17 @@ struct ShownJob {
     failed: Option<String>,
 }
 
-impl Server for ShownServer<'_> {
-    async fn next_job(&self, report: &AgentReport) -> Result<Asked, Trouble> {
+impl AgentServer for ShownServer<'_> {
+    async fn next_job(&self, report: &AgentReport) -> Result<WorkAnswer, CallError> {
         let wait_seconds = report.wait_seconds.min(IDLE_SECONDS);
         let asked = self.remote.next_job(&AgentReport { wait_seconds, ..report.clone() }).await?;
-        let Asked::Offer(offer) = asked else { return Ok(asked) };
+        let WorkAnswer::Offer(offer) = asked else { return Ok(asked) };
         let mut seen = self.seen.lock().await;
         match offer {
             JobOffer::Reboot { reason } => {
                 seen.console.say("agent", format!("is told to reboot: {reason}")).await;
                 seen.reboot = Some(reason.clone());
-                Ok(Asked::Offer(JobOffer::Reboot { reason }))
+                Ok(WorkAnswer::Offer(JobOffer::Reboot { reason }))
             }
             JobOffer::Run(mut work) => {
                 // A task that is tried again is judged by its last try.
@@ -106,12 +109,12 @@ impl Server for ShownServer<'_> {
                 if !self.runs {
                     work.files.clear();
                 }
-                Ok(Asked::Offer(JobOffer::Run(work)))
+                Ok(WorkAnswer::Offer(JobOffer::Run(work)))
             }
         }
     }
 
-    async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<(), Trouble> {
+    async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<(), CallError> {
         let ends = report.exit.is_some() || report.state == Some(JobState::Failed);
         if ends && !self.runs {
             self.pretend(job).await?;
@@ -123,18 +126,18 @@ impl Server for ShownServer<'_> {
         Ok(())
     }
 
-    async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, Trouble> {
+    async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, CallError> {
         self.remote.put_log(job, offset, piece).await
     }
 
-    async fn renew_token(&self) -> Result<TokenGrant, Trouble> {
+    async fn renew_token(&self) -> Result<TokenGrant, CallError> {
         self.remote.renew_token().await
     }
 }
 
 impl ShownServer<'_> {
     /// Says in a job's log that nothing was run.
-    async fn pretend(&self, job: Uuid) -> Result<(), Trouble> {
+    async fn pretend(&self, job: Uuid) -> Result<(), CallError> {
         let offset = self.seen.lock().await.jobs.get(&job).map_or(0, |job| job.log_bytes);
         let line = b"simulated: the scripts of this job were not run\n";
         self.remote.put_log(job, offset, line.to_vec()).await.map(drop)
@@ -181,7 +184,8 @@ impl AgentFolder {
         };
         let config = AgentConfig::load(args).map_err(|error| error.to_string())?;
         // A machine that is played must not switch off the one it is played on.
-        let manner = agent::Manner { power: agent::Power::Forbidden, until: agent::Until::Idle };
+        let manner =
+            agent::AgentPolicy { power: agent::PowerPolicy::Forbidden, until: agent::StopCondition::Idle };
         Ok(AgentConfig { manner, ..config })
     }
 }
