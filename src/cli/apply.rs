@@ -13,7 +13,7 @@ use crate::cli::documents::{Document, rank, read_all};
 use crate::cli::nouns::{key_field, name_of, normalize, object_path, written_fields};
 use crate::cli::objects::Failures;
 use crate::cli::output;
-use crate::client::{Client, ListQuery, ObjectPath};
+use crate::client::{ApiClient, ListRequest, ObjectPath};
 use crate::model::Kind;
 
 /// What is to be done with one document.
@@ -29,7 +29,7 @@ enum Plan {
 ///
 /// # Errors
 /// Files that cannot be read, and then nothing was written; or some objects that the server refused.
-pub async fn apply(client: &Client, noun: Option<Kind>, args: &ApplyArgs) -> Result<()> {
+pub async fn apply(client: &ApiClient, noun: Option<Kind>, args: &ApplyArgs) -> Result<()> {
     let mut documents = read_all(&args.file, noun)?;
     documents.sort_by_key(|document| rank(document.kind));
     let secrets = secret_params(client, &documents).await?;
@@ -52,7 +52,7 @@ pub async fn apply(client: &Client, noun: Option<Kind>, args: &ApplyArgs) -> Res
 }
 
 /// What would be done, and what can be seen to be wrong without the server.
-async fn try_out(client: &Client, document: &Document, secrets: &BTreeSet<String>) -> Result<Plan> {
+async fn try_out(client: &ApiClient, document: &Document, secrets: &BTreeSet<String>) -> Result<Plan> {
     normalize(document.kind, &document.body).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{}", lines.join("\n  "))
@@ -60,7 +60,7 @@ async fn try_out(client: &Client, document: &Document, secrets: &BTreeSet<String
     Ok(plan(client, document, secrets).await?.0)
 }
 
-async fn write(client: &Client, document: &Document, secrets: &BTreeSet<String>) -> Result<Plan> {
+async fn write(client: &ApiClient, document: &Document, secrets: &BTreeSet<String>) -> Result<Plan> {
     let (plan, present) = plan(client, document, secrets).await?;
     match (&plan, present) {
         (Plan::Update(_), Some((path, revision))) => {
@@ -75,7 +75,7 @@ async fn write(client: &Client, document: &Document, secrets: &BTreeSet<String>)
 type Present = (ObjectPath, Option<u64>);
 
 async fn plan(
-    client: &Client,
+    client: &ApiClient,
     document: &Document,
     secrets: &BTreeSet<String>,
 ) -> Result<(Plan, Option<Present>)> {
@@ -99,9 +99,9 @@ async fn plan(
 }
 
 /// The names of params whose values must not be shown: those on the server, and those that are about to be.
-async fn secret_params(client: &Client, documents: &[Document]) -> Result<BTreeSet<String>> {
+async fn secret_params(client: &ApiClient, documents: &[Document]) -> Result<BTreeSet<String>> {
     let terms = vec![("secret".to_owned(), "true".to_owned()), ("fields".to_owned(), "name".to_owned())];
-    let stored = client.list(Kind::Param, &ListQuery { terms, limit: None }).await?.items;
+    let stored = client.list(Kind::Param, &ListRequest { terms, limit: None }).await?.items;
     let is_secret = |param: &&Value| param.get("secret") == Some(&Value::Bool(true));
     let own = documents.iter().filter(|document| document.kind == Kind::Param).map(|document| &document.body);
     let names = stored.iter().chain(own.filter(is_secret));

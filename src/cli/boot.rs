@@ -10,7 +10,7 @@ use crate::cli::objects::Noun;
 use crate::cli::output::{self, Format, plain};
 use crate::cli::sets::value_at;
 use crate::cli::summary::verdict;
-use crate::client::{ClassLine, Client, ExplainAs, ExplainOf, Explanation, OptionLine};
+use crate::client::{ApiClient, BootExplanation, ClassEntry, ExplainAs, ExplainOf, OptionEntry};
 use crate::model::Kind;
 
 /// `machines start`, `pause`, …: does it and says how the machine is then.
@@ -31,7 +31,7 @@ pub async fn act(noun: &Noun, verb: ActionVerb) -> Result<()> {
 /// # Errors
 /// What the server or the network says.
 pub async fn explain(
-    client: &Client,
+    client: &ApiClient,
     of: ExplainOf,
     (asks, format): (ExplainAs<'_>, Option<Format>),
 ) -> Result<()> {
@@ -43,13 +43,13 @@ pub async fn explain(
     if let Some(format @ (Format::Json | Format::Yaml)) = format {
         return output::print_value(&answer, format);
     }
-    let explanation: Explanation =
+    let explanation: BootExplanation =
         serde_json::from_value(answer).context("the explanation does not read as one")?;
     output::print(&explained(&explanation))
 }
 
-fn explained(explanation: &Explanation) -> String {
-    let Explanation { verdict: word, bootenv, reason, .. } = explanation;
+fn explained(explanation: &BootExplanation) -> String {
+    let BootExplanation { verdict: word, bootenv, reason, .. } = explanation;
     let verdict = verdict(&json!({"verdict": word, "bootenv": bootenv, "reason": reason}));
     let answer = explanation.answer.replace('_', " ");
     let rows: Vec<Vec<String>> = explanation
@@ -67,8 +67,8 @@ fn explained(explanation: &Explanation) -> String {
     told + &classes(explanation) + &options(explanation)
 }
 
-fn classes(explanation: &Explanation) -> String {
-    let row = |class: &ClassLine| {
+fn classes(explanation: &BootExplanation) -> String {
+    let row = |class: &ClassEntry| {
         let mark = if class.matched { "=>" } else { "" };
         vec![mark.to_owned(), class.name.clone(), class.order.to_string(), class.reason.clone()]
     };
@@ -76,8 +76,8 @@ fn classes(explanation: &Explanation) -> String {
     section(&["", "CLIENT CLASS", "ORDER", "WHY NOT"], &rows)
 }
 
-fn options(explanation: &Explanation) -> String {
-    let row = |option: &OptionLine| {
+fn options(explanation: &BootExplanation) -> String {
+    let row = |option: &OptionEntry| {
         let from = format!("{} {}", option.scope, option.from);
         vec![option.code.to_string(), option.name.clone(), option.value.clone(), from]
     };
@@ -94,7 +94,7 @@ fn section(header: &[&str], rows: &[Vec<String>]) -> String {
 ///
 /// # Errors
 /// What the server or the network says; a failed render with template, line and column.
-pub async fn render(client: &Client, machine: &str, file: String) -> Result<()> {
+pub async fn render(client: &ApiClient, machine: &str, file: String) -> Result<()> {
     let rendered = client.render(&reference(Kind::Machine, machine), file).await?;
     match rendered.get("text").and_then(Value::as_str) {
         Some(text) => output::print_foreign(text.as_bytes()),
@@ -115,7 +115,7 @@ const FILE_COLUMNS: [Column; 4] = [
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn params(client: &Client, machine: &str, format: Option<Format>) -> Result<()> {
+pub async fn params(client: &ApiClient, machine: &str, format: Option<Format>) -> Result<()> {
     let answer = client.params(&object_path(Kind::Machine, machine)?).await?;
     let params = answer.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
     let named = params.into_iter().map(|(name, mut param)| {
@@ -131,7 +131,7 @@ pub async fn params(client: &Client, machine: &str, format: Option<Format>) -> R
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn files(client: &Client, machine: &str, format: Option<Format>) -> Result<()> {
+pub async fn files(client: &ApiClient, machine: &str, format: Option<Format>) -> Result<()> {
     let answer = client.files(&object_path(Kind::Machine, machine)?).await?;
     let files = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     output::print_all(&files, &FILE_COLUMNS, format)

@@ -12,7 +12,7 @@ use crate::cli::connection::Connection;
 use crate::cli::output::{Format, Usage};
 use crate::cli::sets::parse_term;
 use crate::cli::waiting::Goal;
-use crate::client::{Action, ExplainOf};
+use crate::client::{ExplainOf, MachineAction};
 use crate::model::Kind;
 
 /// A command that needs a server, and how to reach it.
@@ -220,18 +220,18 @@ pub(super) struct Whose {
 
 impl ActionVerb {
     /// The action, on which machine, with which details.
-    pub(super) fn parts(self) -> (Action, String, Value) {
+    pub(super) fn parts(self) -> (MachineAction, String, Value) {
         let (action, whose) = match self {
             ActionVerb::Start { reference, workflow } => {
                 let details = workflow.map_or_else(|| json!({}), |workflow| json!({"workflow": workflow}));
-                return (Action::Start, reference, details);
+                return (MachineAction::Start, reference, details);
             }
-            ActionVerb::Pause(whose) => (Action::Pause, whose),
-            ActionVerb::Resume(whose) => (Action::Resume, whose),
-            ActionVerb::Retry(whose) => (Action::Retry, whose),
-            ActionVerb::Cancel(whose) => (Action::Cancel, whose),
-            ActionVerb::Arm(whose) => (Action::Arm, whose),
-            ActionVerb::Disarm(whose) => (Action::Disarm, whose),
+            ActionVerb::Pause(whose) => (MachineAction::Pause, whose),
+            ActionVerb::Resume(whose) => (MachineAction::Resume, whose),
+            ActionVerb::Retry(whose) => (MachineAction::Retry, whose),
+            ActionVerb::Cancel(whose) => (MachineAction::Cancel, whose),
+            ActionVerb::Arm(whose) => (MachineAction::Arm, whose),
+            ActionVerb::Disarm(whose) => (MachineAction::Disarm, whose),
         };
         (action, whose.reference, json!({}))
     }

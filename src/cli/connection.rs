@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::cli::config::{Context, Folder};
 use crate::cli::output::{self, Usage};
-use crate::client::{Client, Error, Fingerprint, Target, Token, learn};
+use crate::client::{ApiClient, BearerToken, ClientError, Fingerprint, ServerTarget, learn};
 
 /// Where a server listens if nobody says anything else.
 const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
@@ -28,7 +28,7 @@ pub struct Connection {
     pub server: Option<String>,
     /// The token to show it.
     #[arg(long, global = true, env = "METALWRIGHT_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub token: Option<Token>,
+    pub token: Option<BearerToken>,
     /// The data directory of a server on this host, instead of --server and --token.
     #[arg(long, global = true, env = "METALWRIGHT_DATA", value_name = "DIR", hide_env_values = true)]
     pub data: Option<PathBuf>,
@@ -60,7 +60,7 @@ struct LocalEndpoint {
 /// What is known of the server before it is asked.
 struct Found {
     url: String,
-    token: Option<Token>,
+    token: Option<BearerToken>,
     fingerprint: Option<Fingerprint>,
 }
 
@@ -83,7 +83,7 @@ impl Connection {
     ///
     /// # Errors
     /// Nothing that says where the server is, or no token, or no certificate to be had.
-    pub async fn client(&self) -> Result<Client> {
+    pub async fn client(&self) -> Result<ApiClient> {
         let found = self.find()?;
         if found.token.is_none() {
             return Err(Usage(
@@ -97,7 +97,7 @@ impl Connection {
             None => trusted(&found.url).await.map_err(|error| self.advise(error))?,
         };
         let Found { url, token, .. } = found;
-        Ok(Client::new(&Target { url, fingerprint, token })?)
+        Ok(ApiClient::new(&ServerTarget { url, fingerprint, token })?)
     }
 
     fn find(&self) -> Result<Found> {
@@ -151,10 +151,10 @@ impl Connection {
 
     /// Adds to an error of the network what to do about it.
     pub fn advise(&self, error: anyhow::Error) -> anyhow::Error {
-        let advice = match error.downcast_ref::<Error>() {
-            Some(Error::Unreachable { .. }) => self.advise_unreachable(),
-            Some(Error::TimedOut { .. }) => "it is reachable and silent: see its log".to_owned(),
-            Some(Error::OtherCertificate { .. }) => self.advise_certificate(),
+        let advice = match error.downcast_ref::<ClientError>() {
+            Some(ClientError::Unreachable { .. }) => self.advise_unreachable(),
+            Some(ClientError::TimedOut { .. }) => "it is reachable and silent: see its log".to_owned(),
+            Some(ClientError::OtherCertificate { .. }) => self.advise_certificate(),
             Some(refused) if refused.status() == Some(401) => {
                 "the token is not one of this server's, or it has expired: --token (METALWRIGHT_TOKEN), or \
                  --data DIR on its own host"
@@ -267,7 +267,7 @@ mod tests {
     fn a_refused_connection_says_what_to_start() {
         let connection =
             Connection { data: Some("/d".into()), chosen: Some(Chosen::Data), ..Connection::default() };
-        let unreachable = Error::Unreachable {
+        let unreachable = ClientError::Unreachable {
             url: "https://127.0.0.1:9".into(),
             request: "GET /api/v1/machines".into(),
             reason: "Connection refused (os error 111)".into(),

@@ -9,7 +9,7 @@ use crate::cli::nouns::{object_path, subject_of};
 use crate::cli::objects::Noun;
 use crate::cli::output::{self, Format, plain};
 use crate::cli::summary::summary;
-use crate::client::{Client, EventFilter, PageOf, Signal};
+use crate::client::{ApiClient, EventFilter, HistoryRange, StreamSignal};
 use crate::model::Event;
 
 /// Most events the server puts on a page.
@@ -25,12 +25,12 @@ impl EventArgs {
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn list(client: &Client, args: EventListArgs) -> Result<()> {
+pub async fn list(client: &ApiClient, args: EventListArgs) -> Result<()> {
     let format = args.which.output.output.unwrap_or(Format::Table);
     let (filter, mut after, mut left) = (args.which.filter(), args.which.after, args.limit);
     let mut events = Vec::new();
     while left > 0 {
-        let page = client.events(&filter, PageOf { after, limit: Some(left.min(PAGE_MAX)) }).await?;
+        let page = client.events(&filter, HistoryRange { after, limit: Some(left.min(PAGE_MAX)) }).await?;
         left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
         events.extend(page.items);
         match page.next {
@@ -49,7 +49,7 @@ pub async fn list(client: &Client, args: EventListArgs) -> Result<()> {
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn watch(client: &Client, args: EventArgs) -> Result<()> {
+pub async fn watch(client: &ApiClient, args: EventArgs) -> Result<()> {
     follow(client, args.filter(), (args.after, args.output.output)).await
 }
 
@@ -69,13 +69,13 @@ pub async fn watch_noun(noun: &Noun, reference: Option<&str>, format: Option<For
 }
 
 async fn follow(
-    client: &Client,
+    client: &ApiClient,
     filter: EventFilter,
     (after, format): (Option<u64>, Option<Format>),
 ) -> Result<()> {
     let mut stream = client.follow(filter, after).await?;
     loop {
-        if let Signal::Event(event) = stream.next().await? {
+        if let StreamSignal::Event(event) = stream.next().await? {
             print_one(&event, format.unwrap_or(Format::Table))?;
         }
     }

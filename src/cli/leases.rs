@@ -14,7 +14,7 @@ use crate::cli::command::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::nouns::object_path;
 use crate::cli::objects::{Failures, Noun};
 use crate::cli::output::{self, Format};
-use crate::client::{Client, LeaseAction, ListQuery, ObjectPath};
+use crate::client::{ApiClient, LeaseAction, ListRequest, ObjectPath};
 use crate::model::{Kind, Mac};
 
 /// Most pages of one history.
@@ -64,7 +64,7 @@ async fn end(noun: &Noun, references: &[String], action: LeaseAction) -> Result<
     failed.finish()
 }
 
-async fn history(client: &Client, of: &str, format: Option<Format>) -> Result<()> {
+async fn history(client: &ApiClient, of: &str, format: Option<Format>) -> Result<()> {
     let bare = of.strip_prefix("mac:").unwrap_or(of);
     let of = bare.parse::<Mac>().map_or_else(|_| of.to_owned(), |mac| format!("mac:{mac}"));
     let path = ObjectPath::new(Kind::Lease, &of)?;
@@ -94,7 +94,7 @@ fn print_table(columns: &[Column], items: &[Value], format: Option<Format>) -> R
     }
 }
 
-async fn import(client: &Client, args: ImportArgs) -> Result<()> {
+async fn import(client: &ApiClient, args: ImportArgs) -> Result<()> {
     let paths = match args.format {
         LeaseFormat::Isc => vec![args.file.clone()],
         LeaseFormat::Kea => kea_files(&args.file),
@@ -150,7 +150,7 @@ fn kea_files(path: &Path) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// There is no such machine, or what the server or the network says.
-pub async fn by_id(client: &Client, terms: &mut [(String, String)]) -> Result<()> {
+pub async fn by_id(client: &ApiClient, terms: &mut [(String, String)]) -> Result<()> {
     for (field, value) in terms.iter_mut() {
         if field == "machine" && value.parse::<Uuid>().is_err() && !value.contains('*') {
             let machine = client.get(&object_path(Kind::Machine, value)?).await?;
@@ -164,13 +164,13 @@ pub async fn by_id(client: &Client, terms: &mut [(String, String)]) -> Result<()
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn with_names(client: &Client, leases: &[Value]) -> Result<Vec<Value>> {
+pub async fn with_names(client: &ApiClient, leases: &[Value]) -> Result<Vec<Value>> {
     let mut leases = leases.to_vec();
     if leases.iter().all(|lease| lease.get("machine").is_none()) {
         return Ok(leases);
     }
     let terms = vec![("fields".to_owned(), "id,name".to_owned())];
-    let machines = client.list(Kind::Machine, &ListQuery { terms, limit: None }).await?;
+    let machines = client.list(Kind::Machine, &ListRequest { terms, limit: None }).await?;
     let names: HashMap<&str, &Value> = machines
         .items
         .iter()

@@ -88,7 +88,7 @@ async fn run_verb(noun: &Noun, verb: Verb) -> Result<()> {
     }
 }
 
-async fn run_other(client: &crate::client::Client, other: Other) -> Result<()> {
+async fn run_other(client: &crate::client::ApiClient, other: Other) -> Result<()> {
     match other {
         Other::Timeline { reference, follow, output } => {
             timeline::show(client, &reference, (follow, output.output)).await

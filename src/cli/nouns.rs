@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::client::{Error, ObjectPath};
+use crate::client::{ClientError, ObjectPath};
 use crate::model::{
     Artifact, Bootenv, ClientClass, Job, Kind, Lease, Mac, Machine, Noun, Param, Problem, Profile,
     READ_ONLY_FIELDS, Reservation, Setting, Stage, Subnet, Task, Template, Token, Workflow, parse_input,
@@ -59,7 +59,7 @@ pub fn is_writable(kind: Kind) -> bool {
 ///
 /// # Errors
 /// Text that no reference can be.
-pub fn object_path(kind: Kind, text: &str) -> Result<ObjectPath, Error> {
+pub fn object_path(kind: Kind, text: &str) -> Result<ObjectPath, ClientError> {
     match text {
         "" => ObjectPath::new(kind, text),
         text => ObjectPath::new(kind, &reference(kind, text)),

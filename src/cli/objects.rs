@@ -11,13 +11,13 @@ use crate::cli::leases;
 use crate::cli::nouns::{name_of, object_path};
 use crate::cli::output::{self, Format, Usage};
 use crate::cli::sets::{merge_patch, value_at};
-use crate::client::{Client, ListQuery};
+use crate::client::{ApiClient, ListRequest};
 use crate::model::Kind;
 
 /// One noun of one server.
 #[derive(Clone, Debug)]
 pub struct Noun {
-    pub client: Client,
+    pub client: ApiClient,
     pub kind: Kind,
 }
 
@@ -30,7 +30,7 @@ impl Noun {
             leases::by_id(&self.client, &mut terms).await?;
         }
         let format = args.output.output.unwrap_or(Format::Table);
-        let list = self.client.list(self.kind, &ListQuery { terms, limit: args.limit }).await?;
+        let list = self.client.list(self.kind, &ListRequest { terms, limit: args.limit }).await?;
         match (format, args.fields) {
             (Format::Table, Some(fields)) => print_fields(&fields, &list.items)?,
             (Format::Table, None) if self.kind == Kind::Lease => {

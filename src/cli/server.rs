@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::cli::columns::{Column, Show};
 use crate::cli::command::ServerVerb;
 use crate::cli::output::{self, Format};
-use crate::client::Client;
+use crate::client::ApiClient;
 
 const BACKGROUND: &[Column] = &[
     ("NAME", "name", Show::Text),
@@ -19,13 +19,13 @@ const BACKGROUND: &[Column] = &[
     ("ABOUT", "about", Show::Text),
 ];
 
-pub async fn run(client: &Client, verb: ServerVerb) -> Result<()> {
+pub async fn run(client: &ApiClient, verb: ServerVerb) -> Result<()> {
     match verb {
         ServerVerb::Background { output } => background(client, output.output).await,
     }
 }
 
-async fn background(client: &Client, format: Option<Format>) -> Result<()> {
+async fn background(client: &ApiClient, format: Option<Format>) -> Result<()> {
     let answer = client.background_status().await?;
     let works = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     output::print_all(&works, BACKGROUND, format)

@@ -13,7 +13,7 @@ use crate::cli::events::print_one;
 use crate::cli::nouns::{object_path, subject_of};
 use crate::cli::output::{self, Format, plain};
 use crate::cli::summary::summary;
-use crate::client::{Client, EventFilter, ObjectPath, PageOf, Signal};
+use crate::client::{ApiClient, EventFilter, HistoryRange, ObjectPath, StreamSignal};
 use crate::model::{Event, Kind};
 
 /// Events that are asked for at a time.
@@ -23,7 +23,11 @@ const PAGE: u32 = 1000;
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn show(client: &Client, reference: &str, (follow, format): (bool, Option<Format>)) -> Result<()> {
+pub async fn show(
+    client: &ApiClient,
+    reference: &str,
+    (follow, format): (bool, Option<Format>),
+) -> Result<()> {
     let machine = object_path(Kind::Machine, reference)?;
     let format = format.unwrap_or(Format::Table);
     if !follow {
@@ -50,19 +54,21 @@ pub async fn show(client: &Client, reference: &str, (follow, format): (bool, Opt
         events.iter().try_for_each(|event| printer.print(event))?;
         loop {
             match stream.next().await? {
-                Signal::Event(event) if event.seq > reached && printer.concerns(&event, &subject) => break,
-                Signal::Reconnected => break,
-                Signal::Event(_) => {}
+                StreamSignal::Event(event) if event.seq > reached && printer.concerns(&event, &subject) => {
+                    break;
+                }
+                StreamSignal::Reconnected => break,
+                StreamSignal::Event(_) => {}
             }
         }
     }
 }
 
 /// Everything after an event's number, and the number of the last.
-async fn after(client: &Client, machine: &ObjectPath, seq: u64) -> Result<(Vec<Event>, u64)> {
+async fn after(client: &ApiClient, machine: &ObjectPath, seq: u64) -> Result<(Vec<Event>, u64)> {
     let (mut events, mut reached) = (Vec::new(), seq);
     loop {
-        let page = client.timeline(machine, PageOf { after: Some(reached), limit: Some(PAGE) }).await?;
+        let page = client.timeline(machine, HistoryRange { after: Some(reached), limit: Some(PAGE) }).await?;
         let end = page.items.last().map_or(reached, |last| last.seq);
         events.extend(page.items);
         match page.next {

@@ -7,8 +7,8 @@ use futures_util::stream::BoxStream;
 use reqwest::Method;
 use serde::Deserialize;
 
-use crate::client::sse::{Message, Reader};
-use crate::client::{Client, Error};
+use crate::client::sse::{SseMessage, SseReader};
+use crate::client::{ApiClient, ClientError};
 use crate::model::Event;
 
 /// The server says something at least every few seconds; a stream that is silent this long is dead.
@@ -45,15 +45,15 @@ impl EventFilter {
 
 /// Which part of a history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PageOf {
+pub struct HistoryRange {
     /// Only events with a higher number; without it a history of all ends with the present.
     pub after: Option<u64>,
     pub limit: Option<u32>,
 }
 
-impl PageOf {
+impl HistoryRange {
     pub fn after(seq: u64) -> Self {
-        PageOf { after: Some(seq), limit: None }
+        HistoryRange { after: Some(seq), limit: None }
     }
 
     pub(crate) fn terms(self) -> Vec<(&'static str, String)> {
@@ -65,7 +65,7 @@ impl PageOf {
 
 /// A page of events, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub struct EventPage {
+pub struct EventHistory {
     pub items: Vec<Event>,
     /// The `after` of the next page; none on the last.
     #[serde(default)]
@@ -74,7 +74,7 @@ pub struct EventPage {
 
 /// What comes out of a stream.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Signal {
+pub enum StreamSignal {
     Event(Box<Event>),
     /// The stream broke and was opened again. Where no event had come before, some may have been missed:
     /// look at what you watch.
@@ -83,28 +83,32 @@ pub enum Signal {
 
 /// Events as they happen. A broken connection is opened again and goes on after the last event.
 pub struct EventStream {
-    client: Client,
+    client: ApiClient,
     filter: EventFilter,
     last: Option<u64>,
-    open: Option<Open>,
+    open: Option<OpenStream>,
 }
 
-struct Open {
+struct OpenStream {
     chunks: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
-    reader: Reader,
+    reader: SseReader,
 }
 
-impl Client {
+impl ApiClient {
     /// One page of history: after a number, or else the last there are.
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn events(&self, filter: &EventFilter, page: PageOf) -> Result<EventPage, Error> {
+    pub async fn events(
+        &self,
+        filter: &EventFilter,
+        page: HistoryRange,
+    ) -> Result<EventHistory, ClientError> {
         let request = self.request(Method::GET, "/events").query(&filter.terms()).query(&page.terms());
         if page.after.is_some() {
             return self.fetch(request).await;
         }
-        let mut page: EventPage = self.fetch(request.query(&[("order", "newest")])).await?;
+        let mut page: EventHistory = self.fetch(request.query(&[("order", "newest")])).await?;
         page.items.reverse();
         Ok(page)
     }
@@ -114,7 +118,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn follow(&self, filter: EventFilter, after: Option<u64>) -> Result<EventStream, Error> {
+    pub async fn follow(&self, filter: EventFilter, after: Option<u64>) -> Result<EventStream, ClientError> {
         let mut stream = EventStream { client: self.clone(), filter, last: after, open: None };
         stream.connect().await?;
         Ok(stream)
@@ -126,15 +130,15 @@ impl EventStream {
     ///
     /// # Errors
     /// A refusal, a server that stays away, or something that is not an event.
-    pub async fn next(&mut self) -> Result<Signal, Error> {
+    pub async fn next(&mut self) -> Result<StreamSignal, ClientError> {
         loop {
             let Some(open) = &mut self.open else {
                 self.reconnect().await?;
-                return Ok(Signal::Reconnected);
+                return Ok(StreamSignal::Reconnected);
             };
             if let Some(message) = open.reader.next().map_err(|_| unexpected("a message is too long"))? {
                 if let Some(event) = self.read(&message)? {
-                    return Ok(Signal::Event(Box::new(event)));
+                    return Ok(StreamSignal::Event(Box::new(event)));
                 }
                 continue;
             }
@@ -146,7 +150,7 @@ impl EventStream {
         }
     }
 
-    fn read(&mut self, message: &Message) -> Result<Option<Event>, Error> {
+    fn read(&mut self, message: &SseMessage) -> Result<Option<Event>, ClientError> {
         let event: Event = serde_json::from_str(&message.data)
             .map_err(|error| unexpected(&format!("not an event: {error}")))?;
         if self.last.is_some_and(|last| event.seq <= last) {
@@ -156,7 +160,7 @@ impl EventStream {
         Ok(Some(event))
     }
 
-    async fn reconnect(&mut self) -> Result<(), Error> {
+    async fn reconnect(&mut self) -> Result<(), ClientError> {
         let mut wait = BACKOFF_FIRST;
         for _ in 0..RECONNECTS_MAX {
             match self.connect().await {
@@ -169,7 +173,7 @@ impl EventStream {
         self.connect().await
     }
 
-    async fn connect(&mut self) -> Result<(), Error> {
+    async fn connect(&mut self) -> Result<(), ClientError> {
         let request = self.client.request(Method::GET, "/events/stream").query(&self.filter.terms());
         let mut request = request.timeout(STREAM_LASTS).header("accept", "text/event-stream");
         if let Some(last) = self.last {
@@ -177,11 +181,12 @@ impl EventStream {
         }
         let answer = tokio::time::timeout(SILENCE_MAX, self.client.send(request)).await;
         let answer = answer.map_err(|_| unexpected("the stream does not begin"))??;
-        self.open = Some(Open { chunks: answer.response.bytes_stream().boxed(), reader: Reader::default() });
+        self.open =
+            Some(OpenStream { chunks: answer.response.bytes_stream().boxed(), reader: SseReader::default() });
         Ok(())
     }
 }
 
-fn unexpected(what: &str) -> Error {
-    Error::Unexpected { request: "GET /api/v1/events/stream".to_owned(), what: what.to_owned() }
+fn unexpected(what: &str) -> ClientError {
+    ClientError::Unexpected { request: "GET /api/v1/events/stream".to_owned(), what: what.to_owned() }
 }
