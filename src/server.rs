@@ -5,10 +5,10 @@ mod api_listener;
 mod counters;
 mod data;
 mod descriptors;
-mod desk;
 mod dhcp;
 mod firmware_tls;
 mod ownership;
+mod packet_handlers;
 mod recover;
 mod signals;
 mod upkeep;
@@ -48,9 +48,9 @@ use crate::{content, http_boot, tftp};
 use api_listener::ApiListener;
 use data::DataDir;
 use descriptors::{api_limits, boot_limits, fit_to_descriptors};
-use desk::Desk;
-use signals::Signals;
-use writers::{LogEnd, QueueEnd};
+use packet_handlers::PacketHandlers;
+use signals::StopSignals;
+use writers::{LogTask, QueueTask};
 
 pub use recover::recover;
 
@@ -60,7 +60,7 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 const OPENED_SOON: Duration = Duration::from_secs(1);
 
 /// The sockets, bound before privileges are dropped.
-struct Sockets {
+struct BoundSockets {
     api: Option<TcpListener>,
     boot_http: Option<TcpListener>,
     boot_https: Option<TcpListener>,
@@ -73,10 +73,10 @@ struct Sockets {
 /// # Errors
 /// What keeps it from starting, or what made it stop by itself.
 pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
-    let mut signals = Signals::take()?;
+    let mut signals = StopSignals::take()?;
     let data = DataDir::open(&config.data)?;
     let config = fit_to_descriptors(config);
-    let desk = Arc::new(Desk::new(tftp_peers(&config)));
+    let desk = Arc::new(PacketHandlers::new(tftp_peers(&config)));
     let sockets = bind(&config, &desk)?;
     if let Some(user) = &config.user {
         data.give_to(user)?;
@@ -120,9 +120,9 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     tell_what_lacks();
     let ready = serde_json::to_string(&ready)?;
 
-    let queue = QueueEnd::start(&kernel, queue);
-    let log = LogEnd::start(&kernel);
-    let mut services = Services::new();
+    let queue = QueueTask::start(&kernel, queue);
+    let log = LogTask::start(&kernel);
+    let mut services = RunningServices::new();
     let boot = http_boot::BootHttpService::new(
         Arc::clone(&app.netboot),
         boot_limits(&config),
@@ -133,7 +133,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
         None => None,
     };
     let tls = certificate.api_acceptor()?;
-    let listeners = Listeners { tls, api_limits: api_limits(&config), boot, boot_tls };
+    let listeners = PortListeners { tls, api_limits: api_limits(&config), boot, boot_tls };
     services.start(&app, sockets, listeners)?;
     services.ready.store(true, Ordering::Release);
     if let Err(error) = writeln!(io::stdout(), "{ready}") {
@@ -149,7 +149,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
 /// Opens the database. Where that takes long the API says so meanwhile.
 async fn open_store(
     data: &DataDir,
-    (api, limits): (Option<&TcpListener>, api_listener::Limits),
+    (api, limits): (Option<&TcpListener>, api_listener::ListenerLimits),
 ) -> anyhow::Result<Arc<SqliteStore>> {
     let opening = SqliteStore::open(data.path());
     tokio::pin!(opening);
@@ -176,14 +176,14 @@ async fn open_store(
 }
 
 /// What answers on the TCP ports.
-struct Listeners {
+struct PortListeners {
     tls: TlsAcceptor,
-    api_limits: api_listener::Limits,
+    api_limits: api_listener::ListenerLimits,
     boot: http_boot::BootHttpService,
     boot_tls: Option<TlsAcceptor>,
 }
 
-fn bind(config: &ServerConfig, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
+fn bind(config: &ServerConfig, desk: &Arc<PacketHandlers>) -> anyhow::Result<BoundSockets> {
     let tcp = |listen: ListenAddress, what: &str| match listen {
         ListenAddress::Off => Ok(None),
         ListenAddress::At(address) => connections::listen(address)
@@ -202,7 +202,7 @@ fn bind(config: &ServerConfig, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
         [] => None,
         _ => Some(DhcpThread::bind(config, desk).context("dhcp")?),
     };
-    Ok(Sockets {
+    Ok(BoundSockets {
         api: tcp(config.api, "api.listen")?,
         boot_http: tcp(config.boot_http, "boot.http")?,
         boot_https: tcp(config.boot_https, "boot.https")?,
@@ -214,7 +214,7 @@ fn bind(config: &ServerConfig, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
 fn bind_tftp(
     config: &ServerConfig,
     address: SocketAddrV4,
-    desk: &Arc<Desk>,
+    desk: &Arc<PacketHandlers>,
 ) -> anyhow::Result<tftp::TftpService> {
     let settings = tftp_settings(&config.tftp);
     let opener = Arc::clone(desk) as Arc<dyn tftp::ReadOpener>;
@@ -247,7 +247,7 @@ fn async_listener(listener: TcpListener) -> io::Result<tokio::net::TcpListener> 
     tokio::net::TcpListener::from_std(listener)
 }
 
-fn endpoints(sockets: &Sockets, fingerprint: &str) -> anyhow::Result<Endpoints> {
+fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<Endpoints> {
     let address = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
     Ok(Endpoints {
         api: address(&sockets.api)?,
@@ -325,7 +325,7 @@ fn tell_what_lacks() {
 
 /// The one line on stdout, for whoever started the server.
 #[derive(serde::Serialize)]
-struct Ready<'a> {
+struct ReadyLine<'a> {
     event: &'static str,
     api: Option<String>,
     boot_http: Option<String>,
@@ -339,15 +339,15 @@ struct Ready<'a> {
 
 fn ready<'a>(
     config: &'a ServerConfig,
-    sockets: &Sockets,
+    sockets: &BoundSockets,
     endpoints: &Endpoints,
     data: &'a DataDir,
-) -> anyhow::Result<Ready<'a>> {
+) -> anyhow::Result<ReadyLine<'a>> {
     let dhcp_port = sockets.dhcp.as_ref().map(|dhcp| dhcp.service.local_port()).transpose()?;
     let tftp = sockets.tftp.as_ref().map(tftp::TftpService::local_addr);
     let http = sockets.boot_http.as_ref().map(TcpListener::local_addr).transpose()?;
     let https = sockets.boot_https.as_ref().map(TcpListener::local_addr).transpose()?;
-    Ok(Ready {
+    Ok(ReadyLine {
         event: "ready",
         api: endpoints.api.map(|address| format!("https://{address}")),
         boot_http: http.map(|address| format!("http://{address}")),
@@ -360,25 +360,25 @@ fn ready<'a>(
 }
 
 /// Everything that runs until the server stops.
-struct Services {
+struct RunningServices {
     tasks: JoinSet<anyhow::Result<()>>,
     shutdown: CancellationToken,
     ready: Arc<AtomicBool>,
 }
 
-impl Services {
+impl RunningServices {
     fn new() -> Self {
-        Services { tasks: JoinSet::new(), shutdown: CancellationToken::new(), ready: Arc::default() }
+        RunningServices { tasks: JoinSet::new(), shutdown: CancellationToken::new(), ready: Arc::default() }
     }
 
     fn start(
         &mut self,
         app: &Arc<Houses>,
-        sockets: Sockets,
-        Listeners { tls, api_limits: limits, boot, boot_tls }: Listeners,
+        sockets: BoundSockets,
+        PortListeners { tls, api_limits: limits, boot, boot_tls }: PortListeners,
     ) -> anyhow::Result<()> {
         let limiter = ConnectionLimiter::new(limits.connections);
-        let ports = counters::Ports { boot: boot.counters(), api: Arc::clone(&limiter.counters) };
+        let ports = counters::PortCounters { boot: boot.counters(), api: Arc::clone(&limiter.counters) };
         let counters = Counters::new(counters::rows(&sockets, (app, &ports)));
         if let Some(listener) = sockets.api {
             let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready))
@@ -408,7 +408,7 @@ impl Services {
     }
 
     /// Until a signal, or until a service ends by itself, which is an error.
-    async fn wait(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+    async fn wait(&mut self, signals: &mut StopSignals) -> anyhow::Result<()> {
         tokio::select! {
             () = signals.come() => Ok(()),
             ended = self.tasks.join_next() => match ended {
@@ -419,7 +419,7 @@ impl Services {
         }
     }
 
-    async fn stop(mut self, queue: QueueEnd) {
+    async fn stop(mut self, queue: QueueTask) {
         tracing::info!("stopping");
         self.shutdown.cancel();
         let ended = async {

@@ -20,9 +20,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::kernel::Endpoints;
 use crate::model::sha256_hex;
-use crate::server::Ready;
+use crate::server::ReadyLine;
 use crate::server::firmware_tls::{self, rsa};
-use crate::server::ownership::{self, Kept, Owner};
+use crate::server::ownership::{self, FileOwner, SkippedFiles};
 
 /// The server's directory, open to its owner only.
 pub struct DataDir {
@@ -43,7 +43,7 @@ const WRITTEN: [&str; 9] = [
 ];
 
 /// A certificate and its key, in PEM.
-pub struct Certificate {
+pub struct ServerCertificate {
     certificate: String,
     key: String,
     /// SHA-256 of the certificate in DER, in hex.
@@ -84,9 +84,9 @@ impl DataDir {
     pub fn give_to(&self, user: &str) -> anyhow::Result<()> {
         let (uid, gid) = ids(user)?;
         let place = self.path.display();
-        let given = ownership::give(&self.path, Owner { user: uid, group: gid });
+        let given = ownership::give(&self.path, FileOwner { user: uid, group: gid });
         let kept = given.with_context(|| format!("giving {place} to {user}"))?;
-        if kept != Kept::default() {
+        if kept != SkippedFiles::default() {
             let (several_names, no_files) = (kept.several_names, kept.no_files);
             tracing::warn!(
                 directory = %place,
@@ -132,7 +132,7 @@ impl DataDir {
     ///
     /// # Errors
     /// The files cannot be read or written, or hold no certificate.
-    pub fn certificate(&self) -> anyhow::Result<Certificate> {
+    pub fn certificate(&self) -> anyhow::Result<ServerCertificate> {
         self.certificate_of(("cert.pem", "key.pem"), || Ok((KeyPair::generate()?, names()?)))
     }
 
@@ -142,7 +142,7 @@ impl DataDir {
     ///
     /// # Errors
     /// As [`DataDir::certificate`].
-    pub fn boot_certificate(&self) -> anyhow::Result<Certificate> {
+    pub fn boot_certificate(&self) -> anyhow::Result<ServerCertificate> {
         self.certificate_of(("boot-cert.pem", "boot-key.pem"), || Ok((rsa::generate()?, names()?)))
     }
 
@@ -151,7 +151,7 @@ impl DataDir {
         &self,
         files: (&str, &str),
         make: impl FnOnce() -> anyhow::Result<(KeyPair, Vec<String>)>,
-    ) -> anyhow::Result<Certificate> {
+    ) -> anyhow::Result<ServerCertificate> {
         let folder = self.path.join("tls");
         let (certificate, key) = (folder.join(files.0), folder.join(files.1));
         if !certificate.exists() {
@@ -169,7 +169,7 @@ impl DataDir {
         let read = |path: &Path| fs::read_to_string(path).with_context(|| path.display().to_string());
         let (certificate, key) = (read(&certificate)?, read(&key)?);
         let fingerprint = fingerprint(&certificate)?;
-        Ok(Certificate { certificate, key, fingerprint })
+        Ok(ServerCertificate { certificate, key, fingerprint })
     }
 
     /// Writes the administrator's token where only its owner reads it.
@@ -186,7 +186,7 @@ impl DataDir {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write_endpoint(&self, endpoints: &Endpoints, ready: &Ready<'_>) -> anyhow::Result<()> {
+    pub fn write_endpoint(&self, endpoints: &Endpoints, ready: &ReadyLine<'_>) -> anyhow::Result<()> {
         let loopback = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
         let api = match endpoints.api_url(loopback) {
             url if url.is_empty() => endpoints.api.map(|address| format!("https://{address}")),
@@ -203,7 +203,7 @@ impl DataDir {
     }
 }
 
-impl Certificate {
+impl ServerCertificate {
     /// For the API's listener: HTTP/2, and HTTP/1.1.
     ///
     /// # Errors

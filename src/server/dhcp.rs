@@ -12,7 +12,7 @@ use crate::dhcp::server::{DhcpService, OtherServerDetector, ProbeAbility, ProbeS
 use crate::houses::Houses;
 use crate::kernel::Endpoints;
 use crate::model::ServiceStatus;
-use crate::server::desk::Desk;
+use crate::server::packet_handlers::PacketHandlers;
 use crate::threads;
 
 /// Threads beside it that wait for the templates of options.
@@ -28,7 +28,7 @@ pub(super) struct DhcpThread {
 }
 
 impl DhcpThread {
-    pub fn bind(config: &ServerConfig, desk: &Arc<Desk>) -> io::Result<DhcpThread> {
+    pub fn bind(config: &ServerConfig, desk: &Arc<PacketHandlers>) -> io::Result<DhcpThread> {
         let (thread, end) = threads::start("dhcp", BLOCKING_MAX)?;
         let _sockets_belong_to = thread.enter();
         let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));

@@ -68,14 +68,14 @@ const EVENT_PRUNING: Work = Work {
 };
 
 /// The services of a server, and what tells them to end.
-pub(super) type Tasks<'a> = (&'a mut JoinSet<anyhow::Result<()>>, &'a CancellationToken);
+pub(super) type ServiceTasks<'a> = (&'a mut JoinSet<anyhow::Result<()>>, &'a CancellationToken);
 
 /// Registers all work and starts it.
-pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): Tasks<'_>) {
+pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): ServiceTasks<'_>) {
     let kernel = &app.kernel;
     app.dhcp.look_for_future_leases(kernel.now());
     spawn(app, (LEASE_CLOCK, FollowClock(Arc::clone(&app.dhcp), Arc::clone(kernel))), (tasks, shutdown));
-    let deadlines = Deadlines::new(Arc::clone(kernel), Arc::clone(&app.runs));
+    let deadlines = DeadlineCheck::new(Arc::clone(kernel), Arc::clone(&app.runs));
     spawn(app, (DEADLINES, deadlines), (tasks, shutdown));
     let silent = SilentBoots(Arc::clone(&app.netboot), Arc::clone(kernel));
     spawn(app, (SILENT_BOOTS, silent), (tasks, shutdown));
@@ -90,7 +90,7 @@ pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): Tasks<'_>) {
     tasks.spawn(async { Ok(running.await?) });
 }
 
-fn spawn(app: &Houses, (work, round): (Work, impl Round), (tasks, shutdown): Tasks<'_>) {
+fn spawn(app: &Houses, (work, round): (Work, impl Round), (tasks, shutdown): ServiceTasks<'_>) {
     let running = app.background.register(work).run(round, shutdown.clone());
     tasks.spawn(async {
         running.await;
@@ -99,7 +99,7 @@ fn spawn(app: &Houses, (work, round): (Work, impl Round), (tasks, shutdown): Tas
 }
 
 /// Waits with the walk over all machines until something is due or was written.
-struct Deadlines {
+struct DeadlineCheck {
     kernel: Arc<Kernel>,
     runs: Arc<Runs>,
     up_since: Timestamp,
@@ -107,14 +107,14 @@ struct Deadlines {
     next: Option<Timestamp>,
 }
 
-impl Deadlines {
+impl DeadlineCheck {
     fn new(kernel: Arc<Kernel>, runs: Arc<Runs>) -> Self {
         let (up_since, committed) = (kernel.now(), kernel.committed());
-        Deadlines { kernel, runs, up_since, committed, next: Some(up_since) }
+        DeadlineCheck { kernel, runs, up_since, committed, next: Some(up_since) }
     }
 }
 
-impl Round for Deadlines {
+impl Round for DeadlineCheck {
     async fn round(&mut self) -> Result<(), Error> {
         let watch = Watch { now: self.kernel.now(), up_since: self.up_since };
         let is_due = self.next.is_some_and(|at| at <= watch.now);

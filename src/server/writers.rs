@@ -13,29 +13,29 @@ use crate::kernel::{Kernel, event_queue};
 const LOGGED_SOON: Duration = Duration::from_secs(2);
 
 /// The queue of notes is written until everything that may add to it has ended.
-pub(super) struct QueueEnd {
+pub(super) struct QueueTask {
     pub stop: CancellationToken,
     pub task: tokio::task::JoinHandle<()>,
 }
 
-impl QueueEnd {
+impl QueueTask {
     pub fn start(kernel: &Arc<Kernel>, queue: event_queue::Notes) -> Self {
         let stop = CancellationToken::new();
-        QueueEnd { task: tokio::spawn(event_queue::run(Arc::clone(kernel), queue, stop.clone())), stop }
+        QueueTask { task: tokio::spawn(event_queue::run(Arc::clone(kernel), queue, stop.clone())), stop }
     }
 }
 
 /// The log of what happens to machines goes on until what happened last is in it.
-pub(super) struct LogEnd {
+pub(super) struct LogTask {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl LogEnd {
+impl LogTask {
     pub fn start(kernel: &Arc<Kernel>) -> Self {
         let stop = CancellationToken::new();
         let logging = activity_log::run(Arc::clone(kernel), kernel.last_event(), stop.clone());
-        LogEnd { task: tokio::spawn(logging), stop }
+        LogTask { task: tokio::spawn(logging), stop }
     }
 
     pub async fn finish(self) {

@@ -40,11 +40,17 @@ struct Server {
 type Client = client::TlsStream<TcpStream>;
 
 /// Every time as long as never.
-fn patient() -> Limits {
-    let limits = Limits::default();
-    Limits {
+fn patient() -> ListenerLimits {
+    let limits = ListenerLimits::default();
+    ListenerLimits {
         handshakes: HandshakeLimits { time_max: NEVER, ..limits.handshakes },
-        timeouts: Timeouts { head: NEVER, idle: NEVER, idle_crowded: NEVER, stalled: NEVER, farewell: SHORT },
+        timeouts: ClientTimeouts {
+            head: NEVER,
+            idle: NEVER,
+            idle_crowded: NEVER,
+            stalled: NEVER,
+            farewell: SHORT,
+        },
         ..limits
     }
 }
@@ -84,7 +90,7 @@ fn tls() -> (TlsAcceptor, TlsConnector) {
 }
 
 impl Server {
-    fn start(limits: Limits) -> Server {
+    fn start(limits: ListenerLimits) -> Server {
         let listener = crate::connections::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let (tls, connector) = tls();
         let (slow, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
@@ -154,7 +160,7 @@ async fn closed(stream: &mut (impl AsyncReadExt + Unpin)) {
 async fn a_connection_without_a_handshake_is_closed() {
     let limits = patient();
     let handshakes = HandshakeLimits { time_max: SHORT, ..limits.handshakes };
-    let server = Server::start(Limits { handshakes, ..limits });
+    let server = Server::start(ListenerLimits { handshakes, ..limits });
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     let mut half = TcpStream::connect(server.address).await.unwrap();
     half.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
@@ -166,7 +172,10 @@ async fn a_connection_without_a_handshake_is_closed() {
 #[tokio::test]
 async fn half_a_head_and_a_head_that_drips_and_none_at_all_are_closed() {
     let limits = patient();
-    let server = Server::start(Limits { timeouts: Timeouts { head: SHORT, ..limits.timeouts }, ..limits });
+    let server = Server::start(ListenerLimits {
+        timeouts: ClientTimeouts { head: SHORT, ..limits.timeouts },
+        ..limits
+    });
     let (mut half, mut none, mut drips) =
         (server.connect().await, server.connect().await, server.connect().await);
     half.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
@@ -192,8 +201,8 @@ async fn half_a_head_and_a_head_that_drips_and_none_at_all_are_closed() {
 #[tokio::test]
 async fn a_client_that_is_silent_between_requests_is_closed_and_one_that_waits_for_its_answer_is_not() {
     let limits = patient();
-    let server = Server::start(Limits {
-        timeouts: Timeouts { idle: SHORT, stalled: SHORT, ..limits.timeouts },
+    let server = Server::start(ListenerLimits {
+        timeouts: ClientTimeouts { idle: SHORT, stalled: SHORT, ..limits.timeouts },
         ..limits
     });
     let (mut idle, mut waits) = (server.connect().await, server.connect().await);
@@ -210,9 +219,9 @@ async fn a_client_that_is_silent_between_requests_is_closed_and_one_that_waits_f
 #[tokio::test]
 async fn when_most_places_are_taken_silence_ends_sooner() {
     let limits = patient();
-    let server = Server::start(Limits {
+    let server = Server::start(ListenerLimits {
         connections: ConnectionLimits { connections_max: 4, of_one_address_max: 4 },
-        timeouts: Timeouts { idle_crowded: SHORT, ..limits.timeouts },
+        timeouts: ClientTimeouts { idle_crowded: SHORT, ..limits.timeouts },
         ..limits
     });
     let mut clients = Vec::new();
@@ -230,8 +239,8 @@ async fn when_most_places_are_taken_silence_ends_sooner() {
 #[tokio::test]
 async fn an_answer_of_which_nothing_is_taken_is_given_up_and_a_stream_that_goes_on_is_not() {
     let limits = patient();
-    let timeouts = Timeouts { stalled: SHORT * 10, idle: SHORT, ..limits.timeouts };
-    let server = Server::start(Limits { timeouts, ..limits });
+    let timeouts = ClientTimeouts { stalled: SHORT * 10, idle: SHORT, ..limits.timeouts };
+    let server = Server::start(ListenerLimits { timeouts, ..limits });
     let (mut takes_nothing, mut streams) = (server.connect().await, server.connect().await);
     takes_nothing.write_all(request("/large").as_bytes()).await.unwrap();
     streams.write_all(request("/pieces").as_bytes()).await.unwrap();
@@ -244,7 +253,7 @@ async fn an_answer_of_which_nothing_is_taken_is_given_up_and_a_stream_that_goes_
 async fn an_address_that_has_too_many_connections_gets_no_more() {
     let limits = patient();
     let connections = ConnectionLimits { connections_max: 100, of_one_address_max: 2 };
-    let server = Server::start(Limits { connections, ..limits });
+    let server = Server::start(ListenerLimits { connections, ..limits });
     let mut clients = vec![server.connect().await, server.connect().await];
     let mut third = TcpStream::connect(server.address).await.unwrap();
     closed(&mut third).await;
@@ -274,7 +283,7 @@ async fn what_a_refused_request_still_sends_is_read_before_the_answer() {
 async fn a_refused_body_that_does_not_come_delays_the_answer_for_a_bounded_time() {
     let limits = patient();
     let unread = UnreadLimits { time_max: SHORT, ..limits.unread };
-    let server = Server::start(Limits { unread, ..limits });
+    let server = Server::start(ListenerLimits { unread, ..limits });
     for lines in ["Content-Length: 9\r\n", "Content-Length: 9\r\nExpect: 100-continue\r\n"] {
         let mut client = server.connect().await;
         let head = format!("POST /refused HTTP/1.1\r\nHost: x\r\n{lines}\r\n");
@@ -285,7 +294,7 @@ async fn a_refused_body_that_does_not_come_delays_the_answer_for_a_bounded_time(
 
 #[tokio::test]
 async fn the_end_of_the_server_waits_for_requests_and_for_nobody_else() {
-    let server = Server::start(Limits { drain: DEADLINE, ..patient() });
+    let server = Server::start(ListenerLimits { drain: DEADLINE, ..patient() });
     let _silent = TcpStream::connect(server.address).await.unwrap();
     let (mut idle, mut waits) = (server.connect().await, server.connect().await);
     waits.write_all(request("/slow").as_bytes()).await.unwrap();

@@ -17,14 +17,14 @@ use crate::tftp::{self, ReadRequest, TransferOutcome, TransferResult};
 
 /// The application, once there is one.
 #[derive(Default)]
-pub struct Desk {
+pub struct PacketHandlers {
     app: OnceLock<Arc<Houses>>,
     tftp_peers: TftpPeers,
 }
 
-impl Desk {
+impl PacketHandlers {
     pub fn new(tftp_peers: TftpPeers) -> Self {
-        Desk { tftp_peers, ..Desk::default() }
+        PacketHandlers { tftp_peers, ..PacketHandlers::default() }
     }
 
     /// How the one who asks over TFTP is served; a stranger is told of, and is not.
@@ -44,7 +44,7 @@ impl Desk {
     }
 }
 
-impl dhcp::server::DhcpHandler for Desk {
+impl dhcp::server::DhcpHandler for PacketHandlers {
     fn answer(
         self: Arc<Self>,
         request: dhcp::server::DhcpRequest,
@@ -76,7 +76,7 @@ impl dhcp::server::ServerObserver for dhcp::Dhcp {
     }
 }
 
-impl tftp::ReadOpener for Desk {
+impl tftp::ReadOpener for PacketHandlers {
     fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<tftp::OpenedRead, tftp::ReadRefusal>> {
         Box::pin(async move {
             let fetch = fetch(&request);
