@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use crate::artifacts::Artifacts;
+use crate::artifacts::Folder;
 use crate::artifacts::contained_path::Case;
 use crate::artifacts::roots::Roots;
 use crate::background::Background;
@@ -17,7 +18,6 @@ use crate::catalog::pools::Pools;
 use crate::dhcp::Dhcp;
 use crate::insight::Insight;
 use crate::kernel::Kernel;
-use crate::media::Folder;
 use crate::netboot::loaders::Loaders;
 use crate::netboot::{Doors, Netboot};
 use crate::objects::Objects;

@@ -23,10 +23,9 @@ use super::operation::{Content, Operation, event_number, text};
 use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
-use crate::events::Feed;
 use crate::insight::timeline::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::Need;
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Error, Feed};
 use crate::model::Event;
 
 /// A comment is sent as often as this, so that proxies keep the connection.

@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::artifacts::Artifacts;
+use crate::artifacts::media::Folder;
+use crate::artifacts::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
 use crate::kernel::{Caller, Error};
-use crate::media::Folder;
-use crate::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, NewEvent, World};
 use crate::store::Changeset;
 

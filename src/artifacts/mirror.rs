@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::artifacts::media::{self, Job, Mirror, Miss, Terms};
 use crate::artifacts::opened::{About, Body, Opened, Protocol, Refused, Version};
 use crate::artifacts::static_files::content_type;
 use crate::artifacts::{Artifacts, boot_files, boot_path};
 use crate::kernel::Error;
-use crate::media::{self, Job, Mirror, Miss, Terms};
 use crate::model::{
     Artifact, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, MirrorStatus,
     Stored, TreeRepository,
@@ -235,13 +235,13 @@ fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&Asked>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{Folder, Mirrors};
+    use crate::artifacts::media::{Folder, Mirrors};
 
     fn mirror() -> (tempfile::TempDir, Arc<Mirror>) {
         drop(rustls::crypto::ring::default_provider().install_default());
         let folder = tempfile::tempdir().unwrap();
         let mirrors = Mirrors::new(Folder::at(folder.path().to_owned()));
-        let reach = crate::media::Reach::default();
+        let reach = crate::artifacts::media::Reach::default();
         let terms = Terms { name: "a".into(), url: "http://10.0.0.1:1/".into(), reach, bytes_max: 1 << 20 };
         let mirror = mirrors.of(terms).unwrap();
         (folder, mirror)

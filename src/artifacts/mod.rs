@@ -7,6 +7,7 @@
 pub mod care;
 pub mod contained_path;
 pub mod local;
+mod media;
 mod mirror;
 pub mod opened;
 pub mod roots;
@@ -16,6 +17,7 @@ pub mod static_files;
 pub mod work;
 
 pub use local::path_kind;
+pub use media::Folder;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -25,9 +27,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::kernel::{Caller, Error, Kernel};
-use crate::media::{Folder, Mirrors};
 use crate::model::{Artifact, ArtifactKind, ArtifactStatus, RootsCheck, Stored, World};
 use contained_path::Case;
+use media::Mirrors;
 use roots::{Hold, Place, Refusal, Roots};
 
 /// The artifacts, and the files of those that the server brings itself.

@@ -5,7 +5,7 @@ use std::fs::File;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use crate::media::Coming;
+pub use crate::artifacts::media::Coming;
 
 /// Which protocol a file is asked for over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

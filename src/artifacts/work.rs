@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Artifacts;
+use crate::artifacts::media::{self, Brought, Job, Manifest, Order, Phase, Progress, Reach, repositories};
 use crate::artifacts::roots::Refusal;
 use crate::artifacts::{boot_files, boot_path, contained_path};
 use crate::background::{Handle, Work};
 use crate::kernel::Error;
-use crate::media::{self, Brought, Job, Manifest, Order, Phase, Progress, Reach, repositories};
 use crate::model::{
     Artifact, ArtifactKind, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX,
     RootsCheck, Stored,

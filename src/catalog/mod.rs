@@ -5,6 +5,7 @@
 //! document is decided by those who ask.
 
 pub mod artifact_faults;
+pub mod content;
 pub mod packs;
 pub mod params;
 pub mod pools;

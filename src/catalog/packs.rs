@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::catalog::Catalog;
-use crate::content::Pack;
+use crate::catalog::content::Pack;
 use crate::kernel::{Caller, Error};
 use crate::model::{Kind, NewEvent, Object, Row, SITE, World};
 use crate::store::Changeset;

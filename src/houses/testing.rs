@@ -7,13 +7,13 @@ use std::sync::{Arc, LazyLock};
 use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::artifacts::Folder;
 use crate::artifacts::roots::Roots;
 use crate::catalog::pools::Pools;
 use crate::dhcp::decide::{DhcpQuery, InterfaceAddress, NetworkInterface};
 use crate::houses::{Houses, HousesSetup};
 use crate::kernel::secrets::Secrets;
 use crate::kernel::{Actor, Caller, Endpoints, Kernel};
-use crate::media::Folder;
 use crate::model::{FetchNetworks, Object};
 use crate::netboot::loaders::Loaders;
 use crate::proto::dhcp4::{from_text, parse};

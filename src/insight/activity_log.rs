@@ -10,8 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::events::Feed;
-use crate::kernel::Kernel;
+use crate::kernel::{Feed, Kernel};
 use crate::model::{Event, Kind};
 use crate::rate_limit::warn_limited;
 use crate::store::EventQuery;

@@ -10,6 +10,7 @@ mod caller;
 mod endpoints;
 mod error;
 pub mod event_queue;
+mod feed;
 pub mod permissions;
 pub mod scope;
 pub mod secrets;
@@ -18,6 +19,7 @@ mod store_health;
 pub use caller::{Actor, Caller};
 pub use endpoints::Endpoints;
 pub use error::Error;
+pub use feed::Feed;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLockReadGuard};
@@ -26,7 +28,6 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::events::Feed;
 use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
 use crate::store::{self, Changeset, EventQuery, MonitoredStore, SharedStore, TrackedWorld, WriterHold};
 use secrets::Secrets;

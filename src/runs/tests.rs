@@ -90,7 +90,7 @@ impl Site {
             kernel,
             loaders: Loaders::default(),
             pools: Pools::of_tests(),
-            media: crate::media::Folder::default(),
+            media: crate::artifacts::Folder::default(),
             roots: Default::default(),
             case: Default::default(),
         };

@@ -236,7 +236,7 @@ impl Case {
             let id = format!("00000000-0000-7000-8000-{at:012}");
             world.put(Object::Machine(Stored::new(id, machine.clone(), now).into()));
         }
-        let shipped = metalwright::content::core(now).unwrap().objects;
+        let shipped = metalwright::catalog::content::core(now).unwrap().objects;
         for class in shipped.into_iter().filter(|object| object.kind() == Kind::ClientClass) {
             world.put(class);
         }

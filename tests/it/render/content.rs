@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
-use metalwright::content;
+use metalwright::catalog::content;
 use metalwright::model::{Arch, Bootenv, BootenvKind, Stored, World};
 use metalwright::render::{
     CallbackUrls, LaneCounts, LayeredParams, PackageRepository, ParamLayer, ParamLevel, RenderEngine,

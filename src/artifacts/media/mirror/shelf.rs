@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use rustix::fs::{FlockOperation, flock};
 
 use super::ledger::{FILES_MAX, Kept, Ledger};
-use crate::media::{folder, space};
+use crate::artifacts::media::{folder, space};
 use crate::model::{hex, sha256_hex};
 
 const BODIES: &str = "bodies";

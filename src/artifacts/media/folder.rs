@@ -168,8 +168,8 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::media::garbage::{InUse, Leftover, delete, find};
-    use crate::media::{Job, Manifest};
+    use crate::artifacts::media::garbage::{InUse, Leftover, delete, find};
+    use crate::artifacts::media::{Job, Manifest};
     use crate::model::ArtifactKind;
 
     fn brought(folder: &Folder, text: &str) -> Brought {

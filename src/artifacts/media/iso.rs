@@ -13,7 +13,7 @@ mod tests;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::media::tree::{LinkTo, Sink};
+use crate::artifacts::media::tree::{LinkTo, Sink};
 use record::{Extent, Name, Record};
 use rock_ridge::Extras;
 

@@ -5,7 +5,7 @@
 //! things are on disk; `fetch` gets one file over HTTP, `format` tells what it is, `iso` and `tarball` read
 //! it, `tree` writes what they find and never leaves its directory, `share` has equal files of trees once.
 //! [`manifest`] is what a tree consists of, `garbage` what nobody refers to; `mirror` passes a remote tree on
-//! file by file. What an artifact's state is, and who may ask for what, is `artifacts`' business.
+//! file by file. What an artifact's state is, and who may ask for what, is for the rest of the house.
 
 mod fetch;
 mod folder;
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use folder::Folder;
 pub use manifest::Manifest;
-pub use mirror::{Coming, Found, Mirror, Mirrors, Miss, Terms};
+pub use mirror::{Coming, Mirror, Mirrors, Miss, Terms};
 pub use reach::Reach;
 
 use crate::model::{ArtifactKind, ArtifactSource, Checksum};

@@ -4,7 +4,7 @@
 use include_dir::{Dir, DirEntry, include_dir};
 use jiff::Timestamp;
 
-use crate::content::{File, Pack, Release, load};
+use crate::catalog::content::{File, Pack, Release, load};
 use crate::model::Problem;
 
 static FOLDERS: [(&str, Dir<'static>); 4] = [

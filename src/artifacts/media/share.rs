@@ -107,7 +107,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::media::Brought;
+    use crate::artifacts::media::Brought;
     use crate::model::ArtifactKind;
 
     fn job() -> Job {

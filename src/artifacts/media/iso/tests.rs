@@ -45,6 +45,8 @@ impl Sink for Seen {
 fn image(folder: &Path, options: &[&str]) -> Option<Vec<u8>> {
     let iso = folder.with_extension("iso");
     let mut command = Command::new("xorriso");
+    // Without a UTF-8 locale `xorriso` replaces letters beyond ASCII.
+    command.env("LC_ALL", "C.UTF-8");
     command.args(["-as", "mkisofs", "-quiet"]).args(options).arg("-o").arg(&iso).arg(folder);
     let Ok(output) = command.output() else {
         eprintln!("xorriso is not installed (scripts/deps): images are not tested");

@@ -60,7 +60,7 @@ struct Scene {
 impl Scene {
     fn of(url: &str, sum_of: Option<&[u8]>) -> Self {
         let checksum = sum_of.map(|bytes| format!("sha256:{}", sha256_hex(bytes)).parse().unwrap());
-        let reach = crate::media::reach::on_loopback();
+        let reach = crate::artifacts::media::reach::on_loopback();
         let get = Get { artifact: "a".to_owned(), url: url.to_owned(), checksum, reach, room: 1 };
         Scene { folder: tempfile::tempdir().unwrap(), get, job: Job::new(CancellationToken::new()) }
     }

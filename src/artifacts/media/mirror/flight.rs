@@ -27,7 +27,7 @@ use super::coming::{Head, Stage};
 use super::ledger::Kept;
 use super::shelf::{held, new_id};
 use super::{Mirror, Miss, lock, now, rules};
-use crate::media::{fetch, space};
+use crate::artifacts::media::{fetch, space};
 use crate::model::hex;
 
 /// How long a fetch waits for its turn, and how long it may take in all.

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::media::Manifest;
-use crate::media::tree::{Limits, TreeWriter};
+use crate::artifacts::media::Manifest;
+use crate::artifacts::media::tree::{Limits, TreeWriter};
 use crate::model::ArtifactKind;
 
 /// Programs that compress what they read.
