@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use crate::artifacts::Artifacts;
-use crate::artifacts::Folder;
-use crate::artifacts::contained_path::Case;
-use crate::artifacts::roots::Roots;
+use crate::artifacts::MediaFolder;
+use crate::artifacts::contained_path::NameCase;
+use crate::artifacts::roots::ArtifactRoots;
 use crate::background::Background;
 use crate::catalog::Catalog;
 use crate::catalog::pools::Pools;
@@ -29,11 +29,11 @@ pub struct HousesSetup {
     pub loaders: Loaders,
     pub pools: Pools,
     /// Where the files of artifacts are kept that the server brings itself.
-    pub media: Folder,
+    pub media: MediaFolder,
     /// Where on the host the files of artifacts may be.
-    pub roots: Roots,
+    pub roots: ArtifactRoots,
     /// How the names of files in artifacts are compared.
-    pub case: Case,
+    pub case: NameCase,
 }
 
 /// Every house, for the edges that open several doors.

@@ -27,9 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::metrics::Counters;
 use crate::api::{self, ApiState};
-use crate::artifacts::Folder;
-use crate::artifacts::contained_path::{self, Case};
-use crate::artifacts::roots::Roots;
+use crate::artifacts::MediaFolder;
+use crate::artifacts::contained_path::{self, NameCase};
+use crate::artifacts::roots::ArtifactRoots;
 use crate::catalog::content;
 use crate::catalog::pools::Pools;
 use crate::config::{self, ListenAddress, ServerConfig};
@@ -105,9 +105,9 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
         kernel: Arc::clone(&kernel),
         loaders: Loaders::find(&data.path().join("loaders")),
         pools: Pools::of_this_program(),
-        media: Folder::at(data.path().join("media")),
-        roots: Roots::new(config.artifacts.roots.clone(), data.path()),
-        case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
+        media: MediaFolder::at(data.path().join("media")),
+        roots: ArtifactRoots::new(config.artifacts.roots.clone(), data.path()),
+        case: if config.boot_ignore_case { NameCase::Ignored } else { NameCase::Exact },
     });
     if let Some(dhcp) = &sockets.dhcp {
         app.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn AddressProber>);

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
-use crate::artifacts::care::{Prune, PruneReport};
+use crate::artifacts::care::{PruneMode, PruneReport};
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
 use crate::model::{Artifact, ArtifactWork};
@@ -71,7 +71,7 @@ async fn prune(
     body: Body,
 ) -> Result<Response, ApiError> {
     let input: PruneInput = body::read_as(&headers, body).await?;
-    let prune = if input.dry_run { Prune::DryRun } else { Prune::Delete };
+    let prune = if input.dry_run { PruneMode::DryRun } else { PruneMode::Delete };
     let app = std::sync::Arc::clone(&state.app);
     // It goes on when the client goes away: what is half deleted is of no use.
     let pruning = tokio::spawn(async move { app.artifacts.prune_artifacts(&caller, prune).await });

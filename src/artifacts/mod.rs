@@ -17,7 +17,7 @@ pub mod static_files;
 pub mod work;
 
 pub use local::path_kind;
-pub use media::Folder;
+pub use media::MediaFolder;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,22 +28,22 @@ use serde_json::json;
 
 use crate::kernel::{Caller, Error, Kernel};
 use crate::model::{Artifact, ArtifactKind, ArtifactStatus, RootsCheck, Stored, World};
-use contained_path::Case;
-use media::Mirrors;
-use roots::{Hold, Place, Refusal, Roots};
+use contained_path::NameCase;
+use media::MirrorSet;
+use roots::{ArtifactFiles, ArtifactRoots, RootsRefusal, RootsScope};
 
 /// The artifacts, and the files of those that the server brings itself.
 pub struct Artifacts {
     kernel: Arc<Kernel>,
-    media: Folder,
+    media: MediaFolder,
     /// Remote trees that are passed on.
-    mirrors: Mirrors,
+    mirrors: MirrorSet,
     /// Held for reading while a tree gets its place, for writing while one is thrown away.
     media_in_use: tokio::sync::RwLock<()>,
     /// Where on the host the files of artifacts may be.
-    roots: Roots,
+    roots: ArtifactRoots,
     /// How the names of files in artifacts are compared.
-    pub case: Case,
+    pub case: NameCase,
 }
 
 impl std::fmt::Debug for Artifacts {
@@ -53,8 +53,12 @@ impl std::fmt::Debug for Artifacts {
 }
 
 impl Artifacts {
-    pub fn new(kernel: Arc<Kernel>, (media, roots): (Folder, Roots), case: Case) -> Arc<Self> {
-        let mirrors = Mirrors::new(media.clone());
+    pub fn new(
+        kernel: Arc<Kernel>,
+        (media, roots): (MediaFolder, ArtifactRoots),
+        case: NameCase,
+    ) -> Arc<Self> {
+        let mirrors = MirrorSet::new(media.clone());
         Arc::new(Artifacts {
             kernel,
             media,
@@ -66,7 +70,7 @@ impl Artifacts {
     }
 
     /// The files of an artifact by its name; nothing where there is no such artifact.
-    pub fn place_named(&self, name: &str) -> Option<Result<Place, Refusal>> {
+    pub fn place_named(&self, name: &str) -> Option<Result<ArtifactFiles, RootsRefusal>> {
         let stored = self.kernel.world().artifacts.get(name).cloned()?;
         Some(self.place_of(&stored))
     }
@@ -80,7 +84,7 @@ impl Artifacts {
     ///
     /// # Errors
     /// There are none, or they are where nothing is served from.
-    pub fn place_of(&self, stored: &Stored<Artifact>) -> Result<Place, Refusal> {
+    pub fn place_of(&self, stored: &Stored<Artifact>) -> Result<ArtifactFiles, RootsRefusal> {
         let spec = &stored.spec;
         if spec.source.is_none() {
             return self.roots.open(Path::new(&spec.path), spec.kind, hold(stored));
@@ -91,7 +95,7 @@ impl Artifacts {
             ArtifactKind::Tree => None,
             ArtifactKind::File => Some(spec.file_name().ok_or_else(none)?),
         };
-        Ok(Place::own(&tree, file)?)
+        Ok(ArtifactFiles::own(&tree, file)?)
     }
 
     /// Changes an artifact's status, if it still comes from `origin`, and says so in an event.
@@ -144,8 +148,8 @@ fn boot_files(world: &World, name: &str) -> BTreeSet<String> {
 
 /// What was configured before there were roots is held to less. Where it comes from something else than its
 /// status says, it was written after that.
-fn hold(stored: &Stored<Artifact>) -> Hold {
+fn hold(stored: &Stored<Artifact>) -> RootsScope {
     let status = &stored.status;
     let is_known = status.origin == stored.spec.origin();
-    if is_known && status.roots != RootsCheck::Within { Hold::DataDirectory } else { Hold::Roots }
+    if is_known && status.roots != RootsCheck::Within { RootsScope::DataDirectory } else { RootsScope::Roots }
 }

@@ -12,8 +12,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::media::{self, Brought, Job, Manifest, Order, Phase, Progress, Reach, repositories};
-use crate::artifacts::roots::Refusal;
+use crate::artifacts::media::{
+    self, FetchReach, FetchedTree, JobPhase, JobProgress, MediaJob, MediaOrder, TreeManifest, repositories,
+};
+use crate::artifacts::roots::RootsRefusal;
 use crate::artifacts::{boot_files, boot_path, contained_path};
 use crate::background::{Handle, Work};
 use crate::kernel::Error;
@@ -41,7 +43,7 @@ const NAMED_MAX: usize = 3;
 
 /// Why artifacts are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occasion {
+enum WorkTrigger {
     /// Something was written.
     Change,
     /// Time has passed: what failed on its path is tried again.
@@ -49,17 +51,17 @@ enum Occasion {
 }
 
 /// An artifact that is worked on.
-struct UnderWay {
+struct ArtifactTask {
     origin: String,
     stop: CancellationToken,
     task: tokio::task::Id,
 }
 
 /// Everything that is under way.
-struct Works {
+struct ArtifactTasks {
     artifacts: Arc<Artifacts>,
     tasks: JoinSet<bool>,
-    under_way: BTreeMap<String, UnderWay>,
+    under_way: BTreeMap<String, ArtifactTask>,
     shutdown: CancellationToken,
 }
 
@@ -78,19 +80,19 @@ pub async fn run(
     }
     let mut committed = artifacts.kernel.committed();
     let mut tick = tokio::time::interval(WORK.period);
-    let mut works = Works { artifacts, tasks: JoinSet::new(), under_way: BTreeMap::new(), shutdown };
+    let mut works = ArtifactTasks { artifacts, tasks: JoinSet::new(), under_way: BTreeMap::new(), shutdown };
     let mut seen = None;
     loop {
         let now = works.generations();
         if seen != Some(now) {
-            handle.watch(works.look(Occasion::Change)).await?;
+            handle.watch(works.look(WorkTrigger::Change)).await?;
             seen = Some(now);
         }
         tokio::select! {
             changed = news(&mut committed) => {
                 changed.map_err(|_| Error::Failed("the store has gone".to_owned()))?;
             }
-            _ = tick.tick() => handle.watch(works.look(Occasion::Tick)).await?,
+            _ = tick.tick() => handle.watch(works.look(WorkTrigger::Tick)).await?,
             Some(done) = works.tasks.join_next_with_id(), if !works.tasks.is_empty() => {
                 // What could not be written now is tried at the next tick, not at once and for ever.
                 if works.ended(done) {
@@ -108,14 +110,14 @@ async fn news(committed: &mut watch::Receiver<u64>) -> Result<(), watch::error::
     committed.changed().await
 }
 
-impl Works {
+impl ArtifactTasks {
     /// What was looked at holds as long as these do.
     fn generations(&self) -> (u64, u64) {
         let world = self.artifacts.kernel.world();
         (world.artifacts.generation(), world.bootenvs.generation())
     }
 
-    async fn look(&mut self, occasion: Occasion) -> Result<(), Error> {
+    async fn look(&mut self, occasion: WorkTrigger) -> Result<(), Error> {
         let all: Vec<Arc<Stored<Artifact>>> =
             self.artifacts.kernel.world().artifacts.iter().cloned().collect();
         for (name, work) in &self.under_way {
@@ -141,7 +143,7 @@ impl Works {
     fn begin(&mut self, artifact: &Arc<Stored<Artifact>>) {
         let stop = self.shutdown.child_token();
         let (artifacts, artifact, job) =
-            (Arc::clone(&self.artifacts), Arc::clone(artifact), Job::new(stop.clone()));
+            (Arc::clone(&self.artifacts), Arc::clone(artifact), MediaJob::new(stop.clone()));
         let (name, origin) = (artifact.key.clone(), artifact.spec.origin());
         let handle = self.tasks.spawn(async move {
             let worked = artifacts.work_on(&artifact, &job).await;
@@ -151,7 +153,7 @@ impl Works {
             }
             worked.is_ok()
         });
-        self.under_way.insert(name, UnderWay { origin, stop, task: handle.id() });
+        self.under_way.insert(name, ArtifactTask { origin, stop, task: handle.id() });
     }
 
     /// Whether the next may begin at once.
@@ -172,17 +174,17 @@ impl Works {
 }
 
 impl Artifacts {
-    fn needs_work(&self, artifact: &Stored<Artifact>, occasion: Occasion) -> bool {
+    fn needs_work(&self, artifact: &Stored<Artifact>, occasion: WorkTrigger) -> bool {
         if artifact.spec.is_mirror() {
-            return self.mirror_needs_work(artifact, occasion == Occasion::Tick);
+            return self.mirror_needs_work(artifact, occasion == WorkTrigger::Tick);
         }
         let status = &artifact.status;
         let in_place = artifact.spec.source.is_none();
-        let is_absent = |refusal: Refusal| match refusal {
-            Refusal::Failed(error) => error.kind() == ErrorKind::NotFound,
+        let is_absent = |refusal: RootsRefusal| match refusal {
+            RootsRefusal::Failed(error) => error.kind() == ErrorKind::NotFound,
             _ => false,
         };
-        let again = occasion == Occasion::Tick;
+        let again = occasion == WorkTrigger::Tick;
         self.roots_news(artifact).is_some()
             || status.origin != artifact.spec.origin()
             || status.asked.is_some()
@@ -195,7 +197,7 @@ impl Artifacts {
             }
     }
 
-    async fn work_on(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
+    async fn work_on(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &MediaJob) -> Result<(), Error> {
         if let Some(checked) = self.roots_news(artifact) {
             return self.note_roots(artifact, checked).await;
         }
@@ -210,7 +212,11 @@ impl Artifacts {
         }
     }
 
-    async fn read_in_place(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
+    async fn read_in_place(
+        self: &Arc<Self>,
+        artifact: &Stored<Artifact>,
+        job: &MediaJob,
+    ) -> Result<(), Error> {
         let (status, origin) = (&artifact.status, artifact.spec.origin());
         let target = (artifact.key.as_str(), origin.as_str());
         let base = ArtifactStatus {
@@ -229,10 +235,10 @@ impl Artifacts {
             self.set_status(target, |status| *status = begun.clone()).await?;
         }
         let fault = match self.place_of(artifact) {
-            Err(Refusal::Failed(error)) if error.kind() == ErrorKind::NotFound => {
+            Err(RootsRefusal::Failed(error)) if error.kind() == ErrorKind::NotFound => {
                 Some((ArtifactState::Missing, format!("{origin} does not exist on the server")))
             }
-            Err(Refusal::Failed(error)) => Some((ArtifactState::Failed, format!("{origin}: {error}"))),
+            Err(RootsRefusal::Failed(error)) => Some((ArtifactState::Failed, format!("{origin}: {error}"))),
             Err(refusal) => Some((ArtifactState::Failed, refusal.to_string())),
             Ok(_) => None,
         };
@@ -243,8 +249,8 @@ impl Artifacts {
         let read = self.watched((target, None), job, self.manifest_of(artifact, job)).await;
         let done = match read {
             Ok(manifest) => self.ready(base, &manifest),
-            Err(media::Error::Stopped) => return Ok(()),
-            Err(media::Error::Failed(why)) => {
+            Err(media::MediaError::Stopped) => return Ok(()),
+            Err(media::MediaError::Failed(why)) => {
                 let reason = format!("{origin}: {why}");
                 ArtifactStatus { state: ArtifactState::Failed, reason, ..base }
             }
@@ -253,26 +259,31 @@ impl Artifacts {
     }
 
     /// Reads and hashes the files that are served, and remembers what they are.
-    async fn manifest_of(&self, artifact: &Stored<Artifact>, job: &Job) -> Result<Manifest, media::Error> {
-        let place = self.place_of(artifact).map_err(|refusal| media::Error::Failed(refusal.to_string()))?;
+    async fn manifest_of(
+        &self,
+        artifact: &Stored<Artifact>,
+        job: &MediaJob,
+    ) -> Result<TreeManifest, media::MediaError> {
+        let place =
+            self.place_of(artifact).map_err(|refusal| media::MediaError::Failed(refusal.to_string()))?;
         let (media, job) = (self.media.clone(), job.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let manifest = match place.file_name() {
-                None => Manifest::of(&place.folder_path(), ArtifactKind::Tree, &job)?,
+                None => TreeManifest::of(&place.folder_path(), ArtifactKind::Tree, &job)?,
                 Some(name) => {
                     let file = place.only_file()?;
-                    Manifest::of_file((name, &contained_path::path_of(file.as_fd())), &job)?
+                    TreeManifest::of_file((name, &contained_path::path_of(file.as_fd())), &job)?
                 }
             };
             media.remember(&manifest)?;
             Ok(manifest)
         });
-        let read: std::io::Result<Manifest> =
-            reading.await.map_err(|error| media::Error::Failed(error.to_string()))?;
-        read.map_err(|error| media::Error::Failed(error.to_string()))
+        let read: std::io::Result<TreeManifest> =
+            reading.await.map_err(|error| media::MediaError::Failed(error.to_string()))?;
+        read.map_err(|error| media::MediaError::Failed(error.to_string()))
     }
 
-    fn ready(&self, base: ArtifactStatus, manifest: &Manifest) -> ArtifactStatus {
+    fn ready(&self, base: ArtifactStatus, manifest: &TreeManifest) -> ArtifactStatus {
         ArtifactStatus {
             state: ArtifactState::Ready,
             served_origin: base.origin.clone(),
@@ -290,9 +301,9 @@ impl Artifacts {
     }
 
     /// How a source is fetched: through its own proxy, or the one that all downloads go through.
-    pub fn reach(&self, source: &ArtifactSource) -> Reach {
+    pub fn reach(&self, source: &ArtifactSource) -> FetchReach {
         let site = || self.kernel.world().setting("artifact_proxy").as_str().map(str::to_owned);
-        Reach {
+        FetchReach {
             proxy: source.proxy.clone().or_else(site),
             networks: Arc::clone(&self.kernel.endpoints.fetch_networks),
         }
@@ -302,7 +313,7 @@ impl Artifacts {
         self: &Arc<Self>,
         artifact: &Stored<Artifact>,
         source: &ArtifactSource,
-        job: &Job,
+        job: &MediaJob,
     ) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let target = (artifact.key.as_str(), origin.as_str());
@@ -314,14 +325,14 @@ impl Artifacts {
             }
             (status.origin, status.boot_path) = (origin.clone(), boot_path(&artifact.spec));
             (status.percent, status.asked) = (status.percent.or(Some(0)), None);
-            status.reason = told(Phase::Fetching).to_owned();
+            status.reason = told(JobPhase::Fetching).to_owned();
         };
         self.set_status(target, begun).await?;
         let local = match self.open_local(artifact, source).await {
             Ok(local) => local,
             Err(why) => return self.set_status(target, |status| failed(status, &why)).await,
         };
-        let order = Order {
+        let order = MediaOrder {
             name: artifact.key.clone(),
             source: source.clone(),
             kind: artifact.spec.kind,
@@ -332,21 +343,23 @@ impl Artifacts {
         let brought = media::bring(&self.media, &order, job);
         match self.watched((target, Some(&artifact.status)), job, brought).await {
             Ok(brought) => self.install(target, brought).await,
-            Err(media::Error::Stopped) => Ok(()),
-            Err(media::Error::Failed(why)) => self.set_status(target, |status| failed(status, &why)).await,
+            Err(media::MediaError::Stopped) => Ok(()),
+            Err(media::MediaError::Failed(why)) => {
+                self.set_status(target, |status| failed(status, &why)).await
+            }
         }
     }
 
     /// Puts a tree in its place and says so. Until that is on disk nobody throws away what is not referred
     /// to.
-    async fn install(&self, target: (&str, &str), brought: Brought) -> Result<(), Error> {
+    async fn install(&self, target: (&str, &str), brought: FetchedTree) -> Result<(), Error> {
         let _kept = self.media_in_use.read().await;
         let media = self.media.clone();
         let installing = tokio::task::spawn_blocking(move || {
             media.install(&brought)?;
             Ok(brought.manifest)
         });
-        let installed: std::io::Result<Manifest> =
+        let installed: std::io::Result<TreeManifest> =
             installing.await.map_err(|error| Error::Failed(error.to_string()))?;
         match installed {
             Ok(manifest) => {
@@ -361,7 +374,7 @@ impl Artifacts {
     }
 
     /// Hashes everything again and holds it against what it was.
-    async fn verify(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
+    async fn verify(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &MediaJob) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let target = (artifact.key.as_str(), origin.as_str());
         let media = self.media.clone();
@@ -370,8 +383,8 @@ impl Artifacts {
         let read = self.watched((target, Some(&artifact.status)), job, self.manifest_of(artifact, job)).await;
         let now = match read {
             Ok(now) => now,
-            Err(media::Error::Stopped) => return Ok(()),
-            Err(media::Error::Failed(why)) => {
+            Err(media::MediaError::Stopped) => return Ok(()),
+            Err(media::MediaError::Failed(why)) => {
                 return self.set_status(target, |status| damaged(status, vec![why.clone()])).await;
             }
         };
@@ -402,7 +415,7 @@ impl Artifacts {
     pub async fn watched<T>(
         &self,
         (target, before): ((&str, &str), Option<&ArtifactStatus>),
-        job: &Job,
+        job: &MediaJob,
         work: impl Future<Output = T>,
     ) -> T {
         let progress = job.watch();
@@ -446,23 +459,23 @@ impl Artifacts {
     }
 }
 
-fn tell(status: &mut ArtifactStatus, now: Progress, verifies: bool) {
+fn tell(status: &mut ArtifactStatus, now: JobProgress, verifies: bool) {
     status.percent = now.percent();
     if !verifies {
         status.state = match now.phase {
-            Phase::Fetching | Phase::Checking => ArtifactState::Fetching,
-            Phase::Unpacking | Phase::Reading => ArtifactState::Extracting,
+            JobPhase::Fetching | JobPhase::Checking => ArtifactState::Fetching,
+            JobPhase::Unpacking | JobPhase::Reading => ArtifactState::Extracting,
         };
         status.reason = told(now.phase).to_owned();
     }
 }
 
-fn told(phase: Phase) -> &'static str {
+fn told(phase: JobPhase) -> &'static str {
     match phase {
-        Phase::Fetching => "it is being fetched",
-        Phase::Checking => "its checksum is being computed",
-        Phase::Unpacking => "it is being unpacked",
-        Phase::Reading => "its files are being read",
+        JobPhase::Fetching => "it is being fetched",
+        JobPhase::Checking => "its checksum is being computed",
+        JobPhase::Unpacking => "it is being unpacked",
+        JobPhase::Reading => "its files are being read",
     }
 }
 

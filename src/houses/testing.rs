@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::artifacts::Folder;
-use crate::artifacts::roots::Roots;
+use crate::artifacts::MediaFolder;
+use crate::artifacts::roots::ArtifactRoots;
 use crate::catalog::pools::Pools;
 use crate::dhcp::decide::{DhcpQuery, InterfaceAddress, NetworkInterface};
 use crate::houses::{Houses, HousesSetup};
@@ -21,18 +21,18 @@ use crate::store::{Changeset, SharedStore, SqliteStore};
 
 /// An app with nothing in it.
 pub fn app() -> Arc<Houses> {
-    app_with(Roots::default(), FetchNetworks::default())
+    app_with(ArtifactRoots::default(), FetchNetworks::default())
 }
 
 /// The same, with files of artifacts below these roots, which fetches from these networks.
-pub fn app_with(roots: Roots, networks: FetchNetworks) -> Arc<Houses> {
+pub fn app_with(roots: ArtifactRoots, networks: FetchNetworks) -> Arc<Houses> {
     let endpoints = Endpoints { fetch_networks: Arc::new(networks), ..Endpoints::default() };
     let kernel = Kernel::new(store(), Secrets::from_key([1; 32]), endpoints).0;
     let setup = HousesSetup {
         kernel,
         loaders: Loaders::default(),
         pools: Pools::of_tests(),
-        media: Folder::default(),
+        media: MediaFolder::default(),
         roots,
         case: Default::default(),
     };

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::client_socket::FilePart;
 use super::ranges::{ByteRange, RangeVerdict, wanted};
 use super::request::{BootRequest, RequestConditions, RequestMethod};
-use crate::artifacts::opened::{self, Opened};
+use crate::artifacts::opened::{self, OpenedFile};
 
 /// An answer before it is sent.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ pub fn text(status: u16, message: &str) -> HttpAnswer {
 }
 
 /// The answer with a file that was opened.
-pub fn file(request: &BootRequest, opened: Opened) -> HttpAnswer {
+pub fn file(request: &BootRequest, opened: OpenedFile) -> HttpAnswer {
     let size = opened.body.bytes();
     let whole = ByteRange { first: 0, length: size };
     let Some(version) = opened.version else {
@@ -160,10 +160,10 @@ fn http_date(seconds: i64) -> Option<String> {
     jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok()
 }
 
-fn part(body: opened::Body, span: ByteRange) -> AnswerContent {
+fn part(body: opened::FileBody, span: ByteRange) -> AnswerContent {
     match body {
-        opened::Body::File { file, coming, .. } => AnswerContent::File(FilePart { file, span, coming }),
-        opened::Body::Bytes(bytes) => {
+        opened::FileBody::File { file, coming, .. } => AnswerContent::File(FilePart { file, span, coming }),
+        opened::FileBody::Bytes(bytes) => {
             let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
             AnswerContent::Document(bytes.slice(place(span.first)..place(span.end())))
         }

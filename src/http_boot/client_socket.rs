@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::ranges::ByteRange;
-use crate::artifacts::opened::Coming;
+use crate::artifacts::opened::DownloadRest;
 
 /// How long a client may take nothing of an answer.
 pub const STALL_MAX: Duration = Duration::from_secs(300);
@@ -45,7 +45,7 @@ pub struct FilePart {
     pub file: File,
     pub span: ByteRange,
     /// Of a file that is not whole yet: how far it is.
-    pub coming: Option<Coming>,
+    pub coming: Option<DownloadRest>,
 }
 
 impl ClientSocket {

@@ -18,7 +18,7 @@ use super::answer::{self, AnswerContent, ConnectionPersistence as Goes, HttpAnsw
 use super::body::{self, BodyReader};
 use super::client_socket::{ClientSocket, read};
 use super::request::{self, BodyLength, BootRequest, HEAD_BYTES_MAX, RequestMethod};
-use crate::artifacts::opened::{Protocol, Refused};
+use crate::artifacts::opened::{FetchProtocol, FetchRefusal};
 use crate::connections::{ConnectionPermit, LimitReason};
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::Hint;
@@ -275,7 +275,7 @@ impl BootClient {
             path: path.into_owned(),
             peer: self.peer,
             local: self.local,
-            protocol: Protocol::Http,
+            protocol: FetchProtocol::Http,
             hint: hint(&request.query),
             has_query: !request.query.is_empty(),
         };
@@ -287,10 +287,10 @@ impl BootClient {
                 let is_sent = matches!(answer.body, AnswerContent::Document(_) | AnswerContent::File(_));
                 return (answer, served.filter(|_| is_sent));
             }
-            Err(Refused::Absent) => answer::text(404, "not found"),
-            Err(Refused::BadPath(why)) => answer::text(400, why),
-            Err(Refused::Denied(why)) => answer::text(403, &why),
-            Err(Refused::Failed(why)) => answer::text(503, &why),
+            Err(FetchRefusal::Absent) => answer::text(404, "not found"),
+            Err(FetchRefusal::BadPath(why)) => answer::text(400, why),
+            Err(FetchRefusal::Denied(why)) => answer::text(403, &why),
+            Err(FetchRefusal::Failed(why)) => answer::text(503, &why),
         };
         (answer, None)
     }

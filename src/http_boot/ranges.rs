@@ -1,7 +1,7 @@
 //! What a conditional request, or one for a part, gets of a file on disk (RFC 9110 §13, §14). Pure.
 
 use super::request::RequestConditions;
-use crate::artifacts::opened::Version;
+use crate::artifacts::opened::FileVersion;
 
 /// Bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum RangeVerdict {
 }
 
 /// What is sent of a file of `size` bytes. The order of the questions is RFC 9110 §13.2.2.
-pub fn wanted(conditions: &RequestConditions, size: u64, version: &Version) -> RangeVerdict {
+pub fn wanted(conditions: &RequestConditions, size: u64, version: &FileVersion) -> RangeVerdict {
     if conditions.if_match.as_deref().is_some_and(|held| !names(held, (&version.tag, TagComparison::Strong)))
     {
         return RangeVerdict::Changed;
@@ -68,7 +68,7 @@ fn names(held: &str, (tag, compare): (&str, TagComparison)) -> bool {
 }
 
 /// `If-Range` is one strong tag, or exactly the time of the last change (RFC 9110 §13.1.5).
-fn is_this(held: &str, version: &Version) -> bool {
+fn is_this(held: &str, version: &FileVersion) -> bool {
     held == version.tag || seconds(held) == Some(version.modified)
 }
 
@@ -121,8 +121,8 @@ fn position(text: &str) -> RangePosition {
 mod tests {
     use super::*;
 
-    fn version() -> Version {
-        Version { tag: "\"a\"".into(), modified: 1_700_000_000 }
+    fn version() -> FileVersion {
+        FileVersion { tag: "\"a\"".into(), modified: 1_700_000_000 }
     }
 
     fn answer(set: impl FnOnce(&mut RequestConditions)) -> RangeVerdict {

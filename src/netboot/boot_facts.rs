@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::artifacts::contained_path::Case;
+use crate::artifacts::contained_path::NameCase;
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::catalog::rendering::{Boot, Facing, Purpose};
 use crate::catalog::usable::unset_params;
@@ -166,7 +166,7 @@ fn default_bootenv(world: &World) -> Option<String> {
 }
 
 /// What is asked for by the path of a destructive bootenv's kernel or initrd.
-pub fn install_file(world: &World, case: Case, (artifact, file): (&str, &str)) -> Option<Asked> {
+pub fn install_file(world: &World, case: NameCase, (artifact, file): (&str, &str)) -> Option<Asked> {
     let is_it = |files: &BootFiles, path: &str| files.artifact == artifact && case.same((path, file));
     let kernel = owners(world, |files| is_it(files, &files.kernel));
     if !kernel.destructive.is_empty() {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::artifacts::opened::{About, Body, Opened};
+use crate::artifacts::opened::{FileBody, FileSubject, OpenedFile};
 use crate::netboot::decide::namespace::ScriptKind;
 
 /// A script, and its label.
@@ -23,7 +23,7 @@ const LOCAL_IPXE: &str = "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n:fa
     sanboot --no-describe --drive 0x80 || exit\n:efi\nexit 1\n";
 
 /// The screen where even the template of the screen fails.
-pub(super) fn last_resort(kind: ScriptKind, about: About) -> Opened {
+pub(super) fn last_resort(kind: ScriptKind, about: FileSubject) -> OpenedFile {
     let text = match kind {
         ScriptKind::Ipxe => {
             "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n:failed\n\
@@ -57,9 +57,9 @@ fn without_comment(template: &'static str) -> &'static str {
     template.split_once("-#}").map_or(template, |(_, script)| script.trim_start())
 }
 
-pub(super) fn fallback((text, label): BuiltIn, about: About) -> Opened {
-    Opened {
-        body: Body::Bytes(Bytes::from_static(text.as_bytes())),
+pub(super) fn fallback((text, label): BuiltIn, about: FileSubject) -> OpenedFile {
+    OpenedFile {
+        body: FileBody::Bytes(Bytes::from_static(text.as_bytes())),
         label: label.to_owned(),
         content_type: "text/plain",
         version: None,

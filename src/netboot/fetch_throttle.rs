@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use crate::artifacts::opened::About;
+use crate::artifacts::opened::FileSubject;
 use crate::netboot::Netboot;
 
 /// Events of one kind about one file of one machine that are written in a second.
@@ -48,7 +48,7 @@ impl Repeats {
 
 impl Netboot {
     /// Whether an event about a fetch is to be written. False where nobody's is, or where it is one too many.
-    pub fn is_news(&self, kind: &'static str, about: &About, label: &str) -> bool {
+    pub fn is_news(&self, kind: &'static str, about: &FileSubject, label: &str) -> bool {
         let Some(machine) = about.machine.clone() else { return false };
         let topic = Topic { kind, machine, label: label.to_owned() };
         let is_news = self.memory.repeats.is_news(topic, self.kernel.now().as_second());

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::artifacts::opened::{About, Body, Opened, Protocol, Refused};
+use crate::artifacts::opened::{FetchProtocol, FetchRefusal, FileBody, FileSubject, OpenedFile};
 use crate::artifacts::static_files::{static_file, unreadable};
 use crate::catalog::params::Sealed;
 use crate::catalog::rendering::Boot;
@@ -40,7 +40,7 @@ pub struct Fetch {
     pub peer: IpAddr,
     /// Our address that faces the peer.
     pub local: IpAddr,
-    pub protocol: Protocol,
+    pub protocol: FetchProtocol,
     /// What the URL says of who asks.
     pub hint: Hint,
     /// Whether the URL has a part after `?`.
@@ -53,8 +53,8 @@ pub struct Served {
     pub path: String,
     pub label: String,
     pub peer: IpAddr,
-    pub protocol: Protocol,
-    pub about: About,
+    pub protocol: FetchProtocol,
+    pub about: FileSubject,
     pub size: u64,
     pub bytes: u64,
     pub duration: Duration,
@@ -64,7 +64,7 @@ pub struct Served {
 
 impl Served {
     /// The record of a transfer that is about to begin.
-    pub fn of(fetch: &Fetch, opened: &Opened) -> Self {
+    pub fn of(fetch: &Fetch, opened: &OpenedFile) -> Self {
         Served {
             path: capability::hide(&fetch.path),
             label: opened.label.clone(),
@@ -83,12 +83,12 @@ impl Netboot {
     /// Opens a path for a client.
     ///
     /// # Errors
-    /// Why it gives nothing; see [`Refused`].
-    pub async fn open(self: &Arc<Self>, fetch: &Fetch) -> Result<Opened, Refused> {
-        let path = namespace::clean(&fetch.path).map_err(Refused::BadPath)?;
+    /// Why it gives nothing; see [`FetchRefusal`].
+    pub async fn open(self: &Arc<Self>, fetch: &Fetch) -> Result<OpenedFile, FetchRefusal> {
+        let path = namespace::clean(&fetch.path).map_err(FetchRefusal::BadPath)?;
         // What is rendered waits for much, and would make the future of a plain file ten times as large.
         match namespace::resolve(&path, |name| self.loaders.contains(name)) {
-            Entry::Absent => Err(Refused::Absent),
+            Entry::Absent => Err(FetchRefusal::Absent),
             Entry::Loader(name) => self.open_loader(fetch, &name).await,
             Entry::Script(kind, hint) => Box::pin(self.open_script(fetch, kind, &hint)).await,
             Entry::Choice { kind, bootenv } => Box::pin(self.open_choice(fetch, kind, &bootenv)).await,
@@ -122,7 +122,7 @@ impl Netboot {
         self.kernel.note(self.boot_event("boot.file_served", &served.about, data));
     }
 
-    pub fn boot_event(&self, kind: &str, about: &About, data: serde_json::Value) -> NewEvent {
+    pub fn boot_event(&self, kind: &str, about: &FileSubject, data: serde_json::Value) -> NewEvent {
         let subject =
             about.machine.as_ref().map_or_else(|| "server".to_owned(), |id| Kind::Machine.subject(id));
         NewEvent {
@@ -136,21 +136,21 @@ impl Netboot {
     }
 
     /// A file that is not for this machine now; the machine's timeline says so too.
-    pub fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> Refused {
+    pub fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> FetchRefusal {
         let reason = decision.verdict.reason();
         let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
         match &gathered.machine {
             Some(machine) => self.deny_because(fetch, machine, reason),
-            None => Refused::Denied(reason.to_owned()),
+            None => FetchRefusal::Denied(reason.to_owned()),
         }
     }
 
-    pub fn deny_because(&self, fetch: &Fetch, machine: &Stored<Machine>, reason: &str) -> Refused {
+    pub fn deny_because(&self, fetch: &Fetch, machine: &Stored<Machine>, reason: &str) -> FetchRefusal {
         let about = about(Some(machine));
         let (path, protocol) = (capability::hide(&fetch.path), fetch.protocol);
         let data = json!({"path": path, "peer": fetch.peer, "protocol": protocol, "reason": reason});
         self.kernel.note(self.boot_event("boot.denied", &about, data));
-        Refused::Denied(reason.to_owned())
+        FetchRefusal::Denied(reason.to_owned())
     }
 
     async fn open_script(
@@ -158,7 +158,7 @@ impl Netboot {
         fetch: &Fetch,
         kind: ScriptKind,
         named: &Hint,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<OpenedFile, FetchRefusal> {
         let hint = Hint { mac: named.mac.or(fetch.hint.mac), address: named.address };
         let gathered = self.who(fetch, &hint)?;
         if gathered.machine.is_none() && self.is_stranger(fetch, &hint) && kind == ScriptKind::Ipxe {
@@ -177,7 +177,7 @@ impl Netboot {
         gathered: Gathered,
         kind: ScriptKind,
         asked: Asked,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<OpenedFile, FetchRefusal> {
         let (gathered, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
         if let Some(machine) = &gathered.machine {
             self.saw_sign(machine, Sign::Script(kind));
@@ -190,7 +190,7 @@ impl Netboot {
                 }
                 self.mended(&gathered, None).await;
                 match self.send_document(fetch, &gathered, Document::BootScript(kind)).await {
-                    Err(Refused::Failed(message)) => self.show(fetch, &gathered, kind, message).await,
+                    Err(FetchRefusal::Failed(message)) => self.show(fetch, &gathered, kind, message).await,
                     other => other,
                 }
             }
@@ -212,8 +212,8 @@ impl Netboot {
         fetch: &Fetch,
         capability: &str,
         file: &str,
-    ) -> Result<Opened, Refused> {
-        let (attempt, gathered) = self.holder(capability).ok_or(Refused::Absent)?;
+    ) -> Result<OpenedFile, FetchRefusal> {
+        let (attempt, gathered) = self.holder(capability).ok_or(FetchRefusal::Absent)?;
         if let Some(machine) = &gathered.machine
             && let Some(why) = self.why_not_from(machine, fetch.peer)
         {
@@ -250,7 +250,7 @@ impl Netboot {
         }
         let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
         let template = templates.into_iter().find(|template| template.path == file).cloned();
-        let document = Document::File(template.ok_or(Refused::Absent)?);
+        let document = Document::File(template.ok_or(FetchRefusal::Absent)?);
         self.progress(&gathered, BootProgress::System).await.map_err(failed)?;
         self.send_document(fetch, &gathered, document).await
     }
@@ -259,7 +259,7 @@ impl Netboot {
         self: &Arc<Self>,
         fetch: &Fetch,
         (name, file): (&str, &str),
-    ) -> Result<Opened, Refused> {
+    ) -> Result<OpenedFile, FetchRefusal> {
         let mut gathered = self.who(fetch, &Hint::default())?;
         // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
         // uses up the arming as it does below the capability.
@@ -281,15 +281,15 @@ impl Netboot {
     }
 
     /// This very program, for machines of the server's own architecture.
-    fn open_agent(&self, fetch: &Fetch, arch: &str) -> Result<Opened, Refused> {
+    fn open_agent(&self, fetch: &Fetch, arch: &str) -> Result<OpenedFile, FetchRefusal> {
         if arch.parse() != Ok(host_arch()) {
-            return Err(Refused::Absent);
+            return Err(FetchRefusal::Absent);
         }
         let gathered = self.who(fetch, &Hint::default())?;
         let opened = File::open("/proc/self/exe")
             .and_then(|file| static_file(file, format!("agent:{arch}"), "application/octet-stream"));
         let opened = opened.map_err(|error| unreadable(arch, &error))?;
-        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
+        Ok(OpenedFile { about: about(gathered.machine.as_deref()), ..opened })
     }
 
     fn boot_of(&self, fetch: &Fetch, gathered: &Gathered) -> Boot {
@@ -313,7 +313,7 @@ impl Netboot {
         fetch: &Fetch,
         gathered: &Gathered,
         document: Document,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<OpenedFile, FetchRefusal> {
         let mut boot = self.boot_of(fetch, gathered);
         let label = label(&document);
         // Only a file of the machine's own attempt may hold what is secret.
@@ -334,9 +334,9 @@ impl Netboot {
             Ok(Ok(page)) => Ok(self.send_page(gathered, label, &page).await),
             Ok(Err(problem)) => {
                 self.render_failed(gathered, &label, &problem).await;
-                Err(Refused::Failed(problem.to_string()))
+                Err(FetchRefusal::Failed(problem.to_string()))
             }
-            Err(error) => Err(Refused::Failed(error.to_string())),
+            Err(error) => Err(FetchRefusal::Failed(error.to_string())),
         }
     }
 
@@ -346,7 +346,7 @@ impl Netboot {
         fetch: &Fetch,
         gathered: &Gathered,
         (document, built_in): (Document, BuiltIn),
-    ) -> Opened {
+    ) -> OpenedFile {
         let rendered = self.send_document(fetch, gathered, document);
         match tokio::time::timeout(RENDERED_SOON, rendered).await {
             Ok(Ok(opened)) => opened,
@@ -354,7 +354,7 @@ impl Netboot {
         }
     }
 
-    async fn send_page(&self, gathered: &Gathered, label: String, page: &Page) -> Opened {
+    async fn send_page(&self, gathered: &Gathered, label: String, page: &Page) -> OpenedFile {
         let about = about(gathered.machine.as_deref());
         if self.is_news("boot.rendered", &about, &label) {
             let mut data = page.facts.clone();
@@ -362,8 +362,8 @@ impl Netboot {
             self.kernel.note(self.boot_event("boot.rendered", &about, data));
         }
         self.mended(gathered, Some(&label)).await;
-        Opened {
-            body: Body::Bytes(page.text.clone()),
+        OpenedFile {
+            body: FileBody::Bytes(page.text.clone()),
             label,
             content_type: "text/plain",
             version: None,
@@ -377,7 +377,7 @@ impl Netboot {
         gathered: &Gathered,
         kind: ScriptKind,
         problem: &RenderProblem,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<OpenedFile, FetchRefusal> {
         self.render_failed(gathered, &format!("rendered:{}", problem.template), problem).await;
         self.show(fetch, gathered, kind, problem.to_string()).await
     }
@@ -389,12 +389,12 @@ impl Netboot {
         gathered: &Gathered,
         kind: ScriptKind,
         message: String,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<OpenedFile, FetchRefusal> {
         let about = about(gathered.machine.as_deref());
         self.kernel.note(self.boot_event("boot.screen", &about, json!({"message": message})));
         let document = Document::Screen { kind, message: message.clone() };
         match self.send_document(fetch, gathered, document).await {
-            Err(Refused::Failed(_)) => Ok(last_resort(kind, about)),
+            Err(FetchRefusal::Failed(_)) => Ok(last_resort(kind, about)),
             other => other,
         }
     }
@@ -412,8 +412,8 @@ fn label(document: &Document) -> String {
     }
 }
 
-fn failed(error: Error) -> Refused {
-    Refused::Failed(error.to_string())
+fn failed(error: Error) -> FetchRefusal {
+    FetchRefusal::Failed(error.to_string())
 }
 
 fn host_arch() -> Arch {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::artifacts::opened::{About, Refused};
+use crate::artifacts::opened::{FetchRefusal, FileSubject};
 use crate::catalog::params::set_value;
 use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World, settings};
 use crate::netboot::Netboot;
@@ -19,7 +19,7 @@ const NETWORK: &str = "network";
 
 impl Netboot {
     /// Who asks: by the address it asks from, else by what the URL says.
-    pub fn who(&self, fetch: &Fetch, hint: &Hint) -> Result<Gathered, Refused> {
+    pub fn who(&self, fetch: &Fetch, hint: &Hint) -> Result<Gathered, FetchRefusal> {
         let world = self.kernel.world();
         let now = self.kernel.now();
         let by_address = self.machine_at(&world, fetch.peer);
@@ -27,7 +27,7 @@ impl Netboot {
         if let Some(why) =
             by_name.and_then(|named| why_foreign(&world, (named, by_address.as_deref()), (fetch.peer, now)))
         {
-            return Err(Refused::Denied(why));
+            return Err(FetchRefusal::Denied(why));
         }
         let machine = by_name.or(by_address.as_ref());
         Ok(Gathered::of(&world, &self.loaders, machine))
@@ -57,9 +57,9 @@ impl Netboot {
 }
 
 /// Whom a file is about: the machine and its boot attempt.
-pub fn about(machine: Option<&Stored<Machine>>) -> About {
+pub fn about(machine: Option<&Stored<Machine>>) -> FileSubject {
     let attempt = machine.and_then(|machine| machine.status.boot_attempt.as_ref());
-    About {
+    FileSubject {
         machine: machine.map(|machine| machine.key.clone()),
         attempt: attempt.map(|attempt| attempt.id),
         mirror: None,

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::artifacts::opened::{Body, Opened, Refused, Version};
+use crate::artifacts::opened::{FetchRefusal, FileBody, FileVersion, OpenedFile};
 use crate::artifacts::static_files::{static_file, unreadable};
 use crate::catalog::params::Sealed;
 use crate::catalog::rendering::Boot;
@@ -36,7 +36,7 @@ const LOADER_BYTES_MAX: u64 = 32 << 20;
 struct Image {
     generation: u64,
     bytes: Bytes,
-    version: Version,
+    version: FileVersion,
 }
 
 /// The images that were asked for.
@@ -46,7 +46,11 @@ pub struct Images {
 }
 
 impl Netboot {
-    pub async fn open_loader(self: &Arc<Self>, fetch: &Fetch, name: &str) -> Result<Opened, Refused> {
+    pub async fn open_loader(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        name: &str,
+    ) -> Result<OpenedFile, FetchRefusal> {
         let gathered = self.who(fetch, &Hint::default())?;
         let decision = gathered.decide(&Asked::Loader, self.kernel.now());
         if decision.answer != Answer::Serve {
@@ -60,24 +64,24 @@ impl Netboot {
         if let Some(chain) = signed::image_of(name) {
             let image = self.image(chain, fetch.local).await;
             let image = image.map_err(|refused| self.loader_lost(&gathered, refused))?;
-            let (body, version) = (Body::Bytes(image.bytes), Some(image.version));
-            return Ok(Opened { body, label, content_type: "application/vnd.efi-img", version, about });
+            let (body, version) = (FileBody::Bytes(image.bytes), Some(image.version));
+            return Ok(OpenedFile { body, label, content_type: "application/vnd.efi-img", version, about });
         }
         let file = self.loaders.open(name).map_err(|error| {
             let way_out = "put it back, or restart the server to have it looked for elsewhere";
             let why = format!("the loader {name} cannot be read: {error}; {way_out}");
-            self.loader_lost(&gathered, Refused::Failed(why))
+            self.loader_lost(&gathered, FetchRefusal::Failed(why))
         })?;
         let content_type =
             if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
         let opened = static_file(file, label, content_type).map_err(|error| unreadable(name, &error))?;
-        Ok(Opened { about, ..opened })
+        Ok(OpenedFile { about, ..opened })
     }
 
     /// A loader that was found at the start and cannot be had now: "not found" on a machine's screen would
     /// tell nobody why.
-    fn loader_lost(&self, gathered: &Gathered, refused: Refused) -> Refused {
-        if let Refused::Failed(reason) = &refused {
+    fn loader_lost(&self, gathered: &Gathered, refused: FetchRefusal) -> FetchRefusal {
+        if let FetchRefusal::Failed(reason) = &refused {
             warn_limited!(reason, "a loader cannot be served");
             let about = about(gathered.machine.as_deref());
             self.kernel.note(self.boot_event("boot.no_loader", &about, json!({"reason": reason})));
@@ -110,7 +114,7 @@ impl Netboot {
     }
 
     /// The disk image of a chain for machines that see us at `local`: made once, then kept.
-    async fn image(self: &Arc<Self>, chain: &str, local: IpAddr) -> Result<Image, Refused> {
+    async fn image(self: &Arc<Self>, chain: &str, local: IpAddr) -> Result<Image, FetchRefusal> {
         let key = (chain.to_owned(), local);
         let generation = self.kernel.world().templates.generation();
         let made = self.memory.images.lock().unwrap_or_else(PoisonError::into_inner).made.get(&key).cloned();
@@ -119,9 +123,9 @@ impl Netboot {
         }
         let (netboot, chain) = (Arc::clone(self), chain.to_owned());
         let made = tokio::task::spawn_blocking(move || netboot.make_image(&chain, local)).await;
-        let bytes = made.map_err(|error| Refused::Failed(error.to_string()))??;
+        let bytes = made.map_err(|error| FetchRefusal::Failed(error.to_string()))??;
         let tag = format!("\"{}\"", sha256_hex(&bytes));
-        let version = Version { tag, modified: self.kernel.now().as_second() };
+        let version = FileVersion { tag, modified: self.kernel.now().as_second() };
         let image = Image { generation, version, bytes };
         let mut images = self.memory.images.lock().unwrap_or_else(PoisonError::into_inner);
         if images.made.len() >= IMAGES_MAX {
@@ -131,12 +135,12 @@ impl Netboot {
         Ok(image)
     }
 
-    fn make_image(&self, chain: &str, local: IpAddr) -> Result<Bytes, Refused> {
+    fn make_image(&self, chain: &str, local: IpAddr) -> Result<Bytes, FetchRefusal> {
         let boot = Gathered::default().boot(None, self.catalog.facing(local));
         let config = self.render_document(&boot, &Document::DiskStart, Sealed::Closed);
-        let config = config.map_err(|problem| Refused::Failed(problem.to_string()))?;
+        let config = config.map_err(|problem| FetchRefusal::Failed(problem.to_string()))?;
         let image = build(&self.loaders, chain, config.text.as_bytes());
-        image.map(Bytes::from).map_err(|why| Refused::Failed(format!("the image of `{chain}`: {why}")))
+        image.map(Bytes::from).map_err(|why| FetchRefusal::Failed(format!("the image of `{chain}`: {why}")))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::artifacts::opened::{Opened, Refused};
+use crate::artifacts::opened::{FetchRefusal, OpenedFile};
 use crate::model::{Arch, Bootenv, BootenvKind};
 use crate::netboot::Netboot;
 use crate::netboot::decide::decision::Asked;
@@ -38,7 +38,7 @@ impl Netboot {
         fetch: &Fetch,
         kind: ScriptKind,
         bootenv: &str,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<OpenedFile, FetchRefusal> {
         let mut gathered = self.who(fetch, &fetch.hint)?;
         if gathered.machine.is_none() {
             gathered.choose(&self.kernel.world(), bootenv);

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::artifacts::opened::About;
+use crate::artifacts::opened::FileSubject;
 use crate::netboot::Netboot;
 use crate::netboot::decide::capability;
 use crate::netboot::files::Fetch;
@@ -82,7 +82,7 @@ impl Netboot {
             "{peer} is in no enabled subnet and has no lease; add its subnet, or set `tftp.peers` to `any`"
         );
         let data = json!({"peer": peer, "local": fetch.local, "path": path, "reason": reason});
-        self.kernel.note(self.boot_event("boot.stranger_ignored", &About::default(), data));
+        self.kernel.note(self.boot_event("boot.stranger_ignored", &FileSubject::default(), data));
     }
 }
 

@@ -13,7 +13,7 @@ pub mod write;
 
 use std::sync::Arc;
 
-use crate::artifacts::roots::Roots;
+use crate::artifacts::roots::ArtifactRoots;
 use crate::kernel::Kernel;
 use lanes::Lanes;
 
@@ -24,11 +24,11 @@ pub struct Objects {
     /// Threads for work whose cost a client chooses.
     pub lanes: Lanes,
     /// Where on the host the files of artifacts may be.
-    roots: Roots,
+    roots: ArtifactRoots,
 }
 
 impl Objects {
-    pub fn new(kernel: Arc<Kernel>, roots: Roots) -> Arc<Self> {
+    pub fn new(kernel: Arc<Kernel>, roots: ArtifactRoots) -> Arc<Self> {
         Arc::new(Objects { kernel, lanes: Lanes::default(), roots })
     }
 }

@@ -90,7 +90,7 @@ impl Site {
             kernel,
             loaders: Loaders::default(),
             pools: Pools::of_tests(),
-            media: crate::artifacts::Folder::default(),
+            media: crate::artifacts::MediaFolder::default(),
             roots: Default::default(),
             case: Default::default(),
         };

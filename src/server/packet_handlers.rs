@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 
-use crate::artifacts::opened::{self, Opened, Protocol, Refused};
+use crate::artifacts::opened::{self, FetchProtocol, FetchRefusal, OpenedFile};
 use crate::dhcp;
 use crate::houses::Houses;
 use crate::netboot::decide::namespace::Hint;
@@ -102,7 +102,7 @@ impl tftp::ReadOpener for PacketHandlers {
             path: crate::netboot::decide::capability::hide(&outcome.path),
             label: outcome.label,
             peer: outcome.peer.ip(),
-            protocol: Protocol::Tftp,
+            protocol: FetchProtocol::Tftp,
             about: outcome.about,
             size: outcome.body_bytes,
             bytes: outcome.acked_bytes,
@@ -117,29 +117,29 @@ fn fetch(request: &ReadRequest) -> Fetch {
         path: request.path.clone(),
         peer: request.peer.ip(),
         local: IpAddr::V4(request.local),
-        protocol: Protocol::Tftp,
+        protocol: FetchProtocol::Tftp,
         hint: Hint::default(),
         has_query: false,
     }
 }
 
-fn carried(opened: Opened, terms: TftpTerms) -> tftp::OpenedRead {
+fn carried(opened: OpenedFile, terms: TftpTerms) -> tftp::OpenedRead {
     let body = match opened.body {
-        opened::Body::Bytes(bytes) => tftp::ReadBody::Bytes(bytes),
+        opened::FileBody::Bytes(bytes) => tftp::ReadBody::Bytes(bytes),
         // Over TFTP a file is opened when it is whole.
-        opened::Body::File { file, bytes, .. } => tftp::ReadBody::File { file, bytes },
+        opened::FileBody::File { file, bytes, .. } => tftp::ReadBody::File { file, bytes },
     };
     let block_bytes_max = terms.block_bytes_max;
     tftp::OpenedRead { body, label: opened.label, about: opened.about, block_bytes_max }
 }
 
 /// The same refusals as over HTTP, in TFTP's codes: loaders go on to their next name at "not found".
-fn refusal(refused: Refused) -> tftp::ReadRefusal {
+fn refusal(refused: FetchRefusal) -> tftp::ReadRefusal {
     let (code, message) = match refused {
-        Refused::Absent => (ErrorCode::NOT_FOUND, "file not found".to_owned()),
-        Refused::BadPath(why) => (ErrorCode::ACCESS, why.to_owned()),
-        Refused::Denied(why) => (ErrorCode::ACCESS, why),
-        Refused::Failed(why) => (ErrorCode::OTHER, why),
+        FetchRefusal::Absent => (ErrorCode::NOT_FOUND, "file not found".to_owned()),
+        FetchRefusal::BadPath(why) => (ErrorCode::ACCESS, why.to_owned()),
+        FetchRefusal::Denied(why) => (ErrorCode::ACCESS, why),
+        FetchRefusal::Failed(why) => (ErrorCode::OTHER, why),
     };
     tftp::ReadRefusal::Error { code, message }
 }

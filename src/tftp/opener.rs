@@ -1,7 +1,7 @@
 //! What the service asks of the rest of the program: to open a path for a peer, and to hear how the read
 //! went.
 
-use crate::artifacts::opened::About;
+use crate::artifacts::opened::FileSubject;
 use crate::proto::tftp::{ErrorCode, TransferEnd};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -33,7 +33,7 @@ pub struct OpenedRead {
     /// What the file is, for logs and the outcome, such as `artifact:debian-12/linux`.
     pub label: String,
     /// Whom it is about; handed back in the outcome.
-    pub about: About,
+    pub about: FileSubject,
     /// Largest block for this peer, where its subnet sets one.
     pub block_bytes_max: Option<u16>,
 }
@@ -65,7 +65,7 @@ pub enum TransferResult {
 pub struct TransferOutcome {
     pub path: String,
     pub label: String,
-    pub about: About,
+    pub about: FileSubject,
     pub peer: SocketAddr,
     pub local: Ipv4Addr,
     /// Length of the body on the wire, and how much of it the peer acknowledged.

@@ -1,6 +1,6 @@
 //! The service on loopback, with real sockets and a plain client.
 
-use crate::artifacts::opened::About;
+use crate::artifacts::opened::FileSubject;
 use crate::proto::tftp::{ErrorCode, TftpPacket, TftpRequest, TransferEnd, TransferMode};
 use crate::tftp::client::TftpClient;
 use crate::tftp::*;
@@ -56,7 +56,7 @@ impl ReadOpener for Shelf {
         std::future::ready(Ok(OpenedRead {
             body,
             label: format!("shelf:{path}"),
-            about: About::default(),
+            about: FileSubject::default(),
             block_bytes_max,
         }))
         .boxed()

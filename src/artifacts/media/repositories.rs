@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Manifest;
+use super::TreeManifest;
 use crate::model::TreeRepository;
 
 /// Most repositories that are told of one tree.
 const REPOSITORIES_MAX: usize = 32;
 
 /// The repositories in a tree: those of apt by their suites, those of yum by `repodata`.
-pub fn found(manifest: &Manifest) -> Vec<TreeRepository> {
+pub fn found(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let mut found = yum(manifest);
     found.extend(apt(manifest));
     found.truncate(REPOSITORIES_MAX);
@@ -18,7 +18,7 @@ pub fn found(manifest: &Manifest) -> Vec<TreeRepository> {
 
 /// A tree with `.treeinfo` is what Anaconda installs from: it finds the variants (`BaseOS`, `AppStream`)
 /// itself.
-fn yum(manifest: &Manifest) -> Vec<TreeRepository> {
+fn yum(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let files = || manifest.entries.keys();
     let has = |path: String| manifest.contains(&path);
     let repository = |path: &str, install_source: bool| TreeRepository {
@@ -39,7 +39,7 @@ fn yum(manifest: &Manifest) -> Vec<TreeRepository> {
 }
 
 /// `dists/bookworm/Release`, with the components that have an index beside it.
-fn apt(manifest: &Manifest) -> Vec<TreeRepository> {
+fn apt(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let mut suites: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for path in manifest.entries.keys() {
         let Some((folder, rest)) = split_at_dists(path) else { continue };
@@ -96,12 +96,12 @@ fn joined(folder: &str, rest: &str) -> String {
 mod tests {
     use super::*;
 
-    fn tree(paths: &[&str]) -> Manifest {
+    fn tree(paths: &[&str]) -> TreeManifest {
         let entries = paths.iter().map(|path| match path.split_once(" -> ") {
             Some((path, target)) => (path.to_owned(), format!("-> {target}")),
             None => ((*path).to_owned(), "0".repeat(64)),
         });
-        Manifest { entries: entries.collect(), ..Manifest::default() }
+        TreeManifest { entries: entries.collect(), ..TreeManifest::default() }
     }
 
     #[test]

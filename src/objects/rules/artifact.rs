@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::artifacts::path_kind;
-use crate::artifacts::roots::Refusal;
+use crate::artifacts::roots::RootsRefusal;
 use crate::kernel::Endpoints;
 use crate::model::{Artifact, FILE_URL, FetchNetworks, Problem, RootsCheck, Stored, World};
 use crate::objects::rules::{Host, Managed};
@@ -57,7 +57,7 @@ impl Managed for Artifact {
 fn path_problem(artifact: &Artifact, host: &Host) -> Option<Problem> {
     let (pointer, path) = artifact.local_path()?;
     match host.roots.check(Path::new(&path), path_kind(artifact)) {
-        Ok(()) | Err(Refusal::Failed(_)) => None,
+        Ok(()) | Err(RootsRefusal::Failed(_)) => None,
         Err(refusal) => Some(Problem::new(pointer, refusal.to_string())),
     }
 }

@@ -37,7 +37,7 @@ use serde_json::{Map, Value};
 
 use crate::kernel::{Endpoints, Error};
 use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World};
-use crate::objects::Roots;
+use crate::objects::ArtifactRoots;
 use crate::store::{Changeset, Read, TrackedWorld};
 
 /// Most unknown objects that are told of one object.
@@ -155,7 +155,7 @@ pub trait Managed: Noun {
 /// What rules may know of the host.
 #[derive(Clone, Debug)]
 pub struct Host {
-    pub(crate) roots: Roots,
+    pub(crate) roots: ArtifactRoots,
     pub(crate) networks: Arc<FetchNetworks>,
 }
 

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::ledger::{FILES_MAX, Kept, Ledger};
+use super::cache_index::{CacheIndex, CachedEntry, FILES_MAX};
 use crate::artifacts::media::{folder, space};
 use crate::model::{hex, sha256_hex};
 
@@ -28,12 +28,12 @@ const ENTRY_BYTES_MAX: u64 = 16 << 10;
 
 /// What is kept of a tree, and where.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct CacheFiles {
     root: PathBuf,
-    pub ledger: Ledger,
+    pub ledger: CacheIndex,
 }
 
-impl Shelf {
+impl CacheFiles {
     /// Reads what was kept before. What is not whole is thrown away.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Shelf {
         for place in [BODIES, ENTRIES, NEW] {
             folder::make(&root.join(place))?;
         }
-        let mut found: Vec<(SystemTime, Kept)> = Vec::new();
+        let mut found: Vec<(SystemTime, CachedEntry)> = Vec::new();
         for entry in fs::read_dir(root.join(ENTRIES))? {
             let place = entry?.path();
             match read_entry(root, &place) {
@@ -55,7 +55,7 @@ impl Shelf {
             }
         }
         found.sort_by_key(|(used, _)| *used);
-        let mut shelf = Shelf { root: root.to_owned(), ledger: Ledger::default() };
+        let mut shelf = CacheFiles { root: root.to_owned(), ledger: CacheIndex::default() };
         found.into_iter().for_each(|(_, kept)| drop(shelf.ledger.put(kept)));
         shelf.sweep()?;
         Ok(shelf)
@@ -75,7 +75,7 @@ impl Shelf {
     }
 
     /// Where the bytes of a file are.
-    pub fn body(&self, kept: &Kept) -> PathBuf {
+    pub fn body(&self, kept: &CachedEntry) -> PathBuf {
         self.root.join(BODIES).join(&kept.body)
     }
 
@@ -88,7 +88,7 @@ impl Shelf {
     ///
     /// # Errors
     /// It is not as it was put there.
-    pub fn open(&mut self, path: &str) -> io::Result<(File, Kept)> {
+    pub fn open(&mut self, path: &str) -> io::Result<(File, CachedEntry)> {
         let kept = self.ledger.get(path).cloned().ok_or(io::ErrorKind::NotFound)?;
         let file = held(&self.body(&kept))?;
         if file.metadata()?.len() != kept.bytes {
@@ -133,7 +133,7 @@ impl Shelf {
     ///
     /// # Errors
     /// The disk refuses; then the old file stays.
-    pub fn place(&mut self, kept: Kept) -> io::Result<()> {
+    pub fn place(&mut self, kept: CachedEntry) -> io::Result<()> {
         let (new, body) = (self.new_body(&kept.body), self.body(&kept));
         fs::rename(&new, &body)?;
         if let Err(error) = self.write_entry(&kept) {
@@ -168,7 +168,7 @@ impl Shelf {
         self.root.join(ENTRIES).join(sha256_hex(path))
     }
 
-    fn write_entry(&self, kept: &Kept) -> io::Result<()> {
+    fn write_entry(&self, kept: &CachedEntry) -> io::Result<()> {
         let new = self.root.join(NEW).join(format!("{}.entry", kept.body));
         fs::write(&new, serde_json::to_vec(kept)?)?;
         fs::rename(new, self.entry(&kept.path))
@@ -201,9 +201,9 @@ fn is_read(place: &Path) -> bool {
 }
 
 /// An entry with the time of its last use, if its bytes are there.
-fn read_entry(root: &Path, place: &Path) -> Option<(SystemTime, Kept)> {
+fn read_entry(root: &Path, place: &Path) -> Option<(SystemTime, CachedEntry)> {
     let about = fs::metadata(place).ok().filter(|about| about.len() <= ENTRY_BYTES_MAX)?;
-    let kept: Kept = serde_json::from_slice(&fs::read(place).ok()?).ok()?;
+    let kept: CachedEntry = serde_json::from_slice(&fs::read(place).ok()?).ok()?;
     let named = place.file_name()? == sha256_hex(&kept.path).as_str();
     let hexadecimal = !kept.body.is_empty() && kept.body.bytes().all(|byte| byte.is_ascii_hexdigit());
     let body = fs::symlink_metadata(root.join(BODIES).join(&kept.body)).ok()?;
@@ -217,14 +217,14 @@ mod tests {
 
     const MOST: u64 = 100;
 
-    fn put(shelf: &mut Shelf, path: &str, text: &str) {
-        let kept = Kept {
+    fn put(shelf: &mut CacheFiles, path: &str, text: &str) {
+        let kept = CachedEntry {
             path: path.into(),
             body: new_id().unwrap(),
             bytes: text.len() as u64,
             sha256: sha256_hex(text),
             checked_at: 1,
-            ..Kept::default()
+            ..CachedEntry::default()
         };
         fs::write(shelf.new_body(&kept.body), text).unwrap();
         shelf.place(kept).unwrap();
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn what_was_kept_is_there_after_a_restart_and_what_is_not_whole_is_not() {
         let root = tempfile::tempdir().unwrap();
-        let mut shelf = Shelf::load(root.path()).unwrap();
+        let mut shelf = CacheFiles::load(root.path()).unwrap();
         for path in ["kept", "cut", "gone", "damaged"] {
             put(&mut shelf, path, "0123456789");
         }
@@ -246,7 +246,7 @@ mod tests {
         fs::write(shelf.entry("damaged"), "{").unwrap();
         fs::write(shelf.new_body("abc"), "half").unwrap();
         fs::write(root.path().join(BODIES).join("stray"), "x").unwrap();
-        let mut shelf = Shelf::load(root.path()).unwrap();
+        let mut shelf = CacheFiles::load(root.path()).unwrap();
         let paths: Vec<&str> = shelf.ledger.all().map(|kept| kept.path.as_str()).collect();
         assert_eq!(paths, ["kept"]);
         assert_eq!(bodies(root.path()), 1);
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn a_file_that_is_open_is_not_thrown_away_to_make_room() {
         let root = tempfile::tempdir().unwrap();
-        let mut shelf = Shelf::load(root.path()).unwrap();
+        let mut shelf = CacheFiles::load(root.path()).unwrap();
         put(&mut shelf, "a", &"a".repeat(50));
         put(&mut shelf, "b", &"b".repeat(50));
         let (file, _) = shelf.open("a").unwrap();
@@ -278,14 +278,14 @@ mod tests {
     #[test]
     fn the_order_of_use_outlives_a_restart() {
         let root = tempfile::tempdir().unwrap();
-        let mut shelf = Shelf::load(root.path()).unwrap();
+        let mut shelf = CacheFiles::load(root.path()).unwrap();
         for (path, age) in [("a", 30), ("b", 20), ("c", 10)] {
             put(&mut shelf, path, &"x".repeat(40));
             let used = SystemTime::now() - std::time::Duration::from_secs(age);
             OpenOptions::new().write(true).open(shelf.entry(path)).unwrap().set_modified(used).unwrap();
         }
         shelf.open("a").unwrap();
-        let mut shelf = Shelf::load(root.path()).unwrap();
+        let mut shelf = CacheFiles::load(root.path()).unwrap();
         shelf.make_room((20, MOST)).unwrap();
         let left: Vec<&str> = shelf.ledger.all().map(|kept| kept.path.as_str()).collect();
         assert_eq!(left, ["a", "c"]);
