@@ -25,7 +25,7 @@ use super::resources::{ROOT, limit};
 use super::schema;
 use crate::insight::timeline::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::Need;
-use crate::kernel::{Caller, Error, Feed};
+use crate::kernel::{Caller, Error, EventFeed};
 use crate::model::Event;
 
 /// A comment is sent as often as this, so that proxies keep the connection.
@@ -152,7 +152,7 @@ async fn stream(
 
 /// One open stream.
 struct Follow {
-    feed: Feed,
+    feed: EventFeed,
     state: ApiState,
     caller: Caller,
     batch: std::vec::IntoIter<Event>,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::kernel::{Feed, Kernel};
+use crate::kernel::{EventFeed, Kernel};
 use crate::model::{Event, Kind};
 use crate::rate_limit::warn_limited;
 use crate::store::EventQuery;
@@ -56,7 +56,7 @@ pub async fn run(kernel: Arc<Kernel>, after: u64, stop: CancellationToken) {
     finish(&kernel, &mut feed).await;
 }
 
-async fn finish(kernel: &Kernel, feed: &mut Feed) {
+async fn finish(kernel: &Kernel, feed: &mut EventFeed) {
     loop {
         let read = feed.present().await;
         if read.as_ref().is_ok_and(Vec::is_empty) || !log_all(kernel, read) {

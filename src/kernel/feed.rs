@@ -1,8 +1,8 @@
 //! Events as they happen, for streams and for waiting.
 //!
-//! The table of events is the truth. A [`Feed`] is woken by each commit and reads what is new from the
+//! The table of events is the truth. A [`EventFeed`] is woken by each commit and reads what is new from the
 //! table, so a consumer that was slow finds everything that it missed, in order. Start with
-//! [`Feed::next`].
+//! [`EventFeed::next`].
 
 use tokio::sync::watch;
 
@@ -13,17 +13,17 @@ use crate::store::{Error, EventQuery, SharedStore};
 const BATCH_MAX: u32 = 256;
 
 /// Events that fit a query, from a number on.
-pub struct Feed {
+pub struct EventFeed {
     store: SharedStore,
     query: EventQuery,
     committed: watch::Receiver<u64>,
 }
 
-impl Feed {
+impl EventFeed {
     /// Events after `query.after`; `limit` and `newest_first` have no meaning here.
     pub fn new(store: SharedStore, query: EventQuery) -> Self {
         let committed = store.committed();
-        Feed { store, query: EventQuery { limit: BATCH_MAX, newest_first: false, ..query }, committed }
+        EventFeed { store, query: EventQuery { limit: BATCH_MAX, newest_first: false, ..query }, committed }
     }
 
     /// The next events, at least one: waits until there is one. Dropping the wait loses nothing.

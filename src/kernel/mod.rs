@@ -19,7 +19,7 @@ mod store_health;
 pub use caller::{Actor, Caller};
 pub use endpoints::Endpoints;
 pub use error::Error;
-pub use feed::Feed;
+pub use feed::EventFeed;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLockReadGuard};
@@ -223,8 +223,8 @@ impl Kernel {
     }
 
     /// Events as they happen.
-    pub fn feed(&self, query: EventQuery) -> Feed {
-        Feed::new(Arc::clone(&self.store), query)
+    pub fn feed(&self, query: EventQuery) -> EventFeed {
+        EventFeed::new(Arc::clone(&self.store), query)
     }
 
     /// The number of the last event.

@@ -38,7 +38,7 @@ fn yum(manifest: &TreeManifest) -> Vec<TreeRepository> {
     installs.iter().map(|path| repository(path, true)).chain(plain).collect()
 }
 
-/// `dists/bookworm/Release`, with the components that have an index beside it.
+/// `dists/bookworm/PackRelease`, with the components that have an index beside it.
 fn apt(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let mut suites: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for path in manifest.entries.keys() {
