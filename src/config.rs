@@ -235,7 +235,6 @@ impl ServerConfig {
             faults.push(format!("log.level: {fault}"));
             String::new()
         });
-        let named = |names: Vec<String>| (!names.is_empty()).then_some(names);
         let config = ServerConfig {
             data,
             api,
@@ -252,7 +251,10 @@ impl ServerConfig {
             boot_ignore_case: flags.boot_ignore_case.or(file.boot.ignore_case).unwrap_or(false),
             tftp,
             artifacts,
-            dhcp_interfaces: named(flags.dhcp_interfaces).or(file.dhcp.interfaces).unwrap_or_default(),
+            dhcp_interfaces: (!flags.dhcp_interfaces.is_empty())
+                .then_some(flags.dhcp_interfaces)
+                .or(file.dhcp.interfaces)
+                .unwrap_or_default(),
             dhcp_port: flags.dhcp_port.or(file.dhcp.port).unwrap_or(67),
             dhcp_packets_per_second: flags.dhcp_packets_per_second.or(file.dhcp.packets_per_second),
             user: flags.user.or(file.user),
@@ -278,26 +280,28 @@ fn parse(text: &str) -> Result<ConfigFile, String> {
 }
 
 fn unknown_keys(table: &toml::Table) -> Vec<String> {
-    let known =
-        |section: &str| KEYS.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, keys)| keys);
     let mut unknown = Vec::new();
     let mut look = |section: &str, table: &toml::Table| {
-        for key in table.keys().filter(|key| !known(section).contains(&key.as_str())) {
+        for key in table.keys().filter(|key| !known_keys(section).contains(&key.as_str())) {
             let full = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
-            let hint = match nearest(key, known(section).iter().copied()) {
+            let hint = match nearest(key, known_keys(section).iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are: {}", known(section).join(", ")),
+                None => format!("there are: {}", known_keys(section).join(", ")),
             };
             unknown.push(format!("unknown key `{full}`; {hint}"));
         }
     };
     look("", table);
     for (section, value) in table {
-        if let (Some(inner), true) = (value.as_table(), known("").contains(&section.as_str())) {
+        if let (Some(inner), true) = (value.as_table(), known_keys("").contains(&section.as_str())) {
             look(section, inner);
         }
     }
     unknown
+}
+
+fn known_keys(section: &str) -> &'static [&'static str] {
+    KEYS.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, keys)| keys)
 }
 
 #[cfg(test)]

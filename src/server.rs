@@ -185,13 +185,6 @@ struct PortListeners {
 }
 
 fn bind(config: &ServerConfig, desk: &Arc<PacketHandlers>) -> anyhow::Result<BoundSockets> {
-    let tcp = |listen: ListenAddress, what: &str| match listen {
-        ListenAddress::Off => Ok(None),
-        ListenAddress::At(address) => connections::listen(address)
-            .map_err(|error| explain_bind(error, PortProtocol::Tcp, address.port()))
-            .map(Some)
-            .with_context(|| what.to_owned()),
-    };
     let tftp = match config.tftp.listen {
         ListenAddress::Off => None,
         ListenAddress::At(SocketAddr::V4(address)) => Some(bind_tftp(config, address, desk)?),
@@ -204,12 +197,22 @@ fn bind(config: &ServerConfig, desk: &Arc<PacketHandlers>) -> anyhow::Result<Bou
         _ => Some(DhcpThread::bind(config, desk).context("dhcp")?),
     };
     Ok(BoundSockets {
-        api: tcp(config.api, "api.listen")?,
-        boot_http: tcp(config.boot_http, "boot.http")?,
-        boot_https: tcp(config.boot_https, "boot.https")?,
+        api: bind_listener(config.api, "api.listen")?,
+        boot_http: bind_listener(config.boot_http, "boot.http")?,
+        boot_https: bind_listener(config.boot_https, "boot.https")?,
         tftp,
         dhcp,
     })
+}
+
+fn bind_listener(listen: ListenAddress, what: &str) -> anyhow::Result<Option<TcpListener>> {
+    match listen {
+        ListenAddress::Off => Ok(None),
+        ListenAddress::At(address) => connections::listen(address)
+            .map_err(|error| explain_bind(error, PortProtocol::Tcp, address.port()))
+            .map(Some)
+            .with_context(|| what.to_owned()),
+    }
 }
 
 fn bind_tftp(

@@ -82,11 +82,13 @@ impl Artifacts {
                 RootsRefusal::Failed(error) => of(error, ""),
                 refusal => refusal.to_string(),
             })?;
-            let open = |name: Option<&str>| match name {
-                None => place.only_file().map_err(|error| of(error, "")),
-                Some(name) => place.open_file(name).map_err(|error| of(error, &format!("/{name}"))),
-            };
-            source.local_files().map(|(name, _)| open(name)).collect()
+            source
+                .local_files()
+                .map(|(name, _)| match name {
+                    None => place.only_file().map_err(|error| of(error, "")),
+                    Some(name) => place.open_file(name).map_err(|error| of(error, &format!("/{name}"))),
+                })
+                .collect()
         });
         opening.await.map_err(|error| error.to_string())?
     }

@@ -88,8 +88,7 @@ impl Artifacts {
             return true;
         }
         let Ok(mirror) = self.mirror(artifact) else { return tick };
-        let told = || status.mirror.as_ref() == Some(&mirror.status());
-        self.is_to_be_asked(artifact, &mirror) || tick && !told()
+        self.is_to_be_asked(artifact, &mirror) || tick && !(status.mirror.as_ref() == Some(&mirror.status()))
     }
 
     /// Whether other boot files are wanted than were looked for, or a fault may be over.
@@ -161,12 +160,12 @@ impl Artifacts {
         let verified_at = Some(self.kernel.now());
         match checked {
             Ok(checked) => {
-                let done = |status: &mut ArtifactStatus| {
+                self.set_status(target, |status: &mut ArtifactStatus| {
                     status.verified_at = verified_at;
                     status.damaged = checked.damaged.iter().take(FILES_LISTED_MAX).cloned().collect();
                     told(status, mirror, None);
-                };
-                self.set_status(target, done).await
+                })
+                .await
             }
             Err(media::MediaError::Stopped) => Ok(()),
             Err(error) => self.set_status(target, |status| unusable(status, &error)).await,

@@ -89,11 +89,10 @@ impl Artifacts {
         if spec.source.is_none() {
             return self.roots.open(Path::new(&spec.path), spec.kind, hold(stored));
         }
-        let none = || io::Error::from(io::ErrorKind::NotFound);
-        let tree = self.media.tree(stored.status.sha256.as_deref().ok_or_else(none)?);
+        let tree = self.media.tree(stored.status.sha256.as_deref().ok_or_else(file_missing)?);
         let file = match spec.kind {
             ArtifactKind::Tree => None,
-            ArtifactKind::File => Some(spec.file_name().ok_or_else(none)?),
+            ArtifactKind::File => Some(spec.file_name().ok_or_else(file_missing)?),
         };
         Ok(ArtifactFiles::own(&tree, file)?)
     }
@@ -133,6 +132,10 @@ impl Artifacts {
             Err(error) => Err(error),
         }
     }
+}
+
+fn file_missing() -> io::Error {
+    io::Error::from(io::ErrorKind::NotFound)
 }
 
 fn boot_path(artifact: &Artifact) -> String {

@@ -69,8 +69,11 @@ type FolderIdentity = (u64, u64);
 impl ArtifactRoots {
     /// Those of a server with this data directory; without a list of them the usual ones.
     pub fn new(listed: Option<Vec<PathBuf>>, data: &Path) -> Self {
-        let usual = || DEFAULTS.iter().map(PathBuf::from).chain([data.join(IMPORT)]).collect();
-        ArtifactRoots { roots: listed.unwrap_or_else(usual), data: data.to_owned() }
+        ArtifactRoots {
+            roots: listed
+                .unwrap_or_else(|| DEFAULTS.iter().map(PathBuf::from).chain([data.join(IMPORT)]).collect()),
+            data: data.to_owned(),
+        }
     }
 
     /// Opens the files at a path.

@@ -180,10 +180,6 @@ impl Artifacts {
         }
         let status = &artifact.status;
         let in_place = artifact.spec.source.is_none();
-        let is_absent = |refusal: RootsRefusal| match refusal {
-            RootsRefusal::Failed(error) => error.kind() == ErrorKind::NotFound,
-            _ => false,
-        };
         let again = occasion == WorkTrigger::Tick;
         self.roots_news(artifact).is_some()
             || status.origin != artifact.spec.origin()
@@ -191,7 +187,13 @@ impl Artifacts {
             || match status.state {
                 ArtifactState::Fetching | ArtifactState::Extracting => true,
                 ArtifactState::Ready => (in_place || again) && self.place_of(artifact).is_err(),
-                ArtifactState::Missing => !in_place || !self.place_of(artifact).is_err_and(is_absent),
+                ArtifactState::Missing => {
+                    !in_place
+                        || !self.place_of(artifact).is_err_and(|refusal: RootsRefusal| match refusal {
+                            RootsRefusal::Failed(error) => error.kind() == ErrorKind::NotFound,
+                            _ => false,
+                        })
+                }
                 // A download that has failed waits for an operator; so do files that have changed.
                 ArtifactState::Failed => in_place && again && status.damaged.is_empty(),
             }
@@ -302,9 +304,11 @@ impl Artifacts {
 
     /// How a source is fetched: through its own proxy, or the one that all downloads go through.
     pub fn reach(&self, source: &ArtifactSource) -> FetchReach {
-        let site = || self.kernel.world().setting("artifact_proxy").as_str().map(str::to_owned);
         FetchReach {
-            proxy: source.proxy.clone().or_else(site),
+            proxy: source
+                .proxy
+                .clone()
+                .or_else(|| self.kernel.world().setting("artifact_proxy").as_str().map(str::to_owned)),
             networks: Arc::clone(&self.kernel.endpoints.fetch_networks),
         }
     }
@@ -317,7 +321,7 @@ impl Artifacts {
     ) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let target = (artifact.key.as_str(), origin.as_str());
-        let begun = |status: &mut ArtifactStatus| {
+        self.set_status(target, |status: &mut ArtifactStatus| {
             status.state = ArtifactState::Fetching;
             if status.origin != origin {
                 // It was written by now, and its path held against the roots.
@@ -326,8 +330,8 @@ impl Artifacts {
             (status.origin, status.boot_path) = (origin.clone(), boot_path(&artifact.spec));
             (status.percent, status.asked) = (status.percent.or(Some(0)), None);
             status.reason = told(JobPhase::Fetching).to_owned();
-        };
-        self.set_status(target, begun).await?;
+        })
+        .await?;
         let local = match self.open_local(artifact, source).await {
             Ok(local) => local,
             Err(why) => return self.set_status(target, |status| failed(status, &why)).await,
@@ -363,8 +367,10 @@ impl Artifacts {
             installing.await.map_err(|error| Error::Failed(error.to_string()))?;
         match installed {
             Ok(manifest) => {
-                let done = |status: &mut ArtifactStatus| *status = self.ready(status.clone(), &manifest);
-                self.set_status(target, done).await
+                self.set_status(target, |status: &mut ArtifactStatus| {
+                    *status = self.ready(status.clone(), &manifest)
+                })
+                .await
             }
             Err(error) => {
                 let why = format!("what was unpacked cannot be put in its place: {error}");
@@ -428,8 +434,7 @@ impl Artifacts {
                 _ = tick.tick() => {
                     let now = *progress.borrow();
                     let verifies = before.is_some_and(|before| before.asked == Some(ArtifactWork::Verify));
-                    let tell = |status: &mut ArtifactStatus| tell(status, now, verifies);
-                    if let Err(error) = self.set_status(target, tell).await {
+                    if let Err(error) = self.set_status(target, |status: &mut ArtifactStatus| tell(status, now, verifies)).await {
                         tracing::debug!(%error, "how far an artifact is could not be written");
                     }
                 }
@@ -451,8 +456,12 @@ impl Artifacts {
         let Ok(absent) = looking.await else { return };
         if absent != artifact.status.absent {
             let origin = artifact.spec.origin();
-            let set = |status: &mut ArtifactStatus| status.absent.clone_from(&absent);
-            if let Err(error) = self.set_status((&artifact.key, &origin), set).await {
+            if let Err(error) = self
+                .set_status((&artifact.key, &origin), |status: &mut ArtifactStatus| {
+                    status.absent.clone_from(&absent)
+                })
+                .await
+            {
                 tracing::debug!(%error, "absent boot files could not be written");
             }
         }

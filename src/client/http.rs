@@ -78,17 +78,20 @@ impl FromStr for BaseUrl {
     type Err = ClientError;
 
     fn from_str(text: &str) -> Result<Self, ClientError> {
-        let wrong = |why: &str| ClientError::Invalid(format!("`{text}` is not a server's URL: {why}"));
-        let url: Url = text.parse().map_err(|_| wrong("write it like https://10.0.0.1:8443"))?;
+        let url: Url = text.parse().map_err(|_| url_error(text, "write it like https://10.0.0.1:8443"))?;
         if url.scheme() != "https" || !url.has_host() {
-            return Err(wrong("it begins with https://, the API is never without TLS"));
+            return Err(url_error(text, "it begins with https://, the API is never without TLS"));
         }
         let rest = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
         if rest || !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("nothing but host and port stands in it"));
+            return Err(url_error(text, "nothing but host and port stands in it"));
         }
         Ok(BaseUrl(url.as_str().trim_end_matches('/').to_owned()))
     }
+}
+
+fn url_error(text: &str, why: &str) -> ClientError {
+    ClientError::Invalid(format!("`{text}` is not a server's URL: {why}"))
 }
 
 /// A caller of one server. Clones share their connections.
@@ -136,8 +139,8 @@ impl ApiClient {
 
     /// Sends a request and turns everything but success into an error.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<ApiAnswer, ClientError> {
-        let unsendable = |error: reqwest::Error| ClientError::Invalid(innermost(&error));
-        let request = request.build().map_err(unsendable)?;
+        let request =
+            request.build().map_err(|error: reqwest::Error| ClientError::Invalid(innermost(&error)))?;
         let about = format!("{} {}", request.method(), request.url().path());
         let sent = self.http.execute(request).await;
         let response = sent.map_err(|error| self.failure(&about, &error))?;

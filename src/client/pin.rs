@@ -48,18 +48,21 @@ impl FromStr for Fingerprint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a fingerprint: 64 hex digits, with or without `sha256:`");
         let bare = text.get(..7).filter(|start| start.eq_ignore_ascii_case("sha256:"));
         let digits: Vec<u8> = text[bare.map_or(0, str::len)..]
             .chars()
             .filter(|c| *c != ':')
             .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
             .collect::<Option<_>>()
-            .ok_or_else(wrong)?;
-        let (pairs, []) = digits.as_chunks::<2>() else { return Err(wrong()) };
+            .ok_or_else(|| fingerprint_error(text))?;
+        let (pairs, []) = digits.as_chunks::<2>() else { return Err(fingerprint_error(text)) };
         let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
-        bytes.try_into().map(Fingerprint).map_err(|_| wrong())
+        bytes.try_into().map(Fingerprint).map_err(|_| fingerprint_error(text))
     }
+}
+
+fn fingerprint_error(text: &str) -> String {
+    format!("`{text}` is not a fingerprint: 64 hex digits, with or without `sha256:`")
 }
 
 /// The pin of one server, and what it showed.

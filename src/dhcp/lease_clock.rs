@@ -107,14 +107,12 @@ impl Dhcp {
     }
 
     async fn move_leases(&self, group: &[Stored<Lease>]) -> Result<(), Error> {
-        let update =
-            |changeset: Changeset, row: &Stored<Lease>| changeset.update(Object::Lease(row.clone().into()));
-        match self.kernel.try_commit(group.iter().fold(Changeset::default(), update)).await {
+        match self.kernel.try_commit(group.iter().fold(Changeset::default(), with_lease)).await {
             Ok(_) => Ok(()),
             Err(store::Error::Stale { .. }) => {
                 // One of them was changed or deleted meanwhile, and is right as it is.
                 for row in group {
-                    match self.kernel.try_commit(update(Changeset::default(), row)).await {
+                    match self.kernel.try_commit(with_lease(Changeset::default(), row)).await {
                         Ok(_) | Err(store::Error::Stale { .. }) => {}
                         Err(error) => return Err(error.into()),
                     }
@@ -124,6 +122,10 @@ impl Dhcp {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn with_lease(changeset: Changeset, row: &Stored<Lease>) -> Changeset {
+    changeset.update(Object::Lease(row.clone().into()))
 }
 
 /// The lease as its client sees it end: the same seconds from now as before, but no more than it was granted.

@@ -82,14 +82,15 @@ impl Dhcp {
 }
 
 fn read_of(of: &str) -> Result<LeaseOf, Error> {
-    let refused = || {
-        let what = "a history is of an address (10.0.0.5) or of a MAC (mac:52:54:00:aa:00:01)";
-        Error::BadRequest(format!("{what}, not of `{of}`"))
-    };
     match of.strip_prefix("mac:") {
-        Some(mac) => mac.parse().map(LeaseOf::Mac).map_err(|_| refused()),
-        None => of.parse().map(LeaseOf::Address).map_err(|_| refused()),
+        Some(mac) => mac.parse().map(LeaseOf::Mac).map_err(|_| history_error(of)),
+        None => of.parse().map(LeaseOf::Address).map_err(|_| history_error(of)),
     }
+}
+
+fn history_error(of: &str) -> Error {
+    let what = "a history is of an address (10.0.0.5) or of a MAC (mac:52:54:00:aa:00:01)";
+    Error::BadRequest(format!("{what}, not of `{of}`"))
 }
 
 impl LeasePeriod {
@@ -104,8 +105,10 @@ fn tenures(events: &[Event]) -> Vec<LeasePeriod> {
     for event in events {
         let Some(said) = said(event) else { continue };
         let is_known = all.iter().any(|held| held.is_before(&said));
-        let same = |held: &&mut LeasePeriod| held.address == said.address && held.until.is_none();
-        let open = all.iter_mut().rev().find(same);
+        let open = all
+            .iter_mut()
+            .rev()
+            .find(|held: &&mut LeasePeriod| held.address == said.address && held.until.is_none());
         match (ending(event), open) {
             (None, Some(open)) if open.client == said.client && said.until.is_none() => {
                 open.hostname = said.hostname.or(open.hostname.take());

@@ -209,22 +209,21 @@ fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
 
 /// The lease that an entry becomes, or why it does not.
 fn admit(world: &World, entry: &LeaseEntry, now: Timestamp) -> Result<Lease, (EntryResult, String)> {
-    let skip = |why: String| Err((EntryResult::Skipped, why));
     let address = entry.address;
-    let Some(subnet) = subnet_of(world, address) else { return skip("it is in no subnet".to_owned()) };
+    let Some(subnet) = subnet_of(world, address) else { return skipped("it is in no subnet".to_owned()) };
     let cidr = subnet.cidr;
     if subnet.mode == SubnetMode::Proxy {
-        return skip(format!("subnet `{}` has its addresses from another server", subnet.name));
+        return skipped(format!("subnet `{}` has its addresses from another server", subnet.name));
     }
     if cidr.prefix <= 30 && (address == cidr.address || address == cidr.broadcast()) {
-        return skip("it is not an address of a host".to_owned());
+        return skipped("it is not an address of a host".to_owned());
     }
-    let Some(client) = client_of(entry) else { return skip("it is nobody's".to_owned()) };
+    let Some(client) = client_of(entry) else { return skipped("it is nobody's".to_owned()) };
     let machine = entry.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
     if let Some(reserved) = world.reservations.get(&address.to_string())
         && !is_for(&reserved.spec, entry, machine.map(Arc::as_ref))
     {
-        return skip("it is reserved for another".to_owned());
+        return skipped("it is reserved for another".to_owned());
     }
     let lease = Lease {
         address,
@@ -239,9 +238,13 @@ fn admit(world: &World, entry: &LeaseEntry, now: Timestamp) -> Result<Lease, (En
         hostname: entry.hostname.clone().filter(|name| check_host_name(name, "").is_empty()),
     };
     if lease.state == LeaseState::Declined && lease.expires_at <= now {
-        return skip("it was found in use long ago".to_owned());
+        return skipped("it was found in use long ago".to_owned());
     }
     against_ours(world, entry, &lease, now).map_or(Ok(lease), Err)
+}
+
+fn skipped(why: String) -> Result<Lease, (EntryResult, String)> {
+    Err((EntryResult::Skipped, why))
 }
 
 /// What we have ourselves that stands against a lease.

@@ -52,14 +52,17 @@ impl Dhcp {
         input: RenderInput,
     ) -> Vec<(TemplateOption, Result<RenderedText, String>)> {
         let engine = self.catalog.engine();
-        let render = move || {
-            let one = |option: TemplateOption| {
-                let rendered = engine.render_inline(&option.template, input.clone(), LIMITS);
-                (option, rendered.map_err(|problem| problem.to_string()))
-            };
-            options.into_iter().map(one).collect()
-        };
-        tokio::task::spawn_blocking(render).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || {
+            options
+                .into_iter()
+                .map(|option: TemplateOption| {
+                    let rendered = engine.render_inline(&option.template, input.clone(), LIMITS);
+                    (option, rendered.map_err(|problem| problem.to_string()))
+                })
+                .collect()
+        })
+        .await
+        .unwrap_or_default()
     }
 
     /// What the templates of options see: the machine as in all templates, and what this packet is about.

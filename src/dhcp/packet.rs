@@ -192,9 +192,14 @@ impl PacketOutcome {
 
     fn add_left_out(&mut self) {
         let Some(reply) = self.reply.as_ref().filter(|reply| !reply.dropped.is_empty()) else { return };
-        let name =
-            |code: &u8| codes::by_code(*code).map_or_else(|| code.to_string(), |row| row.name.to_owned());
-        let names = reply.dropped.iter().map(name).collect::<Vec<_>>().join(", ");
+        let names = reply
+            .dropped
+            .iter()
+            .map(|code: &u8| {
+                codes::by_code(*code).map_or_else(|| code.to_string(), |row| row.name.to_owned())
+            })
+            .collect::<Vec<_>>()
+            .join(", ");
         self.add_reason(format_args!("left out, as the client has no room for it: {names}"));
     }
 }

@@ -139,10 +139,11 @@ impl Dhcp {
         let lease = {
             let world = self.kernel.world();
             let mut subnets = world.subnets.iter().map(|row| &row.spec);
-            let is_its_own = |subnet: &&Subnet| {
+            let Some(subnet) = subnets.find(|subnet: &&Subnet| {
                 subnet.enabled && subnet.network() == hold.network && subnet.cidr.contains(*address)
+            }) else {
+                return false;
             };
-            let Some(subnet) = subnets.find(is_its_own) else { return false };
             dhcp::decide::quarantine(subnet, *address, now)
         };
         let kept = self.write_lease(&lease, self.in_use(found, &lease, ""), now).await;

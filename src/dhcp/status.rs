@@ -64,9 +64,12 @@ impl Dhcp {
         let rivals = sights.rivals().filter(|seen| seen.is_present(now));
         let unexpected = rivals.filter(|seen| !is_proxy(&world, seen.subnet.as_deref()));
         let interfaces: BTreeSet<&str> = unexpected.map(|seen| seen.heard.interface.as_str()).collect();
-        let told =
-            |name| format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}");
-        deaf(&self.dhcp_service()).into_iter().chain(interfaces.into_iter().map(told)).collect()
+        deaf(&self.dhcp_service())
+            .into_iter()
+            .chain(interfaces.into_iter().map(|name| {
+                format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}")
+            }))
+            .collect()
     }
 
     fn interface_status(&self, interface: &Arc<NetworkInterface>) -> InterfaceStatus {
@@ -137,10 +140,11 @@ fn subnets(world: &World, own: &[Ipv4Addr], now: Timestamp) -> Vec<SubnetStatus>
     }
     for address in world.reservations.iter().map(|row| row.spec.address) {
         let lease = world.leases.get(&AddressKey::from(address)).map(|row| &row.spec);
-        let is_idle = |lease: &Lease| {
-            lease.expires_at <= now || matches!(lease.state, LeaseState::Released | LeaseState::Expired)
-        };
-        let of = all.iter_mut().find(|one| one.has(address)).filter(|_| lease.is_none_or(is_idle));
+        let of = all.iter_mut().find(|one| one.has(address)).filter(|_| {
+            lease.is_none_or(|lease: &Lease| {
+                lease.expires_at <= now || matches!(lease.state, LeaseState::Released | LeaseState::Expired)
+            })
+        });
         of.into_iter().for_each(|one| one.status.reserved += 1);
     }
     all.into_iter().map(SubnetCount::counted).collect()
@@ -215,13 +219,16 @@ fn told(server: &RivalStatus) -> Option<String> {
 }
 
 fn warnings(status: &DhcpStatus, sights: &NetworkObservations, now: Timestamp) -> Vec<String> {
-    let present = |server: &&RivalStatus| {
-        let seen = sights
-            .rivals()
-            .find(|seen| seen.heard.server == server.address && seen.heard.interface == server.interface);
-        seen.is_some_and(|seen| seen.is_present(now))
-    };
-    let rivals = status.servers.iter().filter(present).filter_map(told);
+    let rivals = status
+        .servers
+        .iter()
+        .filter(|server: &&RivalStatus| {
+            let seen = sights
+                .rivals()
+                .find(|seen| seen.heard.server == server.address && seen.heard.interface == server.interface);
+            seen.is_some_and(|seen| seen.is_present(now))
+        })
+        .filter_map(told);
     let alone = status.interfaces.iter().filter_map(|interface| {
         let subnet = status.subnets.iter().find(|subnet| interface.subnet.as_ref() == Some(&subnet.name))?;
         let others = status.servers.iter().any(|server| server.interface == interface.name);
@@ -261,8 +268,12 @@ fn deaf(service: &ServiceStatus) -> Option<String> {
 /// The sentence about a port that others than us have, for whoever has a subnet that needs it.
 fn no_boot_server(status: &DhcpStatus) -> Option<String> {
     let why = status.service.boot_server_fault.as_ref()?;
-    let proxies = |subnet: &&SubnetStatus| subnet.enabled && subnet.mode == SubnetMode::Proxy;
-    let names: Vec<&str> = status.subnets.iter().filter(proxies).map(|subnet| &*subnet.name).collect();
+    let names: Vec<&str> = status
+        .subnets
+        .iter()
+        .filter(|subnet: &&SubnetStatus| subnet.enabled && subnet.mode == SubnetMode::Proxy)
+        .map(|subnet| &*subnet.name)
+        .collect();
     (!names.is_empty()).then(|| {
         let names = names.join(", ");
         format!("UEFI firmware in {names} (mode `proxy`) is not told what to boot: {why}; then restart")

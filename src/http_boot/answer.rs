@@ -120,10 +120,9 @@ pub fn file(request: &BootRequest, opened: OpenedFile) -> HttpAnswer {
         return HttpAnswer { head: head.line("Cache-Control", "no-store"), body: part(opened.body, whole) };
     };
     // Ranges are of GET alone (RFC 9110 §14.2).
-    let no_range = || RequestConditions { range: None, if_range: None, ..request.conditions.clone() };
     let conditions = match request.method {
         RequestMethod::Get => Cow::Borrowed(&request.conditions),
-        _ => Cow::Owned(no_range()),
+        _ => Cow::Owned(RequestConditions { range: None, if_range: None, ..request.conditions.clone() }),
     };
     let (status, span) = match wanted(&conditions, size, &version) {
         RangeVerdict::Whole => (200, whole),

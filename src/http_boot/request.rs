@@ -89,7 +89,6 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFau
     let headers = HeaderFields(parsed.headers);
     let (path, query) = split(parsed.path.ok_or(RequestFault::Malformed)?);
     let old = parsed.version == Some(0);
-    let says = |word| headers.list("connection").is_some_and(|list| has_word(&list, word));
     Ok(BootRequest {
         method: match parsed.method {
             Some("GET") => RequestMethod::Get,
@@ -99,7 +98,11 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFau
         },
         path: path.to_owned(),
         query: query.to_owned(),
-        persistent: if old { says("keep-alive") } else { !says("close") },
+        persistent: if old {
+            headers.list("connection").is_some_and(|list| has_word(&list, "keep-alive"))
+        } else {
+            !headers.list("connection").is_some_and(|list| has_word(&list, "close"))
+        },
         old,
         length: headers.length(old)?,
         expects_continue: !old && headers.list("expect").is_some_and(|list| has_word(&list, "100-continue")),
@@ -116,16 +119,17 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFau
 /// Path and query of a request's target: `/x?y`, or the absolute form `http://host/x?y`. The host is not
 /// looked at: who asks is told by its address.
 fn split(target: &str) -> (&str, &str) {
-    let after = |scheme: &str| {
-        let (start, rest) = target.split_at_checked(scheme.len())?;
-        start.eq_ignore_ascii_case(scheme).then_some(rest)
-    };
-    let target = match after("http://").or_else(|| after("https://")) {
+    let target = match target_after(target, "http://").or_else(|| target_after(target, "https://")) {
         Some(rest) => rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/"),
         None => target,
     };
     let target = target.split('#').next().unwrap_or_default();
     target.split_once('?').unwrap_or((target, ""))
+}
+
+fn target_after<'a>(target: &'a str, scheme: &str) -> Option<&'a str> {
+    let (start, rest) = target.split_at_checked(scheme.len())?;
+    start.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
 fn has_word(list: &str, word: &str) -> bool {
@@ -137,8 +141,8 @@ struct HeaderFields<'a>(&'a [Header<'a>]);
 impl<'a> HeaderFields<'a> {
     /// The values of a header that are text, without the spaces and tabs around them (RFC 9110 §5.5).
     fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        let text = |value: &'a [u8]| Some(str::from_utf8(value).ok()?.trim_matches([' ', '\t']));
-        self.values(name).filter_map(text)
+        self.values(name)
+            .filter_map(|value: &'a [u8]| Some(str::from_utf8(value).ok()?.trim_matches([' ', '\t'])))
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {

@@ -157,19 +157,19 @@ impl<'a> FatTree<'a> {
 
 /// `grub.cfg` as `GRUB    CFG`.
 fn short_name(name: &str) -> Result<[u8; 11], FatError> {
-    let bad = || FatError::Name(name.to_owned());
     let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
-    let fits = |part: &str, most: usize| {
-        part.len() <= most && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-    };
-    if stem.is_empty() || !fits(stem, 8) || !fits(ending, 3) {
-        return Err(bad());
+    if stem.is_empty() || !name_fits(stem, 8) || !name_fits(ending, 3) {
+        return Err(FatError::Name(name.to_owned()));
     }
     let mut short = [b' '; 11];
     let (to_stem, to_ending) = short.split_at_mut(8);
     to_stem.iter_mut().zip(stem.bytes()).for_each(|(to, from)| *to = from.to_ascii_uppercase());
     to_ending.iter_mut().zip(ending.bytes()).for_each(|(to, from)| *to = from.to_ascii_uppercase());
     Ok(short)
+}
+
+fn name_fits(part: &str, most: usize) -> bool {
+    part.len() <= most && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
 /// One entry of a folder. The date is the first there can be: the same files give the same bytes.
@@ -227,24 +227,22 @@ impl FatLayout {
 
     /// The boot sector with its parameter block, and no code: nothing boots it but UEFI.
     fn boot_sector(&self) -> Vec<u8> {
-        let word = |value: usize| u16::try_from(value).unwrap_or_default().to_le_bytes();
-        let long = |value: usize| u32::try_from(value).unwrap_or_default().to_le_bytes();
         let mut bytes = vec![0xeb, 0x3c, 0x90];
         bytes.extend(b"METALWRI");
-        bytes.extend(word(SECTOR_BYTES));
+        bytes.extend(le_u16(SECTOR_BYTES));
         bytes.push(u8::try_from(self.cluster_sectors).unwrap_or_default());
-        bytes.extend(word(1)); // reserved sectors
+        bytes.extend(le_u16(1)); // reserved sectors
         bytes.push(2); // tables
-        bytes.extend(word(ROOT_ENTRIES));
-        bytes.extend(word(if self.sectors < 0x1_0000 { self.sectors } else { 0 }));
+        bytes.extend(le_u16(ROOT_ENTRIES));
+        bytes.extend(le_u16(if self.sectors < 0x1_0000 { self.sectors } else { 0 }));
         bytes.push(0xf8); // a fixed disk
-        bytes.extend(word(self.table_sectors));
-        bytes.extend(word(32)); // sectors of a track and heads: of no meaning here
-        bytes.extend(word(64));
-        bytes.extend(long(0)); // hidden sectors
-        bytes.extend(long(if self.sectors < 0x1_0000 { 0 } else { self.sectors }));
+        bytes.extend(le_u16(self.table_sectors));
+        bytes.extend(le_u16(32)); // sectors of a track and heads: of no meaning here
+        bytes.extend(le_u16(64));
+        bytes.extend(le_u32(0)); // hidden sectors
+        bytes.extend(le_u32(if self.sectors < 0x1_0000 { 0 } else { self.sectors }));
         bytes.extend([0x80, 0, 0x29]); // first disk; the three fields that follow are there
-        bytes.extend(long(0x4d57_4658));
+        bytes.extend(le_u32(0x4d57_4658));
         bytes.extend(b"METALWRIGHTFAT16   ");
         bytes.resize(SECTOR_BYTES - 2, 0);
         bytes.extend([0x55, 0xaa]);
@@ -257,8 +255,9 @@ impl FatLayout {
         let mut entries: Vec<u16> = vec![0xfff8, END];
         for node in tree.nodes.iter().skip(1) {
             let last = node.first + node.clusters;
-            let next = |cluster: usize| u16::try_from(cluster + 1).unwrap_or(END);
-            let run = (node.first..last).map(|cluster| if cluster + 1 == last { END } else { next(cluster) });
+            let run = (node.first..last).map(|cluster| {
+                if cluster + 1 == last { END } else { u16::try_from(cluster + 1).unwrap_or(END) }
+            });
             entries.extend(run);
         }
         entries.resize(self.clusters + 2, 0);
@@ -266,6 +265,14 @@ impl FatLayout {
         bytes.resize(self.table_sectors * SECTOR_BYTES, 0);
         bytes
     }
+}
+
+fn le_u32(value: usize) -> [u8; 4] {
+    u32::try_from(value).unwrap_or_default().to_le_bytes()
+}
+
+fn le_u16(value: usize) -> [u8; 2] {
+    u16::try_from(value).unwrap_or_default().to_le_bytes()
 }
 
 #[cfg(test)]

@@ -158,16 +158,15 @@ fn too_deep(name: &str, depth: usize, sources: &SourceTexts) -> Option<RenderPro
 
 /// `name` includes itself, or something that does: follows the includes that could not be ordered.
 fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, usize>) -> RenderProblem {
-    let unordered = |source: &SourceText| {
+    let mut chain = vec![name.to_owned()];
+    let mut place = (1, 1);
+    while let Some(next) = chain.last().and_then(|last| sources.get(last)).and_then(|source: &SourceText| {
         let references = source.references.templates.iter();
         references
             .filter(|r| sources.contains_key(&r.name))
             .find(|r| !ordered.contains_key(r.name.as_str()))
             .cloned()
-    };
-    let mut chain = vec![name.to_owned()];
-    let mut place = (1, 1);
-    while let Some(next) = chain.last().and_then(|last| sources.get(last)).and_then(unordered) {
+    }) {
         if chain.len() == 1 {
             place = next.place;
         }
@@ -227,9 +226,11 @@ fn retry_after_components<'a>(
     mut failed: FailedTemplates<'a>,
     sources: &SourceTexts,
 ) -> FailedTemplates<'a> {
-    let uses_any = |name: &&str| sources.get(*name).is_some_and(|source| !source.references.uses.is_empty());
     for _ in 0..RETRIES_MAX {
-        if !failed.keys().any(uses_any) {
+        if !failed
+            .keys()
+            .any(|name: &&str| sources.get(*name).is_some_and(|source| !source.references.uses.is_empty()))
+        {
             break;
         }
         let again: Vec<_> = usable.iter().copied().filter(|(name, _)| failed.contains_key(name)).collect();
@@ -297,8 +298,8 @@ fn with_broken_component(
 ) -> RenderProblem {
     let unknown = problem.message.strip_prefix("Unknown component `").and_then(|name| name.strip_suffix('`'));
     let definer = unknown.and_then(|component| {
-        let defines = |source: &SourceText| source.references.defines.contains(component);
-        let (definer, _) = sources.iter().find(|(_, source)| defines(source))?;
+        let (definer, _) =
+            sources.iter().find(|(_, source)| source.references.defines.contains(component))?;
         let cause = root_cause(broken.get(definer)?);
         Some(format!("uses component `{component}` of template `{definer}`, which is broken: {cause}"))
     });
@@ -343,8 +344,14 @@ fn known_templates(
                 }
             }
         }
-        let template = |name: String| Some(TemplateUse { sha256: digests.get(name.as_str())?.clone(), name });
-        KnownTemplate { uses: seen.into_iter().filter_map(template).collect() }
+        KnownTemplate {
+            uses: seen
+                .into_iter()
+                .filter_map(|name: String| {
+                    Some(TemplateUse { sha256: digests.get(name.as_str())?.clone(), name })
+                })
+                .collect(),
+        }
     };
     usable().map(|(name, source)| (name.clone(), closure(name, source))).collect()
 }

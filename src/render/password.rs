@@ -22,13 +22,14 @@ const HASHES: [(&str, usize); 9] = [
 
 /// Whether the text already is a hash that crypt(3) knows.
 pub(super) fn is_hash(text: &str) -> bool {
-    let fits = |prefix: &str, last_length: usize| {
-        let fields = text.strip_prefix(prefix)?;
-        let (_, last) = fields.rsplit_once('$')?;
-        Some(last.len() == last_length)
-    };
     let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"./$=,".contains(&b));
-    clean && HASHES.iter().any(|(prefix, length)| fits(prefix, *length) == Some(true))
+    clean && HASHES.iter().any(|(prefix, length)| has_hash_form(text, prefix, *length) == Some(true))
+}
+
+fn has_hash_form(text: &str, prefix: &str, last_length: usize) -> Option<bool> {
+    let fields = text.strip_prefix(prefix)?;
+    let (_, last) = fields.rsplit_once('$')?;
+    Some(last.len() == last_length)
 }
 
 /// What a salt is made from: never from the password, since a salt that is a quick digest of the

@@ -146,9 +146,12 @@ fn dotted_name(rest: &str) -> &str {
 fn place(body: &str, at: usize) -> (u32, u32) {
     let before = body.get(..at).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
     let column = before.get(line_start..).unwrap_or_default().chars().count();
-    (number(before.matches('\n').count()), number(column))
+    (one_based(before.matches('\n').count()), one_based(column))
+}
+
+fn one_based(count: usize) -> u32 {
+    u32::try_from(count + 1).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

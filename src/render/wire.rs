@@ -74,15 +74,18 @@ pub(super) struct RenderedPage {
 impl<'a> RenderOrder<'a> {
     pub fn new(source: &'a RenderSource, input: &'a RenderInput, limits: RenderLimits) -> Self {
         let (layers, secrets, access) = input.params.parts();
-        let layer =
-            |layer: &'a ParamLayer| (Cow::Borrowed(&layer.level), Cow::Borrowed(layer.values.as_ref()));
         RenderOrder {
             source: Cow::Borrowed(source),
             deadline: limits.deadline,
             output_bytes_max: limits.output_bytes_max,
             fuel: limits.fuel,
             variables: Cow::Borrowed(&input.variables),
-            layers: layers.iter().map(layer).collect(),
+            layers: layers
+                .iter()
+                .map(|layer: &'a ParamLayer| {
+                    (Cow::Borrowed(&layer.level), Cow::Borrowed(layer.values.as_ref()))
+                })
+                .collect(),
             secrets: Cow::Borrowed(secrets),
             opens_secrets: access == SecretAccess::Open,
             callbacks: input.callbacks.as_ref().map(|callbacks| Cow::Borrowed(callbacks.base.as_str())),
@@ -97,11 +100,14 @@ impl<'a> RenderOrder<'a> {
     }
 
     pub fn into_source_and_input(self) -> (RenderSource, RenderInput) {
-        let layer = |(level, values): (Cow<'_, ParamLevel>, Cow<'_, ParamValues>)| {
-            ParamLayer::new(level.into_owned(), values.into_owned())
-        };
         let access = if self.opens_secrets { SecretAccess::Open } else { SecretAccess::Sealed };
-        let layers = self.layers.into_iter().map(layer).collect();
+        let layers = self
+            .layers
+            .into_iter()
+            .map(|(level, values): (Cow<'_, ParamLevel>, Cow<'_, ParamValues>)| {
+                ParamLayer::new(level.into_owned(), values.into_owned())
+            })
+            .collect();
         let input = RenderInput {
             variables: self.variables.into_owned(),
             params: LayeredParams::new(layers, self.secrets.into_owned(), access),

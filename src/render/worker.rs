@@ -33,16 +33,19 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Stdin is no socket, the limits cannot be set, or the server sent something that is no request.
 pub fn run() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    let bound = |bound| Rlimit { current: Some(bound), maximum: Some(bound) };
-    setrlimit(Resource::Data, bound(MEMORY_BYTES_MAX))?;
-    setrlimit(Resource::Cpu, bound(CPU_SECONDS_MAX))?;
-    setrlimit(Resource::Core, bound(0))?;
+    setrlimit(Resource::Data, equal_limits(MEMORY_BYTES_MAX))?;
+    setrlimit(Resource::Cpu, equal_limits(CPU_SECONDS_MAX))?;
+    setrlimit(Resource::Core, equal_limits(0))?;
     // A panic of the template engine is told in the reply.
     std::panic::set_hook(Box::new(|_| ()));
     let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let rendering = thread::Builder::new().name("render".to_owned()).stack_size(STACK_BYTES);
     let served = rendering.spawn(move || serve(stream))?.join();
     served.unwrap_or_else(|_| Err(io::Error::other("the render worker failed")))
+}
+
+fn equal_limits(bound: u64) -> Rlimit {
+    Rlimit { current: Some(bound), maximum: Some(bound) }
 }
 
 fn serve(mut stream: UnixStream) -> io::Result<()> {

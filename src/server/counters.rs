@@ -94,15 +94,14 @@ fn workers(app: &Arc<Houses>) -> Vec<Counter> {
     }];
     rows.extend(LOSSES.into_iter().enumerate().map(|(i, why)| {
         let app = Arc::clone(app);
-        let lost = move || {
-            let pools = app.catalog.render_conditions();
-            pools.iter().filter_map(|pool| pool.lost.get(i)).sum()
-        };
         Counter {
             name: "metalwright_render_workers_lost_total",
             about: "Render workers that were ended at a limit or crashed, and were replaced.",
             label: Some(("limit", why)),
-            read: Box::new(lost),
+            read: Box::new(move || {
+                let pools = app.catalog.render_conditions();
+                pools.iter().filter_map(|pool| pool.lost.get(i)).sum()
+            }),
         }
     }));
     rows
@@ -154,10 +153,15 @@ impl LimitCounters {
 }
 
 fn table<C: Send + Sync + 'static>(rows: &[CounterRow<C>], counters: &Arc<C>) -> Vec<Counter> {
-    let row = |(name, about, pick): &CounterRow<C>| {
-        let (counters, pick) = (Arc::clone(counters), *pick);
-        let read = move || pick(&counters).load(Ordering::Relaxed);
-        Counter { name, about, label: None, read: Box::new(read) }
-    };
-    rows.iter().map(row).collect()
+    rows.iter()
+        .map(|(name, about, pick): &CounterRow<C>| {
+            let (counters, pick) = (Arc::clone(counters), *pick);
+            Counter {
+                name,
+                about,
+                label: None,
+                read: Box::new(move || pick(&counters).load(Ordering::Relaxed)),
+            }
+        })
+        .collect()
 }

@@ -166,8 +166,7 @@ impl DataDir {
             write_private(&key, &pair.serialize_pem())?;
             write_private(&certificate, &made.pem())?;
         }
-        let read = |path: &Path| fs::read_to_string(path).with_context(|| path.display().to_string());
-        let (certificate, key) = (read(&certificate)?, read(&key)?);
+        let (certificate, key) = (read_text(&certificate)?, read_text(&key)?);
         let fingerprint = fingerprint(&certificate)?;
         Ok(ServerCertificate { certificate, key, fingerprint })
     }
@@ -201,6 +200,10 @@ impl DataDir {
         });
         write_private(&self.path.join("endpoint.json"), &format!("{endpoint}\n"))
     }
+}
+
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
 impl ServerCertificate {
@@ -279,8 +282,13 @@ fn names() -> anyhow::Result<Vec<String>> {
     let addresses = addresses.filter_map(|interface| {
         let address = interface.address?;
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        let v6 = || address.as_sockaddr_in6().map(|v6| v6.ip()).filter(|v6| !v6.is_unicast_link_local());
-        v4.or_else(|| v6().map(IpAddr::V6))
+        v4.or_else(|| {
+            address
+                .as_sockaddr_in6()
+                .map(|v6| v6.ip())
+                .filter(|v6| !v6.is_unicast_link_local())
+                .map(IpAddr::V6)
+        })
     });
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()].into_iter().chain(host);
     let names: BTreeSet<String> = names.chain(addresses.map(|address| address.to_string())).collect();

@@ -46,15 +46,17 @@ impl DescriptorShares {
         if self.descriptors() <= limit {
             return self;
         }
-        let least =
-            |wanted: usize, share: u64| wanted.min(usize::try_from(share.max(SHARE_MIN)).unwrap_or(wanted));
-        let api_connections = least(self.api_connections, limit / 8);
+        let api_connections = share_of(self.api_connections, limit / 8);
         let rest = limit.saturating_sub(OWN.min(limit / 4)).saturating_sub(count(api_connections));
-        let tftp_sessions = least(self.tftp_sessions, rest / 4 / EACH_TRANSFER);
+        let tftp_sessions = share_of(self.tftp_sessions, rest / 4 / EACH_TRANSFER);
         let rest = rest.saturating_sub(count(tftp_sessions) * EACH_TRANSFER);
-        let boot_connections = least(self.boot_connections, rest / EACH_TRANSFER);
+        let boot_connections = share_of(self.boot_connections, rest / EACH_TRANSFER);
         DescriptorShares { api_connections, boot_connections, tftp_sessions }
     }
+}
+
+fn share_of(wanted: usize, share: u64) -> usize {
+    wanted.min(usize::try_from(share.max(SHARE_MIN)).unwrap_or(wanted))
 }
 
 /// Bounds of the boot side's HTTP, as configured.

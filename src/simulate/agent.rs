@@ -33,13 +33,12 @@ pub async fn work(
     (options, mac): (&SimulateOptions, Mac),
     console: &mut MachineConsole,
 ) -> Result<Option<String>, StepFailure> {
-    let broken = |what: &str, came: String| StepFailure::new("agent", what, came);
     let folder =
-        AgentFolder::make(mac).map_err(|error| broken("a folder for its jobs", error.to_string()))?;
+        AgentFolder::make(mac).map_err(|error| agent_failure("a folder for its jobs", error.to_string()))?;
     let config = folder.configure(configuration);
-    let config = config.map_err(|came| broken("a configuration that it can use", came))?;
-    let remote =
-        RemoteServer::new(&config).map_err(|error| broken("a server to talk to", error.to_string()))?;
+    let config = config.map_err(|came| agent_failure("a configuration that it can use", came))?;
+    let remote = RemoteServer::new(&config)
+        .map_err(|error| agent_failure("a server to talk to", error.to_string()))?;
     console.say("agent", format!("asks {} for jobs", config.server)).await;
     let played = ShownServer {
         remote,
@@ -55,13 +54,17 @@ pub async fn work(
     let ended = agent::run(&agent, &played).await;
     let seen = played.seen.into_inner();
     match ended {
-        Err(error) => Err(broken("its folder to stay", error.to_string())),
-        Ok(AgentEnd::Failed(why)) => Err(broken("jobs, or the word that there are none", why)),
+        Err(error) => Err(agent_failure("its folder to stay", error.to_string())),
+        Ok(AgentEnd::Failed(why)) => Err(agent_failure("jobs, or the word that there are none", why)),
         Ok(_) => match seen.jobs.into_values().find_map(|job| job.failed.map(|why| (job.task, why))) {
             Some((task, why)) => Err(StepFailure::new("job", format!("the task {task} to end well"), why)),
             None => Ok(seen.reboot),
         },
     }
+}
+
+fn agent_failure(what: &str, came: String) -> StepFailure {
+    StepFailure::new("agent", what, came)
 }
 
 /// The server, with everything that passes between it and the agent shown on the machine's console.

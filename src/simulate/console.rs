@@ -66,21 +66,22 @@ impl StepDurations {
         let rows = self.0.iter_mut().map(|(step, durations)| {
             durations.sort_unstable();
             // The nearest rank: the smallest value that so many percent do not exceed.
-            let at = |percent: usize| {
-                let rank = (durations.len() * percent).div_ceil(100).max(1);
-                durations.get(rank - 1).map_or(0.0, |micros| *micros as f64 / 1000.0)
-            };
             StepPercentiles {
                 step,
                 count: durations.len(),
-                p50: at(50),
-                p95: at(95),
-                p99: at(99),
-                max: at(100),
+                p50: percentile(&durations, 50),
+                p95: percentile(&durations, 95),
+                p99: percentile(&durations, 99),
+                max: percentile(&durations, 100),
             }
         });
         rows.collect()
     }
+}
+
+fn percentile(durations: &[u64], percent: usize) -> f64 {
+    let rank = (durations.len() * percent).div_ceil(100).max(1);
+    durations.get(rank - 1).map_or(0.0, |micros| *micros as f64 / 1000.0)
 }
 
 /// Where one machine says its steps.

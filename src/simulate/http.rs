@@ -74,12 +74,23 @@ impl MachineHttp {
     /// It is not there, or the server does not say how large it is.
     pub async fn head(&self, agent: UserAgent, url: &str) -> Result<FileHead, StepFailure> {
         let response = self.send(Method::HEAD, agent, (url, None)).await?;
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let bytes = header("content-length").and_then(|bytes| bytes.parse().ok());
+        let bytes = response
+            .headers()
+            .get("content-length")
+            .and_then(|value| value.to_str().ok())
+            .and_then(|bytes| bytes.parse().ok());
         let Some(bytes) = bytes else {
             return Err(StepFailure::new("http", format!("the length of {url}"), "HEAD says none"));
         };
-        Ok(FileHead { bytes, content_type: header("content-type").unwrap_or_default().to_owned() })
+        Ok(FileHead {
+            bytes,
+            content_type: response
+                .headers()
+                .get("content-type")
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+        })
     }
 
     /// Fetches a file, counts its bytes and keeps none.

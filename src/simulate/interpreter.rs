@@ -235,14 +235,13 @@ impl ScriptInterpreter {
     }
 
     fn dispatch(&mut self, name: &str, arguments: &[&str]) -> Result<CommandFlow, String> {
-        let holds = |holds: bool| Ok(if holds { CommandFlow::Done } else { CommandFlow::Failed });
         match (name, arguments) {
             ("echo", ["-n", text @ ..] | text) => Ok(CommandFlow::Effect(ScriptEffect::Say(text.join(" ")))),
             ("set", [name, value @ ..]) => self.set(name, value),
             ("clear", [name]) => self.set(name, &[]),
-            ("isset", [value]) => holds(!value.is_empty()),
-            ("isset", []) => holds(false),
-            ("iseq", [left, right]) => holds(left == right),
+            ("isset", [value]) => condition(!value.is_empty()),
+            ("isset", []) => condition(false),
+            ("iseq", [left, right]) => condition(left == right),
             ("goto", [label]) => {
                 let line = self.frames.last().and_then(|frame| frame.script.label(label));
                 line.map(CommandFlow::Goto).ok_or_else(|| format!("there is no label `:{label}` to go to"))
@@ -369,6 +368,10 @@ impl ScriptInterpreter {
             initrds: initrds.map(|image| image.name.clone()).collect(),
         })))
     }
+}
+
+fn condition(holds: bool) -> Result<CommandFlow, String> {
+    Ok(if holds { CommandFlow::Done } else { CommandFlow::Failed })
 }
 
 fn applies(when: CommandCondition, last: EffectOutcome) -> bool {

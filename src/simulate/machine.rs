@@ -193,8 +193,10 @@ impl SimulatedMachine {
     ) -> Result<(), StepFailure> {
         let firmware = self.options.firmware;
         if firmware == FirmwareKind::Http {
-            let named = || format!("http://{}/{}", self.options.boot_http(), firmware.loader());
-            let url = lease.map_or_else(named, |lease| lease.boot_file.clone());
+            let url = lease.map_or_else(
+                || format!("http://{}/{}", self.options.boot_http(), firmware.loader()),
+                |lease| lease.boot_file.clone(),
+            );
             return self.load_over_http(network, &url).await;
         }
         let (server, path) = match (lease, self.options.tftp) {

@@ -60,21 +60,23 @@ impl IpxeScript {
     /// # Errors
     /// It is no iPXE script, or it is larger than what is read.
     pub fn parse(text: &str) -> Result<IpxeScript, ScriptFault> {
-        let fault = |line, reason: &str| ScriptFault { line, reason: reason.to_owned() };
         if text.len() > SCRIPT_BYTES_MAX {
-            return Err(fault(1, &format!("the script has more than {SCRIPT_BYTES_MAX} bytes")));
+            return Err(script_fault(1, &format!("the script has more than {SCRIPT_BYTES_MAX} bytes")));
         }
         let magic = text.strip_prefix("#!ipxe").and_then(|rest| rest.chars().next());
         if !magic.is_some_and(char::is_whitespace) {
             let first: String = text.lines().next().unwrap_or_default().chars().take(80).collect();
-            return Err(fault(1, &format!("a script begins with `#!ipxe`, and this begins with `{first}`")));
+            return Err(script_fault(
+                1,
+                &format!("a script begins with `#!ipxe`, and this begins with `{first}`"),
+            ));
         }
         let mut lines = Vec::new();
         let mut whole = String::new();
         let mut number = 1;
         for (at, part) in text.lines().enumerate() {
             if at >= LINES_MAX {
-                return Err(fault(at + 1, &format!("the script has more than {LINES_MAX} lines")));
+                return Err(script_fault(at + 1, &format!("the script has more than {LINES_MAX} lines")));
             }
             if whole.is_empty() {
                 number = at + 1;
@@ -82,7 +84,7 @@ impl IpxeScript {
             let continued = part.strip_suffix('\\');
             whole.push_str(continued.unwrap_or(part));
             if whole.len() > LINE_BYTES_MAX {
-                return Err(fault(number, &format!("the line has more than {LINE_BYTES_MAX} bytes")));
+                return Err(script_fault(number, &format!("the line has more than {LINE_BYTES_MAX} bytes")));
             }
             if continued.is_none() {
                 lines.push(parse_line(number, &whole));
@@ -99,6 +101,10 @@ impl IpxeScript {
     pub fn label(&self, name: &str) -> Option<usize> {
         self.lines.iter().position(|line| line.label.as_deref() == Some(name))
     }
+}
+
+fn script_fault(line: usize, reason: &str) -> ScriptFault {
+    ScriptFault { line, reason: reason.to_owned() }
 }
 
 fn parse_line(number: usize, text: &str) -> ScriptLine {

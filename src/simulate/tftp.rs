@@ -135,8 +135,10 @@ impl<'a> TftpReading<'a> {
 
     /// EFI clients drop an OACK with an option that they did not ask for.
     fn check_asked(&self, fields: &[OptionField<'_>], options: &[(&str, &str)]) -> Result<(), StepFailure> {
-        let asked = |name: &str| options.iter().any(|(asked, _)| asked.eq_ignore_ascii_case(name));
-        match fields.iter().find(|field| !asked(field.name)) {
+        match fields
+            .iter()
+            .find(|field| !options.iter().any(|(asked, _)| asked.eq_ignore_ascii_case(field.name)))
+        {
             Some(field) => {
                 Err(self.failure("only options that were asked for", format!("`{}` came", field.name)))
             }
@@ -200,11 +202,10 @@ impl<'a> TftpReading<'a> {
         match packet::parse(datagram) {
             Ok(TftpPacket::OptionsAck(fields)) => {
                 self.check_asked(&fields, options)?;
-                let number = |name: &str, default: u64| {
-                    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-                    field.and_then(|field| field.value.parse().ok()).unwrap_or(default)
-                };
-                let (block_bytes, window) = (number("blksize", BLOCK_BYTES_DEFAULT), number("windowsize", 1));
+                let (block_bytes, window) = (
+                    option_value(&fields, "blksize", BLOCK_BYTES_DEFAULT),
+                    option_value(&fields, "windowsize", 1),
+                );
                 let granted = fields.iter().map(|field| format!("{} {}", field.name, field.value));
                 let granted = granted.collect::<Vec<_>>().join(" ");
                 (self.block_bytes, self.window, self.granted) = (block_bytes.max(8), window.max(1), granted);
@@ -260,6 +261,11 @@ impl<'a> TftpReading<'a> {
         }
         Ok(None)
     }
+}
+
+fn option_value(fields: &[OptionField<'_>], name: &str, default: u64) -> u64 {
+    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+    field.and_then(|field| field.value.parse().ok()).unwrap_or(default)
 }
 
 enum TakenPacket {

@@ -76,9 +76,9 @@ pub(super) async fn send(
 
 /// Sends one datagram if that can be done at once, and drops it if not: for refusals, which nobody waits for.
 pub(super) fn send_or_drop(socket: &UdpSocket, route: DatagramRoute, datagram: &[u8]) -> io::Result<()> {
-    let send =
-        || datagrams::push(socket, route, &mut DatagramBatch::one(datagram), &mut SegmentationMode::Us);
-    match socket.try_io(Interest::WRITABLE, send) {
+    match socket.try_io(Interest::WRITABLE, || {
+        datagrams::push(socket, route, &mut DatagramBatch::one(datagram), &mut SegmentationMode::Us)
+    }) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         sent => sent,
     }

@@ -289,8 +289,13 @@ fn known(place: &Path) -> PartialFile {
 
 /// What `If-Range` can be asked with: a strong tag, else the date (RFC 9110 section 13.1.5).
 pub(super) fn validator(headers: &HeaderMap) -> Option<String> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    text(ETAG).filter(|tag| tag.starts_with('"')).or_else(|| text(LAST_MODIFIED))
+    header_text(headers, ETAG)
+        .filter(|tag| tag.starts_with('"'))
+        .or_else(|| header_text(headers, LAST_MODIFIED))
+}
+
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// Whether a part is of another file than the one with this validator: there are servers that pass over
@@ -334,9 +339,11 @@ pub(super) async fn verify(
         })?;
         let name = checksum.algorithm.as_str();
         // A few hundred bytes in place of an image are a page that says why.
-        let wrong =
-            || format!("{url} has {bytes} bytes with the {name} {found}, and should have {}", checksum.hex);
-        Ok(if found == checksum.hex { Ok(()) } else { Err(wrong()) })
+        Ok(if found == checksum.hex {
+            Ok(())
+        } else {
+            Err(format!("{url} has {bytes} bytes with the {name} {found}, and should have {}", checksum.hex))
+        })
     });
     hashing.await.map_err(|error| MediaError::Failed(error.to_string()))?
 }

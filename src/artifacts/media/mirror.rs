@@ -187,22 +187,21 @@ impl Mirror {
     /// How it stands.
     pub fn status(&self) -> MirrorStatus {
         let counters = &self.counters;
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let state = self.state.get().map(lock);
         let ledger = state.as_ref().map(|state| &state.shelf.ledger);
         MirrorStatus {
             upstream_answers: state.as_ref().is_some_and(|state| state.answers()),
             cached_bytes: ledger.map_or(0, |ledger| ledger.bytes()),
             cached_files: ledger.map_or(0, |ledger| ledger.files() as u64),
-            bytes_max: count(&self.bytes_max),
-            hits: count(&counters.hits),
-            misses: count(&counters.misses),
-            revalidated: count(&counters.revalidated),
-            stale: count(&counters.stale),
-            evicted: count(&counters.evicted),
-            failures: count(&counters.failures),
-            fetched_bytes: count(&counters.fetched_bytes),
-            served_bytes: count(&counters.served_bytes),
+            bytes_max: total(&self.bytes_max),
+            hits: total(&counters.hits),
+            misses: total(&counters.misses),
+            revalidated: total(&counters.revalidated),
+            stale: total(&counters.stale),
+            evicted: total(&counters.evicted),
+            failures: total(&counters.failures),
+            fetched_bytes: total(&counters.fetched_bytes),
+            served_bytes: total(&counters.served_bytes),
         }
     }
 
@@ -243,8 +242,7 @@ impl Mirror {
     /// # Errors
     /// It was told to stop.
     pub async fn verify(self: &Arc<Self>, job: &MediaJob) -> Result<CacheCheck, MediaError> {
-        let failed = |miss: MirrorMiss| MediaError::Failed(miss.to_string());
-        self.state().await.map_err(failed)?;
+        self.state().await.map_err(|miss: MirrorMiss| MediaError::Failed(miss.to_string()))?;
         let (mirror, job) = (Arc::clone(self), job.clone());
         let checking = tokio::task::spawn_blocking(move || mirror.check_all(&job));
         checking.await.map_err(|error| MediaError::Failed(error.to_string()))?
@@ -273,15 +271,16 @@ impl Mirror {
     }
 
     async fn state(&self) -> Result<&Mutex<MirrorState>, MirrorMiss> {
-        let loading = || async {
-            let root = self.root.clone();
-            let loaded = tokio::task::spawn_blocking(move || CacheFiles::load(&root)).await;
-            let loaded = loaded.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-            let shelf = loaded
-                .map_err(|error| MirrorMiss::Failed(format!("what was kept cannot be read: {error}")))?;
-            Ok(Mutex::new(MirrorState::new(shelf)))
-        };
-        self.state.get_or_try_init(loading).await
+        self.state
+            .get_or_try_init(|| async {
+                let root = self.root.clone();
+                let loaded = tokio::task::spawn_blocking(move || CacheFiles::load(&root)).await;
+                let loaded = loaded.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                let shelf = loaded
+                    .map_err(|error| MirrorMiss::Failed(format!("what was kept cannot be read: {error}")))?;
+                Ok(Mutex::new(MirrorState::new(shelf)))
+            })
+            .await
     }
 
     /// Finds a file, or begins to fetch it.
@@ -333,6 +332,10 @@ impl Mirror {
         self.counters.count(&self.counters.stale);
         Some(found)
     }
+}
+
+fn total(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
 
 /// All trees that are passed on.

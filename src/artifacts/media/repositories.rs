@@ -19,17 +19,16 @@ pub fn found(manifest: &TreeManifest) -> Vec<TreeRepository> {
 /// A tree with `.treeinfo` is what Anaconda installs from: it finds the variants (`BaseOS`, `AppStream`)
 /// itself.
 fn yum(manifest: &TreeManifest) -> Vec<TreeRepository> {
-    let files = || manifest.entries.keys();
-    let has = |path: String| manifest.contains(&path);
     let repository = |path: &str, install_source: bool| TreeRepository {
         package_type: "yum".to_owned(),
         path: path.to_owned(),
         install_source,
-        signed: has(joined(path, "repodata/repomd.xml.asc")),
+        signed: manifest.contains(&joined(path, "repodata/repomd.xml.asc")),
         ..TreeRepository::default()
     };
-    let indexed: BTreeSet<&str> = files().filter_map(|path| above(path, "repodata/repomd.xml")).collect();
-    let trees: BTreeSet<&str> = files().filter_map(|path| above(path, ".treeinfo")).collect();
+    let indexed: BTreeSet<&str> =
+        manifest.entries.keys().filter_map(|path| above(path, "repodata/repomd.xml")).collect();
+    let trees: BTreeSet<&str> = manifest.entries.keys().filter_map(|path| above(path, ".treeinfo")).collect();
     // The tree of a medium has an index only in its variants.
     let installs =
         trees.iter().filter(|tree| indexed.iter().any(|path| tree.is_empty() || path.starts_with(**tree)));
@@ -61,18 +60,20 @@ fn apt(manifest: &TreeManifest) -> Vec<TreeRepository> {
         let dists = joined(folder, "dists");
         has(format!("{dists}/{suite}/Release")) || has(format!("{dists}/{suite}/InRelease"))
     });
-    let repository = |((folder, suite), components): ((&str, &str), BTreeSet<&str>)| {
-        let dists = joined(folder, "dists");
-        TreeRepository {
-            package_type: "apt".to_owned(),
-            path: folder.to_owned(),
-            distribution: suite.to_owned(),
-            install_source: !components.is_empty(),
-            components: components.into_iter().map(str::to_owned).collect(),
-            signed: has(format!("{dists}/{suite}/InRelease")) || has(format!("{dists}/{suite}/Release.gpg")),
-        }
-    };
-    released.map(repository).collect()
+    released
+        .map(|((folder, suite), components): ((&str, &str), BTreeSet<&str>)| {
+            let dists = joined(folder, "dists");
+            TreeRepository {
+                package_type: "apt".to_owned(),
+                path: folder.to_owned(),
+                distribution: suite.to_owned(),
+                install_source: !components.is_empty(),
+                components: components.into_iter().map(str::to_owned).collect(),
+                signed: has(format!("{dists}/{suite}/InRelease"))
+                    || has(format!("{dists}/{suite}/Release.gpg")),
+            }
+        })
+        .collect()
 }
 
 /// The folder above `end`: of `a/b/.treeinfo` it is `a/b`.

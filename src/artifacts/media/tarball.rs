@@ -46,6 +46,6 @@ pub fn unpack(input: impl Read, sink: &mut dyn TreeSink) -> io::Result<()> {
 }
 
 fn text(bytes: &[u8]) -> io::Result<String> {
-    let wrong = |_| io::Error::other(format!("{:?} is not named in UTF-8", String::from_utf8_lossy(bytes)));
-    String::from_utf8(bytes.to_vec()).map_err(wrong)
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| io::Error::other(format!("{:?} is not named in UTF-8", String::from_utf8_lossy(bytes))))
 }

@@ -112,14 +112,15 @@ impl TreeWriter {
             made.map_err(|error| io::Error::new(error.kind(), format!("the link {path}: {error}")))?;
         }
         let root = open(&self.root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let how = || {
-            OpenHow::new()
-                .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-                .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS)
-        };
         for (path, target) in &self.links {
             self.job.check()?;
-            match openat2(&root, path.as_str(), how()) {
+            match openat2(
+                &root,
+                path.as_str(),
+                OpenHow::new()
+                    .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+                    .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS),
+            ) {
                 // One that leads nowhere is kept: a part of a distribution's tree often has some.
                 Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR) => {}
                 Err(Errno::EXDEV) => return Err(leaves(path, target)),
@@ -191,12 +192,10 @@ impl TreeSink for TreeWriter {
         self.count()?;
         let path = clean(path)?;
         let place = self.place(&path)?;
-        let create = || OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&place);
-        let mut file = match create() {
+        let mut file = match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&place) {
             // Of two files with one path the later counts, as for tar.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_file(&place).and_then(|()| create())
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(&place)
+                .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&place)),
             other => other,
         }
         .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
@@ -235,22 +234,25 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// A path of an archive as one inside the tree.
 fn clean(path: &str) -> io::Result<String> {
-    let refused = |why: &str| Err(io::Error::other(format!("the path {path:?} {why}")));
     if path.starts_with('/') {
-        return refused("is absolute");
+        return path_error(path, "is absolute");
     }
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.contains(&"..") {
-        return refused("leaves the tree");
+        return path_error(path, "leaves the tree");
     }
     if path.chars().any(char::is_control) {
-        return refused("has control characters");
+        return path_error(path, "has control characters");
     }
     let long = path.len() > PATH_BYTES_MAX || parts.iter().any(|part| part.len() > NAME_BYTES_MAX);
     if long || parts.len() > DEPTH_MAX {
-        return refused("is too long");
+        return path_error(path, "is too long");
     }
     Ok(parts.join("/"))
+}
+
+fn path_error(path: &str, why: &str) -> io::Result<String> {
+    Err(io::Error::other(format!("the path {path:?} {why}")))
 }
 
 /// Whether a link leads to something below the root, as far as its text says.

@@ -258,9 +258,10 @@ impl DhcpExchange<'_> {
     fn refuse_remembered(&self, address: Ipv4Addr) -> Option<AddressRefusal> {
         let lease = self.ledger.own_lease().map(|lease| lease.address);
         let reserved = self.ledger.reservation().is_some_and(|reservation| reservation.address == address);
-        let elsewhere = || lease.filter(|own| *own != address && !reserved).map(AddressRefusal::Elsewhere);
         let refusal = self.ledger.refuse(address);
-        refusal.or_else(|| self.reserved_elsewhere(address)).or_else(elsewhere)
+        refusal
+            .or_else(|| self.reserved_elsewhere(address))
+            .or_else(|| lease.filter(|own| *own != address && !reserved).map(AddressRefusal::Elsewhere))
     }
 
     /// The client's reservation, when it is for another address that it may have now.

@@ -128,17 +128,19 @@ pub fn examine(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Vec<
     let asker = ConditionInput { packet, client: Client::read(packet), subnet };
     let mut classes: Vec<&Arc<Stored<ClientClass>>> = world.client_classes.iter().collect();
     classes.sort_by_key(|class| class.spec.order);
-    let line = |class: &Arc<Stored<ClientClass>>| {
-        let miss = first_miss(&class.spec.conditions, &asker);
-        let reason = miss.map(|condition| format!("{condition}: {}", saw(condition, &asker)));
-        ClassResult {
-            name: class.key.clone(),
-            order: class.spec.order,
-            matched: miss.is_none(),
-            reason: reason.unwrap_or_default(),
-        }
-    };
-    classes.into_iter().map(line).collect()
+    classes
+        .into_iter()
+        .map(|class: &Arc<Stored<ClientClass>>| {
+            let miss = first_miss(&class.spec.conditions, &asker);
+            let reason = miss.map(|condition| format!("{condition}: {}", saw(condition, &asker)));
+            ClassResult {
+                name: class.key.clone(),
+                order: class.spec.order,
+                matched: miss.is_none(),
+                reason: reason.unwrap_or_default(),
+            }
+        })
+        .collect()
 }
 
 /// Whether one condition of a class holds.
@@ -148,9 +150,9 @@ type ConditionTest = fn(&ClassMatch, &ConditionInput<'_>) -> bool;
 const CONDITIONS: [(&str, ConditionTest); 9] = [
     ("vendor_class", |of, asker| text(&of.vendor_class, || asker.packet.vendor_class())),
     ("user_class", |of, asker| {
-        let is_user =
-            |pattern: &Octets| asker.packet.user_classes().into_iter().any(|class| fits(pattern, class));
-        of.user_class.as_ref().is_none_or(is_user)
+        of.user_class.as_ref().is_none_or(|pattern: &Octets| {
+            asker.packet.user_classes().into_iter().any(|class| fits(pattern, class))
+        })
     }),
     ("arches", |of, asker| any(&of.arches, |code| asker.client.arches.contains(code))),
     ("mac_prefixes", |of, asker| {
@@ -185,12 +187,11 @@ fn any<T>(listed: &[T], fits: impl FnMut(&T) -> bool) -> bool {
 fn saw(condition: &str, asker: &ConditionInput<'_>) -> String {
     let packet = asker.packet;
     let relay = packet.relay_agent();
-    let bytes = |found: Option<&[u8]>| found.map(|found| format!("`{}`", Octets::new(found)));
     let seen = match condition {
-        "vendor_class" => bytes(packet.vendor_class()),
+        "vendor_class" => octets_text(packet.vendor_class()),
         "user_class" => {
             let classes: Vec<_> =
-                packet.user_classes().into_iter().filter_map(|class| bytes(Some(class))).collect();
+                packet.user_classes().into_iter().filter_map(|class| octets_text(Some(class))).collect();
             (!classes.is_empty()).then(|| classes.join(", "))
         }
         "arches" => {
@@ -198,16 +199,21 @@ fn saw(condition: &str, asker: &ConditionInput<'_>) -> String {
             (!codes.is_empty()).then(|| codes.join(", "))
         }
         "mac_prefixes" => {
-            let bytes: Vec<_> = packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
-            (!bytes.is_empty()).then(|| bytes.join(":"))
+            let octets_text: Vec<_> =
+                packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
+            (!octets_text.is_empty()).then(|| octets_text.join(":"))
         }
         "htypes" => Some(packet.htype.to_string()),
-        "circuit_id" => bytes(relay.and_then(|agent| agent.circuit_id())),
-        "remote_id" => bytes(relay.and_then(|agent| agent.remote_id())),
+        "circuit_id" => octets_text(relay.and_then(|agent| agent.circuit_id())),
+        "remote_id" => octets_text(relay.and_then(|agent| agent.remote_id())),
         "relays" => packet.is_relayed().then(|| packet.giaddr.to_string()),
         _ => asker.subnet.map(|subnet| format!("`{subnet}`")),
     };
     seen.map_or_else(|| "the client has none".to_owned(), |seen| format!("the client has {seen}"))
+}
+
+fn octets_text(found: Option<&[u8]>) -> Option<String> {
+    found.map(|found| format!("`{}`", Octets::new(found)))
 }
 
 /// Whether `found` is what the pattern says. Patterns that are text may have `*` and `?`.

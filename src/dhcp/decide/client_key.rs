@@ -25,8 +25,7 @@ impl ClientKey {
         let mut key = String::with_capacity(4 + 3 * address.len());
         let _ = write!(key, "{}", packet.htype);
         for (at, byte) in address.iter().enumerate() {
-            let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or_default();
-            key.extend([if at == 0 { '/' } else { ':' }, digit(byte >> 4), digit(byte & 15)]);
+            key.extend([if at == 0 { '/' } else { ':' }, hex_digit(byte >> 4), hex_digit(byte & 15)]);
         }
         Some(ClientKey { key, mac: Self::mac_of(packet) })
     }
@@ -44,6 +43,10 @@ impl ClientKey {
     pub fn mac(&self) -> Option<Mac> {
         self.mac
     }
+}
+
+fn hex_digit(four: u8) -> char {
+    char::from_digit(u32::from(four), 16).unwrap_or_default()
 }
 
 impl From<&Lease> for ClientKey {

@@ -76,9 +76,10 @@ fn find_machine<'a>(
 ) -> Option<&'a Stored<Machine>> {
     let mac = ClientKey::mac_of(query.packet);
     let by_mac = mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
-    let by_uuid = || {
-        let aliases = sender.client.uuid_aliases()?;
-        aliases.iter().find_map(|uuid| world.machines.find("smbios_uuid", &uuid.to_string()))
-    };
-    by_mac.or_else(by_uuid).map(|machine| &**machine)
+    by_mac
+        .or_else(|| {
+            let aliases = sender.client.uuid_aliases()?;
+            aliases.iter().find_map(|uuid| world.machines.find("smbios_uuid", &uuid.to_string()))
+        })
+        .map(|machine| &**machine)
 }

@@ -198,11 +198,11 @@ impl<'a> ReservationTarget<'a> {
     /// By what a reservation is found. Where both of the relay's ids are given the circuit is: it says more.
     fn whom(reservation: &'a Reservation) -> Option<ReservationTarget<'a>> {
         let circuit = reservation.circuit_id.as_ref().map(|id| ReservationTarget::Circuit(id.as_bytes()));
-        let remote = || reservation.remote_id.as_ref().map(|id| ReservationTarget::Remote(id.as_bytes()));
-        let client = || reservation.client_id.as_ref().map(|id| ReservationTarget::ClientId(id.as_bytes()));
-        let machine = || reservation.machine.as_deref().map(ReservationTarget::Machine);
-        let mac = || reservation.mac.map(ReservationTarget::Mac);
-        circuit.or_else(remote).or_else(client).or_else(machine).or_else(mac)
+        circuit
+            .or_else(|| reservation.remote_id.as_ref().map(|id| ReservationTarget::Remote(id.as_bytes())))
+            .or_else(|| reservation.client_id.as_ref().map(|id| ReservationTarget::ClientId(id.as_bytes())))
+            .or_else(|| reservation.machine.as_deref().map(ReservationTarget::Machine))
+            .or_else(|| reservation.mac.map(ReservationTarget::Mac))
     }
 
     fn key(&self) -> Vec<u8> {

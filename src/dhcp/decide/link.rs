@@ -55,9 +55,14 @@ impl DhcpQuery<'_> {
     /// The address replies leave from: the one that was addressed, else the interface's own in
     /// `link`, else its first. `None` when the interface has no IPv4 address.
     pub fn source_address(&self, link: &Link<'_>) -> Option<Ipv4Addr> {
-        let in_link = || self.interface.addresses.iter().find(|own| link.subnet_of(own.address).is_some());
-        let own = || in_link().or(self.interface.addresses.first()).map(|own| own.address);
-        self.local.filter(|local| !local.is_broadcast()).or_else(own)
+        self.local.filter(|local| !local.is_broadcast()).or_else(|| {
+            self.interface
+                .addresses
+                .iter()
+                .find(|own| link.subnet_of(own.address).is_some())
+                .or(self.interface.addresses.first())
+                .map(|own| own.address)
+        })
     }
 
     /// Whether the packet is from the interface's own wire: it was broadcast there. What was sent to us alone
@@ -71,8 +76,7 @@ impl DhcpQuery<'_> {
     /// at the boot server's port that counts before what is said. A DISCOVER has none, whatever it says
     /// (RFC 2131 table 5).
     pub fn address_in_use(&self) -> Option<Ipv4Addr> {
-        let some = |address: Ipv4Addr| Some(address).filter(|address| !address.is_unspecified());
-        let (said, source) = (some(self.packet.ciaddr), some(*self.source.ip()));
+        let (said, source) = (specified(self.packet.ciaddr), specified(*self.source.ip()));
         match self.packet.message_type() {
             _ if self.port == BOOT_SERVER_PORT => source.or(said),
             Some(MessageType::Discover) => None,
@@ -86,6 +90,10 @@ impl DhcpQuery<'_> {
         let ours = [server_identifier(self, link), self.source_address(link)];
         ours.contains(&Some(server)) || self.interface.has_address(server)
     }
+}
+
+fn specified(address: Ipv4Addr) -> Option<Ipv4Addr> {
+    Some(address).filter(|address| !address.is_unspecified())
 }
 
 /// The server identifier (option 54) of replies: what the relay asks for (RFC 5107), else the
@@ -146,9 +154,9 @@ impl<'a> Link<'a> {
             return containing(world, packet.giaddr).ok_or(no_subnet);
         }
         let own = || query.interface.addresses.iter().filter_map(|own| containing(world, own.address));
-        let is_here = |subnet: &&Subnet| own().any(|own| own.network() == subnet.network());
         let in_use = query.address_in_use().and_then(|address| containing(world, address));
-        let in_use = in_use.filter(|subnet| !query.is_from_here() || is_here(subnet));
+        let in_use = in_use
+            .filter(|subnet| !query.is_from_here() || own().any(|own| own.network() == subnet.network()));
         let subnet = in_use.or_else(|| own().next());
         subnet.ok_or_else(|| NoLink::NoInterfaceSubnet(query.interface.name.clone()))
     }
@@ -198,7 +206,7 @@ fn check_relay(query: &DhcpQuery<'_>, subnet: Option<&Subnet>) -> Result<(), NoL
 }
 
 fn containing(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
-    let subnets = || world.subnets.iter().map(|row| &row.spec);
-    let by_network = subnets().find(|subnet| subnet.cidr.contains(address));
-    by_network.or_else(|| subnets().find(|subnet| subnet.relays.contains(&address)))
+    let by_network = world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address));
+    by_network
+        .or_else(|| world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.relays.contains(&address)))
 }

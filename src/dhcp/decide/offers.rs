@@ -139,8 +139,11 @@ impl OpenOffers {
     }
 
     fn address_of(&self, network: &str, client: &ClientKey) -> Option<Ipv4Addr> {
-        let here = |address: &&Ipv4Addr| self.by_address.get(address).is_some_and(|at| at.network == network);
-        self.by_client.get(client)?.iter().find(here).copied()
+        self.by_client
+            .get(client)?
+            .iter()
+            .find(|address: &&Ipv4Addr| self.by_address.get(address).is_some_and(|at| at.network == network))
+            .copied()
     }
 
     fn drop_at(&mut self, address: Ipv4Addr) {

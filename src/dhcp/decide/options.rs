@@ -84,11 +84,14 @@ pub fn check_options(options: &OptionSet, pointer: &str) -> Vec<Problem> {
 /// as long as the object is stored.
 pub fn ready_options(options: &OptionSet) -> &[ReadyOption] {
     options.ready(|options| {
-        let read = |(name, value): (&String, &Value)| {
-            let (code, value) = read_option(name, value).ok()?;
-            Some(ReadyOption { code, name: name.clone(), value })
-        };
-        options.iter().take(OPTIONS_MAX).filter_map(read).collect()
+        options
+            .iter()
+            .take(OPTIONS_MAX)
+            .filter_map(|(name, value): (&String, &Value)| {
+                let (code, value) = read_option(name, value).ok()?;
+                Some(ReadyOption { code, name: name.clone(), value })
+            })
+            .collect()
     })
 }
 
@@ -122,8 +125,8 @@ pub fn encode_text(code: u8, text: &str) -> Result<Vec<u8>, String> {
 fn read_option(name: &str, value: &Value) -> Result<(u8, ReadyValue), String> {
     let known = codes::by_name(name);
     let fields = value.as_object().filter(|fields| {
-        let is_typed = |key: &String| key == "code" || key == SUB_OPTIONS || type_of(key).is_some();
-        fields.keys().any(is_typed) && !fields.contains_key("enterprise")
+        fields.keys().any(|key: &String| key == "code" || key == SUB_OPTIONS || type_of(key).is_some())
+            && !fields.contains_key("enterprise")
     });
     let (code, value) = match (known, fields) {
         (_, Some(fields)) => read_coded(known, fields)?,
@@ -192,9 +195,9 @@ fn read_typed(word: &str, value: &Value) -> Result<ReadyValue, String> {
 /// `{"1": {"text": "x"}, "241": {"addresses": ["10.0.0.1"]}}`: a code, a length and a value each, in the
 /// order of their codes (RFC 2132 8.4).
 fn encode_sub_options(value: &Value) -> Result<Vec<u8>, String> {
-    let wrong =
-        || "`sub_options` must be an object of codes and values, like {\"1\": {\"text\": \"x\"}}".to_owned();
-    let fields = value.as_object().filter(|fields| !fields.is_empty()).ok_or_else(wrong)?;
+    let fields = value.as_object().filter(|fields| !fields.is_empty()).ok_or_else(|| {
+        "`sub_options` must be an object of codes and values, like {\"1\": {\"text\": \"x\"}}".to_owned()
+    })?;
     let mut pieces: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
     for (code, value) in fields {
         let number = code.parse::<u8>().ok().filter(|number| (1..=254).contains(number));
@@ -224,15 +227,12 @@ fn encode_vendors(value: &Value) -> Result<Vec<u8>, String> {
     };
     let mut bytes = Vec::new();
     for vendor in vendors {
-        let wrong = || {
-            "give the vendor's number and its data: {\"enterprise\": 42623, \"sub_options\": {…}} or `hex`"
-                .to_owned()
-        };
-        let fields = vendor.as_object().filter(|fields| fields.len() == 2).ok_or_else(wrong)?;
+        let fields = vendor.as_object().filter(|fields| fields.len() == 2).ok_or_else(vendor_option_error)?;
         let number =
             fields.get("enterprise").and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
         let number = number.ok_or("`enterprise` must be a vendor's number of IANA, 0 to 4294967295")?;
-        let data = fields.iter().find(|(key, _)| key.as_str() != "enterprise").ok_or_else(wrong)?;
+        let data =
+            fields.iter().find(|(key, _)| key.as_str() != "enterprise").ok_or_else(vendor_option_error)?;
         let data = match read_typed(data.0, data.1)? {
             ReadyValue::Bytes(data) => data,
             ReadyValue::Template(_) => return Err("templates are not for vendors' data".to_owned()),
@@ -243,6 +243,10 @@ fn encode_vendors(value: &Value) -> Result<Vec<u8>, String> {
         bytes.extend(data);
     }
     if bytes.is_empty() { Err("name a vendor at least".to_owned()) } else { Ok(bytes) }
+}
+
+fn vendor_option_error() -> String {
+    "give the vendor's number and its data: {\"enterprise\": 42623, \"sub_options\": {…}} or `hex`".to_owned()
 }
 
 /// A value under the option's own name.

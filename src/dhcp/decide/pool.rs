@@ -129,14 +129,16 @@ impl<'a> AddressPicker<'a> {
         }
         // Whoever goes on with one may be that server.
         let is_new = lease.is_none_or(|lease| lease.expires_at <= self.now || !self.is_our_lease(lease));
-        let is_server =
-            || self.link.subnets.iter().any(|subnet| servers_named(subnet).any(|it| it == address));
-        if !reserved && is_new && is_server() {
+        if !reserved
+            && is_new
+            && self.link.subnets.iter().any(|subnet| servers_named(subnet).any(|it| it == address))
+        {
             return Some(AddressRefusal::Server(address));
         }
-        let excluded = || subnet.excluded.iter().any(|range| range.contains(address));
-        let in_pool = || self.pools().any(|pool| pool.contains(address)) && !excluded();
-        (!reserved && !in_pool()).then_some(AddressRefusal::NotInPool(address))
+        (!reserved
+            && !(self.pools().any(|pool| pool.contains(address))
+                && !subnet.excluded.iter().any(|range| range.contains(address))))
+        .then_some(AddressRefusal::NotInPool(address))
     }
 
     fn refuse_leased(&self, lease: &Lease, reserved: bool) -> Option<AddressRefusal> {
@@ -203,15 +205,12 @@ impl<'a> AddressPicker<'a> {
     fn is_client_of(&self, reservation: &Reservation) -> bool {
         let name = self.machine.map(|machine| machine.spec.name.as_str());
         let relay = self.packet.relay_agent().filter(|_| self.packet.is_relayed());
-        let is = |wanted: &Option<Octets>, got: Option<&[u8]>| {
-            wanted.as_ref().is_none_or(|wanted| got == Some(wanted.as_bytes()))
-        };
         if reservation.circuit_id.is_some() || reservation.remote_id.is_some() {
-            return is(&reservation.circuit_id, relay.and_then(|agent| agent.circuit_id()))
-                && is(&reservation.remote_id, relay.and_then(|agent| agent.remote_id()));
+            return is_wanted(&reservation.circuit_id, relay.and_then(|agent| agent.circuit_id()))
+                && is_wanted(&reservation.remote_id, relay.and_then(|agent| agent.remote_id()));
         }
         if reservation.client_id.is_some() {
-            return is(&reservation.client_id, self.packet.client_identifier());
+            return is_wanted(&reservation.client_id, self.packet.client_identifier());
         }
         let by_mac = reservation.mac.is_some() && reservation.mac == self.client.mac();
         by_mac || (name.is_some() && reservation.machine.as_deref() == name)
@@ -223,8 +222,12 @@ impl<'a> AddressPicker<'a> {
     }
 
     fn pools(&self) -> impl Iterator<Item = &'a Pool> {
-        let serves = |subnet: &&Subnet| !subnet.reservations_only && subnet.mode != SubnetMode::Proxy;
-        self.link.subnets.iter().copied().filter(serves).flat_map(|subnet| &subnet.pools)
+        self.link
+            .subnets
+            .iter()
+            .copied()
+            .filter(|subnet: &&Subnet| !subnet.reservations_only && subnet.mode != SubnetMode::Proxy)
+            .flat_map(|subnet| &subnet.pools)
     }
 
     fn never_used(&self) -> Option<Ipv4Addr> {
@@ -236,4 +239,8 @@ impl<'a> AddressPicker<'a> {
         let index = self.holds.free(self.world, self.now);
         index.ended(self.link.network(), self.now).find(|address| self.refuse(*address).is_none())
     }
+}
+
+fn is_wanted(wanted: &Option<Octets>, got: Option<&[u8]>) -> bool {
+    wanted.as_ref().is_none_or(|wanted| got == Some(wanted.as_bytes()))
 }

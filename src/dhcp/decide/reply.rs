@@ -312,9 +312,12 @@ fn set_file(reply: &mut DhcpPacket, file: &str) {
 fn pxe_menu(text: &str) -> Vec<u8> {
     const NO_DISCOVERY: [u8; 3] = [6, 1, 3];
     const PROMPT: &[u8] = b"\x0a\x04\x00PXE";
-    let length = |bytes: usize| u8::try_from(bytes).unwrap_or(u8::MAX);
-    let entry = [&[0, 0, length(text.len())], text.as_bytes()].concat();
-    [&NO_DISCOVERY, PROMPT, &[9, length(entry.len())], &entry, &[255]].concat()
+    let entry = [&[0, 0, length_octet(text.len())], text.as_bytes()].concat();
+    [&NO_DISCOVERY, PROMPT, &[9, length_octet(entry.len())], &entry, &[255]].concat()
+}
+
+fn length_octet(bytes: usize) -> u8 {
+    u8::try_from(bytes).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]

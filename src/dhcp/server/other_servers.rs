@@ -81,11 +81,8 @@ impl OtherServerDetector {
     fn refresh(&mut self, witness: &dyn ServerObserver) {
         match interfaces::read(&self.names) {
             Ok(ports) => {
-                let facts = |ports: &BTreeMap<u32, LinkPort>| -> Vec<Arc<NetworkInterface>> {
-                    ports.values().map(|port| Arc::clone(&port.facts)).collect()
-                };
-                if facts(&ports) != facts(&self.ports) {
-                    witness.interfaces(facts(&ports));
+                if interface_facts(&ports) != interface_facts(&self.ports) {
+                    witness.interfaces(interface_facts(&ports));
                 }
                 self.ports = ports;
             }
@@ -99,6 +96,10 @@ impl OtherServerDetector {
         let heard = read_reply(packet)?;
         Some(ServerSighting { mac, interface: port.facts.name.clone(), ..heard })
     }
+}
+
+fn interface_facts(ports: &BTreeMap<u32, LinkPort>) -> Vec<Arc<NetworkInterface>> {
+    ports.values().map(|port| Arc::clone(&port.facts)).collect()
 }
 
 /// What the OFFER or ACK in an IP packet says of its server.
@@ -139,25 +140,28 @@ fn reply_filter() -> [SockFilter; 16] {
     const IF_ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
     const DIRECTION: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
-    let step = |code: u32, (yes, no): (u8, u8), k: u32| SockFilter::new(code as u16, yes, no, k);
     [
-        step(LOAD_BYTE, (0, 0), DIRECTION),
-        step(IF_EQUAL, (13, 0), u32::from(libc::PACKET_OUTGOING)),
-        step(LOAD_BYTE, (0, 0), 9),
-        step(IF_EQUAL, (0, 11), 17),
-        step(LOAD_HALF, (0, 0), 6),
-        step(IF_ANY_BIT, (9, 0), 0x1fff),
-        step(HEADER_TO_X, (0, 0), 0),
-        step(LOAD_BYTE_BEHIND_X, (0, 0), UDP_HEADER_BYTES as u32),
-        step(IF_EQUAL, (0, 6), u32::from(BOOT_REPLY)),
-        step(LOAD_HALF_BEHIND_X, (0, 0), 0),
-        step(IF_EQUAL, (0, 4), 67),
-        step(LOAD_HALF_BEHIND_X, (0, 0), 2),
-        step(IF_EQUAL, (1, 0), 68),
-        step(IF_EQUAL, (0, 1), 67),
-        step(RETURN, (0, 0), 0x4_0000),
-        step(RETURN, (0, 0), 0),
+        filter_step(LOAD_BYTE, (0, 0), DIRECTION),
+        filter_step(IF_EQUAL, (13, 0), u32::from(libc::PACKET_OUTGOING)),
+        filter_step(LOAD_BYTE, (0, 0), 9),
+        filter_step(IF_EQUAL, (0, 11), 17),
+        filter_step(LOAD_HALF, (0, 0), 6),
+        filter_step(IF_ANY_BIT, (9, 0), 0x1fff),
+        filter_step(HEADER_TO_X, (0, 0), 0),
+        filter_step(LOAD_BYTE_BEHIND_X, (0, 0), UDP_HEADER_BYTES as u32),
+        filter_step(IF_EQUAL, (0, 6), u32::from(BOOT_REPLY)),
+        filter_step(LOAD_HALF_BEHIND_X, (0, 0), 0),
+        filter_step(IF_EQUAL, (0, 4), 67),
+        filter_step(LOAD_HALF_BEHIND_X, (0, 0), 2),
+        filter_step(IF_EQUAL, (1, 0), 68),
+        filter_step(IF_EQUAL, (0, 1), 67),
+        filter_step(RETURN, (0, 0), 0x4_0000),
+        filter_step(RETURN, (0, 0), 0),
     ]
+}
+
+fn filter_step(code: u32, (yes, no): (u8, u8), k: u32) -> SockFilter {
+    SockFilter::new(code as u16, yes, no, k)
 }
 
 #[cfg(test)]

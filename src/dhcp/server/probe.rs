@@ -213,8 +213,8 @@ impl ProbeSockets {
     /// Whether an address was asked for a moment ago, by somebody for whom the answer counts; told once.
     fn is_late(&self, address: Ipv4Addr, counts: impl Fn(&ExpectedSender) -> bool) -> bool {
         let mut late = self.late();
-        let is_late = |late: &ExpiredProbe| late.until > Instant::now() && counts(&late.who);
-        late.get(&address).is_some_and(is_late) && late.remove(&address).is_some()
+        late.get(&address).is_some_and(|late: &ExpiredProbe| late.until > Instant::now() && counts(&late.who))
+            && late.remove(&address).is_some()
     }
 
     /// Whether a datagram answers an echo request of ours, in time or a moment after.
@@ -376,8 +376,11 @@ fn arp_socket() -> io::Result<UdpSocket> {
 
 /// A raw socket, or the one that the kernel lets groups have (`net.ipv4.ping_group_range`).
 fn icmp_socket() -> io::Result<UdpSocket> {
-    let open = |kind| Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4));
-    Ok(open(Type::RAW).or_else(|_| open(Type::DGRAM))?.into())
+    Ok(icmp_socket(Type::RAW).or_else(|_| icmp_socket(Type::DGRAM))?.into())
+}
+
+fn icmp_socket(kind: Type) -> io::Result<Socket> {
+    Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4))
 }
 
 #[cfg(test)]

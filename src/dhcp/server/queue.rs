@@ -74,9 +74,10 @@ impl DatagramQueue {
     /// Takes out what has waited too long; gives how many.
     pub fn drop_stale(&mut self, now: Instant) -> usize {
         let before = self.len();
-        let is_stale = |waiting: &QueuedDatagram| now.saturating_duration_since(waiting.since) >= PATIENCE;
         for queue in [&mut self.requests, &mut self.discovers] {
-            while queue.front().is_some_and(is_stale) {
+            while queue.front().is_some_and(|waiting: &QueuedDatagram| {
+                now.saturating_duration_since(waiting.since) >= PATIENCE
+            }) {
                 queue.pop_front();
             }
         }

@@ -161,12 +161,15 @@ impl ReplySender {
     }
 
     fn send_frame(&self, port: &LinkPort, ends: Option<FrameEnds>, payload: &[u8]) -> io::Result<()> {
-        let unable = || io::Error::other("the interface has no Ethernet address, or there is no raw socket");
-        let (link, ends) = port.link.as_ref().zip(ends).ok_or_else(unable)?;
-        let frames = self.frames.as_ref().ok_or_else(unable)?;
-        let frame = encode_frame(&ends, payload).ok_or_else(unable)?;
+        let (link, ends) = port.link.as_ref().zip(ends).ok_or_else(no_frame_error)?;
+        let frames = self.frames.as_ref().ok_or_else(no_frame_error)?;
+        let frame = encode_frame(&ends, payload).ok_or_else(no_frame_error)?;
         socket::send_frame(frames, link, &frame)
     }
+}
+
+fn no_frame_error() -> io::Error {
+    io::Error::other("the interface has no Ethernet address, or there is no raw socket")
 }
 
 /// Replies that did not leave: under load a dead interface has thousands of them each second.

@@ -90,15 +90,18 @@ pub fn encode_listed(message: &DhcpPacket) -> Vec<u8> {
 }
 
 fn by_priority(reply: &DhcpPacket) -> Vec<(u8, &[u8])> {
-    let rank = |code: u8| PRIORITY.iter().position(|first| *first == code).unwrap_or(PRIORITY.len());
     let mut options: Vec<_> = reply
         .options
         .iter()
         .filter(|(code, _)| !matches!(*code, 0 | END | codes::OVERLOAD | codes::RELAY_AGENT))
         .collect();
-    options.sort_by_key(|(code, _)| (rank(*code), *code));
+    options.sort_by_key(|(code, _)| (option_rank(*code), *code));
     options.dedup_by_key(|(code, _)| *code);
     options
+}
+
+fn option_rank(code: u8) -> usize {
+    PRIORITY.iter().position(|first| *first == code).unwrap_or(PRIORITY.len())
 }
 
 fn header(message: &DhcpPacket) -> Vec<u8> {

@@ -89,8 +89,10 @@ impl DhcpPacket {
     /// Whether option `code` was there but could not be read. Asked of the bytes and not of
     /// `faults`, which is bounded.
     pub fn has_fault(&self, code: u8) -> bool {
-        let bad = |data| codes::by_code(code).is_some_and(|row| !row.kind.accepts(data));
-        self.options.get(code).is_some_and(bad) || self.faults.contains(&PacketFault::Truncated { code })
+        self.options
+            .get(code)
+            .is_some_and(|data| codes::by_code(code).is_some_and(|row| !row.kind.accepts(data)))
+            || self.faults.contains(&PacketFault::Truncated { code })
     }
 
     /// Option 53. `None` is BOOTP, or a 53 that could not be read.

@@ -84,24 +84,20 @@ pub fn from_text(text: &str) -> Result<DhcpPacket, TextError> {
 }
 
 fn read_line(packet: &mut DhcpPacket, key: &str, values: &[&[u8]]) -> Result<(), String> {
-    let one = || match values {
-        [value] => Ok(*value),
-        _ => Err(format!("takes one value, not {}", values.len())),
-    };
     match key {
-        "op" => packet.op = if one()? == b"reply" { 2 } else { 1 },
-        "xid" => packet.xid = number(one()?)?,
-        "htype" => packet.htype = number(one()?)?,
-        "hlen" => packet.hlen = number(one()?)?,
-        "hops" => packet.hops = number(one()?)?,
-        "secs" => packet.secs = number(one()?)?,
-        "flags" => packet.flags = number(one()?)?,
-        "ciaddr" => packet.ciaddr = address(one()?)?,
-        "yiaddr" => packet.yiaddr = address(one()?)?,
-        "siaddr" => packet.siaddr = address(one()?)?,
-        "giaddr" => packet.giaddr = address(one()?)?,
-        "sname" => packet.sname = one()?.to_vec(),
-        "file" => packet.file = one()?.to_vec(),
+        "op" => packet.op = if single_value(values)? == b"reply" { 2 } else { 1 },
+        "xid" => packet.xid = number(single_value(values)?)?,
+        "htype" => packet.htype = number(single_value(values)?)?,
+        "hlen" => packet.hlen = number(single_value(values)?)?,
+        "hops" => packet.hops = number(single_value(values)?)?,
+        "secs" => packet.secs = number(single_value(values)?)?,
+        "flags" => packet.flags = number(single_value(values)?)?,
+        "ciaddr" => packet.ciaddr = address(single_value(values)?)?,
+        "yiaddr" => packet.yiaddr = address(single_value(values)?)?,
+        "siaddr" => packet.siaddr = address(single_value(values)?)?,
+        "giaddr" => packet.giaddr = address(single_value(values)?)?,
+        "sname" => packet.sname = single_value(values)?.to_vec(),
+        "file" => packet.file = single_value(values)?.to_vec(),
         "chaddr" => read_chaddr(packet, values)?,
         _ => {
             let (code, data) = read_option(key, values)?;
@@ -109,6 +105,13 @@ fn read_line(packet: &mut DhcpPacket, key: &str, values: &[&[u8]]) -> Result<(),
         }
     }
     Ok(())
+}
+
+fn single_value<'a>(values: &[&'a [u8]]) -> Result<&'a [u8], String> {
+    match values {
+        [value] => Ok(*value),
+        _ => Err(format!("takes one value, not {}", values.len())),
+    }
 }
 
 fn read_chaddr(packet: &mut DhcpPacket, values: &[&[u8]]) -> Result<(), String> {

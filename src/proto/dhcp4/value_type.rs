@@ -75,19 +75,15 @@ impl ValueType {
 
     /// The bytes of a value written as words; `None` when the words do not fit this kind.
     pub fn encode(self, words: &[&str]) -> Option<Vec<u8>> {
-        let one = || match words {
-            [word] => Some(*word),
-            _ => None,
-        };
         match self {
             ValueType::Empty => words.is_empty().then(Vec::new),
-            ValueType::Flag => one()?.parse::<bool>().ok().map(|flag| vec![u8::from(flag)]),
-            ValueType::U8 => Some(vec![one()?.parse().ok()?]),
-            ValueType::U16 => Some(one()?.parse::<u16>().ok()?.to_be_bytes().to_vec()),
-            ValueType::U32 => Some(one()?.parse::<u32>().ok()?.to_be_bytes().to_vec()),
-            ValueType::I32 => Some(one()?.parse::<i32>().ok()?.to_be_bytes().to_vec()),
-            ValueType::MessageType => Some(vec![message_type_code(one()?)?]),
-            ValueType::Address => Some(one()?.parse::<Ipv4Addr>().ok()?.octets().to_vec()),
+            ValueType::Flag => single_word(words)?.parse::<bool>().ok().map(|flag| vec![u8::from(flag)]),
+            ValueType::U8 => Some(vec![single_word(words)?.parse().ok()?]),
+            ValueType::U16 => Some(single_word(words)?.parse::<u16>().ok()?.to_be_bytes().to_vec()),
+            ValueType::U32 => Some(single_word(words)?.parse::<u32>().ok()?.to_be_bytes().to_vec()),
+            ValueType::I32 => Some(single_word(words)?.parse::<i32>().ok()?.to_be_bytes().to_vec()),
+            ValueType::MessageType => Some(vec![message_type_code(single_word(words)?)?]),
+            ValueType::Address => Some(single_word(words)?.parse::<Ipv4Addr>().ok()?.octets().to_vec()),
             ValueType::Addresses => {
                 each(words, |word| Some(word.parse::<Ipv4Addr>().ok()?.octets().to_vec()))
             }
@@ -101,10 +97,10 @@ impl ValueType {
             ValueType::Interface => {
                 each(words, |word| Some(vec![word.parse().ok()?])).filter(|b| b.len() == 3)
             }
-            ValueType::Text | ValueType::Opaque => Some(one()?.as_bytes().to_vec()),
+            ValueType::Text | ValueType::Opaque => Some(single_word(words)?.as_bytes().to_vec()),
             ValueType::Bytes => match words {
                 [] => Some(Vec::new()),
-                _ => parse_hex(one()?),
+                _ => parse_hex(single_word(words)?),
             },
             ValueType::Relay => each(words, encode_sub_option),
             ValueType::Names => each(words, encode_name),
@@ -115,20 +111,19 @@ impl ValueType {
     /// The words of a value; `None` when the bytes are not of this kind. [`ValueType::Text`] and
     /// [`ValueType::Opaque`] are one word and may hold any character.
     pub fn decode(self, bytes: &[u8]) -> Option<Vec<String>> {
-        let number = |text: String| Some(vec![text]);
         match self {
             ValueType::Empty => bytes.is_empty().then(Vec::new),
             ValueType::Flag => match bytes {
-                [0] => number("false".into()),
-                [1] => number("true".into()),
+                [0] => one_word("false".into()),
+                [1] => one_word("true".into()),
                 _ => None,
             },
-            ValueType::U8 => number(fixed::<1>(bytes)?[0].to_string()),
-            ValueType::U16 => number(u16::from_be_bytes(fixed(bytes)?).to_string()),
-            ValueType::U32 => number(u32::from_be_bytes(fixed(bytes)?).to_string()),
-            ValueType::I32 => number(i32::from_be_bytes(fixed(bytes)?).to_string()),
-            ValueType::MessageType => number(message_type_name(fixed::<1>(bytes)?[0]).into_owned()),
-            ValueType::Address => number(Ipv4Addr::from(fixed::<4>(bytes)?).to_string()),
+            ValueType::U8 => one_word(fixed::<1>(bytes)?[0].to_string()),
+            ValueType::U16 => one_word(u16::from_be_bytes(fixed(bytes)?).to_string()),
+            ValueType::U32 => one_word(u32::from_be_bytes(fixed(bytes)?).to_string()),
+            ValueType::I32 => one_word(i32::from_be_bytes(fixed(bytes)?).to_string()),
+            ValueType::MessageType => one_word(message_type_name(fixed::<1>(bytes)?[0]).into_owned()),
+            ValueType::Address => one_word(Ipv4Addr::from(fixed::<4>(bytes)?).to_string()),
             ValueType::Addresses => chunks(bytes, |b: [u8; 4]| Ipv4Addr::from(b).to_string()),
             ValueType::AddressPairs => chunks(bytes, |[a, b, c, d, e, f, g, h]: [u8; 8]| {
                 format!("{}={}", Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h))
@@ -136,8 +131,8 @@ impl ValueType {
             ValueType::U16s => chunks(bytes, |b: [u8; 2]| u16::from_be_bytes(b).to_string()),
             ValueType::Codes => chunks(bytes, |[code]: [u8; 1]| code.to_string()),
             ValueType::Interface => Some(fixed::<3>(bytes)?.iter().map(u8::to_string).collect()),
-            ValueType::Text => number(String::from_utf8(bytes.to_vec()).ok()?),
-            ValueType::Opaque => number(String::from_utf8(bytes.to_vec()).ok()?),
+            ValueType::Text => one_word(String::from_utf8(bytes.to_vec()).ok()?),
+            ValueType::Opaque => one_word(String::from_utf8(bytes.to_vec()).ok()?),
             ValueType::Bytes => Some(if bytes.is_empty() { Vec::new() } else { vec![hex(bytes)] }),
             ValueType::Relay => decode_sub_options(bytes),
             ValueType::Names => decode_names(bytes),
@@ -165,6 +160,17 @@ impl ValueType {
             | ValueType::Routes => self.decode(bytes).is_some(),
         }
     }
+}
+
+fn single_word<'a>(words: &[&'a str]) -> Option<&'a str> {
+    match words {
+        [word] => Some(*word),
+        _ => None,
+    }
+}
+
+fn one_word(text: String) -> Option<Vec<String>> {
+    Some(vec![text])
 }
 
 const MESSAGE_TYPES: [(&str, MessageType); 9] = [

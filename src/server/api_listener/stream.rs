@@ -82,8 +82,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
         }
-        let fresh = || SocketLinger { end: Box::pin(sleep(LINGER_MAX)), bytes_left: LINGER_BYTES_MAX };
-        let linger = this.linger.get_or_insert_with(fresh);
+        let linger = this.linger.get_or_insert_with(|| SocketLinger {
+            end: Box::pin(sleep(LINGER_MAX)),
+            bytes_left: LINGER_BYTES_MAX,
+        });
         linger.poll(&mut this.stream, context).map(Ok)
     }
 }

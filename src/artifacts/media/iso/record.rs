@@ -47,24 +47,22 @@ impl FolderRecord {
             None | Some(0) => return Ok(None),
             Some(length) => usize::from(*length),
         };
-        let cut = || "a record is cut short".to_owned();
-        let record = bytes.get(..length).filter(|record| record.len() >= RECORD_BYTES_MIN).ok_or_else(cut)?;
-        let number = |at: usize| {
-            let bytes: Option<[u8; 4]> = record.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-            bytes.map(u32::from_le_bytes).ok_or_else(cut)
-        };
-        let byte = |at: usize| record.get(at).copied().unwrap_or_default();
-        let (flags, name_bytes) = (byte(25), usize::from(byte(32)));
-        if byte(26) != 0 || byte(27) != 0 {
+        let record = bytes
+            .get(..length)
+            .filter(|record| record.len() >= RECORD_BYTES_MIN)
+            .ok_or_else(record_too_short)?;
+        let (flags, name_bytes) = (byte_at(record, 25), usize::from(byte_at(record, 32)));
+        if byte_at(record, 26) != 0 || byte_at(record, 27) != 0 {
             return Err("a file is interleaved, which is not read".to_owned());
         }
-        let name = record.get(33..33 + name_bytes).ok_or_else(cut)?;
+        let name = record.get(33..33 + name_bytes).ok_or_else(record_too_short)?;
         // A byte makes the length of the name odd (section 9.1.12).
         let system_use = record.get(33 + name_bytes + (name_bytes + 1) % 2..).unwrap_or_default();
-        let block = number(2)?.checked_add(u32::from(byte(1))).ok_or_else(cut)?;
+        let block =
+            number_at(record, 2)?.checked_add(u32::from(byte_at(record, 1))).ok_or_else(record_too_short)?;
         Ok(Some(FolderRecord {
             length,
-            extent: IsoExtent { block, bytes: number(10)?.into() },
+            extent: IsoExtent { block, bytes: number_at(record, 10)?.into() },
             is_folder: flags & FLAG_FOLDER != 0,
             is_associated: flags & FLAG_ASSOCIATED != 0,
             goes_on: flags & FLAG_GOES_ON != 0,
@@ -76,6 +74,19 @@ impl FolderRecord {
             system_use: system_use.to_vec(),
         }))
     }
+}
+
+fn number_at(record: &[u8], at: usize) -> Result<u32, String> {
+    let bytes: Option<[u8; 4]> = record.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u32::from_le_bytes).ok_or_else(record_too_short)
+}
+
+fn byte_at(record: &[u8], at: usize) -> u8 {
+    record.get(at).copied().unwrap_or_default()
+}
+
+fn record_too_short() -> String {
+    "a record is cut short".to_owned()
 }
 
 impl RecordName {

@@ -149,21 +149,22 @@ impl SystemUse {
     }
 
     fn finish(mut self) -> io::Result<RecordExtras> {
-        let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).map_err(|error| {
-                let name = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                damaged(&format!("{name:?} is not named in UTF-8"))
-            })
-        };
         if !self.name.is_empty() {
-            let name = record::part(&text(self.name)?).map_err(|why| damaged(&why))?;
+            let name = record::part(&utf8_name(self.name)?).map_err(|why| damaged(&why))?;
             self.extras.name = Some(name);
         }
         if self.has_link {
-            self.extras.link = Some(text(self.link)?);
+            self.extras.link = Some(utf8_name(self.link)?);
         }
         Ok(self.extras)
     }
+}
+
+fn utf8_name(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let name = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        damaged(&format!("{name:?} is not named in UTF-8"))
+    })
 }
 
 /// Block, offset and length of a continuation area (P1281 section 5.1).

@@ -110,19 +110,23 @@ impl CacheFiles {
     /// # Errors
     /// `StorageFull`, with the reason.
     pub fn make_room(&mut self, (bytes, most): (u64, u64)) -> io::Result<usize> {
-        let full = |why: String| io::Error::new(io::ErrorKind::StorageFull, why);
-        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         if bytes > most {
-            let why = format!("a file of {} MiB is larger than `bytes_max`, {} MiB", mib(bytes), mib(most));
-            return Err(full(why));
+            let why = format!(
+                "a file of {} MiB is larger than `bytes_max`, {} MiB",
+                mebibytes(bytes),
+                mebibytes(most)
+            );
+            return Err(cache_full(why));
         }
         let free = space::free(&self.root)?.saturating_sub(space::KEPT_BYTES);
         let most = most.min(self.ledger.bytes().saturating_add(free));
         let victims = self.ledger.victims((bytes, most), |kept| is_read(&self.body(kept)));
-        let why = || format!("{} MiB find no room beside what is being read and fetched", mib(bytes));
         let Some(victims) = victims else {
             space::check(&self.root, bytes)?;
-            return Err(full(why()));
+            return Err(cache_full(format!(
+                "{} MiB find no room beside what is being read and fetched",
+                mebibytes(bytes)
+            )));
         };
         victims.iter().for_each(|path| self.throw_away(path));
         space::check(&self.root, bytes)?;
@@ -173,6 +177,14 @@ impl CacheFiles {
         fs::write(&new, serde_json::to_vec(kept)?)?;
         fs::rename(new, self.entry(&kept.path))
     }
+}
+
+fn cache_full(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::StorageFull, why)
+}
+
+fn mebibytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }
 
 /// A name that no other bytes have.

@@ -133,10 +133,11 @@ impl Mirror {
                 request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, validator);
             }
         }
-        let silent = || Err(format!("the upstream did not answer within {} s", patience.as_secs()));
         let answer = timeout(patience, request.send()).await;
-        let answer =
-            answer.map_or_else(|_| silent(), |answer| answer.map_err(|error| fetch::innermost(&error)));
+        let answer = answer.map_or_else(
+            |_| Err(format!("the upstream did not answer within {} s", patience.as_secs())),
+            |answer| answer.map_err(|error| fetch::innermost(&error)),
+        );
         match answer {
             Err(why) => {
                 let why = format!("{url}: {why}");
@@ -229,18 +230,21 @@ impl Mirror {
 
 /// What is known of a file by the head of the answer.
 fn about(path: &str, headers: &HeaderMap) -> Result<CachedEntry, MirrorMiss> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let last_modified = text(LAST_MODIFIED);
+    let last_modified = header_text(headers, LAST_MODIFIED);
     let parser = jiff::fmt::rfc2822::DateTimeParser::new();
     let modified = last_modified.as_ref().and_then(|date| parser.parse_timestamp(date).ok());
     Ok(CachedEntry {
         path: path.to_owned(),
         body: new_id().map_err(|error| MirrorMiss::Failed(error.to_string()))?,
-        etag: text(ETAG),
+        etag: header_text(headers, ETAG),
         last_modified,
         modified: modified.map_or_else(now, |time| time.as_second()),
         ..CachedEntry::default()
     })
+}
+
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// Room on the shelf for a file that is coming. What has not been put in its place goes with it.

@@ -50,13 +50,16 @@ impl DownloadRest {
     /// # Errors
     /// The file does not come to be whole.
     pub async fn reach(&mut self, at: u64) -> io::Result<u64> {
-        let enough = |stage: &DownloadStage| match stage {
-            DownloadStage::Asked => false,
-            DownloadStage::Coming(_, have) => *have > at,
-            DownloadStage::Kept | DownloadStage::Missed(_) => true,
-        };
-        let gone = |_| io::Error::other("the fetch ended by a fault in the server");
-        match &*self.0.wait_for(enough).await.map_err(gone)? {
+        match &*self
+            .0
+            .wait_for(|stage: &DownloadStage| match stage {
+                DownloadStage::Asked => false,
+                DownloadStage::Coming(_, have) => *have > at,
+                DownloadStage::Kept | DownloadStage::Missed(_) => true,
+            })
+            .await
+            .map_err(|_| io::Error::other("the fetch ended by a fault in the server"))?
+        {
             DownloadStage::Coming(_, have) => Ok(*have),
             DownloadStage::Missed(miss) => Err(io::Error::other(miss.clone())),
             DownloadStage::Kept | DownloadStage::Asked => Ok(u64::MAX),

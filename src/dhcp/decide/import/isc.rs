@@ -63,8 +63,9 @@ impl IscTokens<'_> {
 
     fn word(&mut self, first: u8) -> String {
         let mut word = vec![first];
-        let inside = |byte: &u8| !byte.is_ascii_whitespace() && !b"{};\"#".contains(byte);
-        while let Some(byte) = self.rest.next_if(inside) {
+        while let Some(byte) =
+            self.rest.next_if(|byte: &u8| !byte.is_ascii_whitespace() && !b"{};\"#".contains(byte))
+        {
             if word.len() < WORD_BYTES_MAX {
                 word.push(byte);
             }
@@ -100,8 +101,10 @@ impl IscTokens<'_> {
     fn digits(&mut self, base: u8, count: usize) -> Option<u8> {
         let mut value = 0u8;
         for _ in 0..count {
-            let is_digit = |byte: &u8| char::from(*byte).is_digit(u32::from(base));
-            let Some(digit) = self.rest.next_if(is_digit) else { break };
+            let Some(digit) = self.rest.next_if(|byte: &u8| char::from(*byte).is_digit(u32::from(base)))
+            else {
+                break;
+            };
             let digit =
                 char::from(digit).to_digit(u32::from(base)).and_then(|digit| u8::try_from(digit).ok())?;
             value = value.wrapping_mul(base).wrapping_add(digit);
