@@ -80,7 +80,7 @@ impl Dhcp {
         }
         let ended = Lease { state, expires_at: caller.now, ..lease.spec.clone() };
         let event = lease_event(caller, (kind, "an operator ended it"), &ended);
-        Ok(ending_changeset(caller, &world, (lease, ended, event)))
+        Ok(ending_changeset(caller, &world, lease, ended, event))
     }
 
     /// Marks leases that have run out, a bounded number at a time; returns how many those were. Where it is
@@ -122,13 +122,15 @@ impl Dhcp {
 fn expiry(caller: &Caller, world: &World, lease: &Arc<Stored<Lease>>) -> Changeset {
     let ended = Lease { state: LeaseState::Expired, ..lease.spec.clone() };
     let event = lease_event(caller, ("dhcp.expired", "its client did not renew it"), &ended);
-    ending_changeset(caller, world, (lease, ended, event))
+    ending_changeset(caller, world, lease, ended, event)
 }
 
 fn ending_changeset(
     caller: &Caller,
     world: &World,
-    (lease, ended, event): (&Arc<Stored<Lease>>, Lease, NewEvent),
+    lease: &Arc<Stored<Lease>>,
+    ended: Lease,
+    event: NewEvent,
 ) -> Changeset {
     let mut next = lease.next(caller.now);
     next.spec = ended;

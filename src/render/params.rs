@@ -99,9 +99,9 @@ pub struct ParamRead {
 /// The params of one machine. Has no `Debug`: it may hold opened secrets.
 #[derive(Clone)]
 pub struct LayeredParams {
-    layers: Vec<ParamLayer>,
-    secrets: Arc<BTreeSet<String>>,
-    access: SecretAccess,
+    pub(super) layers: Vec<ParamLayer>,
+    pub(super) secrets: Arc<BTreeSet<String>>,
+    pub(super) access: SecretAccess,
 }
 
 impl LayeredParams {
@@ -118,11 +118,6 @@ impl LayeredParams {
     /// No params at all.
     pub fn empty() -> Self {
         LayeredParams::new(Vec::new(), BTreeSet::new(), SecretAccess::Sealed)
-    }
-
-    /// Layers, secret names and access, for a render worker.
-    pub(super) fn parts(&self) -> (&[ParamLayer], &BTreeSet<String>, SecretAccess) {
-        (&self.layers, &self.secrets, self.access)
     }
 
     /// The value of the highest level that has one.

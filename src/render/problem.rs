@@ -124,9 +124,7 @@ fn from_report(report: &str, template: &str) -> RenderProblem {
     };
     let place = rest.lines().next().and_then(|line| line.trim_start().strip_prefix("--> "));
     match place.and_then(parse_place) {
-        Some((name, line, column)) => {
-            RenderProblem::new(ProblemKind::Template, name, message).at((line, column))
-        }
+        Some((name, place)) => RenderProblem::new(ProblemKind::Template, name, message).at(place),
         None => plain(),
     }
 }
@@ -134,14 +132,15 @@ fn from_report(report: &str, template: &str) -> RenderProblem {
 /// The `note: called from NAME:LINE:COLUMN` lines of the engine's report; it gives them no other way.
 fn callers(report: &str) -> Vec<(String, u32)> {
     let notes = report.lines().filter_map(|line| line.strip_prefix("note: called from "));
-    notes.filter_map(parse_place).map(|(name, line, _)| (name.to_owned(), line)).collect()
+    notes.filter_map(parse_place).map(|(name, (line, _))| (name.to_owned(), line)).collect()
 }
 
-fn parse_place(text: &str) -> Option<(&str, u32, u32)> {
+/// A template's name, and the line and column in it.
+fn parse_place(text: &str) -> Option<(&str, (u32, u32))> {
     let mut parts = text.rsplitn(3, ':');
     let column = parts.next()?.parse().ok()?;
     let line = parts.next()?.parse().ok()?;
-    Some((parts.next()?, line, column))
+    Some((parts.next()?, (line, column)))
 }
 
 impl fmt::Display for RenderProblem {

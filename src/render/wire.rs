@@ -73,7 +73,7 @@ pub(super) struct RenderedPage {
 
 impl<'a> RenderOrder<'a> {
     pub fn new(source: &'a RenderSource, input: &'a RenderInput, limits: RenderLimits) -> Self {
-        let (layers, secrets, access) = input.params.parts();
+        let LayeredParams { layers, secrets, access } = &input.params;
         RenderOrder {
             source: Cow::Borrowed(source),
             deadline: limits.deadline,
@@ -87,7 +87,7 @@ impl<'a> RenderOrder<'a> {
                 })
                 .collect(),
             secrets: Cow::Borrowed(secrets),
-            opens_secrets: access == SecretAccess::Open,
+            opens_secrets: *access == SecretAccess::Open,
             callbacks: input.callbacks.as_ref().map(|callbacks| Cow::Borrowed(callbacks.base.as_str())),
             repositories: Cow::Borrowed(&input.repositories),
             agent_token: input.agent_token.as_deref().map(Cow::Borrowed),

@@ -125,13 +125,11 @@ impl DhcpProgram {
         packet.options.set(codes::MAX_MESSAGE_SIZE, size.to_be_bytes());
         match self {
             DhcpProgram::PxeRom => {
-                netboot(identity, packet, ("PXEClient:Arch:00000:UNDI:002001", 0, [1, 2, 1]))
+                netboot(identity, packet, "PXEClient:Arch:00000:UNDI:002001", 0, [1, 2, 1])
             }
-            DhcpProgram::Edk2 => {
-                netboot(identity, packet, ("PXEClient:Arch:00007:UNDI:003016", 7, [1, 3, 16]))
-            }
+            DhcpProgram::Edk2 => netboot(identity, packet, "PXEClient:Arch:00007:UNDI:003016", 7, [1, 3, 16]),
             DhcpProgram::Edk2Http => {
-                netboot(identity, packet, ("HTTPClient:Arch:00016:UNDI:003016", 16, [1, 3, 16]))
+                netboot(identity, packet, "HTTPClient:Arch:00016:UNDI:003016", 16, [1, 3, 16])
             }
             DhcpProgram::Ipxe(firmware) => ipxe(identity, firmware, packet),
             DhcpProgram::Udhcpc => {
@@ -148,7 +146,7 @@ impl DhcpProgram {
 }
 
 /// Options 60, 93, 94 and 97 (RFC 4578, PXE 2.1): class, architecture, and the version of UNDI.
-fn netboot(identity: &MachineIdentity, packet: &mut DhcpPacket, (class, arch, undi): (&str, u16, [u8; 3])) {
+fn netboot(identity: &MachineIdentity, packet: &mut DhcpPacket, class: &str, arch: u16, undi: [u8; 3]) {
     packet.options.set(codes::VENDOR_CLASS, class.as_bytes());
     packet.options.set(codes::CLIENT_ARCHITECTURES, arch.to_be_bytes());
     packet.options.set(codes::CLIENT_INTERFACE, undi);
@@ -159,12 +157,11 @@ fn netboot(identity: &MachineIdentity, packet: &mut DhcpPacket, (class, arch, un
 
 fn ipxe(identity: &MachineIdentity, firmware: FirmwareKind, packet: &mut DhcpPacket) {
     // It calls itself a PXE client, whatever it was loaded by.
-    let facts = if firmware.is_efi() {
-        ("PXEClient:Arch:00007:UNDI:003010", 7, [1, 3, 10])
+    if firmware.is_efi() {
+        netboot(identity, packet, "PXEClient:Arch:00007:UNDI:003010", 7, [1, 3, 10]);
     } else {
-        ("PXEClient:Arch:00000:UNDI:002001", 0, [1, 2, 1])
-    };
-    netboot(identity, packet, facts);
+        netboot(identity, packet, "PXEClient:Arch:00000:UNDI:002001", 0, [1, 2, 1]);
+    }
     packet.options.set(codes::USER_CLASS, *b"iPXE");
     packet.options.set(codes::CLIENT_IDENTIFIER, ethernet_identifier(identity.mac));
     // Features: http, https, tftp, dns, then bzImage and PXE on BIOS or EFI, then its version.

@@ -109,7 +109,7 @@ async fn fetch_files(
     let mut seen = BTreeSet::from([folder.own.to_owned()]);
     let mut texts = vec![answer];
     while let Some(text) = texts.pop() {
-        fetch_programs(http, folder, (&text, &mut seen, console)).await?;
+        fetch_programs(http, folder, &text, &mut seen, console).await?;
         for name in names_in(folder, &text) {
             if REPORTS.contains(&name.as_str()) {
                 read.reports.insert(name);
@@ -142,7 +142,9 @@ async fn fetch_files(
 async fn fetch_programs(
     http: &MachineHttp,
     folder: BootFolder<'_>,
-    (text, seen, console): (&str, &mut BTreeSet<String>, &mut MachineConsole),
+    text: &str,
+    seen: &mut BTreeSet<String>,
+    console: &mut MachineConsole,
 ) -> Result<(), StepFailure> {
     let Some(origin) = origin(folder.url) else { return Ok(()) };
     let base = format!("{origin}/agent");

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE,
+};
 use reqwest::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Sha256, Sha512};
@@ -190,7 +192,7 @@ async fn receive(
     }
     job.begin(JobPhase::Fetching, total);
     job.at(from);
-    write(answer, place, (from, total, job)).await
+    write(answer, place, from, total, job).await
 }
 
 /// Everything of before is thrown away.
@@ -215,11 +217,7 @@ fn prepare(place: &Path, (from, now): (u64, &PartialFile)) -> io::Result<()> {
     fs::write(place.join(STATE), serde_json::to_vec(now)?)
 }
 
-async fn write(
-    answer: Response,
-    place: &Path,
-    (from, total, job): (u64, Option<u64>, &MediaJob),
-) -> TryResult {
+async fn write(answer: Response, place: &Path, from: u64, total: Option<u64>, job: &MediaJob) -> TryResult {
     let opened = tokio::fs::OpenOptions::new().append(true).open(place.join(BODY)).await;
     let mut file = match opened {
         Ok(file) => file,

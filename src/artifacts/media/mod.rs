@@ -152,7 +152,7 @@ pub async fn bring(
     for (get, name) in wanted(order) {
         fetched.push(LocalFile { path: fetch::fetch(folder, &get, job).await?, name, shown: None });
     }
-    for (get, name, file) in local(order) {
+    for ((get, name), file) in local(order).zip(order.local.iter()) {
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         fetch::verify(&path, &get, job).await?.map_err(MediaError::Failed)?;
         fetched.push(LocalFile { path, name, shown: Some(get.url) });
@@ -178,14 +178,14 @@ fn wanted(order: &MediaOrder) -> Vec<(FetchRequest, Option<String>)> {
 }
 
 /// The files of this host, each with the checksum that it is held against and what it is called in the tree.
-fn local(order: &MediaOrder) -> impl Iterator<Item = (FetchRequest, Option<String>, &File)> {
+fn local(order: &MediaOrder) -> impl Iterator<Item = (FetchRequest, Option<String>)> {
     let path = order.source.local_path().unwrap_or_default();
     let gets = order.source.local_files().map(move |(name, checksum)| {
         let shown =
             name.map_or_else(|| path.clone(), |name| format!("{}/{name}", path.trim_end_matches('/')));
         get(order, (shown, checksum))
     });
-    gets.zip(names(order)).zip(order.local.iter()).map(|((get, name), file)| (get, name, file))
+    gets.zip(names(order))
 }
 
 fn get(order: &MediaOrder, (url, checksum): (String, Option<&Checksum>)) -> FetchRequest {

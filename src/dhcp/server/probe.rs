@@ -376,10 +376,10 @@ fn arp_socket() -> io::Result<UdpSocket> {
 
 /// A raw socket, or the one that the kernel lets groups have (`net.ipv4.ping_group_range`).
 fn icmp_socket() -> io::Result<UdpSocket> {
-    Ok(icmp_socket(Type::RAW).or_else(|_| icmp_socket(Type::DGRAM))?.into())
+    Ok(socket_of_type(Type::RAW).or_else(|_| socket_of_type(Type::DGRAM))?.into())
 }
 
-fn icmp_socket(kind: Type) -> io::Result<Socket> {
+fn socket_of_type(kind: Type) -> io::Result<Socket> {
     Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4))
 }
 
