@@ -106,7 +106,7 @@ pub fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<DatagramE
     })
 }
 
-/// What became of datagrams that were sent with [`send_each`].
+/// The result of [`send_each`].
 #[derive(Debug, Default)]
 pub struct SendOutcome {
     /// How many left.

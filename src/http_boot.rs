@@ -5,9 +5,9 @@
 //! `POST m/<capability>/done|failed|log`.
 //!
 //! It speaks HTTP/1 itself (`docs/adr/0013`), because the kernel can then send files and because its clients
-//! are old. Start at [`BootHttpService::run`]; `connection` is one client, `request` and `ranges` what it asks for,
-//! `answer` what it gets, `client_socket` how that leaves. How many clients there may be, and TLS, is
-//! `crate::connections`.
+//! are old. Start at [`BootHttpService::run`]; `connection` is one client, `request` and `ranges` what it
+//! asks for, `answer` what it gets, `client_socket` how that leaves. How many clients there may be, and TLS,
+//! is `crate::connections`.
 
 mod answer;
 mod body;
@@ -41,13 +41,13 @@ use connection::BootClient;
 pub const LIMITS: ConnectionLimits = ConnectionLimits { connections_max: 4096, of_one_address_max: 1024 };
 /// How long a handshake may take, with the wait for those before it.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// How long transfers may go on after the server was told to stop.
+/// Longest time for running transfers at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Reports of installers that are read at the same time.
 const REPORTS_MAX: usize = 64;
 /// How long nothing is accepted after the system had no place for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What a client beyond the bound of its address is told.
+/// Answer to a client that exceeds the bound of its address.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 43\r\nContent-Type: text/plain\r\n\
     Retry-After: 5\r\nConnection: close\r\n\r\ntoo many connections from this one address\n";
@@ -114,7 +114,7 @@ impl BootHttpService {
             }
         };
         let Some(permit) = permit else {
-            // It is told if that can be done at once.
+            // The answer is sent only if that does not block.
             let _ = send(&stream, TOO_MANY, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
             return;
         };

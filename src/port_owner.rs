@@ -1,4 +1,4 @@
-//! Who holds a port we want, so that the error can name it. Reads `/proc`; best effort.
+//! Finds the process that holds a port, so that an error can name it. Reads `/proc`; best effort.
 
 use std::fmt;
 use std::fs;
@@ -57,7 +57,7 @@ pub fn port_owners(protocol: PortProtocol, port: u16) -> Vec<PortProcess> {
     owners(protocol, port).collect()
 }
 
-/// Whether a port is bound, be it by a process that we may not see.
+/// Whether a port is bound, even by a process that this one may not inspect.
 pub fn is_port_bound(protocol: PortProtocol, port: u16) -> bool {
     !inodes(protocol, port).is_empty()
 }

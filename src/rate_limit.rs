@@ -1,25 +1,25 @@
-//! Warnings that packets or a broken host can cause at will: given once in a while, with how many there were.
+//! Rate limit for warnings that packets or a broken host can cause: once a minute, with a count.
 //! Start at `warn_limited!`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often one is given.
+/// Shortest time between two warnings from one place.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// A warning, as [`tracing::warn!`], from one place in the program: once a minute, with the number of `times`
-/// that there was reason to.
+/// A warning, as [`tracing::warn!`], from one place in the program, at most once a minute. `times` counts
+/// the occurrences since the last one.
 macro_rules! warn_limited {
     ($($told:tt)+) => {{
-        static SELDOM: $crate::rate_limit::RateLimiter = $crate::rate_limit::RateLimiter::new();
-        if let Some(times) = SELDOM.count(1, std::time::Instant::now()) {
+        static LIMITER: $crate::rate_limit::RateLimiter = $crate::rate_limit::RateLimiter::new();
+        if let Some(times) = LIMITER.count(1, std::time::Instant::now()) {
             tracing::warn!(times, $($told)+);
         }
     }};
 }
 pub(crate) use warn_limited;
 
-/// When a warning was given, and what came since.
+/// When a warning was last logged, and how many came since.
 #[derive(Debug, Default)]
 pub struct RateLimiter(Mutex<LimiterState>);
 
@@ -34,7 +34,7 @@ impl RateLimiter {
         RateLimiter(Mutex::new(LimiterState { told: None, untold: 0 }))
     }
 
-    /// Counts `times` more. A number when it is to be told of: how many there were since the last time.
+    /// Counts `times` more. Returns the count since the last warning when the next one is due.
     pub fn count(&self, times: u64, now: Instant) -> Option<u64> {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.untold = since.untold.saturating_add(times);

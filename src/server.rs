@@ -36,6 +36,7 @@ use crate::config::{self, ListenAddress, ServerConfig};
 use crate::connections::{self, ConnectionLimiter};
 use crate::dhcp::decide::AddressProber;
 use crate::houses::{Houses, HousesSetup};
+use crate::http_boot::BootHttpService;
 use crate::kernel::secrets::{Secrets, sealed_values};
 use crate::kernel::{Caller, Endpoints, Kernel};
 use crate::model::FetchNetworks;
@@ -45,7 +46,7 @@ use crate::port_owner::{PortProtocol, explain_bind};
 use crate::proto::tftp::{BlockRollover, TransferLimits};
 use crate::server::dhcp::DhcpThread;
 use crate::store::{SqliteStore, Store};
-use crate::{http_boot, tftp};
+use crate::tftp;
 use api_listener::ApiListener;
 use data::DataDir;
 use descriptors::{api_limits, boot_limits, fit_to_descriptors};
@@ -69,7 +70,7 @@ struct BoundSockets {
     dhcp: Option<DhcpThread>,
 }
 
-/// Runs a server until it is told to stop by SIGTERM or SIGINT.
+/// Runs a server until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// What keeps it from starting, or what made it stop by itself.
@@ -77,8 +78,8 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     let mut signals = StopSignals::take()?;
     let data = DataDir::open(&config.data)?;
     let config = fit_to_descriptors(config);
-    let desk = Arc::new(PacketHandlers::new(tftp_peers(&config)));
-    let sockets = bind(&config, &desk)?;
+    let handlers = Arc::new(PacketHandlers::new(tftp_peers(&config)));
+    let sockets = bind(&config, &handlers)?;
     if let Some(user) = &config.user {
         data.give_to(user)?;
         data::become_user(user)?;
@@ -113,7 +114,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
         app.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn AddressProber>);
         app.dhcp.set_dhcp_service(dhcp.status(&endpoints)?);
     }
-    desk.open(Arc::clone(&app));
+    handlers.open(Arc::clone(&app));
     fill(&app, &data).await?;
     let ready = ready(&config, &sockets, &endpoints, &data)?;
     data.write_endpoint(&endpoints, &ready)?;
@@ -124,11 +125,8 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     let queue = QueueTask::start(&kernel, queue);
     let log = LogTask::start(&kernel);
     let mut services = RunningServices::new();
-    let boot = http_boot::BootHttpService::new(
-        Arc::clone(&app.netboot),
-        boot_limits(&config),
-        services.shutdown.clone(),
-    );
+    let boot =
+        BootHttpService::new(Arc::clone(&app.netboot), boot_limits(&config), services.shutdown.clone());
     let boot_tls = match sockets.boot_https {
         Some(_) => Some(data.boot_certificate()?.acceptor()?),
         None => None,
@@ -160,7 +158,7 @@ async fn open_store(
             let shutdown = CancellationToken::new();
             let _until_it_is_open = shutdown.clone().drop_guard();
             if let Some(api) = api {
-                // The data directory is ours by now: whoever else has it is refused at once.
+                // The lock on the data directory is held by now: a second server is refused at once.
                 let starting = ApiListener {
                     listener: async_listener(api.try_clone().context("api.listen")?)?,
                     tls: data.certificate()?.api_acceptor()?,
@@ -180,21 +178,21 @@ async fn open_store(
 struct PortListeners {
     tls: TlsAcceptor,
     api_limits: api_listener::ListenerLimits,
-    boot: http_boot::BootHttpService,
+    boot: BootHttpService,
     boot_tls: Option<TlsAcceptor>,
 }
 
-fn bind(config: &ServerConfig, desk: &Arc<PacketHandlers>) -> anyhow::Result<BoundSockets> {
+fn bind(config: &ServerConfig, handlers: &Arc<PacketHandlers>) -> anyhow::Result<BoundSockets> {
     let tftp = match config.tftp.listen {
         ListenAddress::Off => None,
-        ListenAddress::At(SocketAddr::V4(address)) => Some(bind_tftp(config, address, desk)?),
+        ListenAddress::At(SocketAddr::V4(address)) => Some(bind_tftp(config, address, handlers)?),
         ListenAddress::At(SocketAddr::V6(_)) => {
             return Err(anyhow!("tftp.listen: an IPv4 address is needed"));
         }
     };
     let dhcp = match config.dhcp_interfaces.as_slice() {
         [] => None,
-        _ => Some(DhcpThread::bind(config, desk).context("dhcp")?),
+        _ => Some(DhcpThread::bind(config, handlers).context("dhcp")?),
     };
     Ok(BoundSockets {
         api: bind_listener(config.api, "api.listen")?,
@@ -218,10 +216,10 @@ fn bind_listener(listen: ListenAddress, what: &str) -> anyhow::Result<Option<Tcp
 fn bind_tftp(
     config: &ServerConfig,
     address: SocketAddrV4,
-    desk: &Arc<PacketHandlers>,
+    handlers: &Arc<PacketHandlers>,
 ) -> anyhow::Result<tftp::TftpService> {
     let settings = tftp_settings(&config.tftp);
-    let opener = Arc::clone(desk) as Arc<dyn tftp::ReadOpener>;
+    let opener = Arc::clone(handlers) as Arc<dyn tftp::ReadOpener>;
     tftp::TftpService::bind(address, settings, opener)
         .map_err(|error| explain_bind(error, PortProtocol::Udp, address.port()))
         .context("tftp.listen")
@@ -327,7 +325,7 @@ fn tell_what_lacks() {
     }
 }
 
-/// The one line on stdout, for whoever started the server.
+/// The one line on stdout, for the program that started the server.
 #[derive(serde::Serialize)]
 struct ReadyLine<'a> {
     event: &'static str,

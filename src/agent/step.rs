@@ -12,7 +12,7 @@ pub const ONCE_POLL_SECONDS: u32 = 5;
 /// How often an agent that ends when there is nothing to do tries to reach a server that is away.
 const ONCE_FAILURES_MAX: u32 = 15;
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
-/// Pause after being told to reboot without being allowed to.
+/// Pause after a reboot was requested that the policy forbids.
 const MAY_NOT_REBOOT_PAUSE: Duration = Duration::from_secs(60);
 
 /// Whether the agent may reboot the machine and power it off.

@@ -15,6 +15,7 @@ pub mod roots;
 mod roots_tests;
 pub mod static_files;
 pub mod work;
+mod work_status;
 
 pub use local::path_kind;
 pub use media::MediaFolder;

@@ -1,4 +1,4 @@
-//! A file that may be sent, whatever it is made from and whoever sends it.
+//! A file that may be sent, independent of its source and of the protocol.
 
 use std::fs::File;
 
@@ -60,7 +60,7 @@ pub struct OpenedFile {
     /// What it is: `loader:snponly.efi`, `artifact:debian-12-amd64/linux`, `rendered:preseed.cfg`.
     pub label: String,
     pub content_type: &'static str,
-    /// Of a file on disk; rendered files have none and are not to be cached.
+    /// The version of a file on disk; rendered files have none and must not be cached.
     pub version: Option<FileVersion>,
     pub about: FileSubject,
 }

@@ -1,10 +1,10 @@
 //! Where on the host the files of artifacts may be: below the directories of the setting `artifacts.roots`,
 //! and never in the data directory, which has the server's keys.
 //!
-//! Start at [`ArtifactRoots::open`]. A path is resolved first, links and all; the result is what is looked at, and
-//! what is then opened without following any link, so that it cannot become another one in between. Whether a
-//! folder is in the data directory is asked by the identity of the folders above it, so that another path to
-//! the same directory (a mount) does not hide it.
+//! Start at [`ArtifactRoots::open`]. A path is resolved first, links and all; the result is what is looked
+//! at, and what is then opened without following any link, so that it cannot become another one in between.
+//! Whether a folder is in the data directory is asked by the identity of the folders above it, so that
+//! another path to the same directory (a mount) does not hide it.
 
 use std::fs;
 use std::io;
@@ -59,7 +59,7 @@ pub enum RootsRefusal {
 #[derive(Debug)]
 pub struct ArtifactFiles {
     folder: OwnedFd,
-    /// Of a single file: what it is really called, and what machines ask for.
+    /// For a single file: its real path, and the name that machines ask for.
     file: Option<(PathBuf, String)>,
 }
 

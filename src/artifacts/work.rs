@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::media::{
-    self, FetchReach, FetchedTree, JobPhase, JobProgress, MediaJob, MediaOrder, TreeManifest, repositories,
+    self, FetchReach, FetchedTree, JobPhase, MediaError, MediaJob, MediaOrder, TreeManifest, repositories,
 };
 use crate::artifacts::roots::RootsRefusal;
+use crate::artifacts::work_status::{phase_reason, set_damaged, set_failed, show_progress};
 use crate::artifacts::{boot_files, boot_path, contained_path};
 use crate::background::{Handle, Work};
 use crate::kernel::Error;
@@ -38,8 +39,6 @@ const MOMENT: Duration = Duration::from_millis(50);
 const TELL_EVERY: Duration = Duration::from_secs(2);
 /// Artifacts that are worked on at a time.
 const AT_ONCE_MAX: usize = 4;
-/// Damaged files that a reason names.
-const NAMED_MAX: usize = 3;
 
 /// Why artifacts are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +179,10 @@ impl Artifacts {
         }
         let status = &artifact.status;
         let in_place = artifact.spec.source.is_none();
+        let is_absent = |refusal: RootsRefusal| match refusal {
+            RootsRefusal::Failed(error) => error.kind() == ErrorKind::NotFound,
+            _ => false,
+        };
         let again = occasion == WorkTrigger::Tick;
         self.roots_news(artifact).is_some()
             || status.origin != artifact.spec.origin()
@@ -187,13 +190,7 @@ impl Artifacts {
             || match status.state {
                 ArtifactState::Fetching | ArtifactState::Extracting => true,
                 ArtifactState::Ready => (in_place || again) && self.place_of(artifact).is_err(),
-                ArtifactState::Missing => {
-                    !in_place
-                        || !self.place_of(artifact).is_err_and(|refusal: RootsRefusal| match refusal {
-                            RootsRefusal::Failed(error) => error.kind() == ErrorKind::NotFound,
-                            _ => false,
-                        })
-                }
+                ArtifactState::Missing => !in_place || !self.place_of(artifact).is_err_and(is_absent),
                 // A download that has failed waits for an operator; so do files that have changed.
                 ArtifactState::Failed => in_place && again && status.damaged.is_empty(),
             }
@@ -251,8 +248,8 @@ impl Artifacts {
         let read = self.watched((target, None), job, self.manifest_of(artifact, job)).await;
         let done = match read {
             Ok(manifest) => self.ready(base, &manifest),
-            Err(media::MediaError::Stopped) => return Ok(()),
-            Err(media::MediaError::Failed(why)) => {
+            Err(MediaError::Stopped) => return Ok(()),
+            Err(MediaError::Failed(why)) => {
                 let reason = format!("{origin}: {why}");
                 ArtifactStatus { state: ArtifactState::Failed, reason, ..base }
             }
@@ -265,9 +262,8 @@ impl Artifacts {
         &self,
         artifact: &Stored<Artifact>,
         job: &MediaJob,
-    ) -> Result<TreeManifest, media::MediaError> {
-        let place =
-            self.place_of(artifact).map_err(|refusal| media::MediaError::Failed(refusal.to_string()))?;
+    ) -> Result<TreeManifest, MediaError> {
+        let place = self.place_of(artifact).map_err(|refusal| MediaError::Failed(refusal.to_string()))?;
         let (media, job) = (self.media.clone(), job.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let manifest = match place.file_name() {
@@ -281,8 +277,8 @@ impl Artifacts {
             Ok(manifest)
         });
         let read: std::io::Result<TreeManifest> =
-            reading.await.map_err(|error| media::MediaError::Failed(error.to_string()))?;
-        read.map_err(|error| media::MediaError::Failed(error.to_string()))
+            reading.await.map_err(|error| MediaError::Failed(error.to_string()))?;
+        read.map_err(|error| MediaError::Failed(error.to_string()))
     }
 
     fn ready(&self, base: ArtifactStatus, manifest: &TreeManifest) -> ArtifactStatus {
@@ -304,11 +300,9 @@ impl Artifacts {
 
     /// How a source is fetched: through its own proxy, or the one that all downloads go through.
     pub fn reach(&self, source: &ArtifactSource) -> FetchReach {
+        let site = || self.kernel.world().setting("artifact_proxy").as_str().map(str::to_owned);
         FetchReach {
-            proxy: source
-                .proxy
-                .clone()
-                .or_else(|| self.kernel.world().setting("artifact_proxy").as_str().map(str::to_owned)),
+            proxy: source.proxy.clone().or_else(site),
             networks: Arc::clone(&self.kernel.endpoints.fetch_networks),
         }
     }
@@ -321,7 +315,7 @@ impl Artifacts {
     ) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let target = (artifact.key.as_str(), origin.as_str());
-        self.set_status(target, |status: &mut ArtifactStatus| {
+        let begun = |status: &mut ArtifactStatus| {
             status.state = ArtifactState::Fetching;
             if status.origin != origin {
                 // It was written by now, and its path held against the roots.
@@ -329,12 +323,12 @@ impl Artifacts {
             }
             (status.origin, status.boot_path) = (origin.clone(), boot_path(&artifact.spec));
             (status.percent, status.asked) = (status.percent.or(Some(0)), None);
-            status.reason = told(JobPhase::Fetching).to_owned();
-        })
-        .await?;
+            status.reason = phase_reason(JobPhase::Fetching).to_owned();
+        };
+        self.set_status(target, begun).await?;
         let local = match self.open_local(artifact, source).await {
             Ok(local) => local,
-            Err(why) => return self.set_status(target, |status| failed(status, &why)).await,
+            Err(why) => return self.set_status(target, |status| set_failed(status, &why)).await,
         };
         let order = MediaOrder {
             name: artifact.key.clone(),
@@ -347,10 +341,8 @@ impl Artifacts {
         let brought = media::bring(&self.media, &order, job);
         match self.watched((target, Some(&artifact.status)), job, brought).await {
             Ok(brought) => self.install(target, brought).await,
-            Err(media::MediaError::Stopped) => Ok(()),
-            Err(media::MediaError::Failed(why)) => {
-                self.set_status(target, |status| failed(status, &why)).await
-            }
+            Err(MediaError::Stopped) => Ok(()),
+            Err(MediaError::Failed(why)) => self.set_status(target, |status| set_failed(status, &why)).await,
         }
     }
 
@@ -367,14 +359,12 @@ impl Artifacts {
             installing.await.map_err(|error| Error::Failed(error.to_string()))?;
         match installed {
             Ok(manifest) => {
-                self.set_status(target, |status: &mut ArtifactStatus| {
-                    *status = self.ready(status.clone(), &manifest)
-                })
-                .await
+                let done = |status: &mut ArtifactStatus| *status = self.ready(status.clone(), &manifest);
+                self.set_status(target, done).await
             }
             Err(error) => {
                 let why = format!("what was unpacked cannot be put in its place: {error}");
-                self.set_status(target, |status| failed(status, &why)).await
+                self.set_status(target, |status| set_failed(status, &why)).await
             }
         }
     }
@@ -389,9 +379,9 @@ impl Artifacts {
         let read = self.watched((target, Some(&artifact.status)), job, self.manifest_of(artifact, job)).await;
         let now = match read {
             Ok(now) => now,
-            Err(media::MediaError::Stopped) => return Ok(()),
-            Err(media::MediaError::Failed(why)) => {
-                return self.set_status(target, |status| damaged(status, vec![why.clone()])).await;
+            Err(MediaError::Stopped) => return Ok(()),
+            Err(MediaError::Failed(why)) => {
+                return self.set_status(target, |status| set_damaged(status, vec![why.clone()])).await;
             }
         };
         let verified_at = Some(self.kernel.now());
@@ -411,7 +401,7 @@ impl Artifacts {
                 (status.state, status.reason, status.percent) = (state, String::new(), None);
                 (status.asked, status.damaged) = (None, Vec::new());
             } else {
-                damaged(status, differ.clone());
+                set_damaged(status, differ.clone());
             }
         })
         .await
@@ -434,7 +424,8 @@ impl Artifacts {
                 _ = tick.tick() => {
                     let now = *progress.borrow();
                     let verifies = before.is_some_and(|before| before.asked == Some(ArtifactWork::Verify));
-                    if let Err(error) = self.set_status(target, |status: &mut ArtifactStatus| tell(status, now, verifies)).await {
+                    let tell = |status: &mut ArtifactStatus| show_progress(status, now, verifies);
+                    if let Err(error) = self.set_status(target, tell).await {
                         tracing::debug!(%error, "how far an artifact is could not be written");
                     }
                 }
@@ -456,60 +447,10 @@ impl Artifacts {
         let Ok(absent) = looking.await else { return };
         if absent != artifact.status.absent {
             let origin = artifact.spec.origin();
-            if let Err(error) = self
-                .set_status((&artifact.key, &origin), |status: &mut ArtifactStatus| {
-                    status.absent.clone_from(&absent)
-                })
-                .await
-            {
+            let set = |status: &mut ArtifactStatus| status.absent.clone_from(&absent);
+            if let Err(error) = self.set_status((&artifact.key, &origin), set).await {
                 tracing::debug!(%error, "absent boot files could not be written");
             }
         }
     }
-}
-
-fn tell(status: &mut ArtifactStatus, now: JobProgress, verifies: bool) {
-    status.percent = now.percent();
-    if !verifies {
-        status.state = match now.phase {
-            JobPhase::Fetching | JobPhase::Checking => ArtifactState::Fetching,
-            JobPhase::Unpacking | JobPhase::Reading => ArtifactState::Extracting,
-        };
-        status.reason = told(now.phase).to_owned();
-    }
-}
-
-fn told(phase: JobPhase) -> &'static str {
-    match phase {
-        JobPhase::Fetching => "it is being fetched",
-        JobPhase::Checking => "its checksum is being computed",
-        JobPhase::Unpacking => "it is being unpacked",
-        JobPhase::Reading => "its files are being read",
-    }
-}
-
-/// What was there before goes on being served, where it came from the same source.
-fn failed(status: &mut ArtifactStatus, why: &str) {
-    (status.percent, status.asked) = (None, None);
-    if status.sha256.is_some() && status.served_origin == status.origin && status.damaged.is_empty() {
-        status.state = ArtifactState::Ready;
-        status.reason = format!("fetching it anew failed, and the files of before are served: {why}");
-    } else {
-        status.state = ArtifactState::Failed;
-        status.reason = format!("{why}; `metalwright artifacts fetch` tries again");
-    }
-}
-
-fn damaged(status: &mut ArtifactStatus, mut files: Vec<String>) {
-    let named = files.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
-    let more = match files.len().saturating_sub(NAMED_MAX) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    files.truncate(FILES_LISTED_MAX);
-    status.state = ArtifactState::Failed;
-    status.reason = format!(
-        "its files are not what they were: {named}{more}; `metalwright artifacts fetch` brings them again"
-    );
-    (status.percent, status.asked, status.damaged) = (None, None, files);
 }

@@ -1,4 +1,4 @@
-//! What can go wrong between a client and its server, said so that a person knows what was tried.
+//! Errors between a client and its server. Each message says what was tried.
 
 use serde::Deserialize;
 

@@ -15,7 +15,7 @@ use crate::model::Event;
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How long an open stream lasts before it is opened anew.
 const STREAM_LASTS: Duration = Duration::from_secs(24 * 3600);
-/// How often the stream is opened again before its reader is told.
+/// Most attempts to reopen the stream before its reader gets an error.
 const RECONNECTS_MAX: u32 = 30;
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);

@@ -54,7 +54,7 @@ impl FromStr for BearerToken {
     }
 }
 
-/// Which server to talk to, and as whom.
+/// A server's address, its certificate and the token to use.
 #[derive(Clone, Debug)]
 pub struct ServerTarget {
     /// `https://HOST:PORT`.

@@ -1,4 +1,4 @@
-//! What can be done with leases, and what became of them.
+//! Calls that end, import and list leases.
 
 use reqwest::Method;
 use serde_json::Value;

@@ -76,7 +76,7 @@ impl Handshakes {
         peer: IpAddr,
     ) -> Result<TlsStream<TcpStream>, HandshakeError> {
         let shaken = async {
-            // Whoever waits for others of its own address takes no place of all.
+            // A client that waits for others of its own address does not hold a global slot.
             let _of_address = self.of_address.take(peer).await?;
             let _place = self.places.acquire().await.map_err(closed)?;
             let handshake = self.thread.spawn(shake(self.acceptor.clone(), stream));

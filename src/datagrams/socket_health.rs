@@ -1,4 +1,4 @@
-//! How sockets fare that are read: what fails again and again is left alone for a moment and then opened
+//! Health of sockets that are read: a socket that fails repeatedly rests for a moment and is then opened
 //! anew. Nothing that a socket says ends a service. Start at [`SocketHealth::check`].
 
 use std::io;
@@ -12,7 +12,7 @@ use crate::rate_limit::RateLimiter;
 /// Failures of a socket in a row after which it is left alone until it is looked after.
 pub const FAILURES_MAX: u32 = 16;
 
-/// How one socket fares. Shared with whoever tells of it.
+/// Health of one socket. Shared with the status page.
 #[derive(Debug)]
 pub struct SocketHealth {
     what: &'static str,
@@ -23,7 +23,7 @@ pub struct SocketHealth {
 }
 
 impl SocketHealth {
-    /// Of a socket that is there. `what` it is for is named in the log.
+    /// For an open socket. The log names it by `what`.
     pub fn new(what: &'static str) -> Self {
         let (failures, is_well) = (AtomicU32::new(0), AtomicBool::new(true));
         SocketHealth { what, failures, is_well, warning: RateLimiter::new() }
@@ -56,7 +56,7 @@ impl SocketHealth {
         self.failures.load(Relaxed) >= FAILURES_MAX
     }
 
-    /// As operators are told: whether there is a socket, and it did well since it was looked after last.
+    /// Whether the socket is open and has worked since the last check.
     pub fn is_well(&self) -> bool {
         self.is_well.load(Relaxed) && !self.is_suspended()
     }

@@ -32,7 +32,7 @@ pub(super) enum AttemptRecord {
     Done,
 }
 
-/// What was decided for a packet, and whom it is about.
+/// The decision about a packet, with its client and its machine.
 pub(super) struct DecidedPacket {
     pub sender: DhcpClient,
     pub gathered: Gathered,
@@ -106,7 +106,7 @@ impl Dhcp {
         DecidedPacket { sender, gathered, decision, outcome }
     }
 
-    /// What is known of the boot of the client, be it a machine or not.
+    /// The facts of the client's boot; the client may be no machine.
     fn gather_boot(&self, facts: &PacketFacts<'_>) -> Gathered {
         let machine = facts.machine.and_then(|machine| facts.world.machines.get(&machine.key));
         let mut gathered = Gathered::of(facts.world, &self.netboot.loaders, machine);

@@ -52,7 +52,7 @@ pub struct ImportFile {
     pub text: String,
 }
 
-/// What became of one entry.
+/// The result of one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryResult {
@@ -74,7 +74,7 @@ pub struct ImportLine {
     pub reason: String,
 }
 
-/// What became of the files.
+/// The result of an import.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct ImportReport {
     pub dry_run: bool,

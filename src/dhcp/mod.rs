@@ -1,7 +1,7 @@
 //! The DHCP server: leases, offers, what is seen of the networks. `decide` is pure: which address, which
 //! reply, to where; `server` has the sockets.
 //!
-//! A packet comes to [`Dhcp::answer_dhcp`] in `exchange`; start there. `packet` decides all that comes of it.
+//! A packet comes to [`Dhcp::answer_dhcp`] in `exchange`; start there. `packet` decides everything it causes.
 //! What operators do to leases is in `lease_actions`, who had an address when in `lease_history`, how it all
 //! stands in `status`.
 

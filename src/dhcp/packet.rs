@@ -24,7 +24,7 @@ use crate::store::Changeset;
 
 pub use notes::PacketNote;
 
-/// All that comes of one packet.
+/// Everything that one packet causes.
 #[derive(Debug)]
 pub struct PacketOutcome {
     /// What is sent when everything else is done.
@@ -40,7 +40,7 @@ pub struct PacketOutcome {
     pub offer: OfferChange,
     /// What is on disk before the reply leaves.
     pub changeset: Changeset,
-    /// What the packet shows, whatever comes of the changeset.
+    /// What the packet shows; recorded even if the changeset fails.
     pub notes: Vec<PacketNote>,
     pub counts: PacketCounts,
     /// The packet on the timeline, where no changeset has it. [`PacketOutcome::complete`] makes it.
@@ -104,7 +104,7 @@ pub struct TemplateFacts {
     pub cidr: Cidr,
 }
 
-/// Decides what comes of a packet.
+/// Decides everything that a packet causes.
 pub fn decide(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> PacketOutcome {
     if let Some(power_on) = notes::power_on(facts).filter(|power_on| is_attempt_due(facts, power_on, now)) {
         let outcome = DhcpAnswer::silence(EventKind::Ignored, "its boot attempt is recorded first");
@@ -132,7 +132,7 @@ impl PacketOutcome {
     /// The outcome with the effects that follow from the answer alone.
     fn of(outcome: DhcpAnswer, decided_at: Timestamp) -> Self {
         let DhcpAnswer { reply, change, event: kind, reason, address, probe } = outcome;
-        // A RELEASE or a DECLINE that was heeded wants no reply.
+        // An accepted RELEASE or DECLINE gets no reply.
         let is_heeded = matches!(change, LeaseChange::Release(_) | LeaseChange::Decline(_));
         let silence = (reply.is_none() && !is_heeded).then(|| kind.into());
         let offer = match change {
@@ -181,7 +181,7 @@ impl PacketOutcome {
             return;
         }
         let event = event::of_packet(self, party);
-        // A lease that ends is told of before what follows from its end.
+        // The end of a lease is recorded before its consequences.
         let is_end = matches!(self.kind, EventKind::Released | EventKind::Declined);
         match self.changeset.writes.is_empty() {
             true => self.event = Some(event),

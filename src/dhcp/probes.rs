@@ -44,7 +44,7 @@ struct AddressInUse {
 /// A client within its network.
 type NetworkClient = (String, ClientKey);
 
-/// Who can probe, and for whom that is being done.
+/// The prober, and the clients whose addresses are being probed.
 #[derive(Default)]
 pub struct ProbeTracker {
     prober: OnceLock<Arc<dyn AddressProber>>,
@@ -166,7 +166,7 @@ impl Dhcp {
             };
             let Some(subnet) = subnet else { return };
             if let Some(lease) = present.filter(|lease| is_active(lease, now)) {
-                // Whoever has no name may be the client itself, see `LateAnswer`.
+                // A sender without a hardware address may be the client itself, see `LateAnswer`.
                 if mac.is_some() && lease.mac != mac {
                     let late = ", which is leased to another: two hosts have one address";
                     let event = self.in_use(&AddressInUse { wanted_by: lease.mac, ..found }, &lease, late);
@@ -198,7 +198,7 @@ impl Dhcp {
         Ok(())
     }
 
-    /// Counts an address that is in use by another, and tells of it; `lease` is what is on record for it.
+    /// Counts and reports an address that another host uses; `lease` is the record of that address.
     fn in_use(&self, found: &AddressInUse, lease: &Lease, when: &str) -> NewEvent {
         let AddressInUse { address, how, by, wanted_by } = found;
         let how = match how {

@@ -59,10 +59,10 @@ const DECIDED_AT_ONCE_MAX: usize = 16;
 const REFRESH: Duration = Duration::from_secs(3);
 /// How often answers are looked for that take too long.
 const SWEEP: Duration = Duration::from_secs(1);
-/// Longest the service waits for answers under way when told to stop.
+/// Longest wait for unfinished answers at shutdown.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// What comes of a request: a reply; nothing, where none is due; or silence with its reason.
+/// The result of a request: a reply, nothing where none is due, or silence with its reason.
 pub type HandlerResult = Result<Option<ReplyDatagram>, SilenceReason>;
 
 /// Decides what is answered.
@@ -173,8 +173,8 @@ impl DhcpService {
 
     /// Whether the ports can be read, whenever it is asked.
     pub fn receives(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let all: Vec<_> = self.listeners.iter().map(|listener| Arc::clone(listener.hearing())).collect();
-        move || all.iter().all(|hearing| hearing.is_well())
+        let all: Vec<_> = self.listeners.iter().map(|listener| Arc::clone(listener.health())).collect();
+        move || all.iter().all(|health| health.is_well())
     }
 
     /// Serves until `shutdown`, then lets the answers under way finish. No failure of a socket ends it.

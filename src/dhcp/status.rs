@@ -265,7 +265,7 @@ fn deaf(service: &ServiceStatus) -> Option<String> {
     (*enabled && !receives).then(|| format!("DHCP requests to port {port} cannot be read: {why}"))
 }
 
-/// The sentence about a port that others than us have, for whoever has a subnet that needs it.
+/// The sentence about a port that another program has, for a host with a subnet that needs it.
 fn no_boot_server(status: &DhcpStatus) -> Option<String> {
     let why = status.service.boot_server_fault.as_ref()?;
     let names: Vec<&str> = status

@@ -73,7 +73,7 @@ impl AnswerHead {
     }
 }
 
-/// What becomes of a connection after an answer.
+/// Whether a connection persists after an answer (RFC 9112 section 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionPersistence {
     GoesOn,

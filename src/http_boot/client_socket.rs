@@ -44,7 +44,7 @@ pub enum ClientSocket {
 pub struct FilePart {
     pub file: File,
     pub span: ByteRange,
-    /// Of a file that is not whole yet: how far it is.
+    /// Progress of a file that is still being fetched.
     pub coming: Option<DownloadRest>,
 }
 

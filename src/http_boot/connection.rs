@@ -50,7 +50,7 @@ pub async fn serve(wire: ClientSocket, client: BootClient) {
             Ok(AfterAnswer::Another) => {}
             Ok(AfterAnswer::End) => break,
             Ok(AfterAnswer::Gone) => return,
-            // Nobody is there to be told.
+            // The client is gone.
             Err(error) => {
                 if error.kind() == io::ErrorKind::TimedOut {
                     connection.client.permit.counters().count(LimitReason::Stalled);
@@ -240,7 +240,7 @@ impl BootConnection {
 }
 
 impl BootConnection {
-    /// A file that was opened and cannot be read: the client is told, and the connection ends.
+    /// A file that was opened and cannot be read: the client gets an error and the connection ends.
     async fn unreadable(&mut self, error: io::Error) -> io::Result<()> {
         let said = answer::text(503, &format!("the file cannot be read: {error}"));
         let mut bytes = said.head.end(self.client.shared.netboot.now(), Goes::Ends);
@@ -252,7 +252,7 @@ impl BootConnection {
     }
 }
 
-/// What was sent, told to the application when the answer is done or given up.
+/// Reports what was sent when the answer is finished or abandoned.
 struct FileDelivery {
     netboot: Arc<Netboot>,
     served: Served,

@@ -45,7 +45,7 @@ pub struct BootRequest {
     pub query: String,
     /// Whether the client may send another request on this connection.
     pub persistent: bool,
-    /// Whether it has to be told that it may: HTTP/1.0.
+    /// Whether the answer must say that the connection persists: HTTP/1.0.
     pub old: bool,
     pub length: BodyLength,
     /// It waits for `100 Continue` before it sends the body.
@@ -61,7 +61,7 @@ pub enum RequestFault {
 }
 
 impl RequestFault {
-    /// The status and what the client is told.
+    /// The status and the text for the client.
     pub fn answer(self) -> (u16, &'static str) {
         match self {
             RequestFault::Malformed => (400, "this is not a request of HTTP/1.0 or HTTP/1.1"),
@@ -117,7 +117,7 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFau
 }
 
 /// Path and query of a request's target: `/x?y`, or the absolute form `http://host/x?y`. The host is not
-/// looked at: who asks is told by its address.
+/// used: the client is identified by its address.
 fn split(target: &str) -> (&str, &str) {
     let target = match target_after(target, "http://").or_else(|| target_after(target, "https://")) {
         Some(rest) => rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/"),

@@ -1,5 +1,5 @@
-//! What a caller may see and change of stored objects. [`Caller::may`] is the one place that decides it: every
-//! read and write of an object on behalf of somebody asks it, directly or through the helpers here.
+//! What a caller may see and change of stored objects. [`Caller::may`] is the one place that decides it:
+//! every read and write of an object on behalf of somebody asks it, directly or through the helpers here.
 //!
 //! Today a token's scopes are about whole kinds: a token with `machines:read` sees every machine. Grants that
 //! are narrower (users, roles, labels) change [`Caller::may`] and [`Caller::sees_all`], and nothing else.

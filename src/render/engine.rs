@@ -1,9 +1,10 @@
 //! Templates compiled once, rendered many times.
 //!
-//! An [`RenderEngine`] is one content generation: make a new one when content changes and swap it in. Rendering
-//! blocks its caller, about for the deadline, and is done by the [`RenderPool`]'s worker processes, which have the
-//! same templates; from async code call it through a blocking task. Bodies that are rendered often should be
-//! given a name and compiled with the rest: [`RenderEngine::render_inline`] parses its body every time.
+//! An [`RenderEngine`] is one content generation: make a new one when content changes and swap it in.
+//! Rendering blocks its caller, about for the deadline, and is done by the [`RenderPool`]'s worker processes,
+//! which have the same templates; from async code call it through a blocking task. Bodies that are rendered
+//! often should be given a name and compiled with the rest: [`RenderEngine::render_inline`] parses its body
+//! every time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl Default for RenderLimits {
 #[derive(Clone, PartialEq, Eq)]
 pub struct RenderedText {
     pub text: String,
-    /// Of the text, in lower-case hex.
+    /// SHA-256 of the text, in lower-case hex.
     pub sha256: String,
     pub provenance: Provenance,
 }

@@ -1,8 +1,8 @@
 //! Renders documents: the answer files, boot scripts and task scripts a machine is given.
 //!
-//! A render is a pure function of a template set, an [`RenderInput`] and [`RenderLimits`], and says afterwards
-//! what it was made from ([`Provenance`]). Who may have a document, and when a secret may be opened,
-//! is decided by the caller; bytes are put on the wire by others.
+//! A render is a pure function of a template set, an [`RenderInput`] and [`RenderLimits`], and says
+//! afterwards what it was made from ([`Provenance`]). Who may have a document, and when a secret may be
+//! opened, is decided by the caller; bytes are put on the wire by others.
 //!
 //! Start at [`engine`]: compile a content generation once, then render from it. [`params`] is how a param
 //! gets its value, `functions` and `filters` are what templates can call, [`problem`] is what an author reads

@@ -35,9 +35,9 @@ const SUSPECT_FOR: Duration = Duration::from_secs(60);
 const SLOW_AFTER: Duration = Duration::from_millis(150);
 /// How long a lane beyond the usual ones waits for work before it ends.
 const SPARE_FOR: Duration = Duration::from_secs(60);
-/// Workers that one render may be given, where one was told to stop by somebody else.
+/// Most workers for one render when another process stops them.
 const WORKERS_OF_ONE_MAX: usize = 2;
-/// How long a lost worker is told of by [`PoolHealth::warning`].
+/// How long [`PoolHealth::warning`] mentions a lost worker.
 const TOLD_FOR: Duration = Duration::from_secs(600);
 
 /// How many lanes there are.
@@ -86,7 +86,7 @@ struct PoolState {
     closing: bool,
 }
 
-/// What became of workers.
+/// Counts of started and lost workers.
 #[derive(Default)]
 struct WorkerRecord {
     started: u64,
@@ -115,7 +115,7 @@ pub struct PoolHealth {
 
 struct RenderJob {
     template: String,
-    /// Of the source.
+    /// Digest of the source.
     digest: u64,
     is_suspect: bool,
     work: WorkerTask,

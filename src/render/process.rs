@@ -92,12 +92,12 @@ pub(super) enum WorkerLoss {
     Memory,
     /// Its stack was full.
     Stack,
-    /// It was told to stop by somebody else: the system is going down.
+    /// Another process stopped it: the system is shutting down.
     Stopped,
     Crash(String),
 }
 
-/// Why nothing came of an exchange with a worker.
+/// Why an exchange with a worker failed.
 enum ExchangeFault {
     /// It did not answer in time.
     Late,
@@ -179,7 +179,7 @@ impl RenderWorker {
         reply.ok_or_else(|| ExchangeFault::Gone("it ended".to_owned()))
     }
 
-    /// Kills it and finds out what became of it.
+    /// Kills the worker and returns why it was lost.
     fn end(mut self, fault: ExchangeFault) -> WorkerLoss {
         if matches!(fault, ExchangeFault::Late) || !self.has_closed() {
             // An error means that it has ended already.
@@ -256,7 +256,7 @@ impl WorkerLoss {
         }
     }
 
-    /// What the author of the template is told.
+    /// The message for the author of the template.
     pub fn problem(&self, template: &str, deadline: Duration) -> RenderProblem {
         let (kind, message) = match self {
             WorkerLoss::Time => (

@@ -14,7 +14,7 @@ use crate::render::context::{CallbackUrls, PackageRepository};
 use crate::render::params::{LayeredParams, ParamLevel, ParamRead};
 use crate::render::problem::ProblemKind;
 
-/// Names told to the author of a template that asked for one that does not exist.
+/// Most names that a message lists when a template asks for one that does not exist.
 pub(super) const AVAILABLE_MAX: usize = 64;
 
 pub(super) struct RenderScope {

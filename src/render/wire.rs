@@ -1,8 +1,8 @@
 //! What the server and a render worker say to each other: frames of JSON over one socket.
 //!
-//! A frame is its length (4 bytes, little endian) and a [`WorkerRequest`] or a [`WorkerReply`]. Requests borrow what they
-//! carry, so that a machine's params are not copied to be sent. Floats that have no short decimal form may
-//! change in their last digit.
+//! A frame is its length (4 bytes, little endian) and a [`WorkerRequest`] or a [`WorkerReply`]. Requests
+//! borrow what they carry, so that a machine's params are not copied to be sent. Floats that have no short
+//! decimal form may change in their last digit.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

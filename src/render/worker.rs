@@ -36,7 +36,7 @@ pub fn run() -> io::Result<()> {
     setrlimit(Resource::Data, equal_limits(MEMORY_BYTES_MAX))?;
     setrlimit(Resource::Cpu, equal_limits(CPU_SECONDS_MAX))?;
     setrlimit(Resource::Core, equal_limits(0))?;
-    // A panic of the template engine is told in the reply.
+    // The reply reports a panic of the template engine.
     std::panic::set_hook(Box::new(|_| ()));
     let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let rendering = thread::Builder::new().name("render".to_owned()).stack_size(STACK_BYTES);

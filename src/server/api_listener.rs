@@ -65,7 +65,7 @@ pub struct ListenerLimits {
     pub unread: UnreadLimits,
     /// How often a client of HTTP/2 is asked whether it is there, and how long it may take to say so.
     pub ping: Duration,
-    /// How long requests may take to end after the server was told to stop.
+    /// Longest time for running requests at shutdown.
     pub drain: Duration,
 }
 

@@ -22,20 +22,20 @@ const BLOCKING_MAX: usize = 16;
 pub(super) struct DhcpThread {
     pub service: DhcpService,
     pub probes: Arc<ProbeSockets>,
-    lookout: OtherServerDetector,
+    detector: OtherServerDetector,
     thread: Handle,
     _end: DropGuard,
 }
 
 impl DhcpThread {
-    pub fn bind(config: &ServerConfig, desk: &Arc<PacketHandlers>) -> io::Result<DhcpThread> {
+    pub fn bind(config: &ServerConfig, handlers: &Arc<PacketHandlers>) -> io::Result<DhcpThread> {
         let (thread, end) = threads::start("dhcp", BLOCKING_MAX)?;
         let _sockets_belong_to = thread.enter();
-        let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));
+        let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(handlers));
         let service = DhcpService::bind(config.dhcp_port, names.clone(), handler)?;
         let service = service.at_most(config.dhcp_packets_per_second);
-        let (probes, lookout) = (ProbeSockets::open(), OtherServerDetector::open(names));
-        Ok(DhcpThread { service, probes, lookout, thread: thread.clone(), _end: end })
+        let (probes, detector) = (ProbeSockets::open(), OtherServerDetector::open(names));
+        Ok(DhcpThread { service, probes, detector, thread: thread.clone(), _end: end })
     }
 
     /// How the sockets are, whenever it is asked.
@@ -44,7 +44,7 @@ impl DhcpThread {
         endpoints: &Endpoints,
     ) -> io::Result<impl Fn() -> ServiceStatus + Send + Sync + use<>> {
         let (port, boot_http_port) = (self.service.local_port()?, endpoints.boot_http_port);
-        let (receives, hears_servers) = (self.service.receives(), self.lookout.hears());
+        let (receives, hears_servers) = (self.service.receives(), self.detector.hears());
         let boot_server_fault = self.service.boot_server_fault().map(str::to_owned);
         let probes = Arc::clone(&self.probes);
         Ok(move || {
@@ -64,9 +64,9 @@ impl DhcpThread {
 
     /// Serves until `shutdown`. An error is one of its thread.
     pub async fn run(self, app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let witness = Arc::clone(&app.dhcp) as Arc<dyn ServerObserver>;
-        let probed = self.thread.spawn(self.probes.run(Arc::clone(&witness), shutdown.clone()));
-        let looked_out = self.thread.spawn(self.lookout.run(witness, shutdown.clone()));
+        let observer = Arc::clone(&app.dhcp) as Arc<dyn ServerObserver>;
+        let probed = self.thread.spawn(self.probes.run(Arc::clone(&observer), shutdown.clone()));
+        let looked_out = self.thread.spawn(self.detector.run(observer, shutdown.clone()));
         let served = self.thread.spawn(self.service.run(shutdown));
         for task in [served, probed, looked_out] {
             task.await.context("DHCP")?;

@@ -27,7 +27,7 @@ impl PacketHandlers {
         PacketHandlers { tftp_peers, ..PacketHandlers::default() }
     }
 
-    /// How the one who asks over TFTP is served; a stranger is told of, and is not.
+    /// How a TFTP peer is served. An unknown peer is logged and not served.
     fn tftp_terms(&self, fetch: &Fetch) -> Option<(&Arc<Houses>, TftpTerms)> {
         let app = self.app.get()?;
         let terms = app.netboot.tftp_terms(fetch, self.tftp_peers);

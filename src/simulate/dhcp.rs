@@ -160,7 +160,7 @@ impl DhcpSession {
         let mut stray = None;
         for _ in 0..STRAY_PACKETS_MAX {
             let Ok(received) = timeout_at(until, self.socket.recv_from(&mut buffer)).await else { break };
-            // A port that is closed is told of here; the next try may find it open.
+            // This error reports a closed port; the next try may find it open.
             let Ok((bytes, from)) = received else { continue };
             match parse(buffer.get(..bytes).unwrap_or_default()) {
                 Ok(packet) if packet.op != 2 || packet.xid != message.xid => {}

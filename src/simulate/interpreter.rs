@@ -1,8 +1,8 @@
-//! Runs iPXE scripts, without I/O: what a script wants from outside is an [`ScriptEffect`], and the caller says
-//! whether it went well.
+//! Runs iPXE scripts, without I/O: what a script wants from outside is an [`ScriptEffect`], and the caller
+//! says whether it went well.
 //!
-//! Knows the commands that boot scripts of ours and of most sites use. Any other is a [`ScriptFault`] that names
-//! its line, never a guess. Start reading at [`ScriptInterpreter::next`].
+//! Knows the commands that boot scripts of ours and of most sites use. Any other is a [`ScriptFault`] that
+//! names its line, never a guess. Start reading at [`ScriptInterpreter::next`].
 
 use crate::simulate::script::{
     CommandCondition, IpxeScript, LINE_BYTES_MAX, ScriptCommand, ScriptFault, ScriptSettings, expand,
@@ -86,7 +86,7 @@ pub struct ScriptInterpreter {
     commands: usize,
 }
 
-/// What became of an effect.
+/// The result of an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EffectOutcome {
     Succeeded,

@@ -39,7 +39,7 @@ pub use firmware::FirmwareKind;
 pub use machine::MachineEnd;
 pub use options::{DhcpTarget, FirmwareTiming, SimulateOptions};
 
-/// What came of a run.
+/// The result of a simulation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SimulationSummary {
     pub machines: Vec<MachineFate>,
@@ -48,7 +48,7 @@ pub struct SimulationSummary {
     pub ms: u64,
 }
 
-/// What came of one machine.
+/// The result of one machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MachineFate {
     pub mac: Mac,
@@ -112,7 +112,7 @@ async fn play(
                 fates.push(fate);
                 durations.merge(took);
             }
-            // A task that panicked has said so; the machine is missing from the summary.
+            // A task that panicked has printed why; the summary omits its machine.
             Some(Err(_)) => {}
             None => return (fates, durations),
         }

@@ -46,7 +46,7 @@ pub struct ScriptCommand {
     pub words: Vec<String>,
 }
 
-/// When a command runs, by what became of the one before it.
+/// When a command runs, by the result of the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandCondition {
     Always,

@@ -166,8 +166,8 @@ pub trait Store: Send + Sync + 'static {
     /// to another. The commit goes on when the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`Error::Stale`], [`Error::TakenPacket`], [`Error::Damaged`], [`Error::FailedTemplates`] or [`Error::Closed`]; then
-    /// nothing was written.
+    /// [`Error::Stale`], [`Error::TakenPacket`], [`Error::Damaged`], [`Error::FailedTemplates`] or
+    /// [`Error::Closed`]; then nothing was written.
     fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
 
     /// Holds the writer once it has done what was queued before, so that a decision that others overtake time

@@ -41,7 +41,7 @@ pub struct OpenedRead {
 /// Why a path is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadRefusal {
-    /// Answered with this ERROR at once: option ROMs go on to their next path only when they are told.
+    /// Answered with this ERROR at once: option ROMs try their next path only after an ERROR.
     Error { code: ErrorCode, message: String },
     /// Not answered at all: the peer is none of ours.
     Silence,
@@ -54,7 +54,7 @@ pub enum TransferResult {
     Ended(TransferEnd),
     /// The same client port asked for something else.
     Replaced,
-    /// The server was told to stop.
+    /// The server is shutting down.
     Stopped,
     /// The file could not be read to its end.
     Failed(String),

@@ -34,7 +34,7 @@ const INBOX_PACKETS_MAX: usize = 64;
 const TURN_DATAGRAMS_MAX: usize = 64;
 /// How often the listening socket is looked after, which is the pause it gets when it fails.
 const LOOK_AFTER: Duration = Duration::from_secs(3);
-/// Longest the service waits for its sessions when told to stop.
+/// Longest wait for running sessions at shutdown.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Which port a transfer is sent from.
@@ -137,7 +137,7 @@ impl TftpService {
         let port = ListeningPort {
             socket,
             address: self.address,
-            hearing: SocketHealth::new("the TFTP socket"),
+            health: SocketHealth::new("the TFTP socket"),
             settings: self.settings,
             opener: self.opener,
             opening: Handle::current(),
@@ -155,7 +155,7 @@ impl TftpService {
 struct ListeningPort {
     socket: Arc<UdpSocket>,
     address: SocketAddrV4,
-    hearing: SocketHealth,
+    health: SocketHealth,
     settings: TftpSettings,
     opener: Arc<dyn ReadOpener>,
     opening: Handle,
@@ -173,15 +173,15 @@ impl ListeningPort {
         let mut check = tokio::time::interval(LOOK_AFTER);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let hears = !self.hearing.is_suspended();
+            let hears = !self.health.is_suspended();
             tokio::select! {
                 received = socket::recv(&self.socket, &mut buffer), if hears => match received {
                     Ok(arrival) => {
-                        self.hearing.succeeded();
+                        self.health.succeeded();
                         self.handle(arrival, buffer.get(..arrival.bytes).unwrap_or_default());
                         self.take_waiting(&mut buffer);
                     }
-                    Err(error) => self.hearing.failed(&error),
+                    Err(error) => self.health.failed(&error),
                 },
                 _ = check.tick() => self.check(),
                 Some(ended) = self.tasks.join_next_with_id() => self.free(ended),
@@ -197,7 +197,7 @@ impl ListeningPort {
     /// Puts a new socket in the place of one that failed. Reads that share the port send from the old one to
     /// their end, and what comes for them is heard here.
     fn check(&mut self) {
-        self.hearing.check(|| {
+        self.health.check(|| {
             match socket::reopen(&self.socket, self.address) {
                 Ok(socket) => self.socket = Arc::new(socket),
                 Err(error) => debug!(%error, "the TFTP socket cannot be opened anew"),
@@ -287,13 +287,13 @@ impl ListeningPort {
                 (PeerLink::shared(self.socket.clone(), inbox), Some(sender))
             }
         };
-        let pump = self.crew.next().ok_or(io::ErrorKind::NotFound)?;
+        let thread = self.crew.next().ok_or(io::ErrorKind::NotFound)?;
         let stop = self.shutdown.child_token();
         let session = ReadSession {
             arrival,
             asked: OwnedRequest::from(request),
             link,
-            pump,
+            thread,
             limits: self.settings.limits.within_mtu(socket::interface_mtu(arrival.interface)),
             opener: self.opener.clone(),
             opening: self.opening.clone(),

@@ -1,5 +1,6 @@
 //! One read, from the admitted request to its outcome: opens the path, agrees on options, and has the
-//! transfer machine driven: by a pump, or here where the listening port is shared. Start at `ReadSession::run`.
+//! transfer machine driven: by a pump, or here where the listening port is shared. Start at
+//! `ReadSession::run`.
 
 use crate::datagrams::{DatagramBatch, DatagramEnds};
 use crate::proto::tftp::{
@@ -55,7 +56,7 @@ pub(super) struct ReadSession {
     pub asked: OwnedRequest,
     pub link: PeerLink,
     /// What moves the blocks of a port of its own.
-    pub pump: TransferThread,
+    pub thread: TransferThread,
     pub limits: TransferLimits,
     pub opener: Arc<dyn ReadOpener>,
     /// Where paths are opened.
@@ -128,7 +129,7 @@ impl ReadSession {
         let driven = match &self.link.port {
             TransferPort::Own(socket) => {
                 let socket = socket.clone();
-                self.ride(reading, socket).await
+                self.active(reading, socket).await
             }
             TransferPort::Shared { .. } => {
                 let result = self.drive(&mut reading).await;
@@ -171,34 +172,34 @@ impl ReadSession {
 
     /// Has a pump move the blocks, and does what it cannot wait for. An error within is one of the source;
     /// without, the pump has ended, and the read with it.
-    async fn ride(
+    async fn active(
         &mut self,
         reading: ActiveRead,
         socket: Arc<UdpSocket>,
     ) -> Result<FinishedRead, LostTransfer> {
         let (peer, counters) = (self.arrival.peer, self.counters.clone());
-        let mut ride = Box::new(ActiveTransfer { reading, socket, peer, counters });
+        let mut active = Box::new(ActiveTransfer { reading, socket, peer, counters });
         loop {
-            let (id, mut back) = self.pump.start(ride);
+            let (id, mut back) = self.thread.start(active);
             let returned = tokio::select! {
                 returned = &mut back => returned,
                 () = self.stop.cancelled() => {
-                    self.pump.call_back(id);
+                    self.thread.call_back(id);
                     back.await
                 }
             };
             let why;
-            (ride, why) = returned.map_err(|_| LostTransfer)?;
+            (active, why) = returned.map_err(|_| LostTransfer)?;
             let result = match why {
                 ReturnReason::Ended(ended) => Ok(TransferResult::Ended(ended)),
                 ReturnReason::Called => Ok(self.stopped()),
                 ReturnReason::Failed(error) => Err(error),
-                ReturnReason::Disk(span) => match self.send_blocks(&mut ride.reading.source, span).await {
+                ReturnReason::Disk(span) => match self.send_blocks(&mut active.reading.source, span).await {
                     Ok(()) => continue,
                     Err(error) => Err(error),
                 },
             };
-            return Ok((ride.reading, result));
+            return Ok((active.reading, result));
         }
     }
 

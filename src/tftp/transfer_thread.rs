@@ -2,9 +2,9 @@
 //! once, and answers each with what its transfer says. No task and no waker is between: a block is a wait, a
 //! receive and a send.
 //!
-//! What has to wait for something else is not done here: a read is handed in with [`TransferThread::start`], and comes
-//! back with the reason ([`ReturnReason`]) when it has ended, when it was called back, or when blocks have to come
-//! from a disk.
+//! What has to wait for something else is not done here: a read is handed in with [`TransferThread::start`],
+//! and comes back with the reason ([`ReturnReason`]) when it has ended, when it was called back, or when
+//! blocks have to come from a disk.
 
 use crate::datagrams::{self, DatagramBatch, DatagramRoute, SegmentationMode};
 use crate::proto::tftp::{BlockSpan, ErrorCode, TftpPacket, Transfer, TransferEnd, TransmitOrder, packet};
@@ -70,7 +70,7 @@ pub(super) struct TransferThread(Arc<ThreadHandle>);
 
 struct ThreadHandle {
     orders: mpsc::Sender<ThreadOrder>,
-    bell: ThreadWaker,
+    waker: ThreadWaker,
     next: AtomicU64,
 }
 
@@ -95,27 +95,32 @@ impl TransferThread {
     /// Starts the thread, idle.
     pub(super) fn launch() -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
-        let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let waker = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(bell.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        let mut work =
-            ThreadState { epoll, inbox, bell: bell.clone(), rides: HashMap::new(), due: BinaryHeap::new() };
+        epoll.add(waker.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        let mut work = ThreadState {
+            epoll,
+            inbox,
+            waker: waker.clone(),
+            active_transfers: HashMap::new(),
+            due: BinaryHeap::new(),
+        };
         thread::Builder::new().name("tftp-reads".to_owned()).spawn(move || {
             if let Err(error) = work.run() {
                 error!(%error, "a thread of TFTP cannot wait for packets; its reads fail");
             }
         })?;
-        Ok(Self(Arc::new(ThreadHandle { orders, bell: ThreadWaker(bell), next: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(ThreadHandle { orders, waker: ThreadWaker(waker), next: AtomicU64::new(0) })))
     }
 
     /// Lets a read run. It comes back by the receiver; an error there means that the thread has ended.
     pub(super) fn start(
         &self,
-        ride: Box<ActiveTransfer>,
+        active: Box<ActiveTransfer>,
     ) -> (u64, oneshot::Receiver<(Box<ActiveTransfer>, ReturnReason)>) {
         let (sender, receiver) = oneshot::channel();
         let id = self.0.next.fetch_add(1, Relaxed);
-        self.order(ThreadOrder::Start(id, ride, sender));
+        self.order(ThreadOrder::Start(id, active, sender));
         (id, receiver)
     }
 
@@ -127,14 +132,14 @@ impl TransferThread {
     fn order(&self, order: ThreadOrder) {
         // Without the thread the sender in the order is dropped, which the receiver hears.
         if self.0.orders.send(order).is_ok() {
-            self.0.bell.ring();
+            self.0.waker.ring();
         }
     }
 }
 
 /// A read on the thread.
 struct RunningTransfer {
-    ride: Box<ActiveTransfer>,
+    active: Box<ActiveTransfer>,
     cutting: SegmentationMode,
     stranger_replies: u32,
     /// The earliest entry of this read in `due`.
@@ -145,8 +150,8 @@ struct RunningTransfer {
 struct ThreadState {
     epoll: Epoll,
     inbox: mpsc::Receiver<ThreadOrder>,
-    bell: Arc<EventFd>,
-    rides: HashMap<u64, RunningTransfer>,
+    waker: Arc<EventFd>,
+    active_transfers: HashMap<u64, RunningTransfer>,
     /// When to look at which read. An entry that comes too early only asks what is due; moving it at every
     /// packet would cost more.
     due: BinaryHeap<Reverse<(Instant, u64)>>,
@@ -181,10 +186,10 @@ impl ThreadState {
 
     /// False when nobody is there to give orders any more.
     fn take_orders(&mut self) -> bool {
-        let _ = self.bell.read();
+        let _ = self.waker.read();
         loop {
             match self.inbox.try_recv() {
-                Ok(ThreadOrder::Start(id, ride, back)) => self.begin(id, (ride, back)),
+                Ok(ThreadOrder::Start(id, active, back)) => self.begin(id, (active, back)),
                 Ok(ThreadOrder::CallBack(id)) => self.give_back(id, ReturnReason::Called),
                 Err(mpsc::TryRecvError::Empty) => return true,
                 Err(mpsc::TryRecvError::Disconnected) => return false,
@@ -195,33 +200,33 @@ impl ThreadState {
     fn begin(
         &mut self,
         id: u64,
-        (ride, back): (Box<ActiveTransfer>, oneshot::Sender<(Box<ActiveTransfer>, ReturnReason)>),
+        (active, back): (Box<ActiveTransfer>, oneshot::Sender<(Box<ActiveTransfer>, ReturnReason)>),
     ) {
-        let added = self.epoll.add(ride.socket.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, id));
+        let added = self.epoll.add(active.socket.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, id));
         if let Err(error) = added {
-            // Whoever waits for it no longer does if it cannot be sent.
-            let _ = back.send((ride, ReturnReason::Failed(error.into())));
+            // The send fails when the receiver has given up; nothing else is left to do.
+            let _ = back.send((active, ReturnReason::Failed(error.into())));
             return;
         }
         let due = Instant::now();
         self.due.push(Reverse((due, id)));
         let running =
-            RunningTransfer { ride, cutting: SegmentationMode::default(), stranger_replies: 0, due, back };
-        self.rides.insert(id, running);
+            RunningTransfer { active, cutting: SegmentationMode::default(), stranger_replies: 0, due, back };
+        self.active_transfers.insert(id, running);
         self.go_on(id);
     }
 
     fn give_back(&mut self, id: u64, why: ReturnReason) {
-        let Some(running) = self.rides.remove(&id) else { return };
-        if let Err(error) = self.epoll.delete(running.ride.socket.as_ref()) {
+        let Some(running) = self.active_transfers.remove(&id) else { return };
+        if let Err(error) = self.epoll.delete(running.active.socket.as_ref()) {
             debug!(%error, "a socket could not be left alone");
         }
-        let _ = running.back.send((running.ride, why));
+        let _ = running.back.send((running.active, why));
     }
 
     fn hear(&mut self, id: u64, buffer: &mut [u8]) {
-        let Some(running) = self.rides.get_mut(&id) else { return };
-        match running.ride.socket.recv_from(buffer) {
+        let Some(running) = self.active_transfers.get_mut(&id) else { return };
+        match running.active.socket.recv_from(buffer) {
             Ok((bytes, from)) => {
                 running.take(buffer.get(..bytes).unwrap_or_default(), from);
                 self.go_on(id);
@@ -233,11 +238,11 @@ impl ThreadState {
 
     /// Sends what the transfer has to send, and notes when to look at it again.
     fn go_on(&mut self, id: u64) {
-        let Some(running) = self.rides.get_mut(&id) else { return };
+        let Some(running) = self.active_transfers.get_mut(&id) else { return };
         if let Some(why) = running.transmit() {
             return self.give_back(id, why);
         }
-        let reading = &running.ride.reading;
+        let reading = &running.active.reading;
         let wake = reading.began + reading.transfer.poll_timeout().unwrap_or(Duration::ZERO);
         if wake < running.due {
             running.due = wake;
@@ -250,7 +255,8 @@ impl ThreadState {
         while let Some(Reverse((due, id))) = self.due.peek().copied().filter(|Reverse((due, _))| *due <= now)
         {
             self.due.pop();
-            let Some(running) = self.rides.get_mut(&id).filter(|running| running.due == due) else {
+            let Some(running) = self.active_transfers.get_mut(&id).filter(|running| running.due == due)
+            else {
                 continue;
             };
             running.handle_timeout(now);
@@ -267,9 +273,9 @@ fn is_nothing(error: &io::Error) -> bool {
 }
 
 impl RunningTransfer {
-    /// A packet of the peer goes to the transfer. Strangers are told so, and change nothing.
+    /// Passes a packet of the peer to the transfer. Another sender gets an ERROR and changes nothing.
     fn take(&mut self, datagram: &[u8], from: SocketAddr) {
-        let ActiveTransfer { reading, socket, peer, counters } = self.ride.as_mut();
+        let ActiveTransfer { reading, socket, peer, counters } = self.active.as_mut();
         if from != SocketAddr::V4(*peer) {
             if self.stranger_replies < STRANGER_REPLIES_MAX {
                 self.stranger_replies += 1;
@@ -282,13 +288,13 @@ impl RunningTransfer {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        let ActiveTransfer { reading, counters, .. } = self.ride.as_mut();
+        let ActiveTransfer { reading, counters, .. } = self.active.as_mut();
         reading.handle_timeout(now, counters);
     }
 
     /// Sends what is to be sent now; a reason to give the read back, if there is one.
     fn transmit(&mut self) -> Option<ReturnReason> {
-        let ActiveTransfer { reading, socket, peer, counters } = self.ride.as_mut();
+        let ActiveTransfer { reading, socket, peer, counters } = self.active.as_mut();
         let route = DatagramRoute { peer: *peer, source: None, interface: 0 };
         loop {
             let now = reading.began.elapsed();

@@ -27,7 +27,7 @@ const STATE: &str = "state";
 /// Tries without a byte more, and all of them.
 const FRUITLESS_TRIES_MAX: u32 = 8;
 const TRIES_MAX: u32 = 1000;
-/// Pause after the first try that was in vain; each is twice as long as the one before.
+/// Pause after the first failed try; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Largest file that is fetched.

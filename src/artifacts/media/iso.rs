@@ -1,8 +1,8 @@
 //! Reads ISO 9660 images (ECMA-119) with the names of Rock Ridge (IEEE P1282 over SUSP, P1281) or Joliet.
 //!
 //! A pure function over `Read + Seek`: every read is bounded, every folder is entered once, and a damaged
-//! image is an error that says where. Start at [`IsoImage::open`], then [`IsoImage::walk`]; `record` is one entry
-//! of a folder,
+//! image is an error that says where. Start at [`IsoImage::open`], then [`IsoImage::walk`]; `record` is one
+//! entry of a folder,
 //! `rock_ridge` what is hidden behind its name.
 
 mod record;

@@ -2,9 +2,9 @@
 //!
 //! Start at [`Mirror::open`]: a file that is kept and fresh is given at once; else it is fetched, once for
 //! all who ask meanwhile, and they get its bytes as they come. `rules` says what may be kept without asking,
-//! `cache_index` what goes first, both without a disk; `cache_files` is the disk, `download` one fetch, `probe` finds the
-//! package repositories. Which tree there is, and who may have a file of it, is `artifacts`' business: a
-//! client names a path in a tree that an operator has named, and nothing else.
+//! `cache_index` what goes first, both without a disk; `cache_files` is the disk, `download` one fetch,
+//! `probe` finds the package repositories. Which tree there is, and who may have a file of it, is
+//! `artifacts`' business: a client names a path in a tree that an operator has named, and nothing else.
 
 mod cache_files;
 mod cache_index;
@@ -41,7 +41,7 @@ use state::{MirrorCounters, MirrorState};
 /// Files of one tree that are fetched at a time.
 const FETCHES_MAX: usize = 16;
 /// Files of one tree that are asked for and not here yet, those that wait for their turn among them.
-const FLIGHTS_MAX: usize = 1024;
+const DOWNLOADS_MAX: usize = 1024;
 /// How often a file is looked for that goes again as soon as it has come.
 const LOOKS_MAX: usize = 3;
 /// Largest index that is read as text, in bytes.
@@ -77,7 +77,7 @@ pub struct CachedFile {
     pub id: String,
     /// When its content was last changed, in seconds since 1970.
     pub modified: i64,
-    /// Of a file that is not whole yet.
+    /// Progress of a file that is still being fetched.
     pub coming: Option<DownloadRest>,
 }
 
@@ -188,11 +188,11 @@ impl Mirror {
     pub fn status(&self) -> MirrorStatus {
         let counters = &self.counters;
         let state = self.state.get().map(lock);
-        let ledger = state.as_ref().map(|state| &state.shelf.ledger);
+        let index = state.as_ref().map(|state| &state.cache.index);
         MirrorStatus {
             upstream_answers: state.as_ref().is_some_and(|state| state.answers()),
-            cached_bytes: ledger.map_or(0, |ledger| ledger.bytes()),
-            cached_files: ledger.map_or(0, |ledger| ledger.files() as u64),
+            cached_bytes: index.map_or(0, |index| index.bytes()),
+            cached_files: index.map_or(0, |index| index.files() as u64),
             bytes_max: total(&self.bytes_max),
             hits: total(&counters.hits),
             misses: total(&counters.misses),
@@ -240,7 +240,7 @@ impl Mirror {
     /// Hashes everything that is kept; what is not as it was is kept no longer.
     ///
     /// # Errors
-    /// It was told to stop.
+    /// The mirrors were stopped.
     pub async fn verify(self: &Arc<Self>, job: &MediaJob) -> Result<CacheCheck, MediaError> {
         self.state().await.map_err(|miss: MirrorMiss| MediaError::Failed(miss.to_string()))?;
         let (mirror, job) = (Arc::clone(self), job.clone());
@@ -252,7 +252,7 @@ impl Mirror {
         let Some(state) = self.state.get() else { return Ok(CacheCheck::default()) };
         let all: Vec<(CachedEntry, PathBuf)> = {
             let state = lock(state);
-            state.shelf.ledger.all().map(|kept| (kept.clone(), state.shelf.body(kept))).collect()
+            state.cache.index.all().map(|kept| (kept.clone(), state.cache.body(kept))).collect()
         };
         job.begin(JobPhase::Reading, Some(all.iter().map(|(kept, _)| kept.bytes).sum()));
         let mut checked = CacheCheck::default();
@@ -260,10 +260,10 @@ impl Mirror {
             let hashed = manifest::hash::<Sha256>(&place, job);
             job.check().map_err(|_| MediaError::Stopped)?;
             let mut state = lock(state);
-            let is_there = state.shelf.ledger.get(&kept.path).is_some_and(|now| now.body == kept.body);
+            let is_there = state.cache.index.get(&kept.path).is_some_and(|now| now.body == kept.body);
             checked.files += u64::from(is_there);
             if is_there && !hashed.is_ok_and(|hash| hash == kept.sha256) {
-                state.shelf.throw_away(&kept.path);
+                state.cache.throw_away(&kept.path);
                 checked.damaged.push(kept.path);
             }
         }
@@ -276,9 +276,9 @@ impl Mirror {
                 let root = self.root.clone();
                 let loaded = tokio::task::spawn_blocking(move || CacheFiles::load(&root)).await;
                 let loaded = loaded.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-                let shelf = loaded
+                let cache = loaded
                     .map_err(|error| MirrorMiss::Failed(format!("what was kept cannot be read: {error}")))?;
-                Ok(Mutex::new(MirrorState::new(shelf)))
+                Ok(Mutex::new(MirrorState::new(cache)))
             })
             .await
     }
@@ -286,7 +286,7 @@ impl Mirror {
     /// Finds a file, or begins to fetch it.
     fn look(self: &Arc<Self>, held: &Mutex<MirrorState>, path: &str) -> CacheLookup {
         let mut state = lock(held);
-        let is_kept = state.shelf.ledger.get(path).map(|kept| rules::is_fresh(kept, now()));
+        let is_kept = state.cache.index.get(path).map(|kept| rules::is_fresh(kept, now()));
         let refusal = state.refusal(path);
         match (is_kept, &refusal) {
             (Some(true), _) => {
@@ -310,7 +310,7 @@ impl Mirror {
         if let Some(miss) = refusal {
             return CacheLookup::Missed(miss);
         }
-        if state.flights() >= FLIGHTS_MAX {
+        if state.flights() >= DOWNLOADS_MAX {
             return CacheLookup::Missed(MirrorMiss::Failed(
                 "too many files are being fetched; try again".to_owned(),
             ));

@@ -1,11 +1,11 @@
 //! Brings the files of artifacts to the server: fetches, checks, unpacks, and keeps them in its own
 //! directory.
 //!
-//! Start at [`bring`]: from a source to a finished tree that is not in its place yet. [`MediaFolder`] is where
-//! things are on disk; `fetch` gets one file over HTTP, `format` tells what it is, `iso` and `tarball` read
-//! it, `tree` writes what they find and never leaves its directory, `share` has equal files of trees once.
-//! [`manifest`] is what a tree consists of, `garbage` what nobody refers to; `mirror` passes a remote tree on
-//! file by file. What an artifact's state is, and who may ask for what, is for the rest of the house.
+//! Start at [`bring`]: from a source to a finished tree that is not in its place yet. [`MediaFolder`] is
+//! where things are on disk; `fetch` gets one file over HTTP, `format` tells what it is, `iso` and `tarball`
+//! read it, `tree` writes what they find and never leaves its directory, `share` has equal files of trees
+//! once. [`manifest`] is what a tree consists of, `garbage` what nobody refers to; `mirror` passes a remote
+//! tree on file by file. What an artifact's state is, and who may ask for what, is for the rest of the house.
 
 mod fetch;
 mod folder;
@@ -45,7 +45,7 @@ pub enum MediaError {
     /// What went wrong, for an operator.
     #[error("{0}")]
     Failed(String),
-    /// The job was told to stop; it can be begun again where it was.
+    /// The job was stopped; it can resume where it was.
     #[error("stopped")]
     Stopped,
 }
@@ -106,7 +106,7 @@ impl MediaJob {
         self.progress.send_modify(|progress| progress.done = progress.done.saturating_add(bytes));
     }
 
-    /// Ends work that blocks, when it was told to stop.
+    /// Ends blocking work when the job was stopped.
     fn check(&self) -> io::Result<()> {
         if self.stop.is_cancelled() { Err(io::Error::other("stopped")) } else { Ok(()) }
     }
@@ -142,7 +142,7 @@ pub struct FetchedTree {
 /// place until [`MediaFolder::install`].
 ///
 /// # Errors
-/// What went wrong, with the file or URL, or that it was told to stop.
+/// The fault with its file or URL, or that the job was stopped.
 pub async fn bring(
     folder: &MediaFolder,
     order: &MediaOrder,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::TreeManifest;
 use crate::model::TreeRepository;
 
-/// Most repositories that are told of one tree.
+/// Most repositories listed of one tree.
 const REPOSITORIES_MAX: usize = 32;
 
 /// The repositories in a tree: those of apt by their suites, those of yum by `repodata`.

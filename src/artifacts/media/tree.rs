@@ -42,14 +42,14 @@ impl TreeLimits {
     const RATIO_MAX: u64 = 64;
     const FREE_BYTES: u64 = 1 << 30;
 
-    /// Of a source of so many bytes.
+    /// Limits for a source of so many bytes.
     pub fn for_source(bytes: u64) -> Self {
         let bytes = bytes.saturating_mul(Self::RATIO_MAX).saturating_add(Self::FREE_BYTES);
         TreeLimits { entries: Self::ENTRIES_MAX, bytes }
     }
 }
 
-/// Who is told what an image or tarball holds. Paths are relative; they are looked at by whoever writes.
+/// Receives the entries of an image or tarball. Paths are relative; the writer checks them.
 pub trait TreeSink {
     /// # Errors
     /// It cannot be, or the disk refuses: reading ends.

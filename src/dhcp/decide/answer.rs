@@ -407,7 +407,7 @@ impl DhcpExchange<'_> {
         self.ledger.own_lease().is_some() || self.ledger.reservation().is_some()
     }
 
-    /// Whether an address that is asked for is the client's own lease, be it on another wire.
+    /// Whether the requested address is the client's own lease, possibly in another shared network.
     fn has_lease_of(&self, address: Ipv4Addr) -> bool {
         self.ledger.lease_at(address).is_some_and(|lease| lease.client == self.ledger.client.as_str())
     }

@@ -28,7 +28,7 @@ pub struct DhcpClient {
     /// As its classes have it boot.
     pub client: Client,
     pub classes: MatchedClasses,
-    /// Of the subnet it is in, where there is one.
+    /// Name of the client's subnet, if one was selected.
     pub subnet_mode: Option<SubnetMode>,
 }
 

@@ -1,4 +1,4 @@
-//! What a client wants, told by what its message carries (RFC 2131 table 4).
+//! Classifies a client's message by the fields it carries (RFC 2131 table 4).
 //!
 //! Never by where the packet was sent: relays and raw sockets change that.
 

@@ -52,7 +52,7 @@ impl<'a> PacketFacts<'a> {
         PacketFacts { query, world, link, sender, machine, boot: BootAnswer::default() }
     }
 
-    /// The address of the server that the client is told for its boot files.
+    /// The server address that the client gets for its boot files.
     pub fn boot_server(&self) -> Option<Ipv4Addr> {
         let link = self.link.as_ref().ok()?;
         link.selected.next_server.or_else(|| self.query.source_address(link))

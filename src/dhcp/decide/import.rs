@@ -18,7 +18,7 @@ use crate::model::{LeaseState, Mac, Octets, hex};
 
 /// Most entries of all files together that are looked at, superseded ones among them.
 pub const ENTRIES_MAX: usize = 500_000;
-/// Most faults that are told.
+/// Most faults in a report.
 pub const FAULTS_MAX: usize = 1000;
 /// Hardware type of Ethernet (RFC 1700).
 const ETHERNET: u8 = 1;

@@ -1,8 +1,8 @@
 //! What can be had, so that nobody has to look through all leases for it: of each network the addresses
 //! never used and those in the order they are given up, and the reservations by whom they are for.
 //!
-//! It is a view of the world and of the open offers. [`AddressIndex::catch_up`] brings it up to date from the keys
-//! that were written since; where those are no longer known, or the subnets changed, it is made anew.
+//! It is a view of the world and of the open offers. [`AddressIndex::catch_up`] brings it up to date from the
+//! keys that were written since; where those are no longer known, or the subnets changed, it is made anew.
 //! It finds; whether a client may have an address is for `AddressPicker::refuse` alone.
 
 mod ranges;
@@ -64,7 +64,7 @@ pub(super) struct AddressIndex {
     shelves: Vec<FreeAddresses>,
     /// Where an address stands in `FreeAddresses::used`.
     ends: GrowingMap<Ipv4Addr, Timestamp>,
-    /// Addresses of reservations, by whom they are for.
+    /// Addresses of reservations, by the client they are for.
     reserved: HashMap<Vec<u8>, Vec<Ipv4Addr>>,
     reserved_for: HashMap<Ipv4Addr, Vec<u8>>,
 }
@@ -95,13 +95,13 @@ impl AddressIndex {
 
     /// The addresses of a network that have no lease on record, lowest first.
     pub fn never_used(&self, network: &str) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.shelf(network).into_iter().flat_map(|shelf| shelf.never_used.iter())
+        self.free(network).into_iter().flat_map(|free| free.never_used.iter())
     }
 
     /// The addresses of a network whose lease has ended, the longest ended first.
     pub fn ended(&self, network: &str, now: Timestamp) -> impl Iterator<Item = Ipv4Addr> + '_ {
         let until = ..=(now, Ipv4Addr::BROADCAST);
-        self.shelf(network).into_iter().flat_map(move |shelf| shelf.used.range(until)).map(|(_, at)| *at)
+        self.free(network).into_iter().flat_map(move |free| free.used.range(until)).map(|(_, at)| *at)
     }
 
     /// The addresses reserved for a client, in the order of addresses.
@@ -112,7 +112,7 @@ impl AddressIndex {
         self.reserved.get(&whom.key()).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn shelf(&self, network: &str) -> Option<&FreeAddresses> {
+    fn free(&self, network: &str) -> Option<&FreeAddresses> {
         self.shelves.get(*self.networks.get(network)?)
     }
 
@@ -129,8 +129,8 @@ impl AddressIndex {
         }
         self.parts.sort_by_key(|part| part.first);
         for part in &self.parts {
-            if let Some(shelf) = self.shelves.get_mut(part.network) {
-                shelf.never_used.insert_range(part.first..=part.last);
+            if let Some(free) = self.shelves.get_mut(part.network) {
+                free.never_used.insert_range(part.first..=part.last);
             }
         }
         for address in addresses(&world.reservations) {
@@ -144,7 +144,7 @@ impl AddressIndex {
 
     /// Puts an address where it belongs now.
     fn place(&mut self, world: &World, address: Ipv4Addr, is_held: &dyn Fn(Ipv4Addr) -> bool) {
-        let Some(shelf) = self.network_of(address).and_then(|network| self.shelves.get_mut(network)) else {
+        let Some(free) = self.network_of(address).and_then(|network| self.shelves.get_mut(network)) else {
             return;
         };
         let key = AddressKey::from(address);
@@ -156,16 +156,16 @@ impl AddressIndex {
         }
         if let Some(before) = before {
             self.ends.remove(&address);
-            shelf.used.remove(&(before, address));
+            free.used.remove(&(before, address));
         }
         if let Some(after) = after {
             self.ends.insert(address, after);
-            shelf.used.insert((after, address));
+            free.used.insert((after, address));
         }
         if ends.is_none() && !is_out {
-            shelf.never_used.insert(address);
+            free.never_used.insert(address);
         } else {
-            shelf.never_used.remove(address);
+            free.never_used.remove(address);
         }
     }
 
@@ -176,7 +176,7 @@ impl AddressIndex {
         (address <= part.last).then_some(part.network)
     }
 
-    /// Files the reservation of an address under whom it is for, in place of an earlier one.
+    /// Indexes the reservation of an address by its client, in place of an earlier one.
     fn file(&mut self, world: &World, address: Ipv4Addr) {
         if let Some(whom) = self.reserved_for.remove(&address)
             && let Some(addresses) = self.reserved.get_mut(&whom)

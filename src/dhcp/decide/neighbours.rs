@@ -10,7 +10,7 @@ use crate::model::{Mac, SubnetMode};
 pub fn address_elsewhere(facts: &PacketFacts<'_>) -> Option<(Ipv4Addr, Mac)> {
     let query = &facts.query;
     let mac = ClientKey::mac_of(query.packet)?;
-    // Most packets are told by their kind alone.
+    // The message type alone rules out most packets.
     let (address, server) = if query.port == BOOT_SERVER_PORT {
         (query.packet.ciaddr, None)
     } else {

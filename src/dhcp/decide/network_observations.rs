@@ -33,7 +33,7 @@ pub struct ServerSighting {
     pub interface: String,
     /// An address it gave.
     pub offered: Option<Ipv4Addr>,
-    /// Whether it told what to boot.
+    /// Whether its reply has boot data.
     pub boots: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What comes of a packet: perhaps a reply, perhaps a change of leases, always a reason.
+//! The result of a packet: an optional reply, an optional change of leases, always a reason.
 
 use std::net::Ipv4Addr;
 

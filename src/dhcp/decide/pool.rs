@@ -127,7 +127,7 @@ impl<'a> AddressPicker<'a> {
         if held.is_some_and(|hold| !hold.is_of(self.link.network(), self.client)) {
             return Some(AddressRefusal::Held(address));
         }
-        // Whoever goes on with one may be that server.
+        // A renewing client may itself be that server.
         let is_new = lease.is_none_or(|lease| lease.expires_at <= self.now || !self.is_our_lease(lease));
         if !reserved
             && is_new
@@ -175,7 +175,7 @@ impl<'a> AddressPicker<'a> {
         found.find(|row| self.is_for_us(&row.spec)).map(|row| &row.spec)
     }
 
-    /// What is on record for this client on this link, be it active or not.
+    /// The record of this client on this link, active or not.
     pub fn own_lease(&self) -> Option<&'a Lease> {
         let key = format!("{} {}", self.link.network(), self.client);
         self.world.leases.find("client", &key).map(|row| &row.spec)

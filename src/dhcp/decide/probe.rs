@@ -1,4 +1,4 @@
-//! Whether an address is in use: what is asked of the wire, and what comes of it. The sockets are in
+//! Whether an address is in use: the probe that is sent, and its result. The sockets are in
 //! `service::probe`; here are the question, the answers, and their bytes.
 
 use std::net::Ipv4Addr;
@@ -88,7 +88,7 @@ pub fn encode_arp_probe(from: Mac, address: Ipv4Addr) -> Vec<u8> {
     frame
 }
 
-/// Who an ARP packet is from: whoever says an address is its own uses it.
+/// The sender of an ARP packet: a host that claims an address uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArpSender {
     pub mac: Mac,

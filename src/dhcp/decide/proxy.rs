@@ -21,7 +21,7 @@ const BOOT_AT_ONCE: [u8; 3] = [6, 1, 8];
 /// Option 43: the boot item a client chose (tag 71).
 const BOOT_ITEM: u8 = 71;
 const END: u8 = 255;
-/// Architectures of BIOS firmware (option 93), which wants to be told not to look for a menu.
+/// Architectures of BIOS firmware (option 93), which needs an option that says not to look for a menu.
 const BIOS: u16 = 0;
 
 /// The counter at which addresses are not to be had.
@@ -116,7 +116,7 @@ impl BootServer<'_> {
         ReplyDraft { packet: reply, unfilled }
     }
 
-    /// Whether the client is told not to look for a menu or other servers. A class can say so.
+    /// Whether the reply tells the client to skip menus and other servers. A class can set it.
     fn boots_at_once(&self) -> bool {
         let DhcpClient { client, classes, .. } = &self.facts.sender;
         let is_bios = client.arches.first().is_none_or(|arch| *arch == BIOS);

@@ -209,7 +209,7 @@ fn configure(query: &DhcpQuery<'_>, content: &ReplyContent<'_>, mut reply: DhcpP
     if let Some(identifier) = request.machine_identifier() {
         reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
     }
-    // Where it goes by broadcast in any case the flag stays what the client sent.
+    // A reply that is broadcast in any case keeps the client's flag.
     if content.sender.classes.always_broadcast()
         && destination(query, content.link, &reply) != ReplyDestination::Broadcast
     {

@@ -59,7 +59,7 @@ pub(super) fn collect(
     notes.extend(unknown_client(facts, outcome));
 }
 
-/// The power-on that a DISCOVER of a machine's firmware or loader tells of, where it may boot from us.
+/// The power-on that a DISCOVER of a machine's firmware or loader shows, if it may boot from this server.
 pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
     let progress = match facts.sender.client.stage {
         Stage::Firmware | Stage::HttpFirmware => BootProgress::Firmware,

@@ -76,7 +76,7 @@ pub(super) struct AdmissionControl {
 }
 
 impl AdmissionControl {
-    /// Takes on no more than so many packets each second, whoever sends them.
+    /// Admits at most this many packets a second from all clients together.
     pub fn limit(&mut self, per_second: NonZeroU32) {
         self.all = Some(OverallRate { rate: f64::from(per_second.get()), tokens: None });
     }

@@ -28,7 +28,7 @@ const PACKET_BYTES_MAX: usize = 4096;
 const UDP_HEADER_BYTES: usize = 8;
 const BOOT_REPLY: u8 = 2;
 
-/// Is told what the lookout sees.
+/// Receives what the detector sees.
 pub trait ServerObserver: Send + Sync + 'static {
     /// The interfaces that are served, when they change.
     fn interfaces(&self, interfaces: Vec<Arc<NetworkInterface>>);
@@ -40,7 +40,7 @@ pub trait ServerObserver: Send + Sync + 'static {
 
 /// The listening socket, opened before privileges are given up, and the interfaces it is for.
 pub struct OtherServerDetector {
-    ear: ReopeningSocket,
+    listening: ReopeningSocket,
     names: Vec<String>,
     ports: BTreeMap<u32, LinkPort>,
 }
@@ -48,41 +48,41 @@ pub struct OtherServerDetector {
 impl OtherServerDetector {
     /// Without CAP_NET_RAW other servers are known only by clients that name them.
     pub fn open(names: Vec<String>) -> Self {
-        let ear = ReopeningSocket::open("the socket for replies of other DHCP servers", replies_socket);
-        OtherServerDetector { ear, names, ports: BTreeMap::new() }
+        let listening = ReopeningSocket::open("the socket for replies of other DHCP servers", replies_socket);
+        OtherServerDetector { listening, names, ports: BTreeMap::new() }
     }
 
     /// Whether other servers can be heard, whenever it is asked.
     pub fn hears(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let hearing = Arc::clone(self.ear.hearing());
-        move || hearing.is_well()
+        let health = Arc::clone(self.listening.health());
+        move || health.is_well()
     }
 
-    /// Tells `witness` until `shutdown`.
-    pub async fn run(mut self, witness: Arc<dyn ServerObserver>, shutdown: CancellationToken) {
+    /// Tells `observer` until `shutdown`.
+    pub async fn run(mut self, observer: Arc<dyn ServerObserver>, shutdown: CancellationToken) {
         let mut refresh = tokio::time::interval(REFRESH);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut buffer = vec![0; PACKET_BYTES_MAX];
         loop {
             tokio::select! {
-                (bytes, from) = self.ear.hear(&mut buffer) => {
+                (bytes, from) = self.listening.hear(&mut buffer) => {
                     let heard = self.read(buffer.get(..bytes).unwrap_or_default(), &from);
-                    heard.into_iter().for_each(|heard| witness.heard(heard));
+                    heard.into_iter().for_each(|heard| observer.heard(heard));
                 }
                 _ = refresh.tick() => {
-                    self.refresh(witness.as_ref());
-                    self.ear.check();
+                    self.refresh(observer.as_ref());
+                    self.listening.check();
                 }
                 () = shutdown.cancelled() => return,
             }
         }
     }
 
-    fn refresh(&mut self, witness: &dyn ServerObserver) {
+    fn refresh(&mut self, observer: &dyn ServerObserver) {
         match interfaces::read(&self.names) {
             Ok(ports) => {
                 if interface_facts(&ports) != interface_facts(&self.ports) {
-                    witness.interfaces(interface_facts(&ports));
+                    observer.interfaces(interface_facts(&ports));
                 }
                 self.ports = ports;
             }

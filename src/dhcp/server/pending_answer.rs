@@ -29,7 +29,7 @@ pub(super) struct PendingAnswer {
     answer: CatchUnwind<AssertUnwindSafe<Instrumented<BoxFuture<'static, HandlerResult>>>>,
 }
 
-/// What came of it.
+/// The result of a handler call.
 pub(super) struct FinishedAnswer {
     pub question: RequestKey,
     /// The port the reply leaves from.

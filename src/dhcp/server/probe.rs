@@ -1,5 +1,5 @@
-//! The sockets of probes: one for ARP on all links, one for ICMP echo. [`ProbeSockets::run`] is the one task that
-//! reads them, for all probes under way. Opened before privileges are given up.
+//! The sockets of probes: one for ARP on all links, one for ICMP echo. [`ProbeSockets::run`] is the one task
+//! that reads them, for all probes under way. Opened before privileges are given up.
 
 use std::collections::HashMap;
 use std::io;
@@ -35,7 +35,7 @@ pub const PROBES_MAX: usize = 512;
 pub const PROBE_TIME: Duration = Duration::from_millis(240);
 /// How long an answer still counts when the address was offered without it.
 const LATE: Duration = Duration::from_secs(2);
-/// Addresses for which late answers are heard, and those of them that wait to be told.
+/// Most addresses that late answers are accepted for, and most late answers that wait to be reported.
 const LATE_MAX: usize = 4096;
 const LATE_QUEUE_MAX: usize = 64;
 /// Ethernet, in `if_arp.h`. Other links are asked by ICMP.
@@ -121,7 +121,7 @@ impl ProbeSockets {
 
     /// As it is now.
     pub fn ability(&self) -> ProbeAbility {
-        ProbeAbility { arp: self.arp.hearing().is_well(), icmp: self.icmp.hearing().is_well() }
+        ProbeAbility { arp: self.arp.health().is_well(), icmp: self.icmp.health().is_well() }
     }
 
     /// Hears nothing more while nobody is asked.
@@ -140,12 +140,12 @@ impl ProbeSockets {
         }
     }
 
-    /// Hears the answers until `shutdown`, and tells `witness` of those that are late.
-    pub async fn run(self: Arc<Self>, witness: Arc<dyn ServerObserver>, shutdown: CancellationToken) {
+    /// Hears the answers until `shutdown`, and tells `observer` of those that are late.
+    pub async fn run(self: Arc<Self>, observer: Arc<dyn ServerObserver>, shutdown: CancellationToken) {
         let (tell, mut told) = mpsc::channel(LATE_QUEUE_MAX);
         let telling = async {
             while let Some(answer) = told.recv().await {
-                witness.heard_late(answer).await;
+                observer.heard_late(answer).await;
             }
         };
         tokio::join!(self.hear(tell, shutdown), telling);
@@ -200,7 +200,7 @@ impl ProbeSockets {
             if probe.who.counts(interface, sender.mac)
                 && let Some(probe) = waiting.remove(&address)
             {
-                // Whoever gave up waiting needs no answer.
+                // The receiver may have given up waiting.
                 let _ = probe.found.send(Some(sender.mac));
             }
             return None;
@@ -210,7 +210,7 @@ impl ProbeSockets {
         counts.then_some(LateAnswer { address, how: ProbeMethod::Arp, mac: Some(sender.mac) })
     }
 
-    /// Whether an address was asked for a moment ago, by somebody for whom the answer counts; told once.
+    /// Whether an address was asked for a moment ago, by a client for which the answer counts; reported once.
     fn is_late(&self, address: Ipv4Addr, counts: impl Fn(&ExpectedSender) -> bool) -> bool {
         let mut late = self.late();
         late.get(&address).is_some_and(|late: &ExpiredProbe| late.until > Instant::now() && counts(&late.who))
@@ -455,7 +455,7 @@ mod tests {
         let probes = probes();
         assert_eq!(probes.ability(), ProbeAbility { arp: true, icmp: true });
         for _ in 0..FAILURES_MAX {
-            probes.arp.hearing().failed(&io::ErrorKind::Other.into());
+            probes.arp.health().failed(&io::ErrorKind::Other.into());
         }
         assert_eq!(probes.ability(), ProbeAbility { arp: false, icmp: true });
         probes.check();

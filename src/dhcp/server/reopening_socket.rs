@@ -23,20 +23,20 @@ const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 pub(super) struct ReopeningSocket {
     open: fn() -> io::Result<StdUdpSocket>,
     socket: ArcSwapOption<UdpSocket>,
-    hearing: Arc<SocketHealth>,
+    health: Arc<SocketHealth>,
 }
 
 impl ReopeningSocket {
     /// Opens the socket, if that may be done. Only its registration with the runtime is used, whatever kind
     /// of socket it is; what is read and sent is said to the kernel.
     pub fn open(what: &'static str, open: fn() -> io::Result<StdUdpSocket>) -> Self {
-        let hearing = Arc::new(SocketHealth::new(what));
-        let ear = ReopeningSocket { open, socket: ArcSwapOption::empty(), hearing };
-        if let Err(error) = ear.reopen() {
+        let health = Arc::new(SocketHealth::new(what));
+        let reopening = ReopeningSocket { open, socket: ArcSwapOption::empty(), health };
+        if let Err(error) = reopening.reopen() {
             warn!(%error, "{what} cannot be opened: is CAP_NET_RAW there?");
-            ear.hearing.was_not_had();
+            reopening.health.was_not_had();
         }
-        ear
+        reopening
     }
 
     fn reopen(&self) -> io::Result<()> {
@@ -46,9 +46,9 @@ impl ReopeningSocket {
         Ok(())
     }
 
-    /// How it fares, for whoever tells of it.
-    pub fn hearing(&self) -> &Arc<SocketHealth> {
-        &self.hearing
+    /// Health of the socket, for the status page.
+    pub fn health(&self) -> &Arc<SocketHealth> {
+        &self.health
     }
 
     /// The socket, to send with.
@@ -58,7 +58,7 @@ impl ReopeningSocket {
 
     /// Opens the socket anew if it failed, or was not to be had.
     pub fn check(&self) {
-        self.hearing.check(|| {
+        self.health.check(|| {
             let reopened = self.reopen().inspect_err(|error| debug!(%error, "it cannot be opened anew"));
             reopened.is_ok() || self.socket.load().is_some()
         });
@@ -77,7 +77,7 @@ impl ReopeningSocket {
     fn filter(&self, change: impl Fn(&Socket) -> io::Result<()>) {
         let Some(socket) = self.socket() else { return };
         if let Err(error) = change(&SockRef::from(&*socket)) {
-            debug!(%error, "what {} hears cannot be changed", self.hearing.what());
+            debug!(%error, "what {} hears cannot be changed", self.health.what());
         }
     }
 
@@ -85,17 +85,17 @@ impl ReopeningSocket {
     /// given up and asked again.
     pub async fn hear<A: SockaddrLike>(&self, buffer: &mut [u8]) -> (usize, A) {
         loop {
-            let socket = self.socket().filter(|_| !self.hearing.is_suspended());
+            let socket = self.socket().filter(|_| !self.health.is_suspended());
             let Some(socket) = socket else { return std::future::pending().await };
             let received =
                 socket.async_io(Interest::READABLE, || Ok(recvfrom::<A>(socket.as_raw_fd(), buffer)?));
             match received.await {
                 Ok((bytes, Some(from))) => {
-                    self.hearing.succeeded();
+                    self.health.succeeded();
                     return (bytes, from);
                 }
-                Ok((_, None)) => self.hearing.failed(&io::Error::other("a packet came without its sender")),
-                Err(error) => self.hearing.failed(&error),
+                Ok((_, None)) => self.health.failed(&io::Error::other("a packet came without its sender")),
+                Err(error) => self.health.failed(&error),
             }
         }
     }
@@ -127,61 +127,61 @@ mod tests {
     }
 
     /// Reads until the socket is left alone.
-    async fn until_deaf(ear: &ReopeningSocket) {
+    async fn until_deaf(reopening: &ReopeningSocket) {
         let mut buffer = [0; 64];
         tokio::select! {
             biased;
-            _ = ear.hear::<SockaddrIn>(&mut buffer) => panic!("something was heard"),
-            () = async { while !ear.hearing.is_suspended() { tokio::task::yield_now().await } } => {}
+            _ = reopening.hear::<SockaddrIn>(&mut buffer) => panic!("something was heard"),
+            () = async { while !reopening.health.is_suspended() { tokio::task::yield_now().await } } => {}
         }
     }
 
     #[tokio::test]
     async fn a_socket_that_keeps_failing_is_left_alone_and_told_of_until_a_new_one_does_well() {
-        let mut ear = ReopeningSocket::open("the test", broken);
-        assert!(ear.hearing.is_well());
-        until_deaf(&ear).await;
-        assert!(!ear.hearing.is_well(), "told of as soon as it is left alone");
-        ear.check();
-        assert!(!ear.hearing.is_well(), "a new one has to do well first");
-        until_deaf(&ear).await;
-        ear.check();
-        assert!(!ear.hearing.is_well());
-        until_deaf(&ear).await;
-        ear.open = sound;
-        ear.check();
-        let to = ear.socket().unwrap().local_addr().unwrap();
+        let mut reopening = ReopeningSocket::open("the test", broken);
+        assert!(reopening.health.is_well());
+        until_deaf(&reopening).await;
+        assert!(!reopening.health.is_well(), "told of as soon as it is left alone");
+        reopening.check();
+        assert!(!reopening.health.is_well(), "a new one has to do well first");
+        until_deaf(&reopening).await;
+        reopening.check();
+        assert!(!reopening.health.is_well());
+        until_deaf(&reopening).await;
+        reopening.open = sound;
+        reopening.check();
+        let to = reopening.socket().unwrap().local_addr().unwrap();
         sound().unwrap().send_to(b"hello", to).unwrap();
         let mut buffer = [0; 64];
-        assert_eq!(ear.hear::<SockaddrIn>(&mut buffer).await.0, 5);
-        ear.check();
-        assert!(ear.hearing.is_well());
+        assert_eq!(reopening.hear::<SockaddrIn>(&mut buffer).await.0, 5);
+        reopening.check();
+        assert!(reopening.health.is_well());
     }
 
     #[tokio::test]
     async fn where_no_new_one_can_be_had_the_old_one_is_tried_again() {
-        let mut ear = ReopeningSocket::open("the test", sound);
-        ear.open = absent;
+        let mut reopening = ReopeningSocket::open("the test", sound);
+        reopening.open = absent;
         for _ in 0..FAILURES_MAX {
-            ear.hearing.failed(&io::ErrorKind::Other.into());
+            reopening.health.failed(&io::ErrorKind::Other.into());
         }
-        ear.check();
-        let to = ear.socket().unwrap().local_addr().unwrap();
+        reopening.check();
+        let to = reopening.socket().unwrap().local_addr().unwrap();
         sound().unwrap().send_to(b"hello", to).unwrap();
         let mut buffer = [0; 64];
-        assert_eq!(ear.hear::<SockaddrIn>(&mut buffer).await.0, 5);
+        assert_eq!(reopening.hear::<SockaddrIn>(&mut buffer).await.0, 5);
     }
 
     #[tokio::test]
     async fn one_that_was_never_there_is_not_well_until_it_can_be_had() {
-        let mut ear = ReopeningSocket::open("the test", absent);
+        let mut reopening = ReopeningSocket::open("the test", absent);
         for _ in 0..3 {
-            assert!(!ear.hearing.is_well() && ear.socket().is_none());
-            ear.check();
+            assert!(!reopening.health.is_well() && reopening.socket().is_none());
+            reopening.check();
         }
-        ear.open = sound;
-        ear.check();
-        ear.check();
-        assert!(ear.hearing.is_well());
+        reopening.open = sound;
+        reopening.check();
+        reopening.check();
+        assert!(reopening.health.is_well());
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct ReplySender {
     frames: Option<Socket>,
     names: Vec<String>,
     ports: BTreeMap<u32, LinkPort>,
-    /// Interfaces without frames that were told of.
+    /// Interfaces without frames that were logged already.
     told_of_fallback: BTreeSet<u32>,
     waiting: Vec<QueuedReply>,
     /// Their bytes, one after the other.
@@ -97,7 +97,7 @@ impl ReplySender {
             let ends = port.mac().map(|from_mac| FrameEnds { from_mac, to_mac: mac, from, to });
             match self.send_frame(port, ends, &reply.bytes) {
                 Ok(()) => return Ok(SendTime::Now),
-                // Without a socket for frames that was told at the start.
+                // A missing socket for frames was logged at the start.
                 Err(error) if self.frames.is_some() && self.told_of_fallback.insert(reply.interface) => {
                     warn!(%error, interface = port.facts.name, "no frame can be sent: broadcasting instead");
                 }
@@ -133,8 +133,8 @@ impl ReplySender {
         for letters in self.waiting.chunk_by(QueuedReply::goes_with) {
             let Some(first) = letters.first() else { continue };
             let mut replies = Vec::with_capacity(letters.len());
-            for letter in letters {
-                let (reply, behind) = rest.split_at_checked(letter.bytes).unwrap_or_default();
+            for queued in letters {
+                let (reply, behind) = rest.split_at_checked(queued.bytes).unwrap_or_default();
                 replies.push(reply);
                 rest = behind;
             }

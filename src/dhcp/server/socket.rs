@@ -45,7 +45,7 @@ pub(super) struct DhcpListener {
     /// The port in the protocol's terms, whatever was bound.
     pub port: u16,
     sharing: PortSharing,
-    hearing: Arc<SocketHealth>,
+    health: Arc<SocketHealth>,
     buffer: Vec<u8>,
 }
 
@@ -55,14 +55,14 @@ impl DhcpListener {
     pub fn bind(bound: u16, (port, sharing): (u16, PortSharing)) -> io::Result<Self> {
         let udp = UdpSocket::from_std(open(bound, sharing)?.into())?;
         let local_port = udp.local_addr()?.port();
-        let hearing = Arc::new(SocketHealth::new("the DHCP socket"));
-        Ok(DhcpListener { udp, local_port, port, sharing, hearing, buffer: vec![0; DATAGRAM_BYTES_MAX + 1] })
+        let health = Arc::new(SocketHealth::new("the DHCP socket"));
+        Ok(DhcpListener { udp, local_port, port, sharing, health, buffer: vec![0; DATAGRAM_BYTES_MAX + 1] })
     }
 
     /// Puts a new socket in the place of one that failed.
     pub fn check(&mut self) {
-        let hearing = Arc::clone(&self.hearing);
-        hearing.check(|| {
+        let health = Arc::clone(&self.health);
+        health.check(|| {
             let reopened = self.reopen();
             reopened.inspect_err(|error| debug!(%error, "the DHCP socket cannot be opened anew")).ok();
             true
@@ -78,9 +78,9 @@ impl DhcpListener {
         Ok(())
     }
 
-    /// How it fares, for whoever tells of it.
-    pub fn hearing(&self) -> &Arc<SocketHealth> {
-        &self.hearing
+    /// Health of the socket, for the status page.
+    pub fn health(&self) -> &Arc<SocketHealth> {
+        &self.health
     }
 
     pub fn local_port(&self) -> u16 {
@@ -93,27 +93,27 @@ impl DhcpListener {
 
     /// Ready when there is something to [`DhcpListener::receive`].
     pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.hearing.is_suspended() { Poll::Pending } else { self.udp.poll_recv_ready(context) }
+        if self.health.is_suspended() { Poll::Pending } else { self.udp.poll_recv_ready(context) }
     }
 
     /// The next datagram, if there is one. No error is the end of it: what fails again and again has nothing
     /// until it was looked after.
     pub fn receive(&mut self) -> io::Result<Option<(DatagramArrival, &[u8])>> {
-        if self.hearing.is_suspended() {
+        if self.health.is_suspended() {
             return Ok(None);
         }
         let (udp, buffer) = (&self.udp, &mut self.buffer);
         match udp.try_io(Interest::READABLE, || receive_now(udp, buffer)) {
             Ok(arrival) => {
-                self.hearing.succeeded();
+                self.health.succeeded();
                 Ok(Some((arrival, self.buffer.get(..arrival.bytes).unwrap_or_default())))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.hearing.succeeded();
+                self.health.succeeded();
                 Ok(None)
             }
             Err(error) => {
-                self.hearing.failed(&error);
+                self.health.failed(&error);
                 Err(error)
             }
         }

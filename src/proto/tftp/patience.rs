@@ -24,7 +24,7 @@ pub const GAP_MAX: Duration = Duration::from_millis(100);
 /// repeat them together.
 const JITTER_PART: u32 = 8;
 
-/// The pace of one client, and how often it was asked in vain.
+/// The retransmission timer of one client, and how many time-outs in a row it has had.
 #[derive(Debug, Clone)]
 pub struct Patience {
     /// The interval the client set.
@@ -56,7 +56,7 @@ impl Patience {
         Self { dice: seed | 1, ..self }
     }
 
-    /// Counts the time from a block to its ACK. Not to be told of blocks that were sent twice.
+    /// Counts the time from a block to its ACK. Must not be called for blocks that were sent twice.
     pub fn measured(&mut self, took: Duration) {
         self.doubled = 0;
         self.trip = Some(match self.trip {

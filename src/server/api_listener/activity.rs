@@ -76,7 +76,7 @@ struct ActivityState {
 }
 
 impl ConnectionActivity {
-    /// Of a connection whose handshake is done.
+    /// For a connection whose handshake is complete.
     pub fn begin(version: HttpVersion) -> Arc<Self> {
         let now = Instant::now();
         let state =

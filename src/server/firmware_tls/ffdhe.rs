@@ -58,7 +58,7 @@ impl ActiveKeyExchange for KeyExchange {
         let invalid = Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare);
         let peer = BoxedUint::from_be_slice(peer, BITS).map_err(|_| invalid.clone())?;
         // 1 and the prime less 1 are the only small subgroup (RFC 7919 section 5.1). Beyond it, a share that
-        // is no power of 2 tells of a secret that is never used again whether it is odd.
+        // is no quadratic residue leaks one bit of a single-use secret: its parity.
         let one = BoxedUint::one_with_precision(BITS);
         if peer <= one || peer >= PRIME.wrapping_sub(&one) {
             return Err(invalid);

@@ -120,7 +120,7 @@ impl Writer {
     /// Gives up `checkpoint` in the end, which is how the thread beside knows.
     fn work(&mut self, mut queue: mpsc::Receiver<Job>, checkpoint: SyncSender<()>) {
         let mut group = Vec::with_capacity(GROUP_MAX);
-        let (mut expected, mut jobs, mut lookout) = (1, 0, Lookout::default());
+        let (mut expected, mut jobs, mut spin_wait) = (1, 0, Lookout::default());
         while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             gather(&mut queue, &mut group, expected);
             expected = group.len() / 2;
@@ -137,7 +137,7 @@ impl Writer {
                 jobs = 0;
             }
             if was_alone {
-                lookout.look_out(&queue);
+                spin_wait.look_out(&queue);
             }
         }
     }
@@ -324,19 +324,19 @@ mod tests {
     #[test]
     fn a_lookout_in_vain_rests_longer_each_time_until_there_is_a_job() {
         let (sender, queue) = mpsc::channel(1);
-        let mut lookout = Lookout::default();
+        let mut spin_wait = Lookout::default();
         let rests = [(); 7].map(|()| {
-            lookout.look_out(&queue);
-            std::mem::take(&mut lookout.rest)
+            spin_wait.look_out(&queue);
+            std::mem::take(&mut spin_wait.rest)
         });
         assert_eq!(rests, [0, 1, 4, 16, 64, 64, 64]);
 
         let (reply, _) = oneshot::channel();
         assert!(sender.try_send(Job { work: Work::Prune { keep: 1 }, reply }).is_ok());
-        lookout.rest = 1;
-        lookout.look_out(&queue);
-        assert_eq!((lookout.rest, lookout.next_rest), (0, 64), "rested");
-        lookout.look_out(&queue);
-        assert_eq!((lookout.rest, lookout.next_rest), (0, 0), "saw the job");
+        spin_wait.rest = 1;
+        spin_wait.look_out(&queue);
+        assert_eq!((spin_wait.rest, spin_wait.next_rest), (0, 64), "rested");
+        spin_wait.look_out(&queue);
+        assert_eq!((spin_wait.rest, spin_wait.next_rest), (0, 0), "saw the job");
     }
 }

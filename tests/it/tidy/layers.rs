@@ -100,7 +100,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
-        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "runs", "model", "rate_limit"],
+        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "runs", "model",
+            "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.
     layer("api::boot_sight", &["houses", "kernel", "insight", "netboot::decide", "model"],

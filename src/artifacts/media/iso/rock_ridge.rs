@@ -29,7 +29,7 @@ pub struct RecordExtras {
     pub link: Option<String>,
     /// The block of a folder that lies elsewhere (CL).
     pub child: Option<u32>,
-    /// It was moved here from deeper down, and is told of there (RE).
+    /// The folder was relocated from deeper down, where a link entry names it (RE).
     pub is_relocated: bool,
     /// A device, a fifo, a socket.
     pub is_special: bool,

@@ -133,60 +133,60 @@ impl CacheIndex {
 mod tests {
     use super::*;
 
-    fn ledger() -> CacheIndex {
-        let mut ledger = CacheIndex::default();
+    fn index() -> CacheIndex {
+        let mut index = CacheIndex::default();
         for (path, bytes) in [("a", 10), ("b", 20), ("c", 30)] {
-            ledger.put(CachedEntry { path: path.into(), body: path.into(), bytes, ..CachedEntry::default() });
+            index.put(CachedEntry { path: path.into(), body: path.into(), bytes, ..CachedEntry::default() });
         }
-        ledger
+        index
     }
 
-    fn gone(ledger: &CacheIndex, bytes: u64, most: u64) -> Option<Vec<String>> {
-        ledger.victims((bytes, most), |_| false)
+    fn gone(index: &CacheIndex, bytes: u64, most: u64) -> Option<Vec<String>> {
+        index.victims((bytes, most), |_| false)
     }
 
     #[test]
     fn the_least_recently_used_go_first_and_no_more_than_needed() {
-        let mut ledger = ledger();
-        assert_eq!(gone(&ledger, 40, 100), Some(vec![]));
-        assert_eq!(gone(&ledger, 41, 100), Some(vec!["a".into()]));
-        ledger.touch("a");
-        assert_eq!(gone(&ledger, 41, 100), Some(vec!["b".into()]));
-        assert_eq!(gone(&ledger, 70, 100), Some(vec!["b".into(), "c".into()]));
-        assert_eq!(gone(&ledger, 101, 100), None);
-        ledger.touch("not kept");
-        assert_eq!((ledger.files(), ledger.bytes()), (3, 60));
+        let mut index = index();
+        assert_eq!(gone(&index, 40, 100), Some(vec![]));
+        assert_eq!(gone(&index, 41, 100), Some(vec!["a".into()]));
+        index.touch("a");
+        assert_eq!(gone(&index, 41, 100), Some(vec!["b".into()]));
+        assert_eq!(gone(&index, 70, 100), Some(vec!["b".into(), "c".into()]));
+        assert_eq!(gone(&index, 101, 100), None);
+        index.touch("not kept");
+        assert_eq!((index.files(), index.bytes()), (3, 60));
     }
 
     #[test]
     fn what_is_read_stays_and_what_is_coming_has_its_room() {
-        let mut ledger = ledger();
+        let mut index = index();
         let is_read = |kept: &CachedEntry| kept.path == "a";
-        assert_eq!(ledger.victims((41, 100), is_read), Some(vec!["b".into()]));
-        assert_eq!(ledger.victims((91, 100), is_read), None);
-        ledger.promise(40);
-        assert_eq!(gone(&ledger, 1, 100), Some(vec!["a".into()]));
-        assert_eq!(gone(&ledger, 61, 100), None);
-        ledger.release(40);
-        assert_eq!(gone(&ledger, 1, 100), Some(vec![]));
+        assert_eq!(index.victims((41, 100), is_read), Some(vec!["b".into()]));
+        assert_eq!(index.victims((91, 100), is_read), None);
+        index.promise(40);
+        assert_eq!(gone(&index, 1, 100), Some(vec!["a".into()]));
+        assert_eq!(gone(&index, 61, 100), None);
+        index.release(40);
+        assert_eq!(gone(&index, 1, 100), Some(vec![]));
     }
 
     #[test]
     fn a_file_with_the_path_of_another_takes_its_place() {
-        let mut ledger = ledger();
-        let old = ledger.put(CachedEntry {
+        let mut index = index();
+        let old = index.put(CachedEntry {
             path: "a".into(),
             body: "new".into(),
             bytes: 1,
             ..CachedEntry::default()
         });
         assert_eq!(old.unwrap().body, "a");
-        assert_eq!((ledger.files(), ledger.bytes()), (3, 51));
-        assert_eq!(ledger.get("a").unwrap().body, "new");
-        assert_eq!(gone(&ledger, 50, 100), Some(vec!["b".into()]), "it is the newest now");
-        ledger.checked("b", 7);
-        assert_eq!(ledger.get("b").unwrap().checked_at, 7);
-        ledger.expire();
-        assert!(ledger.all().all(|kept| kept.checked_at == 0));
+        assert_eq!((index.files(), index.bytes()), (3, 51));
+        assert_eq!(index.get("a").unwrap().body, "new");
+        assert_eq!(gone(&index, 50, 100), Some(vec!["b".into()]), "it is the newest now");
+        index.checked("b", 7);
+        assert_eq!(index.get("b").unwrap().checked_at, 7);
+        index.expire();
+        assert!(index.all().all(|kept| kept.checked_at == 0));
     }
 }

@@ -86,14 +86,14 @@ impl Mirror {
         let _turn =
             turn.map_err(|_| MirrorMiss::Failed("too many files are being fetched; try again".to_owned()))?;
         let held = self.state().await?;
-        let kept = lock(held).shelf.ledger.get(path).cloned();
+        let kept = lock(held).cache.index.get(path).cloned();
         let answer =
             self.ask(path, kept.as_ref().map_or(UpstreamRequest::All, UpstreamRequest::Unless)).await?;
         let is_folder = answer.url().path().ends_with('/');
         match answer.status() {
             StatusCode::NOT_MODIFIED if kept.is_some() => {
                 self.counters.count(&self.counters.revalidated);
-                lock(held).shelf.checked(path, now());
+                lock(held).cache.checked(path, now());
                 Ok(())
             }
             StatusCode::OK if !is_folder => {
@@ -101,7 +101,7 @@ impl Mirror {
                 self.store(path, answer, stage).await
             }
             StatusCode::OK | StatusCode::NOT_FOUND | StatusCode::GONE => {
-                lock(held).shelf.throw_away(path);
+                lock(held).cache.throw_away(path);
                 Err(MirrorMiss::Absent)
             }
             // Stores of files say so of what they do not have, where nobody may see a list.
@@ -262,8 +262,8 @@ impl CacheReservation {
         let most = self.mirror.bytes_max.load(Ordering::Relaxed);
         let Some(state) = self.mirror.state.get() else { return Ok(()) };
         let mut state = lock(state);
-        let evicted = state.shelf.make_room((bytes, most))?;
-        state.shelf.ledger.promise(bytes);
+        let evicted = state.cache.make_room((bytes, most))?;
+        state.cache.index.promise(bytes);
         self.bytes += bytes;
         self.mirror.counters.evicted.fetch_add(evicted as u64, Ordering::Relaxed);
         Ok(())
@@ -273,8 +273,8 @@ impl CacheReservation {
     fn fill(mut self, kept: CachedEntry) -> io::Result<()> {
         let Some(state) = self.mirror.state.get() else { return Ok(()) };
         let mut state = lock(state);
-        state.shelf.ledger.release(std::mem::take(&mut self.bytes));
-        state.shelf.place(kept)
+        state.cache.index.release(std::mem::take(&mut self.bytes));
+        state.cache.place(kept)
     }
 }
 
@@ -282,9 +282,9 @@ impl Drop for CacheReservation {
     fn drop(&mut self) {
         let Some(state) = self.mirror.state.get() else { return };
         let mut state = lock(state);
-        state.shelf.ledger.release(self.bytes);
+        state.cache.index.release(self.bytes);
         // It is not there when it has got its place.
-        drop(std::fs::remove_file(state.shelf.new_body(&self.id)));
+        drop(std::fs::remove_file(state.cache.new_body(&self.id)));
     }
 }
 
@@ -292,7 +292,7 @@ impl Drop for CacheReservation {
 struct DownloadWriter<'a> {
     mirror: Arc<Mirror>,
     stage: &'a watch::Sender<DownloadStage>,
-    /// What those who read along are told; none while the length is not known.
+    /// The head for readers of the partial file; none while the length is unknown.
     head: Option<Arc<DownloadHead>>,
     kept: CachedEntry,
     total: Option<u64>,
@@ -320,7 +320,7 @@ impl<'a> DownloadWriter<'a> {
         let opened = blocking(move || {
             let mut room = CacheReservation { mirror: owner, id, bytes: 0, _awaited: awaited };
             room.grow(total.unwrap_or(0))?;
-            let place = room.mirror.state.get().map(|state| lock(state).shelf.new_body(&room.id));
+            let place = room.mirror.state.get().map(|state| lock(state).cache.new_body(&room.id));
             let place = place.ok_or(io::ErrorKind::NotFound)?;
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place)?;
             let head = DownloadHead {

@@ -1,4 +1,4 @@
-//! A file that is being fetched, as those see it who wait for it.
+//! A file that is being fetched, as its readers see it.
 
 use std::fs::File;
 use std::io;
@@ -30,7 +30,7 @@ pub struct DownloadHead {
 }
 
 impl DownloadStage {
-    /// Whether who asked can be told something.
+    /// Whether a waiting reader can be answered.
     pub fn is_news(&self) -> bool {
         !matches!(self, DownloadStage::Asked)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Mirror, MirrorMiss};
 use crate::model::{MirrorRepository, TreeRepository};
 
-/// Most components of a suite that are told.
+/// Most components listed of a suite.
 const COMPONENTS_MAX: usize = 32;
 
 /// Reads the indexes of what was declared; without that, looks whether the tree is a repository of yum.

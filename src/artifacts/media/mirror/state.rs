@@ -53,7 +53,7 @@ enum UpstreamHealth {
 
 #[derive(Debug)]
 pub struct MirrorState {
-    pub shelf: CacheFiles,
+    pub cache: CacheFiles,
     flights: HashMap<String, watch::Receiver<DownloadStage>>,
     refusals: HashMap<String, (Instant, MirrorMiss)>,
     upstream: UpstreamHealth,
@@ -62,22 +62,22 @@ pub struct MirrorState {
 }
 
 impl MirrorState {
-    pub fn new(shelf: CacheFiles) -> Self {
+    pub fn new(cache: CacheFiles) -> Self {
         let (flights, refusals) = (HashMap::new(), HashMap::new());
-        MirrorState { shelf, flights, refusals, upstream: UpstreamHealth::default(), trouble: None }
+        MirrorState { cache, flights, refusals, upstream: UpstreamHealth::default(), trouble: None }
     }
 
     /// Opens a file that is kept. One that is not as it was put there is kept no longer.
     pub fn open(&mut self, path: &str) -> Option<CachedFile> {
-        self.shelf.ledger.get(path)?;
-        match self.shelf.open(path) {
+        self.cache.index.get(path)?;
+        match self.cache.open(path) {
             Ok((file, kept)) => {
                 let (bytes, id, modified) = (kept.bytes, kept.body, kept.modified);
                 Some(CachedFile { file, bytes, id, modified, coming: None })
             }
             Err(error) => {
                 tracing::warn!(path, %error, "a kept file of a mirror cannot be read; it is fetched anew");
-                self.shelf.throw_away(path);
+                self.cache.throw_away(path);
                 None
             }
         }
@@ -134,13 +134,13 @@ impl MirrorState {
 
     /// A file is to be asked for.
     pub fn expire_one(&mut self, path: &str) {
-        self.shelf.ledger.checked(path, 0);
+        self.cache.index.checked(path, 0);
         self.refusals.remove(path);
     }
 
     /// Everything is to be asked for.
     pub fn expire(&mut self) {
-        self.shelf.ledger.expire();
+        self.cache.index.expire();
         self.refusals.clear();
         if let UpstreamHealth::Fails { rests, .. } = &mut self.upstream {
             *rests = None;
@@ -173,7 +173,7 @@ impl MirrorState {
         self.fails(why, Some(Instant::now() + UNREACHED_KEPT));
     }
 
-    /// Of a row of faults the first is told.
+    /// Only the first of consecutive failures is logged.
     fn fails(&mut self, why: &str, rests: Option<Instant>) {
         let why = self.failing().unwrap_or_else(|| why.to_owned());
         self.upstream = UpstreamHealth::Fails { why, rests };

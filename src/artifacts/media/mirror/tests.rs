@@ -394,9 +394,9 @@ async fn damaged_files_are_found_and_kept_no_longer() {
     }
     let place = {
         let state = lock(mirror.state.get().unwrap());
-        let kept = state.shelf.ledger.get("pool/a.deb").unwrap();
+        let kept = state.cache.index.get("pool/a.deb").unwrap();
         assert_eq!(kept.sha256, sha256_hex("a package"));
-        state.shelf.body(kept)
+        state.cache.body(kept)
     };
     std::fs::write(place, b"damaged!!").unwrap();
     let checked = mirror.verify(&MediaJob::new(CancellationToken::new())).await.unwrap();
