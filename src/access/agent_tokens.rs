@@ -1,11 +1,13 @@
 //! The tokens of a machine's agent: the first one in a file of its own, when it is installed; then those it
 //! exchanges them for while it works.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 use uuid::Uuid;
 
 use crate::access::Access;
-use crate::kernel::scope::{acts_for, agent_scope};
+use crate::kernel::scope::agent_scope;
 use crate::kernel::{Caller, Error};
 use crate::model::{Input, Machine, Stored, Token, TokenGrant};
 use crate::objects::write::{Expected, Target};
@@ -49,8 +51,7 @@ impl Access {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] for another machine's agent, or what the store says.
     pub async fn renew_agent_token(&self, caller: &Caller, machine: &str) -> Result<TokenGrant, Error> {
-        let machine = self.kernel.find::<Machine>(machine)?;
-        acts_for(caller, &machine.key)?;
+        let machine = Arc::clone(caller.find_own_machine(&self.kernel.world(), machine)?);
         let server = Caller { request_id: caller.request_id.clone(), ..Caller::server(caller.now) };
         let prefix = format!("agent-{}-", machine.key);
         let renewed: Vec<String> = {

@@ -70,7 +70,7 @@ async fn act(
     (reference, action): (&str, Action),
 ) -> Result<Response, ApiError> {
     let machine = state.app.runs.act(caller, reference, &action).await?;
-    let view = state.app.objects.get::<Machine>(&machine.key).await?;
+    let view = state.app.objects.show(&machine).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 

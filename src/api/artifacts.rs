@@ -49,7 +49,7 @@ pub fn operations() -> Vec<Operation> {
                       Extension(caller): Extension<Caller>,
                       Path(reference): Path<String>| async move {
                     state.app.artifacts.ask_of_artifact(&caller, &reference, work).await?;
-                    let view = state.app.objects.get::<Artifact>(&reference).await?;
+                    let view = state.app.objects.get::<Artifact>(&caller, &reference).await?;
                     Ok::<_, ApiError>(body::object(StatusCode::ACCEPTED, &view))
                 },
             )

@@ -94,14 +94,16 @@ fn stages() -> Value {
 
 async fn explain_machine(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
-    decision(&state, &Who::Machine(reference), &query)
+    decision((&state, &caller), &Who::Machine(reference), &query)
 }
 
 async fn explain(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
     let mac = query.get_as::<Mac>("mac", "a MAC address")?.map(Who::Mac);
@@ -110,10 +112,10 @@ async fn explain(
     let who = mac.or(machine).or(address);
     let who =
         who.ok_or_else(|| Error::BadRequest("say who: one of `mac`, `machine`, `address`".to_owned()))?;
-    decision(&state, &who, &query)
+    decision((&state, &caller), &who, &query)
 }
 
-fn decision(state: &ApiState, who: &Who, query: &Query) -> Result<Response, ApiError> {
+fn decision((state, caller): (&ApiState, &Caller), who: &Who, query: &Query) -> Result<Response, ApiError> {
     let question = match query.get("stage") {
         None => Question::default(),
         Some(stage) => serde_json::from_value(Value::from(stage)).map_err(|_| {
@@ -124,15 +126,20 @@ fn decision(state: &ApiState, who: &Who, query: &Query) -> Result<Response, ApiE
     let arch = query.get_as::<u16>("arch", "an architecture code")?;
     let text = |name: &str| query.get(name).map(str::to_owned);
     let asks = Asks { question, arch, vendor_class: text("vendor_class"), user_class: text("user_class") };
-    answer(&state.app.insight.explain(who, &asks)?)
+    answer(&state.app.insight.explain(caller, who, &asks)?)
 }
 
-async fn files(State(state): State<ApiState>, Path(reference): Path<String>) -> Result<Response, ApiError> {
-    answer(&Files { items: state.app.insight.files(&reference)? })
+async fn files(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(reference): Path<String>,
+) -> Result<Response, ApiError> {
+    answer(&Files { items: state.app.insight.files(&caller, &reference)? })
 }
 
 async fn params(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
@@ -140,7 +147,7 @@ async fn params(
         Some(true) => ParamScope::AllLevels,
         _ => ParamScope::Machine,
     };
-    answer(&Params { params: state.app.insight.params(&reference, scope)? })
+    answer(&Params { params: state.app.insight.params(&caller, &reference, scope)? })
 }
 
 async fn render(

@@ -1,5 +1,6 @@
 //! How DHCP stands: one operation that shows it.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -8,6 +9,7 @@ use serde_json::json;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::{ApiState, body, schema};
+use crate::kernel::Caller;
 use crate::kernel::scope::Need;
 use crate::model::DhcpStatus;
 
@@ -21,6 +23,6 @@ pub fn operations() -> Vec<Operation> {
     vec![status]
 }
 
-async fn status(State(state): State<ApiState>) -> Response {
-    body::json(StatusCode::OK, &json!(state.app.dhcp.dhcp_status()))
+async fn status(State(state): State<ApiState>, Extension(caller): Extension<Caller>) -> Response {
+    body::json(StatusCode::OK, &json!(state.app.dhcp.dhcp_status(&caller)))
 }

@@ -85,12 +85,12 @@ fn which(operation: Operation) -> Operation {
         .refuses(&[400])
 }
 
-fn event_query(state: &ApiState, query: &Query) -> Result<EventQuery, Error> {
+fn event_query((state, caller): (&ApiState, &Caller), query: &Query) -> Result<EventQuery, Error> {
     Ok(EventQuery {
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
         before: query.get_as::<u64>("before", "the number of an event")?,
         kind: query.get("kind").map(str::to_owned),
-        subject: query.get("subject").map(|subject| state.app.insight.subject(subject)),
+        subject: query.get("subject").map(|subject| state.app.insight.subject(caller, subject)),
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         kinds: &[],
         lease: None,
@@ -119,9 +119,10 @@ pub fn read_limit(query: &Query) -> Result<u32, Error> {
 
 async fn list(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
-    let query = event_query(&state, &query)?;
+    let query = event_query((&state, &caller), &query)?;
     let limit = query.limit;
     Ok(EventPage::of(state.app.kernel.events(query).await?, limit).response())
 }
@@ -133,7 +134,7 @@ async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
-    let mut wanted = event_query(&state, &query)?;
+    let mut wanted = event_query((&state, &caller), &query)?;
     let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     match resume {
         Some(id) => {

@@ -119,7 +119,7 @@ async fn report(
 ) -> Result<Response, ApiError> {
     let report: JobReport = body::read_as(&headers, body).await?;
     let job = state.app.runs.report_job(&caller, &reference, &report).await?;
-    let view = state.app.objects.get::<Job>(&job.key).await?;
+    let view = state.app.objects.show(&job).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
@@ -140,12 +140,13 @@ async fn write_log(
 async fn read_log(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
+    Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
     let offset = query.get_as::<u64>("offset", "a number of bytes")?.unwrap_or(0);
     let limit = query.get_as::<u32>("limit", "a number of bytes")?;
     let most = limit.unwrap_or(u32::MAX).min(LOG_PIECE_BYTES_MAX as u32);
-    let bytes = state.app.runs.read_job_log(&reference, offset, most).await?;
+    let bytes = state.app.runs.read_job_log(&caller, &reference, (offset, most)).await?;
     Ok(([(CONTENT_TYPE, OCTETS)], bytes).into_response())
 }
 

@@ -44,7 +44,7 @@ pub fn operations() -> Vec<Operation> {
                       Path(reference): Path<String>,
                       headers: HeaderMap| async move {
                     end(&state, &caller, (&reference, ending, &headers)).await?;
-                    let view = state.app.objects.get::<Lease>(&reference).await?;
+                    let view = state.app.objects.get::<Lease>(&caller, &reference).await?;
                     Ok::<_, ApiError>(body::object(StatusCode::OK, &view))
                 },
             )
@@ -96,11 +96,12 @@ async fn delete(
 
 async fn history(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
     let before = query.get_as::<u64>("before", "the number of an event")?;
-    let history = state.app.dhcp.lease_history(&reference, before).await?;
+    let history = state.app.dhcp.lease_history(&caller, &reference, before).await?;
     Ok(body::json(StatusCode::OK, &json!(history)))
 }
 

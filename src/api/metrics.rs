@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::http::StatusCode;
 
 use super::ApiState;
-use super::nouns::NOUNS;
-use crate::model::MirrorStatus;
+use crate::model::{Kind, MirrorStatus};
 
 /// Most trees that are passed on with figures of their own, the first by name.
 const MIRRORS_MAX: usize = 100;
@@ -61,8 +60,8 @@ pub fn text(state: &ApiState) -> String {
         let _ = writeln!(text, "metalwright_api_requests_total{{status=\"{class}xx\"}} {count}");
     }
     head(&mut text, "metalwright_objects", "gauge Objects of each noun.");
-    for (row, count) in NOUNS.iter().zip(state.app.kernel.counts()) {
-        let _ = writeln!(text, "metalwright_objects{{noun=\"{}\"}} {count}", row.kind);
+    for (kind, count) in Kind::ALL.into_iter().zip(state.app.kernel.counts()) {
+        let _ = writeln!(text, "metalwright_objects{{noun=\"{kind}\"}} {count}");
     }
     head(&mut text, "metalwright_events_total", "counter Events since the database was made.");
     let _ = writeln!(text, "metalwright_events_total {}", state.app.kernel.last_event());

@@ -7,6 +7,7 @@ use super::operation::{Content, Operation, Reply};
 use super::resources::operations;
 use super::schema;
 use crate::kernel::scope::Need;
+use crate::model::Kind;
 
 /// The parts of the document in the order of its text.
 const PARTS: [&str; 6] = ["openapi", "info", "servers", "tags", "paths", "components"];
@@ -47,7 +48,7 @@ fn document() -> Value {
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": tags.into_iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+        "tags": tags.into_iter().map(describe_tag).collect::<Vec<_>>(),
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -55,6 +56,14 @@ fn document() -> Value {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": ABOUT_TOKENS}},
         },
     })
+}
+
+/// A noun with what its objects are, or another part of the API.
+fn describe_tag(name: &str) -> Value {
+    match Kind::ALL.into_iter().find(|kind| kind.plural() == name) {
+        Some(kind) => json!({"name": name, "description": format!("{}.", kind.row().about)}),
+        None => json!({"name": name}),
+    }
 }
 
 const ABOUT: &str = "Boot provisioner: machines, what they boot and install, and what happened. \

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::body::{self, JSON_PATCH, MERGE_PATCH};
 use super::error::ApiError;
-use super::nouns::{NOUNS, NounRow, Verb};
 use super::operation::{Operation, number, text};
 use super::query::Query;
 use super::{
@@ -31,7 +30,8 @@ pub const ROOT: &str = "/api/v1";
 
 /// Every operation there is.
 pub fn operations() -> Vec<Operation> {
-    let mut operations: Vec<Operation> = NOUNS.iter().flat_map(of_noun).collect();
+    let mut operations: Vec<Operation> =
+        Kind::ALL.into_iter().flat_map(|kind| with_noun!(kind, T => crud::<T>())).collect();
     operations.extend(tokens::operations());
     operations.extend(actions::operations());
     operations.extend(leases::operations());
@@ -46,70 +46,49 @@ pub fn operations() -> Vec<Operation> {
     operations
 }
 
-fn of_noun(row: &NounRow) -> Vec<Operation> {
-    match row.kind {
-        Kind::Machine => crud::<Machine>(row),
-        Kind::Bootenv => crud::<Bootenv>(row),
-        Kind::Template => crud::<Template>(row),
-        Kind::Param => crud::<Param>(row),
-        Kind::Profile => crud::<Profile>(row),
-        Kind::Stage => crud::<Stage>(row),
-        Kind::Task => crud::<Task>(row),
-        Kind::Workflow => crud::<Workflow>(row),
-        Kind::Job => crud::<Job>(row),
-        Kind::Subnet => crud::<Subnet>(row),
-        Kind::Reservation => crud::<Reservation>(row),
-        Kind::Lease => crud::<Lease>(row),
-        Kind::Artifact => crud::<Artifact>(row),
-        Kind::Setting => crud::<Setting>(row),
-        Kind::Token => crud::<Token>(row),
-        Kind::ClientClass => crud::<ClientClass>(row),
-    }
-}
-
 /// The operations of one noun that are the same for all. The text of a new token is shown once, so
 /// tokens are made by an operation of their own; what has the address of a lease gives it up with it.
-fn crud<T: Managed>(row: &NounRow) -> Vec<Operation>
+fn crud<T: Managed>() -> Vec<Operation>
 where
     World: HasTable<T>,
 {
-    let own = [(Verb::Create, Kind::Token), (Verb::Delete, Kind::Lease)];
-    let verbs = row.verbs.iter().filter(|verb| !own.contains(&(**verb, T::KIND)));
-    verbs.map(|verb| operation::<T>(row, *verb)).collect()
+    let own = [(NounVerb::Create, Kind::Token), (NounVerb::Delete, Kind::Lease)];
+    let verbs = T::KIND.row().verbs.iter().filter(|verb| !own.contains(&(**verb, T::KIND)));
+    verbs.map(|verb| operation::<T>(*verb)).collect()
 }
 
-fn operation<T: Managed>(row: &NounRow, verb: Verb) -> Operation
+fn operation<T: Managed>(verb: NounVerb) -> Operation
 where
     World: HasTable<T>,
 {
-    let (one, many) = (row.kind.as_str(), row.plural());
+    let (one, many) = (T::KIND.as_str(), T::KIND.plural());
     let collection = format!("{ROOT}/{many}");
     let object = format!("{collection}/{{ref}}");
     let (read, write) = (Need::Read(many), Need::Write(many));
     let operation = match verb {
-        Verb::List => list_row::<T>(collection, many),
-        Verb::Create => Operation::post(collection, format!("create_{one}"))
+        NounVerb::List => list_row::<T>(collection, many),
+        NounVerb::Create => Operation::post(collection, format!("create_{one}"))
             .summary(format!("Make a {one}"))
             .needs(write)
             .takes(schema::input::<T>)
             .answers(201, "Made; `Location` says where it is.", schema::view::<T>)
             .refuses(&[400, 409, 413, 415, 422])
             .runs(create::<T>),
-        Verb::Get => Operation::get(object, format!("get_{one}"))
+        NounVerb::Get => Operation::get(object, format!("get_{one}"))
             .summary(format!("Read a {one}"))
             .needs(read)
             .answers(200, "As it is now; `ETag` is its revision.", schema::view::<T>)
             .answers_empty(304, "It is still what `If-None-Match` says.")
             .refuses(&[400, 404])
             .runs(get::<T>),
-        Verb::Replace => Operation::new(Method::PUT, object, format!("replace_{one}"))
+        NounVerb::Replace => Operation::new(Method::PUT, object, format!("replace_{one}"))
             .summary(format!("Put a {one} in the place of the present one"))
             .needs(write)
             .takes(schema::input::<T>)
             .answers(200, "As it is now.", schema::view::<T>)
             .refuses(&[400, 404, 409, 412, 413, 415, 422])
             .runs(replace::<T>),
-        Verb::Patch => Operation::new(Method::PATCH, object, format!("patch_{one}"))
+        NounVerb::Patch => Operation::new(Method::PATCH, object, format!("patch_{one}"))
             .summary(format!("Change parts of a {one}"))
             .needs(write)
             .takes_media(MERGE_PATCH, schema::any_object)
@@ -117,7 +96,7 @@ where
             .answers(200, "As it is now.", schema::view::<T>)
             .refuses(&[400, 404, 409, 412, 413, 415, 422])
             .runs(patch::<T>),
-        Verb::Delete => Operation::new(Method::DELETE, object, format!("delete_{one}"))
+        NounVerb::Delete => Operation::new(Method::DELETE, object, format!("delete_{one}"))
             .summary(format!("Delete a {one} that nothing refers to"))
             .needs(write)
             .answers_empty(204, "Gone.")
@@ -147,6 +126,7 @@ where
 
 async fn list<T: Managed>(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError>
 where
@@ -154,7 +134,7 @@ where
 {
     let query = ListQuery::parse::<T>(&query.0)?;
     // Filters and sorting read every object: not on a thread that packets wait for.
-    let text = state.app.objects.list_text::<T>(query).await?;
+    let text = state.app.objects.list_text::<T>(caller, query).await?;
     Ok(([(axum::http::header::CONTENT_TYPE, body::JSON)], text).into_response())
 }
 
@@ -174,13 +154,14 @@ where
 
 async fn get<T: Managed>(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError>
 where
     World: HasTable<T>,
 {
-    let view = state.app.objects.get::<T>(&reference).await?;
+    let view = state.app.objects.get::<T>(&caller, &reference).await?;
     if body::is_known(&headers, view.revision)? {
         let mut response = body::object(StatusCode::NOT_MODIFIED, &view);
         *response.body_mut() = Body::empty();

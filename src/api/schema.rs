@@ -187,7 +187,7 @@ fn ours<T: Managed>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
         ("created_at", json!({"type": "string", "format": "date-time"})),
         ("updated_at", json!({"type": "string", "format": "date-time"})),
     ];
-    if T::HAS_ID {
+    if T::KIND.row().has_id {
         ours.push(("id", json!({"type": "string", "format": "uuid"})));
     }
     if T::HAS_STATUS {

@@ -14,6 +14,7 @@ use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
 use crate::insight::timeline::{LIMIT_MAX, TimelinePage};
+use crate::kernel::Caller;
 use crate::kernel::scope::Need;
 
 pub fn operations() -> Vec<Operation> {
@@ -32,6 +33,7 @@ pub fn operations() -> Vec<Operation> {
 
 async fn timeline(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
@@ -40,6 +42,6 @@ async fn timeline(
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         limit: read_limit(&query)?,
     };
-    let events = state.app.insight.timeline(&reference, page).await?;
-    Ok(EventPage::of(events, page.limit).response())
+    let timeline = state.app.insight.timeline(&caller, &reference, page).await?;
+    Ok(EventPage { items: timeline.events, next: timeline.next }.response())
 }

@@ -43,7 +43,7 @@ impl Artifacts {
         name: &str,
         work: ArtifactWork,
     ) -> Result<(), Error> {
-        let key = self.kernel.find::<Artifact>(name)?.key.clone();
+        let key = self.kernel.find::<Artifact>(caller, name)?.key.clone();
         self.kernel
             .change::<Artifact>(&key, caller.now, |next| {
                 if work == ArtifactWork::Verify && next.status.sha256.is_none() && !next.spec.is_mirror() {

@@ -145,16 +145,16 @@ async fn put_before(app: &Houses, mut stored: Stored<Artifact>) -> Arc<Stored<Ar
 }
 
 async fn noted(app: &Houses, name: &str) -> Arc<Stored<Artifact>> {
-    let stored = app.kernel.find::<Artifact>(name).unwrap();
+    let stored = app.kernel.get::<Artifact>(name).unwrap();
     let checked = app.artifacts.roots_news(&stored).expect("something to note");
     app.artifacts.note_roots(&stored, checked).await.unwrap();
-    let stored = app.kernel.find::<Artifact>(name).unwrap();
+    let stored = app.kernel.get::<Artifact>(name).unwrap();
     assert_eq!(app.artifacts.roots_news(&stored), None, "it is noted once");
     stored
 }
 
 async fn problems(app: &Houses, name: &str) -> String {
-    app.objects.get::<Artifact>(name).await.unwrap().body["problems"].to_string()
+    app.objects.get::<Artifact>(&testing::caller(), name).await.unwrap().body["problems"].to_string()
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn what_was_configured_outside_before_is_served_with_a_problem_that_names_
     let path = host.path("elsewhere/tree");
     put_before(&app, artifact(json!({"name": "old", "path": path}))).await;
     put_before(&app, artifact(json!({"name": "fine", "path": host.path("srv/tree")}))).await;
-    assert!(app.artifacts.place_of(&app.kernel.find("old").unwrap()).is_ok(), "before it was looked at");
+    assert!(app.artifacts.place_of(&app.kernel.get("old").unwrap()).is_ok(), "before it was looked at");
     let old = noted(&app, "old").await;
     assert_eq!((old.status.roots, old.status.state), (RootsCheck::Outside, ArtifactState::Ready));
     assert!(app.artifacts.place_of(&old).unwrap().open_file("linux").is_ok());
@@ -194,7 +194,7 @@ async fn what_was_configured_in_the_data_directory_before_is_served_no_more_and_
     let url = format!("file://{}", host.path("data/secret.key").display());
     put_before(&app, artifact(json!({"name": "copy", "kind": "file", "fetch": {"url": url}}))).await;
     assert!(
-        app.artifacts.place_of(&app.kernel.find("steal").unwrap()).is_err(),
+        app.artifacts.place_of(&app.kernel.get("steal").unwrap()).is_err(),
         "not even before it was looked at"
     );
     for name in ["steal", "copy"] {
@@ -213,11 +213,11 @@ async fn a_new_path_stays_below_the_roots_also_when_a_link_takes_its_place() {
         .create::<Artifact>(&caller, json!({"name": "a", "path": host.path("srv/tree")}))
         .await
         .unwrap();
-    assert!(app.artifacts.place_of(&app.kernel.find("a").unwrap()).is_ok());
+    assert!(app.artifacts.place_of(&app.kernel.get("a").unwrap()).is_ok());
     fs::rename(host.path("srv/tree"), host.path("srv/before")).unwrap();
     symlink(host.path("elsewhere/tree"), host.path("srv/tree")).unwrap();
     assert!(matches!(
-        app.artifacts.place_of(&app.kernel.find("a").unwrap()),
+        app.artifacts.place_of(&app.kernel.get("a").unwrap()),
         Err(RootsRefusal::Outside { .. })
     ));
 }

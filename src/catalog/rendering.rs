@@ -27,10 +27,18 @@ pub struct Facing {
 }
 
 impl Facing {
+    /// The base of TFTP URLs (RFC 3617); an IPv6 address stands in brackets (RFC 3986 §3.2.2).
+    pub fn tftp(&self) -> String {
+        match self.address {
+            IpAddr::V4(address) => format!("tftp://{address}"),
+            IpAddr::V6(address) => format!("tftp://[{address}]"),
+        }
+    }
+
     /// A file of ours, fetched in this way; nothing where it cannot be.
     pub fn url(&self, over: Transport, file: &str) -> BootData {
         let base = match over {
-            Transport::Tftp => &format!("tftp://{}", self.address),
+            Transport::Tftp => &self.tftp(),
             Transport::Http => &self.http,
             Transport::Https => &self.https,
         };
@@ -149,7 +157,7 @@ impl Catalog {
             "address": facing.address,
             "http": facing.http,
             "https": facing.https,
-            "tftp": format!("tftp://{}", facing.address),
+            "tftp": facing.tftp(),
             "api": self.kernel.endpoints.api_url(facing.address),
             "api_fingerprint": self.kernel.endpoints.api_fingerprint,
         })
@@ -183,4 +191,20 @@ fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>) ->
 
 pub fn problem(template: &str, message: String) -> RenderProblem {
     RenderProblem::new(ProblemKind::Template, template, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_stands_in_brackets_in_a_url() {
+        let facing = |address: &str| Facing {
+            address: address.parse().unwrap(),
+            http: String::new(),
+            https: String::new(),
+        };
+        assert_eq!(facing("10.0.0.1").tftp(), "tftp://10.0.0.1");
+        assert_eq!(facing("fd00::1").tftp(), "tftp://[fd00::1]");
+    }
 }

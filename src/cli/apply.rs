@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::cli::command::ApplyArgs;
 use crate::cli::diff::{changes, show};
-use crate::cli::documents::{Document, rank, read_all};
-use crate::cli::nouns::{key_field, name_of, normalize, object_path, written_fields};
+use crate::cli::documents::{Document, read_all};
+use crate::cli::nouns::{name_of, normalize, object_path, written_fields};
 use crate::cli::objects::Failures;
 use crate::cli::output;
 use crate::client::{ApiClient, ListRequest, ObjectPath};
@@ -31,7 +31,7 @@ enum Plan {
 /// Files that cannot be read, and then nothing was written; or some objects that the server refused.
 pub async fn apply(client: &ApiClient, noun: Option<Kind>, args: &ApplyArgs) -> Result<()> {
     let mut documents = read_all(&args.file, noun)?;
-    documents.sort_by_key(|document| rank(document.kind));
+    documents.sort_by_key(|document| document.kind.row().apply_order);
     let secrets = secret_params(client, &documents).await?;
     let mut failed = Failures::of(documents.len());
     for document in &documents {
@@ -81,7 +81,7 @@ async fn plan(
 ) -> Result<(Plan, Option<Present>)> {
     let (kind, body) = (document.kind, &document.body);
     // Without its key it cannot be there; the server says what is missing.
-    let Some(key) = body.get(key_field(kind)).and_then(Value::as_str) else {
+    let Some(key) = body.get(kind.row().name_field).and_then(Value::as_str) else {
         return Ok((Plan::Create, None));
     };
     let path = match kind {

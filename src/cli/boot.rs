@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::cli::columns::{Column, Show, text};
+use crate::cli::columns::text;
 use crate::cli::command::ActionVerb;
 use crate::cli::nouns::{name_of, object_path, reference};
 use crate::cli::objects::Noun;
@@ -12,6 +12,7 @@ use crate::cli::sets::value_at;
 use crate::cli::summary::verdict;
 use crate::client::{ApiClient, BootExplanation, ClassEntry, ExplainAs, ExplainOf, OptionEntry};
 use crate::model::Kind;
+use crate::model::{CellFormat, Column};
 
 /// `machines start`, `pause`, …: does it and says how the machine is then.
 ///
@@ -102,13 +103,16 @@ pub async fn render(client: &ApiClient, machine: &str, file: String) -> Result<(
     }
 }
 
-const PARAM_COLUMNS: [Column; 3] =
-    [("NAME", "name", Show::Text), ("VALUE", "value", Show::Text), ("FROM", "level", Show::Text)];
+const PARAM_COLUMNS: [Column; 3] = [
+    ("NAME", "name", CellFormat::Text),
+    ("VALUE", "value", CellFormat::Text),
+    ("FROM", "level", CellFormat::Text),
+];
 const FILE_COLUMNS: [Column; 4] = [
-    ("PATH", "path", Show::Text),
-    ("WHAT", "what", Show::Text),
-    ("SERVED", "allowed", Show::Flag),
-    ("WHY NOT", "reason", Show::Text),
+    ("PATH", "path", CellFormat::Text),
+    ("WHAT", "what", CellFormat::Text),
+    ("SERVED", "allowed", CellFormat::Flag),
+    ("WHY NOT", "reason", CellFormat::Text),
 ];
 
 /// `params REF`: the values, and where each comes from.

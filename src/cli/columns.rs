@@ -1,187 +1,12 @@
-//! Which columns a table of each noun has. A new field for people is one line here.
+//! How the columns of a table become cells. Which columns a noun has is in its row, `model::nouns`.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::cli::sets::value_at;
-use crate::model::Kind;
+use crate::model::{CellFormat, Column};
 
-/// How a value is shown in a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Show {
-    Text,
-    /// How long ago, or in how long.
-    Age,
-    /// How many items a list has; nothing for none.
-    Count,
-    Bytes,
-    /// The word of the column where it is true.
-    Flag,
-}
-
-/// One column: its heading, where its value is, how it is shown.
-pub type Column = (&'static str, &'static str, Show);
-
-use Show::{Age, Bytes, Count, Flag, Text};
-
-const UPDATED: Column = ("UPDATED", "updated_at", Age);
-const PROBLEMS: Column = ("PROBLEMS", "problems", Count);
-const DESCRIPTION: Column = ("DESCRIPTION", "description", Text);
-
-/// The columns of every noun, in the order of `Kind`.
-const TABLE: [(Kind, &[Column]); 16] = [
-    (
-        Kind::Machine,
-        &[
-            ("NAME", "name", Text),
-            ("STATE", "status.state", Text),
-            ("STAGE", "status.stage", Text),
-            ("ADDRESS", "status.address", Text),
-            ("MAC", "macs.0", Text),
-            ("SEEN", "status.last_seen", Age),
-            ("REASON", "status.reason", Text),
-            PROBLEMS,
-        ],
-    ),
-    (
-        Kind::Bootenv,
-        &[
-            ("NAME", "name", Text),
-            ("KIND", "kind", Text),
-            ("DESTRUCTIVE", "destructive", Flag),
-            ("OS", "os.family", Text),
-            ("VERSION", "os.version", Text),
-            ("SOURCE", "source", Text),
-            PROBLEMS,
-        ],
-    ),
-    (Kind::Template, &[("NAME", "name", Text), ("SOURCE", "source", Text), UPDATED, PROBLEMS, DESCRIPTION]),
-    (
-        Kind::Param,
-        &[
-            ("NAME", "name", Text),
-            ("TYPE", "schema.type", Text),
-            ("DEFAULT", "default", Text),
-            ("SECRET", "secret", Flag),
-            DESCRIPTION,
-        ],
-    ),
-    (
-        Kind::Profile,
-        &[
-            ("NAME", "name", Text),
-            ("PARAMS", "params", Count),
-            ("PROFILES", "profiles", Text),
-            PROBLEMS,
-            DESCRIPTION,
-        ],
-    ),
-    (
-        Kind::Stage,
-        &[
-            ("NAME", "name", Text),
-            ("BOOTENV", "bootenv", Text),
-            ("TASKS", "tasks", Text),
-            PROBLEMS,
-            DESCRIPTION,
-        ],
-    ),
-    (
-        Kind::Task,
-        &[
-            ("NAME", "name", Text),
-            ("INTERPRETER", "interpreter", Text),
-            ("TIMEOUT", "timeout_seconds", Text),
-            ("RETRIES", "retries", Text),
-            PROBLEMS,
-            DESCRIPTION,
-        ],
-    ),
-    (Kind::Workflow, &[("NAME", "name", Text), ("STAGES", "stages", Text), PROBLEMS, DESCRIPTION]),
-    (
-        Kind::Job,
-        &[
-            ("ID", "id", Text),
-            ("MACHINE", "machine", Text),
-            ("STAGE", "stage", Text),
-            ("TASK", "task", Text),
-            ("STATE", "state", Text),
-            ("EXIT", "exit", Text),
-            ("STARTED", "started_at", Age),
-            ("REASON", "reason", Text),
-        ],
-    ),
-    (
-        Kind::Subnet,
-        &[
-            ("NAME", "name", Text),
-            ("CIDR", "cidr", Text),
-            ("MODE", "mode", Text),
-            ("POOLS", "pools", Count),
-            ("LEASE", "lease_seconds", Text),
-            ("ENABLED", "enabled", Flag),
-            PROBLEMS,
-        ],
-    ),
-    (
-        Kind::Reservation,
-        &[
-            ("ADDRESS", "address", Text),
-            ("MAC", "mac", Text),
-            ("MACHINE", "machine", Text),
-            ("CLIENT ID", "client_id", Text),
-            ("CIRCUIT ID", "circuit_id", Text),
-            ("REMOTE ID", "remote_id", Text),
-            ("SUBNET", "subnet", Text),
-            PROBLEMS,
-        ],
-    ),
-    (
-        Kind::Lease,
-        &[
-            ("ADDRESS", "address", Text),
-            ("MAC", "mac", Text),
-            ("STATE", "state", Text),
-            ("EXPIRES", "expires_at", Age),
-            ("MACHINE", "machine", Text),
-            ("HOSTNAME", "hostname", Text),
-            ("SUBNET", "subnet", Text),
-        ],
-    ),
-    (
-        Kind::Artifact,
-        &[
-            ("NAME", "name", Text),
-            ("STATE", "status.state", Text),
-            ("%", "status.percent", Text),
-            ("FILES", "status.files", Text),
-            ("SIZE", "status.size", Bytes),
-            ("REASON", "status.reason", Text),
-            ("FROM", "status.origin", Text),
-        ],
-    ),
-    (
-        Kind::ClientClass,
-        &[
-            ("NAME", "name", Text),
-            ("ORDER", "order", Text),
-            ("OPTIONS", "options", Count),
-            ("BOOT FILE", "boot_file", Text),
-            PROBLEMS,
-            DESCRIPTION,
-        ],
-    ),
-    (Kind::Setting, &[("NAME", "name", Text), ("VALUE", "value", Text), UPDATED]),
-    (
-        Kind::Token,
-        &[("NAME", "name", Text), ("SCOPES", "scopes", Text), ("EXPIRES", "expires_at", Age), UPDATED],
-    ),
-];
-
-/// The columns of a noun's table.
-pub fn columns(kind: Kind) -> &'static [Column] {
-    TABLE.iter().find(|(known, _)| *known == kind).map_or(&[], |(_, columns)| columns)
-}
+use CellFormat::{Age, Bytes, Count, Flag, Text};
 
 /// The cells of one object.
 pub fn row(columns: &[Column], object: &Value, now: Timestamp) -> Vec<String> {
@@ -258,6 +83,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::Kind;
 
     #[test]
     fn a_machine_is_one_row_with_what_an_operator_looks_for() {
@@ -266,7 +92,7 @@ mod tests {
         let status = json!({"state": "failed", "stage": "install", "last_seen": seen, "reason": "no disk"});
         let machine =
             json!({"name": "web1", "macs": ["52:54:00:aa:00:01"], "problems": [{}, {}], "status": status});
-        let row = row(columns(Kind::Machine), &machine, now);
+        let row = row(Kind::Machine.row().columns, &machine, now);
         assert_eq!(row, ["web1", "failed", "install", "", "52:54:00:aa:00:01", "3m ago", "no disk", "2"]);
     }
 
@@ -280,13 +106,5 @@ mod tests {
         assert_eq!(age(SignedDuration::from_secs(200)), "3m ago");
         assert_eq!(age(SignedDuration::ZERO), "now");
         assert_eq!(age(SignedDuration::from_secs(-i64::from(u32::MAX))), "never", "a lease over BOOTP");
-    }
-
-    #[test]
-    fn every_noun_begins_with_what_it_is_known_by() {
-        for kind in Kind::ALL {
-            let (_, path, _) = columns(kind)[0];
-            assert_eq!(path, crate::cli::nouns::key_field(kind), "{kind}");
-        }
     }
 }

@@ -200,25 +200,6 @@ fn bounded(reader: impl Read, origin: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Where an object stands among others that are written with it: what is referred to comes first.
-pub fn rank(kind: Kind) -> usize {
-    const ORDER: [Kind; 12] = [
-        Kind::Template,
-        Kind::Param,
-        Kind::Task,
-        Kind::Artifact,
-        Kind::Bootenv,
-        Kind::Profile,
-        Kind::Stage,
-        Kind::Workflow,
-        Kind::Subnet,
-        Kind::ClientClass,
-        Kind::Machine,
-        Kind::Reservation,
-    ];
-    ORDER.iter().position(|ordered| *ordered == kind).unwrap_or(ORDER.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,12 +272,5 @@ mod tests {
         assert_eq!(x[0].kind, Kind::Machine);
         let error = read_all(&[folder.path().join("y.yaml")], Some(Kind::Machine)).unwrap_err().to_string();
         assert!(error.contains("a stage where a machine is expected"), "{error}");
-    }
-
-    #[test]
-    fn what_is_referred_to_is_written_first() {
-        let ranks = [Kind::Template, Kind::Bootenv, Kind::Stage, Kind::Workflow, Kind::Machine].map(rank);
-        assert!(ranks.is_sorted());
-        assert!(rank(Kind::Machine) < rank(Kind::Reservation));
     }
 }

@@ -9,32 +9,33 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::cli::columns::{Column, Show, row};
+use crate::cli::columns::row;
 use crate::cli::command::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::nouns::object_path;
 use crate::cli::objects::{Failures, Noun};
 use crate::cli::output::{self, Format};
 use crate::client::{ApiClient, LeaseAction, ListRequest, ObjectPath};
+use crate::model::{CellFormat, Column};
 use crate::model::{Kind, Mac};
 
 /// Most pages of one history.
 const PAGES_MAX: usize = 1000;
 const HISTORY: &[Column] = &[
-    ("ADDRESS", "address", Show::Text),
-    ("MAC", "mac", Show::Text),
-    ("FROM", "from", Show::Text),
-    ("UNTIL", "until", Show::Text),
-    ("ENDED", "ended", Show::Text),
-    ("BY", "ended_by", Show::Text),
-    ("MACHINE", "machine", Show::Text),
-    ("HOSTNAME", "hostname", Show::Text),
+    ("ADDRESS", "address", CellFormat::Text),
+    ("MAC", "mac", CellFormat::Text),
+    ("FROM", "from", CellFormat::Text),
+    ("UNTIL", "until", CellFormat::Text),
+    ("ENDED", "ended", CellFormat::Text),
+    ("BY", "ended_by", CellFormat::Text),
+    ("MACHINE", "machine", CellFormat::Text),
+    ("HOSTNAME", "hostname", CellFormat::Text),
 ];
 const REPORT: &[Column] = &[
-    ("FILE", "file", Show::Text),
-    ("LINE", "line", Show::Text),
-    ("ADDRESS", "address", Show::Text),
-    ("OUTCOME", "outcome", Show::Text),
-    ("REASON", "reason", Show::Text),
+    ("FILE", "file", CellFormat::Text),
+    ("LINE", "line", CellFormat::Text),
+    ("ADDRESS", "address", CellFormat::Text),
+    ("OUTCOME", "outcome", CellFormat::Text),
+    ("REASON", "reason", CellFormat::Text),
 ];
 
 pub async fn run(noun: &Noun, verb: LeaseVerb) -> Result<()> {

@@ -1,57 +1,17 @@
 //! What has to be known of each kind of object: what it is called, what is its key, which fields a writer
 //! has.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::client::{ClientError, ObjectPath};
-use crate::model::{
-    Artifact, Bootenv, ClientClass, Job, Kind, Lease, Mac, Machine, Noun, Param, Problem, Profile,
-    READ_ONLY_FIELDS, Reservation, Setting, Stage, Subnet, Task, Template, Token, Workflow, parse_input,
-};
+use crate::model::{Kind, Mac, Noun, NounVerb, Problem, READ_ONLY_FIELDS, parse_input, with_noun};
 
-/// Gives the type of a kind to an expression.
-macro_rules! with_noun {
-    ($kind:expr, $noun:ident => $body:expr) => {
-        with_noun!(@ $kind, $noun => $body, Machine Bootenv Template Param Profile Stage Task Workflow Job
-            Subnet Reservation Lease Artifact Setting Token ClientClass)
-    };
-    (@ $kind:expr, $noun:ident => $body:expr, $($variant:ident)*) => {
-        match $kind {
-            $(Kind::$variant => {
-                type $noun = $variant;
-                $body
-            })*
-        }
-    };
-}
-
-/// One line on what the noun is.
-pub fn about(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Machine => "Computers, metal or virtual",
-        Kind::Bootenv => "Ways to boot: kernel, initrds, command line, files to render",
-        Kind::Template => "Tera snippets and documents",
-        Kind::Param => "Declarations of values; with a machine's name, its values",
-        Kind::Profile => "Named sets of param values",
-        Kind::Stage => "Steps of workflows",
-        Kind::Task => "Scripts and files that run on machines",
-        Kind::Workflow => "Ordered lists of stages",
-        Kind::Job => "Runs of tasks on machines",
-        Kind::Subnet => "IPv4 networks that are served",
-        Kind::Reservation => "Fixed addresses",
-        Kind::Lease => "Addresses in use",
-        Kind::Artifact => "Kernels, initrds and trees that machines fetch",
-        Kind::Setting => "Preferences of the server",
-        Kind::ClientClass => "Kinds of DHCP clients, and what they get that others do not",
-        Kind::Token => "Bearer tokens, and what their holders may do",
-    }
-}
-
+/// Whether people may write objects of a kind.
 pub fn is_writable(kind: Kind) -> bool {
-    with_noun!(kind, T => T::WRITABLE)
+    kind.row().allows(NounVerb::Create) || kind.row().allows(NounVerb::Replace)
 }
 
 /// The object that a person means: a key; `name:web1`, `mac:52:54:…`, `address:10.0.0.5`; for machines also a
@@ -74,26 +34,17 @@ pub fn reference(kind: Kind, text: &str) -> String {
         text.to_owned()
     } else if let Ok(mac) = text.parse::<Mac>() {
         format!("mac:{mac}")
-    } else if let Ok(address) = text.parse::<Ipv4Addr>() {
+    } else if let Ok(address) = text.parse::<IpAddr>() {
         format!("address:{address}")
     } else {
         format!("name:{text}")
     }
 }
 
-/// The field that a noun is known by.
-pub fn key_field(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Reservation | Kind::Lease => "address",
-        Kind::Job => "id",
-        _ => "name",
-    }
-}
-
 /// What people call an object that was read or is to be written; `?` where it does not say.
 pub fn name_of(kind: Kind, body: &Value) -> &str {
     let field = |name: &str| body.get(name).and_then(Value::as_str);
-    field(key_field(kind)).or_else(|| field("id")).unwrap_or("?")
+    field(kind.row().name_field).or_else(|| field("id")).unwrap_or("?")
 }
 
 /// How events name an object that was read: `machine:0192…`.
@@ -147,6 +98,7 @@ mod tests {
         same("name:web1", "name:web1");
         same("52:54:00:AA:00:01", "mac:52:54:00:aa:00:01");
         same("10.0.0.5", "address:10.0.0.5");
+        same("fd00::5", "address:fd00::5");
         same("0192d4a0-0000-7000-8000-000000000001", "0192d4a0-0000-7000-8000-000000000001");
         assert!(object_path(Kind::Machine, "").is_err());
         let subnet = object_path(Kind::Subnet, "lan").unwrap();

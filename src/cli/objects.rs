@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::columns::{columns, row};
+use crate::cli::columns::row;
 use crate::cli::command::{CreateArgs, ListArgs};
 use crate::cli::documents;
 use crate::cli::leases;
@@ -149,7 +149,7 @@ impl Noun {
     }
 
     fn print_rows(&self, items: &[Value]) -> Result<()> {
-        let (columns, now) = (columns(self.kind), Timestamp::now());
+        let (columns, now) = (self.kind.row().columns, Timestamp::now());
         let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
         let rows: Vec<Vec<String>> = items.iter().map(|item| row(columns, item, now)).collect();
         output::print(&output::table(&header, &rows))

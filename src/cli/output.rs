@@ -9,8 +9,9 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::columns::{Column, row};
+use crate::cli::columns::row;
 use crate::cli::yaml;
+use crate::model::Column;
 
 /// How to print.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,12 +10,12 @@ use crate::cli::command::{
     WriteVerb,
 };
 use crate::cli::connection::Connection;
-use crate::cli::nouns::{about, is_writable};
-use crate::model::Kind;
+use crate::cli::nouns::is_writable;
+use crate::model::{Kind, NounVerb};
 
 /// Adds the verbs of one noun.
 fn noun_command(kind: Kind) -> Command {
-    let mut command = Command::new(kind.plural()).about(about(kind));
+    let mut command = Command::new(kind.plural()).about(kind.row().about);
     if kind == Kind::ClientClass {
         command = command.visible_alias("client-classes").alias("client-class");
     }
@@ -23,7 +23,7 @@ fn noun_command(kind: Kind) -> Command {
     if is_writable(kind) {
         command = WriteVerb::augment_subcommands(command);
     }
-    if is_writable(kind) || kind == Kind::Lease {
+    if kind.row().allows(NounVerb::Delete) {
         command = DeleteVerb::augment_subcommands(command);
     }
     match kind {

@@ -3,20 +3,20 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::cli::columns::{Column, Show};
 use crate::cli::command::ServerVerb;
 use crate::cli::output::{self, Format};
 use crate::client::ApiClient;
+use crate::model::{CellFormat, Column};
 
 const BACKGROUND: &[Column] = &[
-    ("NAME", "name", Show::Text),
-    ("EVERY S", "period_seconds", Show::Text),
-    ("LAST", "last.started_at", Show::Age),
-    ("MS", "last.duration_ms", Show::Text),
-    ("OK", "last.ok", Show::Text),
-    ("FAILURES", "failures", Show::Text),
-    ("REASON", "last.reason", Show::Text),
-    ("ABOUT", "about", Show::Text),
+    ("NAME", "name", CellFormat::Text),
+    ("EVERY S", "period_seconds", CellFormat::Text),
+    ("LAST", "last.started_at", CellFormat::Age),
+    ("MS", "last.duration_ms", CellFormat::Text),
+    ("OK", "last.ok", CellFormat::Text),
+    ("FAILURES", "failures", CellFormat::Text),
+    ("REASON", "last.reason", CellFormat::Text),
+    ("ABOUT", "about", CellFormat::Text),
 ];
 
 pub async fn run(client: &ApiClient, verb: ServerVerb) -> Result<()> {

@@ -209,7 +209,7 @@ impl Dhcp {
         }
         if let Some(address) = outcome.machine_address {
             let machine = gathered.machine.as_deref();
-            Box::pin(self.netboot.follow_address(machine, address, outcome.decided_at)).await;
+            Box::pin(self.netboot.follow_address(machine, address.into(), outcome.decided_at)).await;
         }
         if let OfferChange::Settle { address } = outcome.offer {
             let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -47,7 +47,7 @@ impl Dhcp {
             match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
-                Err(other) => return Err(self.kernel.refusal(other)),
+                Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
         let what = format!("lease {} is being changed by many at once; try again", target.reference);
@@ -61,8 +61,7 @@ impl Dhcp {
         ending: LeaseEnding,
     ) -> Result<Changeset, Error> {
         let world = self.kernel.world();
-        let lease = world.leases.resolve(target.reference);
-        let lease = lease.ok_or_else(|| Error::not_found::<Lease>(target.reference))?;
+        let lease = caller.find::<Lease>(&world, target.reference)?;
         target.check(lease)?;
         let (kind, state) = match ending {
             LeaseEnding::Delete => {
@@ -218,7 +217,7 @@ mod tests {
     async fn machine_at(app: &Houses, caller: &Caller, lease: &Lease) -> String {
         let made = app.objects.create::<Machine>(caller, json!({"name": "web1"})).await.unwrap();
         let changed = app.kernel.change::<Machine>(&made.key, caller.now, |next| {
-            next.status.address = Some(lease.address);
+            next.status.address = Some(lease.address.into());
             Ok(Vec::new())
         });
         changed.await.unwrap();
@@ -233,10 +232,10 @@ mod tests {
         lease.machine = machine.parse().ok();
         put(&app, lease.clone(), caller.now).await;
         app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Release).await.unwrap();
-        let ended = app.kernel.find::<Lease>("10.0.0.5").unwrap();
+        let ended = app.kernel.get::<Lease>("10.0.0.5").unwrap();
         let expected = Lease { state: LeaseState::Released, expires_at: caller.now, ..lease };
         assert_eq!(ended.spec, expected);
-        assert_eq!(app.kernel.find::<Machine>(&machine).unwrap().status.address, None);
+        assert_eq!(app.kernel.get::<Machine>(&machine).unwrap().status.address, None);
         let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last: Vec<_> = events.iter().rev().take(2).map(|e| (e.kind.as_str(), e.actor.as_str())).collect();
         assert_eq!(last, [("machine.address_changed", "token:admin"), ("dhcp.released", "token:admin")]);
@@ -250,9 +249,9 @@ mod tests {
         let declined = Lease { state: LeaseState::Declined, mac: None, ..lease(&caller, 5) };
         put(&app, declined, caller.now).await;
         app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await.unwrap();
-        assert_eq!(app.kernel.find::<Lease>("10.0.0.5").unwrap().spec.state, LeaseState::Expired);
+        assert_eq!(app.kernel.get::<Lease>("10.0.0.5").unwrap().spec.state, LeaseState::Expired);
         app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Delete).await.unwrap();
-        assert!(app.kernel.find::<Lease>("10.0.0.5").is_err());
+        assert!(app.kernel.get::<Lease>("10.0.0.5").is_err());
         let none = app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Release).await;
         assert!(matches!(none, Err(Error::NotFound { .. })));
     }
@@ -267,10 +266,10 @@ mod tests {
         let later = caller.now + SignedDuration::from_secs(60);
         assert_eq!(app.dhcp.expire_leases(later).await.unwrap(), 1);
         assert_eq!(app.dhcp.expire_leases(later).await.unwrap(), 0);
-        let state = |key: &str| app.kernel.find::<Lease>(key).unwrap().spec.state;
+        let state = |key: &str| app.kernel.get::<Lease>(key).unwrap().spec.state;
         let states = ["10.0.0.5", "10.0.0.6", "10.0.0.7"].map(state);
         assert_eq!(states, [LeaseState::Expired, LeaseState::Bound, LeaseState::Released]);
-        assert_eq!(app.kernel.find::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
+        assert_eq!(app.kernel.get::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
         let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last = events.last().unwrap();
         assert_eq!((last.kind.as_str(), last.subject.as_str()), ("dhcp.expired", "lease:10.0.0.5"));

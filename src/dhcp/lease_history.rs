@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::dhcp::Dhcp;
-use crate::kernel::Error;
-use crate::model::{Event, LeaseState, Mac};
+use crate::kernel::{Caller, Error};
+use crate::model::{Event, Kind, LeaseState, Mac, Machine, Stored};
 use crate::store::{EVENTS_MAX, EventQuery, LeaseOf};
 
 /// One client with one address, for one stretch of time.
@@ -19,7 +19,7 @@ pub struct LeasePeriod {
     /// The client as leases name it; what is known of its MAC is in `mac`.
     pub client: Option<String>,
     pub mac: Option<Mac>,
-    /// The machine's name now, or its id where it is gone.
+    /// The machine's name now, or its id where it is gone or the caller may not read it.
     pub machine: Option<String>,
     pub hostname: Option<String>,
     /// None where the beginning is older than what is kept.
@@ -47,7 +47,12 @@ impl Dhcp {
     ///
     /// # Errors
     /// [`Error::BadRequest`] for what is neither, or the database failed.
-    pub async fn lease_history(&self, of: &str, before: Option<u64>) -> Result<LeaseHistory, Error> {
+    pub async fn lease_history(
+        &self,
+        caller: &Caller,
+        of: &str,
+        before: Option<u64>,
+    ) -> Result<LeaseHistory, Error> {
         let lease = read_of(of)?;
         let query = EventQuery {
             lease: Some(lease),
@@ -63,6 +68,7 @@ impl Dhcp {
         let mut items = tenures(&events);
         let next = oldest.filter(|_| !whole);
         let world = self.kernel.world();
+        items.retain(|tenure| caller.may_read(&world, (Kind::Lease, &tenure.address.to_string())));
         for tenure in &mut items {
             let holds = world.leases.get(&tenure.address.to_string()).is_some_and(|row| {
                 let now = self.kernel.now();
@@ -73,12 +79,16 @@ impl Dhcp {
             if tenure.until.is_none() && !holds {
                 tenure.ended = Some("unknown".to_owned());
             }
-            let name = |id: &String| world.machines.get(id).map(|machine| machine.spec.name.clone());
+            let name = |id: &String| caller.find(&world, id).ok().map(|machine| name_of(machine));
             tenure.machine = tenure.machine.take().map(|id| name(&id).unwrap_or(id));
         }
         items.reverse();
         Ok(LeaseHistory { items, next })
     }
+}
+
+fn name_of(machine: &Stored<Machine>) -> String {
+    machine.spec.name.clone()
 }
 
 fn read_of(of: &str) -> Result<LeaseOf, Error> {
@@ -205,7 +215,7 @@ mod tests {
     }
 
     async fn told(app: &Houses, of: &str) -> Vec<String> {
-        let page = app.dhcp.lease_history(of, None).await.unwrap();
+        let page = app.dhcp.lease_history(&testing::caller(), of, None).await.unwrap();
         let minute =
             |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.to_string()[14..16].to_owned());
         let line = |t: &LeasePeriod| {
@@ -242,6 +252,9 @@ mod tests {
         let app = testing::app();
         story(&app, &["09 dhcp.expired 5 1", "10 lease.deleted 5 1"]).await;
         assert_eq!(told(&app, "10.0.0.5").await, ["10.0.0.5 01 -..09 expired"]);
-        assert!(matches!(app.dhcp.lease_history("web1", None).await, Err(Error::BadRequest(_))));
+        assert!(matches!(
+            app.dhcp.lease_history(&testing::caller(), "web1", None).await,
+            Err(Error::BadRequest(_))
+        ));
     }
 }

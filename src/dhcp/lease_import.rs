@@ -318,7 +318,7 @@ fn import_changeset(caller: &Caller, world: &World, lease: &Lease) -> Changeset 
         return changeset;
     }
     let mut next = machine.next(caller.now);
-    next.status.address = Some(lease.address);
+    next.status.address = Some(lease.address.into());
     let event = caller.event(&next, "address_changed", json!({ "address": lease.address }));
     changeset.update(Object::Machine(Arc::new(next))).event(event)
 }
@@ -373,13 +373,13 @@ mod tests {
         assert_eq!(app.kernel.world().leases.len(), 0);
         import.dry_run = false;
         assert_eq!(outcomes(&app, &caller, &import).await, [(EntryResult::Taken, "taken".into())]);
-        let lease = app.kernel.find::<Lease>("10.0.0.100").unwrap();
+        let lease = app.kernel.get::<Lease>("10.0.0.100").unwrap();
         assert_eq!(lease.spec.machine.map(|id| id.to_string()), Some(id.clone()));
         assert_eq!(
             (lease.spec.state, lease.spec.client.as_str()),
             (LeaseState::Bound, "1/02:00:00:00:00:01")
         );
-        assert_eq!(app.kernel.find::<Machine>(&id).unwrap().status.address, Some(lease.spec.address));
+        assert_eq!(app.kernel.get::<Machine>(&id).unwrap().status.address, Some(lease.spec.address.into()));
         let last = app.kernel.last_event();
         assert_eq!(
             outcomes(&app, &caller, &import).await,
@@ -440,9 +440,9 @@ mod tests {
         ]);
         let report = app.dhcp.import_leases(&caller, &file).await.unwrap();
         assert_eq!(report.taken, 2);
-        let state = |key: &str| app.kernel.find::<Lease>(key).unwrap().spec.state;
+        let state = |key: &str| app.kernel.get::<Lease>(key).unwrap().spec.state;
         assert_eq!((state("10.0.0.100"), state("10.0.0.101")), (LeaseState::Expired, LeaseState::Declined));
-        assert_eq!(app.kernel.find::<Lease>("10.0.0.101").unwrap().spec.client, "declined/10.0.0.101");
+        assert_eq!(app.kernel.get::<Lease>("10.0.0.101").unwrap().spec.client, "declined/10.0.0.101");
         assert_eq!(app.dhcp.import_leases(&caller, &file).await.unwrap().present, 2);
     }
 }

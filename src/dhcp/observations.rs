@@ -50,7 +50,7 @@ impl Dhcp {
             let gathered = &decided.gathered;
             match note {
                 PacketNote::AddressElsewhere { address, mac } => {
-                    self.netboot.heard_elsewhere((address, mac), gathered).await;
+                    self.netboot.heard_elsewhere((address.into(), mac), gathered).await;
                 }
                 PacketNote::BootSign(sign) => {
                     gathered.machine.iter().for_each(|machine| self.netboot.saw_sign(machine, sign.clone()));

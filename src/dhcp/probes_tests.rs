@@ -16,7 +16,7 @@ use crate::dhcp::decide::{
     ProbeTarget, ReplyDatagram, example_query,
 };
 use crate::houses::Houses;
-use crate::houses::testing::{app, put};
+use crate::houses::testing::{app, caller, put};
 use crate::model::{DhcpStatus, LeaseState, Mac, Object, ServiceStatus, Stored, Subnet};
 use crate::proto::dhcp4::{DhcpPacket, MessageType, from_text, parse};
 use crate::store::EventQuery;
@@ -107,7 +107,7 @@ async fn an_address_that_somebody_answers_for_is_kept_back_and_the_next_is_offer
     let events = app.kernel.events(EventQuery { limit: 9, ..EventQuery::default() }).await.unwrap();
     let event = events.iter().find(|event| event.kind == "dhcp.address_in_use").unwrap();
     assert_eq!((&event.data["mac"], &event.data["address"]), (&json!(OTHER), &json!("10.0.0.100")));
-    assert_eq!(app.dhcp.dhcp_status().subnets[0].quarantined, 1);
+    assert_eq!(app.dhcp.dhcp_status(&caller()).subnets[0].quarantined, 1);
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn what_was_seen_of_the_network_is_told_once_and_shown() {
         ask(&app, "message_type request\nrequested_address 10.0.0.7\nserver_identifier 10.0.0.9").await;
         ask(&app, "message_type discover\ngiaddr 10.9.0.1").await;
     }
-    let status: DhcpStatus = app.dhcp.dhcp_status();
+    let status: DhcpStatus = app.dhcp.dhcp_status(&caller());
     assert_eq!((status.servers.len(), status.servers[0].packets), (1, 2));
     assert_eq!(status.servers[0].offered, Some(Ipv4Addr::new(10, 0, 0, 7)));
     assert_eq!((status.relays[0].subnet.as_ref(), status.relays[0].packets), (None, 2));
@@ -280,7 +280,7 @@ async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_anothe
         boots: true,
     };
     app.dhcp.heard_dhcp_server(heard(1));
-    assert!(app.dhcp.dhcp_status().servers.is_empty());
+    assert!(app.dhcp.dhcp_status(&caller()).servers.is_empty());
     let change = |mode: crate::model::SubnetMode| {
         let now = Timestamp::UNIX_EPOCH;
         let app = &app;
@@ -293,13 +293,13 @@ async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_anothe
         }
     };
     change(crate::model::SubnetMode::Proxy).await;
-    let lonely = app.dhcp.dhcp_status().warnings;
+    let lonely = app.dhcp.dhcp_status(&caller()).warnings;
     assert!(lonely.iter().any(|said| said.contains("none was heard on eth1")), "{lonely:?}");
     app.dhcp.heard_dhcp_server(heard(9));
-    let status = app.dhcp.dhcp_status();
+    let status = app.dhcp.dhcp_status(&caller());
     assert!(status.servers[0].expected && status.warnings.is_empty(), "{status:?}");
     change(crate::model::SubnetMode::Managed).await;
-    let status = app.dhcp.dhcp_status();
+    let status = app.dhcp.dhcp_status(&caller());
     assert!(status.warnings[0].contains("02:00:00:00:00:63"), "{:?}", status.warnings);
     assert!(app.dhcp.dhcp_warnings()[0].contains("eth1") && !app.dhcp.dhcp_warnings()[0].contains("10.0.0"));
 }
@@ -317,7 +317,7 @@ async fn a_dhcp_socket_that_fails_is_told_of_as_long_as_it_does() {
     });
     for works in [true, false, true] {
         receives.store(works, Ordering::Relaxed);
-        let status = app.dhcp.dhcp_status();
+        let status = app.dhcp.dhcp_status(&caller());
         assert_eq!(status.service.receives, works);
         for warnings in [status.warnings, app.dhcp.dhcp_warnings()] {
             let says = warnings.iter().any(|said| said.contains("requests to port 67 cannot be read"));

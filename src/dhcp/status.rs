@@ -12,6 +12,8 @@ use crate::dhcp::decide::{
     pool_parts,
 };
 use crate::dhcp::observations::{is_proxy, subnet_at};
+use crate::kernel::Caller;
+use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::model::{
     AddressKey, DhcpStatus, ExampleAnswer, InterfaceStatus, Lease, LeaseState, Machine, RivalStatus,
     ServiceStatus, Stored, Subnet, SubnetMode, SubnetStatus, World,
@@ -29,8 +31,8 @@ impl Dhcp {
         self.service_status.get().map(|service| service()).unwrap_or_default()
     }
 
-    /// How DHCP stands now.
-    pub fn dhcp_status(&self) -> DhcpStatus {
+    /// How DHCP stands now, with the subnets whose state the caller may see.
+    pub fn dhcp_status(&self, caller: &Caller) -> DhcpStatus {
         let now = self.kernel.now();
         let sights = self.sights().clone();
         let service = self.dhcp_service();
@@ -45,7 +47,7 @@ impl Dhcp {
             service,
             store: self.kernel.store_status(),
             interfaces,
-            subnets: subnets(&world, &own, now),
+            subnets: subnets(caller, &world, (&own, now)),
             relays: sights.relays().cloned().collect(),
             servers: sights.rivals().map(|seen| rival(seen, &world)).collect(),
             unserved: sights.unserved.recent.iter().cloned().collect(),
@@ -125,8 +127,9 @@ impl From<DhcpAnswer> for ExampleAnswer {
     }
 }
 
-fn subnets(world: &World, own: &[Ipv4Addr], now: Timestamp) -> Vec<SubnetStatus> {
-    let subnets = world.subnets.iter().map(|row| &row.spec);
+fn subnets(caller: &Caller, world: &World, (own, now): (&[Ipv4Addr], Timestamp)) -> Vec<SubnetStatus> {
+    let shown = |row: &&Arc<Stored<Subnet>>| caller.may(AccessVerb::Monitor, ObjectRef::of(row));
+    let subnets = world.subnets.iter().filter(shown).map(|row| &row.spec);
     let mut all: Vec<SubnetCount> = subnets.map(|subnet| SubnetCount::of(subnet, own)).collect();
     let leases = world.leases.iter().map(|row| &row.spec).filter(|lease| lease.expires_at > now);
     for lease in leases {
@@ -304,7 +307,7 @@ mod tests {
             let kept = json!({"address": address, "client_id": address});
             app.objects.create::<Reservation>(&caller, kept).await.unwrap();
         }
-        let status = app.dhcp.dhcp_status();
+        let status = app.dhcp.dhcp_status(&caller);
         let lan = &status.subnets[0];
         assert_eq!((lan.pool_addresses, lan.leased, lan.reserved, lan.free), (7, 0, 2, 5));
     }

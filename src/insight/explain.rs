@@ -12,7 +12,8 @@ use crate::dhcp::decide::{
     ClassResult, MatchedClasses, NetworkInterface, OptionScope, OptionScopes, examine,
 };
 use crate::insight::Insight;
-use crate::kernel::Error;
+use crate::kernel::permissions::{AccessVerb, ObjectRef};
+use crate::kernel::{Caller, Error};
 use crate::model::{
     ExampleAnswer, Lease, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
     SubnetMode, World, hex,
@@ -88,14 +89,15 @@ impl Insight {
     /// What would be answered now, with the rules that led there.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a machine that does not exist; a MAC or address nobody has is an unknown
-    /// machine's.
-    pub fn explain(&self, who: &Who, asks: &Asks) -> Result<Explained, Error> {
+    /// [`Error::NotFound`] for a machine that does not exist or that the caller may not read. A MAC or an
+    /// address of such a machine is an unknown machine's.
+    pub fn explain(&self, caller: &Caller, who: &Who, asks: &Asks) -> Result<Explained, Error> {
         let machine = match who {
-            Who::Machine(reference) => Some(self.kernel.find::<Machine>(reference)?),
+            Who::Machine(reference) => Some(self.kernel.find::<Machine>(caller, reference)?),
             Who::Mac(mac) => self.kernel.world().machines.find("mac", &mac.to_string()).cloned(),
             Who::Address(address) => self.netboot.machine_at(&self.kernel.world(), *address),
         };
+        let machine = machine.filter(|machine| caller.may(AccessVerb::Read, ObjectRef::of(machine)));
         let world = self.kernel.world();
         let place = Place::of(&world, who, machine.as_deref());
         let packet = packet(place.mac, asks);
@@ -173,6 +175,7 @@ impl<'a> Place<'a> {
             Who::Address(IpAddr::V4(address)) => Some(*address),
             _ => machine
                 .and_then(|machine| machine.status.address)
+                .and_then(ipv4)
                 .or_else(|| leased().map(|lease| lease.spec.address)),
         };
         let at = |address: Ipv4Addr| world.leases.get(&address.to_string())?.spec.mac;
@@ -192,6 +195,14 @@ impl<'a> Place<'a> {
     fn pool_of(&self, address: Option<Ipv4Addr>) -> Option<&'a Pool> {
         let address = address?;
         self.subnet?.pools.iter().find(|pool| pool.contains(address))
+    }
+}
+
+/// Leases, reservations and subnets have IPv4 addresses.
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
     }
 }
 
@@ -301,7 +312,7 @@ mod tests {
     }
 
     fn told(app: &Houses) -> (String, Vec<String>) {
-        let explained = app.insight.explain(&Who::Mac(MAC), &Asks::default()).unwrap();
+        let explained = app.insight.explain(&testing::caller(), &Who::Mac(MAC), &Asks::default()).unwrap();
         let options = explained.options.iter().map(|line| format!("{} {}", line.code, line.from));
         (explained.offer.map(|offer| offer.reason).unwrap_or_default(), options.collect())
     }
@@ -351,7 +362,11 @@ mod tests {
         app.objects.create::<Subnet>(&caller, lan).await.unwrap();
         app.objects.create::<Subnet>(&caller, json!({"name": "far", "cidr": "10.2.0.0/24"})).await.unwrap();
         app.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
-        let explain = || app.insight.explain(&Who::Machine("name:web1".into()), &Asks::default()).unwrap();
+        let explain = || {
+            app.insight
+                .explain(&testing::caller(), &Who::Machine("name:web1".into()), &Asks::default())
+                .unwrap()
+        };
         assert!(explain().decision.trace[0].detail.contains("its subnet is not known"));
         leased(&app, [10, 0, 0, 105], MAC).await;
         let explained = explain();

@@ -15,7 +15,7 @@ use crate::catalog::rendering::{Boot, Purpose};
 use crate::insight::Insight;
 use crate::kernel::scope::Need;
 use crate::kernel::{Caller, Error};
-use crate::model::{BootTemplate, Machine, Stored};
+use crate::model::{BootTemplate, Machine, Stored, Template};
 use crate::netboot::boot_facts::Gathered;
 use crate::netboot::decide::decision::{Answer, Asked, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
@@ -88,8 +88,13 @@ impl Insight {
     ///
     /// # Errors
     /// [`Error::NotFound`], or a sealed value that is damaged.
-    pub fn params(&self, reference: &str, scope: ParamScope) -> Result<BTreeMap<String, ParamRow>, Error> {
-        let machine = self.kernel.find::<Machine>(reference)?;
+    pub fn params(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        scope: ParamScope,
+    ) -> Result<BTreeMap<String, ParamRow>, Error> {
+        let machine = self.kernel.find::<Machine>(caller, reference)?;
         let world = self.kernel.world();
         let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
         let of = Of { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
@@ -108,8 +113,8 @@ impl Insight {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn files(&self, reference: &str) -> Result<Vec<FileRow>, Error> {
-        let machine = self.kernel.find::<Machine>(reference)?;
+    pub fn files(&self, caller: &Caller, reference: &str) -> Result<Vec<FileRow>, Error> {
+        let machine = self.kernel.find::<Machine>(caller, reference)?;
         let gathered = Gathered::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
         let boot = self.preview_boot(&gathered);
         let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
@@ -135,7 +140,8 @@ impl Insight {
     }
 
     /// Renders a document as the machine would get it, without giving it to anybody. Its URLs have a word in
-    /// place of the machine's capability that opens nothing.
+    /// place of the machine's capability that opens nothing. A template or bootenv that is named is one that
+    /// the caller may read; what the machine's own files are made of is not asked about.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for a text of the caller's own without the scope `templates:write`,
@@ -145,10 +151,13 @@ impl Insight {
         if preview.inline.is_some() {
             caller.needs(Need::Write("templates"))?;
         }
-        let machine = self.kernel.find::<Machine>(&preview.machine)?;
+        let machine = self.kernel.find::<Machine>(caller, &preview.machine)?;
+        if let Some(name) = &preview.template {
+            self.kernel.find::<Template>(caller, name)?;
+        }
         let mut gathered = Gathered::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
         if let Some(name) = &preview.bootenv {
-            gathered.bootenv = Some(self.kernel.find(name)?);
+            gathered.bootenv = Some(self.kernel.find(caller, name)?);
         } else if gathered.bootenv.is_none() {
             gathered.bootenv = self.first_bootenv(&machine);
         }
@@ -167,8 +176,9 @@ impl Insight {
     /// The facts of a boot that nobody makes: the present attempt, or none, seen from our own address.
     fn preview_boot(&self, gathered: &Gathered) -> Boot {
         let attempt = gathered.attempt().cloned();
-        let server = attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST);
-        let facing = self.catalog.facing(server.into());
+        let server =
+            attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let facing = self.catalog.facing(server);
         let boot = gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), facing);
         Boot { purpose: Purpose::Preview, ..boot }
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::insight::Insight;
-use crate::kernel::Error;
-use crate::model::{Event, Machine};
+use crate::kernel::{Caller, Error};
+use crate::model::{Event, Machine, Stored};
 pub use crate::store::EventQuery;
 
 /// Events on a page when the client does not say, and at most.
@@ -17,19 +17,38 @@ const ATTEMPTS_MAX: usize = 64;
 
 impl Insight {
     /// `machine:web1` as events name it, by the id. Anything else is left as it is.
-    pub fn subject(&self, text: &str) -> String {
+    pub fn subject(&self, caller: &Caller, text: &str) -> String {
         let Some(reference) = text.strip_prefix("machine:") else { return text.to_owned() };
         let world = self.kernel.world();
-        let named = world.machines.find("name", reference).or_else(|| world.machines.resolve(reference));
-        named.map_or_else(|| text.to_owned(), |machine| machine.subject())
+        let by_name = caller.find::<Machine>(&world, &format!("name:{reference}"));
+        let named = by_name.or_else(|_| caller.find::<Machine>(&world, reference));
+        named.map_or_else(|_| text.to_owned(), |machine| machine.subject())
     }
 
-    /// What happened to a machine and in its boot attempts, oldest first, after an event's number.
+    /// What happened to a machine and in its boot attempts, oldest first, after an event's number. Events of
+    /// objects that the caller may not read are left out, so a page may have fewer than its limit.
     ///
     /// # Errors
     /// [`Error::NotFound`], or the database failed.
-    pub async fn timeline(&self, reference: &str, page: TimelinePage) -> Result<Vec<Event>, Error> {
-        let machine = self.kernel.find::<Machine>(reference)?;
+    pub async fn timeline(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        page: TimelinePage,
+    ) -> Result<Timeline, Error> {
+        let machine = self.kernel.find::<Machine>(caller, reference)?;
+        let mut events = self.whole_timeline(&machine, page).await?;
+        let next = events.last().filter(|_| events.len() >= page.limit as usize).map(|last| last.seq);
+        let world = self.kernel.world();
+        events.retain(|event| caller.may_read_subject(&world, &event.subject));
+        Ok(Timeline { events, next })
+    }
+
+    async fn whole_timeline(
+        &self,
+        machine: &Stored<Machine>,
+        page: TimelinePage,
+    ) -> Result<Vec<Event>, Error> {
         let page_of = |query: EventQuery| EventQuery { after: page.after, limit: page.limit, ..query };
         if let Some(attempt) = page.attempt {
             return self
@@ -52,6 +71,14 @@ impl Insight {
         let reached = |event: &Event| whole || event.seq <= end;
         Ok(merged.into_values().filter(reached).take(page.limit as usize).collect())
     }
+}
+
+/// A part of a timeline.
+#[derive(Debug, Clone)]
+pub struct Timeline {
+    pub events: Vec<Event>,
+    /// The `after` of the next page; none on the last one.
+    pub next: Option<u64>,
 }
 
 /// Which part of a timeline.
@@ -90,15 +117,21 @@ mod tests {
             app.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
         }
         let page = TimelinePage { after: 0, attempt: None, limit: 100 };
-        let events = app.insight.timeline("name:web1", page).await.unwrap();
+        let events = app.insight.timeline(&caller, "name:web1", page).await.unwrap().events;
         let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
         assert_eq!(kinds, ["machine.created", "boot.began", "dhcp.offered", "boot.x"]);
         let rest = app
             .insight
-            .timeline("name:web1", TimelinePage { after: events[1].seq, limit: 1, ..page })
+            .timeline(&caller, "name:web1", TimelinePage { after: events[1].seq, limit: 1, ..page })
             .await
             .unwrap();
-        assert_eq!(rest.len(), 1);
-        assert_eq!(app.insight.subject("machine:web1"), format!("machine:{}", made.key));
+        assert_eq!((rest.events.len(), rest.next), (1, Some(rest.events[0].seq)));
+        let reader = Caller { scopes: vec!["machines:read".into()], ..caller.clone() };
+        let page = TimelinePage { after: 0, limit: 3, ..page };
+        let seen = app.insight.timeline(&reader, "name:web1", page).await.unwrap();
+        let kinds: Vec<&str> = seen.events.iter().map(|event| event.kind.as_str()).collect();
+        assert_eq!(kinds, ["machine.created", "boot.began"], "the event of a lease is not shown");
+        assert_eq!(seen.next, Some(events[2].seq), "and the next page begins behind it");
+        assert_eq!(app.insight.subject(&caller, "machine:web1"), format!("machine:{}", made.key));
     }
 }

@@ -99,17 +99,28 @@ impl Kernel {
         self.store.world()
     }
 
-    /// One object by its key or by `index:value`.
+    /// The object that a caller's reference means, as [`Caller::find`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none, and where the caller may not read it.
+    pub fn find<T: Noun>(&self, caller: &Caller, reference: &str) -> Result<Arc<Stored<T>>, Error>
+    where
+        World: HasTable<T>,
+    {
+        caller.find::<T>(&self.world(), reference).cloned()
+    }
+
+    /// One object by its key, for the server's own work: nobody is asked what they may see.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn find<T: Noun>(&self, reference: &str) -> Result<Arc<Stored<T>>, Error>
+    pub fn get<T: Noun>(&self, key: &str) -> Result<Arc<Stored<T>>, Error>
     where
         World: HasTable<T>,
     {
         let world = self.world();
         let table: &Table<T> = world.table();
-        table.resolve(reference).cloned().ok_or_else(|| Error::not_found::<T>(reference))
+        table.get(key).cloned().ok_or_else(|| Error::not_found::<T>(key))
     }
 
     /// How many objects of each kind there are, in the order of `Kind::ALL`.
@@ -176,7 +187,7 @@ impl Kernel {
         World: HasTable<T>,
     {
         for _ in 0..STALE_RETRIES_MAX {
-            let current = self.find::<T>(key)?;
+            let current = self.get::<T>(key)?;
             let mut next = current.next(now);
             let events = change(&mut next)?;
             let changeset =
@@ -232,11 +243,16 @@ impl Kernel {
         *self.store.committed().borrow()
     }
 
-    /// What the store refused, in words that name things as people know them.
-    pub fn refusal(&self, error: store::Error) -> Error {
+    /// What the store refused, in words that name things as people know them. An object that the caller may
+    /// not read is not named.
+    pub fn refusal(&self, caller: &Caller, error: store::Error) -> Error {
         match error {
             store::Error::Taken { kind, index, value, holder } => {
-                let holder = TrackedWorld::untracked(&self.world()).label(kind, &holder);
+                let world = self.world();
+                if !caller.may_read(&world, (kind, &holder)) {
+                    return Error::Conflict(permissions::hidden_conflict(kind));
+                }
+                let holder = TrackedWorld::untracked(&world).label(kind, &holder);
                 Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
             }
             other => other.into(),

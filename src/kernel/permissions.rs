@@ -8,15 +8,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::scope::{Need, agent_of};
-use super::{Caller, Error};
-use crate::model::{HasTable, Kind, Noun, Stored, Table, World};
+use super::{Actor, Caller, Error};
+use crate::model::{HasTable, Job, Kind, Machine, Noun, Stored, Table, World};
 
 /// What a caller does with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessVerb {
     Read,
     Write,
+    /// See how it stands in a summary of the server: its name and counts. Who may read the status of DHCP may
+    /// do so with every subnet.
+    Monitor,
 }
 
 /// An object, as far as a permission can depend on it.
@@ -39,14 +44,17 @@ impl Caller {
     pub fn may(&self, verb: AccessVerb, object: ObjectRef<'_>) -> bool {
         let area = object.kind.plural();
         let need = match verb {
-            AccessVerb::Read => Need::Read(area),
+            AccessVerb::Read | AccessVerb::Monitor => Need::Read(area),
             AccessVerb::Write => Need::Write(area),
         };
         let is_own_machine = || {
-            let own = |scope: &String| agent_of(scope).is_some_and(|id| id.to_string() == object.key);
-            verb == AccessVerb::Read && object.kind == Kind::Machine && self.scopes.iter().any(own)
+            let is_it = |id: Uuid| object.key.parse() == Ok(id);
+            let is_actor = matches!(self.actor, Actor::Machine(id) if is_it(id));
+            is_actor || self.scopes.iter().filter_map(|scope| agent_of(scope)).any(is_it)
         };
-        need.is_met_by(&self.scopes) || is_own_machine()
+        need.is_met_by(&self.scopes)
+            || (verb == AccessVerb::Read && object.kind == Kind::Machine && is_own_machine())
+            || (verb == AccessVerb::Monitor && Need::Read("dhcp").is_met_by(&self.scopes))
     }
 
     /// Whether no object of a kind is hidden from the caller, so that a list need not ask for each.
@@ -84,16 +92,63 @@ impl Caller {
         let found = table.resolve(reference).filter(|row| self.may(AccessVerb::Read, ObjectRef::of(row)));
         found.ok_or_else(|| Error::not_found::<T>(reference))
     }
+
+    /// The objects of a kind that the caller may read, in the order of keys.
+    pub fn visible<'w, T: Noun>(&self, table: &'w Table<T>) -> impl Iterator<Item = &'w Arc<Stored<T>>> {
+        let sees_all = self.sees_all(T::KIND);
+        table.iter().filter(move |row| sees_all || self.may(AccessVerb::Read, ObjectRef::of(row)))
+    }
+
+    /// The machine that an agent works for, or somebody who may write all jobs.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none, and for another machine that the caller may not even read;
+    /// [`Error::Forbidden`] for one that it may.
+    pub fn find_own_machine<'w>(
+        &self,
+        world: &'w World,
+        reference: &str,
+    ) -> Result<&'w Arc<Stored<Machine>>, Error> {
+        let machine = world.machines.resolve(reference);
+        let machine = machine.ok_or_else(|| Error::not_found::<Machine>(reference))?;
+        self.check_own(&machine.key, ObjectRef::of(machine)).map(|()| machine).map_err(|error| match error {
+            Error::NotFound { kind, .. } => Error::NotFound { kind, reference: reference.to_owned() },
+            other => other,
+        })
+    }
+
+    /// A job of the machine that an agent works for, as [`Caller::find_own_machine`].
+    ///
+    /// # Errors
+    /// As [`Caller::find_own_machine`].
+    pub fn find_own_job<'w>(&self, world: &'w World, key: &str) -> Result<&'w Arc<Stored<Job>>, Error> {
+        let job = world.jobs.get(key).ok_or_else(|| Error::not_found::<Job>(key))?;
+        self.check_own(&job.spec.machine.to_string(), ObjectRef::of(job)).map(|()| job)
+    }
+
+    /// Refuses to act on an object of a machine that is not the caller's own.
+    fn check_own(&self, machine: &str, object: ObjectRef<'_>) -> Result<(), Error> {
+        let id = machine.parse().map_err(|_| Error::Failed(format!("the machine `{machine}` has no id")))?;
+        match self.acts_for(id) {
+            Err(_) if !self.may(AccessVerb::Read, object) => {
+                Err(Error::NotFound { kind: object.kind, reference: object.key.to_owned() })
+            }
+            other => other,
+        }
+    }
+}
+
+/// What a caller is told where an object that it may not read stands against a write.
+pub fn hidden_conflict(kind: Kind) -> String {
+    format!("this conflicts with an object of the kind `{kind}` that your token may not read")
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
-    use crate::kernel::Actor;
     use crate::model::{Machine, Object};
 
     fn caller(scopes: &[&str]) -> Caller {

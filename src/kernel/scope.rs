@@ -103,12 +103,6 @@ impl Caller {
     }
 }
 
-/// A machine's own token is good for that machine only.
-pub fn acts_for(caller: &Caller, machine: &str) -> Result<(), Error> {
-    let machine = machine.parse().map_err(|_| Error::Failed(format!("the machine `{machine}` has no id")))?;
-    caller.acts_for(machine)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

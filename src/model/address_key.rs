@@ -1,18 +1,22 @@
-//! Keys that are IPv4 addresses, written without an allocation: DHCP looks several up for each packet.
+//! Keys that are IP addresses, written without an allocation: DHCP looks several up for each packet.
 
-use std::net::Ipv4Addr;
+use std::fmt::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
 
-/// The text of an IPv4 address, as leases and reservations have it for a key.
+/// Longest text of an address: eight groups of four digits (RFC 5952).
+const TEXT_BYTES_MAX: usize = 39;
+
+/// The text of an IP address, as leases and reservations have it for a key.
 #[derive(Debug, Clone, Copy)]
 pub struct AddressKey {
-    text: [u8; 15],
+    text: [u8; TEXT_BYTES_MAX],
     length: usize,
 }
 
 impl From<Ipv4Addr> for AddressKey {
     fn from(address: Ipv4Addr) -> Self {
-        let mut key = AddressKey { text: [0; 15], length: 0 };
+        let mut key = AddressKey::empty();
         for (at, octet) in address.octets().into_iter().enumerate() {
             if at > 0 {
                 key.push(b'.');
@@ -29,7 +33,32 @@ impl From<Ipv4Addr> for AddressKey {
     }
 }
 
+impl From<IpAddr> for AddressKey {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => {
+                let mut key = AddressKey::empty();
+                // The text of every address fits.
+                let _ = write!(key, "{address}");
+                key
+            }
+        }
+    }
+}
+
+impl fmt::Write for AddressKey {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(|byte| self.push(byte));
+        Ok(())
+    }
+}
+
 impl AddressKey {
+    fn empty() -> Self {
+        AddressKey { text: [0; TEXT_BYTES_MAX], length: 0 }
+    }
+
     fn push(&mut self, byte: u8) {
         if let Some(place) = self.text.get_mut(self.length) {
             *place = byte;
@@ -56,6 +85,13 @@ mod tests {
         fn a_key_is_the_text_of_its_address(bits: u32) {
             let address = Ipv4Addr::from_bits(bits);
             prop_assert_eq!(&*AddressKey::from(address), address.to_string());
+            prop_assert_eq!(&*AddressKey::from(IpAddr::V4(address)), address.to_string());
+        }
+
+        #[test]
+        fn a_key_is_the_text_of_an_ipv6_address_too(bits: u128) {
+            let address = IpAddr::V6(bits.into());
+            prop_assert_eq!(&*AddressKey::from(address), address.to_string());
         }
     }
 
@@ -63,5 +99,8 @@ mod tests {
     fn the_shortest_and_the_longest_fit() {
         assert_eq!(&*AddressKey::from(Ipv4Addr::UNSPECIFIED), "0.0.0.0");
         assert_eq!(&*AddressKey::from(Ipv4Addr::BROADCAST), "255.255.255.255");
+        for text in ["::", "::ffff:255.255.255.255", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"] {
+            assert_eq!(&*AddressKey::from(text.parse::<IpAddr>().unwrap()), text);
+        }
     }
 }

@@ -99,8 +99,6 @@ pub struct Job {
 
 impl Noun for Job {
     const KIND: Kind = Kind::Job;
-    const HAS_ID: bool = true;
-    const WRITABLE: bool = false;
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

@@ -57,7 +57,6 @@ impl Lease {
 impl Noun for Lease {
     const KIND: Kind = Kind::Lease;
     const INDEXES: &'static [&'static str] = &["client"];
-    const WRITABLE: bool = false;
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

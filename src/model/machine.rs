@@ -1,7 +1,7 @@
 //! A computer, metal or virtual, and where its workflow stands.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -90,7 +90,7 @@ pub struct MachineStatus {
     pub bootenv: Option<String>,
     /// Its address, from its lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<Ipv4Addr>,
+    pub address: Option<IpAddr>,
     /// The run under way, or the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
@@ -267,7 +267,7 @@ pub struct BootAttempt {
     pub client_arch: Option<u16>,
     /// The address of ours that faces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server: Option<Ipv4Addr>,
+    pub server: Option<IpAddr>,
     /// The bootenv it was sent into; none means the local disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootenv: Option<String>,
@@ -288,7 +288,6 @@ impl Noun for Machine {
     const KIND: Kind = Kind::Machine;
     const REFERS_TO: &'static [Kind] = &[Kind::Profile, Kind::Workflow];
     const INDEXES: &'static [&'static str] = &["name", "mac", "smbios_uuid", "address", "attempt"];
-    const HAS_ID: bool = true;
     const HAS_STATUS: bool = true;
     type Status = MachineStatus;
 
@@ -331,5 +330,23 @@ impl Noun for Machine {
 
     fn object(stored: Arc<Stored<Self>>) -> Object {
         Object::Machine(stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_address_in_the_status_is_the_same_text_as_ever() {
+        for text in ["10.0.0.5", "fd00::5"] {
+            let mut status = serde_json::to_value(MachineStatus::default()).unwrap();
+            status["address"] = json!(text);
+            let read: MachineStatus = serde_json::from_value(status).unwrap();
+            assert_eq!(read.address.map(|address| address.to_string()).as_deref(), Some(text));
+            assert_eq!(serde_json::to_value(&read).unwrap()["address"], text);
+        }
     }
 }

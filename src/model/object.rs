@@ -60,7 +60,7 @@ impl<T: Noun> Stored<T> {
     /// that follow from other objects; the object's own faults are added to them.
     pub fn view(&self, problems: &[Problem]) -> Value {
         let mut view = as_map(&self.spec);
-        if T::HAS_ID {
+        if T::KIND.row().has_id {
             view.insert("id".into(), self.key.clone().into());
         }
         if T::HAS_STATUS {
@@ -98,12 +98,8 @@ pub trait Noun:
     Serialize + DeserializeOwned + JsonSchema + Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static
 {
     const KIND: Kind;
-    /// Whether its key is an id of its own instead of its `name` or `address`.
-    const HAS_ID: bool = false;
     /// Whether it has a `status`.
     const HAS_STATUS: bool = false;
-    /// Whether clients may create, change and delete it.
-    const WRITABLE: bool = true;
     /// Largest object of the kind that is admitted, in bytes of its JSON without escapes.
     const BYTES_MAX: usize = super::bounds::OBJECT_BYTES_MAX;
     /// Names of its unique values, in the order of `unique`: the ways to refer to it besides its key.

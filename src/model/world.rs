@@ -163,7 +163,7 @@ impl<T: Noun> Table<T> {
 }
 
 macro_rules! world {
-    ($($noun:ident $table:ident),* $(,)?) => {
+    ([] $($noun:ident $table:ident { $($row:tt)* })*) => {
         /// The snapshot of all objects. Only the store changes it, in the order of its commits.
         #[derive(Debug, Clone, Default)]
         pub struct World {
@@ -436,24 +436,7 @@ pub trait HasTable<T: Noun> {
     fn table(&self) -> &Table<T>;
 }
 
-world! {
-    Machine machines,
-    Bootenv bootenvs,
-    Template templates,
-    Param params,
-    Profile profiles,
-    Stage stages,
-    Task tasks,
-    Workflow workflows,
-    Job jobs,
-    Subnet subnets,
-    Reservation reservations,
-    Lease leases,
-    Artifact artifacts,
-    Setting settings,
-    Token tokens,
-    ClientClass client_classes,
-}
+nouns!(world);
 
 impl World {
     /// The value of a setting: the site's, or its default.

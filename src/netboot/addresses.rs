@@ -1,7 +1,7 @@
 //! Machines in networks that have their addresses from another server: whose address is which, as heard from
 //! their own REQUESTs.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use crate::rate_limit::warn_limited;
 impl Netboot {
     /// Takes note of the address that another server gives to a client. A machine's
     /// is its own from now on; whoever had it before has it no more.
-    pub async fn heard_elsewhere(&self, (address, mac): (Ipv4Addr, Mac), gathered: &Gathered) {
+    pub async fn heard_elsewhere(&self, (address, mac): (IpAddr, Mac), gathered: &Gathered) {
         let now = self.kernel.now();
         if is_leased(&self.kernel.world(), address, now) {
             return;
@@ -33,7 +33,7 @@ impl Netboot {
     }
 
     /// The machine of ours that was heard to take an address from another server.
-    fn neighbour(&self, address: Ipv4Addr) -> Option<Mac> {
+    fn neighbour(&self, address: IpAddr) -> Option<Mac> {
         self.memory
             .foreign_addresses
             .lock()
@@ -49,7 +49,6 @@ impl Netboot {
             let mac = lease.spec.mac.filter(|_| is_active(&lease.spec, self.kernel.now()))?;
             return world.machines.find("mac", &mac.to_string()).cloned();
         }
-        let IpAddr::V4(address) = address else { return None };
         match self.neighbour(address) {
             Some(mac) => world.machines.find("mac", &mac.to_string()).cloned(),
             // Another server may have given it to somebody else since it was recorded.
@@ -60,7 +59,7 @@ impl Netboot {
 
     /// A machine's address follows what it was given, and is nobody else's from then on. What it was given
     /// stands, whatever comes of this.
-    pub async fn follow_address(&self, machine: Option<&Stored<Machine>>, address: Ipv4Addr, now: Timestamp) {
+    pub async fn follow_address(&self, machine: Option<&Stored<Machine>>, address: IpAddr, now: Timestamp) {
         if machine.is_some_and(|machine| machine.status.address == Some(address)) {
             return;
         }
@@ -84,7 +83,8 @@ impl Netboot {
     }
 }
 
-fn is_anothers(world: &World, address: Ipv4Addr) -> bool {
+fn is_anothers(world: &World, address: IpAddr) -> bool {
+    let IpAddr::V4(address) = address else { return false };
     let subnets = world.subnets.iter().map(|row| &row.spec);
     subnets.filter(|subnet| subnet.mode == SubnetMode::Proxy).any(|subnet| subnet.cidr.contains(address))
 }

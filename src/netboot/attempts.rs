@@ -1,8 +1,6 @@
 //! Boot attempts as they go on: begun, got as far as the script, the kernel, the system; and what went wrong
 //! with a document on the way.
 
-use std::net::IpAddr;
-
 use serde_json::json;
 use uuid::Uuid;
 
@@ -95,10 +93,7 @@ impl Netboot {
         asked: &Asked,
     ) -> Result<(Gathered, Decision), Error> {
         self.came_to_script(gathered.machine.as_deref(), fetch.hint.mac);
-        let server = match fetch.local {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        };
+        let server = Some(fetch.local);
         let (progress, reached) = (BootProgress::Script, reached_by(&fetch.path));
         let is_early = gathered.attempt().is_some_and(|attempt| attempt.progress < reached);
         let power_on = PowerOn { progress, reached, mac: fetch.hint.mac, client_arch: None, server };

@@ -1,6 +1,6 @@
 //! Who asks: the machine behind an address, a name in a URL, or a capability.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -36,7 +36,7 @@ impl Netboot {
     /// Whether nothing at all is known of who asks, so that it has to be asked.
     pub fn is_stranger(&self, fetch: &Fetch, hint: &Hint) -> bool {
         let world = self.kernel.world();
-        hint.mac.is_none() && world.leases.get(&fetch.peer.to_string()).is_none()
+        hint.mac.is_none() && world.leases.get(&AddressKey::from(fetch.peer)).is_none()
     }
 
     /// Why a machine's own file is not for who asks for it, although the capability is right: it may have
@@ -100,12 +100,12 @@ fn is_static_address(world: &World, (machine, peer): (&Stored<Machine>, IpAddr))
 
 /// Whether a machine holds a lease of ours on another address than this one.
 fn has_other_address(world: &World, (machine, peer): (&Stored<Machine>, IpAddr), now: Timestamp) -> bool {
-    let Some(held) = machine.status.address.filter(|held| IpAddr::V4(*held) != peer) else { return false };
+    let Some(held) = machine.status.address.filter(|held| *held != peer) else { return false };
     is_leased(world, held, now)
 }
 
 /// Whether an address has a lease of ours that runs.
-pub fn is_leased(world: &World, address: Ipv4Addr, now: Timestamp) -> bool {
+pub fn is_leased(world: &World, address: IpAddr, now: Timestamp) -> bool {
     world.leases.get(&AddressKey::from(address)).is_some_and(|lease| is_active(&lease.spec, now))
 }
 

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::artifacts::opened::FileSubject;
+use crate::model::Subnet;
 use crate::netboot::Netboot;
 use crate::netboot::decide::capability;
 use crate::netboot::files::Fetch;
@@ -57,13 +58,13 @@ impl Strangers {
 impl Netboot {
     /// How a peer that asks `fetch.local` is served; none where it is a stranger.
     pub fn tftp_terms(&self, fetch: &Fetch, peers: TftpPeers) -> Option<TftpTerms> {
-        let IpAddr::V4(peer) = fetch.peer else { return None };
-        let world = self.kernel.world();
-        let subnet = world.subnets.iter().find(|row| row.spec.enabled && row.spec.cidr.contains(peer));
+        let (peer, world) = (fetch.peer, self.kernel.world());
+        let is_in = |subnet: &Subnet| matches!(peer, IpAddr::V4(peer) if subnet.cidr.contains(peer));
+        let subnet = world.subnets.iter().find(|row| row.spec.enabled && is_in(&row.spec));
         let known = subnet.is_some()
             || peers == TftpPeers::Any
             || peer.is_loopback()
-            || fetch.peer == fetch.local
+            || peer == fetch.local
             || is_leased(&world, peer, self.kernel.now());
         let block_bytes_max = subnet.and_then(|row| row.spec.tftp_block_bytes_max);
         known.then_some(TftpTerms { block_bytes_max })

@@ -60,10 +60,8 @@ impl Netboot {
 
     /// A fetch of a loader's script by a client that is no machine here.
     pub(super) fn saw_unknown_fetch(&self, fetch: &Fetch, hint: &Hint, decision: &Decision) {
-        let mac = hint.mac.or_else(|| {
-            let IpAddr::V4(address) = fetch.peer else { return None };
-            self.kernel.world().leases.get(&AddressKey::from(address))?.spec.mac
-        });
+        let leased = || self.kernel.world().leases.get(&AddressKey::from(fetch.peer))?.spec.mac;
+        let mac = hint.mac.or_else(leased);
         let who = mac.map_or(Who::Address(fetch.peer), Who::Mac);
         if !self.memory.unknown_clients.is_due(who, self.kernel.now()) {
             return;

@@ -62,7 +62,7 @@ impl Field {
         let rest = || steps.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();
         let all = || steps.iter().map(ToString::to_string).collect::<Vec<_>>();
         match (steps.first().copied().unwrap_or_default(), steps.len()) {
-            ("id", 1) if T::HAS_ID => Ok(whole(Place::Id, Vec::new())),
+            ("id", 1) if T::KIND.row().has_id => Ok(whole(Place::Id, Vec::new())),
             ("labels", 1) => Ok(whole(Place::Labels, Vec::new())),
             ("source", 1) => Ok(whole(Place::Source, Vec::new())),
             ("revision", 1) => Ok(whole(Place::Revision, Vec::new())),
@@ -120,7 +120,7 @@ impl<'a, T: Managed> Reader<'a, T> {
     fn spec_values(&self, path: &[String], found: &mut Vec<Value>) {
         let spec = &self.stored.spec;
         match (path, spec.params()) {
-            ([field], _) if field == T::KEY_FIELD => found.push(T::label(self.stored).into()),
+            ([field], _) if field == T::KIND.row().name_field => found.push(T::label(self.stored).into()),
             ([field, param], Some(params)) if field == "params" => {
                 params.get(param).into_iter().for_each(|value| collect(value, &[], found));
             }
@@ -200,7 +200,7 @@ fn knows(schema: &Value, path: &[&str]) -> bool {
 fn unknown<T: Managed>(text: &str, schemas: &Schemas) -> Error {
     let mut names = names_in(&schemas.spec, "");
     names.retain(|name| !T::HIDDEN.contains(&name.as_str()));
-    if T::HAS_ID {
+    if T::KIND.row().has_id {
         names.push("id".to_owned());
     }
     if T::HAS_STATUS {

@@ -1,7 +1,7 @@
 //! One filter of a list: `status.state=failed`, `updated_at[gt]=2026-01-01T00:00:00Z`.
 
 use std::cmp::Ordering;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -132,7 +132,7 @@ pub enum Ordered {
     Bool(bool),
     Number(f64),
     Time(Timestamp),
-    Address(Ipv4Addr),
+    Address(IpAddr),
     Text(String),
 }
 

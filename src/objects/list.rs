@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::Error;
+use crate::kernel::{Caller, Error};
 use crate::model::{HasTable, Stored, Table, World};
 use crate::objects::Objects;
 use crate::objects::fields::{Field, Reader};
@@ -142,28 +142,32 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::Busy`] when it takes too long.
-    pub async fn list_text<T: Managed>(self: &Arc<Self>, query: ListQuery) -> Result<Vec<u8>, Error>
+    pub async fn list_text<T: Managed>(
+        self: &Arc<Self>,
+        caller: Caller,
+        query: ListQuery,
+    ) -> Result<Vec<u8>, Error>
     where
         World: HasTable<T>,
     {
         let objects = Arc::clone(self);
-        let listing = self.lanes.lists.run(move || serde_json::to_vec(&objects.list::<T>(&query)));
+        let listing = self.lanes.lists.run(move || serde_json::to_vec(&objects.list::<T>(&caller, &query)));
         listing.await?.map_err(|error| Error::Failed(format!("the list failed: {error}")))
     }
 
-    /// One page of a list.
-    pub fn list<T: Managed>(&self, query: &ListQuery) -> Page
+    /// One page of a list, of the objects that the caller may read.
+    pub fn list<T: Managed>(&self, caller: &Caller, query: &ListQuery) -> Page
     where
         World: HasTable<T>,
     {
-        if query.filters.is_empty() && query.sort.is_empty() {
+        if query.filters.is_empty() && query.sort.is_empty() && caller.sees_all(T::KIND) {
             return self.list_by_key(query);
         }
         let rows: Vec<Arc<Stored<T>>> = {
             let world = self.kernel.world();
             let table: &Table<T> = world.table();
             let now = self.kernel.now();
-            table.iter().map(|row| seen(row, now)).collect()
+            caller.visible(table).map(|row| seen(row, now)).collect()
         };
         let mut rows = ranked(query, &rows);
         let total = rows.len();
@@ -182,7 +186,8 @@ impl Objects {
         Page { items: self.shown_all(&page, query), next, total }
     }
 
-    /// Without filter or order a page is found by its first key, and nothing but the page is read.
+    /// Without filter or order, for whoever may read all, a page is found by its first key, and nothing but
+    /// the page is read.
     fn list_by_key<T: Managed>(&self, query: &ListQuery) -> Page
     where
         World: HasTable<T>,

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::secrets::{self, Place};
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
-use crate::objects::rules::{self, Change, Host, Managed};
+use crate::objects::rules::{self, Change, Conflict, Host, Managed};
 use crate::objects::view::{self, Subject, View};
 use crate::store::{self, Changeset, Read, TrackedWorld, WriterHold};
 
@@ -47,25 +48,24 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn get<T: Managed>(&self, reference: &str) -> Result<View, Error>
+    pub async fn get<T: Managed>(&self, caller: &Caller, reference: &str) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
-        let subject = {
-            let world = self.kernel.world();
-            let stored = find::<T>(&world, reference)?;
-            let seen = T::as_of(stored, self.kernel.now()).map_or_else(|| Arc::clone(stored), Arc::new);
-            Subject::of((&world, &self.kernel.endpoints), &seen)
-        };
-        self.lanes.reads.run(|| subject.view()).await
+        let stored = self.kernel.find::<T>(caller, reference)?;
+        self.show(&stored).await
     }
 
-    /// An object that was just written, as a reader sees it.
-    async fn written<T: Managed>(&self, object: &Arc<Stored<T>>) -> Result<View, Error>
+    /// An object as a reader sees it, for whoever just wrote it or had it changed.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when it takes too long.
+    pub async fn show<T: Managed>(&self, object: &Arc<Stored<T>>) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
-        let subject = Subject::of((&self.kernel.world(), &self.kernel.endpoints), object);
+        let seen = T::as_of(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
+        let subject = Subject::of((&self.kernel.world(), &self.kernel.endpoints), &seen);
         self.lanes.reads.run(|| subject.view()).await
     }
 
@@ -97,9 +97,9 @@ impl Objects {
             let hold = self.kernel.hold_for(attempt).await?;
             let Prepared { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
             match self.finish(hold, changeset).await {
-                Ok(()) => return self.written(&object).await,
+                Ok(()) => return self.show(&object).await,
                 Err(store::Error::Stale { .. }) => named.clone_from(&object.key),
-                Err(other) => return Err(self.kernel.refusal(other)),
+                Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
         Err(busy::<T>(&named))
@@ -161,7 +161,7 @@ impl Objects {
             match self.kernel.commit_with(hold, changeset).await {
                 Ok(_) => return Ok(()),
                 Err(store::Error::Stale { .. }) => continue,
-                Err(other) => return Err(self.kernel.refusal(other)),
+                Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
         Err(busy::<T>(target.reference))
@@ -180,20 +180,33 @@ impl Objects {
     {
         let make = Arc::new(make);
         for attempt in 0..STALE_RETRIES_MAX {
-            let current = Arc::clone(find::<T>(&self.kernel.world(), target.reference)?);
-            target.check(&current)?;
+            let current = self.find_to_write::<T>(caller, target)?;
             let (made, seen) = (Arc::clone(&make), Arc::clone(&current));
             let input = self.lanes.writes.run(move || made(&seen)).await??;
             let checked = self.check_update(caller, &current, input).await?;
             let hold = self.kernel.hold_for(attempt).await?;
             let prepared = self.prepare_update(caller, (&current, checked), hold).await?;
             match self.finish(prepared.hold, prepared.changeset).await {
-                Ok(()) => return self.written(&prepared.object).await,
+                Ok(()) => return self.show(&prepared.object).await,
                 Err(store::Error::Stale { .. }) => continue,
-                Err(other) => return Err(self.kernel.refusal(other)),
+                Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
         Err(busy::<T>(target.reference))
+    }
+
+    /// The object that a write is about, at the revision that its writer expects.
+    fn find_to_write<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Arc<Stored<T>>, Error>
+    where
+        World: HasTable<T>,
+    {
+        let current = self.kernel.find::<T>(caller, target.reference)?;
+        if !caller.may(AccessVerb::Write, ObjectRef::of(&current)) {
+            let (kind, name) = (T::KIND, T::label(&current));
+            return Err(Error::Forbidden(format!("your token may read {kind} `{name}`, but not change it")));
+        }
+        target.check(&current)?;
+        Ok(current)
     }
 
     /// Asks what only the host can tell of a write, where the world is not held up by it.
@@ -290,9 +303,9 @@ impl Objects {
         let (object, changeset) = {
             let world = self.kernel.world();
             let tracked = TrackedWorld::new(&world);
-            self.admit(&tracked, &mut stored, (None, found))?;
+            self.admit((caller, &tracked), &mut stored, (None, found))?;
             let object = Arc::new(stored);
-            let change = Change { world: &tracked, key: &object.key, old: None };
+            let change = Change { caller, world: &tracked, key: &object.key, old: None };
             let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
             (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
@@ -314,13 +327,13 @@ impl Objects {
         let (object, changeset) = {
             let world = self.kernel.world();
             let tracked = TrackedWorld::new(&world);
-            self.admit(&tracked, &mut next, (Some(&**current), found))?;
+            self.admit((caller, &tracked), &mut next, (Some(&**current), found))?;
             if next.spec == current.spec && next.labels == current.labels {
                 return Ok(Prepared { object: Arc::clone(current), changeset: None, hold: None });
             }
             rules::may_change(current, &next)?;
             let object = Arc::new(next);
-            let change = Change { world: &tracked, key: &object.key, old: Some(&**current) };
+            let change = Change { caller, world: &tracked, key: &object.key, old: Some(&**current) };
             let changeset = Changeset::default().update(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
             (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
@@ -340,12 +353,11 @@ impl Objects {
         World: HasTable<T>,
     {
         let (current, reads) = {
+            let current = self.find_to_write::<T>(caller, target)?;
             let world = self.kernel.world();
-            let current = find::<T>(&world, target.reference)?;
-            target.check(current)?;
             let tracked = TrackedWorld::new(&world);
-            rules::may_delete(&tracked, current)?;
-            (Arc::clone(current), tracked.into_reads())
+            rules::may_delete(caller, &tracked, &current)?;
+            (current, tracked.into_reads())
         };
         let event = caller.event(&current, "deleted", view::deleted(&current));
         let changeset = Changeset::default().delete(&T::object(current)).event(event);
@@ -356,21 +368,21 @@ impl Objects {
     /// its checks found.
     fn admit<T: Managed>(
         &self,
-        world: &TrackedWorld<'_>,
+        (caller, world): (&Caller, &TrackedWorld<'_>),
         next: &mut Stored<T>,
         (old, found): (Option<&Stored<T>>, Vec<Problem>),
     ) -> Result<(), Error>
     where
         World: HasTable<T>,
     {
-        let change = Change { world, key: &next.key, old };
+        let change = Change { caller, world, key: &next.key, old };
         let mut problems = found;
         problems.extend(rules::refusals(&next.spec, &change));
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
-        if let Some(reason) = taken(world, next).or_else(|| next.spec.conflict(&change)) {
-            return Err(Error::Conflict(reason));
+        if let Some(conflict) = taken(&change, next).or_else(|| next.spec.conflict(&change)) {
+            return Err(Error::Conflict(conflict.told_to(caller, world)));
         }
         self.seal(world, next, old)
     }
@@ -438,13 +450,6 @@ where
     world.table()
 }
 
-fn find<'a, T: Managed>(world: &'a World, reference: &str) -> Result<&'a Arc<Stored<T>>, Error>
-where
-    World: HasTable<T>,
-{
-    table::<T>(world).resolve(reference).ok_or_else(|| Error::not_found::<T>(reference))
-}
-
 /// The changeset with the event that tells of it first.
 fn begun_by(event: NewEvent, mut changeset: Changeset) -> Changeset {
     changeset.events.insert(0, event);
@@ -462,24 +467,31 @@ fn read_input<T: Managed>(body: Value, stored: &Value) -> Result<Input<T>, Error
     parse_changed(body, stored).map_err(Error::Invalid)
 }
 
-/// Unique values that another object holds, with its name.
-fn taken<T: Managed>(world: &TrackedWorld<'_>, next: &Stored<T>) -> Option<String>
+/// Unique values that other objects hold, with their names.
+fn taken<T: Managed>(change: &Change<'_, T>, next: &Stored<T>) -> Option<Conflict>
 where
     World: HasTable<T>,
 {
-    let held = next.spec.unique(&next.status).into_iter().filter_map(|(index, value)| {
-        let holder = world.holder::<T>(index, &value).filter(|holder| holder.key != next.key)?;
-        Some(format!("{index} {value} belongs to {} `{}`", T::KIND, T::label(holder)))
-    });
-    let held: Vec<String> = held.collect();
-    (!held.is_empty()).then(|| held.join("; "))
+    let mut held = Vec::new();
+    let mut hidden = None;
+    for (index, value) in next.spec.unique(&next.status) {
+        let holder = change.world.holder::<T>(index, &value).filter(|holder| holder.key != next.key);
+        match holder {
+            Some(holder) if change.caller.may(AccessVerb::Read, ObjectRef::of(holder)) => {
+                held.push(format!("{index} {value} belongs to {} `{}`", T::KIND, T::label(holder)));
+            }
+            Some(holder) => hidden = Some(Conflict::with(holder, String::new())),
+            None => {}
+        }
+    }
+    (!held.is_empty()).then(|| Conflict::plain(held.join("; "))).or(hidden)
 }
 
 fn exists<T: Managed>(key: &str) -> Error {
     Error::Conflict(format!(
         "there is a {} `{key}` already: change it, or choose another {}",
         T::KIND,
-        T::KEY_FIELD
+        T::KIND.row().name_field
     ))
 }
 

@@ -44,8 +44,9 @@ impl Runs {
         machine: &str,
         action: &Action,
     ) -> Result<Arc<Stored<Machine>>, Error> {
+        let key = self.kernel.find::<Machine>(caller, machine)?.key.clone();
         let moved =
-            self.move_machine(caller, machine, |world, moving| act(caller, world, (moving, action))).await?;
+            self.move_machine(caller, &key, |world, moving| act(caller, world, (moving, action))).await?;
         Ok(moved.0)
     }
 }

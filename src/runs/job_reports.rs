@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::kernel::scope::acts_for;
 use crate::kernel::{Caller, Error};
 use crate::model::{
     Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
@@ -40,9 +39,8 @@ impl Runs {
         report: &JobReport,
     ) -> Result<Arc<Stored<Job>>, Error> {
         let outcome = outcome(report).map_err(|problem| Error::Invalid(vec![problem]))?;
-        let stored = self.kernel.find::<Job>(job)?;
+        let stored = Arc::clone(caller.find_own_job(&self.kernel.world(), job)?);
         let machine = stored.spec.machine.to_string();
-        acts_for(caller, &machine)?;
         let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
         let take = |world: &World, moving: &mut Moving| {
             let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
@@ -83,9 +81,8 @@ impl Runs {
         if bytes.len() > LOG_PIECE_BYTES_MAX {
             return Err(Error::BadRequest(format!("at most {LOG_PIECE_BYTES_MAX} bytes at once")));
         }
-        let stored = self.kernel.find::<Job>(job)?;
+        let stored = Arc::clone(caller.find_own_job(&self.kernel.world(), job)?);
         let machine = stored.spec.machine.to_string();
-        acts_for(caller, &machine)?;
         let bytes = self.kernel.write_log(id_of(&stored)?, offset, bytes).await?;
         if stored.spec.state.is_open() {
             let heard = self.move_machine(caller, &machine, |_, moving| {
@@ -94,15 +91,20 @@ impl Runs {
             });
             heard.await?;
         }
-        Ok(LogEnd { bytes, state: self.kernel.find::<Job>(&stored.key)?.spec.state })
+        Ok(LogEnd { bytes, state: self.kernel.get::<Job>(&stored.key)?.spec.state })
     }
 
     /// Up to `bytes_max` of a job's log from `offset`.
     ///
     /// # Errors
     /// [`Error::NotFound`], or what the store says.
-    pub async fn read_job_log(&self, job: &str, offset: u64, bytes_max: u32) -> Result<Vec<u8>, Error> {
-        let stored = self.kernel.find::<Job>(job)?;
+    pub async fn read_job_log(
+        &self,
+        caller: &Caller,
+        job: &str,
+        (offset, bytes_max): (u64, u32),
+    ) -> Result<Vec<u8>, Error> {
+        let stored = self.kernel.find::<Job>(caller, job)?;
         self.kernel.read_log(id_of(&stored)?, offset, bytes_max).await
     }
 

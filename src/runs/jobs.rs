@@ -10,7 +10,6 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Duration, Instant, timeout_at};
 use uuid::Uuid;
 
-use crate::kernel::scope::acts_for;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{
     AgentReport, Job, JobFile, JobOffer, JobState, JobWork, Machine, Problem, Stored, Task, World, sha256_hex,
@@ -77,8 +76,7 @@ impl Runs {
     pub async fn jobs_next(&self, caller: &Caller, asking: &Asking<'_>) -> Result<Option<JobOffer>, Error> {
         check_report(asking.report)?;
         for _ in 0..STALE_RETRIES_MAX {
-            let before = self.kernel.find::<Machine>(asking.machine)?;
-            acts_for(caller, &before.key)?;
+            let before = Arc::clone(caller.find_own_machine(&self.kernel.world(), asking.machine)?);
             let mut moving = Moving::new(Arc::clone(&before), caller.now);
             let looked = look(caller, &self.kernel.world(), (&mut moving, asking.report));
             let offer = match looked {
@@ -107,11 +105,11 @@ impl Runs {
             if let Some(offer) = self.jobs_next(&caller, asking).await? {
                 return Ok(Some(offer));
             }
-            let revision = self.kernel.find::<Machine>(asking.machine)?.revision;
+            let machine = Arc::clone(caller.find_own_machine(&self.kernel.world(), asking.machine)?);
             let changed = async {
                 while committed.changed().await.is_ok() {
-                    match self.kernel.find::<Machine>(asking.machine) {
-                        Ok(machine) if machine.revision == revision => {}
+                    match self.kernel.get::<Machine>(&machine.key) {
+                        Ok(present) if present.revision == machine.revision => {}
                         _ => return true,
                     }
                 }

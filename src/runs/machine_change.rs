@@ -165,7 +165,7 @@ impl Runs {
         mut change: impl FnMut(&World, &mut Moving) -> Result<R, Error>,
     ) -> Result<(Arc<Stored<Machine>>, R), Error> {
         for _ in 0..STALE_RETRIES_MAX {
-            let mut moving = Moving::new(self.kernel.find::<Machine>(key)?, caller.now);
+            let mut moving = Moving::new(self.kernel.get::<Machine>(key)?, caller.now);
             let result = change(&self.kernel.world(), &mut moving)?;
             if let Some(machine) = self.commit_move(caller, moving).await? {
                 return Ok((machine, result));

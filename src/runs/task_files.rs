@@ -65,7 +65,7 @@ impl Runs {
     fn task_and_boot(&self, request: &TaskRender) -> (Option<Arc<Stored<Task>>>, Boot) {
         let status = &request.machine.status;
         let attempt = status.boot_attempt.clone();
-        let server = attempt.as_ref().and_then(|attempt| attempt.server).map(IpAddr::V4);
+        let server = attempt.as_ref().and_then(|attempt| attempt.server);
         let listening = self.kernel.endpoints.api.map(|api| api.ip()).filter(|ip| !ip.is_unspecified());
         let facing = server.or(listening).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let world = self.kernel.world();

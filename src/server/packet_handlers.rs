@@ -1,7 +1,6 @@
 //! Where TFTP and DHCP meet the application. The sockets are bound first, so that privileges can be dropped
 //! before the database is opened; what comes in before the desk is open is not answered.
 
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
@@ -116,7 +115,7 @@ fn fetch(request: &ReadRequest) -> Fetch {
     Fetch {
         path: request.path.clone(),
         peer: request.peer.ip(),
-        local: IpAddr::V4(request.local),
+        local: request.local,
         protocol: FetchProtocol::Tftp,
         hint: Hint::default(),
         has_query: false,

@@ -93,6 +93,11 @@ impl<'w> TrackedWorld<'w> {
         TrackedWorld { world, reads: None }
     }
 
+    /// The world itself. Not noted: for what decides nothing, as what a caller is told.
+    pub fn untracked_world(&self) -> &'w World {
+        self.world
+    }
+
     /// What was looked at.
     pub fn into_reads(self) -> Vec<Read> {
         self.reads.map(RefCell::into_inner).unwrap_or_default()

@@ -6,7 +6,7 @@ use crate::proto::tftp::{ErrorCode, TransferEnd};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// A read request within bounds: the path is UTF-8 without NUL, at most 512 bytes, and otherwise as it came
@@ -16,7 +16,7 @@ pub struct ReadRequest {
     pub path: String,
     pub peer: SocketAddr,
     /// Our unicast address that faces the peer.
-    pub local: Ipv4Addr,
+    pub local: IpAddr,
 }
 
 /// The bytes of a file; the length is fixed when it is opened, so that `tsize` is true.
@@ -67,7 +67,7 @@ pub struct TransferOutcome {
     pub label: String,
     pub about: FileSubject,
     pub peer: SocketAddr,
-    pub local: Ipv4Addr,
+    pub local: IpAddr,
     /// Length of the body on the wire, and how much of it the peer acknowledged.
     pub body_bytes: u64,
     pub acked_bytes: u64,

@@ -312,7 +312,7 @@ impl ListeningPort {
     /// Answers from the listening port, at once or never.
     fn refuse(&self, (arrival, path): (DatagramEnds, &str), code: ErrorCode, message: &str) {
         let (path, peer) = (path.to_owned(), SocketAddr::V4(arrival.peer));
-        if !self.opener.is_served(&ReadRequest { path, peer, local: arrival.local }) {
+        if !self.opener.is_served(&ReadRequest { path, peer, local: arrival.local.into() }) {
             self.counters.unanswered.fetch_add(1, Relaxed);
             return;
         }

@@ -97,7 +97,7 @@ impl ReadSession {
 
     fn read_request(&self) -> ReadRequest {
         let peer = SocketAddr::V4(self.arrival.peer);
-        ReadRequest { path: self.asked.path.clone(), peer, local: self.arrival.local }
+        ReadRequest { path: self.asked.path.clone(), peer, local: self.arrival.local.into() }
     }
 
     async fn refuse(&mut self, code: ErrorCode, message: &str) {
@@ -150,7 +150,7 @@ impl ReadSession {
             label: opened.label,
             about: opened.about,
             peer: SocketAddr::V4(self.arrival.peer),
-            local: self.arrival.local,
+            local: self.arrival.local.into(),
             body_bytes,
             acked_bytes: reading.transfer.acked_bytes(),
             block_bytes,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -245,7 +245,7 @@ async fn replies_leave_from_the_address_the_request_was_sent_to() {
         let client = TftpClient::new().await;
         let server = world.at([127, 0, 0, 5]);
         assert_eq!(client.read(server, "small", &[]).await.server.ip(), server.ip());
-        assert_eq!(world.asked().await.local, Ipv4Addr::new(127, 0, 0, 5));
+        assert_eq!(world.asked().await.local, IpAddr::from([127, 0, 0, 5]));
         client.ask(server, "nothing", &[]).await;
         let (_, from) = client.recv().await;
         assert_eq!(from.ip(), server.ip());

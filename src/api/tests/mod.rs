@@ -8,6 +8,7 @@ mod lists;
 mod objects;
 mod rules;
 mod stream;
+mod visibility;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};

@@ -53,7 +53,7 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
         .ok();
     let got = client.post("profiles", json!({"name": "a", "params": {"pw": "hunter2"}})).await.ok();
     assert_eq!(got["params"]["pw"], json!({"sealed": true}));
-    let stored = client.app.kernel.find::<Profile>("a").unwrap();
+    let stored = client.app.kernel.get::<Profile>("a").unwrap();
     assert!(!format!("{stored:?}").contains("hunter2"));
     let place = Place { kind: Kind::Profile, key: "a", param: "pw" };
     assert_eq!(Secrets::from_key([1; 32]).open(place, &stored.spec.params["pw"]), Ok(json!("hunter2")));
@@ -61,7 +61,7 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
     let kept = client.put("profiles/a", got.clone()).await;
     assert_eq!(kept.header("etag"), "\"1\"", "writing the sealed form back keeps the value");
     client.merge("profiles/a", json!({"description": "x"})).await.ok();
-    assert_eq!(client.app.kernel.find::<Profile>("a").unwrap().spec.params, stored.spec.params);
+    assert_eq!(client.app.kernel.get::<Profile>("a").unwrap().spec.params, stored.spec.params);
     client.merge("profiles/a", json!({"params": {"pw": "correct horse"}})).await.ok();
     let events = client.get("events?kind=profile.*").await.ok().to_string();
     assert!(!events.contains("hunter2") && !events.contains("horse"), "{events}");
@@ -233,7 +233,7 @@ async fn an_install_bootenv_is_destructive_unless_it_says_otherwise() {
     ] {
         assert_eq!(post(name, kind, said).await, shown, "{name}");
         assert_eq!(client.get(&format!("bootenvs/{name}")).await.ok()["destructive"], shown, "{name}");
-        let stored = client.app.kernel.find::<Bootenv>(name).unwrap();
+        let stored = client.app.kernel.get::<Bootenv>(name).unwrap();
         assert_eq!((stored.spec.destructive, stored.spec.is_destructive()), (said, shown), "{name}");
     }
     let found = client.get("bootenvs?destructive=true&fields=name,destructive").await.ok();

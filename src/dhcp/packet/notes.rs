@@ -1,7 +1,7 @@
 //! What a packet shows besides what it asks for: of the network it came from, and of the boot of its client.
 //! [`collect`] finds it; the houses that keep it are told by `exchange`.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::Timestamp;
 
@@ -74,7 +74,7 @@ pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
         reached: progress,
         mac: ClientKey::mac_of(facts.query.packet),
         client_arch: facts.sender.client.arches.first().copied(),
-        server: facts.boot_server(),
+        server: facts.boot_server().map(IpAddr::V4),
     })
 }
 

@@ -1,6 +1,6 @@
 //! When a power-on is a new one, and what is recorded of it.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,7 +22,7 @@ pub struct PowerOn {
     /// DHCP option 93.
     pub client_arch: Option<u16>,
     /// The address of ours that faces the machine.
-    pub server: Option<Ipv4Addr>,
+    pub server: Option<IpAddr>,
 }
 
 impl PowerOn {

@@ -4,7 +4,7 @@
 //! takes firmware to get to a script, whose name has the machine in it.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,13 +18,13 @@ const BELIEVED: SignedDuration = SignedDuration::from_hours(1);
 /// Addresses and who was heard to take them.
 #[derive(Debug, Clone, Default)]
 pub struct ForeignAddresses {
-    by_address: HashMap<Ipv4Addr, (Mac, Timestamp)>,
-    by_mac: HashMap<Mac, Ipv4Addr>,
+    by_address: HashMap<IpAddr, (Mac, Timestamp)>,
+    by_mac: HashMap<Mac, IpAddr>,
 }
 
 impl ForeignAddresses {
     /// A client of ours took an address. Whoever had it has it no more.
-    pub fn hear(&mut self, (address, mac): (Ipv4Addr, Mac), now: Timestamp) {
+    pub fn hear(&mut self, (address, mac): (IpAddr, Mac), now: Timestamp) {
         if let Some(before) = self.by_mac.remove(&mac) {
             self.by_address.remove(&before);
         }
@@ -41,14 +41,14 @@ impl ForeignAddresses {
     }
 
     /// Somebody who is no machine of ours took an address.
-    pub fn forget(&mut self, address: Ipv4Addr) {
+    pub fn forget(&mut self, address: IpAddr) {
         if let Some((mac, _)) = self.by_address.remove(&address) {
             self.by_mac.remove(&mac);
         }
     }
 
     /// Who was heard to take an address.
-    pub fn at(&self, address: Ipv4Addr, now: Timestamp) -> Option<Mac> {
+    pub fn at(&self, address: IpAddr, now: Timestamp) -> Option<Mac> {
         let (mac, heard) = self.by_address.get(&address)?;
         (now.duration_since(*heard) < BELIEVED).then_some(*mac)
     }
@@ -56,12 +56,14 @@ impl ForeignAddresses {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn address(last: u8) -> Ipv4Addr {
-        Ipv4Addr::new(10, 0, 0, last)
+    fn address(last: u8) -> IpAddr {
+        Ipv4Addr::new(10, 0, 0, last).into()
     }
 
     fn mac(last: u8) -> Mac {
@@ -81,6 +83,9 @@ mod tests {
         assert_eq!(foreign.at(address(51), NOW + SignedDuration::from_hours(2)), None);
         foreign.forget(address(51));
         assert_eq!(foreign.at(address(51), NOW), None, "a stranger took it");
+        let ipv6: IpAddr = "fd00::5".parse().unwrap();
+        foreign.hear((ipv6, mac(3)), NOW);
+        assert_eq!(foreign.at(ipv6, NOW), Some(mac(3)));
     }
 
     #[test]
@@ -88,14 +93,16 @@ mod tests {
         let mut foreign = ForeignAddresses::default();
         for at in 0..FOREIGN_ADDRESSES_MAX as u32 + 10 {
             let [_, b, c, d] = at.to_be_bytes();
-            foreign.hear((Ipv4Addr::new(10, b, c, d), Mac([2, 0, 0, b, c, d])), NOW);
+            foreign.hear((Ipv4Addr::new(10, b, c, d).into(), Mac([2, 0, 0, b, c, d])), NOW);
         }
         assert_eq!(
             (foreign.by_address.len(), foreign.by_mac.len()),
             (FOREIGN_ADDRESSES_MAX, FOREIGN_ADDRESSES_MAX)
         );
-        foreign
-            .hear((Ipv4Addr::new(11, 0, 0, 1), Mac([4, 0, 0, 0, 0, 1])), NOW + SignedDuration::from_hours(2));
+        foreign.hear(
+            (Ipv4Addr::new(11, 0, 0, 1).into(), Mac([4, 0, 0, 0, 0, 1])),
+            NOW + SignedDuration::from_hours(2),
+        );
         assert_eq!((foreign.by_address.len(), foreign.by_mac.len()), (1, 1), "old ones made room");
     }
 }

@@ -3,7 +3,7 @@
 //! Static are loaders and artifacts; rendered are the loaders' scripts and everything below a machine's
 //! capability. Whether the one who asks may have it is for [`super::decide()`].
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::model::Mac;
 use crate::netboot::decide::signed::STARTS;
@@ -61,7 +61,7 @@ impl ScriptKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
     pub mac: Option<Mac>,
-    pub address: Option<Ipv4Addr>,
+    pub address: Option<IpAddr>,
 }
 
 /// The path in the one form we use: no leading slash, single forward slashes. Firmware and Windows loaders
@@ -162,7 +162,7 @@ fn hint(name: &str) -> Option<Hint> {
     }
     if name.len() == 8 {
         let bits = u32::from_str_radix(name, 16).ok()?;
-        return Some(Hint { mac: None, address: Some(Ipv4Addr::from_bits(bits)) });
+        return Some(Hint { mac: None, address: Some(Ipv4Addr::from_bits(bits).into()) });
     }
     None
 }
@@ -209,7 +209,7 @@ mod tests {
                 "pxelinux.cfg/0A000005",
                 Entry::Script(
                     ScriptKind::Pxelinux,
-                    Hint { mac: None, address: Some(Ipv4Addr::new(10, 0, 0, 5)) },
+                    Hint { mac: None, address: Some(Ipv4Addr::new(10, 0, 0, 5).into()) },
                 ),
             ),
             ("menu/site/rescue/boot.ipxe", choice(ScriptKind::Ipxe)),

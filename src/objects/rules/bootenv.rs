@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::model::{Bootenv, Kind, Problem, Stored, World};
-use crate::objects::rules::{Managed, machine};
+use crate::objects::rules::{Dependent, Managed, machine};
 use crate::store::TrackedWorld;
 
 impl Managed for Bootenv {
@@ -25,7 +25,7 @@ impl Managed for Bootenv {
         problems
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {
         machine::running_through(world, Kind::Bootenv, &stored.key)
     }
 }

@@ -6,8 +6,6 @@ use crate::model::{Lease, Stored};
 use crate::objects::rules::Managed;
 
 impl Managed for Lease {
-    const KEY_FIELD: &'static str = "address";
-
     fn as_of(stored: &Stored<Self>, now: Timestamp) -> Option<Stored<Self>> {
         let state = stored.spec.effective_state(now);
         (state != stored.spec.state).then(|| {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::catalog::usable;
 use crate::model::{Kind, Machine, Problem, Reference, StepKind, Stored, World};
-use crate::objects::rules::{Change, Managed, WriteCheck};
+use crate::objects::rules::{Change, Conflict, Dependent, Managed, WriteCheck};
 use crate::store::TrackedWorld;
 
 impl Managed for Machine {
@@ -33,11 +33,13 @@ impl Managed for Machine {
     }
 
     /// Reservations name machines: a machine they name keeps its name.
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
         let old = change.old.filter(|old| old.spec.name != self.name)?;
         let holders = super::referrers(change.world, old);
-        (!holders.is_empty())
-            .then(|| format!("`{}` cannot be renamed: {} name it", old.spec.name, super::listed(&holders)))
+        (!holders.is_empty()).then(|| {
+            let by = super::list_dependents(&holders, change.caller, change.world);
+            Conflict::plain(format!("`{}` cannot be renamed: {by} name it", old.spec.name))
+        })
     }
 
     /// A locked machine can be unlocked, and nothing else.
@@ -67,8 +69,8 @@ fn locked(stored: &Stored<Machine>) -> String {
     format!("machine `{}` is locked: set `locked` to false first, and nothing else with it", stored.spec.name)
 }
 
-/// Machines with a run under way that goes through an object of content, as `machine name`.
-pub fn running_through(world: &TrackedWorld<'_>, kind: Kind, name: &str) -> Vec<String> {
+/// Machines with a run under way that goes through an object of content.
+pub fn running_through(world: &TrackedWorld<'_>, kind: Kind, name: &str) -> Vec<Dependent> {
     let step = match kind {
         Kind::Bootenv => Some(StepKind::Bootenv),
         Kind::Stage => Some(StepKind::Stage),
@@ -83,5 +85,5 @@ pub fn running_through(world: &TrackedWorld<'_>, kind: Kind, name: &str) -> Vec<
             || status.steps.iter().any(|held| Some(held.kind) == step && held.name == name)
     };
     let machines = world.statuses::<Machine>().filter(|machine| goes_through(machine));
-    machines.map(|machine| format!("machine {} (its run is under way)", machine.spec.name)).collect()
+    machines.map(|machine| Dependent { note: " (its run is under way)", ..Dependent::of(machine) }).collect()
 }

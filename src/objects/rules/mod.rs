@@ -10,6 +10,7 @@
 mod artifact;
 mod bootenv;
 mod client_class;
+mod conflict;
 mod graph;
 mod job;
 mod lease;
@@ -32,10 +33,12 @@ mod workflow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use conflict::list_dependents;
+pub use conflict::{Conflict, Dependent};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::{Endpoints, Error};
+use crate::kernel::{Caller, Endpoints, Error};
 use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World};
 use crate::objects::ArtifactRoots;
 use crate::store::{Changeset, Read, TrackedWorld};
@@ -52,8 +55,6 @@ pub type WriteCheck = Box<dyn FnOnce(&mut Vec<Read>) -> Vec<Problem> + Send>;
 
 /// A noun whose objects are managed through the API.
 pub trait Managed: Noun {
-    /// The field that is the key and cannot be changed; of no meaning where the key is an id.
-    const KEY_FIELD: &'static str = "name";
     /// Whether [`Managed::refused_here`] has something to say.
     const ASKS_THE_HOST: bool = false;
     /// Fields that no reader sees and no writer sends.
@@ -101,7 +102,7 @@ pub trait Managed: Noun {
     }
 
     /// What another object stands against (409).
-    fn conflict(&self, _change: &Change<'_, Self>) -> Option<String> {
+    fn conflict(&self, _change: &Change<'_, Self>) -> Option<Conflict> {
         None
     }
 
@@ -147,7 +148,7 @@ pub trait Managed: Noun {
     }
 
     /// Those that need it in other ways than by naming it in their fields.
-    fn needed_by(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Vec<String> {
+    fn needed_by(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Vec<Dependent> {
         Vec::new()
     }
 }
@@ -162,6 +163,7 @@ pub struct Host {
 /// A write that is being looked at.
 #[derive(Debug)]
 pub struct Change<'a, T: Noun> {
+    pub caller: &'a Caller,
     pub world: &'a TrackedWorld<'a>,
     pub key: &'a str,
     /// What the write would replace; none for a new object.
@@ -197,7 +199,7 @@ pub(crate) fn refusals<T: Managed>(spec: &T, change: &Change<'_, T>) -> Vec<Prob
 
 fn key_changed<T: Managed>(spec: &T, change: &Change<'_, T>) -> Option<Problem> {
     let key = spec.key()?;
-    let field = T::KEY_FIELD;
+    let field = T::KIND.row().name_field;
     (key != change.key).then(|| {
         let what = format!("`{field}` is `{}` for good: create another {} instead", change.key, T::KIND);
         Problem::new(format!("/{field}"), what)
@@ -211,7 +213,11 @@ pub(crate) fn may_change<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> Result
 }
 
 /// Whether an object may go: it is the site's own, and nothing refers to it.
-pub(crate) fn may_delete<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Result<(), Error> {
+pub(crate) fn may_delete<T: Managed>(
+    caller: &Caller,
+    world: &TrackedWorld<'_>,
+    stored: &Stored<T>,
+) -> Result<(), Error> {
     if let Some(reason) = read_only(stored).or_else(|| T::refuse_delete(stored, world)) {
         return Err(Error::Conflict(reason));
     }
@@ -219,20 +225,8 @@ pub(crate) fn may_delete<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T
     if referrers.is_empty() {
         return Ok(());
     }
-    let by = listed(&referrers);
+    let by = list_dependents(&referrers, caller, world);
     Err(Error::Conflict(format!("{} `{}` is in use by {by}", T::KIND, T::label(stored))))
-}
-
-/// Most names listed in one message.
-const LISTED_MAX: usize = 10;
-
-/// Names for a message: all of them, or the first few and how many more there are.
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(LISTED_MAX).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(LISTED_MAX) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }
 
 fn read_only<T: Managed>(stored: &Stored<T>) -> Option<String> {
@@ -242,16 +236,13 @@ fn read_only<T: Managed>(stored: &Stored<T>) -> Option<String> {
     })
 }
 
-/// Everything that refers to an object by one of its names, as `kind name`.
-fn referrers<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<String> {
+/// Everything that refers to an object by one of its names.
+fn referrers<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<Dependent> {
     let names = T::names(stored);
     let naming = names.iter().flat_map(|name| world.referrers(name));
     let naming = naming.filter(|(kind, key)| (*kind, key.as_str()) != (T::KIND, stored.key.as_str()));
-    let mut found: Vec<String> =
-        naming.map(|(kind, key)| format!("{kind} {}", world.label(kind, &key))).collect();
+    let mut found: Vec<Dependent> = naming.map(|(kind, key)| Dependent { kind, key, note: "" }).collect();
     found.extend(T::needed_by(stored, world));
-    found.sort();
-    found.dedup();
     found
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::model::{Param, Problem, Schema, Stored, World};
-use crate::objects::rules::{Change, Check, Managed, WriteCheck, listed, params};
+use crate::objects::rules::{
+    Change, Check, Conflict, Dependent, Managed, WriteCheck, list_dependents, params,
+};
 use crate::store::TrackedWorld;
 
 impl Managed for Param {
@@ -30,17 +32,18 @@ impl Managed for Param {
     }
 
     /// Values are sealed when they are set: secrecy changes only while there are none.
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
         let secret_before = change.old.is_some_and(|old| old.spec.secret);
         let holders =
             if self.secret == secret_before { Vec::new() } else { params::holders(change.world, &self.name) };
         (!holders.is_empty()).then(|| {
-            let by = listed(&holders);
-            format!("`secret` of `{}` cannot change while it has values: unset it on {by}", self.name)
+            let by = list_dependents(&holders, change.caller, change.world);
+            let what = "cannot change while it has values: unset it on";
+            Conflict::plain(format!("`secret` of `{}` {what} {by}", self.name))
         })
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {
         let mut needed = params::holders(world, &stored.key);
         needed.extend(params::requirers(world, &stored.key));
         needed

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::kernel::secrets;
 use crate::model::bounds::escape;
 use crate::model::{Bootenv, Machine, Param, Problem, Profile, Schema, Stage, Stored, Task, World, nearest};
-use crate::objects::rules::{Check, Managed, WriteCheck};
+use crate::objects::rules::{Check, Dependent, Managed, WriteCheck};
 use crate::store::TrackedWorld;
 
 type Values = BTreeMap<String, Value>;
@@ -108,24 +108,24 @@ fn pointer(name: &str) -> String {
     format!("/params/{}", escape(name))
 }
 
-/// Machines, profiles and stages that set a value for a param, as `kind name`.
-pub fn holders(world: &TrackedWorld<'_>, param: &str) -> Vec<String> {
+/// Machines, profiles and stages that set a value for a param.
+pub fn holders(world: &TrackedWorld<'_>, param: &str) -> Vec<Dependent> {
     let machines = world.specs::<Machine>().filter(|row| row.spec.params.contains_key(param));
-    let machines = machines.map(|row| format!("machine {}", row.spec.name));
     let profiles = world.specs::<Profile>().filter(|row| row.spec.params.contains_key(param));
-    let profiles = profiles.map(|row| format!("profile {}", row.key));
     let stages = world.specs::<Stage>().filter(|row| row.spec.params.contains_key(param));
-    let stages = stages.map(|row| format!("stage {}", row.key));
-    machines.chain(profiles).chain(stages).collect()
+    let machines = machines
+        .map(|row| Dependent::of(row.as_ref()))
+        .chain(profiles.map(|row| Dependent::of(row.as_ref())));
+    machines.chain(stages.map(|row| Dependent::of(row.as_ref()))).collect()
 }
 
-/// Bootenvs, stages and tasks that require a param, as `kind name`.
-pub fn requirers(world: &TrackedWorld<'_>, param: &str) -> Vec<String> {
+/// Bootenvs, stages and tasks that require a param.
+pub fn requirers(world: &TrackedWorld<'_>, param: &str) -> Vec<Dependent> {
     let names = |required: &[String]| required.iter().any(|name| name == param);
     let bootenvs = world.specs::<Bootenv>().filter(|row| names(&row.spec.required_params));
     let stages = world.specs::<Stage>().filter(|row| names(&row.spec.required_params));
     let tasks = world.specs::<Task>().filter(|row| names(&row.spec.required_params));
-    let bootenvs = bootenvs.map(|row| format!("bootenv {}", row.key));
-    let stages = stages.map(|row| format!("stage {}", row.key));
-    bootenvs.chain(stages).chain(tasks.map(|row| format!("task {}", row.key))).collect()
+    let bootenvs =
+        bootenvs.map(|row| Dependent::of(row.as_ref())).chain(stages.map(|row| Dependent::of(row.as_ref())));
+    bootenvs.chain(tasks.map(|row| Dependent::of(row.as_ref()))).collect()
 }

@@ -4,12 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::model::{Problem, Reservation, Stored, Subnet, World};
-use crate::objects::rules::{Change, Managed, WriteCheck};
+use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
 use crate::store::TrackedWorld;
 
 impl Managed for Reservation {
-    const KEY_FIELD: &'static str = "address";
-
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
@@ -23,13 +21,14 @@ impl Managed for Reservation {
         outside(self, change.world).into_iter().collect()
     }
 
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
         let here = subnet(self, change.world);
         let same_client = |other: &Reservation| who(other) == who(self);
         let others = change.world.specs::<Reservation>().filter(|other| other.key != change.key);
         let mut others = others.filter(|other| same_client(&other.spec));
         let other = others.find(|other| subnet(&other.spec, change.world) == here)?;
-        Some(format!("{} has the reservation {} in this subnet already", who(self), other.key))
+        let reason = format!("{} has the reservation {} in this subnet already", who(self), other.key);
+        Some(Conflict::with(other, reason))
     }
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::{Kind, Stage, Stored};
-use crate::objects::rules::{Managed, machine};
+use crate::objects::rules::{Dependent, Managed, machine};
 use crate::store::TrackedWorld;
 
 impl Managed for Stage {
@@ -21,7 +21,7 @@ impl Managed for Stage {
         &self.required_params
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {
         machine::running_through(world, Kind::Stage, &stored.key)
     }
 }

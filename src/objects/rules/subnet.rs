@@ -10,7 +10,7 @@ use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::model::{
     Lease, NoStatus, Noun, Object, OptionSet, Probe, Problem, Stored, Subnet, SubnetMode, World,
 };
-use crate::objects::rules::{Change, Managed, WriteCheck};
+use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
 use crate::proto::dhcp4::codes;
 use crate::store::{Changeset, TrackedWorld};
 
@@ -24,30 +24,30 @@ impl Managed for Subnet {
         vec![Box::new(move |_| refused(&next.spec))]
     }
 
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
         let others = || change.world.specs::<Subnet>().filter(|other| other.key != self.name);
         if let Some(other) = others().find(|other| other.spec.cidr.overlaps(&self.cidr)) {
-            return Some(format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr));
+            let reason = format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr);
+            return Some(Conflict::with(other, reason));
         }
-        let elsewhere =
-            || others().map(|other| &other.spec).filter(|other| other.network() != self.network());
-        if let Some(reason) = elsewhere().find_map(|other| relay_of_two(self, other)) {
-            return Some(reason);
-        }
-        if let Some(reason) =
-            others().map(|other| &other.spec).find_map(|other| shared_by_its_name(self, other))
-        {
-            return Some(reason);
+        let elsewhere = || others().filter(|other| other.spec.network() != self.network());
+        let relayed =
+            |other: &Arc<Stored<Subnet>>| Some(Conflict::with(other, relay_of_two(self, &other.spec)?));
+        let shared =
+            |other: &Arc<Stored<Subnet>>| Some(Conflict::with(other, shared_by_its_name(self, &other.spec)?));
+        if let Some(conflict) = elsewhere().find_map(relayed).or_else(|| others().find_map(shared)) {
+            return Some(conflict);
         }
         let wire = self.shared_network.as_deref()?;
         let is_proxy = |subnet: &Subnet| subnet.mode == SubnetMode::Proxy;
         let other = others().find(|other| {
             other.spec.shared_network.as_deref() == Some(wire) && is_proxy(&other.spec) != is_proxy(self)
         })?;
-        Some(format!(
+        let reason = format!(
             "subnet `{}` is on the shared network {wire} too: all of its subnets are `proxy`, or none is",
             other.key
-        ))
+        );
+        Some(Conflict::with(other, reason))
     }
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {

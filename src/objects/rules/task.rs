@@ -1,7 +1,7 @@
 //! Tasks: prerequisites without circles.
 
 use crate::model::{Kind, Problem, Stored, Task};
-use crate::objects::rules::{Change, Managed, graph, machine};
+use crate::objects::rules::{Change, Dependent, Managed, graph, machine};
 use crate::store::TrackedWorld;
 
 impl Managed for Task {
@@ -20,7 +20,7 @@ impl Managed for Task {
         &self.required_params
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<String> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {
         machine::running_through(world, Kind::Task, &stored.key)
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::kernel::scope::check_scope;
 use crate::model::{Problem, Stored, Token, World};
-use crate::objects::rules::{Change, Managed};
+use crate::objects::rules::{Change, Conflict, Managed};
 use crate::store::TrackedWorld;
 
 /// How much is lost with a token.
@@ -25,8 +25,8 @@ impl Managed for Token {
         faults.filter_map(|(i, scope)| check_scope(scope, &format!("/scopes/{i}"))).collect()
     }
 
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<String> {
-        refused(change.old?, Some(self), change.world)
+    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
+        refused(change.old?, Some(self), change.world).map(Conflict::plain)
     }
 
     fn refuse_delete(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Option<String> {
@@ -134,12 +134,15 @@ mod tests {
     async fn where_all_administrators_expire_the_last_stays_and_says_so() {
         let app = app(&[expiring("a"), expiring("b")]).await;
         let caller = testing::caller();
-        let view = app.objects.get::<Token>("a").await.unwrap();
+        let view = app.objects.get::<Token>(&testing::caller(), "a").await.unwrap();
         assert!(view.body["problems"].to_string().contains("tokens recover"), "{}", view.body);
         app.objects.delete::<Token>(&caller, &target("a")).await.unwrap();
         assert!(app.objects.delete::<Token>(&caller, &target("b")).await.is_err());
         app.access.create_token(&caller, lasting("admin")).await.unwrap();
-        assert_eq!(app.objects.get::<Token>("b").await.unwrap().body["problems"], json!([]));
+        assert_eq!(
+            app.objects.get::<Token>(&testing::caller(), "b").await.unwrap().body["problems"],
+            json!([])
+        );
         app.objects.delete::<Token>(&caller, &target("b")).await.unwrap();
     }
 

@@ -3,6 +3,7 @@
 //!
 //! A rule may have exceptions, in [`exceptions::EXCEPTIONS`]; the list only shrinks.
 
+mod callers;
 mod documents;
 mod exceptions;
 mod houses;
@@ -48,6 +49,7 @@ fn the_source_keeps_the_rules() {
     faults.extend(program.iter().flat_map(sizes::parameter_faults));
     faults.extend(program.iter().chain(&tests).flat_map(sizes::length_faults));
     faults.extend(program.iter().chain(&tests).flat_map(words::faults));
+    faults.extend(program.iter().flat_map(callers::faults));
     faults.extend(houses::faults(&program));
     faults.extend(documents::faults(&program));
     faults.extend(program.iter().flat_map(words::rules_are_tracked));

@@ -78,7 +78,7 @@ async fn carry_out(app: &Houses, caller: &Caller, op: &Op) -> Result<(), String>
         }
         Op::Start(machine, workflow) => {
             let action = Action::Start { workflow: Some((*workflow).to_owned()) };
-            let machine = app.kernel.find::<Machine>(machine).map(|machine| machine.key.clone());
+            let machine = app.kernel.find::<Machine>(caller, machine).map(|machine| machine.key.clone());
             match machine {
                 Ok(machine) => app.runs.act(caller, &machine, &action).await.map(drop),
                 Err(error) => Err(error),

@@ -1,0 +1,431 @@
+//! One row a noun: what it is called, what clients may do with it, what the command line shows of it.
+//!
+//! [`Kind`], the tables of the `World`, the variants of `Object`, the operations of the API, the commands and
+//! their columns, and the tables of the database follow from these rows. How a noun is added is in
+//! `docs/adding-a-noun.md`; the order of the rows is that of the commands' help.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What clients may do with the objects of a noun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NounVerb {
+    List,
+    Create,
+    Get,
+    Replace,
+    Patch,
+    Delete,
+}
+
+/// How a value is shown in a cell of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellFormat {
+    Text,
+    /// How long ago, or in how long.
+    Age,
+    /// How many items a list has; nothing for none.
+    Count,
+    Bytes,
+    /// The word of the column where it is true.
+    Flag,
+}
+
+/// One column of a table: its heading, where its value is, how it is shown.
+pub type Column = (&'static str, &'static str, CellFormat);
+
+/// What there is to say of a noun.
+#[derive(Debug, Clone, Copy)]
+pub struct NounRow {
+    pub kind: Kind,
+    /// `machine`: the name of its table, the first word of its events and of their subject.
+    pub word: &'static str,
+    /// `machines`: the URL segment, the scope and the command.
+    pub plural: &'static str,
+    /// What its objects are, for the help of the command and the OpenAPI document; without a full stop.
+    pub about: &'static str,
+    /// Whether the key is an id that the server gives; else it is the field `name_field`.
+    pub has_id: bool,
+    /// The field that people know an object by.
+    pub name_field: &'static str,
+    pub verbs: &'static [NounVerb],
+    /// The place among objects that are written together, from files: what is referred to comes first.
+    pub apply_order: u8,
+    /// The columns of the command's table.
+    pub columns: &'static [Column],
+}
+
+impl NounRow {
+    pub fn allows(&self, verb: NounVerb) -> bool {
+        self.verbs.contains(&verb)
+    }
+}
+
+use CellFormat::{Age, Bytes, Count, Flag, Text};
+use NounVerb::{Create, Delete, Get, List, Patch, Replace};
+
+const ALL: &[NounVerb] = &[List, Create, Get, Replace, Patch, Delete];
+/// The `apply_order` of what people do not write to files, or of what nothing waits for.
+const LAST: u8 = u8::MAX;
+
+const NAME: Column = ("NAME", "name", Text);
+const UPDATED: Column = ("UPDATED", "updated_at", Age);
+const PROBLEMS: Column = ("PROBLEMS", "problems", Count);
+const DESCRIPTION: Column = ("DESCRIPTION", "description", Text);
+
+/// Gives the rows to the macro `$then`, behind the arguments in brackets. A row is the type of the noun, its
+/// table in the world (which is its plural), and the fields of its [`NounRow`].
+macro_rules! nouns {
+    ($then:ident $($arguments:tt)*) => {
+        $then! { [$($arguments)*]
+            Machine machines {
+                word: "machine",
+                about: "Computers, metal or virtual",
+                has_id: true,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 110,
+                columns: &[
+                    NAME,
+                    ("STATE", "status.state", Text),
+                    ("STAGE", "status.stage", Text),
+                    ("ADDRESS", "status.address", Text),
+                    ("MAC", "macs.0", Text),
+                    ("SEEN", "status.last_seen", Age),
+                    ("REASON", "status.reason", Text),
+                    PROBLEMS,
+                ],
+            }
+            Bootenv bootenvs {
+                word: "bootenv",
+                about: "Ways to boot: kernel, initrds, command line, files to render",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 50,
+                columns: &[
+                    NAME,
+                    ("KIND", "kind", Text),
+                    ("DESTRUCTIVE", "destructive", Flag),
+                    ("OS", "os.family", Text),
+                    ("VERSION", "os.version", Text),
+                    ("SOURCE", "source", Text),
+                    PROBLEMS,
+                ],
+            }
+            Template templates {
+                word: "template",
+                about: "Tera snippets and documents",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 10,
+                columns: &[NAME, ("SOURCE", "source", Text), UPDATED, PROBLEMS, DESCRIPTION],
+            }
+            Param params {
+                word: "param",
+                about: "Declarations of values",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 20,
+                columns: &[
+                    NAME,
+                    ("TYPE", "schema.type", Text),
+                    ("DEFAULT", "default", Text),
+                    ("SECRET", "secret", Flag),
+                    DESCRIPTION,
+                ],
+            }
+            Profile profiles {
+                word: "profile",
+                about: "Named sets of param values",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 60,
+                columns: &[
+                    NAME,
+                    ("PARAMS", "params", Count),
+                    ("PROFILES", "profiles", Text),
+                    PROBLEMS,
+                    DESCRIPTION,
+                ],
+            }
+            Stage stages {
+                word: "stage",
+                about: "Steps of workflows: a bootenv to be in, and tasks to run there",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 70,
+                columns: &[
+                    NAME,
+                    ("BOOTENV", "bootenv", Text),
+                    ("TASKS", "tasks", Text),
+                    PROBLEMS,
+                    DESCRIPTION,
+                ],
+            }
+            Task tasks {
+                word: "task",
+                about: "Scripts and files that run on machines",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 30,
+                columns: &[
+                    NAME,
+                    ("INTERPRETER", "interpreter", Text),
+                    ("TIMEOUT", "timeout_seconds", Text),
+                    ("RETRIES", "retries", Text),
+                    PROBLEMS,
+                    DESCRIPTION,
+                ],
+            }
+            Workflow workflows {
+                word: "workflow",
+                about: "Ordered lists of stages",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 80,
+                columns: &[NAME, ("STAGES", "stages", Text), PROBLEMS, DESCRIPTION],
+            }
+            Job jobs {
+                word: "job",
+                about: "Runs of one task on one machine, written by the workflow and the agent",
+                has_id: true,
+                name_field: "id",
+                verbs: &[List, Get],
+                apply_order: LAST,
+                columns: &[
+                    ("ID", "id", Text),
+                    ("MACHINE", "machine", Text),
+                    ("STAGE", "stage", Text),
+                    ("TASK", "task", Text),
+                    ("STATE", "state", Text),
+                    ("EXIT", "exit", Text),
+                    ("STARTED", "started_at", Age),
+                    ("REASON", "reason", Text),
+                ],
+            }
+            Subnet subnets {
+                word: "subnet",
+                about: "IPv4 networks that are served",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 90,
+                columns: &[
+                    NAME,
+                    ("CIDR", "cidr", Text),
+                    ("MODE", "mode", Text),
+                    ("POOLS", "pools", Count),
+                    ("LEASE", "lease_seconds", Text),
+                    ("ENABLED", "enabled", Flag),
+                    PROBLEMS,
+                ],
+            }
+            Reservation reservations {
+                word: "reservation",
+                about: "Fixed addresses, each for one client",
+                has_id: false,
+                name_field: "address",
+                verbs: ALL,
+                apply_order: 120,
+                columns: &[
+                    ("ADDRESS", "address", Text),
+                    ("MAC", "mac", Text),
+                    ("MACHINE", "machine", Text),
+                    ("CLIENT ID", "client_id", Text),
+                    ("CIRCUIT ID", "circuit_id", Text),
+                    ("REMOTE ID", "remote_id", Text),
+                    ("SUBNET", "subnet", Text),
+                    PROBLEMS,
+                ],
+            }
+            Lease leases {
+                word: "lease",
+                about: "Addresses in use or last used; deleting a lease frees its address",
+                has_id: false,
+                name_field: "address",
+                verbs: &[List, Get, Delete],
+                apply_order: LAST,
+                columns: &[
+                    ("ADDRESS", "address", Text),
+                    ("MAC", "mac", Text),
+                    ("STATE", "state", Text),
+                    ("EXPIRES", "expires_at", Age),
+                    ("MACHINE", "machine", Text),
+                    ("HOSTNAME", "hostname", Text),
+                    ("SUBNET", "subnet", Text),
+                ],
+            }
+            Artifact artifacts {
+                word: "artifact",
+                about: "Files that machines fetch at `artifacts/<name>/…` over TFTP and HTTP",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 40,
+                columns: &[
+                    NAME,
+                    ("STATE", "status.state", Text),
+                    ("%", "status.percent", Text),
+                    ("FILES", "status.files", Text),
+                    ("SIZE", "status.size", Bytes),
+                    ("REASON", "status.reason", Text),
+                    ("FROM", "status.origin", Text),
+                ],
+            }
+            Setting settings {
+                word: "setting",
+                about: "Preferences of the server",
+                has_id: false,
+                name_field: "name",
+                verbs: &[List, Get, Replace, Patch],
+                apply_order: LAST,
+                columns: &[NAME, ("VALUE", "value", Text), UPDATED],
+            }
+            Token tokens {
+                word: "token",
+                about: "Bearer tokens, and what their holders may do",
+                has_id: false,
+                name_field: "name",
+                verbs: &[List, Create, Get, Delete],
+                apply_order: LAST,
+                columns: &[NAME, ("SCOPES", "scopes", Text), ("EXPIRES", "expires_at", Age), UPDATED],
+            }
+            ClientClass client_classes {
+                word: "client_class",
+                about: "Kinds of DHCP clients, and what they get that others do not",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 100,
+                columns: &[
+                    NAME,
+                    ("ORDER", "order", Text),
+                    ("OPTIONS", "options", Count),
+                    ("BOOT FILE", "boot_file", Text),
+                    PROBLEMS,
+                    DESCRIPTION,
+                ],
+            }
+        }
+    };
+}
+
+/// Gives the type of a kind to an expression: `with_noun!(kind, T => f::<T>())`.
+macro_rules! with_noun {
+    ($kind:expr, $noun:ident => $body:expr) => {{
+        use $crate::model::dispatch_noun;
+        $crate::model::nouns!(dispatch_noun $kind, $noun => $body)
+    }};
+}
+
+/// What [`with_noun`] becomes.
+macro_rules! dispatch_noun {
+    ([$kind:expr, $noun:ident => $body:expr] $($type:ident $table:ident { $($row:tt)* })*) => {
+        match $kind {
+            $($crate::model::Kind::$type => {
+                type $noun = $crate::model::$type;
+                $body
+            })*
+        }
+    };
+}
+
+macro_rules! define_kinds {
+    ([] $($noun:ident $table:ident { $($row:tt)* })*) => {
+        /// One kind of stored object. The same word everywhere: URL, table, CLI noun, event subject.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+        )]
+        #[serde(rename_all = "snake_case")]
+        pub enum Kind {
+            $($noun,)*
+        }
+
+        impl Kind {
+            /// Every kind, in the order of the rows.
+            pub const ALL: [Kind; [$(Kind::$noun),*].len()] = [$(Kind::$noun),*];
+
+            /// What there is to say of the noun.
+            pub const fn row(self) -> &'static NounRow {
+                match self {
+                    $(Kind::$noun => {
+                        &NounRow { kind: Kind::$noun, plural: stringify!($table), $($row)* }
+                    })*
+                }
+            }
+        }
+    };
+}
+
+nouns!(define_kinds);
+
+pub(crate) use {dispatch_noun, nouns, with_noun};
+
+impl Kind {
+    /// How events name an object of this kind: `machine:0192…`.
+    pub fn subject(self, key: impl fmt::Display) -> String {
+        format!("{self}:{key}")
+    }
+
+    /// `machine`: the table's name, the first word of its events and of their subject.
+    pub fn as_str(self) -> &'static str {
+        self.row().word
+    }
+
+    /// The kind with this word: `machine`.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// `machines`: the URL segment and the CLI noun.
+    pub fn plural(self) -> &'static str {
+        self.row().plural
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::World;
+
+    #[test]
+    fn the_word_of_a_row_is_the_word_in_json() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+            assert_eq!(Kind::of_word(kind.as_str()), Some(kind));
+        }
+    }
+
+    #[test]
+    fn what_a_noun_refers_to_is_applied_before_it() {
+        for kind in Kind::ALL {
+            for referring in World::referring_kinds(kind).filter(|referring| *referring != kind) {
+                let (first, then) = (kind.row().apply_order, referring.row().apply_order);
+                assert!(first < then, "{referring} names {kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_begins_with_what_people_know_the_object_by() {
+        for kind in Kind::ALL {
+            let columns = kind.row().columns;
+            assert_eq!(columns.first().map(|column| column.1), Some(kind.row().name_field), "{kind}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What stands against a write (409), and how it is told to a caller who may not read all of it.
+
+use crate::kernel::Caller;
+use crate::kernel::permissions::hidden_conflict;
+use crate::model::{Kind, Noun, Stored};
+use crate::store::TrackedWorld;
+
+/// Most names listed in one message.
+const LISTED_MAX: usize = 10;
+
+/// An object that needs another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependent {
+    pub kind: Kind,
+    pub key: String,
+    /// What is said behind its name; may be empty.
+    pub note: &'static str,
+}
+
+impl Dependent {
+    pub fn of<T: Noun>(stored: &Stored<T>) -> Self {
+        Dependent { kind: T::KIND, key: stored.key.clone(), note: "" }
+    }
+}
+
+/// Why a write cannot be done beside what there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The object that stands against it, where the reason names one.
+    with: Option<(Kind, String)>,
+    reason: String,
+}
+
+impl Conflict {
+    /// One whose reason names nothing that the caller may not read.
+    pub fn plain(reason: String) -> Self {
+        Conflict { with: None, reason }
+    }
+
+    /// One whose reason names this object.
+    pub fn with<T: Noun>(other: &Stored<T>, reason: String) -> Self {
+        Conflict { with: Some((T::KIND, other.key.clone())), reason }
+    }
+
+    /// The reason, for a caller who may read the object that it names; else the kind of that object.
+    pub fn told_to(self, caller: &Caller, world: &TrackedWorld<'_>) -> String {
+        match &self.with {
+            Some((kind, key)) if !caller.may_read(world.untracked_world(), (*kind, key)) => {
+                hidden_conflict(*kind)
+            }
+            _ => self.reason,
+        }
+    }
+}
+
+/// Names for a message: the first few of the objects that the caller may read, and how many more there are.
+pub fn list_dependents(dependents: &[Dependent], caller: &Caller, world: &TrackedWorld<'_>) -> String {
+    let seen =
+        |dependent: &&Dependent| caller.may_read(world.untracked_world(), (dependent.kind, &dependent.key));
+    let (visible, hidden): (Vec<&Dependent>, Vec<&Dependent>) = dependents.iter().partition(seen);
+    let name = |dependent: &Dependent| {
+        format!("{} {}{}", dependent.kind, world.label(dependent.kind, &dependent.key), dependent.note)
+    };
+    let mut names: Vec<String> = visible.into_iter().map(name).collect();
+    names.sort();
+    names.dedup();
+    let more = names.len().saturating_sub(LISTED_MAX);
+    names.truncate(LISTED_MAX);
+    let listed = match (names.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => names.join(", "),
+        (false, more) => format!("{} and {more} more", names.join(", ")),
+    };
+    let unseen = match hidden.len() {
+        0 => return listed,
+        1 => "1 object that your token may not read".to_owned(),
+        count => format!("{count} objects that your token may not read"),
+    };
+    if listed.is_empty() { unseen } else { format!("{listed}, and {unseen}") }
+}
