@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{AfterJob, Ended, JobOffer, JobWork, ended_by_exit};
+use crate::model::{AfterJob, JobEnd, JobOffer, JobWork, ended_by_exit};
 
 /// How long the server may hold back its answer, in seconds.
 pub const POLL_SECONDS: u32 = 55;
@@ -171,7 +171,7 @@ pub enum ScriptPlace {
 /// stop, power off or reboot leaves the job incomplete: it runs again from its beginning.
 pub fn job_exit(exit: i32, place: ScriptPlace) -> i32 {
     match (place, ended_by_exit(exit)) {
-        (ScriptPlace::Earlier, Ended { after: Some(_), .. }) if exit < 128 => exit + 128,
+        (ScriptPlace::Earlier, JobEnd { after: Some(_), .. }) if exit < 128 => exit + 128,
         _ => exit,
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::catalog::Catalog;
 use crate::catalog::content::Pack;
 use crate::kernel::{Caller, Error};
-use crate::model::{Kind, NewEvent, Object, Row, SITE, World};
+use crate::model::{Kind, NewEvent, Object, ObjectRow, SITE, World};
 use crate::store::Changeset;
 
 /// What installing a pack came to.
@@ -82,7 +82,7 @@ fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Changeset, Installed) {
 /// The pack's object as the next revision of the present one.
 fn succeed(present: &Object, object: &Object, caller: &Caller) -> Option<Object> {
     let document = object.encode().ok()?;
-    let row = Row { key: present.key(), revision: present.revision() + 1, document: &document };
+    let row = ObjectRow { key: present.key(), revision: present.revision() + 1, document: &document };
     let next = Object::decode(object.kind(), row).ok()?;
     Some(next.updated_at(caller.now))
 }

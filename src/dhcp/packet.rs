@@ -16,7 +16,7 @@ use crate::dhcp::decide::{
     PacketFacts, SilenceReason, answer,
 };
 use crate::dhcp::leases::{claim_changeset, end_changeset};
-use crate::model::{Cidr, Machine, NewEvent, Probe, Stored};
+use crate::model::{Cidr, Machine, NewEvent, ProbeMode, Stored};
 use crate::netboot::decide::Decision;
 use crate::netboot::decide::attempt::PowerOn;
 use crate::proto::dhcp4::codes;
@@ -35,7 +35,7 @@ pub struct PacketOutcome {
     /// The address it was about.
     pub address: Option<Ipv4Addr>,
     /// How to find out whether the offered address is in use before it is spoken of.
-    pub probe: Probe,
+    pub probe: ProbeMode,
     /// What happens to the addresses on offer.
     pub offer: OfferChange,
     /// What is on disk before the reply leaves.

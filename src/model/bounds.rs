@@ -45,11 +45,11 @@ const QUOTED_MAX: usize = 80;
 /// What breaks a bound in the fields that a writer sets, each with a pointer to the place, the bound and
 /// the value that is there. Fields that are ours are passed over.
 pub fn faults(fields: &Map<String, Value>, bytes_max: usize) -> Vec<Problem> {
-    let mut walk = Walk { faults: Vec::new() };
+    let mut walk = BoundsWalk { faults: Vec::new() };
     let mut bytes = 2;
     let mut largest: (usize, &str) = (0, "");
     for (name, value) in fields.iter().filter(|(name, _)| !READ_ONLY_FIELDS.contains(&name.as_str())) {
-        let size = walk.visit(value, &At { before: None, step: Step::Name(name) });
+        let size = walk.visit(value, &DocumentPlace { before: None, step: PathStep::Name(name) });
         bytes += name.len() + 4 + size;
         let items = value.as_array().map_or(0, Vec::len);
         if items > LISTED_MAX && !FREE_FIELDS.contains(&name.as_str()) {
@@ -167,49 +167,50 @@ fn number_length(number: &serde_json::Number) -> usize {
 }
 
 /// A place in a document, from the inside out.
-struct At<'a> {
-    before: Option<&'a At<'a>>,
-    step: Step<'a>,
+struct DocumentPlace<'a> {
+    before: Option<&'a DocumentPlace<'a>>,
+    step: PathStep<'a>,
 }
 
-enum Step<'a> {
+enum PathStep<'a> {
     Name(&'a str),
     Index(usize),
 }
 
-impl At<'_> {
+impl DocumentPlace<'_> {
     fn depth(&self) -> usize {
-        1 + self.before.map_or(0, At::depth)
+        1 + self.before.map_or(0, DocumentPlace::depth)
     }
 
     fn pointer(&self) -> String {
-        let before = self.before.map(At::pointer).unwrap_or_default();
+        let before = self.before.map(DocumentPlace::pointer).unwrap_or_default();
         match self.step {
-            Step::Name(name) => format!("{before}/{}", escape(name)),
-            Step::Index(index) => format!("{before}/{index}"),
+            PathStep::Name(name) => format!("{before}/{}", escape(name)),
+            PathStep::Index(index) => format!("{before}/{index}"),
         }
     }
 }
 
-struct Walk {
+struct BoundsWalk {
     faults: Vec<Problem>,
 }
 
-impl Walk {
+impl BoundsWalk {
     /// The bytes of a value; notes what breaks a bound in it. What is nested too deep is not looked into.
-    fn visit(&mut self, value: &Value, at: &At<'_>) -> usize {
+    fn visit(&mut self, value: &Value, at: &DocumentPlace<'_>) -> usize {
         let mut bytes = own_size(value);
         match value {
             Value::Number(number) => self.check_number(number, at),
             Value::Array(items) if self.may_enter(at) => {
                 for (index, item) in items.iter().enumerate() {
-                    bytes += 1 + self.visit(item, &At { before: Some(at), step: Step::Index(index) });
+                    bytes += 1 + self
+                        .visit(item, &DocumentPlace { before: Some(at), step: PathStep::Index(index) });
                 }
             }
             Value::Object(fields) if self.may_enter(at) => {
                 for (name, value) in fields {
                     self.check_name(name, at);
-                    let at = At { before: Some(at), step: Step::Name(name) };
+                    let at = DocumentPlace { before: Some(at), step: PathStep::Name(name) };
                     bytes += name.len() + 4 + self.visit(value, &at);
                 }
             }
@@ -220,7 +221,7 @@ impl Walk {
     }
 
     /// The object itself is the first level.
-    fn may_enter(&mut self, at: &At<'_>) -> bool {
+    fn may_enter(&mut self, at: &DocumentPlace<'_>) -> bool {
         let enters = at.depth() < DEPTH_MAX;
         if !enters {
             let what = format!("nested deeper than {DEPTH_MAX} levels, which is the most that is admitted");
@@ -230,7 +231,7 @@ impl Walk {
     }
 
     /// Integers beyond 64 bits would come back as the nearest float.
-    fn check_number(&mut self, number: &serde_json::Number, at: &At<'_>) {
+    fn check_number(&mut self, number: &serde_json::Number, at: &DocumentPlace<'_>) {
         const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
         let Some(float) = number.as_f64().filter(|_| number.is_f64()) else { return };
         if float >= 2.0 * TWO_POW_63 || float <= -TWO_POW_63 {
@@ -239,7 +240,7 @@ impl Walk {
         }
     }
 
-    fn check_name(&mut self, name: &str, at: &At<'_>) {
+    fn check_name(&mut self, name: &str, at: &DocumentPlace<'_>) {
         if name.len() > FIELD_NAME_BYTES_MAX {
             let what = format!(
                 "the name of a field has {} bytes, at most {FIELD_NAME_BYTES_MAX} are admitted: {}",
@@ -250,7 +251,7 @@ impl Walk {
         }
     }
 
-    fn note(&mut self, at: &At<'_>, what: String) {
+    fn note(&mut self, at: &DocumentPlace<'_>, what: String) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(Problem::new(at.pointer(), what));
         }

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::name::check_name;
-use super::{Cidr, Kind, NoStatus, Noun, Object, Octets, OptionSet, Problem, Reference, Stored};
+use super::{Cidr, Kind, NoStatus, Noun, Object, ObjectReference, Octets, OptionSet, Problem, Stored};
 
 /// Longest file name that leaves room for its NUL in the `file` field (RFC 2131 2).
 pub const BOOT_FILE_BYTES_MAX: usize = 127;
@@ -238,8 +238,8 @@ impl Noun for ClientClass {
         Some(self.name.clone())
     }
 
-    fn references(&self) -> Vec<Reference> {
-        Reference::list(Kind::Subnet, &self.conditions.subnets, "/match/subnets")
+    fn references(&self) -> Vec<ObjectReference> {
+        ObjectReference::list(Kind::Subnet, &self.conditions.subnets, "/match/subnets")
     }
 
     fn check(&self) -> Vec<Problem> {

@@ -45,7 +45,7 @@ pub use artifact::{
 };
 pub use artifact_source::{ArtifactSource, FILE_URL, SourceFile};
 pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
-pub use checksum::{Algorithm, Checksum};
+pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use client_class::{
     BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,
 };
@@ -60,26 +60,26 @@ pub use dhcp_status::{
 pub use digest::{hex, parse_hex, sha256_hex};
 pub use event::{Event, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
-pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
+pub use job::{AfterJob, Job, JobEnd, JobState, ended_by_exit};
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
-    AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, Run, Step,
-    StepKind, StepState, Tries, Waiting,
+    AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, MachineWait, Run,
+    Step, StepKind, StepState, StepTries,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
 pub use name::{check_file_path, check_host_name, check_name};
-pub use network::{Cidr, Excluded, Pool, Probe, Subnet, SubnetMode};
+pub use network::{Cidr, ExcludedRange, Pool, ProbeMode, Subnet, SubnetMode};
 pub use nouns::{CellFormat, Column, Kind, NounRow, NounVerb};
 pub(crate) use nouns::{dispatch_noun, nouns, with_noun};
-pub use object::{NoStatus, Noun, READ_ONLY_FIELDS, Reference, SITE, Stored};
+pub use object::{NoStatus, Noun, ObjectReference, READ_ONLY_FIELDS, SITE, Stored};
 pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
 pub use reservation::Reservation;
-pub use schema::{Input, Schema, check_schema, parse_changed, parse_input};
+pub use schema::{DeclaredSchema, Input, check_schema, parse_changed, parse_input};
 pub use token::Token;
-pub use world::{GrowingMap, HasTable, Object, Row, Table, World};
+pub use world::{GrowingMap, HasTable, Object, ObjectRow, Table, World};
 
 /// Names that stand twice in a list where order matters and repetition has no meaning.
 fn repeated(names: &[String], pointer: &str) -> Vec<Problem> {

@@ -119,12 +119,12 @@ pub struct Pool {
 /// Addresses that are not given out, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Excluded {
+pub struct ExcludedRange {
     pub start: Ipv4Addr,
     pub end: Ipv4Addr,
 }
 
-impl Excluded {
+impl ExcludedRange {
     pub fn contains(&self, address: Ipv4Addr) -> bool {
         (self.start..=self.end).contains(&address)
     }
@@ -152,7 +152,7 @@ pub enum SubnetMode {
 /// How a fresh address is checked for being in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Probe {
+pub enum ProbeMode {
     Arp,
     Icmp,
     #[default]
@@ -170,7 +170,7 @@ pub struct Subnet {
     pub pools: Vec<Pool>,
     /// Ranges inside the pools that are not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub excluded: Vec<Excluded>,
+    pub excluded: Vec<ExcludedRange>,
     #[serde(default)]
     pub mode: SubnetMode,
     /// Whether clients we do not know are told NAK, instead of silence.
@@ -190,7 +190,7 @@ pub struct Subnet {
     #[serde(default)]
     pub bootp: bool,
     #[serde(default)]
-    pub probe: Probe,
+    pub probe: ProbeMode,
     #[serde(default = "default_lease_seconds")]
     #[schemars(range(min = 60, max = 4_294_967_295_u32))]
     pub lease_seconds: u32,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Mac, NoStatus, Noun, Object, Octets, OptionSet, Problem, Reference, Stored};
+use super::{Kind, Mac, NoStatus, Noun, Object, ObjectReference, Octets, OptionSet, Problem, Stored};
 
 /// A fixed address for one client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,12 +47,12 @@ impl Noun for Reservation {
         Some(self.address.to_string())
     }
 
-    fn references(&self) -> Vec<Reference> {
-        let subnet = self.subnet.iter().map(|name| Reference::new(Kind::Subnet, name, "/subnet"));
+    fn references(&self) -> Vec<ObjectReference> {
+        let subnet = self.subnet.iter().map(|name| ObjectReference::new(Kind::Subnet, name, "/subnet"));
         let machine = self
             .machine
             .iter()
-            .map(|name| Reference::new(Kind::Machine, &format!("name:{name}"), "/machine"));
+            .map(|name| ObjectReference::new(Kind::Machine, &format!("name:{name}"), "/machine"));
         subnet.chain(machine).collect()
     }
 

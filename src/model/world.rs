@@ -259,7 +259,7 @@ macro_rules! world {
             }
 
             /// Every object that names another one, by kind and key.
-            pub fn referrers(&self, of: &Reference) -> Vec<(Kind, String)> {
+            pub fn referrers(&self, of: &ObjectReference) -> Vec<(Kind, String)> {
                 let mut found = Vec::new();
                 $(if <$noun as Noun>::REFERS_TO.contains(&of.kind) {
                     found.extend(self.$table.iter().filter(|row| {
@@ -347,7 +347,7 @@ macro_rules! world {
             ///
             /// # Errors
             /// The document does not fit the kind: a damaged row, or one of a later version.
-            pub fn decode(kind: Kind, row: Row<'_>) -> Result<Self, serde_json::Error> {
+            pub fn decode(kind: Kind, row: ObjectRow<'_>) -> Result<Self, serde_json::Error> {
                 match kind {
                     $(Kind::$noun => row.decode::<$noun>().map(|stored| Object::$noun(Arc::new(stored))),)*
                 }
@@ -361,14 +361,14 @@ const DOCUMENT_BYTES: usize = 512;
 
 /// A stored object as the store keeps it.
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
+pub struct ObjectRow<'a> {
     pub key: &'a str,
     pub revision: u64,
     pub document: &'a str,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Document<S, U, F, L, T> {
+struct StoredDocument<S, U, F, L, T> {
     spec: S,
     status: U,
     #[serde(default)]
@@ -385,7 +385,7 @@ impl<T: Noun> Stored<T> {
         let mut text = Vec::with_capacity(DOCUMENT_BYTES);
         serde_json::to_writer(
             &mut text,
-            &Document {
+            &StoredDocument {
                 spec: &self.spec,
                 status: &self.status,
                 faults: &self.faults,
@@ -413,10 +413,11 @@ fn read_deep<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, serde_json
     Ok(read)
 }
 
-impl Row<'_> {
+impl ObjectRow<'_> {
     fn decode<T: Noun>(&self) -> Result<Stored<T>, serde_json::Error> {
-        type Read<T> = Document<T, <T as Noun>::Status, Vec<Problem>, BTreeMap<String, String>, String>;
-        let document: Read<T> = read_deep(self.document)?;
+        type DocumentReader<T> =
+            StoredDocument<T, <T as Noun>::Status, Vec<Problem>, BTreeMap<String, String>, String>;
+        let document: DocumentReader<T> = read_deep(self.document)?;
         Ok(Stored {
             key: self.key.to_owned(),
             spec: document.spec,

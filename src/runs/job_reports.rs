@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
+    Job, JobEnd, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
 };
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
@@ -23,7 +23,7 @@ const REASON_BYTES_MAX: usize = 1024;
 #[derive(Debug, PartialEq)]
 enum Outcome {
     Started,
-    Ended(Ended),
+    Ended(JobEnd),
 }
 
 impl Runs {
@@ -140,7 +140,7 @@ fn id_of(job: &Stored<Job>) -> Result<Uuid, Error> {
 
 fn outcome(report: &JobReport) -> Result<Outcome, Problem> {
     let by_exit = report.exit.map(ended_by_exit);
-    let plain = |state| Ok(Outcome::Ended(Ended { state, after: None }));
+    let plain = |state| Ok(Outcome::Ended(JobEnd { state, after: None }));
     match (report.state, by_exit) {
         (None, None) => Err(Problem::new("", "give `state`, or `exit`, the exit code of the script")),
         (None, Some(ended)) => Ok(Outcome::Ended(ended)),

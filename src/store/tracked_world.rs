@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Read;
 use crate::model::{
-    Bootenv, ClientClass, HasTable, Kind, Lease, Machine, Noun, Param, Profile, Reference, Reservation,
+    Bootenv, ClientClass, HasTable, Kind, Lease, Machine, Noun, ObjectReference, Param, Profile, Reservation,
     Setting, Stage, Stored, Subnet, Table, Task, Template, Token, Workflow, World,
 };
 
@@ -155,7 +155,7 @@ impl<'w> TrackedWorld<'w> {
     }
 
     /// Every object that names another one, by kind and key.
-    pub fn referrers(&self, of: &Reference) -> Vec<(Kind, String)> {
+    pub fn referrers(&self, of: &ObjectReference) -> Vec<(Kind, String)> {
         for kind in World::referring_kinds(of.kind) {
             self.note(|| Read::Specs { kind, generation: self.world.spec_generation(kind) });
         }
@@ -280,7 +280,7 @@ mod tests {
     fn who_looks_for_referrers_has_looked_at_all_that_may_refer() {
         let world = world();
         let tracked = TrackedWorld::new(&world);
-        assert!(tracked.referrers(&Reference::new(Kind::Subnet, "lan", "")).is_empty());
+        assert!(tracked.referrers(&ObjectReference::new(Kind::Subnet, "lan", "")).is_empty());
         let specs = |kind| Read::Specs { kind, generation: 0 };
         assert_eq!(tracked.into_reads(), [specs(Kind::Reservation), specs(Kind::ClientClass)]);
     }

@@ -21,8 +21,8 @@ use metalwright::dhcp::decide::{
 };
 use metalwright::dhcp::packet::{OfferChange, PacketOutcome, decide};
 use metalwright::model::{
-    ClientClass, Kind, Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Setting, Stored, Subnet,
-    World, parse_hex,
+    ClientClass, Kind, Lease, LeaseState, Mac, Machine, Object, ProbeMode, Reservation, Setting, Stored,
+    Subnet, World, parse_hex,
 };
 use metalwright::netboot::boot_facts::Gathered;
 use metalwright::netboot::decide::chainload::Asks;
@@ -312,7 +312,7 @@ impl Case {
                 self.record_attempt(&query, &outcome);
                 continue;
             }
-            let probed = outcome.address.filter(|_| outcome.probe != Probe::None);
+            let probed = outcome.address.filter(|_| outcome.probe != ProbeMode::None);
             let Some(hit) = probed.filter(|address| self.file.answering.contains(address)) else {
                 return (outcome, log, effects + &asked);
             };

@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use super::manifest::hash;
 use super::reach::{FetchReach, TrustBase, is_refused};
 use super::{JobPhase, MediaError, MediaFolder, MediaJob, folder, space};
-use crate::model::{Algorithm, Checksum, sha256_hex};
+use crate::model::{Checksum, ChecksumAlgorithm, sha256_hex};
 
 /// What a file is called while it is fetched.
 pub const BODY: &str = "body";
@@ -326,8 +326,8 @@ pub(super) async fn verify(
         let found = fs::metadata(&path).and_then(|metadata| {
             job.begin(JobPhase::Checking, Some(metadata.len()));
             let hex = match checksum.algorithm {
-                Algorithm::Sha256 => hash::<Sha256>(&path, &job)?,
-                Algorithm::Sha512 => hash::<Sha512>(&path, &job)?,
+                ChecksumAlgorithm::Sha256 => hash::<Sha256>(&path, &job)?,
+                ChecksumAlgorithm::Sha512 => hash::<Sha512>(&path, &job)?,
             };
             Ok((hex, metadata.len()))
         });

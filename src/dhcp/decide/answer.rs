@@ -16,7 +16,7 @@ use crate::dhcp::decide::{
     DhcpReply, EventKind, LeaseChange, Link, NoAddress, OpenOffers, PacketFacts, UnanswerablePacket,
     classify, classify_at_boot_server, server_identifier,
 };
-use crate::model::{Lease, LeaseState, Probe, Subnet, SubnetMode};
+use crate::model::{Lease, LeaseState, ProbeMode, Subnet, SubnetMode};
 use crate::netboot::decide::BootData;
 use crate::proto::dhcp4::{DhcpPacket, MessageType, ValueType, codes};
 
@@ -143,7 +143,7 @@ impl DhcpExchange<'_> {
             event: EventKind::Leased,
             reason: format!("asked over BOOTP for what is reserved for it: {address}"),
             address: Some(address),
-            probe: Probe::None,
+            probe: ProbeMode::None,
         }
     }
 
@@ -180,7 +180,7 @@ impl DhcpExchange<'_> {
             event: EventKind::Offered,
             reason: format!("offered {}: {}{}", picked.address, picked.why, self.waiting()),
             address: Some(picked.address),
-            probe: if picked.fresh { subnet.probe } else { Probe::None },
+            probe: if picked.fresh { subnet.probe } else { ProbeMode::None },
         }
     }
 
@@ -325,7 +325,7 @@ impl DhcpExchange<'_> {
             event,
             reason: format!("{what}: {address}"),
             address: Some(address),
-            probe: Probe::None,
+            probe: ProbeMode::None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::dhcp::decide::{AddressOffer, ClientKey, ReplyDestination};
-use crate::model::{Lease, Probe};
+use crate::model::{Lease, ProbeMode};
 use crate::proto::dhcp4::DhcpPacket;
 
 /// The answer to one packet. `change` is to be committed before `reply` is sent; a commit that
@@ -19,7 +19,7 @@ pub struct DhcpAnswer {
     pub address: Option<Ipv4Addr>,
     /// How to find out whether the offered address is in use before it is spoken of. On a hit, put
     /// the address in quarantine and ask again.
-    pub probe: Probe,
+    pub probe: ProbeMode,
 }
 
 /// A reply and how it travels.
@@ -141,7 +141,7 @@ impl DhcpAnswer {
             event,
             reason: reason.into(),
             address: None,
-            probe: Probe::None,
+            probe: ProbeMode::None,
         }
     }
 }

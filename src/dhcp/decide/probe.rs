@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use crate::dhcp::decide::frame::checksum;
 use crate::dhcp::decide::{DhcpQuery, NetworkInterface};
-use crate::model::{Mac, Probe};
+use crate::model::{Mac, ProbeMode};
 
 const BROADCAST: [u8; 6] = [0xff; 6];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
@@ -70,11 +70,11 @@ pub trait AddressProber: Send + Sync {
 }
 
 /// How to look for an address that is to be offered. What is behind a relay is out of ARP's reach.
-pub fn how_to_probe(query: &DhcpQuery<'_>, wanted: Probe) -> Option<ProbeMethod> {
+pub fn how_to_probe(query: &DhcpQuery<'_>, wanted: ProbeMode) -> Option<ProbeMethod> {
     match wanted {
-        Probe::None => None,
-        Probe::Arp if !query.packet.is_relayed() => Some(ProbeMethod::Arp),
-        Probe::Arp | Probe::Icmp => Some(ProbeMethod::Icmp),
+        ProbeMode::None => None,
+        ProbeMode::Arp if !query.packet.is_relayed() => Some(ProbeMethod::Arp),
+        ProbeMode::Arp | ProbeMode::Icmp => Some(ProbeMethod::Icmp),
     }
 }
 

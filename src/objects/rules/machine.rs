@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::catalog::usable;
-use crate::model::{Kind, Machine, Problem, Reference, StepKind, Stored, World};
+use crate::model::{Kind, Machine, ObjectReference, Problem, StepKind, Stored, World};
 use crate::objects::rules::{Change, Conflict, Dependent, Managed, WriteCheck};
 use crate::store::TrackedWorld;
 
@@ -60,8 +60,8 @@ impl Managed for Machine {
         found.unwrap_or_default().into_iter().map(|what| Problem::new("/status/bootenv", what)).collect()
     }
 
-    fn names(stored: &Stored<Self>) -> Vec<Reference> {
-        vec![Reference::new(Kind::Machine, &format!("name:{}", stored.spec.name), "")]
+    fn names(stored: &Stored<Self>) -> Vec<ObjectReference> {
+        vec![ObjectReference::new(Kind::Machine, &format!("name:{}", stored.spec.name), "")]
     }
 }
 

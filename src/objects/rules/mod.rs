@@ -39,7 +39,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Endpoints, Error};
-use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World};
+use crate::model::{FetchNetworks, HasTable, Kind, Noun, ObjectReference, Problem, SITE, Stored, World};
 use crate::objects::ArtifactRoots;
 use crate::store::{Changeset, Read, TrackedWorld};
 
@@ -138,8 +138,8 @@ pub trait Managed: Noun {
     }
 
     /// The names that others refer to it by.
-    fn names(stored: &Stored<Self>) -> Vec<Reference> {
-        vec![Reference::new(Self::KIND, &stored.key, "")]
+    fn names(stored: &Stored<Self>) -> Vec<ObjectReference> {
+        vec![ObjectReference::new(Self::KIND, &stored.key, "")]
     }
 
     /// The changeset that writes it, with what has to change together with it.
@@ -259,7 +259,7 @@ where
     problems
 }
 
-fn unknown(world: &World, reference: &Reference) -> Option<Problem> {
+fn unknown(world: &World, reference: &ObjectReference) -> Option<Problem> {
     let (kind, key) = (reference.kind, reference.key.as_str());
     let known =
         world.contains(kind, key) || matches!(kind, Kind::Machine if world.machines.resolve(key).is_some());

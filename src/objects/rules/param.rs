@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Param, Problem, Schema, Stored, World};
+use crate::model::{DeclaredSchema, Param, Problem, Stored, World};
 use crate::objects::rules::{
     Change, Check, Conflict, Dependent, Managed, WriteCheck, list_dependents, params,
 };
@@ -22,7 +22,7 @@ impl Managed for Param {
     fn read_checks(stored: &Arc<Stored<Self>>, _world: &World) -> Vec<Check> {
         let stored = Arc::clone(stored);
         vec![Box::new(move || {
-            let schema = Schema::of(&stored.spec.schema);
+            let schema = DeclaredSchema::of(&stored.spec.schema);
             let told = |fault: &Problem| {
                 let what = format!("{}; no value of this param is validated", fault.message);
                 Problem::new(format!("/schema{}", fault.pointer), what)
@@ -56,7 +56,7 @@ fn refused(next: &Param, old: Option<&Param>) -> Vec<Problem> {
     if let (true, Some(_)) = (next.secret, &next.default) {
         return vec![Problem::new("/default", SECRET_DEFAULT)];
     }
-    let schema = Schema::of(&next.schema);
+    let schema = DeclaredSchema::of(&next.schema);
     if let Some(fault) = schema.fault().filter(|_| !stays) {
         let what = format!("not a usable JSON Schema: {}", fault.message);
         return vec![Problem::new(format!("/schema{}", fault.pointer), what)];

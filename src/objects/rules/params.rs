@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::kernel::secrets;
 use crate::model::bounds::escape;
-use crate::model::{Bootenv, Machine, Param, Problem, Profile, Schema, Stage, Stored, Task, World, nearest};
+use crate::model::{
+    Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, Stage, Stored, Task, World, nearest,
+};
 use crate::objects::rules::{Check, Dependent, Managed, WriteCheck};
 use crate::store::TrackedWorld;
 
@@ -47,7 +49,7 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
         return if keeps { Vec::new() } else { vec![Problem::new(pointer, NOT_KEPT)] };
     }
     let Some(declared) = declared.get(name) else { return Vec::new() };
-    match Schema::of(&declared.spec.schema).validate(value, &pointer) {
+    match DeclaredSchema::of(&declared.spec.schema).validate(value, &pointer) {
         Ok(problems) => problems,
         Err(_) if old == Some(value) => Vec::new(),
         Err(not_validated) => vec![not_validated],
@@ -72,7 +74,7 @@ pub fn read_check<T: Managed>(stored: &Arc<Stored<T>>, world: &World) -> Option<
             let values = stored.spec.params().into_iter().flatten();
             let check = |(name, value): (&String, &Value)| match declared.get(name) {
                 Some(declared) if !secrets::is_sealed(value) => {
-                    let checked = Schema::of(&declared.spec.schema).validate(value, &pointer(name));
+                    let checked = DeclaredSchema::of(&declared.spec.schema).validate(value, &pointer(name));
                     checked.unwrap_or_else(|not_validated| vec![not_validated])
                 }
                 _ => Vec::new(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::model::{
-    Lease, NoStatus, Noun, Object, OptionSet, Probe, Problem, Stored, Subnet, SubnetMode, World,
+    Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, Stored, Subnet, SubnetMode, World,
 };
 use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
 use crate::proto::dhcp4::codes;
@@ -163,7 +163,7 @@ fn refused_beside_another_server(subnet: &Subnet) -> Vec<Problem> {
         ("/reservations_only", subnet.reservations_only),
         ("/authoritative", subnet.authoritative),
         ("/bootp", subnet.bootp),
-        ("/probe", subnet.probe != Probe::None),
+        ("/probe", subnet.probe != ProbeMode::None),
     ];
     let what = "a `proxy` subnet has its addresses and options from another DHCP server: leave this out, or \
                 use `managed`";

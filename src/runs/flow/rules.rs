@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::model::{
-    BootProgress, Bootenv, BootenvKind, MachineState, MachineStatus, Run, Step, StepKind, StepState, Tries,
-    Waiting, World,
+    BootProgress, Bootenv, BootenvKind, MachineState, MachineStatus, MachineWait, Run, Step, StepKind,
+    StepState, StepTries, World,
 };
 
 use super::step::{Next, Wait, boot_step, is_booting, next_step, present_stage};
@@ -221,7 +221,7 @@ impl<'a> Flow<'a> {
     }
 
     fn new_step(&mut self) {
-        self.status.tries = Tries::default();
+        self.status.tries = StepTries::default();
         self.status.fruitless_attempts = 0;
         self.status.waiting = None;
     }
@@ -373,7 +373,7 @@ impl<'a> Flow<'a> {
         self.set_state(state, reason.clone());
         if !goes_on {
             let (since, expected) = (self.now, expected.to_owned());
-            self.status.waiting = Some(Waiting { reason, since, expected, overdue_at });
+            self.status.waiting = Some(MachineWait { reason, since, expected, overdue_at });
         }
     }
 

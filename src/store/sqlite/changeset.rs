@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::events;
-use crate::model::{Kind, Object, Row};
+use crate::model::{Kind, Object, ObjectRow};
 use crate::store::{Changeset, Error, Read, Write};
 
 /// What an object holds that no other of its kind may: `("mac", "52:54:…")`.
@@ -91,7 +91,7 @@ fn read_back((kind, key): (Kind, &str), document: &str) -> Result<(), Error> {
     if document.is_empty() || (kind == Kind::Lease && !cfg!(debug_assertions)) {
         return Ok(());
     }
-    let read = Object::decode(kind, Row { key, revision: 1, document });
+    let read = Object::decode(kind, ObjectRow { key, revision: 1, document });
     read.map(drop).map_err(|error| Error::Unreadable { kind, key: key.to_owned(), why: error.to_string() })
 }
 
@@ -126,7 +126,7 @@ mod tests {
     fn what_was_written_before_there_was_a_bound_is_read() {
         let encoded = write(249).unwrap();
         let document = &encoded.writes[0].document;
-        let read = Object::decode(Kind::Machine, Row { key: "id", revision: 1, document }).unwrap();
+        let read = Object::decode(Kind::Machine, ObjectRow { key: "id", revision: 1, document }).unwrap();
         let Object::Machine(read) = read else { panic!("a machine") };
         assert!(matches!(&read.spec.params["x"], Value::Array(_)));
     }

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
 use super::group::DamagedHolders;
 use super::trail::{self, Step, Trail};
-use crate::model::{Kind, Object, Row, World};
+use crate::model::{Kind, Object, ObjectRow, World};
 use crate::store::sql;
 
 /// A row that is in the database and not in the world, because it cannot be read.
@@ -101,7 +101,7 @@ fn object(kind: Kind, row: &SqliteRow) -> Result<Object, String> {
     let (key, document) = (row.try_get("key").map_err(read)?, row.try_get("document").map_err(read)?);
     let revision = row.try_get::<i64, _>("revision").map_err(read)?;
     let revision = u64::try_from(revision).map_err(|_| format!("revision {revision}"))?;
-    Object::decode(kind, Row { key, revision, document }).map_err(|error| error.to_string())
+    Object::decode(kind, ObjectRow { key, revision, document }).map_err(|error| error.to_string())
 }
 
 fn damaged(kind: Kind, row: &SqliteRow, why: String) -> Damaged {

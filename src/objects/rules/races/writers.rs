@@ -216,7 +216,7 @@ async fn fill(app: &Houses, kind: Kind, count: usize) {
     };
     let object = |number: usize| {
         let (key, document) = (format!("fill-{number}"), document(number));
-        Object::decode(kind, crate::model::Row { key: &key, revision: 1, document: &document }).unwrap()
+        Object::decode(kind, crate::model::ObjectRow { key: &key, revision: 1, document: &document }).unwrap()
     };
     let changeset = (0..count).map(object).fold(Changeset::default(), Changeset::create);
     app.kernel.commit(changeset).await.unwrap();
