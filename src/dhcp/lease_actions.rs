@@ -46,7 +46,7 @@ impl Dhcp {
             let changeset = self.prepare_ending(caller, target, ending)?;
             match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok(()),
-                Err(store::Error::Stale { .. }) => continue,
+                Err(store::StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -109,7 +109,7 @@ impl Dhcp {
             {
                 match done {
                     // Its client came back at the last moment; or the next round tries again.
-                    Ok(_) | Err(store::Error::Stale { .. }) => {}
+                    Ok(_) | Err(store::StoreError::Stale { .. }) => {}
                     Err(other) => return Err(other.into()),
                 }
             }

@@ -109,11 +109,11 @@ impl Dhcp {
     async fn move_leases(&self, group: &[Stored<Lease>]) -> Result<(), Error> {
         match self.kernel.try_commit(group.iter().fold(Changeset::default(), with_lease)).await {
             Ok(_) => Ok(()),
-            Err(store::Error::Stale { .. }) => {
+            Err(store::StoreError::Stale { .. }) => {
                 // One of them was changed or deleted meanwhile, and is right as it is.
                 for row in group {
                     match self.kernel.try_commit(with_lease(Changeset::default(), row)).await {
-                        Ok(_) | Err(store::Error::Stale { .. }) => {}
+                        Ok(_) | Err(store::StoreError::Stale { .. }) => {}
                         Err(error) => return Err(error.into()),
                     }
                 }

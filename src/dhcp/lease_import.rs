@@ -136,7 +136,7 @@ impl Dhcp {
             };
             match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok((EntryResult::Taken, "taken".to_owned())),
-                Err(store::Error::Stale { .. } | store::Error::Taken { .. }) => continue,
+                Err(store::StoreError::Stale { .. } | store::StoreError::Taken { .. }) => continue,
                 Err(other) => return Err(other.into()),
             }
         }

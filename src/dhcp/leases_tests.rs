@@ -25,7 +25,7 @@ async fn give_addresses(app: Arc<Houses>, third: u8) {
             };
             match app.kernel.try_commit(changeset).await {
                 Ok(_) => break,
-                Err(store::Error::Stale { .. }) => {}
+                Err(store::StoreError::Stale { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
         }

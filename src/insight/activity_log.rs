@@ -65,7 +65,7 @@ async fn finish(kernel: &Kernel, feed: &mut EventFeed) {
     }
 }
 
-fn log_all(kernel: &Kernel, read: Result<Vec<Event>, crate::store::Error>) -> bool {
+fn log_all(kernel: &Kernel, read: Result<Vec<Event>, crate::store::StoreError>) -> bool {
     match read {
         Ok(events) => {
             events.iter().for_each(|event| log_event(kernel, event));

@@ -45,13 +45,13 @@ impl Error {
     }
 }
 
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
+impl From<store::StoreError> for Error {
+    fn from(error: store::StoreError) -> Self {
         match error {
-            store::Error::Failed(_) | store::Error::Closed | store::Error::Damaged { .. } => {
+            store::StoreError::Failed(_) | store::StoreError::Closed | store::StoreError::Damaged { .. } => {
                 Error::Failed(error.to_string())
             }
-            store::Error::Unreadable { why, .. } => Error::invalid("", why),
+            store::StoreError::Unreadable { why, .. } => Error::invalid("", why),
             _ => Error::Conflict(error.to_string()),
         }
     }

@@ -7,7 +7,7 @@
 use tokio::sync::watch;
 
 use crate::model::Event;
-use crate::store::{Error, EventQuery, SharedStore};
+use crate::store::{EventQuery, SharedStore, StoreError};
 
 /// Events that are read at a time.
 const BATCH_MAX: u32 = 256;
@@ -30,13 +30,16 @@ impl EventFeed {
     ///
     /// # Errors
     /// The database failed, or the store was closed.
-    pub async fn next(&mut self) -> Result<Vec<Event>, Error> {
+    pub async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
         loop {
             let events = self.present().await?;
             if !events.is_empty() {
                 return Ok(events);
             }
-            self.committed.changed().await.map_err(|_| Error::Failed("the store was closed".to_owned()))?;
+            self.committed
+                .changed()
+                .await
+                .map_err(|_| StoreError::Failed("the store was closed".to_owned()))?;
         }
     }
 
@@ -44,7 +47,7 @@ impl EventFeed {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn present(&mut self) -> Result<Vec<Event>, Error> {
+    pub async fn present(&mut self) -> Result<Vec<Event>, StoreError> {
         let upto = *self.committed.borrow_and_update();
         let events = self.store.events(self.query.clone()).await?;
         match events.last() {

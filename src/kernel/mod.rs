@@ -141,7 +141,7 @@ impl Kernel {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn try_commit(&self, changeset: Changeset) -> Result<Vec<Event>, store::Error> {
+    pub async fn try_commit(&self, changeset: Changeset) -> Result<Vec<Event>, store::StoreError> {
         self.store.commit(changeset).await
     }
 
@@ -165,7 +165,7 @@ impl Kernel {
         &self,
         hold: Option<WriterHold>,
         changeset: Changeset,
-    ) -> Result<Vec<Event>, store::Error> {
+    ) -> Result<Vec<Event>, store::StoreError> {
         match hold {
             Some(hold) => hold.commit(changeset).await,
             None => self.try_commit(changeset).await,
@@ -194,7 +194,7 @@ impl Kernel {
                 Changeset { events, ..Changeset::default() }.update(T::object(Arc::new(next.clone())));
             match self.try_commit(changeset).await {
                 Ok(_) => return Ok(next),
-                Err(store::Error::Stale { .. }) => continue,
+                Err(store::StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(other.into()),
             }
         }
@@ -245,9 +245,9 @@ impl Kernel {
 
     /// What the store refused, in words that name things as people know them. An object that the caller may
     /// not read is not named.
-    pub fn refusal(&self, caller: &Caller, error: store::Error) -> Error {
+    pub fn refusal(&self, caller: &Caller, error: store::StoreError) -> Error {
         match error {
-            store::Error::Taken { kind, index, value, holder } => {
+            store::StoreError::Taken { kind, index, value, holder } => {
                 let world = self.world();
                 if !caller.may_read(&world, (kind, &holder)) {
                     return Error::Conflict(permissions::hidden_conflict(kind));

@@ -16,7 +16,7 @@ use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::rules::{self, Change, Conflict, Host, Managed};
 use crate::objects::view::{self, Subject, View};
-use crate::store::{self, Changeset, Read, TrackedWorld, WriterHold};
+use crate::store::{self, Changeset, ChangesetRead, TrackedWorld, WriterHold};
 
 /// Which revision a writer means to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Expected {
 struct Checked<T: Managed> {
     next: Stored<T>,
     found: Vec<Problem>,
-    reads: Vec<Read>,
+    reads: Vec<ChangesetRead>,
 }
 
 /// A changeset that is ready to be committed, and the object it leads to.
@@ -98,7 +98,7 @@ impl Objects {
             let Prepared { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
             match self.finish(hold, changeset).await {
                 Ok(()) => return self.show(&object).await,
-                Err(store::Error::Stale { .. }) => named.clone_from(&object.key),
+                Err(store::StoreError::Stale { .. }) => named.clone_from(&object.key),
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -160,7 +160,7 @@ impl Objects {
             let changeset = self.prepare_delete::<T>(caller, target)?;
             match self.kernel.commit_with(hold, changeset).await {
                 Ok(_) => return Ok(()),
-                Err(store::Error::Stale { .. }) => continue,
+                Err(store::StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -188,7 +188,7 @@ impl Objects {
             let prepared = self.prepare_update(caller, (&current, checked), hold).await?;
             match self.finish(prepared.hold, prepared.changeset).await {
                 Ok(()) => return self.show(&prepared.object).await,
-                Err(store::Error::Stale { .. }) => continue,
+                Err(store::StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -231,7 +231,7 @@ impl Objects {
         &self,
         hold: Option<WriterHold>,
         changeset: Option<Changeset>,
-    ) -> Result<(), store::Error> {
+    ) -> Result<(), store::StoreError> {
         match changeset {
             Some(changeset) => self.kernel.commit_with(hold, changeset).await.map(drop),
             None => Ok(()),

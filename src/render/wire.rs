@@ -34,7 +34,7 @@ pub(super) enum RenderSource {
 pub(super) enum WorkerRequest<'a> {
     /// Comes first. No reply.
     Begin { niceness: i32 },
-    /// The templates to render from now on, by name and body. Replied to with [`WorkerReply::Loaded`].
+    /// The templates to render from now on, by name and body. Replied to with [`WorkerReply::LoadedWorld`].
     Load { templates: Cow<'a, [(String, String)]> },
     /// Replied to with [`WorkerReply::RenderedText`].
     Render(Box<RenderOrder<'a>>),

@@ -125,9 +125,11 @@ impl Moving {
             return;
         };
         let key = id.to_string();
-        let written = |write: &store::Write| match write {
-            store::Write::Update(object) | store::Write::Create(object) => object.key() == key,
-            store::Write::Delete { .. } => false,
+        let written = |write: &store::ChangesetWrite| match write {
+            store::ChangesetWrite::Update(object) | store::ChangesetWrite::Create(object) => {
+                object.key() == key
+            }
+            store::ChangesetWrite::Delete { .. } => false,
         };
         let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open());
         if let Some(job) = open.filter(|_| !self.changeset.writes.iter().any(written)) {
@@ -186,7 +188,7 @@ impl Runs {
         }
         match self.kernel.try_commit(changeset).await {
             Ok(_) => Ok(Some(machine)),
-            Err(store::Error::Stale { .. }) => Ok(None),
+            Err(store::StoreError::Stale { .. }) => Ok(None),
             Err(other) => Err(other.into()),
         }
     }

@@ -22,9 +22,9 @@ use uuid::Uuid;
 
 use crate::model::{Event, Kind, Mac, NewEvent, Object, World};
 pub use hold::WriterHold;
-pub use monitored::{FREE_BYTES_MIN, MonitoredStore, Outage};
-pub use sqlite::{Damaged, OpenError, SqliteStore};
-pub use tracked_world::{Scanned, Snapshot, TrackedWorld};
+pub use monitored::{FREE_BYTES_MIN, MonitoredStore, StoreOutage};
+pub use sqlite::{DamagedRow, OpenError, SqliteStore};
+pub use tracked_world::{ScannedKind, TableSnapshot, TrackedWorld};
 
 /// Most events one query returns.
 pub const EVENTS_MAX: u32 = 1000;
@@ -38,14 +38,14 @@ pub const LOG_READ_BYTES_MAX: u32 = 1 << 20;
 pub struct Changeset {
     /// What the decision looked at besides the objects it writes: refused as stale when any of it has
     /// changed.
-    pub reads: Vec<Read>,
-    pub writes: Vec<Write>,
+    pub reads: Vec<ChangesetRead>,
+    pub writes: Vec<ChangesetWrite>,
     pub events: Vec<NewEvent>,
 }
 
 /// Something of the world that a decision looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Read {
+pub enum ChangesetRead {
     /// The object with a key: the revision it had; none where there was no object.
     Row { kind: Kind, key: Arc<str>, revision: Option<u64> },
     /// The specs of all objects of a kind: [`World::spec_generation`].
@@ -56,7 +56,7 @@ pub enum Read {
 
 /// One change to one object.
 #[derive(Debug, Clone)]
-pub enum Write {
+pub enum ChangesetWrite {
     /// An object that must not exist yet.
     Create(Object),
     /// The next revision of an object: refused unless the stored one is exactly one below it.
@@ -67,23 +67,23 @@ pub enum Write {
 
 impl Changeset {
     pub fn create(mut self, object: Object) -> Self {
-        self.writes.push(Write::Create(object));
+        self.writes.push(ChangesetWrite::Create(object));
         self
     }
 
     pub fn update(mut self, object: Object) -> Self {
-        self.writes.push(Write::Update(object));
+        self.writes.push(ChangesetWrite::Update(object));
         self
     }
 
     pub fn delete(mut self, object: &Object) -> Self {
         let (kind, key, revision) = (object.kind(), object.key().to_owned(), object.revision());
-        self.writes.push(Write::Delete { kind, key, revision });
+        self.writes.push(ChangesetWrite::Delete { kind, key, revision });
         self
     }
 
     /// Adds what the decision looked at.
-    pub fn with_reads(mut self, reads: impl IntoIterator<Item = Read>) -> Self {
+    pub fn with_reads(mut self, reads: impl IntoIterator<Item = ChangesetRead>) -> Self {
         self.reads.extend(reads);
         self
     }
@@ -96,7 +96,7 @@ impl Changeset {
 
 /// Why a changeset was not done. Nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum StoreError {
     /// The object is at another revision than the writer saw, or is gone, or exists already; or something
     /// that the changeset was decided on has changed. The key of a whole table is `*`.
     #[error("{kind} {key} was changed by somebody else")]
@@ -166,51 +166,51 @@ pub trait Store: Send + Sync + 'static {
     /// to another. The commit goes on when the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`Error::Stale`], [`Error::TakenPacket`], [`Error::Damaged`], [`Error::FailedTemplates`] or
-    /// [`Error::Closed`]; then nothing was written.
-    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
+    /// [`StoreError::Stale`], [`StoreError::TakenPacket`], [`StoreError::DamagedRow`], [`StoreError::FailedTemplates`] or
+    /// [`StoreError::Closed`]; then nothing was written.
+    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
     /// Holds the writer once it has done what was queued before, so that a decision that others overtake time
     /// and again is made while nothing changes.
     ///
     /// # Errors
-    /// [`Error::Closed`].
-    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, Error>>;
+    /// [`StoreError::Closed`].
+    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, StoreError>>;
 
     /// Events in the order of their numbers, which have no gaps but at the oldest end, where they are pruned.
     /// One that cannot be read is among them, with `{"damaged": WHY}` as its data: a page that has fewer than
     /// were asked for is the last one.
     ///
     /// # Errors
-    /// [`Error::FailedTemplates`].
-    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
+    /// [`StoreError::FailedTemplates`].
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
     /// Writes a piece of a job's log at `offset`. Bytes that are there already are passed over, so a
     /// repeated call changes nothing. Returns the length of the log.
     ///
     /// # Errors
-    /// [`Error::LogGap`] when `offset` is beyond the end, [`Error::LogFull`] when the log would become too
-    /// long, [`Error::Stale`] when there is no such job, [`Error::FailedTemplates`].
-    fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, Error>>;
+    /// [`StoreError::LogGap`] when `offset` is beyond the end, [`StoreError::LogFull`] when the log would become too
+    /// long, [`StoreError::Stale`] when there is no such job, [`StoreError::FailedTemplates`].
+    fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Up to `bytes_max` (and [`LOG_READ_BYTES_MAX`]) of a job's log from `offset`; nothing at its end.
     ///
     /// # Errors
-    /// [`Error::FailedTemplates`].
-    fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, Error>>;
+    /// [`StoreError::FailedTemplates`].
+    fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, StoreError>>;
 
     /// Deletes the oldest events beyond the newest `keep`, a bounded number at a time; returns how many. Call
     /// again until it is 0.
     ///
     /// # Errors
-    /// [`Error::FailedTemplates`].
-    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, Error>>;
+    /// [`StoreError::FailedTemplates`].
+    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Writes to the disk what changes nothing, to find out whether writes get there.
     ///
     /// # Errors
-    /// [`Error::FailedTemplates`].
-    fn probe(&self) -> BoxFuture<'_, Result<(), Error>>;
+    /// [`StoreError::FailedTemplates`].
+    fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Bytes that are free on the disk of the database.
     ///

@@ -8,7 +8,7 @@ use crate::model::{Kind, Lease, NewEvent, Object};
 use crate::netboot::decide::capability;
 use crate::netboot::decide::client::Stage;
 use crate::proto::dhcp4::codes;
-use crate::store::Write;
+use crate::store::ChangesetWrite;
 
 /// Whether anybody will look for it: all of a machine's packets, what is written, and what an operator has to
 /// mend. Renewals of clients that are no machine are frequent, and add nothing to the record of the lease.
@@ -71,7 +71,9 @@ fn data(outcome: &PacketOutcome, party: &PacketParty<'_>) -> Value {
 fn lease(outcome: &PacketOutcome) -> Option<&Lease> {
     let is_its_own = matches!(outcome.offer, OfferChange::Settle { .. });
     let written = outcome.changeset.writes.iter().find_map(|write| match write {
-        Write::Create(Object::Lease(row)) | Write::Update(Object::Lease(row)) => Some(&row.spec),
+        ChangesetWrite::Create(Object::Lease(row)) | ChangesetWrite::Update(Object::Lease(row)) => {
+            Some(&row.spec)
+        }
         _ => None,
     });
     written.filter(|_| is_its_own || outcome.kind == EventKind::Released)

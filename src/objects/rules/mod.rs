@@ -41,7 +41,7 @@ use serde_json::{Map, Value};
 use crate::kernel::{Caller, Endpoints, Error};
 use crate::model::{FetchNetworks, HasTable, Kind, Noun, ObjectReference, Problem, SITE, Stored, World};
 use crate::objects::ArtifactRoots;
-use crate::store::{Changeset, Read, TrackedWorld};
+use crate::store::{Changeset, ChangesetRead, TrackedWorld};
 
 /// Most unknown objects that are told of one object.
 const UNKNOWN_MAX: usize = 64;
@@ -51,7 +51,7 @@ const UNKNOWN_MAX: usize = 64;
 pub type Check = Box<dyn FnOnce() -> Vec<Problem> + Send>;
 
 /// A check of a write. What it turns out to look at when the world is let go, it adds to the reads.
-pub type WriteCheck = Box<dyn FnOnce(&mut Vec<Read>) -> Vec<Problem> + Send>;
+pub type WriteCheck = Box<dyn FnOnce(&mut Vec<ChangesetRead>) -> Vec<Problem> + Send>;
 
 /// A noun whose objects are managed through the API.
 pub trait Managed: Noun {

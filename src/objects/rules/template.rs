@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::{Problem, Stored, Template, World};
 use crate::objects::rules::{Check, Managed, WriteCheck};
 use crate::render::{self, ProblemKind, RenderProblem};
-use crate::store::{Read, Snapshot, TrackedWorld};
+use crate::store::{ChangesetRead, TableSnapshot, TrackedWorld};
 
 impl Managed for Template {
     /// What is wrong with the text itself. An include of a template that is not there yet only keeps it from
@@ -35,7 +35,11 @@ fn shown(fault: RenderProblem) -> Problem {
 
 /// Compiles a template with those that it includes. Which of them it includes is found out when the world is
 /// let go.
-fn fault(template: &Template, known: &Snapshot<Template>, reads: &mut Vec<Read>) -> Option<RenderProblem> {
+fn fault(
+    template: &Template,
+    known: &TableSnapshot<Template>,
+    reads: &mut Vec<ChangesetRead>,
+) -> Option<RenderProblem> {
     let others = included(template, |name| known.get(name, reads));
     render::check(&template.name, &template.body, others)
 }

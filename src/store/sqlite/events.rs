@@ -19,13 +19,13 @@ pub(super) const PART_EVENTS: u64 = 256;
 const PARTS_MAX: u64 = 256;
 
 /// An event that is ready to be added.
-pub(super) struct Encoded {
+pub(super) struct EncodedEvent {
     event: NewEvent,
     data: String,
     keys: Vec<String>,
 }
 
-impl Encoded {
+impl EncodedEvent {
     /// The time is kept to the microsecond, so that the event reads the same now and later.
     pub(super) fn new(mut event: NewEvent) -> Self {
         event.time = Timestamp::from_microsecond(event.time.as_microsecond()).unwrap_or(event.time);
@@ -36,7 +36,7 @@ impl Encoded {
             data = event.data.to_string();
         }
         let keys = keys(&event);
-        Encoded { event, data, keys }
+        EncodedEvent { event, data, keys }
     }
 
     /// Gives number, time, kind, subject, actor, attempt and data to a statement.
@@ -259,7 +259,7 @@ mod tests {
                 attempt: None,
                 data: (1..levels).fold(json!([]), |inner, _| json!([inner])),
             };
-            Encoded::new(event).numbered(1).data
+            EncodedEvent::new(event).numbered(1).data
         };
         assert!(told(EVENT_DEPTH_MAX).is_array());
         let left_out = told(EVENT_DEPTH_MAX + 1);

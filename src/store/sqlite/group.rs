@@ -2,35 +2,35 @@
 //! world and the earlier changesets of the group tell everything that a changeset can be refused for. What is
 //! left for the database is few statements, and a refused changeset has touched nothing.
 //!
-//! Start at [`Group::add`].
+//! Start at [`ChangesetGroup::add`].
 
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Result;
 
-use super::changeset::{Encoded, EncodedWrite, Unique};
+use super::changeset::{EncodedChangeset, EncodedWrite, UniqueValue};
 use super::events;
-use super::rows::Rows;
-use super::trail::{self, Step, Trail};
+use super::lease_log::{self, LeaseLog, LogEntry};
+use super::rows::RowWriter;
 use crate::model::{Kind, World};
-use crate::store::{Error, Read, Write};
+use crate::store::{ChangesetRead, ChangesetWrite, StoreError};
 
 /// Whose the unique values are that damaged rows hold: by kind, index and value.
 pub(super) type DamagedHolders = HashMap<(Kind, String, String), String>;
 
 /// The changesets of one transaction that were not refused.
-pub(super) struct Group<'g> {
+pub(super) struct ChangesetGroup<'g> {
     world: &'g World,
     damaged: &'g DamagedHolders,
-    rows: Layer<(Kind, &'g str), Row<'g>>,
+    rows: UndoMap<(Kind, &'g str), GroupRow<'g>>,
     /// Who holds a value, where that is not as in the world.
-    holders: Layer<(Kind, &'static str, String), Option<&'g str>>,
-    events: Vec<&'g events::Encoded>,
+    holders: UndoMap<(Kind, &'static str, String), Option<&'g str>>,
+    events: Vec<&'g events::EncodedEvent>,
 }
 
 /// What becomes of a stored object.
 #[derive(Clone, Copy)]
-struct Row<'g> {
+struct GroupRow<'g> {
     last: &'g EncodedWrite,
     /// Whether the database has a row of it.
     stored: bool,
@@ -39,16 +39,22 @@ struct Row<'g> {
     clear: bool,
 }
 
-impl<'g> Group<'g> {
+impl<'g> ChangesetGroup<'g> {
     pub(super) fn new(world: &'g World, damaged: &'g DamagedHolders) -> Self {
-        Group { world, damaged, rows: Layer::default(), holders: Layer::default(), events: Vec::new() }
+        ChangesetGroup {
+            world,
+            damaged,
+            rows: UndoMap::default(),
+            holders: UndoMap::default(),
+            events: Vec::new(),
+        }
     }
 
     /// Adds a changeset, or nothing of it.
     ///
     /// # Errors
-    /// [`Error::Stale`], [`Error::TakenPacket`].
-    pub(super) fn add(&mut self, changeset: &'g Encoded) -> Result<(), Error> {
+    /// [`StoreError::Stale`], [`StoreError::TakenPacket`].
+    pub(super) fn add(&mut self, changeset: &'g EncodedChangeset) -> Result<(), StoreError> {
         let done = self.check_reads(&changeset.reads);
         let done = done.and_then(|()| self.write_all(changeset)).and_then(|moved| self.claim_all(&moved));
         if done.is_ok() {
@@ -69,12 +75,17 @@ impl<'g> Group<'g> {
 
     /// Writes it all, and returns what that does to the trail of leases; the first event gets the number
     /// `first_seq`.
-    pub(super) fn write(&self, to: &Rows<'_>, first_seq: u64, trail: &Trail) -> Result<trail::Change> {
-        let mut change = trail::Change::default();
+    pub(super) fn write(
+        &self,
+        to: &RowWriter<'_>,
+        first_seq: u64,
+        trail: &LeaseLog,
+    ) -> Result<lease_log::LeaseLogChange> {
+        let mut change = lease_log::LeaseLogChange::default();
         let rows: Vec<_> = self.rows.map.iter().collect();
         for rows in rows.chunk_by(|(before, _), (row, _)| before.0 == row.0) {
             let Some(((kind, _), _)) = rows.first() else { continue };
-            if *kind == trail::KIND {
+            if *kind == lease_log::KIND {
                 change = self.add_to_trail(to, rows, trail)?;
                 continue;
             }
@@ -91,20 +102,25 @@ impl<'g> Group<'g> {
     /// A row for each object that changed, whatever became of it.
     fn add_to_trail(
         &self,
-        to: &Rows<'_>,
-        rows: &[(&(Kind, &'g str), &Row<'g>)],
-        trail: &Trail,
-    ) -> Result<trail::Change> {
-        let changed = |(_, row): &&(&(Kind, &'g str), &Row<'g>)| row.clear || row.last.revision().is_some();
+        to: &RowWriter<'_>,
+        rows: &[(&(Kind, &'g str), &GroupRow<'g>)],
+        trail: &LeaseLog,
+    ) -> Result<lease_log::LeaseLogChange> {
+        let changed =
+            |(_, row): &&(&(Kind, &'g str), &GroupRow<'g>)| row.clear || row.last.revision().is_some();
         let changed: Vec<&EncodedWrite> = rows.iter().filter(changed).map(|(_, row)| row.last).collect();
-        let is_written = |key: &str| self.rows.map.contains_key(&(trail::KIND, key));
+        let is_written = |key: &str| self.rows.map.contains_key(&(lease_log::KIND, key));
         let mut change = trail.sweep(self.world, changed.len(), is_written);
         to.move_along(&change.moved)?;
         let first = trail.next(&change);
         to.add_to_trail(&changed, first)?;
         for (n, write) in (first..).zip(changed) {
             let (_, key) = write.id();
-            change.add(Step { n, key: key.into(), revision: Some(write.revision().unwrap_or(trail::GONE)) });
+            change.add(LogEntry {
+                n,
+                key: key.into(),
+                revision: Some(write.revision().unwrap_or(lease_log::GONE)),
+            });
         }
         if let Some(first) = trail.keeps_from(&change) {
             to.cut_trail(first)?;
@@ -113,13 +129,13 @@ impl<'g> Group<'g> {
     }
 
     /// What a changeset was decided on is as it was: in the world, and in the group so far.
-    fn check_reads(&self, reads: &'g [Read]) -> Result<(), Error> {
+    fn check_reads(&self, reads: &'g [ChangesetRead]) -> Result<(), StoreError> {
         for read in reads {
             let (kind, key, holds) = match read {
-                Read::Row { kind, key, revision } => {
+                ChangesetRead::Row { kind, key, revision } => {
                     (*kind, &**key, self.revision((*kind, key)) == *revision)
                 }
-                Read::Specs { kind, generation } => {
+                ChangesetRead::Specs { kind, generation } => {
                     let holds = self.world.spec_generation(*kind) == *generation;
                     (
                         *kind,
@@ -127,13 +143,13 @@ impl<'g> Group<'g> {
                         holds && !self.written(*kind).any(|(key, row)| self.has_new_spec(*kind, key, row)),
                     )
                 }
-                Read::Table { kind, generation } => {
+                ChangesetRead::Table { kind, generation } => {
                     let holds = self.world.generation(*kind) == *generation;
                     (*kind, "*", holds && self.written(*kind).next().is_none())
                 }
             };
             if !holds {
-                return Err(Error::Stale { kind, key: key.to_owned() });
+                return Err(StoreError::Stale { kind, key: key.to_owned() });
             }
         }
         Ok(())
@@ -148,44 +164,46 @@ impl<'g> Group<'g> {
     }
 
     /// The objects of a kind that the group has written so far.
-    fn written(&self, kind: Kind) -> impl Iterator<Item = (&'g str, &Row<'g>)> {
+    fn written(&self, kind: Kind) -> impl Iterator<Item = (&'g str, &GroupRow<'g>)> {
         let rows = self.rows.map.range((kind, "")..);
         rows.take_while(move |((of, _), _)| *of == kind).map(|((_, key), row)| (*key, row))
     }
 
-    fn has_new_spec(&self, kind: Kind, key: &str, row: &Row<'g>) -> bool {
+    fn has_new_spec(&self, kind: Kind, key: &str, row: &GroupRow<'g>) -> bool {
         match (&row.last.write, self.world.object(kind, key)) {
-            (Write::Create(now) | Write::Update(now), Some(before)) => !now.has_spec_of(&before),
+            (ChangesetWrite::Create(now) | ChangesetWrite::Update(now), Some(before)) => {
+                !now.has_spec_of(&before)
+            }
             _ => true,
         }
     }
 
     /// Checks revisions and gives up values; returns what is to be looked at for values to be claimed.
-    fn write_all(&mut self, changeset: &'g Encoded) -> Result<Vec<(Kind, &'g str)>, Error> {
+    fn write_all(&mut self, changeset: &'g EncodedChangeset) -> Result<Vec<(Kind, &'g str)>, StoreError> {
         let mut moved = Vec::new();
         for write in &changeset.writes {
             let id @ (kind, key) = write.id();
             let present = self.rows.map.get(&id).copied();
             let revision = self.revision(id);
             if revision != write.expected() {
-                return Err(Error::Stale { kind, key: key.to_owned() });
+                return Err(StoreError::Stale { kind, key: key.to_owned() });
             }
             let stored = present.map_or(revision.is_some(), |row| row.stored);
-            let goes = stored && matches!(write.write, Write::Delete { .. });
+            let goes = stored && matches!(write.write, ChangesetWrite::Delete { .. });
             let clear = goes || present.is_some_and(|row| row.clear);
             if self.give_up(write, present) {
                 moved.push(id);
             }
-            self.rows.set(id, Row { last: write, stored, clear });
+            self.rows.set(id, GroupRow { last: write, stored, clear });
         }
         Ok(moved)
     }
 
     /// Frees what the object held before, unless that stays as it is; returns whether it does not.
-    fn give_up(&mut self, write: &'g EncodedWrite, present: Option<Row<'g>>) -> bool {
+    fn give_up(&mut self, write: &'g EncodedWrite, present: Option<GroupRow<'g>>) -> bool {
         let (kind, key) = write.id();
         let stored;
-        let before: &[Unique] = match present {
+        let before: &[UniqueValue] = match present {
             Some(row) => &row.last.unique,
             None => {
                 stored = self.world.object(kind, key).map(|object| object.unique()).unwrap_or_default();
@@ -204,7 +222,7 @@ impl<'g> Group<'g> {
     }
 
     /// What the objects hold in the end must be free by now, or theirs.
-    fn claim_all(&mut self, moved: &[(Kind, &'g str)]) -> Result<(), Error> {
+    fn claim_all(&mut self, moved: &[(Kind, &'g str)]) -> Result<(), StoreError> {
         for id @ (kind, key) in moved {
             let Some(row) = self.rows.map.get(id).copied() else { continue };
             for (index, value) in &row.last.unique {
@@ -212,7 +230,7 @@ impl<'g> Group<'g> {
                     Some(holder) if holder == *key => {}
                     Some(holder) => {
                         let (index, value, holder) = ((*index).to_owned(), value.clone(), holder.to_owned());
-                        return Err(Error::Taken { kind: *kind, index, value, holder });
+                        return Err(StoreError::Taken { kind: *kind, index, value, holder });
                     }
                     None => self.holders.set((*kind, *index, value.clone()), Some(*key)),
                 }
@@ -232,19 +250,19 @@ impl<'g> Group<'g> {
 }
 
 /// A map whose last changes can be taken back.
-struct Layer<K, V> {
+struct UndoMap<K, V> {
     map: BTreeMap<K, V>,
     /// What the changes since the last `keep` replaced.
     before: Vec<(K, Option<V>)>,
 }
 
-impl<K, V> Default for Layer<K, V> {
+impl<K, V> Default for UndoMap<K, V> {
     fn default() -> Self {
-        Layer { map: BTreeMap::new(), before: Vec::new() }
+        UndoMap { map: BTreeMap::new(), before: Vec::new() }
     }
 }
 
-impl<K: Ord + Clone, V> Layer<K, V> {
+impl<K: Ord + Clone, V> UndoMap<K, V> {
     fn set(&mut self, key: K, value: V) {
         let before = self.map.insert(key.clone(), value);
         self.before.push((key, before));

@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use super::open::{MIGRATIONS, Setup};
+use super::open::{MIGRATIONS, StoreSetup};
 use super::tests::{open, tamper};
 use super::*;
 
@@ -20,7 +20,7 @@ INSERT INTO bootenv (key, revision, document) VALUES
 #[tokio::test]
 async fn an_install_bootenv_stored_with_the_old_default_becomes_destructive() {
     let data = TempDir::new().unwrap();
-    let old = Setup { migrations: MIGRATIONS[..6].to_vec(), ..Setup::default() };
+    let old = StoreSetup { migrations: MIGRATIONS[..6].to_vec(), ..StoreSetup::default() };
     SqliteStore::open_with(data.path(), &old).await.unwrap().close().await;
     tamper(&data, BOOTENVS).await;
     let store = open(&data).await;

@@ -11,7 +11,7 @@ use sqlx::migrate::{Migrate as _, MigrateError, Migration, MigrationType, Migrat
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
 
-use super::load::{self, Loaded};
+use super::load::{self, LoadedWorld};
 
 const DATABASE_FILE: &str = "metalwright.db";
 const LOCK_FILE: &str = "metalwright.lock";
@@ -39,7 +39,7 @@ pub(super) const MIGRATIONS: [(&str, &str); 7] = [
 
 /// What tests open otherwise.
 #[derive(Clone)]
-pub(super) struct Setup {
+pub(super) struct StoreSetup {
     /// Names and texts; the first is version 1.
     pub(super) migrations: Vec<(&'static str, &'static str)>,
     /// How long to wait for another process, a backup for example, that holds the database.
@@ -50,9 +50,9 @@ pub(super) struct Setup {
     pub(super) reminder: Duration,
 }
 
-impl Default for Setup {
+impl Default for StoreSetup {
     fn default() -> Self {
-        Setup {
+        StoreSetup {
             migrations: MIGRATIONS.to_vec(),
             busy_timeout: Duration::from_secs(5),
             pages_max: None,
@@ -92,8 +92,8 @@ fn what_to_do(error: &io::Error) -> &'static str {
 }
 
 /// A database that is ready, with what it holds.
-pub(super) struct Opened {
-    pub(super) loaded: Loaded,
+pub(super) struct OpenedDatabase {
+    pub(super) loaded: LoadedWorld,
     pub(super) last_seq: u64,
     pub(super) writer: WriterConnection,
     pub(super) readers: SqlitePool,
@@ -105,7 +105,7 @@ pub(super) struct Opened {
 /// nothing that was begun may linger.
 pub(super) struct WriterConnection {
     path: PathBuf,
-    setup: Setup,
+    setup: StoreSetup,
     connection: Option<rusqlite::Connection>,
 }
 
@@ -148,7 +148,7 @@ impl WriterConnection {
     }
 }
 
-pub(super) async fn open(data_dir: &Path, setup: &Setup) -> Result<Opened, OpenError> {
+pub(super) async fn open(data_dir: &Path, setup: &StoreSetup) -> Result<OpenedDatabase, OpenError> {
     let path = data_dir.join(DATABASE_FILE);
     let lock = prepare_files(data_dir, &path)?;
     let database = |source| OpenError::Database { path: path.clone(), source };
@@ -166,7 +166,7 @@ pub(super) async fn open(data_dir: &Path, setup: &Setup) -> Result<Opened, OpenE
     let loaded = load::world(&readers).await.map_err(database)?;
     let last_seq = load::last_seq(&readers).await.map_err(database)?;
     connection.close().await.map_err(database)?;
-    Ok(Opened { loaded, last_seq, writer, readers, lock })
+    Ok(OpenedDatabase { loaded, last_seq, writer, readers, lock })
 }
 
 /// Makes what is missing, readable for nobody else, and takes the lock.
@@ -194,7 +194,7 @@ fn prepare_files(data_dir: &Path, database: &Path) -> Result<File, OpenError> {
     Ok(lock)
 }
 
-fn options(path: &Path, setup: &Setup) -> SqliteConnectOptions {
+fn options(path: &Path, setup: &StoreSetup) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
@@ -204,7 +204,7 @@ fn options(path: &Path, setup: &Setup) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn readers(path: &Path, setup: &Setup) -> sqlx::Result<SqlitePool> {
+async fn readers(path: &Path, setup: &StoreSetup) -> sqlx::Result<SqlitePool> {
     SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
         .acquire_timeout(READER_WAIT_MAX)
@@ -215,7 +215,10 @@ async fn readers(path: &Path, setup: &Setup) -> sqlx::Result<SqlitePool> {
 }
 
 /// Brings the tables up to date. A database with something to bring over may take a while, and says so.
-pub(super) async fn migrate(connection: &mut SqliteConnection, setup: &Setup) -> Result<(), MigrateError> {
+pub(super) async fn migrate(
+    connection: &mut SqliteConnection,
+    setup: &StoreSetup,
+) -> Result<(), MigrateError> {
     let migrations = (1..).zip(&setup.migrations).map(|(version, (name, sql))| {
         Migration::new(version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
     });

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::changeset::Encoded;
+use super::changeset::EncodedChangeset;
 use super::events::PART_EVENTS;
-use super::group::{DamagedHolders, Group};
+use super::group::{ChangesetGroup, DamagedHolders};
+use super::lease_log::{self, LeaseLog};
 use super::open::WriterConnection;
-use super::rows::Rows;
-use super::trail::{self, Trail};
+use super::rows::RowWriter;
 use super::{checkpoints, integer, log};
 use crate::model::{Event, World};
-use crate::store::{Error, Write, sql};
+use crate::store::{ChangesetWrite, StoreError, sql};
 
 /// Jobs that wait for the writer; who comes after them waits to be let in.
 pub(super) const QUEUE_MAX: usize = 1024;
@@ -38,14 +38,14 @@ const HOLD_MAX: Duration = Duration::from_millis(250);
 const PRUNE_MAX: u64 = 10_000;
 
 /// Something to be written, and who wants to know.
-pub(super) struct Job {
-    pub(super) work: Work,
-    pub(super) reply: oneshot::Sender<Result<Outcome, Error>>,
+pub(super) struct WriterJob {
+    pub(super) work: WriterWork,
+    pub(super) reply: oneshot::Sender<Result<WriterOutcome, StoreError>>,
 }
 
-pub(super) enum Work {
-    Changeset(Encoded),
-    Log(log::Piece),
+pub(super) enum WriterWork {
+    Changeset(EncodedChangeset),
+    Log(log::LogChunk),
     Prune {
         keep: u64,
     },
@@ -58,52 +58,52 @@ pub(super) enum Work {
 /// What came of it: the events of a changeset; the length of a log; how many events were pruned; where the
 /// job of a hold goes to.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(super) struct WriterOutcome {
     pub(super) events: Vec<Event>,
     pub(super) count: u64,
-    pub(super) held: Option<SyncSender<Job>>,
+    pub(super) held: Option<SyncSender<WriterJob>>,
 }
 
-pub(super) struct Writer {
+pub(super) struct StoreWriter {
     pub(super) connection: WriterConnection,
     pub(super) world: Arc<RwLock<World>>,
     pub(super) damaged_holders: DamagedHolders,
-    pub(super) trail: Trail,
+    pub(super) trail: LeaseLog,
     /// The number of the last event on disk.
     pub(super) committed: watch::Sender<u64>,
 }
 
 /// What came of a job that was not refused: the number of the changeset's first event; the length of a log,
 /// or how many events were pruned.
-enum Done {
+enum WorkResult {
     Changeset { first_seq: u64 },
     Count(u64),
 }
 
 /// What a transaction came to.
-struct Committed {
+struct CommittedGroup {
     /// One for each job.
-    outcomes: Vec<Result<Done, Error>>,
+    outcomes: Vec<Result<WorkResult, StoreError>>,
     last_seq: u64,
-    trail: trail::Change,
+    trail: lease_log::LeaseLogChange,
 }
 
 /// Why a piece of work was not done. A refusal concerns it alone, and nothing of it is left in the
 /// transaction; a failure concerns the whole transaction.
-pub(super) enum Undone {
-    Refused(Error),
+pub(super) enum WorkError {
+    Refused(StoreError),
     Failed(rusqlite::Error),
 }
 
-impl From<rusqlite::Error> for Undone {
+impl From<rusqlite::Error> for WorkError {
     fn from(error: rusqlite::Error) -> Self {
-        Undone::Failed(error)
+        WorkError::Failed(error)
     }
 }
 
-impl Writer {
+impl StoreWriter {
     /// Works until nobody can send any more and the queue is empty.
-    pub(super) fn run(mut self, queue: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, queue: mpsc::Receiver<WriterJob>) {
         let (due, told) = std::sync::mpsc::sync_channel(1);
         let connection = self.connection.another();
         std::thread::scope(|threads| {
@@ -118,15 +118,16 @@ impl Writer {
     }
 
     /// Gives up `checkpoint` in the end, which is how the thread beside knows.
-    fn work(&mut self, mut queue: mpsc::Receiver<Job>, checkpoint: SyncSender<()>) {
+    fn work(&mut self, mut queue: mpsc::Receiver<WriterJob>, checkpoint: SyncSender<()>) {
         let mut group = Vec::with_capacity(GROUP_MAX);
-        let (mut expected, mut jobs, mut spin_wait) = (1, 0, Lookout::default());
+        let (mut expected, mut jobs, mut spin_wait) = (1, 0, SpinWait::default());
         while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             gather(&mut queue, &mut group, expected);
             expected = group.len() / 2;
             let was_alone = group.len() == 1;
             jobs += group.len();
-            let holds: Vec<Job> = group.extract_if(.., |job| matches!(job.work, Work::Hold)).collect();
+            let holds: Vec<WriterJob> =
+                group.extract_if(.., |job| matches!(job.work, WriterWork::Hold)).collect();
             if !group.is_empty() {
                 self.commit(&mut group);
             }
@@ -143,9 +144,9 @@ impl Writer {
     }
 
     /// Nothing is written until the holder's job is there, it gives up, or its time is over.
-    fn wait_for_holder(&mut self, hold: Job) {
+    fn wait_for_holder(&mut self, hold: WriterJob) {
         let (held, job) = sync_channel(1);
-        let granted = Outcome { held: Some(held), ..Outcome::default() };
+        let granted = WriterOutcome { held: Some(held), ..WriterOutcome::default() };
         if hold.reply.send(Ok(granted)).is_ok()
             && let Ok(job) = job.recv_timeout(HOLD_MAX)
         {
@@ -153,9 +154,9 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, group: &mut Vec<Job>) {
+    fn commit(&mut self, group: &mut Vec<WriterJob>) {
         match self.transact(group) {
-            Ok(Committed { outcomes, last_seq, trail }) => {
+            Ok(CommittedGroup { outcomes, last_seq, trail }) => {
                 self.trail.apply(trail);
                 let has_events = *self.committed.borrow() != last_seq;
                 self.publish(group, &outcomes, last_seq);
@@ -168,7 +169,7 @@ impl Writer {
                 tracing::debug!(%error, jobs = group.len(), "the database failed; nothing was written");
                 self.connection.close();
                 for job in group.drain(..) {
-                    let _ = job.reply.send(Err(Error::Failed(error.to_string())));
+                    let _ = job.reply.send(Err(StoreError::Failed(error.to_string())));
                 }
             }
         }
@@ -176,15 +177,15 @@ impl Writer {
 
     /// Has it all on disk, or none of it. Where every changeset was refused the database is left in peace.
     /// What a group has of other work comes after its changesets: who sent it at the same time cannot tell.
-    fn transact(&mut self, jobs: &[Job]) -> rusqlite::Result<Committed> {
+    fn transact(&mut self, jobs: &[WriterJob]) -> rusqlite::Result<CommittedGroup> {
         // Nobody but this thread writes to the world, so that nobody waits for this.
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
-        let mut group = Group::new(&world, &self.damaged_holders);
+        let mut group = ChangesetGroup::new(&world, &self.damaged_holders);
         let first_seq = self.committed.borrow().saturating_add(1);
         let mut next_seq = first_seq;
         let decided = jobs.iter().map(|job| {
-            let Work::Changeset(changeset) = &job.work else { return None };
-            let done = group.add(changeset).map(|()| Done::Changeset { first_seq: next_seq });
+            let WriterWork::Changeset(changeset) = &job.work else { return None };
+            let done = group.add(changeset).map(|()| WorkResult::Changeset { first_seq: next_seq });
             if done.is_ok() {
                 next_seq = next_seq.saturating_add(changeset.events.len() as u64);
             }
@@ -194,26 +195,26 @@ impl Writer {
         let last_seq = next_seq.saturating_sub(1);
         if group.is_empty() && decided.iter().all(|outcome| matches!(outcome, Some(Err(_)))) {
             let outcomes = decided.into_iter().flatten().collect();
-            return Ok(Committed { outcomes, last_seq, trail: trail::Change::default() });
+            return Ok(CommittedGroup { outcomes, last_seq, trail: lease_log::LeaseLogChange::default() });
         }
         let connection = self.connection.get()?;
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let trail = group.write(&Rows(&transaction), first_seq, &self.trail)?;
+        let trail = group.write(&RowWriter(&transaction), first_seq, &self.trail)?;
         let outcomes = jobs.iter().zip(decided).map(|(job, outcome)| match outcome {
             Some(outcome) => Ok(outcome),
             None => run(&transaction, &job.work),
         });
         let outcomes = outcomes.collect::<rusqlite::Result<_>>()?;
         transaction.commit()?;
-        Ok(Committed { outcomes, last_seq, trail })
+        Ok(CommittedGroup { outcomes, last_seq, trail })
     }
 
     /// Shows what is on disk: first in the world, then by the number of its last event.
-    fn publish(&self, group: &[Job], outcomes: &[Result<Done, Error>], last_seq: u64) {
+    fn publish(&self, group: &[WriterJob], outcomes: &[Result<WorkResult, StoreError>], last_seq: u64) {
         for (jobs, outcomes) in group.chunks(SHOWN_AT_ONCE_MAX).zip(outcomes.chunks(SHOWN_AT_ONCE_MAX)) {
             let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
             for (job, _) in jobs.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
-                if let Work::Changeset(changeset) = &job.work {
+                if let WriterWork::Changeset(changeset) = &job.work {
                     changeset.writes.iter().for_each(|write| apply(&mut world, &write.write));
                 }
             }
@@ -226,21 +227,21 @@ impl Writer {
 }
 
 /// Whoever stopped waiting does not want to know.
-fn answer(job: Job, outcome: Result<Done, Error>) {
+fn answer(job: WriterJob, outcome: Result<WorkResult, StoreError>) {
     let outcome = outcome.map(|done| match (done, job.work) {
-        (Done::Changeset { first_seq }, Work::Changeset(changeset)) => {
+        (WorkResult::Changeset { first_seq }, WriterWork::Changeset(changeset)) => {
             let numbered = (first_seq..).zip(changeset.events).map(|(seq, event)| event.numbered(seq));
-            Outcome { events: numbered.collect(), ..Outcome::default() }
+            WriterOutcome { events: numbered.collect(), ..WriterOutcome::default() }
         }
-        (Done::Count(count), _) => Outcome { count, ..Outcome::default() },
-        (Done::Changeset { .. }, _) => Outcome::default(),
+        (WorkResult::Count(count), _) => WriterOutcome { count, ..WriterOutcome::default() },
+        (WorkResult::Changeset { .. }, _) => WriterOutcome::default(),
     });
     let _ = job.reply.send(outcome);
 }
 
 /// Under load the others of the last group are about to send again: letting them saves a flush. The thread
 /// sleeps, so that none of them has to wake it. A lone sender never waits.
-fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected: usize) {
+fn gather(queue: &mut mpsc::Receiver<WriterJob>, group: &mut Vec<WriterJob>, expected: usize) {
     if group.len() < expected {
         std::thread::sleep(GATHER);
         while group.len() < GROUP_MAX
@@ -253,16 +254,16 @@ fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected: usize
 
 /// Looks for the next job after one that was alone.
 #[derive(Default)]
-struct Lookout {
+struct SpinWait {
     /// Jobs for which it is not done.
     rest: u32,
     /// The same, when it is in vain again.
     next_rest: u32,
 }
 
-impl Lookout {
+impl SpinWait {
     /// Does not give up the processor: where others wait for it, it would be had back too late.
-    fn look_out(&mut self, queue: &mpsc::Receiver<Job>) {
+    fn look_out(&mut self, queue: &mpsc::Receiver<WriterJob>) {
         if self.rest > 0 {
             self.rest -= 1;
             return;
@@ -281,21 +282,21 @@ impl Lookout {
 }
 
 /// Does what is not a changeset, or nothing of it.
-fn run(connection: &Connection, work: &Work) -> rusqlite::Result<Result<Done, Error>> {
+fn run(connection: &Connection, work: &WriterWork) -> rusqlite::Result<Result<WorkResult, StoreError>> {
     let count = match work {
-        Work::Changeset(_) | Work::Hold => Ok(0),
-        Work::Log(piece) => log::write(connection, piece),
-        Work::Prune { keep } => prune(connection, *keep),
-        Work::Probe => probe(connection),
+        WriterWork::Changeset(_) | WriterWork::Hold => Ok(0),
+        WriterWork::Log(piece) => log::write(connection, piece),
+        WriterWork::Prune { keep } => prune(connection, *keep),
+        WriterWork::Probe => probe(connection),
     };
     match count {
-        Ok(count) => Ok(Ok(Done::Count(count))),
-        Err(Undone::Refused(error)) => Ok(Err(error)),
-        Err(Undone::Failed(error)) => Err(error),
+        Ok(count) => Ok(Ok(WorkResult::Count(count))),
+        Err(WorkError::Refused(error)) => Ok(Err(error)),
+        Err(WorkError::Failed(error)) => Err(error),
     }
 }
 
-fn prune(connection: &Connection, keep: u64) -> Result<u64, Undone> {
+fn prune(connection: &Connection, keep: u64) -> Result<u64, WorkError> {
     let mut prune = connection.prepare_cached(sql::PRUNE_EVENTS)?;
     let pruned = prune.execute([integer(keep), integer(PRUNE_MAX)])?;
     connection.prepare_cached(sql::PRUNE_EVENT_KEYS)?.execute([integer(PART_EVENTS)])?;
@@ -304,16 +305,16 @@ fn prune(connection: &Connection, keep: u64) -> Result<u64, Undone> {
 
 /// Writes the number that the header of the database has for its users, which is nothing to us. Its page goes
 /// through the log to the disk like any other.
-fn probe(connection: &Connection) -> Result<u64, Undone> {
+fn probe(connection: &Connection) -> Result<u64, WorkError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     connection.pragma_update(None, "user_version", version)?;
     Ok(0)
 }
 
-fn apply(world: &mut World, write: &Write) {
+fn apply(world: &mut World, write: &ChangesetWrite) {
     match write {
-        Write::Create(object) | Write::Update(object) => world.put(object.clone()),
-        Write::Delete { kind, key, .. } => world.remove(*kind, key),
+        ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => world.put(object.clone()),
+        ChangesetWrite::Delete { kind, key, .. } => world.remove(*kind, key),
     }
 }
 
@@ -324,7 +325,7 @@ mod tests {
     #[test]
     fn a_lookout_in_vain_rests_longer_each_time_until_there_is_a_job() {
         let (sender, queue) = mpsc::channel(1);
-        let mut spin_wait = Lookout::default();
+        let mut spin_wait = SpinWait::default();
         let rests = [(); 7].map(|()| {
             spin_wait.look_out(&queue);
             std::mem::take(&mut spin_wait.rest)
@@ -332,7 +333,7 @@ mod tests {
         assert_eq!(rests, [0, 1, 4, 16, 64, 64, 64]);
 
         let (reply, _) = oneshot::channel();
-        assert!(sender.try_send(Job { work: Work::Prune { keep: 1 }, reply }).is_ok());
+        assert!(sender.try_send(WriterJob { work: WriterWork::Prune { keep: 1 }, reply }).is_ok());
         spin_wait.rest = 1;
         spin_wait.look_out(&queue);
         assert_eq!((spin_wait.rest, spin_wait.next_rest), (0, 64), "rested");
