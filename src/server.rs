@@ -37,8 +37,8 @@ use crate::connections::{self, ConnectionLimiter};
 use crate::dhcp::decide::AddressProber;
 use crate::houses::{Houses, HousesSetup};
 use crate::http_boot::BootHttpService;
-use crate::kernel::secrets::{Secrets, sealed_values};
-use crate::kernel::{Caller, Endpoints, Kernel};
+use crate::kernel::secrets::{SecretKey, sealed_values};
+use crate::kernel::{Caller, Kernel, ServerEndpoints};
 use crate::model::FetchNetworks;
 use crate::netboot::loaders::Loaders;
 use crate::netboot::tftp_peers::TftpPeers;
@@ -99,7 +99,8 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     }
     let certificate = data.certificate()?;
     let networks = Arc::new(FetchNetworks::new(config.artifacts.fetch_from.clone()));
-    let endpoints = Endpoints { fetch_networks: networks, ..endpoints(&sockets, &certificate.fingerprint)? };
+    let endpoints =
+        ServerEndpoints { fetch_networks: networks, ..endpoints(&sockets, &certificate.fingerprint)? };
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
     let app = Houses::new(HousesSetup {
@@ -249,14 +250,14 @@ fn async_listener(listener: TcpListener) -> io::Result<tokio::net::TcpListener> 
     tokio::net::TcpListener::from_std(listener)
 }
 
-fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<Endpoints> {
+fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<ServerEndpoints> {
     let address = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
-    Ok(Endpoints {
+    Ok(ServerEndpoints {
         api: address(&sockets.api)?,
         api_fingerprint: fingerprint.to_owned(),
         boot_http_port: address(&sockets.boot_http)?.map(|address| address.port()),
         boot_https_port: address(&sockets.boot_https)?.map(|address| address.port()),
-        ..Endpoints::default()
+        ..ServerEndpoints::default()
     })
 }
 
@@ -286,9 +287,9 @@ async fn fill(app: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
 }
 
 /// The key that secret values are sealed with. Says how many of them do not open with it.
-fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<Secrets> {
+fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<SecretKey> {
     let world = store.world();
-    let secrets = Secrets::load(data.path(), sealed_values(&world).count()).context("secret.key")?;
+    let secrets = SecretKey::load(data.path(), sealed_values(&world).count()).context("secret.key")?;
     let shut = sealed_values(&world).filter(|(place, value)| secrets.open(*place, value).is_err()).count();
     if shut > 0 {
         tracing::error!(
@@ -342,7 +343,7 @@ struct ReadyLine<'a> {
 fn ready<'a>(
     config: &'a ServerConfig,
     sockets: &BoundSockets,
-    endpoints: &Endpoints,
+    endpoints: &ServerEndpoints,
     data: &'a DataDir,
 ) -> anyhow::Result<ReadyLine<'a>> {
     let dhcp_port = sockets.dhcp.as_ref().map(|dhcp| dhcp.service.local_port()).transpose()?;

@@ -1,7 +1,7 @@
 //! Who is calling, and what they may do.
 //!
 //! A token is shown once, when it is made; its SHA-256 is what is kept. Each operation of the API says
-//! what it needs ([`Need`](crate::kernel::scope::Need)); a token has scopes that give it.
+//! what it needs ([`RequiredScope`](crate::kernel::scope::RequiredScope)); a token has scopes that give it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use crate::access::Access;
 use crate::kernel::scope::agent_of;
-use crate::kernel::{Actor, Caller, Endpoints, Error};
+use crate::kernel::{Actor, Caller, Error, ServerEndpoints};
 use crate::model::{Input, Noun, Stored, Token, parse_input, sha256_hex};
 use crate::objects::view::{self, View};
 use crate::store::{Changeset, Store};
@@ -144,7 +144,7 @@ pub async fn recover_token(store: &dyn Store, now: Timestamp) -> Result<NewToken
     let changeset =
         Changeset::default().create(Token::object(Arc::clone(&object))).event(created).event(recovered);
     store.commit(changeset).await?;
-    let subject = view::Subject::of((&store.world(), &Endpoints::default()), &object);
+    let subject = view::Subject::of((&store.world(), &ServerEndpoints::default()), &object);
     Ok(NewToken { view: subject.view(), secret })
 }
 

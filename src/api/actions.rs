@@ -14,7 +14,7 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::Machine;
 use crate::runs::actions::Action;
@@ -48,7 +48,7 @@ fn row(verb: &'static str, about: &str) -> Operation {
     let operation = Operation::post(path, format!("{verb}_machine"))
         .tag("machines")
         .summary(about)
-        .needs(Need::Write("machines"))
+        .needs(RequiredScope::Write("machines"))
         .answers(200, "The machine as it is now.", schema::view::<Machine>)
         .refuses(&[400, 404, 409, 413, 415, 422]);
     let operation = if verb == "start" { operation.takes(schema::of::<Start>) } else { operation };

@@ -16,7 +16,7 @@ use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
 use crate::artifacts::care::{PruneMode, PruneReport};
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{Artifact, ArtifactWork};
 
@@ -41,7 +41,7 @@ pub fn operations() -> Vec<Operation> {
     let works = works.map(|(verb, about, work)| {
         Operation::post(format!("{ROOT}/artifacts/{{ref}}/actions/{verb}"), format!("{verb}_artifact"))
             .summary(about)
-            .needs(Need::Write("artifacts"))
+            .needs(RequiredScope::Write("artifacts"))
             .answers(202, "It will be done; `status` says how far it is.", schema::view::<Artifact>)
             .refuses(&[400, 404, 409])
             .runs(
@@ -56,7 +56,7 @@ pub fn operations() -> Vec<Operation> {
     });
     let prune = Operation::post(format!("{ROOT}/artifacts/actions/prune"), "prune_artifacts")
         .summary("Delete trees and downloads that no artifact refers to")
-        .needs(Need::Write("artifacts"))
+        .needs(RequiredScope::Write("artifacts"))
         .takes(schema::of::<PruneInput>)
         .answers(200, "What went, or would go.", schema::of::<PruneReport>)
         .refuses(&[400, 413, 415, 422])

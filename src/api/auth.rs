@@ -14,13 +14,13 @@ use super::operation::Operation;
 use super::query::Query;
 use super::{ApiState, RequestId};
 use crate::kernel::Caller;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 
 /// What one operation's gate asks.
 #[derive(Debug, Clone)]
 pub struct Gate {
     pub state: ApiState,
-    pub need: Need,
+    pub need: RequiredScope,
     /// Names that its query may have; none where the handler reads filters.
     pub query: Option<Arc<[&'static str]>>,
 }
@@ -38,7 +38,7 @@ impl Gate {
 /// # Errors
 /// 401, 403, 400.
 pub async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    if gate.need != Need::Nothing {
+    if gate.need != RequiredScope::Nothing {
         let caller = sign_in(&gate.state, &request)?;
         caller.needs(gate.need)?;
         request.extensions_mut().insert(caller);

@@ -21,7 +21,7 @@ use super::resources::ROOT;
 use super::schema;
 use crate::insight::explain::{Asks, Explained, Question, Who};
 use crate::insight::preview::{FileRow, ParamRow, ParamScope, Preview, Previewed};
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::Mac;
 
@@ -85,7 +85,7 @@ pub fn operations() -> Vec<Operation> {
             )
     });
     let all = explained.into_iter().chain([files, params, render]);
-    all.map(|operation| operation.tag("machines").needs(Need::Read("machines"))).collect()
+    all.map(|operation| operation.tag("machines").needs(RequiredScope::Read("machines"))).collect()
 }
 
 fn stages() -> Value {

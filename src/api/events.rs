@@ -24,7 +24,7 @@ use super::query::Query;
 use super::resources::{ROOT, limit};
 use super::schema;
 use crate::insight::timeline::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error, EventFeed};
 use crate::model::Event;
 
@@ -78,7 +78,7 @@ pub fn operations() -> Vec<Operation> {
 fn which(operation: Operation) -> Operation {
     operation
         .tag("events")
-        .needs(Need::Read("events"))
+        .needs(RequiredScope::Read("events"))
         .query("kind", text(), "A kind of event, or all of a noun's: `machine.*`.")
         .query("subject", text(), "What they are about: `machine:web1`, `subnet:lan`.")
         .query("attempt", json!({"type": "string", "format": "uuid"}), "The boot attempt they belong to.")

@@ -19,7 +19,7 @@ use super::operation::{Content, Operation, number};
 use super::query::Query;
 use super::resources::ROOT;
 use super::schema;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{AgentReport, Job, JobOffer, JobReport, LogEnd, TokenGrant};
 use crate::runs::job_reports::LOG_PIECE_BYTES_MAX;
@@ -38,7 +38,7 @@ pub fn operations() -> Vec<Operation> {
             .summary(
                 "Ask for work: a job, or the word to reboot; the answer is held back while there is none",
             )
-            .needs(Need::Agent)
+            .needs(RequiredScope::Agent)
             .takes(schema::of::<AgentReport>)
             .answers(200, "What to do.", schema::of::<JobOffer>)
             .answers_empty(204, "Nothing now; `Retry-After` says when to ask again.")
@@ -47,7 +47,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::new(Method::PATCH, job, "report_job")
             .tag("jobs")
             .summary("Say that a job runs, or how it ended; a report that comes twice changes nothing")
-            .needs(Need::Agent)
+            .needs(RequiredScope::Agent)
             .takes(schema::of::<JobReport>)
             .answers(200, "The job as it is now.", schema::view::<Job>)
             .refuses(&[400, 404, 409, 413, 415, 422, 503])
@@ -55,7 +55,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::new(Method::PUT, log.clone(), "write_job_log")
             .tag("jobs")
             .summary("Write a piece of a job's log; bytes that are there already are passed over")
-            .needs(Need::Agent)
+            .needs(RequiredScope::Agent)
             .query("offset", number(0, i64::MAX.unsigned_abs()), "Where the piece begins, in bytes.")
             .takes_media(OCTETS, octets)
             .answers(200, "How long the log is now.", schema::of::<LogEnd>)
@@ -64,7 +64,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::get(log, "read_job_log")
             .tag("jobs")
             .summary("Read a job's log; nothing when there is nothing yet beyond the offset")
-            .needs(Need::Read("jobs"))
+            .needs(RequiredScope::Read("jobs"))
             .query(
                 "offset",
                 number(0, i64::MAX.unsigned_abs()),
@@ -77,7 +77,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::post(format!("{ROOT}/machines/{{ref}}/token"), "renew_agent_token")
             .tag("jobs")
             .summary("Exchange an agent's token for a fresh one")
-            .needs(Need::Agent)
+            .needs(RequiredScope::Agent)
             .answers(200, "The new token; the old one is good until its own end.", schema::of::<TokenGrant>)
             .refuses(&[400, 404, 409, 503])
             .runs(renew),

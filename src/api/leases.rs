@@ -18,7 +18,7 @@ use super::schema;
 use crate::dhcp::lease_actions::LeaseEnding;
 use crate::dhcp::lease_history::LeaseHistory;
 use crate::dhcp::lease_import::{ImportReport, LeaseImport};
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::Lease;
 use crate::objects::write::Target;
@@ -35,7 +35,7 @@ pub fn operations() -> Vec<Operation> {
     let ends = ends.map(|(verb, about, ending)| {
         Operation::post(format!("{one}/actions/{verb}"), format!("{verb}_lease"))
             .summary(about)
-            .needs(Need::Write("leases"))
+            .needs(RequiredScope::Write("leases"))
             .answers(200, "The lease as it is now.", schema::view::<Lease>)
             .refuses(&[400, 404, 409, 412])
             .runs(
@@ -51,7 +51,7 @@ pub fn operations() -> Vec<Operation> {
     });
     let delete = Operation::new(Method::DELETE, one.as_str(), "delete_lease")
         .summary("Delete a lease: its address is free, and its client's claim to it is gone")
-        .needs(Need::Write("leases"))
+        .needs(RequiredScope::Write("leases"))
         .answers_empty(204, "Gone.")
         .refuses(&[400, 404, 409, 412])
         .runs(delete);
@@ -59,14 +59,14 @@ pub fn operations() -> Vec<Operation> {
         .summary(
             "Who had an address, or which addresses a MAC had (`mac:52:54:00:aa:00:01`), the latest first",
         )
-        .needs(Need::Read("leases"))
+        .needs(RequiredScope::Read("leases"))
         .query("before", event_number(), "`next` of the page before.")
         .answers(200, "A page.", schema::of::<LeaseHistory>)
         .refuses(&[400])
         .runs(history);
     let import = Operation::post(format!("{ROOT}/leases/import"), "import_leases")
         .summary("Take over the leases of ISC dhcpd or Kea; what is newer here stays")
-        .needs(Need::Write("leases"))
+        .needs(RequiredScope::Write("leases"))
         .takes(schema::of::<LeaseImport>)
         .answers(200, "What became of each.", schema::of::<ImportReport>)
         .refuses(&[400, 413, 415, 422])

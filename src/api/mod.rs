@@ -48,7 +48,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use crate::houses::Houses;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use auth::Gate;
 use error::ApiError;
 use event_streams::EventStreams;
@@ -120,7 +120,7 @@ fn allowed(methods: &[Method], state: &ApiState) -> MethodRouter<ApiState> {
     names.push("OPTIONS");
     let names = names.join(", ");
     let answer = move || async move { (StatusCode::NO_CONTENT, [(ALLOW, names)]) };
-    let gate = Gate { state: state.clone(), need: Need::Token, query: None };
+    let gate = Gate { state: state.clone(), need: RequiredScope::Token, query: None };
     options(answer).route_layer(from_fn_with_state(gate, auth::check))
 }
 

@@ -6,7 +6,7 @@ use super::error::{PROBLEM_JSON, ProblemDetails};
 use super::operation::{Content, Operation, Reply};
 use super::resources::operations;
 use super::schema;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::model::Kind;
 
 /// The parts of the document in the order of its text.
@@ -123,7 +123,7 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) ->
         "tags": [operation.tag],
         "parameters": parameters(operation),
         "responses": responses,
-        "security": if operation.need == Need::Nothing { json!([]) } else { json!([{"token": []}]) },
+        "security": if operation.need == RequiredScope::Nothing { json!([]) } else { json!([{"token": []}]) },
     });
     let Some(fields) = entry.as_object_mut() else { return entry };
     if !operation.description.is_empty() {
@@ -140,8 +140,9 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) ->
 }
 
 fn refusals(operation: &Operation) -> Vec<u16> {
-    let signed_in = [(operation.need != Need::Nothing).then_some(401), operation.need.scope().map(|_| 403)];
-    let asked = (operation.need != Need::Nothing).then_some(400);
+    let signed_in =
+        [(operation.need != RequiredScope::Nothing).then_some(401), operation.need.scope().map(|_| 403)];
+    let asked = (operation.need != RequiredScope::Nothing).then_some(400);
     let body = (!operation.takes.is_empty()).then_some(408);
     let own = operation.refusals.iter().copied().chain(body);
     own.chain(signed_in.into_iter().flatten()).chain(asked).chain(COMMON).collect()

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body::JSON;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 
 /// Makes a schema, with what it refers to put into the generator.
 pub type SchemaFn = fn(&mut SchemaGenerator) -> Value;
@@ -51,7 +51,7 @@ pub struct Operation {
     pub summary: String,
     /// What the summary has no room for; may be empty.
     pub description: &'static str,
-    pub need: Need,
+    pub need: RequiredScope,
     pub query: Vec<Parameter>,
     /// Whether names other than those of `query` are looked at by the handler: filters.
     pub filters: bool,
@@ -71,7 +71,7 @@ impl Operation {
             tag: "service",
             summary: String::new(),
             description: "",
-            need: Need::Token,
+            need: RequiredScope::Token,
             query: Vec::new(),
             filters: false,
             takes: Vec::new(),
@@ -102,7 +102,7 @@ impl Operation {
         Operation { description, ..self }
     }
 
-    pub fn needs(self, need: Need) -> Self {
+    pub fn needs(self, need: RequiredScope) -> Self {
         Operation { need, ..self }
     }
 

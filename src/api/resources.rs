@@ -19,7 +19,7 @@ use super::{
     tokens,
 };
 use crate::kernel::Caller;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::model::*;
 use crate::objects::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 use crate::objects::rules::Managed;
@@ -64,7 +64,7 @@ where
     let (one, many) = (T::KIND.as_str(), T::KIND.plural());
     let collection = format!("{ROOT}/{many}");
     let object = format!("{collection}/{{ref}}");
-    let (read, write) = (Need::Read(many), Need::Write(many));
+    let (read, write) = (RequiredScope::Read(many), RequiredScope::Write(many));
     let operation = match verb {
         NounVerb::List => list_row::<T>(collection, many),
         NounVerb::Create => Operation::post(collection, format!("create_{one}"))
@@ -113,7 +113,7 @@ where
     let limit = json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT});
     Operation::get(collection, format!("list_{many}"))
         .summary(format!("List {many}"))
-        .needs(Need::Read(many))
+        .needs(RequiredScope::Read(many))
         .with_filters()
         .query("limit", limit, "Objects on a page.")
         .query("cursor", text(), "`next` of the page before.")

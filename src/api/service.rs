@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::operation::{Content, Operation};
 use super::{ApiState, body, schema};
 use crate::insight::timeline::EventQuery;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 
 /// The state of the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -31,25 +31,25 @@ pub struct Health {
 pub fn operations() -> Vec<Operation> {
     let ok = Operation::get("/healthz", "health")
         .summary("Whether the server runs")
-        .needs(Need::Nothing)
+        .needs(RequiredScope::Nothing)
         .answers(200, "It runs.", schema::of::<Health>)
         .runs(health);
     let ready = Operation::get("/readyz", "ready")
         .summary(
             "Whether the server can do its work: listeners bound, database answering, templates rendering",
         )
-        .needs(Need::Nothing)
+        .needs(RequiredScope::Nothing)
         .answers(200, "It can.", schema::of::<Health>)
         .refuses(&[503])
         .runs(ready);
     let metrics = Operation::get("/metrics", "metrics")
         .summary("Counters for Prometheus")
-        .needs(Need::Read("metrics"))
+        .needs(RequiredScope::Read("metrics"))
         .answers_media(200, "Text format 0.0.4.", Content { media: METRICS_TEXT, schema: schema::text })
         .runs(metrics);
     let document = Operation::get("/openapi.yaml", "openapi")
         .summary("This document")
-        .needs(Need::Token)
+        .needs(RequiredScope::Token)
         .answers_media(200, "OpenAPI 3.1.", Content { media: "application/yaml", schema: schema::text })
         .runs(document);
     vec![ok, ready, metrics, document]

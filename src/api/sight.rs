@@ -15,13 +15,13 @@ use super::resources::{ROOT, limit};
 use super::schema;
 use crate::insight::timeline::{LIMIT_MAX, TimelinePage};
 use crate::kernel::Caller;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 
 pub fn operations() -> Vec<Operation> {
     let timeline = Operation::get(format!("{ROOT}/machines/{{ref}}/timeline"), "timeline_of_machine")
         .tag("machines")
         .summary("What happened to a machine and in its boot attempts, oldest first")
-        .needs(Need::Read("machines"))
+        .needs(RequiredScope::Read("machines"))
         .query("after", event_number(), "Only events after this number.")
         .query("attempt", json!({"type": "string", "format": "uuid"}), "Only this boot attempt.")
         .query("limit", limit(LIMIT_MAX), "Events on a page; 100 when not given.")

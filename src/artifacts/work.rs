@@ -18,7 +18,7 @@ use crate::artifacts::media::{
 use crate::artifacts::roots::RootsRefusal;
 use crate::artifacts::work_status::{phase_reason, set_damaged, set_failed, show_progress};
 use crate::artifacts::{boot_files, boot_path, contained_path};
-use crate::background::{Handle, Work};
+use crate::background::{WorkDescription, WorkHandle};
 use crate::kernel::Error;
 use crate::model::{
     Artifact, ArtifactKind, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX,
@@ -27,7 +27,7 @@ use crate::model::{
 use crate::rate_limit::warn_limited;
 
 /// How the work is listed. What each artifact comes to is in its own status.
-pub const WORK: Work = Work {
+pub const WORK: WorkDescription = WorkDescription {
     name: "artifacts",
     about: "Looks which artifacts have to be read, fetched, checked or passed on, and starts that.",
     period: Duration::from_secs(10),
@@ -70,7 +70,7 @@ struct ArtifactTasks {
 /// The store has gone.
 pub async fn run(
     artifacts: Arc<Artifacts>,
-    handle: Handle,
+    handle: WorkHandle,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let media = artifacts.media.clone();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::kernel::secrets::{Place, Secrets, is_sealed};
+use crate::kernel::secrets::{SecretKey, SecretPlace, is_sealed};
 use crate::model::{GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, World};
 use crate::render::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
 
@@ -72,7 +72,7 @@ pub enum Sealed {
 pub fn resolve(
     world: &World,
     of: Of<'_>,
-    secrets: &Secrets,
+    secrets: &SecretKey,
     sealed: Sealed,
 ) -> Result<LayeredParams, String> {
     let mut layers = layers(world, of.machine.map(|machine| &machine.spec), of.stage);
@@ -104,7 +104,7 @@ pub struct Of<'a> {
 fn open(
     level: &ParamLevel,
     (param, value): (&str, &Value),
-    (of, secrets): (Of<'_>, &Secrets),
+    (of, secrets): (Of<'_>, &SecretKey),
 ) -> Result<Value, String> {
     let (kind, key) = match level {
         ParamLevel::Machine => (Kind::Machine, of.machine.map_or("", |machine| machine.key.as_str())),
@@ -113,7 +113,7 @@ fn open(
         ParamLevel::Global => (Kind::Profile, GLOBAL_PROFILE),
         ParamLevel::Default => (Kind::Param, param),
     };
-    let opened = secrets.open(Place { kind, key, param }, value);
+    let opened = secrets.open(SecretPlace { kind, key, param }, value);
     opened.map_err(|why| format!("the param `{param}` of {level} cannot be read: {why}"))
 }
 

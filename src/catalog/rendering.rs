@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::catalog::Catalog;
 use crate::catalog::params::{self, Of, Sealed};
 use crate::catalog::repositories::repositories;
-use crate::kernel::Endpoints;
+use crate::kernel::ServerEndpoints;
 use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
 use crate::netboot::decide::loader::Transport;
 use crate::netboot::decide::{BootData, capability};
@@ -89,7 +89,7 @@ impl Catalog {
             let listener = port.map(|port| SocketAddr::new(address, port));
             listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
         };
-        let Endpoints { boot_http_port, boot_https_port, .. } = self.kernel.endpoints;
+        let ServerEndpoints { boot_http_port, boot_https_port, .. } = self.kernel.endpoints;
         Facing { address, http: url("http", boot_http_port), https: url("https", boot_https_port) }
     }
 

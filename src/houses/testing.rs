@@ -12,8 +12,8 @@ use crate::artifacts::roots::ArtifactRoots;
 use crate::catalog::pools::Pools;
 use crate::dhcp::decide::{DhcpQuery, InterfaceAddress, NetworkInterface};
 use crate::houses::{Houses, HousesSetup};
-use crate::kernel::secrets::Secrets;
-use crate::kernel::{Actor, Caller, Endpoints, Kernel};
+use crate::kernel::secrets::SecretKey;
+use crate::kernel::{Actor, Caller, Kernel, ServerEndpoints};
 use crate::model::{FetchNetworks, Object};
 use crate::netboot::loaders::Loaders;
 use crate::proto::dhcp4::{from_text, parse};
@@ -26,8 +26,8 @@ pub fn app() -> Arc<Houses> {
 
 /// The same, with files of artifacts below these roots, which fetches from these networks.
 pub fn app_with(roots: ArtifactRoots, networks: FetchNetworks) -> Arc<Houses> {
-    let endpoints = Endpoints { fetch_networks: Arc::new(networks), ..Endpoints::default() };
-    let kernel = Kernel::new(store(), Secrets::from_key([1; 32]), endpoints).0;
+    let endpoints = ServerEndpoints { fetch_networks: Arc::new(networks), ..ServerEndpoints::default() };
+    let kernel = Kernel::new(store(), SecretKey::from_key([1; 32]), endpoints).0;
     let setup = HousesSetup {
         kernel,
         loaders: Loaders::default(),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::catalog::params::{self, Of, Sealed};
 use crate::catalog::rendering::{Boot, Purpose};
 use crate::insight::Insight;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{BootTemplate, Machine, Stored, Template};
 use crate::netboot::boot_facts::Gathered;
@@ -149,7 +149,7 @@ impl Insight {
     /// reaches a limit, [`Error::Busy`].
     pub async fn preview(self: &Arc<Self>, caller: &Caller, preview: Preview) -> Result<Previewed, Error> {
         if preview.inline.is_some() {
-            caller.needs(Need::Write("templates"))?;
+            caller.needs(RequiredScope::Write("templates"))?;
         }
         let machine = self.kernel.find::<Machine>(caller, &preview.machine)?;
         if let Some(name) = &preview.template {

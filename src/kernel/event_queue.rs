@@ -16,7 +16,7 @@ pub const NOTES_MAX: usize = 65_536;
 const GROUP_MAX: usize = 256;
 
 /// The queue's end for [`run`].
-pub type Notes = mpsc::Receiver<NewEvent>;
+pub type EventQueue = mpsc::Receiver<NewEvent>;
 
 impl Kernel {
     /// Queues an event. It is on disk soon, or dropped when far too many wait.
@@ -28,7 +28,7 @@ impl Kernel {
 }
 
 /// Writes queued events until the queue is closed by `stop` and empty.
-pub async fn run(kernel: Arc<Kernel>, mut notes: Notes, stop: tokio_util::sync::CancellationToken) {
+pub async fn run(kernel: Arc<Kernel>, mut notes: EventQueue, stop: tokio_util::sync::CancellationToken) {
     let mut group = Vec::with_capacity(GROUP_MAX);
     loop {
         let received = tokio::select! {

@@ -17,7 +17,7 @@ pub mod secrets;
 mod store_health;
 
 pub use caller::{Actor, Caller};
-pub use endpoints::Endpoints;
+pub use endpoints::ServerEndpoints;
 pub use error::Error;
 pub use feed::EventFeed;
 
@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
 use crate::store::{self, Changeset, EventQuery, MonitoredStore, SharedStore, TrackedWorld, WriterHold};
-use secrets::Secrets;
+use secrets::SecretKey;
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
 pub const STALE_RETRIES_MAX: usize = 16;
@@ -45,8 +45,8 @@ pub struct Kernel {
     store: SharedStore,
     monitor: Arc<MonitoredStore>,
     /// The key that secret params are sealed with.
-    pub secrets: Secrets,
-    pub endpoints: Endpoints,
+    pub secrets: SecretKey,
+    pub endpoints: ServerEndpoints,
     queue: mpsc::Sender<NewEvent>,
     /// Events that were dropped because too many waited.
     pub notes_dropped: AtomicU64,
@@ -62,9 +62,9 @@ impl Kernel {
     /// The kernel on a store, and the queue that [`event_queue::run`] writes.
     pub fn new(
         store: SharedStore,
-        secrets: Secrets,
-        endpoints: Endpoints,
-    ) -> (Arc<Self>, event_queue::Notes) {
+        secrets: SecretKey,
+        endpoints: ServerEndpoints,
+    ) -> (Arc<Self>, event_queue::EventQueue) {
         let (queue, notes) = mpsc::channel(event_queue::NOTES_MAX);
         let monitor = MonitoredStore::new(store);
         let kernel = Kernel {

@@ -10,7 +10,7 @@ const AREAS: [&str; 4] = ["dhcp", "events", "metrics", "server"];
 
 /// What an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub enum RequiredScope {
     /// Nobody is asked who they are.
     Nothing,
     /// Any token that is valid.
@@ -23,14 +23,14 @@ pub enum Need {
     Agent,
 }
 
-impl Need {
+impl RequiredScope {
     /// The scope as a token lists it.
     pub fn scope(self) -> Option<String> {
         match self {
-            Need::Nothing | Need::Token => None,
-            Need::Read(area) => Some(format!("{area}:read")),
-            Need::Write(area) => Some(format!("{area}:write")),
-            Need::Agent => Some("jobs:write".to_owned()),
+            RequiredScope::Nothing | RequiredScope::Token => None,
+            RequiredScope::Read(area) => Some(format!("{area}:read")),
+            RequiredScope::Write(area) => Some(format!("{area}:write")),
+            RequiredScope::Agent => Some("jobs:write".to_owned()),
         }
     }
 
@@ -40,10 +40,12 @@ impl Need {
         let in_area = |area: &str, verb: &str| has(&format!("{area}:{verb}")) || has(&format!("*:{verb}"));
         has("*")
             || match self {
-                Need::Nothing | Need::Token => true,
-                Need::Read(area) => in_area(area, "read") || in_area(area, "write"),
-                Need::Write(area) => in_area(area, "write"),
-                Need::Agent => in_area("jobs", "write") || scopes.iter().any(|s| agent_of(s).is_some()),
+                RequiredScope::Nothing | RequiredScope::Token => true,
+                RequiredScope::Read(area) => in_area(area, "read") || in_area(area, "write"),
+                RequiredScope::Write(area) => in_area(area, "write"),
+                RequiredScope::Agent => {
+                    in_area("jobs", "write") || scopes.iter().any(|s| agent_of(s).is_some())
+                }
             }
     }
 }
@@ -82,7 +84,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`Error::Forbidden`], which names the scope.
-    pub fn needs(&self, need: Need) -> Result<(), Error> {
+    pub fn needs(&self, need: RequiredScope) -> Result<(), Error> {
         if need.is_met_by(&self.scopes) {
             return Ok(());
         }
@@ -96,7 +98,7 @@ impl Caller {
     /// [`Error::Forbidden`].
     pub fn acts_for(&self, machine: Uuid) -> Result<(), Error> {
         let own = self.scopes.iter().any(|scope| agent_of(scope) == Some(machine));
-        if own || Need::Write("jobs").is_met_by(&self.scopes) {
+        if own || RequiredScope::Write("jobs").is_met_by(&self.scopes) {
             return Ok(());
         }
         Err(Error::Forbidden("this token is another machine's".to_owned()))
@@ -113,12 +115,12 @@ mod tests {
 
     #[test]
     fn writing_includes_reading_and_one_noun_is_not_another() {
-        assert!(Need::Read("machines").is_met_by(&scopes(&["machines:write"])));
-        assert!(!Need::Write("machines").is_met_by(&scopes(&["machines:read", "profiles:write"])));
-        assert!(Need::Read("machines").is_met_by(&scopes(&["*:read"])));
-        assert!(!Need::Write("machines").is_met_by(&scopes(&["*:read"])));
-        assert!(Need::Agent.is_met_by(&[format!("agent:{}", Uuid::now_v7())]));
-        assert!(!Need::Agent.is_met_by(&scopes(&["agent:web1", "machines:write"])));
+        assert!(RequiredScope::Read("machines").is_met_by(&scopes(&["machines:write"])));
+        assert!(!RequiredScope::Write("machines").is_met_by(&scopes(&["machines:read", "profiles:write"])));
+        assert!(RequiredScope::Read("machines").is_met_by(&scopes(&["*:read"])));
+        assert!(!RequiredScope::Write("machines").is_met_by(&scopes(&["*:read"])));
+        assert!(RequiredScope::Agent.is_met_by(&[format!("agent:{}", Uuid::now_v7())]));
+        assert!(!RequiredScope::Agent.is_met_by(&scopes(&["agent:web1", "machines:write"])));
     }
 
     #[test]

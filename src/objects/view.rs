@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::kernel::{Endpoints, secrets};
+use crate::kernel::{ServerEndpoints, secrets};
 use crate::model::bounds::{self, DEPTH_MAX};
 use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, Stored, World, sha256_hex};
 use crate::objects::rules::{self, Check, Managed};
@@ -34,7 +34,7 @@ impl<T: Managed> Subject<T>
 where
     World: HasTable<T>,
 {
-    pub fn of((world, here): (&World, &Endpoints), stored: &Arc<Stored<T>>) -> Self {
+    pub fn of((world, here): (&World, &ServerEndpoints), stored: &Arc<Stored<T>>) -> Self {
         let problems = rules::problems((world, here), stored);
         Subject { stored: Arc::clone(stored), problems, checks: rules::read_checks(stored, world) }
     }

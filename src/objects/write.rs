@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
-use crate::kernel::secrets::{self, Place};
+use crate::kernel::secrets::{self, SecretPlace};
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
@@ -400,7 +400,7 @@ impl Objects {
             if let (true, Some(kept)) = (secrets::means_stored(value), kept) {
                 *value = kept.clone();
             } else if world.get::<Param>(param).is_some_and(|declared| declared.spec.secret) {
-                let place = Place { kind: T::KIND, key: &key, param };
+                let place = SecretPlace { kind: T::KIND, key: &key, param };
                 *value = self.reseal(place, kept, value)?;
             }
         }
@@ -408,7 +408,7 @@ impl Objects {
     }
 
     /// Sealing the same value again keeps the sealed form, so that writing it back changes nothing.
-    fn reseal(&self, place: Place<'_>, kept: Option<&Value>, value: &Value) -> Result<Value, Error> {
+    fn reseal(&self, place: SecretPlace<'_>, kept: Option<&Value>, value: &Value) -> Result<Value, Error> {
         match kept {
             Some(kept)
                 if secrets::is_sealed(kept)

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::catalog::pools::Pools;
 use crate::houses::{Houses, HousesSetup};
-use crate::kernel::secrets::Secrets;
-use crate::kernel::{Actor, Caller, Endpoints, Error, Kernel};
+use crate::kernel::secrets::SecretKey;
+use crate::kernel::{Actor, Caller, Error, Kernel, ServerEndpoints};
 use crate::model::{
     AgentReport, Artifact, ArtifactState, ArtifactStatus, Bootenv, Environment, Job, JobFile, JobOffer,
     JobReport, JobState, JobWork, Machine, MachineState, Noun, Param, Problem, Stage, Stored, Task, Workflow,
@@ -85,7 +85,7 @@ impl Site {
     async fn new(machine: Value) -> Self {
         let data = TempDir::new().unwrap();
         let store = SqliteStore::open(data.path()).await.unwrap();
-        let (kernel, _notes) = Kernel::new(store, Secrets::from_key([7; 32]), Endpoints::default());
+        let (kernel, _notes) = Kernel::new(store, SecretKey::from_key([7; 32]), ServerEndpoints::default());
         let setup = HousesSetup {
             kernel,
             loaders: Loaders::default(),

@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tokio_rustls::TlsAcceptor;
 
-use crate::kernel::Endpoints;
+use crate::kernel::ServerEndpoints;
 use crate::model::sha256_hex;
 use crate::server::ReadyLine;
 use crate::server::firmware_tls::{self, rsa};
@@ -185,7 +185,7 @@ impl DataDir {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write_endpoint(&self, endpoints: &Endpoints, ready: &ReadyLine<'_>) -> anyhow::Result<()> {
+    pub fn write_endpoint(&self, endpoints: &ServerEndpoints, ready: &ReadyLine<'_>) -> anyhow::Result<()> {
         let loopback = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
         let api = match endpoints.api_url(loopback) {
             url if url.is_empty() => endpoints.api.map(|address| format!("https://{address}")),

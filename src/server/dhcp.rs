@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::config::ServerConfig;
 use crate::dhcp::server::{DhcpService, OtherServerDetector, ProbeAbility, ProbeSockets, ServerObserver};
 use crate::houses::Houses;
-use crate::kernel::Endpoints;
+use crate::kernel::ServerEndpoints;
 use crate::model::ServiceStatus;
 use crate::server::packet_handlers::PacketHandlers;
 use crate::threads;
@@ -41,7 +41,7 @@ impl DhcpThread {
     /// How the sockets are, whenever it is asked.
     pub fn status(
         &self,
-        endpoints: &Endpoints,
+        endpoints: &ServerEndpoints,
     ) -> io::Result<impl Fn() -> ServiceStatus + Send + Sync + use<>> {
         let (port, boot_http_port) = (self.service.local_port()?, endpoints.boot_http_port);
         let (receives, hears_servers) = (self.service.receives(), self.detector.hears());

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts;
-use crate::background::{Round, Work};
+use crate::background::{WorkDescription, WorkRound};
 use crate::dhcp::Dhcp;
 use crate::dhcp::lease_actions::EXPIRED_AT_ONCE_MAX;
 use crate::houses::Houses;
@@ -24,43 +24,43 @@ const EVENTS_KEPT: u64 = 2_000_000;
 /// Jobs that are kept, with their logs.
 const JOBS_KEPT: usize = 50_000;
 
-const DEADLINES: Work = Work {
+const DEADLINES: WorkDescription = WorkDescription {
     name: "deadlines",
     about: "Ends boots, waits and jobs that are overdue, when the next one is due.",
     period: Duration::from_secs(1),
     nudged_by: "",
 };
-const SILENT_BOOTS: Work = Work {
+const SILENT_BOOTS: WorkDescription = WorkDescription {
     name: "silent-boots",
     about: "Tells of boots that stopped without a word.",
     period: Duration::from_secs(1),
     nudged_by: "",
 };
-const LEASE_EXPIRY: Work = Work {
+const LEASE_EXPIRY: WorkDescription = WorkDescription {
     name: "lease-expiry",
     about: "Marks leases that ran out, and clears the address of their machines.",
     period: Duration::from_secs(5),
     nudged_by: "",
 };
-const LEASE_CLOCK: Work = Work {
+const LEASE_CLOCK: WorkDescription = WorkDescription {
     name: "lease-clock",
     about: "Moves leases along with a clock that was set.",
     period: Duration::from_secs(1),
     nudged_by: "",
 };
-const STORE_CHECK: Work = Work {
+const STORE_CHECK: WorkDescription = WorkDescription {
     name: "store-check",
     about: "Probes a database that nobody wrote to for 15 seconds or that failed, and looks at its room.",
     period: Duration::from_secs(5),
     nudged_by: "",
 };
-const JOB_PRUNING: Work = Work {
+const JOB_PRUNING: WorkDescription = WorkDescription {
     name: "job-pruning",
     about: "Deletes the oldest jobs, with their logs, beyond 50,000.",
     period: Duration::from_secs(600),
     nudged_by: "",
 };
-const EVENT_PRUNING: Work = Work {
+const EVENT_PRUNING: WorkDescription = WorkDescription {
     name: "event-pruning",
     about: "Deletes the oldest events beyond 2,000,000.",
     period: Duration::from_secs(600),
@@ -90,7 +90,11 @@ pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): ServiceTasks<'_>) {
     tasks.spawn(async { Ok(running.await?) });
 }
 
-fn spawn(app: &Houses, (work, round): (Work, impl Round), (tasks, shutdown): ServiceTasks<'_>) {
+fn spawn(
+    app: &Houses,
+    (work, round): (WorkDescription, impl WorkRound),
+    (tasks, shutdown): ServiceTasks<'_>,
+) {
     let running = app.background.register(work).run(round, shutdown.clone());
     tasks.spawn(async {
         running.await;
@@ -114,7 +118,7 @@ impl DeadlineCheck {
     }
 }
 
-impl Round for DeadlineCheck {
+impl WorkRound for DeadlineCheck {
     async fn round(&mut self) -> Result<(), Error> {
         let watch = Watch { now: self.kernel.now(), up_since: self.up_since };
         let is_due = self.next.is_some_and(|at| at <= watch.now);
@@ -131,7 +135,7 @@ impl Round for DeadlineCheck {
 
 struct SilentBoots(Arc<Netboot>, Arc<Kernel>);
 
-impl Round for SilentBoots {
+impl WorkRound for SilentBoots {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.tell_silent_boots(self.1.now());
         Ok(())
@@ -144,7 +148,7 @@ struct LeaseExpiry {
     shutdown: CancellationToken,
 }
 
-impl Round for LeaseExpiry {
+impl WorkRound for LeaseExpiry {
     async fn round(&mut self) -> Result<(), Error> {
         // A group that is full is followed by another at once.
         while !self.shutdown.is_cancelled() {
@@ -158,7 +162,7 @@ impl Round for LeaseExpiry {
 
 struct FollowClock(Arc<Dhcp>, Arc<Kernel>);
 
-impl Round for FollowClock {
+impl WorkRound for FollowClock {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.follow_clock(self.1.now(), Instant::now()).await
     }
@@ -166,7 +170,7 @@ impl Round for FollowClock {
 
 struct StoreCheck(Arc<Kernel>);
 
-impl Round for StoreCheck {
+impl WorkRound for StoreCheck {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.check_store(self.0.now()).await;
         Ok(())
@@ -175,7 +179,7 @@ impl Round for StoreCheck {
 
 struct JobPruning(Arc<Runs>, Arc<Kernel>);
 
-impl Round for JobPruning {
+impl WorkRound for JobPruning {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.prune_jobs(&Caller::server(self.1.now()), JOBS_KEPT).await.map(drop)
     }
@@ -183,7 +187,7 @@ impl Round for JobPruning {
 
 struct EventPruning(Arc<Kernel>);
 
-impl Round for EventPruning {
+impl WorkRound for EventPruning {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.prune_events(EVENTS_KEPT).await.map(drop)
     }

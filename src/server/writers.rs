@@ -19,7 +19,7 @@ pub(super) struct QueueTask {
 }
 
 impl QueueTask {
-    pub fn start(kernel: &Arc<Kernel>, queue: event_queue::Notes) -> Self {
+    pub fn start(kernel: &Arc<Kernel>, queue: event_queue::EventQueue) -> Self {
         let stop = CancellationToken::new();
         QueueTask { task: tokio::spawn(event_queue::run(Arc::clone(kernel), queue, stop.clone())), stop }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::artifacts::path_kind;
 use crate::artifacts::roots::RootsRefusal;
-use crate::kernel::Endpoints;
+use crate::kernel::ServerEndpoints;
 use crate::model::{Artifact, FILE_URL, FetchNetworks, Problem, RootsCheck, Stored, World};
 use crate::objects::rules::{Host, Managed};
 
@@ -49,7 +49,7 @@ impl Managed for Artifact {
         problems
     }
 
-    fn unserved(&self, endpoints: &Endpoints) -> Vec<Problem> {
+    fn unserved(&self, endpoints: &ServerEndpoints) -> Vec<Problem> {
         address_problems(self, &endpoints.fetch_networks)
     }
 }

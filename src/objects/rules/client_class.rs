@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::kernel::Endpoints;
+use crate::kernel::ServerEndpoints;
 use crate::model::{ClientClass, Problem, Stored, is_template};
 use crate::netboot::decide::decision::HTTPS_IS_OFF;
 use crate::objects::rules::{Change, Managed, WriteCheck};
@@ -33,7 +33,7 @@ impl Managed for ClientClass {
         is_full.then(full).into_iter().collect()
     }
 
-    fn unserved(&self, endpoints: &Endpoints) -> Vec<Problem> {
+    fn unserved(&self, endpoints: &ServerEndpoints) -> Vec<Problem> {
         let lacks = self.https == Some(true) && endpoints.boot_https_port.is_none();
         lacks.then(|| Problem::new("/https", HTTPS_IS_OFF)).into_iter().collect()
     }

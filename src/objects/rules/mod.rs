@@ -38,7 +38,7 @@ pub use conflict::{Conflict, Dependent};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::{Caller, Endpoints, Error};
+use crate::kernel::{Caller, Error, ServerEndpoints};
 use crate::model::{FetchNetworks, HasTable, Kind, Noun, ObjectReference, Problem, SITE, Stored, World};
 use crate::objects::ArtifactRoots;
 use crate::store::{Changeset, ChangesetRead, TrackedWorld};
@@ -122,7 +122,7 @@ pub trait Managed: Noun {
     }
 
     /// Why it cannot be used on this server as it was started.
-    fn unserved(&self, _endpoints: &Endpoints) -> Vec<Problem> {
+    fn unserved(&self, _endpoints: &ServerEndpoints) -> Vec<Problem> {
         Vec::new()
     }
 
@@ -247,7 +247,10 @@ fn referrers<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<De
 }
 
 /// Why an object cannot be used as things are, besides what its checks find.
-pub(crate) fn problems<T: Managed>((world, here): (&World, &Endpoints), stored: &Stored<T>) -> Vec<Problem>
+pub(crate) fn problems<T: Managed>(
+    (world, here): (&World, &ServerEndpoints),
+    stored: &Stored<T>,
+) -> Vec<Problem>
 where
     World: HasTable<T>,
 {
