@@ -14,7 +14,7 @@ use crate::artifacts::contained_path::NameCase;
 use crate::artifacts::roots::ArtifactRoots;
 use crate::background::Background;
 use crate::catalog::Catalog;
-use crate::catalog::pools::Pools;
+use crate::catalog::pools::RenderPools;
 use crate::dhcp::Dhcp;
 use crate::insight::Insight;
 use crate::kernel::Kernel;
@@ -27,7 +27,7 @@ use crate::runs::Runs;
 pub struct HousesSetup {
     pub kernel: Arc<Kernel>,
     pub loaders: Loaders,
-    pub pools: Pools,
+    pub pools: RenderPools,
     /// Where the files of artifacts are kept that the server brings itself.
     pub media: MediaFolder,
     /// Where on the host the files of artifacts may be.

@@ -31,7 +31,7 @@ use crate::artifacts::MediaFolder;
 use crate::artifacts::contained_path::{self, NameCase};
 use crate::artifacts::roots::ArtifactRoots;
 use crate::catalog::content;
-use crate::catalog::pools::Pools;
+use crate::catalog::pools::RenderPools;
 use crate::config::{self, ListenAddress, ServerConfig};
 use crate::connections::{self, ConnectionLimiter};
 use crate::dhcp::decide::AddressProber;
@@ -106,7 +106,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     let app = Houses::new(HousesSetup {
         kernel: Arc::clone(&kernel),
         loaders: Loaders::find(&data.path().join("loaders")),
-        pools: Pools::of_this_program(),
+        pools: RenderPools::of_this_program(),
         media: MediaFolder::at(data.path().join("media")),
         roots: ArtifactRoots::new(config.artifacts.roots.clone(), data.path()),
         case: if config.boot_ignore_case { NameCase::Ignored } else { NameCase::Exact },

@@ -22,7 +22,7 @@ use tokio::task::JoinError;
 use crate::kernel::Kernel;
 use crate::netboot::decide::capability;
 use crate::render::RenderEngine;
-use pools::{PREVIEWS_AT_ONCE_MAX, Pools};
+use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 
 /// Renders that have a thread to wait on. More would render no sooner, as there are no more workers that
 /// render (`render::Pool`), and each costs memory: its input, and what the allocator keeps for the thread.
@@ -31,8 +31,8 @@ const AT_ONCE_MAX: usize = 16;
 /// The content, and what renders it.
 pub struct Catalog {
     kernel: Arc<Kernel>,
-    pools: Pools,
-    content: Mutex<Option<Content>>,
+    pools: RenderPools,
+    content: Mutex<Option<CompiledContent>>,
     /// The turns of those who render.
     turns: Arc<Semaphore>,
     preview_turns: Arc<Semaphore>,
@@ -42,7 +42,7 @@ pub struct Catalog {
 }
 
 /// The templates as compiled, and the generation they were compiled from.
-struct Content {
+struct CompiledContent {
     generation: u64,
     engine: RenderEngine,
 }
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Catalog {
 }
 
 impl Catalog {
-    pub fn new(kernel: Arc<Kernel>, pools: Pools) -> Arc<Self> {
+    pub fn new(kernel: Arc<Kernel>, pools: RenderPools) -> Arc<Self> {
         let boot_key = capability::Key::new(&kernel.secrets.derive("boot capabilities"));
         let turns = Arc::new(Semaphore::new(AT_ONCE_MAX));
         let preview_turns = Arc::new(Semaphore::new(PREVIEWS_AT_ONCE_MAX));
@@ -84,7 +84,7 @@ impl Catalog {
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");
         }
-        *content = Some(Content { generation, engine: engine.clone() });
+        *content = Some(CompiledContent { generation, engine: engine.clone() });
         engine
     }
 

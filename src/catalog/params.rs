@@ -56,7 +56,7 @@ pub fn set_value<'a>(
 
 /// What becomes of the sealed values of secret params.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sealed {
+pub enum SecretMode {
     /// They are opened: the machine is armed for the document, or the job runs.
     Open,
     /// They stay sealed, and reading one is refused.
@@ -71,9 +71,9 @@ pub enum Sealed {
 /// A value that cannot be opened: the level and the name.
 pub fn resolve(
     world: &World,
-    of: Of<'_>,
+    of: ParamSubject<'_>,
     secrets: &SecretKey,
-    sealed: Sealed,
+    sealed: SecretMode,
 ) -> Result<LayeredParams, String> {
     let mut layers = layers(world, of.machine.map(|machine| &machine.spec), of.stage);
     for layer in &mut layers {
@@ -81,8 +81,8 @@ pub fn resolve(
             let values = layer.values.iter().map(|(name, value)| {
                 let value = match sealed {
                     _ if !is_sealed(value) => value.clone(),
-                    Sealed::Open => open(&layer.level, (name, value), (of, secrets))?,
-                    Sealed::Closed | Sealed::Covered => Value::from("(sealed)"),
+                    SecretMode::Open => open(&layer.level, (name, value), (of, secrets))?,
+                    SecretMode::Closed | SecretMode::Covered => Value::from("(sealed)"),
                 };
                 Ok((name.clone(), value))
             });
@@ -90,13 +90,13 @@ pub fn resolve(
             *layer = ParamLayer::new(layer.level.clone(), values);
         }
     }
-    let access = if sealed == Sealed::Closed { SecretAccess::Sealed } else { SecretAccess::Open };
+    let access = if sealed == SecretMode::Closed { SecretAccess::Sealed } else { SecretAccess::Open };
     Ok(LayeredParams::new(layers, self::secrets(world), access))
 }
 
 /// Whose params are resolved.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Of<'a> {
+pub struct ParamSubject<'a> {
     pub machine: Option<&'a Stored<Machine>>,
     pub stage: Option<&'a Stage>,
 }
@@ -104,7 +104,7 @@ pub struct Of<'a> {
 fn open(
     level: &ParamLevel,
     (param, value): (&str, &Value),
-    (of, secrets): (Of<'_>, &SecretKey),
+    (of, secrets): (ParamSubject<'_>, &SecretKey),
 ) -> Result<Value, String> {
     let (kind, key) = match level {
         ParamLevel::Machine => (Kind::Machine, of.machine.map_or("", |machine| machine.key.as_str())),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::catalog::Catalog;
-use crate::catalog::rendering::Purpose;
+use crate::catalog::rendering::RenderPurpose;
 use crate::kernel::Error;
 use crate::render::{LaneCounts, PoolHealth, RenderEngine, RenderPool, WorkerProgram};
 
@@ -20,17 +20,17 @@ const PREVIEW_WAIT: Duration = Duration::from_secs(5);
 
 /// The workers that render what machines are served, and those that render previews.
 #[derive(Clone)]
-pub struct Pools {
+pub struct RenderPools {
     pub serve: Arc<RenderPool>,
     pub preview: Arc<RenderPool>,
 }
 
-impl Pools {
+impl RenderPools {
     /// Those of a server. Previews are rendered with less of the processor.
     pub fn of_this_program() -> Self {
         let program = WorkerProgram::own();
         let preview = program.clone().with_niceness(PREVIEW_NICENESS);
-        Pools {
+        RenderPools {
             serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host())),
             preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES)),
         }
@@ -38,7 +38,7 @@ impl Pools {
 
     #[cfg(test)]
     pub fn of_tests() -> Self {
-        Pools { serve: Arc::new(RenderPool::of_tests(1)), preview: Arc::new(RenderPool::of_tests(1)) }
+        RenderPools { serve: Arc::new(RenderPool::of_tests(1)), preview: Arc::new(RenderPool::of_tests(1)) }
     }
 }
 
@@ -53,7 +53,7 @@ impl Catalog {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let busy = || Error::Busy("other previews are being rendered; try again".to_owned());
-        let waiting = Waiting::of(&self.previews).ok_or_else(busy)?;
+        let waiting = WaitGuard::of(&self.previews).ok_or_else(busy)?;
         let turn = Arc::clone(&self.preview_turns).acquire_owned();
         let turn = tokio::time::timeout(PREVIEW_WAIT, turn).await.map_err(|_| busy())?;
         drop(waiting);
@@ -65,16 +65,16 @@ impl Catalog {
     }
 
     /// The templates of the present content, with the workers that render for this purpose.
-    pub fn engine_for(&self, purpose: Purpose) -> RenderEngine {
+    pub fn engine_for(&self, purpose: RenderPurpose) -> RenderEngine {
         match purpose {
-            Purpose::Serve => self.engine(),
-            Purpose::Preview => self.engine().on(&self.pools.preview),
+            RenderPurpose::Serve => self.engine(),
+            RenderPurpose::Preview => self.engine().on(&self.pools.preview),
         }
     }
 
     /// How the render workers are that serve machines, and those of previews.
     pub fn render_conditions(&self) -> [PoolHealth; 2] {
-        let Pools { serve, preview } = &self.pools;
+        let RenderPools { serve, preview } = &self.pools;
         [serve.condition(), preview.condition()]
     }
 
@@ -92,16 +92,16 @@ impl Catalog {
 }
 
 /// One of those that wait, counted while it lives.
-struct Waiting<'a>(&'a AtomicUsize);
+struct WaitGuard<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitGuard<'a> {
     fn of(count: &'a AtomicUsize) -> Option<Self> {
-        let waiting = Waiting(count);
+        let waiting = WaitGuard(count);
         (count.fetch_add(1, Ordering::Relaxed) < PREVIEWS_WAITING_MAX).then_some(waiting)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

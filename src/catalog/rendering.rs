@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::catalog::Catalog;
-use crate::catalog::params::{self, Of, Sealed};
+use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::repositories::repositories;
 use crate::kernel::ServerEndpoints;
 use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
@@ -19,14 +19,14 @@ use crate::render::{CallbackUrls, ProblemKind, RenderInput, RenderProblem};
 
 /// Our addresses as the client sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facing {
+pub struct ClientEndpoints {
     pub address: IpAddr,
     /// Empty where the listener is off, like `https`.
     pub http: String,
     pub https: String,
 }
 
-impl Facing {
+impl ClientEndpoints {
     /// The base of TFTP URLs (RFC 3617); an IPv6 address stands in brackets (RFC 3986 §3.2.2).
     pub fn tftp(&self) -> String {
         match self.address {
@@ -48,7 +48,7 @@ impl Facing {
 
 /// Whom a render is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum RenderPurpose {
     /// The machine gets it: its URLs open what they name.
     Serve,
     /// An operator reads it: its URLs open nothing, and boots do not wait for it.
@@ -57,18 +57,18 @@ pub enum Purpose {
 
 /// One machine in one boot: what its documents are rendered from.
 #[derive(Clone)]
-pub struct Boot {
+pub struct BootContext {
     pub machine: Option<Arc<Stored<Machine>>>,
     pub bootenv: Option<Arc<Stored<Bootenv>>>,
     pub stage: Option<Arc<Stored<Stage>>>,
     pub attempt: Option<BootAttempt>,
-    pub facing: Facing,
+    pub facing: ClientEndpoints,
     /// For a document that hands the machine's agent its token.
     pub agent_token: Option<String>,
-    pub purpose: Purpose,
+    pub purpose: RenderPurpose,
 }
 
-impl Boot {
+impl BootContext {
     /// The files of the bootenv that are rendered.
     pub fn templates(&self) -> &[BootTemplate] {
         self.bootenv.as_ref().map_or(&[], |bootenv| &bootenv.spec.templates)
@@ -84,17 +84,20 @@ impl Boot {
 
 impl Catalog {
     /// Our addresses for a client that reached us at `address`.
-    pub fn facing(&self, address: IpAddr) -> Facing {
+    pub fn facing(&self, address: IpAddr) -> ClientEndpoints {
         let url = |scheme: &str, port: Option<u16>| {
             let listener = port.map(|port| SocketAddr::new(address, port));
             listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
         };
         let ServerEndpoints { boot_http_port, boot_https_port, .. } = self.kernel.endpoints;
-        Facing { address, http: url("http", boot_http_port), https: url("https", boot_https_port) }
+        ClientEndpoints { address, http: url("http", boot_http_port), https: url("https", boot_https_port) }
     }
 
-    pub fn input(&self, boot: &Boot, sealed: Sealed) -> Result<RenderInput, RenderProblem> {
-        let of = Of { machine: boot.machine.as_deref(), stage: boot.stage.as_ref().map(|stage| &stage.spec) };
+    pub fn input(&self, boot: &BootContext, sealed: SecretMode) -> Result<RenderInput, RenderProblem> {
+        let of = ParamSubject {
+            machine: boot.machine.as_deref(),
+            stage: boot.stage.as_ref().map(|stage| &stage.spec),
+        };
         let params = params::resolve(&self.kernel.world(), of, &self.kernel.secrets, sealed);
         let params = params.map_err(|message| problem("params", message))?;
         let repositories = repositories(&self.kernel.world(), boot, &params)?;
@@ -111,15 +114,15 @@ impl Catalog {
         })
     }
 
-    pub fn base_url(&self, boot: &Boot, attempt: &BootAttempt) -> String {
+    pub fn base_url(&self, boot: &BootContext, attempt: &BootAttempt) -> String {
         format!("{}/m/{}", boot.facing.http, self.capability_of(boot, attempt))
     }
 
     /// What stands for an attempt in the URLs of a document: in a preview, a word that opens nothing.
-    pub fn capability_of(&self, boot: &Boot, attempt: &BootAttempt) -> String {
+    pub fn capability_of(&self, boot: &BootContext, attempt: &BootAttempt) -> String {
         match boot.purpose {
-            Purpose::Serve => self.capability(attempt),
-            Purpose::Preview => capability::PREVIEW.to_owned(),
+            RenderPurpose::Serve => self.capability(attempt),
+            RenderPurpose::Preview => capability::PREVIEW.to_owned(),
         }
     }
 
@@ -128,7 +131,7 @@ impl Catalog {
         capability::issue(&self.boot_key, attempt.id)
     }
 
-    fn variables(&self, boot: &Boot) -> Map<String, Value> {
+    fn variables(&self, boot: &BootContext) -> Map<String, Value> {
         let mut variables = Map::new();
         if let Some(machine) = &boot.machine {
             variables.insert("machine".into(), machine_variable(machine, boot.attempt.as_ref()));
@@ -152,7 +155,7 @@ impl Catalog {
         variables
     }
 
-    fn server_variable(&self, facing: &Facing) -> Value {
+    fn server_variable(&self, facing: &ClientEndpoints) -> Value {
         json!({
             "address": facing.address,
             "http": facing.http,
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_stands_in_brackets_in_a_url() {
-        let facing = |address: &str| Facing {
+        let facing = |address: &str| ClientEndpoints {
             address: address.parse().unwrap(),
             http: String::new(),
             https: String::new(),

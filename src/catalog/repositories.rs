@@ -2,7 +2,7 @@
 //! those that were found in the tree that the bootenv is booted from.
 
 use crate::catalog::artifact_faults::served;
-use crate::catalog::rendering::{Boot, problem};
+use crate::catalog::rendering::{BootContext, problem};
 use crate::model::{Artifact, Stored, TreeRepository, World};
 use crate::render::{LayeredParams, PackageRepository, RenderProblem};
 
@@ -17,7 +17,7 @@ const SHOWN_MAX: usize = 10;
 /// A param that does not fit, or names an artifact that is not there.
 pub fn repositories(
     world: &World,
-    boot: &Boot,
+    boot: &BootContext,
     params: &LayeredParams,
 ) -> Result<Vec<PackageRepository>, RenderProblem> {
     let wrong = |message: String| problem(REPOSITORIES, message);
@@ -87,7 +87,7 @@ fn undeclared(artifact: &Stored<Artifact>, wanted: &PackageRepository) -> String
 
 /// The repositories in the tree that is booted from. One that an installer can be given stands for those
 /// within.
-fn own(world: &World, boot: &Boot) -> Vec<PackageRepository> {
+fn own(world: &World, boot: &BootContext) -> Vec<PackageRepository> {
     let Some(artifact) = boot.files().and_then(|files| world.artifacts.get(&files.artifact)) else {
         return Vec::new();
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::catalog::params::Sealed;
+use crate::catalog::params::SecretMode;
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{DhcpQuery, TemplateOption};
 use crate::dhcp::exchange::DecidedPacket;
@@ -73,7 +73,8 @@ impl Dhcp {
         facts: &TemplateFacts,
     ) -> Result<RenderInput, String> {
         let boot = gathered.boot(None, self.catalog.facing(facts.server.into()));
-        let mut input = self.catalog.input(&boot, Sealed::Closed).map_err(|problem| problem.to_string())?;
+        let mut input =
+            self.catalog.input(&boot, SecretMode::Closed).map_err(|problem| problem.to_string())?;
         let mac: Vec<String> =
             query.packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
         input.variables.insert("mac".to_owned(), mac.join(":").into());

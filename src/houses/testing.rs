@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::artifacts::MediaFolder;
 use crate::artifacts::roots::ArtifactRoots;
-use crate::catalog::pools::Pools;
+use crate::catalog::pools::RenderPools;
 use crate::dhcp::decide::{DhcpQuery, InterfaceAddress, NetworkInterface};
 use crate::houses::{Houses, HousesSetup};
 use crate::kernel::secrets::SecretKey;
@@ -31,7 +31,7 @@ pub fn app_with(roots: ArtifactRoots, networks: FetchNetworks) -> Arc<Houses> {
     let setup = HousesSetup {
         kernel,
         loaders: Loaders::default(),
-        pools: Pools::of_tests(),
+        pools: RenderPools::of_tests(),
         media: MediaFolder::default(),
         roots,
         case: Default::default(),

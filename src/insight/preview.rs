@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::catalog::params::{self, Of, Sealed};
-use crate::catalog::rendering::{Boot, Purpose};
+use crate::catalog::params::{self, ParamSubject, SecretMode};
+use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::insight::Insight;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
@@ -97,9 +97,9 @@ impl Insight {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
         let world = self.kernel.world();
         let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
-        let of = Of { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
+        let of = ParamSubject { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
         let params =
-            params::resolve(&world, of, &self.kernel.secrets, Sealed::Covered).map_err(Error::Failed)?;
+            params::resolve(&world, of, &self.kernel.secrets, SecretMode::Covered).map_err(Error::Failed)?;
         let wanted = |level: &ParamLevel| scope == ParamScope::AllLevels || *level == ParamLevel::Machine;
         let rows = params.aggregate().into_iter().filter(|(_, resolved)| wanted(resolved.level));
         let row = |(name, resolved): (&str, ResolvedParam<'_>)| {
@@ -164,7 +164,7 @@ impl Insight {
         let boot = self.preview_boot(&gathered);
         let document = document(&boot, &preview)?;
         let netboot = Arc::clone(&self.netboot);
-        let render = move || netboot.render_document(&boot, &document, Sealed::Covered);
+        let render = move || netboot.render_document(&boot, &document, SecretMode::Covered);
         let rendered = self.catalog.render_preview(render).await?;
         let rendered = rendered.map_err(|problem| match problem.kind {
             ProblemKind::Busy => Error::Busy(problem.to_string()),
@@ -174,13 +174,13 @@ impl Insight {
     }
 
     /// The facts of a boot that nobody makes: the present attempt, or none, seen from our own address.
-    fn preview_boot(&self, gathered: &Gathered) -> Boot {
+    fn preview_boot(&self, gathered: &Gathered) -> BootContext {
         let attempt = gathered.attempt().cloned();
         let server =
             attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST.into());
         let facing = self.catalog.facing(server);
         let boot = gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), facing);
-        Boot { purpose: Purpose::Preview, ..boot }
+        BootContext { purpose: RenderPurpose::Preview, ..boot }
     }
 
     /// The first bootenv of the machine's workflow that is not the local disk.
@@ -211,7 +211,7 @@ fn no_attempt() -> crate::model::BootAttempt {
     }
 }
 
-fn document(boot: &Boot, preview: &Preview) -> Result<Document, Error> {
+fn document(boot: &BootContext, preview: &Preview) -> Result<Document, Error> {
     let whole = |template: Option<String>, inline: Option<String>| {
         let name = template.clone().unwrap_or_else(|| "preview".to_owned());
         Document::File(BootTemplate { path: name.clone(), name, template, inline })
@@ -229,7 +229,7 @@ fn document(boot: &Boot, preview: &Preview) -> Result<Document, Error> {
     }
 }
 
-fn file_of(boot: &Boot, path: &str) -> Result<Document, Error> {
+fn file_of(boot: &BootContext, path: &str) -> Result<Document, Error> {
     let templates: Vec<&BootTemplate> =
         boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates).collect();
     if let Some(template) = templates.iter().find(|template| template.path == path) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::artifacts::contained_path::NameCase;
 use crate::catalog::artifact_faults::artifact_fault;
-use crate::catalog::rendering::{Boot, Facing, Purpose};
+use crate::catalog::rendering::{BootContext, ClientEndpoints, RenderPurpose};
 use crate::catalog::usable::unset_params;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
@@ -102,15 +102,15 @@ impl Gathered {
     }
 
     /// What its documents are rendered from.
-    pub fn boot(&self, attempt: Option<BootAttempt>, facing: Facing) -> Boot {
-        Boot {
+    pub fn boot(&self, attempt: Option<BootAttempt>, facing: ClientEndpoints) -> BootContext {
+        BootContext {
             machine: self.machine.clone(),
             bootenv: self.bootenv.clone(),
             stage: self.stage.clone(),
             attempt,
             facing,
             agent_token: None,
-            purpose: Purpose::Serve,
+            purpose: RenderPurpose::Serve,
         }
     }
 

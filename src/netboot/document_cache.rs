@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::Boot;
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::BootContext;
 use crate::model::World;
 use crate::netboot::Netboot;
 use crate::netboot::documents::Document;
@@ -50,13 +50,13 @@ impl Content {
 
 /// What a document was rendered from. It holds the objects, so that no other can be in their place.
 struct Source {
-    boot: Boot,
+    boot: BootContext,
     document: Document,
-    sealed: Sealed,
+    sealed: SecretMode,
 }
 
 impl Source {
-    fn is_of(&self, (boot, document, sealed): (&Boot, &Document, Sealed)) -> bool {
+    fn is_of(&self, (boot, document, sealed): (&BootContext, &Document, SecretMode)) -> bool {
         fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
             one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
         }
@@ -86,12 +86,12 @@ pub struct Renders {
     kept: Mutex<Kept>,
 }
 
-fn place(boot: &Boot) -> usize {
+fn place(boot: &BootContext) -> usize {
     boot.machine.as_ref().map_or(0, |machine| Arc::as_ptr(machine).addr())
 }
 
 impl Renders {
-    fn find(&self, content: Content, asked: (&Boot, &Document, Sealed)) -> Option<Arc<Page>> {
+    fn find(&self, content: Content, asked: (&BootContext, &Document, SecretMode)) -> Option<Arc<Page>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.content != content {
             return None;
@@ -115,7 +115,12 @@ impl Renders {
 
 impl Netboot {
     /// A document that was rendered before and would be the same now.
-    pub fn kept_page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Option<Arc<Page>> {
+    pub fn kept_page(
+        &self,
+        boot: &BootContext,
+        document: &Document,
+        sealed: SecretMode,
+    ) -> Option<Arc<Page>> {
         let content = Content::of(&self.kernel.world());
         self.documents.find(content, (boot, document, sealed))
     }
@@ -124,7 +129,12 @@ impl Netboot {
     ///
     /// # Errors
     /// As [`Netboot::render_document`].
-    pub fn page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Result<Arc<Page>, RenderProblem> {
+    pub fn page(
+        &self,
+        boot: &BootContext,
+        document: &Document,
+        sealed: SecretMode,
+    ) -> Result<Arc<Page>, RenderProblem> {
         let content = Content::of(&self.kernel.world());
         if let Some(page) = self.documents.find(content, (boot, document, sealed)) {
             return Ok(page);

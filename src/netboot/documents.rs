@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::{Boot, problem};
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::{BootContext, problem};
 use crate::model::BootTemplate;
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::ScriptKind;
@@ -67,9 +67,9 @@ impl Netboot {
     /// What is wrong with the template or its input, with template, line and column.
     pub fn render_document(
         &self,
-        boot: &Boot,
+        boot: &BootContext,
         document: &Document,
-        sealed: Sealed,
+        sealed: SecretMode,
     ) -> Result<RenderedText, RenderProblem> {
         let engine = self.catalog.engine_for(boot.purpose);
         let mut input = self.catalog.input(boot, sealed)?;
@@ -110,23 +110,24 @@ impl Netboot {
 
     /// Opens the kernel and its initrds and renders every file of the bootenv, so that a fault is seen on the
     /// console before the kernel runs.
-    pub fn rehearse_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
+    pub fn rehearse_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
         self.find_files(boot)?;
         for file in boot.templates() {
-            self.page(boot, &Document::File(file.clone()), Sealed::Open)?;
+            self.page(boot, &Document::File(file.clone()), SecretMode::Open)?;
         }
         Ok(())
     }
 
     /// Whether all of that was done before and would come to the same now. Renders nothing.
-    pub fn is_rehearsed(&self, boot: &Boot) -> bool {
-        let is_kept =
-            |file: &BootTemplate| self.kept_page(boot, &Document::File(file.clone()), Sealed::Open).is_some();
+    pub fn is_rehearsed(&self, boot: &BootContext) -> bool {
+        let is_kept = |file: &BootTemplate| {
+            self.kept_page(boot, &Document::File(file.clone()), SecretMode::Open).is_some()
+        };
         boot.templates().iter().all(is_kept) && self.find_files(boot).is_ok()
     }
 
     /// Opens the kernel and its initrds.
-    fn find_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
+    fn find_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
         let (Some(bootenv), Some(files)) = (&boot.bootenv, boot.files()) else { return Ok(()) };
         let (place, mirrored) =
             (self.artifacts.place_named(&files.artifact), self.artifacts.mirrored(&files.artifact));
@@ -142,7 +143,7 @@ impl Netboot {
         Err(problem(&bootenv.spec.name, message))
     }
 
-    fn command_line(&self, boot: &Boot, input: &RenderInput) -> Result<String, RenderProblem> {
+    fn command_line(&self, boot: &BootContext, input: &RenderInput) -> Result<String, RenderProblem> {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
@@ -152,7 +153,7 @@ impl Netboot {
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    fn boot_variable(&self, boot: &Boot, cmdline: &str, message: &str) -> Value {
+    fn boot_variable(&self, boot: &BootContext, cmdline: &str, message: &str) -> Value {
         let attempt = boot.attempt.as_ref();
         let base = attempt.map(|attempt| self.catalog.base_url(boot, attempt)).unwrap_or_default();
         let files = boot.files();
@@ -187,6 +188,6 @@ impl Netboot {
 }
 
 /// Where a text that is no template of its own stands: `debian-12-install/boot_params`.
-fn place(boot: &Boot, name: &str) -> String {
+fn place(boot: &BootContext, name: &str) -> String {
     format!("{}/{name}", boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.name.as_str()))
 }

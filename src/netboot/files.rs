@@ -13,8 +13,8 @@ use serde_json::json;
 
 use crate::artifacts::opened::{FetchProtocol, FetchRefusal, FileBody, FileSubject, OpenedFile};
 use crate::artifacts::static_files::{static_file, unreadable};
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::Boot;
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::BootContext;
 use crate::kernel::Error;
 use crate::model::{Arch, BootProgress, Kind, Machine, NewEvent, Stored};
 use crate::netboot::Netboot;
@@ -292,13 +292,13 @@ impl Netboot {
         Ok(OpenedFile { about: about(gathered.machine.as_deref()), ..opened })
     }
 
-    fn boot_of(&self, fetch: &Fetch, gathered: &Gathered) -> Boot {
+    fn boot_of(&self, fetch: &Fetch, gathered: &Gathered) -> BootContext {
         let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.clone());
         gathered.boot(attempt, self.catalog.facing(fetch.local))
     }
 
     /// On a thread that may take its time, if anything has to be rendered.
-    async fn check_files(self: &Arc<Self>, boot: &Boot) -> Result<(), RenderProblem> {
+    async fn check_files(self: &Arc<Self>, boot: &BootContext) -> Result<(), RenderProblem> {
         if self.is_rehearsed(boot) {
             return Ok(());
         }
@@ -318,8 +318,8 @@ impl Netboot {
         let label = label(&document);
         // Only a file of the machine's own attempt may hold what is secret.
         let sealed = match &document {
-            Document::File(_) => Sealed::Open,
-            _ => Sealed::Closed,
+            Document::File(_) => SecretMode::Open,
+            _ => SecretMode::Closed,
         };
         if let Some(page) = self.kept_page(&boot, &document, sealed) {
             return Ok(self.send_page(gathered, label, &page).await);

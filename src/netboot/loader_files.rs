@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::artifacts::opened::{FetchRefusal, FileBody, FileVersion, OpenedFile};
 use crate::artifacts::static_files::{static_file, unreadable};
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::Boot;
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::BootContext;
 use crate::model::{Arch, BootFiles, sha256_hex};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::Gathered;
@@ -108,7 +108,7 @@ impl Netboot {
     }
 
     /// The shim that a signed iPXE is to start the kernel with, by its name in the boot namespace.
-    pub fn kernel_shim(&self, boot: &Boot, files: &BootFiles) -> Option<String> {
+    pub fn kernel_shim(&self, boot: &BootContext, files: &BootFiles) -> Option<String> {
         let arch = boot.machine.as_ref().map_or(Arch::Amd64, |machine| machine.spec.arch);
         signed::kernel_shim(files.secure_boot.as_deref()?, arch, &self.loaders.names)
     }
@@ -137,7 +137,7 @@ impl Netboot {
 
     fn make_image(&self, chain: &str, local: IpAddr) -> Result<Bytes, FetchRefusal> {
         let boot = Gathered::default().boot(None, self.catalog.facing(local));
-        let config = self.render_document(&boot, &Document::DiskStart, Sealed::Closed);
+        let config = self.render_document(&boot, &Document::DiskStart, SecretMode::Closed);
         let config = config.map_err(|problem| FetchRefusal::Failed(problem.to_string()))?;
         let image = build(&self.loaders, chain, config.text.as_bytes());
         image.map(Bytes::from).map_err(|why| FetchRefusal::Failed(format!("the image of `{chain}`: {why}")))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::{Boot, Purpose, problem};
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::{BootContext, RenderPurpose, problem};
 use crate::model::{JobFile, Problem, Stored, Task, TaskTemplate};
 use crate::render::{RenderInput, RenderLimits, RenderProblem};
 use crate::runs::Runs;
@@ -33,7 +33,7 @@ impl Runs {
         let Some(task) = task else {
             return Err(vec![Problem::new("", format!("there is no task `{}`", request.task))]);
         };
-        let mut input = self.catalog.input(&boot, Sealed::Open).map_err(|fault| vec![said(&fault)])?;
+        let mut input = self.catalog.input(&boot, SecretMode::Open).map_err(|fault| vec![said(&fault)])?;
         input.variables.insert("task".into(), json!({"name": request.task}));
         input.variables.insert("job".into(), json!({"id": request.job}));
         let mut files = Vec::new();
@@ -62,7 +62,7 @@ impl Runs {
     }
 
     /// The task, and the boot that its machine is in.
-    fn task_and_boot(&self, request: &TaskRender) -> (Option<Arc<Stored<Task>>>, Boot) {
+    fn task_and_boot(&self, request: &TaskRender) -> (Option<Arc<Stored<Task>>>, BootContext) {
         let status = &request.machine.status;
         let attempt = status.boot_attempt.clone();
         let server = attempt.as_ref().and_then(|attempt| attempt.server);
@@ -70,14 +70,14 @@ impl Runs {
         let facing = server.or(listening).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let world = self.kernel.world();
         let boot = boot_step(status).and_then(|i| status.steps.get(i as usize));
-        let boot = Boot {
+        let boot = BootContext {
             machine: Some(Arc::clone(&request.machine)),
             bootenv: boot.and_then(|step| world.bootenvs.get(&step.name)).cloned(),
             stage: world.stages.get(&request.stage).cloned(),
             attempt,
             facing: self.catalog.facing(facing),
             agent_token: None,
-            purpose: Purpose::Serve,
+            purpose: RenderPurpose::Serve,
         };
         (world.tasks.get(&request.task).cloned(), boot)
     }

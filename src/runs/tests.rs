@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::catalog::pools::Pools;
+use crate::catalog::pools::RenderPools;
 use crate::houses::{Houses, HousesSetup};
 use crate::kernel::secrets::SecretKey;
 use crate::kernel::{Actor, Caller, Error, Kernel, ServerEndpoints};
@@ -89,7 +89,7 @@ impl Site {
         let setup = HousesSetup {
             kernel,
             loaders: Loaders::default(),
-            pools: Pools::of_tests(),
+            pools: RenderPools::of_tests(),
             media: crate::artifacts::MediaFolder::default(),
             roots: Default::default(),
             case: Default::default(),
