@@ -144,7 +144,7 @@ pub async fn recover_token(store: &dyn Store, now: Timestamp) -> Result<NewToken
     let changeset =
         Changeset::default().create(Token::object(Arc::clone(&object))).event(created).event(recovered);
     store.commit(changeset).await?;
-    let subject = view::Subject::of((&store.world(), &ServerEndpoints::default()), &object);
+    let subject = view::ViewSubject::of((&store.world(), &ServerEndpoints::default()), &object);
     Ok(NewToken { view: subject.view(), secret })
 }
 

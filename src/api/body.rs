@@ -16,7 +16,7 @@ use super::strict_json::{self, Fault};
 use crate::kernel::Error;
 use crate::objects::patch::Patch;
 use crate::objects::view::View;
-use crate::objects::write::Expected;
+use crate::objects::write::ExpectedRevision;
 
 /// Largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 4 << 20;
@@ -154,12 +154,12 @@ async fn parse(bytes: Vec<u8>) -> Result<Value, ApiError> {
 ///
 /// # Errors
 /// 400 for what is no entity tag.
-pub fn expected(headers: &HeaderMap) -> Result<Expected, ApiError> {
+pub fn expected(headers: &HeaderMap) -> Result<ExpectedRevision, ApiError> {
     match tags(headers, &IF_MATCH)? {
-        None => Ok(Expected::Any),
-        Some(tags) if tags.iter().any(|tag| tag == "*") => Ok(Expected::Any),
+        None => Ok(ExpectedRevision::Any),
+        Some(tags) if tags.iter().any(|tag| tag == "*") => Ok(ExpectedRevision::Any),
         // A tag that was never one of ours matches no revision; neither does a weak one.
-        Some(tags) => Ok(Expected::OneOf(tags.iter().filter_map(|tag| revision(tag)).collect())),
+        Some(tags) => Ok(ExpectedRevision::OneOf(tags.iter().filter_map(|tag| revision(tag)).collect())),
     }
 }
 

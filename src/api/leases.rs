@@ -21,7 +21,7 @@ use crate::dhcp::lease_import::{ImportReport, LeaseImport};
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::Lease;
-use crate::objects::write::Target;
+use crate::objects::write::WriteTarget;
 
 /// Largest body of an import, in bytes: some hundred thousand leases.
 const IMPORT_BYTES_MAX: usize = 64 << 20;
@@ -80,7 +80,7 @@ async fn end(
     caller: &Caller,
     (reference, ending, headers): (&str, LeaseEnding, &HeaderMap),
 ) -> Result<(), ApiError> {
-    let target = Target { reference, expected: body::expected(headers)? };
+    let target = WriteTarget { reference, expected: body::expected(headers)? };
     Ok(state.app.dhcp.end_lease(caller, &target, ending).await?)
 }
 

@@ -22,8 +22,8 @@ use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
 use crate::model::*;
 use crate::objects::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
-use crate::objects::rules::Managed;
-use crate::objects::write::Target;
+use crate::objects::rules::NounRules;
+use crate::objects::write::WriteTarget;
 
 /// Where the API begins.
 pub const ROOT: &str = "/api/v1";
@@ -48,7 +48,7 @@ pub fn operations() -> Vec<Operation> {
 
 /// The operations of one noun that are the same for all. The text of a new token is shown once, so
 /// tokens are made by an operation of their own; what has the address of a lease gives it up with it.
-fn crud<T: Managed>() -> Vec<Operation>
+fn crud<T: NounRules>() -> Vec<Operation>
 where
     World: HasTable<T>,
 {
@@ -57,7 +57,7 @@ where
     verbs.map(|verb| operation::<T>(*verb)).collect()
 }
 
-fn operation<T: Managed>(verb: NounVerb) -> Operation
+fn operation<T: NounRules>(verb: NounVerb) -> Operation
 where
     World: HasTable<T>,
 {
@@ -106,7 +106,7 @@ where
     operation.tag(many)
 }
 
-fn list_row<T: Managed>(collection: String, many: &'static str) -> Operation
+fn list_row<T: NounRules>(collection: String, many: &'static str) -> Operation
 where
     World: HasTable<T>,
 {
@@ -124,7 +124,7 @@ where
         .runs(list::<T>)
 }
 
-async fn list<T: Managed>(
+async fn list<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
@@ -138,7 +138,7 @@ where
     Ok(([(axum::http::header::CONTENT_TYPE, body::JSON)], text).into_response())
 }
 
-async fn create<T: Managed>(
+async fn create<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
@@ -152,7 +152,7 @@ where
     Ok(body::created(&format!("{ROOT}/{}", T::KIND.plural()), &view))
 }
 
-async fn get<T: Managed>(
+async fn get<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
@@ -171,7 +171,7 @@ where
     Ok(body::object(StatusCode::OK, &view))
 }
 
-async fn replace<T: Managed>(
+async fn replace<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
@@ -183,12 +183,15 @@ where
 {
     let expected = body::expected(&headers)?;
     let sent: Value = body::read_json(&headers, body).await?;
-    let view =
-        state.app.objects.replace::<T>(&caller, &Target { reference: &reference, expected }, &sent).await?;
+    let view = state
+        .app
+        .objects
+        .replace::<T>(&caller, &WriteTarget { reference: &reference, expected }, &sent)
+        .await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
-async fn patch<T: Managed>(
+async fn patch<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
@@ -200,12 +203,15 @@ where
 {
     let expected = body::expected(&headers)?;
     let patch = body::read_patch(&headers, body).await?;
-    let view =
-        state.app.objects.patch::<T>(&caller, &Target { reference: &reference, expected }, &patch).await?;
+    let view = state
+        .app
+        .objects
+        .patch::<T>(&caller, &WriteTarget { reference: &reference, expected }, &patch)
+        .await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
-async fn delete<T: Managed>(
+async fn delete<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
@@ -215,7 +221,7 @@ where
     World: HasTable<T>,
 {
     let expected = body::expected(&headers)?;
-    state.app.objects.delete::<T>(&caller, &Target { reference: &reference, expected }).await?;
+    state.app.objects.delete::<T>(&caller, &WriteTarget { reference: &reference, expected }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

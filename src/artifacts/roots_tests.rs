@@ -14,7 +14,7 @@ use crate::houses::{Houses, testing};
 use crate::kernel::Error;
 use crate::model::{Artifact, ArtifactKind, ArtifactState, FetchNetworks, Noun, RootsCheck, Stored};
 use crate::objects::patch::Patch;
-use crate::objects::write::{Expected, Target};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 /// `srv` is a root, `data` the data directory, `elsewhere` neither.
 struct Host {
@@ -173,7 +173,7 @@ async fn what_was_configured_outside_before_is_served_with_a_problem_that_names_
     assert_eq!(problems(&app, "fine").await, "[]");
 
     // It may be changed but for its path, and a new one may not have it.
-    let target = Target { reference: "old", expected: Expected::Any };
+    let target = WriteTarget { reference: "old", expected: ExpectedRevision::Any };
     let patch = |value: Value| Patch::Merge(value);
     app.objects.patch::<Artifact>(&caller, &target, &patch(json!({"description": "x"}))).await.unwrap();
     let refused =
@@ -268,7 +268,7 @@ async fn a_source_of_before_keeps_what_it_is_with_a_problem() {
         problems(&app, "mirror").await
     );
     for name in ["image", "mirror"] {
-        let target = Target { reference: name, expected: Expected::Any };
+        let target = WriteTarget { reference: name, expected: ExpectedRevision::Any };
         let patch = Patch::Merge(json!({"description": "x"}));
         app.objects.patch::<Artifact>(&caller, &target, &patch).await.unwrap();
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::dhcp::Dhcp;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
-use crate::objects::write::Target;
+use crate::objects::write::WriteTarget;
 use crate::store::{self, Changeset};
 
 /// Most leases that are marked as expired in one go.
@@ -39,7 +39,7 @@ impl Dhcp {
     pub async fn end_lease(
         &self,
         caller: &Caller,
-        target: &Target<'_>,
+        target: &WriteTarget<'_>,
         ending: LeaseEnding,
     ) -> Result<(), Error> {
         for _ in 0..STALE_RETRIES_MAX {
@@ -57,7 +57,7 @@ impl Dhcp {
     fn prepare_ending(
         &self,
         caller: &Caller,
-        target: &Target<'_>,
+        target: &WriteTarget<'_>,
         ending: LeaseEnding,
     ) -> Result<Changeset, Error> {
         let world = self.kernel.world();
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::houses::{Houses, testing};
     use crate::model::Machine;
-    use crate::objects::write::Expected;
+    use crate::objects::write::ExpectedRevision;
 
     fn lease(caller: &Caller, last: u8) -> Lease {
         let mac = format!("02:00:00:00:00:{last:02x}").parse().unwrap();
@@ -210,8 +210,8 @@ mod tests {
         testing::put(app, Object::Lease(stored.into())).await;
     }
 
-    fn target(reference: &str) -> Target<'_> {
-        Target { reference, expected: Expected::Any }
+    fn target(reference: &str) -> WriteTarget<'_> {
+        WriteTarget { reference, expected: ExpectedRevision::Any }
     }
 
     async fn machine_at(app: &Houses, caller: &Caller, lease: &Lease) -> String {

@@ -10,7 +10,7 @@ use crate::dhcp::leases::{filing, lease_changeset};
 use crate::houses::{Houses, testing};
 use crate::model::{Lease, LeaseState, Subnet};
 use crate::objects::patch::Patch;
-use crate::objects::write::{Expected, Target};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 use crate::store;
 
 /// Gives 254 clients of subnet `a` new addresses, as the DHCP service does.
@@ -56,7 +56,7 @@ async fn leases_that_come_while_their_subnet_moves_are_on_its_wire_in_the_end() 
     for third in 0..8 {
         clients.spawn(give_addresses(Arc::clone(&app), third));
     }
-    let target = Target { reference: "a", expected: Expected::Any };
+    let target = WriteTarget { reference: "a", expected: ExpectedRevision::Any };
     for wire in ["one", "two", "three", "wire"] {
         let patch = Patch::Merge(json!({"shared_network": wire}));
         app.objects.patch::<Subnet>(&caller, &target, &patch).await.unwrap();

@@ -15,20 +15,20 @@ use std::sync::Arc;
 
 use crate::artifacts::roots::ArtifactRoots;
 use crate::kernel::Kernel;
-use lanes::Lanes;
+use lanes::WorkLanes;
 
 /// The objects that clients write and read.
 #[derive(Debug)]
 pub struct Objects {
     kernel: Arc<Kernel>,
     /// Threads for work whose cost a client chooses.
-    pub lanes: Lanes,
+    pub lanes: WorkLanes,
     /// Where on the host the files of artifacts may be.
     roots: ArtifactRoots,
 }
 
 impl Objects {
     pub fn new(kernel: Arc<Kernel>, roots: ArtifactRoots) -> Arc<Self> {
-        Arc::new(Objects { kernel, lanes: Lanes::default(), roots })
+        Arc::new(Objects { kernel, lanes: WorkLanes::default(), roots })
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::kernel::{ServerEndpoints, secrets};
 use crate::model::bounds::{self, DEPTH_MAX};
 use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, Stored, World, sha256_hex};
-use crate::objects::rules::{self, Check, Managed};
+use crate::objects::rules::{self, NounRules, RuleCheck};
 
 /// Longest text that an event carries in full, in bytes.
 const EVENT_TEXT_BYTES_MAX: usize = 4096;
@@ -22,27 +22,27 @@ pub struct View {
 }
 
 /// An object with all that a view of it needs of the world, so that the world can be let go.
-pub struct Subject<T: Managed> {
+pub struct ViewSubject<T: NounRules> {
     stored: Arc<Stored<T>>,
     /// Those that were seen in the world.
     problems: Vec<Problem>,
     /// What finds the others.
-    checks: Vec<Check>,
+    checks: Vec<RuleCheck>,
 }
 
-impl<T: Managed> Subject<T>
+impl<T: NounRules> ViewSubject<T>
 where
     World: HasTable<T>,
 {
     pub fn of((world, here): (&World, &ServerEndpoints), stored: &Arc<Stored<T>>) -> Self {
         let problems = rules::problems((world, here), stored);
-        Subject { stored: Arc::clone(stored), problems, checks: rules::read_checks(stored, world) }
+        ViewSubject { stored: Arc::clone(stored), problems, checks: rules::read_checks(stored, world) }
     }
 
     /// The object with the problems it has in that world and on this server. Takes as long as its writer
     /// chose: not on a thread that packets wait for, and not while the world is held.
     pub fn view(self) -> View {
-        let Subject { stored, mut problems, checks } = self;
+        let ViewSubject { stored, mut problems, checks } = self;
         problems.extend(checks.into_iter().flat_map(|check| check()));
         let mut body = with_defaults(&stored, shown::<T>(stored.view(&problems)));
         add_broken_bounds::<T>(&mut body);
@@ -52,7 +52,7 @@ where
 
 /// What was stored before there was a bound on it has a problem that names the bound. What is nested too deep
 /// for readers is left out.
-fn add_broken_bounds<T: Managed>(body: &mut Value) {
+fn add_broken_bounds<T: NounRules>(body: &mut Value) {
     let Some(fields) = body.as_object_mut() else { return };
     let broken = bounds::faults(fields, T::BYTES_MAX);
     if broken.is_empty() {
@@ -78,11 +78,11 @@ fn cut(value: &mut Value, levels: usize) {
 const TOO_DEEP: &str = "(left out: nested too deep)";
 
 /// An object as it is read, without the problems that follow from others.
-pub fn without_problems<T: Managed>(stored: &Stored<T>) -> Value {
+pub fn without_problems<T: NounRules>(stored: &Stored<T>) -> Value {
     with_defaults(stored, plain(stored))
 }
 
-fn with_defaults<T: Managed>(stored: &Stored<T>, mut view: Value) -> Value {
+fn with_defaults<T: NounRules>(stored: &Stored<T>, mut view: Value) -> Value {
     if let Some(fields) = view.as_object_mut() {
         stored.spec.show_defaults(fields);
     }
@@ -90,11 +90,11 @@ fn with_defaults<T: Managed>(stored: &Stored<T>, mut view: Value) -> Value {
 }
 
 /// What its writer wrote, without the problems that follow from others: what a patch is applied to.
-pub fn plain<T: Managed>(stored: &Stored<T>) -> Value {
+pub fn plain<T: NounRules>(stored: &Stored<T>) -> Value {
     shown::<T>(stored.view(&[]))
 }
 
-fn shown<T: Managed>(mut view: Value) -> Value {
+fn shown<T: NounRules>(mut view: Value) -> Value {
     if let Some(fields) = view.as_object_mut() {
         for hidden in T::HIDDEN {
             fields.remove(*hidden);
@@ -113,12 +113,12 @@ pub fn read_only_changes(before: &Value, after: &Value) -> Vec<Problem> {
 }
 
 /// Data of a `created` event.
-pub fn created<T: Managed>(stored: &Stored<T>) -> Value {
+pub fn created<T: NounRules>(stored: &Stored<T>) -> Value {
     json!({"name": T::label(stored), "revision": stored.revision, "object": abridged(written(stored))})
 }
 
 /// Data of an `updated` event: the JSON Patch (RFC 6902) from the old to the new.
-pub fn updated<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> Value {
+pub fn updated<T: NounRules>(old: &Stored<T>, new: &Stored<T>) -> Value {
     let diff = json_patch::diff(&written(old), &written(new));
     let diff = abridged(serde_json::to_value(&diff).unwrap_or_default());
     let mut data = json!({"name": T::label(new), "revision": new.revision, "diff": diff});
@@ -130,7 +130,7 @@ pub fn updated<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> Value {
 }
 
 /// Names of secret params with another value than before: the diff cannot show them.
-fn resealed<'a, T: Managed>(old: &Stored<T>, new: &'a Stored<T>) -> Vec<&'a str> {
+fn resealed<'a, T: NounRules>(old: &Stored<T>, new: &'a Stored<T>) -> Vec<&'a str> {
     let (Some(before), Some(after)) = (old.spec.params(), new.spec.params()) else { return Vec::new() };
     let changed = after.iter().filter(|(param, value)| {
         secrets::is_sealed(value) && before.get(*param).is_some_and(|before| before != *value)
@@ -139,12 +139,12 @@ fn resealed<'a, T: Managed>(old: &Stored<T>, new: &'a Stored<T>) -> Vec<&'a str>
 }
 
 /// Data of a `deleted` event.
-pub fn deleted<T: Managed>(stored: &Stored<T>) -> Value {
+pub fn deleted<T: NounRules>(stored: &Stored<T>) -> Value {
     json!({"name": T::label(stored), "revision": stored.revision, "object": abridged(written(stored))})
 }
 
 /// What its writer wrote, and the status.
-fn written<T: Managed>(stored: &Stored<T>) -> Value {
+fn written<T: NounRules>(stored: &Stored<T>) -> Value {
     let mut view = plain(stored);
     cut(&mut view, DEPTH_MAX);
     if let Some(fields) = view.as_object_mut() {

@@ -14,13 +14,13 @@ use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
-use crate::objects::rules::{self, Change, Conflict, Host, Managed};
-use crate::objects::view::{self, Subject, View};
+use crate::objects::rules::{self, Conflict, HostLimits, NounRules, ProposedWrite};
+use crate::objects::view::{self, View, ViewSubject};
 use crate::store::{self, Changeset, ChangesetRead, TrackedWorld, WriterHold};
 
 /// Which revision a writer means to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expected {
+pub enum ExpectedRevision {
     /// Whatever is there.
     Any,
     /// One of these, or the write is refused as stale.
@@ -28,14 +28,14 @@ pub enum Expected {
 }
 
 /// A write whose checks are done, and what they looked at.
-struct Checked<T: Managed> {
+struct CheckedWrite<T: NounRules> {
     next: Stored<T>,
     found: Vec<Problem>,
     reads: Vec<ChangesetRead>,
 }
 
 /// A changeset that is ready to be committed, and the object it leads to.
-struct Prepared<T: Managed> {
+struct PreparedWrite<T: NounRules> {
     object: Arc<Stored<T>>,
     /// Nothing to commit when nothing changes.
     changeset: Option<Changeset>,
@@ -48,7 +48,7 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn get<T: Managed>(&self, caller: &Caller, reference: &str) -> Result<View, Error>
+    pub async fn get<T: NounRules>(&self, caller: &Caller, reference: &str) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
@@ -60,12 +60,12 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::Busy`] when it takes too long.
-    pub async fn show<T: Managed>(&self, object: &Arc<Stored<T>>) -> Result<View, Error>
+    pub async fn show<T: NounRules>(&self, object: &Arc<Stored<T>>) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
         let seen = T::as_of(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
-        let subject = Subject::of((&self.kernel.world(), &self.kernel.endpoints), &seen);
+        let subject = ViewSubject::of((&self.kernel.world(), &self.kernel.endpoints), &seen);
         self.lanes.reads.run(|| subject.view()).await
     }
 
@@ -73,7 +73,7 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::Invalid`] with every fault, [`Error::Conflict`] when a unique value is taken.
-    pub async fn create<T: Managed>(&self, caller: &Caller, body: Value) -> Result<View, Error>
+    pub async fn create<T: NounRules>(&self, caller: &Caller, body: Value) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
@@ -85,7 +85,7 @@ impl Objects {
     ///
     /// # Errors
     /// As [`Objects::create`].
-    pub async fn create_from<T: Managed>(&self, caller: &Caller, input: Input<T>) -> Result<View, Error>
+    pub async fn create_from<T: NounRules>(&self, caller: &Caller, input: Input<T>) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
@@ -95,7 +95,7 @@ impl Objects {
             // Only what is decided under the world is decided under the hold: checks may take longer than the
             // writer waits.
             let hold = self.kernel.hold_for(attempt).await?;
-            let Prepared { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
+            let PreparedWrite { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
             match self.finish(hold, changeset).await {
                 Ok(()) => return self.show(&object).await,
                 Err(store::StoreError::Stale { .. }) => named.clone_from(&object.key),
@@ -109,10 +109,10 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], and those of [`Objects::create`].
-    pub async fn replace<T: Managed>(
+    pub async fn replace<T: NounRules>(
         &self,
         caller: &Caller,
-        target: &Target<'_>,
+        target: &WriteTarget<'_>,
         body: &Value,
     ) -> Result<View, Error>
     where
@@ -128,10 +128,10 @@ impl Objects {
     ///
     /// # Errors
     /// Those of [`Objects::replace`]; [`Error::Conflict`] for a JSON Patch `test` that fails.
-    pub async fn patch<T: Managed>(
+    pub async fn patch<T: NounRules>(
         &self,
         caller: &Caller,
-        target: &Target<'_>,
+        target: &WriteTarget<'_>,
         patch: &Patch,
     ) -> Result<View, Error>
     where
@@ -151,7 +151,7 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] naming the referrers.
-    pub async fn delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<(), Error>
+    pub async fn delete<T: NounRules>(&self, caller: &Caller, target: &WriteTarget<'_>) -> Result<(), Error>
     where
         World: HasTable<T>,
     {
@@ -169,10 +169,10 @@ impl Objects {
 
     /// What `make` makes of the object is worked out without the world, and committed if the object is
     /// still at that revision; else it is made again.
-    async fn rewrite<T: Managed>(
+    async fn rewrite<T: NounRules>(
         &self,
         caller: &Caller,
-        target: &Target<'_>,
+        target: &WriteTarget<'_>,
         make: impl Fn(&Stored<T>) -> Result<Input<T>, Error> + Send + Sync + 'static,
     ) -> Result<View, Error>
     where
@@ -196,7 +196,11 @@ impl Objects {
     }
 
     /// The object that a write is about, at the revision that its writer expects.
-    fn find_to_write<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Arc<Stored<T>>, Error>
+    fn find_to_write<T: NounRules>(
+        &self,
+        caller: &Caller,
+        target: &WriteTarget<'_>,
+    ) -> Result<Arc<Stored<T>>, Error>
     where
         World: HasTable<T>,
     {
@@ -210,7 +214,7 @@ impl Objects {
     }
 
     /// Asks what only the host can tell of a write, where the world is not held up by it.
-    async fn ask_the_host<T: Managed>(
+    async fn ask_the_host<T: NounRules>(
         &self,
         next: &Arc<Stored<T>>,
         old: Option<&Arc<Stored<T>>>,
@@ -219,8 +223,10 @@ impl Objects {
             return Ok(Vec::new());
         }
         let (next, old) = (Arc::clone(next), old.cloned());
-        let host =
-            Host { roots: self.roots.clone(), networks: Arc::clone(&self.kernel.endpoints.fetch_networks) };
+        let host = HostLimits {
+            roots: self.roots.clone(),
+            networks: Arc::clone(&self.kernel.endpoints.fetch_networks),
+        };
         let asking = tokio::task::spawn_blocking(move || {
             next.spec.refused_here(old.as_ref().map(|old| &old.spec), &host)
         });
@@ -238,7 +244,11 @@ impl Objects {
         }
     }
 
-    async fn check_create<T: Managed>(&self, caller: &Caller, input: Input<T>) -> Result<Checked<T>, Error>
+    async fn check_create<T: NounRules>(
+        &self,
+        caller: &Caller,
+        input: Input<T>,
+    ) -> Result<CheckedWrite<T>, Error>
     where
         World: HasTable<T>,
     {
@@ -251,12 +261,12 @@ impl Objects {
         self.check(stored, None).await
     }
 
-    async fn check_update<T: Managed>(
+    async fn check_update<T: NounRules>(
         &self,
         caller: &Caller,
         current: &Arc<Stored<T>>,
         input: Input<T>,
-    ) -> Result<Checked<T>, Error>
+    ) -> Result<CheckedWrite<T>, Error>
     where
         World: HasTable<T>,
     {
@@ -267,11 +277,11 @@ impl Objects {
     }
 
     /// Does the checks of a write whose cost its writer chooses, without the world.
-    async fn check<T: Managed>(
+    async fn check<T: NounRules>(
         &self,
         next: Stored<T>,
         old: Option<&Arc<Stored<T>>>,
-    ) -> Result<Checked<T>, Error>
+    ) -> Result<CheckedWrite<T>, Error>
     where
         World: HasTable<T>,
     {
@@ -287,53 +297,53 @@ impl Objects {
         };
         let (mut found, reads) = self.lanes.writes.run(run).await?;
         found.extend(self.ask_the_host(&next, old).await?);
-        Ok(Checked { next: Arc::unwrap_or_clone(next), found, reads })
+        Ok(CheckedWrite { next: Arc::unwrap_or_clone(next), found, reads })
     }
 
-    fn prepare_create<T: Managed>(
+    fn prepare_create<T: NounRules>(
         &self,
         caller: &Caller,
-        checked: Checked<T>,
+        checked: CheckedWrite<T>,
         hold: Option<WriterHold>,
-    ) -> Result<Prepared<T>, Error>
+    ) -> Result<PreparedWrite<T>, Error>
     where
         World: HasTable<T>,
     {
-        let Checked { next: mut stored, found, reads } = checked;
+        let CheckedWrite { next: mut stored, found, reads } = checked;
         let (object, changeset) = {
             let world = self.kernel.world();
             let tracked = TrackedWorld::new(&world);
             self.admit((caller, &tracked), &mut stored, (None, found))?;
             let object = Arc::new(stored);
-            let change = Change { caller, world: &tracked, key: &object.key, old: None };
+            let change = ProposedWrite { caller, world: &tracked, key: &object.key, old: None };
             let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
             (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
         };
         let event = caller.event(&object, "created", view::created(&object));
-        Ok(Prepared { object, changeset: Some(begun_by(event, changeset)), hold })
+        Ok(PreparedWrite { object, changeset: Some(begun_by(event, changeset)), hold })
     }
 
-    async fn prepare_update<T: Managed>(
+    async fn prepare_update<T: NounRules>(
         &self,
         caller: &Caller,
-        (current, checked): (&Arc<Stored<T>>, Checked<T>),
+        (current, checked): (&Arc<Stored<T>>, CheckedWrite<T>),
         hold: Option<WriterHold>,
-    ) -> Result<Prepared<T>, Error>
+    ) -> Result<PreparedWrite<T>, Error>
     where
         World: HasTable<T>,
     {
-        let Checked { mut next, found, reads } = checked;
+        let CheckedWrite { mut next, found, reads } = checked;
         let (object, changeset) = {
             let world = self.kernel.world();
             let tracked = TrackedWorld::new(&world);
             self.admit((caller, &tracked), &mut next, (Some(&**current), found))?;
             if next.spec == current.spec && next.labels == current.labels {
-                return Ok(Prepared { object: Arc::clone(current), changeset: None, hold: None });
+                return Ok(PreparedWrite { object: Arc::clone(current), changeset: None, hold: None });
             }
             rules::may_change(current, &next)?;
             let object = Arc::new(next);
-            let change = Change { caller, world: &tracked, key: &object.key, old: Some(&**current) };
+            let change = ProposedWrite { caller, world: &tracked, key: &object.key, old: Some(&**current) };
             let changeset = Changeset::default().update(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
             (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
@@ -345,10 +355,14 @@ impl Objects {
             None => self.lanes.writes.run(tell).await?,
         };
         let changeset = begun_by(caller.event(&object, "updated", data), changeset);
-        Ok(Prepared { object, changeset: Some(changeset), hold })
+        Ok(PreparedWrite { object, changeset: Some(changeset), hold })
     }
 
-    pub fn prepare_delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Changeset, Error>
+    pub fn prepare_delete<T: NounRules>(
+        &self,
+        caller: &Caller,
+        target: &WriteTarget<'_>,
+    ) -> Result<Changeset, Error>
     where
         World: HasTable<T>,
     {
@@ -366,7 +380,7 @@ impl Objects {
 
     /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what
     /// its checks found.
-    fn admit<T: Managed>(
+    fn admit<T: NounRules>(
         &self,
         (caller, world): (&Caller, &TrackedWorld<'_>),
         next: &mut Stored<T>,
@@ -375,7 +389,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let change = Change { caller, world, key: &next.key, old };
+        let change = ProposedWrite { caller, world, key: &next.key, old };
         let mut problems = found;
         problems.extend(rules::refusals(&next.spec, &change));
         if !problems.is_empty() {
@@ -387,7 +401,7 @@ impl Objects {
         self.seal(world, next, old)
     }
 
-    fn seal<T: Managed>(
+    fn seal<T: NounRules>(
         &self,
         world: &TrackedWorld<'_>,
         next: &mut Stored<T>,
@@ -423,27 +437,29 @@ impl Objects {
 
 /// The object a write is about, and the revision its writer saw.
 #[derive(Debug, Clone)]
-pub struct Target<'a> {
+pub struct WriteTarget<'a> {
     /// A key, or `index:value`.
     pub reference: &'a str,
-    pub expected: Expected,
+    pub expected: ExpectedRevision,
 }
 
-impl Target<'_> {
-    pub(crate) fn check<T: Managed>(&self, current: &Stored<T>) -> Result<(), Error> {
+impl WriteTarget<'_> {
+    pub(crate) fn check<T: NounRules>(&self, current: &Stored<T>) -> Result<(), Error> {
         match &self.expected {
-            Expected::OneOf(revisions) if !revisions.contains(&current.revision) => Err(Error::Stale {
-                kind: T::KIND,
-                key: T::label(current),
-                expected: revisions.first().copied().unwrap_or(0),
-                present: current.revision,
-            }),
+            ExpectedRevision::OneOf(revisions) if !revisions.contains(&current.revision) => {
+                Err(Error::Stale {
+                    kind: T::KIND,
+                    key: T::label(current),
+                    expected: revisions.first().copied().unwrap_or(0),
+                    present: current.revision,
+                })
+            }
             _ => Ok(()),
         }
     }
 }
 
-fn table<T: Managed>(world: &World) -> &Table<T>
+fn table<T: NounRules>(world: &World) -> &Table<T>
 where
     World: HasTable<T>,
 {
@@ -457,7 +473,7 @@ fn begun_by(event: NewEvent, mut changeset: Changeset) -> Changeset {
 }
 
 /// What a client sent, without the fields that are nobody's to send. `stored` is what it takes the place of.
-fn read_input<T: Managed>(body: Value, stored: &Value) -> Result<Input<T>, Error> {
+fn read_input<T: NounRules>(body: Value, stored: &Value) -> Result<Input<T>, Error> {
     let hidden = T::HIDDEN.iter().filter(|field| body.get(field).is_some());
     let hidden: Vec<Problem> =
         hidden.map(|field| Problem::new(format!("/{field}"), format!("unknown field `{field}`"))).collect();
@@ -468,7 +484,7 @@ fn read_input<T: Managed>(body: Value, stored: &Value) -> Result<Input<T>, Error
 }
 
 /// Unique values that other objects hold, with their names.
-fn taken<T: Managed>(change: &Change<'_, T>, next: &Stored<T>) -> Option<Conflict>
+fn taken<T: NounRules>(change: &ProposedWrite<'_, T>, next: &Stored<T>) -> Option<Conflict>
 where
     World: HasTable<T>,
 {
@@ -487,7 +503,7 @@ where
     (!held.is_empty()).then(|| Conflict::plain(held.join("; "))).or(hidden)
 }
 
-fn exists<T: Managed>(key: &str) -> Error {
+fn exists<T: NounRules>(key: &str) -> Error {
     Error::Conflict(format!(
         "there is a {} `{key}` already: change it, or choose another {}",
         T::KIND,
@@ -495,6 +511,6 @@ fn exists<T: Managed>(key: &str) -> Error {
     ))
 }
 
-fn busy<T: Managed>(reference: &str) -> Error {
+fn busy<T: NounRules>(reference: &str) -> Error {
     Error::Busy(format!("{} {reference} is being changed by many at once; try again", T::KIND))
 }

@@ -7,7 +7,7 @@ use crate::insight::timeline::TimelinePage;
 use crate::kernel::{Actor, Caller, Error};
 use crate::model::{Kind, Machine, Subnet, Template, Token};
 use crate::objects::list::ListQuery;
-use crate::objects::write::{Expected, Target};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 fn caller(scopes: &[&str]) -> Caller {
     let scopes = scopes.iter().map(ToString::to_string).collect();
@@ -76,7 +76,7 @@ async fn a_door_hides_what_its_caller_may_not_read_also_behind_the_gate() {
         assert_eq!(app.insight.explain(&nobody, &who, &Asks::default()).unwrap_err(), machine);
         let page = TimelinePage { after: 0, attempt: None, limit: 10 };
         assert_eq!(app.insight.timeline(&nobody, reference, page).await.unwrap_err(), machine);
-        let target = Target { reference, expected: Expected::Any };
+        let target = WriteTarget { reference, expected: ExpectedRevision::Any };
         assert_eq!(app.objects.delete::<Machine>(&nobody, &target).await.unwrap_err(), machine);
         let act = app.runs.act(&nobody, reference, &crate::runs::actions::Action::Cancel).await;
         assert_eq!(act.unwrap_err(), machine);
@@ -131,7 +131,7 @@ async fn named_or_text(client: &Client, preview: Preview) -> String {
 async fn a_conflict_does_not_name_an_object_that_the_caller_may_not_read() {
     let client = site().await;
     let app = &client.app;
-    let target = Target { reference: "lan", expected: Expected::Any };
+    let target = WriteTarget { reference: "lan", expected: ExpectedRevision::Any };
     let refused = async |scopes: &[&str]| {
         app.objects.delete::<Subnet>(&caller(scopes), &target).await.unwrap_err().to_string()
     };

@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::model::{Bootenv, Kind, Problem, Stored, World};
-use crate::objects::rules::{Dependent, Managed, machine};
+use crate::objects::rules::{Dependent, NounRules, machine};
 use crate::store::TrackedWorld;
 
-impl Managed for Bootenv {
+impl NounRules for Bootenv {
     fn show_defaults(&self, fields: &mut Map<String, Value>) {
         fields.insert("destructive".to_owned(), self.is_destructive().into());
     }

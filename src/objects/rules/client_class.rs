@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::kernel::ServerEndpoints;
 use crate::model::{ClientClass, Problem, Stored, is_template};
 use crate::netboot::decide::decision::HTTPS_IS_OFF;
-use crate::objects::rules::{Change, Managed, WriteCheck};
+use crate::objects::rules::{NounRules, ProposedWrite, WriteCheck};
 use crate::store::TrackedWorld;
 
 /// Most classes: each packet is held against all of them.
 const CLASSES_MAX: usize = 500;
 
-impl Managed for ClientClass {
+impl NounRules for ClientClass {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
@@ -27,7 +27,7 @@ impl Managed for ClientClass {
         })]
     }
 
-    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+    fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         let is_full = change.old.is_none() && change.world.count::<ClientClass>() >= CLASSES_MAX;
         let full = || Problem::new("", format!("there are {CLASSES_MAX} client classes already"));
         is_full.then(full).into_iter().collect()

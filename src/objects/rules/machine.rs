@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::catalog::usable;
 use crate::model::{Kind, Machine, ObjectReference, Problem, StepKind, Stored, World};
-use crate::objects::rules::{Change, Conflict, Dependent, Managed, WriteCheck};
+use crate::objects::rules::{Conflict, Dependent, NounRules, ProposedWrite, WriteCheck};
 use crate::store::TrackedWorld;
 
-impl Managed for Machine {
+impl NounRules for Machine {
     fn label(stored: &Stored<Self>) -> String {
         stored.spec.name.clone()
     }
@@ -33,7 +33,7 @@ impl Managed for Machine {
     }
 
     /// Reservations name machines: a machine they name keeps its name.
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         let old = change.old.filter(|old| old.spec.name != self.name)?;
         let holders = super::referrers(change.world, old);
         (!holders.is_empty()).then(|| {

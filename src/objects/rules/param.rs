@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::model::{DeclaredSchema, Param, Problem, Stored, World};
 use crate::objects::rules::{
-    Change, Check, Conflict, Dependent, Managed, WriteCheck, list_dependents, params,
+    Conflict, Dependent, NounRules, ProposedWrite, RuleCheck, WriteCheck, list_dependents, params,
 };
 use crate::store::TrackedWorld;
 
-impl Managed for Param {
+impl NounRules for Param {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         old: Option<&Arc<Stored<Self>>>,
@@ -19,7 +19,7 @@ impl Managed for Param {
     }
 
     /// A schema that was stored before there was a bound on it is never evaluated.
-    fn read_checks(stored: &Arc<Stored<Self>>, _world: &World) -> Vec<Check> {
+    fn read_checks(stored: &Arc<Stored<Self>>, _world: &World) -> Vec<RuleCheck> {
         let stored = Arc::clone(stored);
         vec![Box::new(move || {
             let schema = DeclaredSchema::of(&stored.spec.schema);
@@ -32,7 +32,7 @@ impl Managed for Param {
     }
 
     /// Values are sealed when they are set: secrecy changes only while there are none.
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         let secret_before = change.old.is_some_and(|old| old.spec.secret);
         let holders =
             if self.secret == secret_before { Vec::new() } else { params::holders(change.world, &self.name) };

@@ -10,11 +10,11 @@ use crate::model::bounds::escape;
 use crate::model::{
     Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, Stage, Stored, Task, World, nearest,
 };
-use crate::objects::rules::{Check, Dependent, Managed, WriteCheck};
+use crate::objects::rules::{Dependent, NounRules, RuleCheck, WriteCheck};
 use crate::store::TrackedWorld;
 
-type Values = BTreeMap<String, Value>;
-type Declared = BTreeMap<String, Arc<Stored<Param>>>;
+type ParamMap = BTreeMap<String, Value>;
+type DeclaredParams = BTreeMap<String, Arc<Stored<Param>>>;
 
 /// Most undeclared params that a near name is looked for: what that takes grows with all params there are.
 const HINTS_MAX: usize = 8;
@@ -24,7 +24,7 @@ const KNOWN_MAX: usize = 4096;
 const PROBLEMS_MAX: usize = 64;
 
 /// Finds values that their declared schema does not allow, and sealed values that are not there to be kept.
-pub fn write_check<T: Managed>(
+pub fn write_check<T: NounRules>(
     next: &Arc<Stored<T>>,
     old: Option<&Arc<Stored<T>>>,
     world: &TrackedWorld<'_>,
@@ -42,7 +42,7 @@ pub fn write_check<T: Managed>(
 /// A value that cannot be validated, because its schema or the work breaks a bound, is refused unless it is
 /// stored already: nothing gets in that nobody checked, and what is there does not stand in the way of other
 /// changes.
-fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Declared) -> Vec<Problem> {
+fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &DeclaredParams) -> Vec<Problem> {
     let pointer = pointer(name);
     if secrets::looks_sealed(value) {
         let keeps = secrets::means_stored(value) && old.is_some_and(secrets::is_sealed);
@@ -57,7 +57,7 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
 }
 
 /// The declarations of the values that have one.
-fn declared(values: &Values, world: &TrackedWorld<'_>) -> Declared {
+fn declared(values: &ParamMap, world: &TrackedWorld<'_>) -> DeclaredParams {
     let declared = |name: &String| Some((name.clone(), Arc::clone(world.get::<Param>(name)?)));
     values.keys().filter_map(declared).collect()
 }
@@ -66,10 +66,10 @@ const NOT_KEPT: &str =
     "`{\"sealed\": true}` keeps the value that is stored, and none is: give the value itself";
 
 /// Finds values that their declaration does not allow any more.
-pub fn read_check<T: Managed>(stored: &Arc<Stored<T>>, world: &World) -> Option<Check> {
+pub fn read_check<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Option<RuleCheck> {
     let declared = declared(stored.spec.params()?, &TrackedWorld::untracked(world));
     let stored = Arc::clone(stored);
-    (!declared.is_empty()).then(|| -> Check {
+    (!declared.is_empty()).then(|| -> RuleCheck {
         Box::new(move || {
             let values = stored.spec.params().into_iter().flatten();
             let check = |(name, value): (&String, &Value)| match declared.get(name) {
@@ -86,7 +86,7 @@ pub fn read_check<T: Managed>(stored: &Arc<Stored<T>>, world: &World) -> Option<
 
 /// Finds params that an object sets or requires and nobody declared. The nearest declared name is looked for
 /// without the world: that takes long where there are many long names.
-pub fn undeclared<T: Managed>(stored: &Stored<T>, world: &World) -> Option<Check> {
+pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<RuleCheck> {
     let set = stored.spec.params().into_iter().flat_map(BTreeMap::keys).map(|name| (pointer(name), name));
     let required = stored.spec.required_params().iter().enumerate();
     let required = required.map(|(i, name)| (format!("/required_params/{i}"), name));

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::{Problem, Profile};
-use crate::objects::rules::{Change, Managed, graph};
+use crate::objects::rules::{NounRules, ProposedWrite, graph};
 
-impl Managed for Profile {
+impl NounRules for Profile {
     fn params(&self) -> Option<&BTreeMap<String, Value>> {
         Some(&self.params)
     }
@@ -16,7 +16,7 @@ impl Managed for Profile {
         Some(&mut self.params)
     }
 
-    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+    fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         let nested = |name: &str| match change.world.get::<Profile>(name) {
             _ if name == self.name => self.profiles.clone(),
             Some(profile) => profile.spec.profiles.clone(),

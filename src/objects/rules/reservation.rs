@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::model::{Problem, Reservation, Stored, Subnet, World};
-use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
+use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
 use crate::store::TrackedWorld;
 
-impl Managed for Reservation {
+impl NounRules for Reservation {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
@@ -17,11 +17,11 @@ impl Managed for Reservation {
         vec![Box::new(move |_| super::options::faults(&next.spec.options, "/options"))]
     }
 
-    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+    fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         outside(self, change.world).into_iter().collect()
     }
 
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         let here = subnet(self, change.world);
         let same_client = |other: &Reservation| who(other) == who(self);
         let others = change.world.specs::<Reservation>().filter(|other| other.key != change.key);

@@ -1,9 +1,9 @@
 //! Settings: one that names an object that is not there cannot take effect.
 
 use crate::model::{Problem, Setting, Stored, World};
-use crate::objects::rules::Managed;
+use crate::objects::rules::NounRules;
 
-impl Managed for Setting {
+impl NounRules for Setting {
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let Some(name) = stored.spec.value.as_str() else { return Vec::new() };
         let known = match stored.key.as_str() {

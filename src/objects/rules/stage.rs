@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::{Kind, Stage, Stored};
-use crate::objects::rules::{Dependent, Managed, machine};
+use crate::objects::rules::{Dependent, NounRules, machine};
 use crate::store::TrackedWorld;
 
-impl Managed for Stage {
+impl NounRules for Stage {
     fn params(&self) -> Option<&BTreeMap<String, Value>> {
         Some(&self.params)
     }

@@ -10,11 +10,11 @@ use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::model::{
     Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, Stored, Subnet, SubnetMode, World,
 };
-use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
+use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
 use crate::proto::dhcp4::codes;
 use crate::store::{Changeset, TrackedWorld};
 
-impl Managed for Subnet {
+impl NounRules for Subnet {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
@@ -24,7 +24,7 @@ impl Managed for Subnet {
         vec![Box::new(move |_| refused(&next.spec))]
     }
 
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         let others = || change.world.specs::<Subnet>().filter(|other| other.key != self.name);
         if let Some(other) = others().find(|other| other.spec.cidr.overlaps(&self.cidr)) {
             let reason = format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr);
@@ -63,7 +63,7 @@ impl Managed for Subnet {
 
     /// Leases follow a subnet that has come to be on another wire or to have other addresses. They are looked
     /// through for nothing else: each new lease would overtake the change.
-    fn along(next: &Stored<Self>, change: &Change<'_, Self>, changeset: Changeset) -> Changeset {
+    fn along(next: &Stored<Self>, change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
         let place = |subnet: &Subnet| (subnet.network().to_owned(), subnet.cidr);
         match change.old {
             Some(old) if place(&old.spec) == place(&next.spec) => changeset,
@@ -179,7 +179,7 @@ mod tests {
     use crate::houses::{Houses, testing};
     use crate::model::LeaseState;
     use crate::objects::patch::Patch;
-    use crate::objects::write::{Expected, Target};
+    use crate::objects::write::{ExpectedRevision, WriteTarget};
 
     async fn put(app: &Houses, (third, last): (u8, u8), subnet: &str, heard_at: Timestamp) {
         let lease = Lease {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     async fn join(app: &Houses, subnet: &str) {
-        let target = Target { reference: subnet, expected: Expected::Any };
+        let target = WriteTarget { reference: subnet, expected: ExpectedRevision::Any };
         let patch = Patch::Merge(json!({"shared_network": "wire"}));
         app.objects.patch::<Subnet>(&testing::caller(), &target, &patch).await.unwrap();
     }
@@ -214,7 +214,7 @@ mod tests {
         assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
         let set =
             |value: serde_json::Value| Patch::Merge(json!({"shared_network": value, "mode": "managed"}));
-        let target = |reference| Target { reference, expected: Expected::Any };
+        let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
         app.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!("floor"))).await.unwrap();
         app.objects.create::<Subnet>(&caller, lab).await.unwrap();
         let leaves = app.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!(null))).await;

@@ -1,11 +1,11 @@
 //! Tasks: prerequisites without circles.
 
 use crate::model::{Kind, Problem, Stored, Task};
-use crate::objects::rules::{Change, Dependent, Managed, graph, machine};
+use crate::objects::rules::{Dependent, NounRules, ProposedWrite, graph, machine};
 use crate::store::TrackedWorld;
 
-impl Managed for Task {
-    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+impl NounRules for Task {
+    fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         let before = |name: &str| match change.world.get::<Task>(name) {
             _ if name == self.name => self.prerequisites.clone(),
             Some(task) => task.spec.prerequisites.clone(),

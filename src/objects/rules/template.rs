@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{Problem, Stored, Template, World};
-use crate::objects::rules::{Check, Managed, WriteCheck};
+use crate::objects::rules::{NounRules, RuleCheck, WriteCheck};
 use crate::render::{self, ProblemKind, RenderProblem};
 use crate::store::{ChangesetRead, TableSnapshot, TrackedWorld};
 
-impl Managed for Template {
+impl NounRules for Template {
     /// What is wrong with the text itself. An include of a template that is not there yet only keeps it from
     /// being used.
     fn write_checks(
@@ -23,7 +23,7 @@ impl Managed for Template {
         })]
     }
 
-    fn read_checks(stored: &Arc<Stored<Self>>, world: &World) -> Vec<Check> {
+    fn read_checks(stored: &Arc<Stored<Self>>, world: &World) -> Vec<RuleCheck> {
         let (stored, known) = (Arc::clone(stored), TrackedWorld::untracked(world).snapshot());
         vec![Box::new(move || fault(&stored.spec, &known, &mut Vec::new()).map(shown).into_iter().collect())]
     }
