@@ -17,7 +17,7 @@ use super::schema;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::Machine;
-use crate::runs::actions::Action;
+use crate::runs::actions::RunAction;
 
 /// Which workflow `start` runs.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -67,22 +67,22 @@ fn row(verb: &'static str, about: &str) -> Operation {
 async fn act(
     state: &ApiState,
     caller: &Caller,
-    (reference, action): (&str, Action),
+    (reference, action): (&str, RunAction),
 ) -> Result<Response, ApiError> {
     let machine = state.app.runs.act(caller, reference, &action).await?;
     let view = state.app.objects.show(&machine).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
-fn action(verb: &str, start: Start) -> Result<Action, ApiError> {
+fn action(verb: &str, start: Start) -> Result<RunAction, ApiError> {
     Ok(match verb {
-        "start" => Action::Start { workflow: start.workflow },
-        "pause" => Action::Pause,
-        "resume" => Action::Resume,
-        "retry" => Action::Retry,
-        "cancel" => Action::Cancel,
-        "arm" => Action::Arm,
-        "disarm" => Action::Disarm,
+        "start" => RunAction::Start { workflow: start.workflow },
+        "pause" => RunAction::Pause,
+        "resume" => RunAction::Resume,
+        "retry" => RunAction::Retry,
+        "cancel" => RunAction::Cancel,
+        "arm" => RunAction::Arm,
+        "disarm" => RunAction::Disarm,
         other => return Err(Error::BadRequest(format!("there is no action `{other}`")).into()),
     })
 }

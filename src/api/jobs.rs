@@ -23,7 +23,7 @@ use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{AgentReport, Job, JobOffer, JobReport, LogEnd, TokenGrant};
 use crate::runs::job_reports::LOG_PIECE_BYTES_MAX;
-use crate::runs::jobs::Asking;
+use crate::runs::jobs::WorkRequest;
 
 /// When an agent that got nothing may ask again, in seconds.
 const ASK_AGAIN_SECONDS: &str = "5";
@@ -100,7 +100,7 @@ async fn next(
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: AgentReport = body::read_as(&headers, body).await?;
-    let asking = Asking { machine: &reference, report: &report, renderer: &state.app.runs };
+    let asking = WorkRequest { machine: &reference, report: &report, renderer: &state.app.runs };
     let offer = tokio::select! {
         offer = state.app.runs.await_job(&caller, &asking) => offer?,
         () = state.shutdown.cancelled() => None,

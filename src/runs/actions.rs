@@ -9,14 +9,14 @@ use crate::kernel::{Caller, Error};
 use crate::model::{BootenvKind, Machine, MachineState, Run, Step, StepKind, Stored, World};
 use crate::runs::Runs;
 use crate::runs::flow::{expand, step};
-use crate::runs::machine_change::Moving;
+use crate::runs::machine_change::MachineChange;
 
 /// The boolean param that makes a run a rehearsal.
 pub const REHEARSE: &str = "rehearse";
 
 /// What an operator wants of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum RunAction {
     /// Run this workflow, or the machine's own, or the setting `default_workflow`.
     Start {
         workflow: Option<String>,
@@ -42,7 +42,7 @@ impl Runs {
         &self,
         caller: &Caller,
         machine: &str,
-        action: &Action,
+        action: &RunAction,
     ) -> Result<Arc<Stored<Machine>>, Error> {
         let key = self.kernel.find::<Machine>(caller, machine)?.key.clone();
         let moved =
@@ -51,57 +51,62 @@ impl Runs {
     }
 }
 
-fn act(caller: &Caller, world: &World, (moving, action): (&mut Moving, &Action)) -> Result<(), Error> {
+fn act(
+    caller: &Caller,
+    world: &World,
+    (moving, action): (&mut MachineChange, &RunAction),
+) -> Result<(), Error> {
     let by = caller.actor.to_string();
     if let Some(reason) = refusal(action, &moving.machine, world) {
         return Err(Error::Conflict(reason));
     }
     match action {
-        Action::Start { workflow } => return start(caller, world, (moving, workflow.as_deref())),
-        Action::Pause => moving.flow((caller, world), |flow| flow.pause(&by)),
-        Action::Resume => moving.flow((caller, world), |flow| flow.resume()),
-        Action::Retry => moving.flow((caller, world), |flow| flow.retry()),
-        Action::Cancel => moving.flow((caller, world), |flow| flow.cancel(&by)),
-        Action::Arm => moving.flow((caller, world), |flow| flow.arm()),
-        Action::Disarm => moving.flow((caller, world), |flow| flow.disarm_by(&by)),
+        RunAction::Start { workflow } => return start(caller, world, (moving, workflow.as_deref())),
+        RunAction::Pause => moving.flow((caller, world), |flow| flow.pause(&by)),
+        RunAction::Resume => moving.flow((caller, world), |flow| flow.resume()),
+        RunAction::Retry => moving.flow((caller, world), |flow| flow.retry()),
+        RunAction::Cancel => moving.flow((caller, world), |flow| flow.cancel(&by)),
+        RunAction::Arm => moving.flow((caller, world), |flow| flow.arm()),
+        RunAction::Disarm => moving.flow((caller, world), |flow| flow.disarm_by(&by)),
     }
-    if *action == Action::Retry {
+    if *action == RunAction::Retry {
         moving.machine.faults.retain(|fault| !fault.pointer.starts_with("/status/steps"));
     }
     Ok(())
 }
 
 /// Why an action cannot be done now.
-fn refusal(action: &Action, machine: &Stored<Machine>, world: &World) -> Option<String> {
+fn refusal(action: &RunAction, machine: &Stored<Machine>, world: &World) -> Option<String> {
     let (name, status) = (&machine.spec.name, &machine.status);
     let run = status.run.as_ref().filter(|run| run.ended_at.is_none());
-    let onwards = matches!(action, Action::Start { .. } | Action::Resume | Action::Retry | Action::Arm);
+    let onwards =
+        matches!(action, RunAction::Start { .. } | RunAction::Resume | RunAction::Retry | RunAction::Arm);
     if machine.spec.locked && onwards {
         return Some(format!("machine `{name}` is locked; unlock it first"));
     }
     let Some(run) = run else {
-        let starts = matches!(action, Action::Start { .. });
+        let starts = matches!(action, RunAction::Start { .. });
         return (!starts).then(|| format!("machine `{name}` has no workflow under way; `start` begins one"));
     };
     let (of, at) = (&run.workflow, status.cursor);
     match action {
-        Action::Start { .. } if status.state == MachineState::Failed => None,
-        Action::Start { .. } => {
+        RunAction::Start { .. } if status.state == MachineState::Failed => None,
+        RunAction::Start { .. } => {
             Some(format!("workflow `{of}` is under way at step {at} ({}); `cancel` ends it", status.reason))
         }
-        Action::Pause if run.paused => Some("it is paused already".to_owned()),
-        Action::Pause if status.state == MachineState::Failed => {
+        RunAction::Pause if run.paused => Some("it is paused already".to_owned()),
+        RunAction::Pause if status.state == MachineState::Failed => {
             Some("the run has failed: there is nothing to pause".to_owned())
         }
-        Action::Resume if !run.paused => Some("it is not paused".to_owned()),
-        Action::Retry => match status.state {
+        RunAction::Resume if !run.paused => Some("it is not paused".to_owned()),
+        RunAction::Retry => match status.state {
             MachineState::Failed => None,
             MachineState::Held if !run.paused => None,
             MachineState::Held => Some("it is paused; `resume` goes on".to_owned()),
             _ => Some(format!("no step has failed or is held: {}", status.reason)),
         },
-        Action::Arm => refuse_arming(machine, world),
-        Action::Disarm if status.armed_until.is_none() => Some("it is not armed".to_owned()),
+        RunAction::Arm => refuse_arming(machine, world),
+        RunAction::Disarm if status.armed_until.is_none() => Some("it is not armed".to_owned()),
         _ => None,
     }
 }
@@ -121,7 +126,11 @@ fn refuse_arming(machine: &Stored<Machine>, world: &World) -> Option<String> {
     }
 }
 
-fn start(caller: &Caller, world: &World, (moving, named): (&mut Moving, Option<&str>)) -> Result<(), Error> {
+fn start(
+    caller: &Caller,
+    world: &World,
+    (moving, named): (&mut MachineChange, Option<&str>),
+) -> Result<(), Error> {
     let machine = &moving.machine;
     let workflow = match named {
         Some(named) if world.workflows.get(named).is_none() => {

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
-use crate::runs::machine_change::Moving;
+use crate::runs::machine_change::MachineChange;
 use crate::store::Changeset;
 
 /// Most bytes of a log in one call.
@@ -21,7 +21,7 @@ const REASON_BYTES_MAX: usize = 1024;
 
 /// What a report makes of a job.
 #[derive(Debug, PartialEq)]
-enum Outcome {
+enum ReportOutcome {
     Started,
     Ended(JobEnd),
 }
@@ -42,7 +42,7 @@ impl Runs {
         let stored = Arc::clone(caller.find_own_job(&self.kernel.world(), job)?);
         let machine = stored.spec.machine.to_string();
         let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
-        let take = |world: &World, moving: &mut Moving| {
+        let take = |world: &World, moving: &mut MachineChange| {
             let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
             let next = reported(caller, world, (job, report, &outcome))?;
             let Some(mut next) = next else { return Ok(Arc::clone(job)) };
@@ -51,8 +51,8 @@ impl Runs {
             moving.update_job(caller, &next);
             let id = id_of(&next)?;
             moving.flow((caller, world), |flow| match outcome {
-                Outcome::Started => flow.job_running(id, &next.spec),
-                Outcome::Ended(_) => flow.after_job(id, &next.spec),
+                ReportOutcome::Started => flow.job_running(id, &next.spec),
+                ReportOutcome::Ended(_) => flow.after_job(id, &next.spec),
             });
             Ok(Arc::new(next))
         };
@@ -138,14 +138,14 @@ fn id_of(job: &Stored<Job>) -> Result<Uuid, Error> {
     job.key.parse().map_err(|_| Error::Failed(format!("the job `{}` has no id", job.key)))
 }
 
-fn outcome(report: &JobReport) -> Result<Outcome, Problem> {
+fn outcome(report: &JobReport) -> Result<ReportOutcome, Problem> {
     let by_exit = report.exit.map(ended_by_exit);
-    let plain = |state| Ok(Outcome::Ended(JobEnd { state, after: None }));
+    let plain = |state| Ok(ReportOutcome::Ended(JobEnd { state, after: None }));
     match (report.state, by_exit) {
         (None, None) => Err(Problem::new("", "give `state`, or `exit`, the exit code of the script")),
-        (None, Some(ended)) => Ok(Outcome::Ended(ended)),
-        (Some(JobState::Running), None) => Ok(Outcome::Started),
-        (Some(state), Some(ended)) if state == ended.state => Ok(Outcome::Ended(ended)),
+        (None, Some(ended)) => Ok(ReportOutcome::Ended(ended)),
+        (Some(JobState::Running), None) => Ok(ReportOutcome::Started),
+        (Some(state), Some(ended)) if state == ended.state => Ok(ReportOutcome::Ended(ended)),
         (Some(JobState::Failed), _) => plain(JobState::Failed),
         (Some(state @ (JobState::Finished | JobState::Incomplete)), None) => plain(state),
         (Some(state), Some(ended)) => {
@@ -162,12 +162,12 @@ fn outcome(report: &JobReport) -> Result<Outcome, Problem> {
 fn reported(
     caller: &Caller,
     world: &World,
-    (job, report, outcome): (&Stored<Job>, &JobReport, &Outcome),
+    (job, report, outcome): (&Stored<Job>, &JobReport, &ReportOutcome),
 ) -> Result<Option<Stored<Job>>, Error> {
     let present = job.spec.state;
     let same = match outcome {
-        Outcome::Started => present == JobState::Running,
-        Outcome::Ended(ended) => present == ended.state && job.spec.exit == report.exit,
+        ReportOutcome::Started => present == JobState::Running,
+        ReportOutcome::Ended(ended) => present == ended.state && job.spec.exit == report.exit,
     };
     if same {
         return Ok(None);
@@ -175,18 +175,18 @@ fn reported(
     if let Some(expected) = report.expect.filter(|expected| *expected != present) {
         return Err(Error::Conflict(format!("the job is {present:?}, not {expected:?}").to_lowercase()));
     }
-    if !present.is_open() || (present == JobState::Running && *outcome == Outcome::Started) {
+    if !present.is_open() || (present == JobState::Running && *outcome == ReportOutcome::Started) {
         let (word, why) = (format!("{present:?}").to_lowercase(), &job.spec.reason);
         return Err(Error::Conflict(format!("the job is {word}: {why}")));
     }
     let mut next = job.next(caller.now);
     match outcome {
-        Outcome::Started => {
+        ReportOutcome::Started => {
             next.spec.state = JobState::Running;
             next.spec.started_at = Some(caller.now);
             next.spec.deadline = deadline(caller.now, timeout_seconds(world, &job.spec.task));
         }
-        Outcome::Ended(ended) => {
+        ReportOutcome::Ended(ended) => {
             (next.spec.state, next.spec.after) = (ended.state, ended.after);
             (next.spec.exit, next.spec.ended_at) = (report.exit, Some(caller.now));
             let reason = report.reason.as_deref().unwrap_or_default();

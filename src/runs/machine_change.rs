@@ -19,16 +19,16 @@ use crate::store::{self, Changeset, TrackedWorld};
 
 /// A machine that is being changed, with what belongs to the change.
 #[derive(Debug)]
-pub struct Moving {
+pub struct MachineChange {
     before: Arc<Stored<Machine>>,
     /// The next revision of the machine.
     pub machine: Stored<Machine>,
     changeset: Changeset,
 }
 
-impl Moving {
+impl MachineChange {
     pub fn new(before: Arc<Stored<Machine>>, now: Timestamp) -> Self {
-        Moving { machine: before.next(now), before, changeset: Changeset::default() }
+        MachineChange { machine: before.next(now), before, changeset: Changeset::default() }
     }
 
     /// Applies rules to the machine's status; what they did becomes events.
@@ -164,10 +164,10 @@ impl Runs {
         &self,
         caller: &Caller,
         key: &str,
-        mut change: impl FnMut(&World, &mut Moving) -> Result<R, Error>,
+        mut change: impl FnMut(&World, &mut MachineChange) -> Result<R, Error>,
     ) -> Result<(Arc<Stored<Machine>>, R), Error> {
         for _ in 0..STALE_RETRIES_MAX {
-            let mut moving = Moving::new(self.kernel.get::<Machine>(key)?, caller.now);
+            let mut moving = MachineChange::new(self.kernel.get::<Machine>(key)?, caller.now);
             let result = change(&self.kernel.world(), &mut moving)?;
             if let Some(machine) = self.commit_move(caller, moving).await? {
                 return Ok((machine, result));
@@ -180,7 +180,7 @@ impl Runs {
     pub async fn commit_move(
         &self,
         caller: &Caller,
-        moving: Moving,
+        moving: MachineChange,
     ) -> Result<Option<Arc<Stored<Machine>>>, Error> {
         let (machine, changeset) = moving.into_changeset((caller, &self.kernel.world()));
         if changeset.writes.is_empty() && changeset.events.is_empty() {

@@ -17,7 +17,7 @@ use crate::houses::Houses;
 use crate::kernel::{Caller, Error, Kernel};
 use crate::netboot::Netboot;
 use crate::runs::Runs;
-use crate::runs::deadlines::{Watch, next_deadline};
+use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 
 /// Events that are kept.
 const EVENTS_KEPT: u64 = 2_000_000;
@@ -120,7 +120,7 @@ impl DeadlineCheck {
 
 impl WorkRound for DeadlineCheck {
     async fn round(&mut self) -> Result<(), Error> {
-        let watch = Watch { now: self.kernel.now(), up_since: self.up_since };
+        let watch = DeadlineWatch { now: self.kernel.now(), up_since: self.up_since };
         let is_due = self.next.is_some_and(|at| at <= watch.now);
         let ended = if is_due { self.runs.expire(watch).await.map(drop) } else { Ok(()) };
         let changed =

@@ -78,7 +78,7 @@ async fn a_door_hides_what_its_caller_may_not_read_also_behind_the_gate() {
         assert_eq!(app.insight.timeline(&nobody, reference, page).await.unwrap_err(), machine);
         let target = WriteTarget { reference, expected: ExpectedRevision::Any };
         assert_eq!(app.objects.delete::<Machine>(&nobody, &target).await.unwrap_err(), machine);
-        let act = app.runs.act(&nobody, reference, &crate::runs::actions::Action::Cancel).await;
+        let act = app.runs.act(&nobody, reference, &crate::runs::actions::RunAction::Cancel).await;
         assert_eq!(act.unwrap_err(), machine);
     }
     assert_eq!(app.insight.subject(&nobody, "machine:web1"), "machine:web1");

@@ -21,7 +21,7 @@ const PREREQUISITE_DEPTH_MAX: usize = 32;
 /// # Errors
 /// Everything that is missing or goes in circles, all at once, with a pointer into the object named.
 pub fn expand(workflow: &str, world: &World) -> Result<Vec<Step>, Vec<Problem>> {
-    let mut expansion = Expansion::new(world);
+    let mut expansion = RunExpansion::new(world);
     match world.workflows.get(workflow) {
         None => expansion.fault("", format!("there is no workflow `{workflow}`")),
         Some(found) => {
@@ -39,7 +39,7 @@ pub fn expand(workflow: &str, world: &World) -> Result<Vec<Step>, Vec<Problem>> 
     expansion.finish()
 }
 
-struct Expansion<'a> {
+struct RunExpansion<'a> {
     world: &'a World,
     steps: Vec<Step>,
     problems: Vec<Problem>,
@@ -52,9 +52,9 @@ struct Expansion<'a> {
     task_digests: BTreeMap<&'a str, String>,
 }
 
-impl<'a> Expansion<'a> {
+impl<'a> RunExpansion<'a> {
     fn new(world: &'a World) -> Self {
-        Expansion {
+        RunExpansion {
             world,
             steps: Vec::new(),
             problems: Vec::new(),
@@ -185,7 +185,7 @@ impl<'a> Expansion<'a> {
 /// The digest that a step of this task would have now; none when there is no such task.
 pub fn task_digest(name: &str, world: &World) -> Option<String> {
     let task = world.tasks.get(name)?;
-    Some(Expansion::new(world).task_digest(&task.spec))
+    Some(RunExpansion::new(world).task_digest(&task.spec))
 }
 
 /// Pieces between quotes: among them is every template that a body includes or extends by its name.

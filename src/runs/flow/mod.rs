@@ -14,8 +14,8 @@ pub mod step;
 mod tests;
 
 pub use expand::expand;
-pub use rules::{Flow, Happened};
-pub use step::{Next, next_step};
+pub use rules::{Flow, RunEvent};
+pub use step::{NextStep, next_step};
 
 /// How long a machine stays armed for a destructive boot, in seconds.
 pub const ARMED_SECONDS: i64 = 24 * 3600;

@@ -12,12 +12,12 @@ use crate::model::{
     StepState, StepTries, World,
 };
 
-use super::step::{Next, Wait, boot_step, is_booting, next_step, present_stage};
+use super::step::{NextStep, RunWait, boot_step, is_booting, next_step, present_stage};
 use super::{AGENT_SECONDS, ARMED_SECONDS, POWER_ON_SECONDS};
 
 /// Something a change did, before it is an event.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Happened {
+pub struct RunEvent {
     /// `run.failed`, `machine.armed` …
     pub kind: &'static str,
     pub data: Value,
@@ -29,7 +29,7 @@ pub struct Flow<'a> {
     pub(super) status: &'a mut MachineStatus,
     pub(super) world: &'a World,
     pub(super) now: Timestamp,
-    happened: Vec<Happened>,
+    happened: Vec<RunEvent>,
 }
 
 impl<'a> Flow<'a> {
@@ -39,13 +39,13 @@ impl<'a> Flow<'a> {
 
     /// What the change did, in order.
     #[must_use]
-    pub fn finish(self) -> Vec<Happened> {
+    pub fn finish(self) -> Vec<RunEvent> {
         self.happened
     }
 
     /// Adds something that happened, for the timeline.
     pub fn say(&mut self, kind: &'static str, data: Value) {
-        self.happened.push(Happened { kind, data });
+        self.happened.push(RunEvent { kind, data });
     }
 
     /// Adds something that happened to the run, with its workflow and the stage it is in.
@@ -178,10 +178,10 @@ impl<'a> Flow<'a> {
 
     fn waited_in_vain(&mut self) {
         match next_step(self.status, self.world, self.now) {
-            Next::Boot { bootenv } => {
+            NextStep::Boot { bootenv } => {
                 self.hold(format!("the machine was not powered on in time to boot `{bootenv}`"));
             }
-            Next::Run { task } if self.status.tries.next_at.take().is_none() => {
+            NextStep::Run { task } if self.status.tries.next_at.take().is_none() => {
                 self.fail(format!("no agent came in time to run task `{task}`"));
             }
             _ => self.settle(),
@@ -191,7 +191,7 @@ impl<'a> Flow<'a> {
     /// Passes every step that is over when it is reached, then settles.
     pub(super) fn advance(&mut self) {
         // Each turn moves the cursor on: the steps are the bound.
-        while let Next::Pass { state, note } = next_step(self.status, self.world, self.now) {
+        while let NextStep::Pass { state, note } = next_step(self.status, self.world, self.now) {
             if let Some(step) = self.step() {
                 let (kind, name) = (step.kind, step.name.clone());
                 match kind {
@@ -202,7 +202,7 @@ impl<'a> Flow<'a> {
             }
             self.end_step(state, note);
         }
-        if let Next::Boot { bootenv } = next_step(self.status, self.world, self.now) {
+        if let NextStep::Boot { bootenv } = next_step(self.status, self.world, self.now) {
             self.enter_boot(bootenv);
         }
         self.settle();
@@ -311,20 +311,20 @@ impl<'a> Flow<'a> {
     /// Shows what the machine does and waits for.
     pub(super) fn settle(&mut self) {
         match next_step(self.status, self.world, self.now) {
-            Next::Done => self.complete(),
-            Next::Hold { reason } => self.hold(reason),
-            Next::Wait(wait) => self.show(wait),
-            Next::Boot { bootenv } => self.show_boot(&bootenv),
-            Next::Run { task } => {
+            NextStep::Done => self.complete(),
+            NextStep::Hold { reason } => self.hold(reason),
+            NextStep::Wait(wait) => self.show(wait),
+            NextStep::Boot { bootenv } => self.show_boot(&bootenv),
+            NextStep::Run { task } => {
                 let seconds = present_stage(self.status, self.world).and_then(|stage| stage.timeout_seconds);
-                self.show(Wait {
+                self.show(RunWait {
                     state: MachineState::Waiting,
                     reason: format!("an agent has to ask for task `{task}`"),
                     expected: "job.created",
                     overdue_at: Some(self.later(seconds.unwrap_or(AGENT_SECONDS))),
                 });
             }
-            Next::Pass { .. } => self.advance(),
+            NextStep::Pass { .. } => self.advance(),
         }
     }
 
@@ -359,12 +359,12 @@ impl<'a> Flow<'a> {
                 deadline,
             ),
         };
-        self.show(Wait { state, reason, expected, overdue_at });
+        self.show(RunWait { state, reason, expected, overdue_at });
     }
 
     /// Sets the state that is shown. A wait that goes on keeps its beginning and its end.
-    fn show(&mut self, wait: Wait) {
-        let Wait { state, reason, expected, overdue_at } = wait;
+    fn show(&mut self, wait: RunWait) {
+        let RunWait { state, reason, expected, overdue_at } = wait;
         if matches!(state, MachineState::Registered | MachineState::Complete) {
             return;
         }
@@ -379,7 +379,7 @@ impl<'a> Flow<'a> {
 
     /// Stops until somebody looks.
     fn stop(&mut self, state: MachineState, reason: String) {
-        self.show(Wait { state, reason, expected: "run.retried", overdue_at: None });
+        self.show(RunWait { state, reason, expected: "run.retried", overdue_at: None });
     }
 
     /// Sets a state in which nothing is waited for.
@@ -401,7 +401,7 @@ impl<'a> Flow<'a> {
         self.status.job = Some(id);
         let (state, expected) = (MachineState::Running, "job.finished");
         let reason = format!("task `{task}` is running");
-        self.show(Wait { state, reason, expected, overdue_at: Some(deadline) });
+        self.show(RunWait { state, reason, expected, overdue_at: Some(deadline) });
     }
 
     pub(super) fn step(&self) -> Option<&Step> {

@@ -14,7 +14,7 @@ pub const REHEARSED: &str = "rehearsal: nothing was installed";
 
 /// What is next in a run.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
+pub enum NextStep {
     /// The step is over when it is reached; a step that is passed over has a note that says why.
     Pass { state: StepState, note: &'static str },
     /// The machine has to boot this bootenv, or is on its way into it.
@@ -22,7 +22,7 @@ pub enum Next {
     /// A job of this task can be handed out.
     Run { task: String },
     /// Something else has to happen first.
-    Wait(Wait),
+    Wait(RunWait),
     /// The run cannot go on until somebody looks.
     Hold { reason: String },
     /// The run has come to its end.
@@ -31,7 +31,7 @@ pub enum Next {
 
 /// What a run waits for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wait {
+pub struct RunWait {
     pub state: MachineState,
     pub reason: String,
     /// The kind of event that ends the wait.
@@ -39,39 +39,42 @@ pub struct Wait {
     pub overdue_at: Option<Timestamp>,
 }
 
-impl Wait {
+impl RunWait {
     fn new(state: MachineState, reason: impl Into<String>, expected: &'static str) -> Self {
-        Wait { state, reason: reason.into(), expected, overdue_at: None }
+        RunWait { state, reason: reason.into(), expected, overdue_at: None }
     }
 }
 
 /// What is next for a machine, by its status and the content there is.
-pub fn next_step(status: &MachineStatus, world: &World, now: Timestamp) -> Next {
+pub fn next_step(status: &MachineStatus, world: &World, now: Timestamp) -> NextStep {
     let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else {
         let reason = "no workflow is under way; `start` begins one";
-        return Next::Wait(Wait::new(status.state, reason, "run.started"));
+        return NextStep::Wait(RunWait::new(status.state, reason, "run.started"));
     };
     if matches!(status.state, MachineState::Failed | MachineState::Held) {
         let paused = run.paused && status.state == MachineState::Held;
         let expected = if paused { "run.resumed" } else { "run.retried" };
-        return Next::Wait(Wait::new(status.state, &status.reason, expected));
+        return NextStep::Wait(RunWait::new(status.state, &status.reason, expected));
     }
     if status.job.is_some() {
         let (reason, overdue_at) = under_way(status);
-        return Next::Wait(Wait { overdue_at, ..Wait::new(MachineState::Running, reason, "job.finished") });
+        return NextStep::Wait(RunWait {
+            overdue_at,
+            ..RunWait::new(MachineState::Running, reason, "job.finished")
+        });
     }
     if run.paused && !is_booting(status) {
-        return Next::Wait(Wait::new(MachineState::Held, "paused; `resume` goes on", "run.resumed"));
+        return NextStep::Wait(RunWait::new(MachineState::Held, "paused; `resume` goes on", "run.resumed"));
     }
     match (status.on_failure.first(), status.steps.get(status.cursor as usize)) {
         (Some(task), _) => task_next(task, status, world, now),
         (None, None) if boot_is_open(status) => await_installer(status),
-        (None, None) => Next::Done,
+        (None, None) => NextStep::Done,
         (None, Some(step)) => match step.kind {
             StepKind::Stage if boot_is_open(status) && leads_to_boot(status) => await_installer(status),
-            StepKind::Stage => Next::Pass { state: StepState::Done, note: "" },
+            StepKind::Stage => NextStep::Pass { state: StepState::Done, note: "" },
             StepKind::Task if rehearsed(run, status) => {
-                Next::Pass { state: StepState::Skipped, note: REHEARSED }
+                NextStep::Pass { state: StepState::Skipped, note: REHEARSED }
             }
             StepKind::Task => task_next(&step.name, status, world, now),
             StepKind::Bootenv => boot_next(step, status, world),
@@ -86,33 +89,33 @@ fn under_way(status: &MachineStatus) -> (String, Option<Timestamp>) {
     }
 }
 
-fn task_next(task: &str, status: &MachineStatus, world: &World, now: Timestamp) -> Next {
+fn task_next(task: &str, status: &MachineStatus, world: &World, now: Timestamp) -> NextStep {
     if world.tasks.get(task).is_none() {
-        return Next::Hold { reason: format!("the task `{task}` does not exist any more") };
+        return NextStep::Hold { reason: format!("the task `{task}` does not exist any more") };
     }
     match status.tries.next_at {
         Some(at) if at > now => {
             let reason = format!("task `{task}` failed {} times; it is run again", status.tries.failures);
-            let wait = Wait::new(MachineState::Waiting, reason, "job.created");
-            Next::Wait(Wait { overdue_at: Some(at), ..wait })
+            let wait = RunWait::new(MachineState::Waiting, reason, "job.created");
+            NextStep::Wait(RunWait { overdue_at: Some(at), ..wait })
         }
-        _ => Next::Run { task: task.to_owned() },
+        _ => NextStep::Run { task: task.to_owned() },
     }
 }
 
-fn boot_next(step: &Step, status: &MachineStatus, world: &World) -> Next {
+fn boot_next(step: &Step, status: &MachineStatus, world: &World) -> NextStep {
     let this_one = boot_step(status) == Some(status.cursor) && step.state == StepState::Running;
     if boot_is_open(status) && !this_one {
         return await_installer(status);
     }
     let Some(bootenv) = world.bootenvs.get(&step.name) else {
-        return Next::Hold { reason: format!("the bootenv `{}` does not exist any more", step.name) };
+        return NextStep::Hold { reason: format!("the bootenv `{}` does not exist any more", step.name) };
     };
     let rehearsed = status.run.as_ref().is_some_and(|run| rehearsed(run, status));
     match bootenv.spec.kind {
-        BootenvKind::Local => Next::Pass { state: StepState::Done, note: "" },
-        _ if rehearsed => Next::Pass { state: StepState::Skipped, note: REHEARSED },
-        _ => Next::Boot { bootenv: step.name.clone() },
+        BootenvKind::Local => NextStep::Pass { state: StepState::Done, note: "" },
+        _ if rehearsed => NextStep::Pass { state: StepState::Skipped, note: REHEARSED },
+        _ => NextStep::Boot { bootenv: step.name.clone() },
     }
 }
 
@@ -121,12 +124,12 @@ fn leads_to_boot(status: &MachineStatus) -> bool {
     status.steps.get(status.cursor as usize + 1).is_some_and(|step| step.kind == StepKind::Bootenv)
 }
 
-fn await_installer(status: &MachineStatus) -> Next {
+fn await_installer(status: &MachineStatus) -> NextStep {
     let under_way = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     let overdue_at = under_way.and_then(|attempt| attempt.deadline);
     let wait =
-        Wait::new(MachineState::Running, "the installer has yet to report that it is done", "boot.done");
-    Next::Wait(Wait { overdue_at, ..wait })
+        RunWait::new(MachineState::Running, "the installer has yet to report that it is done", "boot.done");
+    NextStep::Wait(RunWait { overdue_at, ..wait })
 }
 
 /// An installer reported that its rehearsal is done.
@@ -187,7 +190,7 @@ pub fn admits(status: &MachineStatus, world: &World, environment: Environment) -
 
 /// What an agent that asks is told.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum AgentAnswer {
     Run {
         task: String,
     },
@@ -205,24 +208,26 @@ pub enum Answer {
 
 /// What the agent in `status.agent` is told. It gets a job only in the environment that the job is for;
 /// in another one it is told to reboot, unless an installer is at work around it.
-pub fn answer(status: &MachineStatus, world: &World, now: Timestamp) -> Answer {
+pub fn answer(status: &MachineStatus, world: &World, now: Timestamp) -> AgentAnswer {
     let next = next_step(status, world, now);
     let Some(agent) = &status.agent else {
-        return Answer::Wait { reason: "no agent has said where it runs".to_owned() };
+        return AgentAnswer::Wait { reason: "no agent has said where it runs".to_owned() };
     };
     let may_reboot = agent.environment != Environment::Installer && !boot_under_way(status);
     match next {
-        Next::Run { .. } if agent.leaving => leave(status, "the last task asked for a reboot", may_reboot),
-        Next::Run { task } if admits(status, world, agent.environment) => Answer::Run { task },
-        Next::Run { task } => {
+        NextStep::Run { .. } if agent.leaving => {
+            leave(status, "the last task asked for a reboot", may_reboot)
+        }
+        NextStep::Run { task } if admits(status, world, agent.environment) => AgentAnswer::Run { task },
+        NextStep::Run { task } => {
             leave(status, &format!("task `{task}` runs in another boot environment"), may_reboot)
         }
-        Next::Boot { bootenv } => {
+        NextStep::Boot { bootenv } => {
             leave(status, &format!("the next step is in the bootenv `{bootenv}`"), may_reboot)
         }
-        Next::Wait(wait) => Answer::Wait { reason: wait.reason },
-        Next::Hold { reason } => Answer::Wait { reason },
-        Next::Pass { .. } | Next::Done => Answer::Wait { reason: status.reason.clone() },
+        NextStep::Wait(wait) => AgentAnswer::Wait { reason: wait.reason },
+        NextStep::Hold { reason } => AgentAnswer::Wait { reason },
+        NextStep::Pass { .. } | NextStep::Done => AgentAnswer::Wait { reason: status.reason.clone() },
     }
 }
 
@@ -232,12 +237,12 @@ fn boot_under_way(status: &MachineStatus) -> bool {
     boot_is_open(status) && attempt.is_some_and(|attempt| attempt.progress >= BootProgress::Kernel)
 }
 
-fn leave(status: &MachineStatus, reason: &str, may_reboot: bool) -> Answer {
+fn leave(status: &MachineStatus, reason: &str, may_reboot: bool) -> AgentAnswer {
     let told = status.agent.as_ref().is_some_and(|agent| agent.leaving);
     match () {
-        () if !may_reboot => Answer::Wait { reason: reason.to_owned() },
-        () if told || status.tries.reboots < REBOOTS_MAX => Answer::Reboot { reason: reason.to_owned() },
-        () => Answer::Hold {
+        () if !may_reboot => AgentAnswer::Wait { reason: reason.to_owned() },
+        () if told || status.tries.reboots < REBOOTS_MAX => AgentAnswer::Reboot { reason: reason.to_owned() },
+        () => AgentAnswer::Hold {
             reason: format!(
                 "the machine was rebooted {REBOOTS_MAX} times and came back where it was ({reason}): is \
                  network boot first in its boot order?"

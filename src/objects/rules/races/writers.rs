@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::objects::patch::Patch;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
-use crate::runs::actions::Action;
+use crate::runs::actions::RunAction;
 use crate::store::{Changeset, EventQuery};
 
 /// Something that a writer does.
@@ -77,7 +77,7 @@ async fn carry_out(app: &Houses, caller: &Caller, op: &WriterOp) -> Result<(), S
                 [Bootenv, Machine, Param, Profile, Stage, Subnet, Task, Template, Token, Workflow])
         }
         WriterOp::Start(machine, workflow) => {
-            let action = Action::Start { workflow: Some((*workflow).to_owned()) };
+            let action = RunAction::Start { workflow: Some((*workflow).to_owned()) };
             let machine = app.kernel.find::<Machine>(caller, machine).map(|machine| machine.key.clone());
             match machine {
                 Ok(machine) => app.runs.act(caller, &machine, &action).await.map(drop),

@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::step::{Answer, answer};
-use super::{Flow, Happened, expand};
+use super::step::{AgentAnswer, answer};
+use super::{Flow, RunEvent, expand};
 use crate::model::{
     BootProgress, Bootenv, Environment, Job, JobState, Machine, MachineStatus, Noun, Run, Stage, Stored,
     Task, Template, Workflow, World, ended_by_exit, parse_input,
@@ -71,7 +71,7 @@ pub struct Story {
     pub world: World,
     pub status: MachineStatus,
     pub now: Timestamp,
-    pub happened: Vec<Happened>,
+    pub happened: Vec<RunEvent>,
     job: Option<(Uuid, Job)>,
     ids: u128,
 }
@@ -133,21 +133,21 @@ impl Story {
     pub fn ask(&mut self, environment: Environment, boot: &str) -> String {
         self.flow(|flow| flow.agent_seen(environment, boot));
         match answer(&self.status, &self.world, self.now) {
-            Answer::Run { task } => {
+            AgentAnswer::Run { task } => {
                 let (id, job) = (self.id(), self.new_job(&task));
                 self.flow(|flow| flow.job_created(id, &job, ""));
                 self.job = Some((id, job));
                 format!("run {task}")
             }
-            Answer::Reboot { reason } => {
+            AgentAnswer::Reboot { reason } => {
                 self.flow(|flow| flow.told_to_reboot(&reason));
                 "reboot".to_owned()
             }
-            Answer::Hold { reason } => {
+            AgentAnswer::Hold { reason } => {
                 self.flow(|flow| flow.held_for(reason));
                 "hold".to_owned()
             }
-            Answer::Wait { .. } => "wait".to_owned(),
+            AgentAnswer::Wait { .. } => "wait".to_owned(),
         }
     }
 
