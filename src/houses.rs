@@ -18,15 +18,15 @@ use crate::catalog::pools::RenderPools;
 use crate::dhcp::Dhcp;
 use crate::insight::Insight;
 use crate::kernel::Kernel;
-use crate::netboot::loaders::Loaders;
-use crate::netboot::{Doors, Netboot};
+use crate::netboot::loaders::InstalledLoaders;
+use crate::netboot::{Netboot, NetbootDoors};
 use crate::objects::Objects;
 use crate::runs::Runs;
 
 /// What the server gives the houses at start.
 pub struct HousesSetup {
     pub kernel: Arc<Kernel>,
-    pub loaders: Loaders,
+    pub loaders: InstalledLoaders,
     pub pools: RenderPools,
     /// Where the files of artifacts are kept that the server brings itself.
     pub media: MediaFolder,
@@ -61,7 +61,7 @@ impl Houses {
         let access = Access::new(Arc::clone(&kernel), Arc::clone(&objects));
         let artifacts = Artifacts::new(Arc::clone(&kernel), (setup.media, setup.roots.clone()), setup.case);
         let runs = Runs::new(Arc::clone(&kernel), Arc::clone(&catalog));
-        let doors = Doors {
+        let doors = NetbootDoors {
             catalog: Arc::clone(&catalog),
             runs: Arc::clone(&runs),
             artifacts: Arc::clone(&artifacts),

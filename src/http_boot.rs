@@ -32,7 +32,7 @@ use crate::connections::{
     HandshakeLimits, Handshakes, LimitReason,
 };
 use crate::netboot::Netboot;
-use crate::netboot::decide::stops::NoTls;
+use crate::netboot::decide::stops::TlsFailure;
 use crate::rate_limit::warn_limited;
 use client_socket::ClientSocket;
 use connection::BootClient;
@@ -137,7 +137,7 @@ async fn over_tls(tls: Handshakes, stream: TcpStream, client: BootClient) {
         }
         Err(HandshakeError::Broken(error)) => {
             // Who asked for the certificate and closed the connection was shown it.
-            let left = error.get_ref().is_none().then_some(NoTls::Left(None));
+            let left = error.get_ref().is_none().then_some(TlsFailure::Left(None));
             let why = no_tls(&error).or(left);
             (error, why)
         }
@@ -151,10 +151,10 @@ async fn over_tls(tls: Handshakes, stream: TcpStream, client: BootClient) {
 
 /// What a client's failed handshake says of the client, if anything: others send what is no TLS at all, or
 /// only look whether the port is open.
-fn no_tls(error: &io::Error) -> Option<NoTls> {
+fn no_tls(error: &io::Error) -> Option<TlsFailure> {
     match error.get_ref()?.downcast_ref::<rustls::Error>()? {
-        rustls::Error::PeerIncompatible(_) => Some(NoTls::NothingInCommon),
-        rustls::Error::AlertReceived(alert) => Some(NoTls::Left(Some(format!("{alert:?}")))),
+        rustls::Error::PeerIncompatible(_) => Some(TlsFailure::NothingInCommon),
+        rustls::Error::AlertReceived(alert) => Some(TlsFailure::Left(Some(format!("{alert:?}")))),
         _ => None,
     }
 }

@@ -40,7 +40,7 @@ use crate::http_boot::BootHttpService;
 use crate::kernel::secrets::{SecretKey, sealed_values};
 use crate::kernel::{Caller, Kernel, ServerEndpoints};
 use crate::model::FetchNetworks;
-use crate::netboot::loaders::Loaders;
+use crate::netboot::loaders::InstalledLoaders;
 use crate::netboot::tftp_peers::TftpPeers;
 use crate::port_owner::{PortProtocol, explain_bind};
 use crate::proto::tftp::{BlockRollover, TransferLimits};
@@ -105,7 +105,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
     let app = Houses::new(HousesSetup {
         kernel: Arc::clone(&kernel),
-        loaders: Loaders::find(&data.path().join("loaders")),
+        loaders: InstalledLoaders::find(&data.path().join("loaders")),
         pools: RenderPools::of_this_program(),
         media: MediaFolder::at(data.path().join("media")),
         roots: ArtifactRoots::new(config.artifacts.roots.clone(), data.path()),

@@ -10,9 +10,9 @@ use metalwright::dhcp::decide::{
     ReplyDestination, answer, classify, classify_at_boot_server,
 };
 use metalwright::model::{Lease, LeaseState, Machine, Stored, SubnetMode};
-use metalwright::netboot::decide::client::{Client, Stage};
+use metalwright::netboot::decide::client::{BootProgram, NetbootClient};
 use metalwright::netboot::decide::data::BootData;
-use metalwright::netboot::decide::loader::{NextStage, Transport, next_stage};
+use metalwright::netboot::decide::loader::{LoaderTransport, NextStage, next_stage};
 use metalwright::proto::dhcp4::{
     DhcpPacket, MessageType, PacketFault, codes, encode_listed, from_text, parse, payload_bytes_max, to_text,
 };
@@ -87,9 +87,9 @@ fn boot_data(packet: &DhcpPacket, machine: Option<&Stored<Machine>>) -> BootData
         return BootData::None;
     }
     let us = Ipv4Addr::new(10, 0, 0, 1);
-    let client = MatchedClasses::of(&WORLD, packet, None).apply(Client::read(packet));
+    let client = MatchedClasses::of(&WORLD, packet, None).apply(NetbootClient::read(packet));
     match next_stage(&client) {
-        _ if client.stage == Stage::Other => BootData::None,
+        _ if client.stage == BootProgram::Other => BootData::None,
         Err(_) => BootData::None,
         Ok(NextStage::Script) => {
             BootData::Script { url: format!("http://{us}/{}/boot.ipxe", "m".repeat(120)) }
@@ -98,13 +98,13 @@ fn boot_data(packet: &DhcpPacket, machine: Option<&Stored<Machine>>) -> BootData
         Ok(NextStage::Server { menu }) => BootData::Server { next_server: us, menu },
         Ok(NextStage::File(url)) if url.contains("://") => BootData::Url { url },
         Ok(NextStage::File(file)) => BootData::Tftp { next_server: us, file },
-        Ok(NextStage::Loader { name, transport: Transport::Http }) => {
+        Ok(NextStage::Loader { name, transport: LoaderTransport::Http }) => {
             BootData::Url { url: format!("http://{us}/{name}") }
         }
-        Ok(NextStage::Loader { name, transport: Transport::Https }) => {
+        Ok(NextStage::Loader { name, transport: LoaderTransport::Https }) => {
             BootData::Url { url: format!("https://{us}:8444/{name}") }
         }
-        Ok(NextStage::Loader { name, transport: Transport::Tftp }) => {
+        Ok(NextStage::Loader { name, transport: LoaderTransport::Tftp }) => {
             BootData::Tftp { next_server: us, file: name.to_owned() }
         }
     }

@@ -38,7 +38,7 @@ pub struct Catalog {
     preview_turns: Arc<Semaphore>,
     /// Previews that wait for a turn.
     previews: AtomicUsize,
-    boot_key: capability::Key,
+    boot_key: capability::CapabilityKey,
 }
 
 /// The templates as compiled, and the generation they were compiled from.
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Catalog {
 
 impl Catalog {
     pub fn new(kernel: Arc<Kernel>, pools: RenderPools) -> Arc<Self> {
-        let boot_key = capability::Key::new(&kernel.secrets.derive("boot capabilities"));
+        let boot_key = capability::CapabilityKey::new(&kernel.secrets.derive("boot capabilities"));
         let turns = Arc::new(Semaphore::new(AT_ONCE_MAX));
         let preview_turns = Arc::new(Semaphore::new(PREVIEWS_AT_ONCE_MAX));
         Arc::new(Catalog {

@@ -13,7 +13,7 @@ use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::repositories::repositories;
 use crate::kernel::ServerEndpoints;
 use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
-use crate::netboot::decide::loader::Transport;
+use crate::netboot::decide::loader::LoaderTransport;
 use crate::netboot::decide::{BootData, capability};
 use crate::render::{CallbackUrls, ProblemKind, RenderInput, RenderProblem};
 
@@ -36,11 +36,11 @@ impl ClientEndpoints {
     }
 
     /// A file of ours, fetched in this way; nothing where it cannot be.
-    pub fn url(&self, over: Transport, file: &str) -> BootData {
+    pub fn url(&self, over: LoaderTransport, file: &str) -> BootData {
         let base = match over {
-            Transport::Tftp => &self.tftp(),
-            Transport::Http => &self.http,
-            Transport::Https => &self.https,
+            LoaderTransport::Tftp => &self.tftp(),
+            LoaderTransport::Http => &self.http,
+            LoaderTransport::Https => &self.https,
         };
         if base.is_empty() { BootData::None } else { BootData::Url { url: format!("{base}/{file}") } }
     }

@@ -14,11 +14,11 @@ use crate::dhcp::decide::{
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty, decide};
 use crate::kernel::Error;
 use crate::model::{AddressKey, LeaseState};
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::decision::{Answer, Asked, Decision, arch_of};
-use crate::netboot::decide::loader::Transport;
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::decision::{BootDecision, BootGrant, BootQuestion, arch_of};
+use crate::netboot::decide::loader::LoaderTransport;
 use crate::netboot::decide::{BootData, Verdict};
-use crate::netboot::loader_loops::LoaderRequest;
+use crate::netboot::loader_loops::LoaderPacket;
 use crate::proto::dhcp4::{MessageType, parse};
 use crate::rate_limit::warn_limited;
 
@@ -35,8 +35,8 @@ pub(super) enum AttemptRecord {
 /// The decision about a packet, with its client and its machine.
 pub(super) struct DecidedPacket {
     pub sender: DhcpClient,
-    pub gathered: Gathered,
-    pub decision: Option<Decision>,
+    pub gathered: BootFacts,
+    pub decision: Option<BootDecision>,
     pub outcome: PacketOutcome,
 }
 
@@ -107,9 +107,9 @@ impl Dhcp {
     }
 
     /// The facts of the client's boot; the client may be no machine.
-    fn gather_boot(&self, facts: &PacketFacts<'_>) -> Gathered {
+    fn gather_boot(&self, facts: &PacketFacts<'_>) -> BootFacts {
         let machine = facts.machine.and_then(|machine| facts.world.machines.get(&machine.key));
-        let mut gathered = Gathered::of(facts.world, &self.netboot.loaders, machine);
+        let mut gathered = BootFacts::of(facts.world, &self.netboot.loaders, machine);
         gathered.subnet_mode = facts.sender.subnet_mode;
         gathered.client_arch = arch_of(&facts.sender.client);
         gathered.asks = self.netboot.asks_before(&loader_request(&facts.query));
@@ -118,31 +118,31 @@ impl Dhcp {
     }
 
     /// The boot decision for the client. It takes what the client asked for before out of `gathered`.
-    fn boot_answer(&self, facts: &PacketFacts<'_>, gathered: &mut Gathered, now: Timestamp) -> BootAnswer {
-        let decision = gathered.decide(&Asked::BootData(facts.sender.client.clone()), now);
+    fn boot_answer(&self, facts: &PacketFacts<'_>, gathered: &mut BootFacts, now: Timestamp) -> BootAnswer {
+        let decision = gathered.decide(&BootQuestion::BootData(facts.sender.client.clone()), now);
         let data = self.boot_data(facts, gathered, &decision);
         let asks = std::mem::take(&mut gathered.asks);
         BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded: false }
     }
 
     /// The decision as names and URLs that the client can use.
-    fn boot_data(&self, facts: &PacketFacts<'_>, gathered: &Gathered, decision: &Decision) -> BootData {
-        if matches!(decision.answer, Answer::NoBootData) {
+    fn boot_data(&self, facts: &PacketFacts<'_>, gathered: &BootFacts, decision: &BootDecision) -> BootData {
+        if matches!(decision.answer, BootGrant::NoBootData) {
             return BootData::None;
         }
         let Some(server) = facts.boot_server() else { return BootData::None };
         let facing = self.catalog.facing(server.into());
         let http = &facing.http;
         match &decision.answer {
-            Answer::Loader { name } => BootData::Tftp { next_server: server, file: name.clone() },
-            Answer::LoaderUrl { name, over } => facing.url(*over, name),
-            Answer::BootServer { menu } => BootData::Server { next_server: server, menu: menu.clone() },
-            Answer::BootFile { file, .. } if file.contains("://") => BootData::Url { url: file.clone() },
-            Answer::BootFile { file, over: Transport::Tftp } => {
+            BootGrant::Loader { name } => BootData::Tftp { next_server: server, file: name.clone() },
+            BootGrant::LoaderUrl { name, over } => facing.url(*over, name),
+            BootGrant::BootServer { menu } => BootData::Server { next_server: server, menu: menu.clone() },
+            BootGrant::BootFile { file, .. } if file.contains("://") => BootData::Url { url: file.clone() },
+            BootGrant::BootFile { file, over: LoaderTransport::Tftp } => {
                 BootData::Tftp { next_server: server, file: file.clone() }
             }
-            Answer::BootFile { file, over } => facing.url(*over, file),
-            Answer::ScriptUrl if !http.is_empty() => {
+            BootGrant::BootFile { file, over } => facing.url(*over, file),
+            BootGrant::ScriptUrl if !http.is_empty() => {
                 let attempt =
                     gathered.attempt().filter(|_| !matches!(decision.verdict, Verdict::Ignore { .. }));
                 let path = attempt.map_or_else(
@@ -160,7 +160,7 @@ impl Dhcp {
         self.record_notes(query, decided).await;
         let Some(power_on) = decided.outcome.attempt else { return Ok(()) };
         let (gathered, client) = (decided.gathered.clone(), decided.sender.client.clone());
-        self.netboot.powered_on(gathered, power_on, &Asked::BootData(client)).await?;
+        self.netboot.powered_on(gathered, power_on, &BootQuestion::BootData(client)).await?;
         Ok(())
     }
 
@@ -247,8 +247,8 @@ fn change_offers(offers: &mut OpenOffers, outcome: &mut PacketOutcome) {
     }
 }
 
-fn loader_request(query: &DhcpQuery<'_>) -> LoaderRequest {
-    LoaderRequest {
+fn loader_request(query: &DhcpQuery<'_>) -> LoaderPacket {
+    LoaderPacket {
         mac: ClientKey::mac_of(query.packet),
         xid: query.packet.xid,
         is_discover: query.packet.message_type() == Some(MessageType::Discover),

@@ -11,7 +11,7 @@ use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{DhcpQuery, TemplateOption};
 use crate::dhcp::exchange::DecidedPacket;
 use crate::dhcp::packet::TemplateFacts;
-use crate::netboot::boot_facts::Gathered;
+use crate::netboot::boot_facts::BootFacts;
 use crate::render::{RenderInput, RenderLimits, RenderedText};
 
 /// What one value may spend: a client waits for it.
@@ -69,7 +69,7 @@ impl Dhcp {
     fn option_input(
         &self,
         query: &DhcpQuery<'_>,
-        gathered: &Gathered,
+        gathered: &BootFacts,
         facts: &TemplateFacts,
     ) -> Result<RenderInput, String> {
         let boot = gathered.boot(None, self.catalog.facing(facts.server.into()));

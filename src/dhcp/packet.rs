@@ -17,7 +17,7 @@ use crate::dhcp::decide::{
 };
 use crate::dhcp::leases::{claim_changeset, end_changeset};
 use crate::model::{Cidr, Machine, NewEvent, ProbeMode, Stored};
-use crate::netboot::decide::Decision;
+use crate::netboot::decide::BootDecision;
 use crate::netboot::decide::attempt::PowerOn;
 use crate::proto::dhcp4::codes;
 use crate::store::Changeset;
@@ -62,7 +62,7 @@ pub struct PacketParty<'a> {
     pub sender: &'a DhcpClient,
     pub machine: Option<&'a Stored<Machine>>,
     /// What it is to boot, and why.
-    pub decision: Option<&'a Decision>,
+    pub decision: Option<&'a BootDecision>,
 }
 
 /// What happens to the addresses on offer.

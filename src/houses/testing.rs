@@ -15,7 +15,7 @@ use crate::houses::{Houses, HousesSetup};
 use crate::kernel::secrets::SecretKey;
 use crate::kernel::{Actor, Caller, Kernel, ServerEndpoints};
 use crate::model::{FetchNetworks, Object};
-use crate::netboot::loaders::Loaders;
+use crate::netboot::loaders::InstalledLoaders;
 use crate::proto::dhcp4::{from_text, parse};
 use crate::store::{Changeset, SharedStore, SqliteStore};
 
@@ -30,7 +30,7 @@ pub fn app_with(roots: ArtifactRoots, networks: FetchNetworks) -> Arc<Houses> {
     let kernel = Kernel::new(store(), SecretKey::from_key([1; 32]), endpoints).0;
     let setup = HousesSetup {
         kernel,
-        loaders: Loaders::default(),
+        loaders: InstalledLoaders::default(),
         pools: RenderPools::of_tests(),
         media: MediaFolder::default(),
         roots,

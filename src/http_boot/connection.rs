@@ -21,9 +21,9 @@ use super::request::{self, BodyLength, BootRequest, HEAD_BYTES_MAX, RequestMetho
 use crate::artifacts::opened::{FetchProtocol, FetchRefusal};
 use crate::connections::{ConnectionPermit, LimitReason};
 use crate::netboot::Netboot;
-use crate::netboot::decide::namespace::Hint;
-use crate::netboot::files::{Fetch, Served};
-use crate::netboot::reports::{Report, ReportKind};
+use crate::netboot::decide::namespace::ClientHint;
+use crate::netboot::files::{Fetch, ServedFile};
+use crate::netboot::reports::{InstallerReport, ReportKind};
 
 /// How long a client may say nothing between two requests; less when most places are taken.
 const IDLE_MAX: Duration = Duration::from_secs(75);
@@ -197,7 +197,7 @@ impl BootConnection {
         &mut self,
         answer: HttpAnswer,
         (method, goes): (RequestMethod, Goes),
-        served: Option<&mut Served>,
+        served: Option<&mut ServedFile>,
     ) -> io::Result<()> {
         let mut sent = 0;
         let done = self.put(answer, (method, goes), &mut sent).await;
@@ -255,7 +255,7 @@ impl BootConnection {
 /// Reports what was sent when the answer is finished or abandoned.
 struct FileDelivery {
     netboot: Arc<Netboot>,
-    served: Served,
+    served: ServedFile,
     started: Instant,
 }
 
@@ -267,7 +267,7 @@ impl Drop for FileDelivery {
 }
 
 impl BootClient {
-    async fn get(&self, request: &BootRequest) -> (HttpAnswer, Option<Served>) {
+    async fn get(&self, request: &BootRequest) -> (HttpAnswer, Option<ServedFile>) {
         let Ok(path) = percent_decode_str(&request.path).decode_utf8() else {
             return (answer::text(400, "the path is not UTF-8"), None);
         };
@@ -282,7 +282,7 @@ impl BootClient {
         let answer = match self.shared.netboot.open(&fetch).await {
             Ok(opened) => {
                 let is_told = opened.about.is_recorded() && request.method == RequestMethod::Get;
-                let served = is_told.then(|| Served::of(&fetch, &opened));
+                let served = is_told.then(|| ServedFile::of(&fetch, &opened));
                 let answer = answer::file(request, opened);
                 let is_sent = matches!(answer.body, AnswerContent::Document(_) | AnswerContent::File(_));
                 return (answer, served.filter(|_| is_sent));
@@ -302,7 +302,8 @@ impl BootClient {
         let Some((capability, kind)) = parsed else {
             return answer::text(404, "reports go to m/<capability>/done, failed or log");
         };
-        let report = Report { kind, text: String::from_utf8_lossy(body).into_owned(), peer: self.peer };
+        let report =
+            InstallerReport { kind, text: String::from_utf8_lossy(body).into_owned(), peer: self.peer };
         match self.shared.netboot.report(capability, report).await {
             Ok(said) => answer::text(200, &said),
             Err(crate::kernel::Error::Unauthorized(why)) => answer::text(401, &why),
@@ -314,8 +315,8 @@ impl BootClient {
 }
 
 /// Who asks, where the URL says so: `boot.ipxe?mac=52:54:…`.
-fn hint(query: &str) -> Hint {
+fn hint(query: &str) -> ClientHint {
     let values = query.split('&').filter_map(|pair| pair.strip_prefix("mac="));
     let mut macs = values.filter_map(|value| percent_decode_str(value).decode_utf8().ok()?.parse().ok());
-    Hint { mac: macs.next(), address: None }
+    ClientHint { mac: macs.next(), address: None }
 }

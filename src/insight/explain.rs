@@ -18,9 +18,9 @@ use crate::model::{
     ExampleAnswer, Lease, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
     SubnetMode, World, hex,
 };
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::client::Client;
-use crate::netboot::decide::decision::{Asked, Decision, arch_of};
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::client::NetbootClient;
+use crate::netboot::decide::decision::{BootDecision, BootQuestion, arch_of};
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// Who is asked about.
@@ -62,7 +62,7 @@ pub struct Asks {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Explained {
     #[serde(flatten)]
-    pub decision: Decision,
+    pub decision: BootDecision,
     /// All client classes in the order they apply.
     pub client_classes: Vec<ClassResult>,
     /// The options it could be sent, by code. Templates stand as they were written.
@@ -103,15 +103,15 @@ impl Insight {
         let packet = packet(place.mac, asks);
         let subnet = place.subnet.map(|subnet| subnet.name.as_str());
         let classes = MatchedClasses::of(&world, &packet, subnet);
-        let client = classes.apply(Client::read(&packet));
-        let mut gathered = Gathered::of(&world, &self.netboot.loaders, machine.as_ref());
+        let client = classes.apply(NetbootClient::read(&packet));
+        let mut gathered = BootFacts::of(&world, &self.netboot.loaders, machine.as_ref());
         gathered.subnet_mode = place.subnet.map(|subnet| subnet.mode);
         gathered.asks = self.netboot.asks_of(machine.as_deref(), place.mac);
         gathered.client_arch = asks.arch.and_then(|_| arch_of(&client));
         gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
         let asked = match asks.question {
-            Question::Script => Asked::Script,
-            _ => Asked::BootData(client),
+            Question::Script => BootQuestion::Script,
+            _ => BootQuestion::BootData(client),
         };
         let offer = self.would_be_offered(&world, &place, &packet);
         let address = offer.as_ref().and_then(|offer| offer.address).or(place.address);

@@ -16,10 +16,10 @@ use crate::insight::Insight;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{BootTemplate, Machine, Stored, Template};
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::decision::{Answer, Asked, MachineFile};
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
-use crate::netboot::documents::{Document, base_name};
+use crate::netboot::documents::{BootDocument, base_name};
 use crate::render::{ParamLevel, ProblemKind, Provenance, ResolvedParam};
 
 /// Which levels of params are looked at.
@@ -115,12 +115,12 @@ impl Insight {
     /// [`Error::NotFound`].
     pub fn files(&self, caller: &Caller, reference: &str) -> Result<Vec<FileRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
-        let gathered = Gathered::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
+        let gathered = BootFacts::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
         let boot = self.preview_boot(&gathered);
         let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
         let row = |path: &str, what, file| {
-            let decision = gathered.decide(&Asked::MachineFile { attempt, file }, self.kernel.now());
-            let allowed = !matches!(decision.answer, Answer::Deny);
+            let decision = gathered.decide(&BootQuestion::MachineFile { attempt, file }, self.kernel.now());
+            let allowed = !matches!(decision.answer, BootGrant::Deny);
             let reason = match decision.verdict.reason() {
                 "" => "no boot attempt is under way",
                 reason => reason,
@@ -155,7 +155,7 @@ impl Insight {
         if let Some(name) = &preview.template {
             self.kernel.find::<Template>(caller, name)?;
         }
-        let mut gathered = Gathered::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
+        let mut gathered = BootFacts::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
         if let Some(name) = &preview.bootenv {
             gathered.bootenv = Some(self.kernel.find(caller, name)?);
         } else if gathered.bootenv.is_none() {
@@ -174,7 +174,7 @@ impl Insight {
     }
 
     /// The facts of a boot that nobody makes: the present attempt, or none, seen from our own address.
-    fn preview_boot(&self, gathered: &Gathered) -> BootContext {
+    fn preview_boot(&self, gathered: &BootFacts) -> BootContext {
         let attempt = gathered.attempt().cloned();
         let server =
             attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST.into());
@@ -211,29 +211,29 @@ fn no_attempt() -> crate::model::BootAttempt {
     }
 }
 
-fn document(boot: &BootContext, preview: &Preview) -> Result<Document, Error> {
+fn document(boot: &BootContext, preview: &Preview) -> Result<BootDocument, Error> {
     let whole = |template: Option<String>, inline: Option<String>| {
         let name = template.clone().unwrap_or_else(|| "preview".to_owned());
-        Document::File(BootTemplate { path: name.clone(), name, template, inline })
+        BootDocument::File(BootTemplate { path: name.clone(), name, template, inline })
     };
     match (&preview.file, &preview.template, &preview.inline) {
         (None, Some(template), None) => Ok(whole(Some(template.clone()), None)),
         (None, None, Some(inline)) => Ok(whole(None, Some(inline.clone()))),
         (Some(file), None, None) => match file.as_str() {
-            "boot.ipxe" => Ok(Document::BootScript(ScriptKind::Ipxe)),
-            "grub.cfg" => Ok(Document::BootScript(ScriptKind::Grub)),
-            "pxelinux.cfg" => Ok(Document::BootScript(ScriptKind::Pxelinux)),
+            "boot.ipxe" => Ok(BootDocument::BootScript(ScriptKind::Ipxe)),
+            "grub.cfg" => Ok(BootDocument::BootScript(ScriptKind::Grub)),
+            "pxelinux.cfg" => Ok(BootDocument::BootScript(ScriptKind::Pxelinux)),
             path => file_of(boot, path),
         },
         _ => Err(Error::invalid("", "say what to render: one of `file`, `template` or `inline`")),
     }
 }
 
-fn file_of(boot: &BootContext, path: &str) -> Result<Document, Error> {
+fn file_of(boot: &BootContext, path: &str) -> Result<BootDocument, Error> {
     let templates: Vec<&BootTemplate> =
         boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates).collect();
     if let Some(template) = templates.iter().find(|template| template.path == path) {
-        return Ok(Document::File((*template).clone()));
+        return Ok(BootDocument::File((*template).clone()));
     }
     let paths: Vec<&str> = templates.iter().map(|template| template.path.as_str()).collect();
     let known = format!(

@@ -10,14 +10,14 @@ use serde_json::json;
 use crate::kernel::Caller;
 use crate::model::{Mac, Machine, Stored, SubnetMode, World};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
+use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::identify::{is_active, is_leased};
 use crate::rate_limit::warn_limited;
 
 impl Netboot {
     /// Takes note of the address that another server gives to a client. A machine's
     /// is its own from now on; whoever had it before has it no more.
-    pub async fn heard_elsewhere(&self, (address, mac): (IpAddr, Mac), gathered: &Gathered) {
+    pub async fn heard_elsewhere(&self, (address, mac): (IpAddr, Mac), gathered: &BootFacts) {
         let now = self.kernel.now();
         if is_leased(&self.kernel.world(), address, now) {
             return;

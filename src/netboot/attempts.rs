@@ -7,9 +7,9 @@ use uuid::Uuid;
 use crate::kernel::{Caller, Error};
 use crate::model::{BootProgress, Machine, Problem};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
+use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::attempt::{self, PowerOn};
-use crate::netboot::decide::decision::{Asked, Decision, Verdict};
+use crate::netboot::decide::decision::{BootDecision, BootQuestion, Verdict};
 use crate::netboot::decide::namespace::is_autoexec;
 use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
@@ -24,10 +24,10 @@ impl Netboot {
     /// are afterwards, and the decision.
     pub async fn powered_on(
         &self,
-        mut gathered: Gathered,
+        mut gathered: BootFacts,
         power_on: PowerOn,
-        asked: &Asked,
-    ) -> Result<(Gathered, Decision), Error> {
+        asked: &BootQuestion,
+    ) -> Result<(BootFacts, BootDecision), Error> {
         let now = self.kernel.now();
         let Some(machine) = gathered.machine.clone() else {
             let decision = gathered.decide(asked, now);
@@ -69,16 +69,16 @@ impl Netboot {
         Ok((self.again(&gathered), decision))
     }
 
-    fn is_redirected(&self, gathered: &Gathered, verdict: &Verdict) -> bool {
+    fn is_redirected(&self, gathered: &BootFacts, verdict: &Verdict) -> bool {
         let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.as_ref());
         attempt.is_some_and(|attempt| attempt.bootenv.as_deref() != verdict.bootenv())
     }
 
     /// The same facts, from the world as it is now.
-    fn again(&self, gathered: &Gathered) -> Gathered {
+    fn again(&self, gathered: &BootFacts) -> BootFacts {
         let world = self.kernel.world();
         let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
-        let mut again = Gathered::of(&world, &self.loaders, machine);
+        let mut again = BootFacts::of(&world, &self.loaders, machine);
         again.subnet_mode = gathered.subnet_mode;
         again.client_arch = gathered.client_arch;
         again.asks.clone_from(&gathered.asks);
@@ -89,9 +89,9 @@ impl Netboot {
     pub async fn script_fetched(
         &self,
         fetch: &Fetch,
-        gathered: Gathered,
-        asked: &Asked,
-    ) -> Result<(Gathered, Decision), Error> {
+        gathered: BootFacts,
+        asked: &BootQuestion,
+    ) -> Result<(BootFacts, BootDecision), Error> {
         self.came_to_script(gathered.machine.as_deref(), fetch.hint.mac);
         let server = Some(fetch.local);
         let (progress, reached) = (BootProgress::Script, reached_by(&fetch.path));
@@ -105,7 +105,7 @@ impl Netboot {
         Ok((gathered, decision))
     }
 
-    async fn redirect(&self, gathered: &Gathered, verdict: &Verdict) -> Result<(), Error> {
+    async fn redirect(&self, gathered: &BootFacts, verdict: &Verdict) -> Result<(), Error> {
         let Some(machine) = &gathered.machine else { return Ok(()) };
         let (step, bootenv) = (gathered.step(), verdict.bootenv().map(str::to_owned));
         let data = json!(verdict);
@@ -122,7 +122,7 @@ impl Netboot {
     }
 
     /// The attempt came at least this far. On disk when it returns; a repeated fetch writes nothing.
-    pub async fn progress(&self, gathered: &Gathered, progress: BootProgress) -> Result<(), Error> {
+    pub async fn progress(&self, gathered: &BootFacts, progress: BootProgress) -> Result<(), Error> {
         let Some(machine) = &gathered.machine else { return Ok(()) };
         let attempt = machine.status.boot_attempt.as_ref();
         if attempt.is_none_or(|attempt| attempt.progress >= progress) {
@@ -150,7 +150,7 @@ impl Netboot {
     }
 
     /// A document of the machine could not be rendered: an event, and a fault that stays until it can.
-    pub async fn render_failed(&self, gathered: &Gathered, label: &str, problem: &RenderProblem) {
+    pub async fn render_failed(&self, gathered: &BootFacts, label: &str, problem: &RenderProblem) {
         let Some(machine) = &gathered.machine else {
             warn_limited!(label, %problem, "render failed");
             return;
@@ -173,7 +173,7 @@ impl Netboot {
     }
 
     /// A document renders again, or all files of the bootenv do: their faults go.
-    pub async fn mended(&self, gathered: &Gathered, label: Option<&str>) {
+    pub async fn mended(&self, gathered: &BootFacts, label: Option<&str>) {
         let Some(machine) = &gathered.machine else { return };
         let pointer = label.map_or_else(|| DOCUMENTS.to_owned(), fault_pointer);
         let goes = |held: &Problem| match label {

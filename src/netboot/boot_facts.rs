@@ -15,10 +15,10 @@ use crate::model::settings::UnknownMachine;
 use crate::model::{
     Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, Machine, Stage, Stored, SubnetMode, World,
 };
-use crate::netboot::decide::chainload::Ask;
-use crate::netboot::decide::decision::{Asked, Decision, Facts, Owners, decide};
+use crate::netboot::decide::chainload::LoaderRequest;
+use crate::netboot::decide::decision::{ArtifactOwners, BootDecision, BootQuestion, DecisionFacts, decide};
 use crate::netboot::decide::signed::SecureBoot;
-use crate::netboot::loaders::Loaders;
+use crate::netboot::loaders::InstalledLoaders;
 use crate::runs::flow::step::boot_step;
 
 /// The bootenv of unknown machines where `unknown_machine` is `discover`.
@@ -30,7 +30,7 @@ const LOCAL: &str = "local";
 
 /// The facts of one boot, held while the decision is made and carried out.
 #[derive(Clone, Debug, Default)]
-pub struct Gathered {
+pub struct BootFacts {
     pub machine: Option<Arc<Stored<Machine>>>,
     pub bootenv: Option<Arc<Stored<Bootenv>>>,
     pub stage: Option<Arc<Stored<Stage>>>,
@@ -38,7 +38,7 @@ pub struct Gathered {
     pub client_arch: Option<Arch>,
     pub loaders: Option<Arc<BTreeSet<String>>>,
     /// The loaders it asked for before.
-    pub asks: Vec<Ask>,
+    pub asks: Vec<LoaderRequest>,
     pub serves_https: bool,
     bootenv_name: Option<String>,
     unusable: Option<String>,
@@ -46,9 +46,9 @@ pub struct Gathered {
     secure_boot: SecureBoot,
 }
 
-impl Gathered {
+impl BootFacts {
     /// Looks everything up for a machine, or for an unknown one.
-    pub fn of(world: &World, loaders: &Loaders, machine: Option<&Arc<Stored<Machine>>>) -> Self {
+    pub fn of(world: &World, loaders: &InstalledLoaders, machine: Option<&Arc<Stored<Machine>>>) -> Self {
         let unknown_machine = UnknownMachine::from_value(&world.setting("unknown_machine"));
         let bootenv_name = match machine {
             Some(machine) => machine.status.bootenv.clone().or_else(|| default_bootenv(world)),
@@ -59,14 +59,14 @@ impl Gathered {
             .and_then(|name| world.stages.get(name))
             .cloned();
         let bootenv = bootenv_name.as_ref().and_then(|name| world.bootenvs.get(name)).cloned();
-        let mut gathered = Gathered {
+        let mut gathered = BootFacts {
             machine: machine.cloned(),
             bootenv,
             stage,
             bootenv_name,
             unknown_machine,
             loaders: Some(Arc::clone(&loaders.names)),
-            ..Gathered::default()
+            ..BootFacts::default()
         };
         gathered.secure_boot = gathered.secure_boot_of(world);
         gathered.unusable = gathered.why_unusable(world);
@@ -84,8 +84,8 @@ impl Gathered {
     }
 
     /// The decision for one question.
-    pub fn decide(&self, asked: &Asked, now: Timestamp) -> Decision {
-        let facts = Facts {
+    pub fn decide(&self, asked: &BootQuestion, now: Timestamp) -> BootDecision {
+        let facts = DecisionFacts {
             machine: self.machine.as_deref(),
             bootenv: self.bootenv.as_deref(),
             bootenv_name: self.bootenv_name.as_deref(),
@@ -166,18 +166,18 @@ fn default_bootenv(world: &World) -> Option<String> {
 }
 
 /// What is asked for by the path of a destructive bootenv's kernel or initrd.
-pub fn install_file(world: &World, case: NameCase, (artifact, file): (&str, &str)) -> Option<Asked> {
+pub fn install_file(world: &World, case: NameCase, (artifact, file): (&str, &str)) -> Option<BootQuestion> {
     let is_it = |files: &BootFiles, path: &str| files.artifact == artifact && case.same((path, file));
     let kernel = owners(world, |files| is_it(files, &files.kernel));
     if !kernel.destructive.is_empty() {
-        return Some(Asked::InstallKernel(kernel));
+        return Some(BootQuestion::InstallKernel(kernel));
     }
     let initrd = owners(world, |files| files.initrds.iter().any(|path| is_it(files, path)));
-    (!initrd.destructive.is_empty()).then_some(Asked::InstallInitrd(initrd))
+    (!initrd.destructive.is_empty()).then_some(BootQuestion::InstallInitrd(initrd))
 }
 
-fn owners(world: &World, is_theirs: impl Fn(&BootFiles) -> bool) -> Owners {
-    let mut owners = Owners::default();
+fn owners(world: &World, is_theirs: impl Fn(&BootFiles) -> bool) -> ArtifactOwners {
+    let mut owners = ArtifactOwners::default();
     for bootenv in world.bootenvs.iter().map(|row| &row.spec) {
         if bootenv.arches.values().any(&is_theirs) {
             let alike = if bootenv.is_destructive() { &mut owners.destructive } else { &mut owners.harmless };

@@ -16,7 +16,7 @@ use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::BootContext;
 use crate::model::World;
 use crate::netboot::Netboot;
-use crate::netboot::documents::Document;
+use crate::netboot::documents::BootDocument;
 use crate::render::{RenderProblem, RenderedText};
 
 /// Most documents that are kept, and most bytes of them.
@@ -24,7 +24,7 @@ const DOCUMENTS_MAX: usize = 1024;
 const BYTES_MAX: usize = 8 << 20;
 /// A document as it is sent, and what its event says of it.
 #[derive(Debug)]
-pub struct Page {
+pub struct SentDocument {
     pub text: Bytes,
     /// Digest, length and what it was made from.
     pub facts: Value,
@@ -33,11 +33,11 @@ pub struct Page {
 /// The generations of all tables a render reads. The machine, its bootenv and its stage are compared
 /// themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Content([u64; 6]);
+struct ContentGenerations([u64; 6]);
 
-impl Content {
+impl ContentGenerations {
     fn of(world: &World) -> Self {
-        Content([
+        ContentGenerations([
             world.templates.generation(),
             world.params.generation(),
             world.profiles.generation(),
@@ -49,14 +49,14 @@ impl Content {
 }
 
 /// What a document was rendered from. It holds the objects, so that no other can be in their place.
-struct Source {
+struct DocumentSource {
     boot: BootContext,
-    document: Document,
+    document: BootDocument,
     sealed: SecretMode,
 }
 
-impl Source {
-    fn is_of(&self, (boot, document, sealed): (&BootContext, &Document, SecretMode)) -> bool {
+impl DocumentSource {
+    fn is_of(&self, (boot, document, sealed): (&BootContext, &BootDocument, SecretMode)) -> bool {
         fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
             one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
         }
@@ -72,26 +72,30 @@ impl Source {
 }
 
 #[derive(Default)]
-struct Kept {
-    content: Content,
+struct KeptDocuments {
+    content: ContentGenerations,
     /// By the place of the machine in memory.
-    pages: HashMap<usize, Vec<(Source, Arc<Page>)>>,
+    pages: HashMap<usize, Vec<(DocumentSource, Arc<SentDocument>)>>,
     documents: usize,
     bytes: usize,
 }
 
 /// The documents that are kept.
 #[derive(Default)]
-pub struct Renders {
-    kept: Mutex<Kept>,
+pub struct DocumentCache {
+    kept: Mutex<KeptDocuments>,
 }
 
 fn place(boot: &BootContext) -> usize {
     boot.machine.as_ref().map_or(0, |machine| Arc::as_ptr(machine).addr())
 }
 
-impl Renders {
-    fn find(&self, content: Content, asked: (&BootContext, &Document, SecretMode)) -> Option<Arc<Page>> {
+impl DocumentCache {
+    fn find(
+        &self,
+        content: ContentGenerations,
+        asked: (&BootContext, &BootDocument, SecretMode),
+    ) -> Option<Arc<SentDocument>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.content != content {
             return None;
@@ -101,11 +105,11 @@ impl Renders {
     }
 
     /// Keeps a page. When there are too many, it begins anew.
-    fn keep(&self, content: Content, source: Source, page: &Arc<Page>) {
+    fn keep(&self, content: ContentGenerations, source: DocumentSource, page: &Arc<SentDocument>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = kept.documents >= DOCUMENTS_MAX || kept.bytes + page.text.len() > BYTES_MAX;
         if kept.content != content || is_full {
-            *kept = Kept { content, ..Kept::default() };
+            *kept = KeptDocuments { content, ..KeptDocuments::default() };
         }
         kept.documents += 1;
         kept.bytes += page.text.len();
@@ -118,10 +122,10 @@ impl Netboot {
     pub fn kept_page(
         &self,
         boot: &BootContext,
-        document: &Document,
+        document: &BootDocument,
         sealed: SecretMode,
-    ) -> Option<Arc<Page>> {
-        let content = Content::of(&self.kernel.world());
+    ) -> Option<Arc<SentDocument>> {
+        let content = ContentGenerations::of(&self.kernel.world());
         self.documents.find(content, (boot, document, sealed))
     }
 
@@ -132,32 +136,32 @@ impl Netboot {
     pub fn page(
         &self,
         boot: &BootContext,
-        document: &Document,
+        document: &BootDocument,
         sealed: SecretMode,
-    ) -> Result<Arc<Page>, RenderProblem> {
-        let content = Content::of(&self.kernel.world());
+    ) -> Result<Arc<SentDocument>, RenderProblem> {
+        let content = ContentGenerations::of(&self.kernel.world());
         if let Some(page) = self.documents.find(content, (boot, document, sealed)) {
             return Ok(page);
         }
         let rendered = self.render_document(boot, document, sealed)?;
-        let holds_token = matches!(document, Document::File(file) if self.hands_out_token(file));
+        let holds_token = matches!(document, BootDocument::File(file) if self.hands_out_token(file));
         let may_be_kept = !rendered.provenance.secret && !holds_token && boot.agent_token.is_none();
-        let page = Arc::new(Page::from(rendered));
-        if may_be_kept && Content::of(&self.kernel.world()) == content {
-            let source = Source { boot: boot.clone(), document: document.clone(), sealed };
+        let page = Arc::new(SentDocument::from(rendered));
+        if may_be_kept && ContentGenerations::of(&self.kernel.world()) == content {
+            let source = DocumentSource { boot: boot.clone(), document: document.clone(), sealed };
             self.documents.keep(content, source, &page);
         }
         Ok(page)
     }
 }
 
-impl From<RenderedText> for Page {
+impl From<RenderedText> for SentDocument {
     fn from(rendered: RenderedText) -> Self {
         let facts = json!({
             "sha256": rendered.sha256,
             "bytes": rendered.text.len(),
             "provenance": rendered.provenance,
         });
-        Page { text: Bytes::from(rendered.text), facts }
+        SentDocument { text: Bytes::from(rendered.text), facts }
     }
 }

@@ -15,7 +15,7 @@ const CALL: &str = "agent_token(";
 
 /// What is rendered.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Document {
+pub enum BootDocument {
     /// A loader's script that boots the bootenv.
     BootScript(ScriptKind),
     LocalScript(ScriptKind),
@@ -68,32 +68,32 @@ impl Netboot {
     pub fn render_document(
         &self,
         boot: &BootContext,
-        document: &Document,
+        document: &BootDocument,
         sealed: SecretMode,
     ) -> Result<RenderedText, RenderProblem> {
         let engine = self.catalog.engine_for(boot.purpose);
         let mut input = self.catalog.input(boot, sealed)?;
         let name = match document {
-            Document::BootScript(kind) => {
+            BootDocument::BootScript(kind) => {
                 let cmdline = self.command_line(boot, &input)?;
                 input.variables.insert("boot".into(), self.boot_variable(boot, &cmdline, ""));
                 kind.template("boot")
             }
-            Document::LocalScript(kind) => {
+            BootDocument::LocalScript(kind) => {
                 input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
                 kind.template("local")
             }
-            Document::Screen { kind, message } => {
+            BootDocument::Screen { kind, message } => {
                 input.variables.insert("boot".into(), self.boot_variable(boot, "", message));
                 kind.template("screen")
             }
-            Document::Menu(kind) => {
+            BootDocument::Menu(kind) => {
                 input.variables.insert("menu".into(), json!({"entries": self.menu_entries()}));
                 kind.template("menu")
             }
-            Document::Identify => "ipxe/identify.ipxe".to_owned(),
-            Document::DiskStart => "grub/disk.cfg".to_owned(),
-            Document::File(file) => match (&file.template, &file.inline) {
+            BootDocument::Identify => "ipxe/identify.ipxe".to_owned(),
+            BootDocument::DiskStart => "grub/disk.cfg".to_owned(),
+            BootDocument::File(file) => match (&file.template, &file.inline) {
                 (Some(name), _) => name.clone(),
                 (None, Some(body)) => {
                     let rendered = engine.render_inline(body, input, RenderLimits::default());
@@ -113,7 +113,7 @@ impl Netboot {
     pub fn rehearse_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
         self.find_files(boot)?;
         for file in boot.templates() {
-            self.page(boot, &Document::File(file.clone()), SecretMode::Open)?;
+            self.page(boot, &BootDocument::File(file.clone()), SecretMode::Open)?;
         }
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Netboot {
     /// Whether all of that was done before and would come to the same now. Renders nothing.
     pub fn is_rehearsed(&self, boot: &BootContext) -> bool {
         let is_kept = |file: &BootTemplate| {
-            self.kept_page(boot, &Document::File(file.clone()), SecretMode::Open).is_some()
+            self.kept_page(boot, &BootDocument::File(file.clone()), SecretMode::Open).is_some()
         };
         boot.templates().iter().all(is_kept) && self.find_files(boot).is_ok()
     }

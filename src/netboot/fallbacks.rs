@@ -7,11 +7,11 @@ use crate::artifacts::opened::{FileBody, FileSubject, OpenedFile};
 use crate::netboot::decide::namespace::ScriptKind;
 
 /// A script, and its label.
-pub(super) type BuiltIn = (&'static str, &'static str);
+pub(super) type FallbackScript = (&'static str, &'static str);
 
 /// Has an iPXE that nobody knows say who it is. The URL is relative to the one that this script was fetched
 /// by.
-pub(super) const IDENTIFY: BuiltIn = (
+pub(super) const IDENTIFY: FallbackScript = (
     "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n\
      chain --replace --autofree boot.ipxe?mac=${netX/mac}&uuid=${uuid} ||\n:failed\nexit 1\n",
     "built-in:identify.ipxe",
@@ -39,7 +39,7 @@ pub(super) fn last_resort(kind: ScriptKind, about: FileSubject) -> OpenedFile {
 }
 
 /// The script that leaves to the disk.
-pub(super) fn to_disk(kind: ScriptKind) -> BuiltIn {
+pub(super) fn to_disk(kind: ScriptKind) -> FallbackScript {
     match kind {
         ScriptKind::Ipxe => (LOCAL_IPXE, "built-in:local.ipxe"),
         ScriptKind::Grub => {
@@ -57,7 +57,7 @@ fn without_comment(template: &'static str) -> &'static str {
     template.split_once("-#}").map_or(template, |(_, script)| script.trim_start())
 }
 
-pub(super) fn fallback((text, label): BuiltIn, about: FileSubject) -> OpenedFile {
+pub(super) fn fallback((text, label): FallbackScript, about: FileSubject) -> OpenedFile {
     OpenedFile {
         body: FileBody::Bytes(Bytes::from_static(text.as_bytes())),
         label: label.to_owned(),

@@ -18,14 +18,14 @@ use crate::catalog::rendering::BootContext;
 use crate::kernel::Error;
 use crate::model::{Arch, BootProgress, Kind, Machine, NewEvent, Stored};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::{Gathered, install_file};
+use crate::netboot::boot_facts::{BootFacts, install_file};
 use crate::netboot::decide::capability;
-use crate::netboot::decide::decision::{Answer, Asked, Decision, MachineFile};
-use crate::netboot::decide::namespace::{self, Entry, Hint, ScriptKind};
-use crate::netboot::decide::stops::Sign;
-use crate::netboot::document_cache::Page;
-use crate::netboot::documents::{Document, base_name};
-use crate::netboot::fallbacks::{BuiltIn, IDENTIFY, fallback, last_resort, to_disk};
+use crate::netboot::decide::decision::{BootDecision, BootGrant, BootQuestion, MachineFile};
+use crate::netboot::decide::namespace::{self, ClientHint, NamespaceEntry, ScriptKind};
+use crate::netboot::decide::stops::BootSign;
+use crate::netboot::document_cache::SentDocument;
+use crate::netboot::documents::{BootDocument, base_name};
+use crate::netboot::fallbacks::{FallbackScript, IDENTIFY, fallback, last_resort, to_disk};
 use crate::netboot::identify::about;
 use crate::render::RenderProblem;
 
@@ -42,14 +42,14 @@ pub struct Fetch {
     pub local: IpAddr,
     pub protocol: FetchProtocol,
     /// What the URL says of who asks.
-    pub hint: Hint,
+    pub hint: ClientHint,
     /// Whether the URL has a part after `?`.
     pub has_query: bool,
 }
 
 /// What was sent of a file.
 #[derive(Debug, Clone)]
-pub struct Served {
+pub struct ServedFile {
     pub path: String,
     pub label: String,
     pub peer: IpAddr,
@@ -62,10 +62,10 @@ pub struct Served {
     pub complete: bool,
 }
 
-impl Served {
+impl ServedFile {
     /// The record of a transfer that is about to begin.
     pub fn of(fetch: &Fetch, opened: &OpenedFile) -> Self {
-        Served {
+        ServedFile {
             path: capability::hide(&fetch.path),
             label: opened.label.clone(),
             peer: fetch.peer,
@@ -88,20 +88,22 @@ impl Netboot {
         let path = namespace::clean(&fetch.path).map_err(FetchRefusal::BadPath)?;
         // What is rendered waits for much, and would make the future of a plain file ten times as large.
         match namespace::resolve(&path, |name| self.loaders.contains(name)) {
-            Entry::Absent => Err(FetchRefusal::Absent),
-            Entry::Loader(name) => self.open_loader(fetch, &name).await,
-            Entry::Script(kind, hint) => Box::pin(self.open_script(fetch, kind, &hint)).await,
-            Entry::Choice { kind, bootenv } => Box::pin(self.open_choice(fetch, kind, &bootenv)).await,
-            Entry::Machine { capability, file } => {
+            NamespaceEntry::Absent => Err(FetchRefusal::Absent),
+            NamespaceEntry::Loader(name) => self.open_loader(fetch, &name).await,
+            NamespaceEntry::Script(kind, hint) => Box::pin(self.open_script(fetch, kind, &hint)).await,
+            NamespaceEntry::Choice { kind, bootenv } => {
+                Box::pin(self.open_choice(fetch, kind, &bootenv)).await
+            }
+            NamespaceEntry::Machine { capability, file } => {
                 Box::pin(self.open_machine_file(fetch, &capability, &file)).await
             }
-            Entry::Artifact { name, file } => self.open_artifact(fetch, (&name, &file)).await,
-            Entry::Agent(arch) => self.open_agent(fetch, &arch),
+            NamespaceEntry::Artifact { name, file } => self.open_artifact(fetch, (&name, &file)).await,
+            NamespaceEntry::Agent(arch) => self.open_agent(fetch, &arch),
         }
     }
 
     /// Records what was sent.
-    pub fn served(self: &Arc<Self>, served: Served) {
+    pub fn served(self: &Arc<Self>, served: ServedFile) {
         self.saw_file(&served);
         if let Some(mirror) = &served.about.mirror {
             self.artifacts.count_served(mirror, served.bytes);
@@ -136,7 +138,7 @@ impl Netboot {
     }
 
     /// A file that is not for this machine now; the machine's timeline says so too.
-    pub fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> FetchRefusal {
+    pub fn deny(&self, fetch: &Fetch, gathered: &BootFacts, decision: &BootDecision) -> FetchRefusal {
         let reason = decision.verdict.reason();
         let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
         match &gathered.machine {
@@ -157,49 +159,49 @@ impl Netboot {
         self: &Arc<Self>,
         fetch: &Fetch,
         kind: ScriptKind,
-        named: &Hint,
+        named: &ClientHint,
     ) -> Result<OpenedFile, FetchRefusal> {
-        let hint = Hint { mac: named.mac.or(fetch.hint.mac), address: named.address };
+        let hint = ClientHint { mac: named.mac.or(fetch.hint.mac), address: named.address };
         let gathered = self.who(fetch, &hint)?;
         if gathered.machine.is_none() && self.is_stranger(fetch, &hint) && kind == ScriptKind::Ipxe {
-            return Ok(self.send_surely(fetch, &gathered, (Document::Identify, IDENTIFY)).await);
+            return Ok(self.send_surely(fetch, &gathered, (BootDocument::Identify, IDENTIFY)).await);
         }
         if gathered.machine.is_none() {
-            self.saw_unknown_fetch(fetch, &hint, &gathered.decide(&Asked::Script, self.kernel.now()));
+            self.saw_unknown_fetch(fetch, &hint, &gathered.decide(&BootQuestion::Script, self.kernel.now()));
         }
-        self.answer_script(fetch, gathered, kind, Asked::Script).await
+        self.answer_script(fetch, gathered, kind, BootQuestion::Script).await
     }
 
     /// Decides about a loader's script and carries it out.
     pub async fn answer_script(
         self: &Arc<Self>,
         fetch: &Fetch,
-        gathered: Gathered,
+        gathered: BootFacts,
         kind: ScriptKind,
-        asked: Asked,
+        asked: BootQuestion,
     ) -> Result<OpenedFile, FetchRefusal> {
         let (gathered, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
         if let Some(machine) = &gathered.machine {
-            self.saw_sign(machine, Sign::Script(kind));
+            self.saw_sign(machine, BootSign::Script(kind));
         }
         match decision.answer {
-            Answer::BootScript => {
+            BootGrant::BootScript => {
                 let boot = self.boot_of(fetch, &gathered);
                 if let Err(problem) = self.check_files(&boot).await {
                     return self.show_problem(fetch, &gathered, kind, &problem).await;
                 }
                 self.mended(&gathered, None).await;
-                match self.send_document(fetch, &gathered, Document::BootScript(kind)).await {
+                match self.send_document(fetch, &gathered, BootDocument::BootScript(kind)).await {
                     Err(FetchRefusal::Failed(message)) => self.show(fetch, &gathered, kind, message).await,
                     other => other,
                 }
             }
-            Answer::LocalScript => {
-                let document = (Document::LocalScript(kind), to_disk(kind));
+            BootGrant::LocalScript => {
+                let document = (BootDocument::LocalScript(kind), to_disk(kind));
                 Ok(self.send_surely(fetch, &gathered, document).await)
             }
-            Answer::MenuScript => self.send_document(fetch, &gathered, Document::Menu(kind)).await,
-            Answer::ScreenScript => {
+            BootGrant::MenuScript => self.send_document(fetch, &gathered, BootDocument::Menu(kind)).await,
+            BootGrant::ScreenScript => {
                 let message = decision.verdict.reason().to_owned();
                 self.show(fetch, &gathered, kind, message).await
             }
@@ -220,7 +222,7 @@ impl Netboot {
             return Err(self.deny_because(fetch, machine, &why));
         }
         let script = match namespace::resolve(file, |_| false) {
-            Entry::Script(kind, _) => Some(kind),
+            NamespaceEntry::Script(kind, _) => Some(kind),
             _ => None,
         };
         let boot = self.boot_of(fetch, &gathered);
@@ -232,25 +234,25 @@ impl Netboot {
             (None, Some(_)) => MachineFile::Kernel,
             (None, None) => MachineFile::Answer,
         };
-        let asked = Asked::MachineFile { attempt, file: what };
+        let asked = BootQuestion::MachineFile { attempt, file: what };
         let is_over = gathered.attempt().is_none_or(|attempt| attempt.progress == BootProgress::Ended);
         if let (Some(kind), false) = (script, is_over) {
             return self.answer_script(fetch, gathered, kind, asked).await;
         }
         let decision = gathered.decide(&asked, self.kernel.now());
-        if decision.answer != Answer::Serve {
+        if decision.answer != BootGrant::Serve {
             return Err(self.deny(fetch, &gathered, &decision));
         }
         if let (Some(path), Some(files)) = (kernel, boot.files()) {
             if let Some(machine) = gathered.machine.as_ref().filter(|_| path != files.kernel) {
-                self.saw_sign(machine, Sign::Initrd);
+                self.saw_sign(machine, BootSign::Initrd);
             }
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
             return self.static_artifact(fetch, (&files.artifact, &path), &gathered).await;
         }
         let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
         let template = templates.into_iter().find(|template| template.path == file).cloned();
-        let document = Document::File(template.ok_or(FetchRefusal::Absent)?);
+        let document = BootDocument::File(template.ok_or(FetchRefusal::Absent)?);
         self.progress(&gathered, BootProgress::System).await.map_err(failed)?;
         self.send_document(fetch, &gathered, document).await
     }
@@ -260,20 +262,20 @@ impl Netboot {
         fetch: &Fetch,
         (name, file): (&str, &str),
     ) -> Result<OpenedFile, FetchRefusal> {
-        let mut gathered = self.who(fetch, &Hint::default())?;
+        let mut gathered = self.who(fetch, &ClientHint::default())?;
         // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
         // uses up the arming as it does below the capability.
         let asked = install_file(&self.kernel.world(), self.artifacts.case, (name, file));
         if let Some(asked) = asked {
             let fetched = Box::pin(self.script_fetched(fetch, gathered, &asked)).await;
             let (found, decision) = fetched.map_err(failed)?;
-            if decision.answer != Answer::Serve {
+            if decision.answer != BootGrant::Serve {
                 return Err(self.deny(fetch, &found, &decision));
             }
-            if matches!(asked, Asked::InstallKernel(_)) {
+            if matches!(asked, BootQuestion::InstallKernel(_)) {
                 self.progress(&found, BootProgress::Kernel).await.map_err(failed)?;
             } else if let Some(machine) = &found.machine {
-                self.saw_sign(machine, Sign::Initrd);
+                self.saw_sign(machine, BootSign::Initrd);
             }
             gathered = found;
         }
@@ -285,14 +287,14 @@ impl Netboot {
         if arch.parse() != Ok(host_arch()) {
             return Err(FetchRefusal::Absent);
         }
-        let gathered = self.who(fetch, &Hint::default())?;
+        let gathered = self.who(fetch, &ClientHint::default())?;
         let opened = File::open("/proc/self/exe")
             .and_then(|file| static_file(file, format!("agent:{arch}"), "application/octet-stream"));
         let opened = opened.map_err(|error| unreadable(arch, &error))?;
         Ok(OpenedFile { about: about(gathered.machine.as_deref()), ..opened })
     }
 
-    fn boot_of(&self, fetch: &Fetch, gathered: &Gathered) -> BootContext {
+    fn boot_of(&self, fetch: &Fetch, gathered: &BootFacts) -> BootContext {
         let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.clone());
         gathered.boot(attempt, self.catalog.facing(fetch.local))
     }
@@ -311,20 +313,20 @@ impl Netboot {
     async fn send_document(
         self: &Arc<Self>,
         fetch: &Fetch,
-        gathered: &Gathered,
-        document: Document,
+        gathered: &BootFacts,
+        document: BootDocument,
     ) -> Result<OpenedFile, FetchRefusal> {
         let mut boot = self.boot_of(fetch, gathered);
         let label = label(&document);
         // Only a file of the machine's own attempt may hold what is secret.
         let sealed = match &document {
-            Document::File(_) => SecretMode::Open,
+            BootDocument::File(_) => SecretMode::Open,
             _ => SecretMode::Closed,
         };
         if let Some(page) = self.kept_page(&boot, &document, sealed) {
             return Ok(self.send_page(gathered, label, &page).await);
         }
-        if let (Document::File(file), Some(machine)) = (&document, &gathered.machine)
+        if let (BootDocument::File(file), Some(machine)) = (&document, &gathered.machine)
             && self.hands_out_token(file)
         {
             boot.agent_token = Some(self.access.agent_token(machine).await.map_err(failed)?);
@@ -344,8 +346,8 @@ impl Netboot {
     async fn send_surely(
         self: &Arc<Self>,
         fetch: &Fetch,
-        gathered: &Gathered,
-        (document, built_in): (Document, BuiltIn),
+        gathered: &BootFacts,
+        (document, built_in): (BootDocument, FallbackScript),
     ) -> OpenedFile {
         let rendered = self.send_document(fetch, gathered, document);
         match tokio::time::timeout(RENDERED_SOON, rendered).await {
@@ -354,7 +356,7 @@ impl Netboot {
         }
     }
 
-    async fn send_page(&self, gathered: &Gathered, label: String, page: &Page) -> OpenedFile {
+    async fn send_page(&self, gathered: &BootFacts, label: String, page: &SentDocument) -> OpenedFile {
         let about = about(gathered.machine.as_deref());
         if self.is_news("boot.rendered", &about, &label) {
             let mut data = page.facts.clone();
@@ -374,7 +376,7 @@ impl Netboot {
     async fn show_problem(
         self: &Arc<Self>,
         fetch: &Fetch,
-        gathered: &Gathered,
+        gathered: &BootFacts,
         kind: ScriptKind,
         problem: &RenderProblem,
     ) -> Result<OpenedFile, FetchRefusal> {
@@ -386,13 +388,13 @@ impl Netboot {
     async fn show(
         self: &Arc<Self>,
         fetch: &Fetch,
-        gathered: &Gathered,
+        gathered: &BootFacts,
         kind: ScriptKind,
         message: String,
     ) -> Result<OpenedFile, FetchRefusal> {
         let about = about(gathered.machine.as_deref());
         self.kernel.note(self.boot_event("boot.screen", &about, json!({"message": message})));
-        let document = Document::Screen { kind, message: message.clone() };
+        let document = BootDocument::Screen { kind, message: message.clone() };
         match self.send_document(fetch, gathered, document).await {
             Err(FetchRefusal::Failed(_)) => Ok(last_resort(kind, about)),
             other => other,
@@ -400,15 +402,15 @@ impl Netboot {
     }
 }
 
-fn label(document: &Document) -> String {
+fn label(document: &BootDocument) -> String {
     match document {
-        Document::BootScript(kind) => format!("rendered:{}", kind.template("boot")),
-        Document::LocalScript(kind) => format!("rendered:{}", kind.template("local")),
-        Document::Menu(kind) => format!("rendered:{}", kind.template("menu")),
-        Document::Screen { kind, .. } => format!("rendered:{}", kind.template("screen")),
-        Document::Identify => "rendered:ipxe/identify.ipxe".to_owned(),
-        Document::DiskStart => "rendered:grub/disk.cfg".to_owned(),
-        Document::File(file) => format!("rendered:{}", file.path),
+        BootDocument::BootScript(kind) => format!("rendered:{}", kind.template("boot")),
+        BootDocument::LocalScript(kind) => format!("rendered:{}", kind.template("local")),
+        BootDocument::Menu(kind) => format!("rendered:{}", kind.template("menu")),
+        BootDocument::Screen { kind, .. } => format!("rendered:{}", kind.template("screen")),
+        BootDocument::Identify => "rendered:ipxe/identify.ipxe".to_owned(),
+        BootDocument::DiskStart => "rendered:grub/disk.cfg".to_owned(),
+        BootDocument::File(file) => format!("rendered:{}", file.path),
     }
 }
 

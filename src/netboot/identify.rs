@@ -10,8 +10,8 @@ use crate::artifacts::opened::{FetchRefusal, FileSubject};
 use crate::catalog::params::set_value;
 use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World, settings};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::namespace::Hint;
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::namespace::ClientHint;
 use crate::netboot::files::Fetch;
 
 /// The param with the network of the installed system.
@@ -19,7 +19,7 @@ const NETWORK: &str = "network";
 
 impl Netboot {
     /// Who asks: by the address it asks from, else by what the URL says.
-    pub fn who(&self, fetch: &Fetch, hint: &Hint) -> Result<Gathered, FetchRefusal> {
+    pub fn who(&self, fetch: &Fetch, hint: &ClientHint) -> Result<BootFacts, FetchRefusal> {
         let world = self.kernel.world();
         let now = self.kernel.now();
         let by_address = self.machine_at(&world, fetch.peer);
@@ -30,11 +30,11 @@ impl Netboot {
             return Err(FetchRefusal::Denied(why));
         }
         let machine = by_name.or(by_address.as_ref());
-        Ok(Gathered::of(&world, &self.loaders, machine))
+        Ok(BootFacts::of(&world, &self.loaders, machine))
     }
 
     /// Whether nothing at all is known of who asks, so that it has to be asked.
-    pub fn is_stranger(&self, fetch: &Fetch, hint: &Hint) -> bool {
+    pub fn is_stranger(&self, fetch: &Fetch, hint: &ClientHint) -> bool {
         let world = self.kernel.world();
         hint.mac.is_none() && world.leases.get(&AddressKey::from(fetch.peer)).is_none()
     }
@@ -48,11 +48,11 @@ impl Netboot {
     }
 
     /// The attempt a capability stands for, and the facts of its machine.
-    pub fn holder(&self, capability: &str) -> Option<(Uuid, Gathered)> {
+    pub fn holder(&self, capability: &str) -> Option<(Uuid, BootFacts)> {
         let attempt = self.catalog.attempt_of(capability)?;
         let world = self.kernel.world();
         let machine = world.machines.find("attempt", &attempt.to_string())?;
-        Some((attempt, Gathered::of(&world, &self.loaders, Some(machine))))
+        Some((attempt, BootFacts::of(&world, &self.loaders, Some(machine))))
     }
 }
 

@@ -13,16 +13,16 @@ use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::BootContext;
 use crate::model::{Arch, BootFiles, sha256_hex};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::decision::{Answer, Asked};
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::decision::{BootGrant, BootQuestion};
 use crate::netboot::decide::loader;
-use crate::netboot::decide::namespace::Hint;
-use crate::netboot::decide::signed::{self, Role};
-use crate::netboot::decide::stops::Sign;
-use crate::netboot::documents::Document;
+use crate::netboot::decide::namespace::ClientHint;
+use crate::netboot::decide::signed::{self, ChainRole};
+use crate::netboot::decide::stops::BootSign;
+use crate::netboot::documents::BootDocument;
 use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
-use crate::netboot::loaders::Loaders;
+use crate::netboot::loaders::InstalledLoaders;
 use crate::proto::fat;
 use crate::rate_limit::warn_limited;
 
@@ -33,7 +33,7 @@ const LOADER_BYTES_MAX: u64 = 32 << 20;
 
 /// An image, for the templates it was made with.
 #[derive(Debug, Clone)]
-struct Image {
+struct LoaderImage {
     generation: u64,
     bytes: Bytes,
     version: FileVersion,
@@ -41,8 +41,8 @@ struct Image {
 
 /// The images that were asked for.
 #[derive(Debug, Default)]
-pub struct Images {
-    made: BTreeMap<(String, IpAddr), Image>,
+pub struct LoaderImages {
+    made: BTreeMap<(String, IpAddr), LoaderImage>,
 }
 
 impl Netboot {
@@ -51,13 +51,13 @@ impl Netboot {
         fetch: &Fetch,
         name: &str,
     ) -> Result<OpenedFile, FetchRefusal> {
-        let gathered = self.who(fetch, &Hint::default())?;
-        let decision = gathered.decide(&Asked::Loader, self.kernel.now());
-        if decision.answer != Answer::Serve {
+        let gathered = self.who(fetch, &ClientHint::default())?;
+        let decision = gathered.decide(&BootQuestion::Loader, self.kernel.now());
+        if decision.answer != BootGrant::Serve {
             return Err(self.deny(fetch, &gathered, &decision));
         }
         if let Some(machine) = &gathered.machine {
-            self.saw_sign(machine, Sign::Fetches(name.to_owned()));
+            self.saw_sign(machine, BootSign::Fetches(name.to_owned()));
         }
         let about = about(gathered.machine.as_deref());
         let label = format!("loader:{name}");
@@ -80,7 +80,7 @@ impl Netboot {
 
     /// A loader that was found at the start and cannot be had now: "not found" on a machine's screen would
     /// tell nobody why.
-    fn loader_lost(&self, gathered: &Gathered, refused: FetchRefusal) -> FetchRefusal {
+    fn loader_lost(&self, gathered: &BootFacts, refused: FetchRefusal) -> FetchRefusal {
         if let FetchRefusal::Failed(reason) = &refused {
             warn_limited!(reason, "a loader cannot be served");
             let about = about(gathered.machine.as_deref());
@@ -114,7 +114,7 @@ impl Netboot {
     }
 
     /// The disk image of a chain for machines that see us at `local`: made once, then kept.
-    async fn image(self: &Arc<Self>, chain: &str, local: IpAddr) -> Result<Image, FetchRefusal> {
+    async fn image(self: &Arc<Self>, chain: &str, local: IpAddr) -> Result<LoaderImage, FetchRefusal> {
         let key = (chain.to_owned(), local);
         let generation = self.kernel.world().templates.generation();
         let made = self.memory.images.lock().unwrap_or_else(PoisonError::into_inner).made.get(&key).cloned();
@@ -126,7 +126,7 @@ impl Netboot {
         let bytes = made.map_err(|error| FetchRefusal::Failed(error.to_string()))??;
         let tag = format!("\"{}\"", sha256_hex(&bytes));
         let version = FileVersion { tag, modified: self.kernel.now().as_second() };
-        let image = Image { generation, version, bytes };
+        let image = LoaderImage { generation, version, bytes };
         let mut images = self.memory.images.lock().unwrap_or_else(PoisonError::into_inner);
         if images.made.len() >= IMAGES_MAX {
             images.made.pop_first();
@@ -136,8 +136,8 @@ impl Netboot {
     }
 
     fn make_image(&self, chain: &str, local: IpAddr) -> Result<Bytes, FetchRefusal> {
-        let boot = Gathered::default().boot(None, self.catalog.facing(local));
-        let config = self.render_document(&boot, &Document::DiskStart, SecretMode::Closed);
+        let boot = BootFacts::default().boot(None, self.catalog.facing(local));
+        let config = self.render_document(&boot, &BootDocument::DiskStart, SecretMode::Closed);
         let config = config.map_err(|problem| FetchRefusal::Failed(problem.to_string()))?;
         let image = build(&self.loaders, chain, config.text.as_bytes());
         image.map(Bytes::from).map_err(|why| FetchRefusal::Failed(format!("the image of `{chain}`: {why}")))
@@ -146,13 +146,13 @@ impl Netboot {
 
 /// The disk: shim where firmware looks for a program (UEFI 3.5.1.1), what it starts beside it, and the
 /// configuration in every folder that a distribution's GRUB has as its prefix.
-fn build(loaders: &Loaders, chain: &str, config: &[u8]) -> Result<Vec<u8>, String> {
+fn build(loaders: &InstalledLoaders, chain: &str, config: &[u8]) -> Result<Vec<u8>, String> {
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for (file, path) in loaders.chain(chain) {
         let name = match (signed::role(&format!("{chain}/{file}")), file) {
-            (Some(Role::Shim), "shimx64.efi") => "BOOTX64.EFI",
-            (Some(Role::Shim), "shimaa64.efi") => "BOOTAA64.EFI",
-            (Some(Role::Second | Role::MokManager), name) => name,
+            (Some(ChainRole::Shim), "shimx64.efi") => "BOOTX64.EFI",
+            (Some(ChainRole::Shim), "shimaa64.efi") => "BOOTAA64.EFI",
+            (Some(ChainRole::Second | ChainRole::MokManager), name) => name,
             _ => continue,
         };
         let size = std::fs::metadata(path).map(|metadata| metadata.len());

@@ -7,15 +7,15 @@ use serde_json::json;
 
 use crate::model::{Mac, Machine, Stored};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::chainload::Ask;
-use crate::netboot::decide::loader_ask::LoaderAsk;
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::chainload::LoaderRequest;
+use crate::netboot::decide::loader_ask::LoaderSighting;
 use crate::netboot::identify::about;
 use crate::rate_limit::warn_limited;
 
 /// A DHCP packet as far as loaders are concerned.
 #[derive(Clone, Copy, Debug)]
-pub struct LoaderRequest {
+pub struct LoaderPacket {
     /// Ethernet hardware address of the client, where it has one.
     pub mac: Option<Mac>,
     pub xid: u32,
@@ -24,7 +24,7 @@ pub struct LoaderRequest {
 
 impl Netboot {
     /// What this client asked for before.
-    pub fn asks_before(&self, request: &LoaderRequest) -> Vec<Ask> {
+    pub fn asks_before(&self, request: &LoaderPacket) -> Vec<LoaderRequest> {
         let Some(mac) = request.mac else { return Vec::new() };
         let asks = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner);
         match request.is_discover {
@@ -34,7 +34,7 @@ impl Netboot {
     }
 
     /// What this client may ask for next is decided by all of these.
-    pub fn asks_of(&self, machine: Option<&Stored<Machine>>, mac: Option<Mac>) -> Vec<Ask> {
+    pub fn asks_of(&self, machine: Option<&Stored<Machine>>, mac: Option<Mac>) -> Vec<LoaderRequest> {
         let asks = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner);
         let macs = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied()).chain(mac);
         macs.map(|mac| asks.of(mac)).max_by_key(|asks| asks.len()).unwrap_or_default().to_vec()
@@ -42,8 +42,8 @@ impl Netboot {
 
     /// Records a loader that a client asked for. A boot loop that is stopped is an event, once for each
     /// DISCOVER.
-    pub fn record_loader_ask(&self, asked: LoaderAsk, gathered: &Gathered) {
-        let LoaderAsk { mac, ask, stopped } = asked;
+    pub fn record_loader_ask(&self, asked: LoaderSighting, gathered: &BootFacts) {
+        let LoaderSighting { mac, ask, stopped } = asked;
         let is_new = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner).add(mac, ask);
         if let Some(reason) = stopped.filter(|_| is_new) {
             warn_limited!(%mac, reason, "a boot goes round and is stopped");
@@ -52,12 +52,12 @@ impl Netboot {
     }
 
     /// Records that there is no loader for a machine that is to boot.
-    pub fn record_missing_loader(&self, (mac, reason): (Mac, &str), gathered: &Gathered) {
+    pub fn record_missing_loader(&self, (mac, reason): (Mac, &str), gathered: &BootFacts) {
         warn_limited!(%mac, reason, "there is no loader for a machine");
         self.note_dead_end(gathered, "boot.no_loader", json!({ "mac": mac, "reason": reason }));
     }
 
-    fn note_dead_end(&self, gathered: &Gathered, kind: &str, data: serde_json::Value) {
+    fn note_dead_end(&self, gathered: &BootFacts, kind: &str, data: serde_json::Value) {
         self.kernel.note(self.boot_event(kind, &about(gathered.machine.as_deref()), data));
     }
 

@@ -22,13 +22,13 @@ const MOK_MANAGERS: [&str; 2] = ["mmx64.efi", "mmaa64.efi"];
 
 /// Loaders by their name in the boot namespace, with the file each was found at.
 #[derive(Debug, Clone, Default)]
-pub struct Loaders {
+pub struct InstalledLoaders {
     found: BTreeMap<String, PathBuf>,
     /// The names of all that were found, for the boot decision.
     pub names: Arc<BTreeSet<String>>,
 }
 
-impl Loaders {
+impl InstalledLoaders {
     /// Looks for every loader: first in `own` (a site's own builds, by name, and its folders of signed ones),
     /// then where the distribution's packages put it.
     pub fn find(own: &Path) -> Self {
@@ -36,7 +36,7 @@ impl Loaders {
         Self::find_on(own, host.as_deref())
     }
 
-    /// As [`Loaders::find`], on a server that runs the distribution `host`.
+    /// As [`InstalledLoaders::find`], on a server that runs the distribution `host`.
     fn find_on(own: &Path, host: Option<&str>) -> Self {
         let mut found = BTreeMap::new();
         for loader in LOADERS {
@@ -48,7 +48,7 @@ impl Loaders {
         found.extend(host.into_iter().flat_map(packaged_chain));
         found.extend(own_chains(own));
         let names = Arc::new(with_images(&found));
-        Loaders { found, names }
+        InstalledLoaders { found, names }
     }
 
     /// Whether there is a loader, or the image of a chain, of this name.
@@ -181,7 +181,7 @@ mod tests {
             fs::create_dir(&folder).unwrap();
             files.iter().for_each(|file| fs::write(folder.join(file), file).unwrap());
         }
-        let loaders = Loaders::find_on(own.path(), None);
+        let loaders = InstalledLoaders::find_on(own.path(), None);
         for there in ["rocky/shimx64.efi", "rocky/grubx64.efi", "rocky/revocations.efi", "rocky/efi.img"] {
             assert!(loaders.contains(there), "{there}");
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::artifacts::opened::{FetchRefusal, OpenedFile};
 use crate::model::{Arch, Bootenv, BootenvKind};
 use crate::netboot::Netboot;
-use crate::netboot::decide::decision::Asked;
+use crate::netboot::decide::decision::BootQuestion;
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::files::Fetch;
 
@@ -43,7 +43,7 @@ impl Netboot {
         if gathered.machine.is_none() {
             gathered.choose(&self.kernel.world(), bootenv);
         }
-        self.answer_script(fetch, gathered, kind, Asked::Script).await
+        self.answer_script(fetch, gathered, kind, BootQuestion::Script).await
     }
 }
 

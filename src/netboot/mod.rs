@@ -34,12 +34,12 @@ use crate::artifacts::Artifacts;
 use crate::catalog::Catalog;
 use crate::kernel::Kernel;
 use crate::runs::Runs;
-use document_cache::Renders;
-use loaders::Loaders;
+use document_cache::DocumentCache;
+use loaders::InstalledLoaders;
 pub use memory::BootMemory;
 
 /// The doors that [`Netboot`] knocks at.
-pub struct Doors {
+pub struct NetbootDoors {
     pub catalog: Arc<Catalog>,
     pub runs: Arc<Runs>,
     pub artifacts: Arc<Artifacts>,
@@ -54,8 +54,8 @@ pub struct Netboot {
     artifacts: Arc<Artifacts>,
     access: Arc<Access>,
     /// The boot loaders found at start.
-    pub loaders: Loaders,
-    documents: Renders,
+    pub loaders: InstalledLoaders,
+    documents: DocumentCache,
     pub memory: BootMemory,
 }
 
@@ -66,9 +66,9 @@ impl std::fmt::Debug for Netboot {
 }
 
 impl Netboot {
-    pub fn new(kernel: Arc<Kernel>, doors: Doors, loaders: Loaders) -> Arc<Self> {
-        let Doors { catalog, runs, artifacts, access } = doors;
-        let (documents, memory) = (Renders::default(), BootMemory::default());
+    pub fn new(kernel: Arc<Kernel>, doors: NetbootDoors, loaders: InstalledLoaders) -> Arc<Self> {
+        let NetbootDoors { catalog, runs, artifacts, access } = doors;
+        let (documents, memory) = (DocumentCache::default(), BootMemory::default());
         Arc::new(Netboot { kernel, catalog, runs, artifacts, access, loaders, documents, memory })
     }
 

@@ -44,7 +44,7 @@ impl ReportKind {
 
 /// One report.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct InstallerReport {
     pub kind: ReportKind,
     pub text: String,
     pub peer: IpAddr,
@@ -58,7 +58,7 @@ impl Netboot {
     /// [`Error::Unauthorized`] for a capability that was never given out, [`Error::Forbidden`] from an
     /// address that is not the machine's, as with its files, [`Error::Conflict`] for one whose attempt has
     /// ended in another way.
-    pub async fn report(&self, capability: &str, report: Report) -> Result<String, Error> {
+    pub async fn report(&self, capability: &str, report: InstallerReport) -> Result<String, Error> {
         let wrong =
             || Error::Unauthorized("this URL's capability is not one this server gave out".to_owned());
         let attempt = self.catalog.attempt_of(capability).ok_or_else(wrong)?;

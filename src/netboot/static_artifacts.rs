@@ -6,7 +6,7 @@ use crate::artifacts::roots::RootsRefusal;
 use crate::artifacts::static_files::{content_type, static_file, unreadable};
 use crate::model::{Artifact, ArtifactKind, Stored};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
+use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
 
@@ -19,7 +19,7 @@ impl Netboot {
         &self,
         fetch: &Fetch,
         (name, file): (&str, &str),
-        gathered: &Gathered,
+        gathered: &BootFacts,
     ) -> Result<OpenedFile, FetchRefusal> {
         let artifact = self.kernel.world().artifacts.get(name).cloned().ok_or(FetchRefusal::Absent)?;
         if artifact.spec.is_mirror() {
@@ -47,7 +47,7 @@ impl Netboot {
         &self,
         fetch: &Fetch,
         (artifact, file): (&Stored<Artifact>, &str),
-        gathered: &Gathered,
+        gathered: &BootFacts,
     ) -> Result<(), FetchRefusal> {
         let is_it = |damaged: &String| match (artifact.spec.kind, self.artifacts.case) {
             (ArtifactKind::File, _) => true,

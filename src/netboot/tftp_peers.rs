@@ -39,11 +39,11 @@ pub struct TftpTerms {
 
 /// When each stranger was told of last.
 #[derive(Debug, Default)]
-pub struct Strangers {
+pub struct UnknownPeers {
     told: BTreeMap<IpAddr, Timestamp>,
 }
 
-impl Strangers {
+impl UnknownPeers {
     /// Whether it is time to tell of this one.
     fn tell(&mut self, peer: IpAddr, now: Timestamp) -> bool {
         self.told.retain(|_, told| now.duration_since(*told) < TOLD_AGAIN_AFTER);
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_stranger_is_told_of_once_in_ten_minutes_and_many_of_them_are_bounded() {
-        let (mut strangers, now) = (Strangers::default(), Timestamp::UNIX_EPOCH);
+        let (mut strangers, now) = (UnknownPeers::default(), Timestamp::UNIX_EPOCH);
         let peer = |at: u32| IpAddr::V4(Ipv4Addr::from_bits(at));
         assert!(strangers.tell(peer(1), now));
         assert!(!strangers.tell(peer(1), now + SignedDuration::from_mins(9)));

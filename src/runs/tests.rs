@@ -17,7 +17,7 @@ use crate::model::{
     JobReport, JobState, JobWork, Machine, MachineState, Noun, Param, Problem, Stage, Stored, Task, Workflow,
     parse_input,
 };
-use crate::netboot::loaders::Loaders;
+use crate::netboot::loaders::InstalledLoaders;
 use crate::runs::actions::RunAction;
 use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 use crate::runs::jobs::{RenderTasks, TaskRender, WorkRequest};
@@ -88,7 +88,7 @@ impl Site {
         let (kernel, _notes) = Kernel::new(store, SecretKey::from_key([7; 32]), ServerEndpoints::default());
         let setup = HousesSetup {
             kernel,
-            loaders: Loaders::default(),
+            loaders: InstalledLoaders::default(),
             pools: RenderPools::of_tests(),
             media: crate::artifacts::MediaFolder::default(),
             roots: Default::default(),

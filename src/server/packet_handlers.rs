@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use crate::artifacts::opened::{self, FetchProtocol, FetchRefusal, OpenedFile};
 use crate::dhcp;
 use crate::houses::Houses;
-use crate::netboot::decide::namespace::Hint;
-use crate::netboot::files::{Fetch, Served};
+use crate::netboot::decide::namespace::ClientHint;
+use crate::netboot::files::{Fetch, ServedFile};
 use crate::netboot::tftp_peers::{TftpPeers, TftpTerms};
 use crate::proto::tftp::{ErrorCode, TransferEnd};
 use crate::tftp::{self, ReadRequest, TransferOutcome, TransferResult};
@@ -97,7 +97,7 @@ impl tftp::ReadOpener for PacketHandlers {
             tracing::debug!(path = outcome.path, "a size probe over TFTP");
             return;
         }
-        app.netboot.served(Served {
+        app.netboot.served(ServedFile {
             path: crate::netboot::decide::capability::hide(&outcome.path),
             label: outcome.label,
             peer: outcome.peer.ip(),
@@ -117,7 +117,7 @@ fn fetch(request: &ReadRequest) -> Fetch {
         peer: request.peer.ip(),
         local: request.local,
         protocol: FetchProtocol::Tftp,
-        hint: Hint::default(),
+        hint: ClientHint::default(),
         has_query: false,
     }
 }

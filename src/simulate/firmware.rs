@@ -178,15 +178,15 @@ fn ethernet_identifier(mac: Mac) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netboot::decide::client::{Client, Stage};
+    use crate::netboot::decide::client::{BootProgram, NetbootClient};
     use crate::proto::dhcp4::{encode_listed, parse};
 
-    fn read(speaker: DhcpProgram) -> (DhcpPacket, Client) {
+    fn read(speaker: DhcpProgram) -> (DhcpPacket, NetbootClient) {
         let identity = MachineIdentity::of(Mac([0x52, 0x54, 0, 0xaa, 0, 1]));
         let packet = parse(&encode_listed(&speaker.discover(&identity, 7))).unwrap();
         assert_eq!(packet.faults, []);
         assert_eq!(packet.hardware_address(), identity.mac.0);
-        let client = Client::read(&packet);
+        let client = NetbootClient::read(&packet);
         if let Some(aliases) = client.uuid_aliases() {
             assert!(aliases.contains(&identity.uuid));
         }
@@ -195,12 +195,14 @@ mod tests {
 
     #[test]
     fn the_server_takes_each_speaker_for_what_it_plays() {
-        assert_eq!(read(DhcpProgram::PxeRom).1.stage, Stage::Firmware);
+        assert_eq!(read(DhcpProgram::PxeRom).1.stage, BootProgram::Firmware);
         assert_eq!(read(DhcpProgram::PxeRom).1.arches, [0]);
         assert_eq!(read(DhcpProgram::Edk2).1.arches, [7]);
-        assert_eq!(read(DhcpProgram::Edk2Http).1.stage, Stage::HttpFirmware);
+        assert_eq!(read(DhcpProgram::Edk2Http).1.stage, BootProgram::HttpFirmware);
         for firmware in [FirmwareKind::Bios, FirmwareKind::Uefi] {
-            let Stage::Ipxe(features) = read(DhcpProgram::Ipxe(firmware)).1.stage else { panic!("an iPXE") };
+            let BootProgram::Ipxe(features) = read(DhcpProgram::Ipxe(firmware)).1.stage else {
+                panic!("an iPXE")
+            };
             assert!(features.http && features.efi == firmware.is_efi());
         }
         for speaker in [DhcpProgram::Udhcpc, DhcpProgram::NetworkManager] {

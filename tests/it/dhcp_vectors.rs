@@ -24,11 +24,11 @@ use metalwright::model::{
     ClientClass, Kind, Lease, LeaseState, Mac, Machine, Object, ProbeMode, Reservation, Setting, Stored,
     Subnet, World, parse_hex,
 };
-use metalwright::netboot::boot_facts::Gathered;
-use metalwright::netboot::decide::chainload::Asks;
-use metalwright::netboot::decide::loader::{NextStage, Transport, next_stage};
-use metalwright::netboot::decide::{Asked, BootData};
-use metalwright::netboot::loaders::Loaders;
+use metalwright::netboot::boot_facts::BootFacts;
+use metalwright::netboot::decide::chainload::LoaderRequests;
+use metalwright::netboot::decide::loader::{LoaderTransport, NextStage, next_stage};
+use metalwright::netboot::decide::{BootData, BootQuestion};
+use metalwright::netboot::loaders::InstalledLoaders;
 use metalwright::proto::dhcp4::{
     DhcpPacket, encode_listed, from_text, parse, payload_bytes_max, to_text, words,
 };
@@ -103,9 +103,9 @@ struct Case {
     holds: OpenOffers,
     file: WorldFile,
     interfaces: Vec<NetworkInterface>,
-    loaders: Loaders,
+    loaders: InstalledLoaders,
     /// The loaders that clients asked for.
-    asks: Asks,
+    asks: LoaderRequests,
     now: Timestamp,
 }
 
@@ -256,9 +256,9 @@ impl Case {
         let own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
         holds.keep_own(own.collect());
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let mut loaders = Loaders::default();
+        let mut loaders = InstalledLoaders::default();
         loaders.names = Arc::new(file.loaders.clone());
-        Case { name, world, holds, file, interfaces, loaders, asks: Asks::default(), now }
+        Case { name, world, holds, file, interfaces, loaders, asks: LoaderRequests::default(), now }
     }
 
     fn serve(&mut self, arrival: &Arrival) -> Served {
@@ -326,12 +326,12 @@ impl Case {
     fn ask(&self, query: DhcpQuery<'_>, is_attempt_recorded: bool) -> (PacketOutcome, String, String) {
         let mut facts = PacketFacts::gather(query, &self.world);
         let machine = facts.machine.and_then(|machine| self.world.machines.get(&machine.key));
-        let mut gathered = Gathered::of(&self.world, &self.loaders, machine);
+        let mut gathered = BootFacts::of(&self.world, &self.loaders, machine);
         gathered.subnet_mode = facts.sender.subnet_mode;
         let mac = facts.sender.key.as_ref().and_then(|key| key.mac());
         gathered.asks =
             mac.map_or_else(Vec::new, |mac| self.asks.before_discover(mac, query.packet.xid).to_vec());
-        let decision = gathered.decide(&Asked::BootData(facts.sender.client.clone()), self.now);
+        let decision = gathered.decide(&BootQuestion::BootData(facts.sender.client.clone()), self.now);
         let (data, asks) = (self.boot(&facts), std::mem::take(&mut gathered.asks));
         facts.boot = BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded };
         let mut outcome = decide(&facts, &self.holds, self.now);
@@ -353,13 +353,13 @@ impl Case {
             (_, Ok(NextStage::Server { menu })) => BootData::Server { next_server, menu },
             (_, Ok(NextStage::File(url))) if url.contains("://") => BootData::Url { url },
             (_, Ok(NextStage::File(file))) => BootData::Tftp { next_server, file },
-            (_, Ok(NextStage::Loader { name, transport: Transport::Http })) => {
+            (_, Ok(NextStage::Loader { name, transport: LoaderTransport::Http })) => {
                 BootData::Url { url: format!("http://{us}:8080/{name}") }
             }
-            (_, Ok(NextStage::Loader { name, transport: Transport::Https })) => {
+            (_, Ok(NextStage::Loader { name, transport: LoaderTransport::Https })) => {
                 BootData::Url { url: format!("https://{us}:8444/{name}") }
             }
-            (_, Ok(NextStage::Loader { name, transport: Transport::Tftp })) => {
+            (_, Ok(NextStage::Loader { name, transport: LoaderTransport::Tftp })) => {
                 BootData::Tftp { next_server, file: name.to_owned() }
             }
         }

@@ -117,7 +117,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::netboot::decide::loader::{Transport, client_arch};
+    use crate::netboot::decide::loader::{LoaderTransport, client_arch};
 
     const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
@@ -127,7 +127,7 @@ mod tests {
             for code in firmware.codes {
                 let ours = client_arch(*code).unwrap();
                 assert_eq!(ours.loader, Some(firmware.loader), "{code}");
-                assert_eq!(ours.transport == Transport::Http, firmware.http, "{code}");
+                assert_eq!(ours.transport == LoaderTransport::Http, firmware.http, "{code}");
             }
         }
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::dhcp::decide::{ClientKey, DhcpQuery, Link};
 use crate::model::{ClassBoot, ClassMatch, ClientClass, Octets, Stored, SubnetMode, World};
-use crate::netboot::decide::client::{Client, FirstFile, Quirks, Stage};
+use crate::netboot::decide::client::{BootProgram, ClientQuirks, FirstFile, NetbootClient};
 use crate::proto::dhcp4::DhcpPacket;
 
 /// The classes a client is in, in the order they apply.
@@ -26,7 +26,7 @@ pub struct DhcpClient {
     /// Who its lease belongs to; `None` where it names neither a hardware address nor an identifier.
     pub key: Option<ClientKey>,
     /// As its classes have it boot.
-    pub client: Client,
+    pub client: NetbootClient,
     pub classes: MatchedClasses,
     /// Name of the client's subnet, if one was selected.
     pub subnet_mode: Option<SubnetMode>,
@@ -38,7 +38,7 @@ impl DhcpClient {
         let subnet = link.map(|link| link.selected);
         let asker = ConditionInput {
             packet: query.packet,
-            client: Client::read(query.packet),
+            client: NetbootClient::read(query.packet),
             subnet: subnet.map(|subnet| subnet.name.as_str()),
         };
         let classes = MatchedClasses::matching(world, &asker);
@@ -64,14 +64,14 @@ pub struct ClassResult {
 /// What conditions look at.
 struct ConditionInput<'a> {
     packet: &'a DhcpPacket,
-    client: Client,
+    client: NetbootClient,
     subnet: Option<&'a str>,
 }
 
 impl MatchedClasses {
     /// The classes of who sent `packet` and is in `subnet`.
     pub fn of(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Self {
-        Self::matching(world, &ConditionInput { packet, client: Client::read(packet), subnet })
+        Self::matching(world, &ConditionInput { packet, client: NetbootClient::read(packet), subnet })
     }
 
     fn matching(world: &World, asker: &ConditionInput<'_>) -> Self {
@@ -100,10 +100,10 @@ impl MatchedClasses {
     }
 
     /// The client, as its classes have it boot.
-    pub fn apply(&self, client: Client) -> Client {
+    pub fn apply(&self, client: NetbootClient) -> NetbootClient {
         // An iPXE that a class's file has started asks as well, and must not be given that file for ever.
-        let is_ipxe = matches!(client.stage, Stage::Ipxe(_));
-        let mut quirks = Quirks::default();
+        let is_ipxe = matches!(client.stage, BootProgram::Ipxe(_));
+        let mut quirks = ClientQuirks::default();
         for class in self.iter() {
             quirks.firmware |= class.firmware;
             if let Some(https) = class.https {
@@ -125,7 +125,7 @@ impl MatchedClasses {
 
 /// Every class there is, in the order they apply, for people.
 pub fn examine(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Vec<ClassResult> {
-    let asker = ConditionInput { packet, client: Client::read(packet), subnet };
+    let asker = ConditionInput { packet, client: NetbootClient::read(packet), subnet };
     let mut classes: Vec<&Arc<Stored<ClientClass>>> = world.client_classes.iter().collect();
     classes.sort_by_key(|class| class.spec.order);
     classes
@@ -326,7 +326,10 @@ mod tests {
         };
         let packet = from_text("vendor_class_identifier \"HTTPClient:Arch:00016\"").unwrap();
         let named = |classes: &[serde_json::Value]| {
-            MatchedClasses::of(&world(classes), &packet, None).apply(Client::read(&packet)).quirks.https
+            MatchedClasses::of(&world(classes), &packet, None)
+                .apply(NetbootClient::read(&packet))
+                .quirks
+                .https
         };
         let (on, off, silent) = (json!({"https": true}), json!({"https": false}), json!({}));
         assert_eq!(named(&[class("a", on.clone()), class("b", silent)]), Some("a".to_owned()));
@@ -351,7 +354,7 @@ mod tests {
         let file = |conditions| json!({"name": "a", "match": conditions, "boot_file": "x.efi"});
         let packet = from_text("user_class \"iPXE\"\nclient_architectures 7").unwrap();
         let first = |world: &World| {
-            MatchedClasses::of(world, &packet, None).apply(Client::read(&packet)).quirks.first_file
+            MatchedClasses::of(world, &packet, None).apply(NetbootClient::read(&packet)).quirks.first_file
         };
         assert_eq!(first(&world(&[file(json!({}))])), FirstFile::Loader);
         assert_eq!(first(&world(&[file(json!({"user_class": "iPXE"}))])), FirstFile::File("x.efi".into()));

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 
 use crate::dhcp::decide::{ClientKey, DhcpClient, DhcpQuery, Link, NoLink};
 use crate::model::{Machine, Stored, World};
-use crate::netboot::decide::chainload::Ask;
-use crate::netboot::decide::{BootData, Decision};
+use crate::netboot::decide::chainload::LoaderRequest;
+use crate::netboot::decide::{BootData, BootDecision};
 use crate::proto::dhcp4::MessageType;
 
 /// The facts of one packet. They are valid while the world is not changed; an answer that is decided again
@@ -30,9 +30,9 @@ pub struct PacketFacts<'a> {
 pub struct BootAnswer {
     pub data: BootData,
     /// The decision that `data` comes from; `None` where nobody asked for one.
-    pub decision: Option<Decision>,
+    pub decision: Option<BootDecision>,
     /// The loaders that the client asked for before.
-    pub asks: Vec<Ask>,
+    pub asks: Vec<LoaderRequest>,
     /// The boot attempt that the packet belongs to is on record: it is not to be begun again.
     pub is_attempt_recorded: bool,
 }

@@ -13,7 +13,7 @@ use crate::dhcp::decide::{
 };
 use crate::model::SubnetMode;
 use crate::netboot::decide::BootData;
-use crate::netboot::decide::client::Stage;
+use crate::netboot::decide::client::BootProgram;
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// Option 43: boot the file that is named, without a menu or a search for servers (PXE 2.1, tag 6, bit 3).
@@ -120,7 +120,7 @@ impl BootServer<'_> {
     fn boots_at_once(&self) -> bool {
         let DhcpClient { client, classes, .. } = &self.facts.sender;
         let is_bios = client.arches.first().is_none_or(|arch| *arch == BIOS);
-        let usual = is_bios && client.stage != Stage::HttpFirmware;
+        let usual = is_bios && client.stage != BootProgram::HttpFirmware;
         classes.proxy_discovery_control().unwrap_or(usual)
     }
 

@@ -9,7 +9,7 @@ use crate::dhcp::decide::{
 use crate::model::{
     BOOT_FILE_BYTES_MAX, Machine, ReadyValue, Reservation, Stored, Subnet, check_boot_file, is_template,
 };
-use crate::netboot::decide::client::{Client, Stage};
+use crate::netboot::decide::client::{BootProgram, NetbootClient};
 use crate::netboot::decide::data::BootData;
 use crate::proto::dhcp4::{
     DhcpOptions, DhcpPacket, MessageType, REPLY_BYTES_MIN, ValueType, codes, encode_reply, payload_bytes_max,
@@ -62,7 +62,7 @@ impl From<DhcpPacket> for ReplyDraft {
 }
 
 /// The seconds granted: what the subnet allows, or less if the client wishes less.
-pub(super) fn lease_seconds(request: &DhcpPacket, (subnet, client): (&Subnet, &Client)) -> u32 {
+pub(super) fn lease_seconds(request: &DhcpPacket, (subnet, client): (&Subnet, &NetbootClient)) -> u32 {
     let wished = request.lease_seconds().unwrap_or(subnet.lease_seconds).max(LEASE_SECONDS_MIN);
     let granted = wished.min(subnet.lease_seconds);
     if client.is_netboot() { granted.max(NETBOOT_LEASE_SECONDS_MIN) } else { granted }
@@ -288,9 +288,9 @@ pub(super) fn set_boot(reply: &mut DhcpPacket, content: &ReplyContent<'_>) -> Op
         reply.options.set(codes::VENDOR_OPTIONS, pxe_menu(menu));
     }
     match content.sender.client.stage {
-        Stage::HttpFirmware => reply.options.set(codes::VENDOR_CLASS, "HTTPClient"),
-        Stage::Ipxe(_) => reply.options.set(codes::IPXE, IPXE_NO_PROXY),
-        Stage::Firmware | Stage::Other => {}
+        BootProgram::HttpFirmware => reply.options.set(codes::VENDOR_CLASS, "HTTPClient"),
+        BootProgram::Ipxe(_) => reply.options.set(codes::IPXE, IPXE_NO_PROXY),
+        BootProgram::Firmware | BootProgram::Other => {}
     }
     let file = content.boot.file()?;
     if is_template(file) {

@@ -6,7 +6,7 @@ use crate::dhcp::decide::{ClientKey, DhcpClient, EventKind};
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty};
 use crate::model::{Kind, Lease, NewEvent, Object};
 use crate::netboot::decide::capability;
-use crate::netboot::decide::client::Stage;
+use crate::netboot::decide::client::BootProgram;
 use crate::proto::dhcp4::codes;
 use crate::store::ChangesetWrite;
 
@@ -79,11 +79,11 @@ fn lease(outcome: &PacketOutcome) -> Option<&Lease> {
     written.filter(|_| is_its_own || outcome.kind == EventKind::Released)
 }
 
-fn stage_name(stage: Stage) -> &'static str {
+fn stage_name(stage: BootProgram) -> &'static str {
     match stage {
-        Stage::Firmware => "firmware",
-        Stage::HttpFirmware => "http_firmware",
-        Stage::Ipxe(_) => "ipxe",
-        Stage::Other => "system",
+        BootProgram::Firmware => "firmware",
+        BootProgram::HttpFirmware => "http_firmware",
+        BootProgram::Ipxe(_) => "ipxe",
+        BootProgram::Other => "system",
     }
 }

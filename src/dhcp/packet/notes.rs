@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use crate::dhcp::decide::{ClientKey, DhcpAnswer, EventKind, PacketFacts, ServerSighting, address_elsewhere};
 use crate::model::{BootProgress, Mac, UnservedStatus};
 use crate::netboot::decide::attempt::PowerOn;
-use crate::netboot::decide::client::Stage;
-use crate::netboot::decide::loader_ask::{LoaderAsk, missing_loader};
-use crate::netboot::decide::stops::Sign;
+use crate::netboot::decide::client::BootProgram;
+use crate::netboot::decide::loader_ask::{LoaderSighting, missing_loader};
+use crate::netboot::decide::stops::BootSign;
 use crate::proto::dhcp4::MessageType;
 
 /// Something that a packet shows.
@@ -19,9 +19,9 @@ pub enum PacketNote {
     /// Another DHCP server gave this address to the client.
     AddressElsewhere { address: Ipv4Addr, mac: Mac },
     /// The client's machine boots, and does this.
-    BootSign(Sign),
+    BootSign(BootSign),
     /// The client asked for a loader. One that it gets again and again is a boot loop.
-    LoaderAsk(LoaderAsk),
+    LoaderAsk(LoaderSighting),
     /// There is no loader for a machine that is to boot.
     MissingLoader { mac: Mac, reason: String },
     /// The packet came through a relay.
@@ -62,9 +62,9 @@ pub(super) fn collect(
 /// The power-on that a DISCOVER of a machine's firmware or loader shows, if it may boot from this server.
 pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
     let progress = match facts.sender.client.stage {
-        Stage::Firmware | Stage::HttpFirmware => BootProgress::Firmware,
-        Stage::Ipxe(_) => BootProgress::Loader,
-        Stage::Other => return None,
+        BootProgram::Firmware | BootProgram::HttpFirmware => BootProgress::Firmware,
+        BootProgram::Ipxe(_) => BootProgress::Loader,
+        BootProgram::Other => return None,
     };
     if !facts.is_discover() || facts.link.is_err() || facts.machine.is_none() {
         return None;
@@ -82,13 +82,13 @@ pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
 pub(super) fn boot_sign(facts: &PacketFacts<'_>) -> Option<PacketNote> {
     let power_on = power_on(facts).filter(|_| !facts.boot.is_attempt_recorded)?;
     let is_firmware = power_on.progress == BootProgress::Firmware;
-    Some(PacketNote::BootSign(if is_firmware { Sign::FirmwareAsks } else { Sign::LoaderRuns }))
+    Some(PacketNote::BootSign(if is_firmware { BootSign::FirmwareAsks } else { BootSign::LoaderRuns }))
 }
 
 fn loader_ask(facts: &PacketFacts<'_>, now: Timestamp) -> Option<PacketNote> {
     let decision = facts.boot.decision.as_ref()?;
     let mac = ClientKey::mac_of(facts.query.packet)?;
-    let asked = LoaderAsk::of(decision, &facts.boot.asks, (mac, facts.query.packet.xid), now);
+    let asked = LoaderSighting::of(decision, &facts.boot.asks, (mac, facts.query.packet.xid), now);
     asked.map(PacketNote::LoaderAsk)
 }
 

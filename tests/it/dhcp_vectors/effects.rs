@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use metalwright::dhcp::decide::PacketFacts;
 use metalwright::dhcp::packet::{OfferChange, PacketNote, PacketOutcome, PacketParty};
 use metalwright::model::{BootAttempt, Lease, Machine, NewEvent, Object, Stored, World};
-use metalwright::netboot::decide::chainload::Asks;
+use metalwright::netboot::decide::chainload::LoaderRequests;
 use metalwright::store::{Changeset, ChangesetWrite};
 
 /// Completes an outcome and shows it.
@@ -84,7 +84,7 @@ pub fn write(world: &mut World, changeset: &Changeset) {
 }
 
 /// Remembers the loaders that were asked for.
-pub fn remember(asks: &mut Asks, notes: &[PacketNote]) {
+pub fn remember(asks: &mut LoaderRequests, notes: &[PacketNote]) {
     for note in notes {
         if let PacketNote::LoaderAsk(asked) = note {
             asks.add(asked.mac, asked.ask.clone());
