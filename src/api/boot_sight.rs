@@ -19,8 +19,8 @@ use super::operation::{Operation, number, text};
 use super::query::Query;
 use super::resources::ROOT;
 use super::schema;
-use crate::insight::explain::{Asks, Explained, Question, Who};
-use crate::insight::preview::{FileRow, ParamRow, ParamScope, Preview, Previewed};
+use crate::insight::explain::{ExplainQuestion, ExplainRequest, ExplainResult, ExplainSubject};
+use crate::insight::preview::{FileRow, ParamRow, ParamScope, PreviewRequest, PreviewResult};
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::Mac;
@@ -62,8 +62,8 @@ pub fn operations() -> Vec<Operation> {
              `preview`. A render that reaches a limit of time, memory, loops or output is answered with 422 \
              and the limit; 503 means that no render worker was free.",
         )
-        .takes(schema::of::<Preview>)
-        .answers(200, "The document, and what it was made from.", schema::of::<Previewed>)
+        .takes(schema::of::<PreviewRequest>)
+        .answers(200, "The document, and what it was made from.", schema::of::<PreviewResult>)
         .refuses(&[400, 404, 413, 415, 422])
         .runs(render);
     let params = Operation::get(format!("{ROOT}/machines/{{ref}}/params"), "params_of_machine")
@@ -81,7 +81,7 @@ pub fn operations() -> Vec<Operation> {
             .answers(
                 200,
                 "The verdict, the answer, the rules in their order, the client classes and the DHCP options.",
-                schema::of::<Explained>,
+                schema::of::<ExplainResult>,
             )
     });
     let all = explained.into_iter().chain([files, params, render]);
@@ -98,7 +98,7 @@ async fn explain_machine(
     Path(reference): Path<String>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
-    decision((&state, &caller), &Who::Machine(reference), &query)
+    decision((&state, &caller), &ExplainSubject::Machine(reference), &query)
 }
 
 async fn explain(
@@ -106,18 +106,22 @@ async fn explain(
     Extension(caller): Extension<Caller>,
     Extension(query): Extension<Query>,
 ) -> Result<Response, ApiError> {
-    let mac = query.get_as::<Mac>("mac", "a MAC address")?.map(Who::Mac);
-    let machine = query.get("machine").map(|reference| Who::Machine(reference.to_owned()));
-    let address = query.get_as::<IpAddr>("address", "an IP address")?.map(Who::Address);
+    let mac = query.get_as::<Mac>("mac", "a MAC address")?.map(ExplainSubject::Mac);
+    let machine = query.get("machine").map(|reference| ExplainSubject::Machine(reference.to_owned()));
+    let address = query.get_as::<IpAddr>("address", "an IP address")?.map(ExplainSubject::Address);
     let who = mac.or(machine).or(address);
     let who =
         who.ok_or_else(|| Error::BadRequest("say who: one of `mac`, `machine`, `address`".to_owned()))?;
     decision((&state, &caller), &who, &query)
 }
 
-fn decision((state, caller): (&ApiState, &Caller), who: &Who, query: &Query) -> Result<Response, ApiError> {
+fn decision(
+    (state, caller): (&ApiState, &Caller),
+    who: &ExplainSubject,
+    query: &Query,
+) -> Result<Response, ApiError> {
     let question = match query.get("stage") {
-        None => Question::default(),
+        None => ExplainQuestion::default(),
         Some(stage) => serde_json::from_value(Value::from(stage)).map_err(|_| {
             let known = "firmware, http_firmware, ipxe or script";
             Error::BadRequest(format!("`stage` is one of {known}, not `{stage}`"))
@@ -125,7 +129,8 @@ fn decision((state, caller): (&ApiState, &Caller), who: &Who, query: &Query) -> 
     };
     let arch = query.get_as::<u16>("arch", "an architecture code")?;
     let text = |name: &str| query.get(name).map(str::to_owned);
-    let asks = Asks { question, arch, vendor_class: text("vendor_class"), user_class: text("user_class") };
+    let asks =
+        ExplainRequest { question, arch, vendor_class: text("vendor_class"), user_class: text("user_class") };
     answer(&state.app.insight.explain(caller, who, &asks)?)
 }
 
@@ -156,7 +161,7 @@ async fn render(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let preview: Preview = body::read_as(&headers, body).await?;
+    let preview: PreviewRequest = body::read_as(&headers, body).await?;
     answer(&state.app.insight.preview(&caller, preview).await?)
 }
 

@@ -25,7 +25,7 @@ use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// Who is asked about.
 #[derive(Clone, Debug)]
-pub enum Who {
+pub enum ExplainSubject {
     Machine(String),
     Mac(Mac),
     Address(IpAddr),
@@ -34,7 +34,7 @@ pub enum Who {
 /// What it would ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Question {
+pub enum ExplainQuestion {
     /// Firmware that asks for an address and a loader.
     #[default]
     Firmware,
@@ -48,8 +48,8 @@ pub enum Question {
 
 /// What it would say of itself.
 #[derive(Clone, Debug, Default)]
-pub struct Asks {
-    pub question: Question,
+pub struct ExplainRequest {
+    pub question: ExplainQuestion,
     /// The architecture code (option 93); that of x86-64 UEFI where none is given.
     pub arch: Option<u16>,
     /// The vendor class (option 60), where it is another than the question's.
@@ -60,7 +60,7 @@ pub struct Asks {
 
 /// The decision, with what else decides a DHCP answer.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Explained {
+pub struct ExplainResult {
     #[serde(flatten)]
     pub decision: BootDecision,
     /// All client classes in the order they apply.
@@ -91,15 +91,20 @@ impl Insight {
     /// # Errors
     /// [`Error::NotFound`] for a machine that does not exist or that the caller may not read. A MAC or an
     /// address of such a machine is an unknown machine's.
-    pub fn explain(&self, caller: &Caller, who: &Who, asks: &Asks) -> Result<Explained, Error> {
+    pub fn explain(
+        &self,
+        caller: &Caller,
+        who: &ExplainSubject,
+        asks: &ExplainRequest,
+    ) -> Result<ExplainResult, Error> {
         let machine = match who {
-            Who::Machine(reference) => Some(self.kernel.find::<Machine>(caller, reference)?),
-            Who::Mac(mac) => self.kernel.world().machines.find("mac", &mac.to_string()).cloned(),
-            Who::Address(address) => self.netboot.machine_at(&self.kernel.world(), *address),
+            ExplainSubject::Machine(reference) => Some(self.kernel.find::<Machine>(caller, reference)?),
+            ExplainSubject::Mac(mac) => self.kernel.world().machines.find("mac", &mac.to_string()).cloned(),
+            ExplainSubject::Address(address) => self.netboot.machine_at(&self.kernel.world(), *address),
         };
         let machine = machine.filter(|machine| caller.may(AccessVerb::Read, ObjectRef::of(machine)));
         let world = self.kernel.world();
-        let place = Place::of(&world, who, machine.as_deref());
+        let place = ClientPlace::of(&world, who, machine.as_deref());
         let packet = packet(place.mac, asks);
         let subnet = place.subnet.map(|subnet| subnet.name.as_str());
         let classes = MatchedClasses::of(&world, &packet, subnet);
@@ -110,7 +115,7 @@ impl Insight {
         gathered.client_arch = asks.arch.and_then(|_| arch_of(&client));
         gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
         let asked = match asks.question {
-            Question::Script => BootQuestion::Script,
+            ExplainQuestion::Script => BootQuestion::Script,
             _ => BootQuestion::BootData(client),
         };
         let offer = self.would_be_offered(&world, &place, &packet);
@@ -122,7 +127,7 @@ impl Insight {
             machine: machine.as_deref(),
             classes: &classes,
         };
-        Ok(Explained {
+        Ok(ExplainResult {
             decision: gathered.decide(&asked, self.kernel.now()),
             client_classes: examine(&world, &packet, subnet),
             options: scopes.effective().into_values().map(option_line).collect(),
@@ -131,7 +136,12 @@ impl Insight {
     }
 
     /// What a client there would be offered if it asked now. Nothing is held and nothing is written.
-    fn would_be_offered(&self, world: &World, place: &Place<'_>, asks: &DhcpPacket) -> Option<ExampleAnswer> {
+    fn would_be_offered(
+        &self,
+        world: &World,
+        place: &ClientPlace<'_>,
+        asks: &DhcpPacket,
+    ) -> Option<ExampleAnswer> {
         let subnet = place.subnet.filter(|subnet| subnet.enabled && subnet.mode != SubnetMode::Proxy)?;
         place.mac?;
         let (interfaces, relay) = self.dhcp.seen_at(&subnet.name);
@@ -151,7 +161,7 @@ impl Insight {
 }
 
 /// Where a client is, as far as it is known.
-struct Place<'a> {
+struct ClientPlace<'a> {
     machine: Option<&'a Stored<Machine>>,
     mac: Option<Mac>,
     address: Option<Ipv4Addr>,
@@ -159,10 +169,10 @@ struct Place<'a> {
     reservation: Option<&'a Reservation>,
 }
 
-impl<'a> Place<'a> {
-    fn of(world: &'a World, who: &Who, machine: Option<&'a Stored<Machine>>) -> Self {
+impl<'a> ClientPlace<'a> {
+    fn of(world: &'a World, who: &ExplainSubject, machine: Option<&'a Stored<Machine>>) -> Self {
         let asked_mac = match who {
-            Who::Mac(mac) => Some(*mac),
+            ExplainSubject::Mac(mac) => Some(*mac),
             _ => None,
         };
         let own = || machine.and_then(|machine| machine.spec.macs.first().copied());
@@ -172,7 +182,7 @@ impl<'a> Place<'a> {
         // The last one, though it may have ended: that is where it was.
         let leased = || world.leases.iter().filter(is_its).max_by_key(|lease| lease.updated_at);
         let address = match who {
-            Who::Address(IpAddr::V4(address)) => Some(*address),
+            ExplainSubject::Address(IpAddr::V4(address)) => Some(*address),
             _ => machine
                 .and_then(|machine| machine.status.address)
                 .and_then(ipv4)
@@ -189,7 +199,7 @@ impl<'a> Place<'a> {
         let wire = subnet.map(Subnet::network);
         let is_here = |kept: &&Reservation| subnet_of(world, kept.address).map(Subnet::network) == wire;
         let reservation = reserved.into_iter().find(is_here);
-        Place { machine, mac, address, subnet, reservation }
+        ClientPlace { machine, mac, address, subnet, reservation }
     }
 
     fn pool_of(&self, address: Option<Ipv4Addr>) -> Option<&'a Pool> {
@@ -228,10 +238,10 @@ fn reserved_for<'a>(
 }
 
 /// What such a client would send.
-fn packet(mac: Option<Mac>, asks: &Asks) -> DhcpPacket {
+fn packet(mac: Option<Mac>, asks: &ExplainRequest) -> DhcpPacket {
     let (vendor, default_arch) = match asks.question {
-        Question::HttpFirmware => ("HTTPClient", 16),
-        Question::Firmware | Question::Ipxe | Question::Script => ("PXEClient", 7),
+        ExplainQuestion::HttpFirmware => ("HTTPClient", 16),
+        ExplainQuestion::Firmware | ExplainQuestion::Ipxe | ExplainQuestion::Script => ("PXEClient", 7),
     };
     let mut packet = DhcpPacket { op: 1, htype: 1, ..DhcpPacket::default() };
     if let Some(Mac(bytes)) = mac {
@@ -248,7 +258,7 @@ fn packet(mac: Option<Mac>, asks: &Asks) -> DhcpPacket {
         str::to_owned,
     );
     packet.options.set(codes::VENDOR_CLASS, vendor.as_str());
-    if asks.question == Question::Ipxe {
+    if asks.question == ExplainQuestion::Ipxe {
         packet.options.set(codes::USER_CLASS, "iPXE");
         packet.options.set(codes::IPXE, [0x13, 1, 1]);
     }
@@ -312,7 +322,10 @@ mod tests {
     }
 
     fn told(app: &Houses) -> (String, Vec<String>) {
-        let explained = app.insight.explain(&testing::caller(), &Who::Mac(MAC), &Asks::default()).unwrap();
+        let explained = app
+            .insight
+            .explain(&testing::caller(), &ExplainSubject::Mac(MAC), &ExplainRequest::default())
+            .unwrap();
         let options = explained.options.iter().map(|line| format!("{} {}", line.code, line.from));
         (explained.offer.map(|offer| offer.reason).unwrap_or_default(), options.collect())
     }
@@ -364,7 +377,11 @@ mod tests {
         app.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
         let explain = || {
             app.insight
-                .explain(&testing::caller(), &Who::Machine("name:web1".into()), &Asks::default())
+                .explain(
+                    &testing::caller(),
+                    &ExplainSubject::Machine("name:web1".into()),
+                    &ExplainRequest::default(),
+                )
                 .unwrap()
         };
         assert!(explain().decision.trace[0].detail.contains("its subnet is not known"));

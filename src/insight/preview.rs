@@ -56,7 +56,7 @@ pub struct ParamRow {
 /// What to render, and for whom.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Preview {
+pub struct PreviewRequest {
     /// The machine, by id or `name:web1`.
     pub machine: String,
     /// Path of one of its bootenv's files: `preseed.cfg`; or a loader's script: `boot.ipxe`, `grub.cfg`.
@@ -76,7 +76,7 @@ pub struct Preview {
 
 /// A rendered document. Secret params stand as `(sealed)`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Previewed {
+pub struct PreviewResult {
     pub text: String,
     /// SHA-256 of the text, in hex.
     pub sha256: String,
@@ -147,7 +147,11 @@ impl Insight {
     /// [`Error::Forbidden`] for a text of the caller's own without the scope `templates:write`,
     /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render or
     /// reaches a limit, [`Error::Busy`].
-    pub async fn preview(self: &Arc<Self>, caller: &Caller, preview: Preview) -> Result<Previewed, Error> {
+    pub async fn preview(
+        self: &Arc<Self>,
+        caller: &Caller,
+        preview: PreviewRequest,
+    ) -> Result<PreviewResult, Error> {
         if preview.inline.is_some() {
             caller.needs(RequiredScope::Write("templates"))?;
         }
@@ -170,7 +174,7 @@ impl Insight {
             ProblemKind::Busy => Error::Busy(problem.to_string()),
             _ => Error::Invalid(vec![(&problem).into()]),
         })?;
-        Ok(Previewed { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
+        Ok(PreviewResult { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
     }
 
     /// The facts of a boot that nobody makes: the present attempt, or none, seen from our own address.
@@ -211,7 +215,7 @@ fn no_attempt() -> crate::model::BootAttempt {
     }
 }
 
-fn document(boot: &BootContext, preview: &Preview) -> Result<BootDocument, Error> {
+fn document(boot: &BootContext, preview: &PreviewRequest) -> Result<BootDocument, Error> {
     let whole = |template: Option<String>, inline: Option<String>| {
         let name = template.clone().unwrap_or_else(|| "preview".to_owned());
         BootDocument::File(BootTemplate { path: name.clone(), name, template, inline })
