@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::metrics::Counters;
+use crate::api::metrics::ServiceCounters;
 use crate::api::{self, ApiState};
 use crate::artifacts::MediaFolder;
 use crate::artifacts::contained_path::{self, NameCase};
@@ -382,7 +382,7 @@ impl RunningServices {
     ) -> anyhow::Result<()> {
         let limiter = ConnectionLimiter::new(limits.connections);
         let ports = counters::PortCounters { boot: boot.counters(), api: Arc::clone(&limiter.counters) };
-        let counters = Counters::new(counters::rows(&sockets, (app, &ports)));
+        let counters = ServiceCounters::new(counters::rows(&sockets, (app, &ports)));
         if let Some(listener) = sockets.api {
             let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready))
                 .with_counters(counters);

@@ -22,7 +22,7 @@ use crate::runs::actions::RunAction;
 /// Which workflow `start` runs.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Start {
+struct StartInput {
     /// Its name; without it the machine's own, else the setting `default_workflow`.
     #[serde(default)]
     workflow: Option<String>,
@@ -51,14 +51,14 @@ fn row(verb: &'static str, about: &str) -> Operation {
         .needs(RequiredScope::Write("machines"))
         .answers(200, "The machine as it is now.", schema::view::<Machine>)
         .refuses(&[400, 404, 409, 413, 415, 422]);
-    let operation = if verb == "start" { operation.takes(schema::of::<Start>) } else { operation };
+    let operation = if verb == "start" { operation.takes(schema::of::<StartInput>) } else { operation };
     operation.runs(
         move |State(state): State<ApiState>,
               Extension(caller): Extension<Caller>,
               Path(reference): Path<String>,
               headers: HeaderMap,
               body: Body| async move {
-            let start: Start = body::read_as(&headers, body).await?;
+            let start: StartInput = body::read_as(&headers, body).await?;
             act(&state, &caller, (&reference, action(verb, start)?)).await
         },
     )
@@ -74,7 +74,7 @@ async fn act(
     Ok(body::object(StatusCode::OK, &view))
 }
 
-fn action(verb: &str, start: Start) -> Result<RunAction, ApiError> {
+fn action(verb: &str, start: StartInput) -> Result<RunAction, ApiError> {
     Ok(match verb {
         "start" => RunAction::Start { workflow: start.workflow },
         "pause" => RunAction::Pause,

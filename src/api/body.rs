@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::error::ApiError;
-use super::strict_json::{self, Fault};
+use super::strict_json::{self, JsonFault};
 use crate::kernel::Error;
 use crate::objects::patch::Patch;
 use crate::objects::view::View;
@@ -143,10 +143,10 @@ async fn parse(bytes: Vec<u8>) -> Result<Value, ApiError> {
     };
     parsed.map_err(|fault| match fault {
         // The parser's own message ends in line and column.
-        Fault::Syntax(error) => {
+        JsonFault::Syntax(error) => {
             ApiError::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"))
         }
-        Fault::Twice(problem) => Error::Invalid(vec![problem]).into(),
+        JsonFault::Twice(problem) => Error::Invalid(vec![problem]).into(),
     })
 }
 

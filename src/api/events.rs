@@ -19,8 +19,8 @@ use super::ApiState;
 use super::body;
 use super::error::ApiError;
 use super::event_streams::StreamPlace;
-use super::operation::{Content, Operation, event_number, text};
-use super::query::Query;
+use super::operation::{BodyContent, Operation, event_number, text};
+use super::query::UrlQuery;
 use super::resources::{ROOT, limit};
 use super::schema;
 use crate::insight::timeline::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
@@ -67,7 +67,7 @@ pub fn operations() -> Vec<Operation> {
         .answers_media(
             200,
             "One message an event: its number as `id`, the event as JSON in `data`.",
-            Content { media: "text/event-stream", schema: schema::text },
+            BodyContent { media: "text/event-stream", schema: schema::text },
         )
         .refuses(&[503])
         .runs(stream);
@@ -85,7 +85,7 @@ fn which(operation: Operation) -> Operation {
         .refuses(&[400])
 }
 
-fn event_query((state, caller): (&ApiState, &Caller), query: &Query) -> Result<EventQuery, Error> {
+fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Result<EventQuery, Error> {
     Ok(EventQuery {
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
         before: query.get_as::<u64>("before", "the number of an event")?,
@@ -109,7 +109,7 @@ fn event_query((state, caller): (&ApiState, &Caller), query: &Query) -> Result<E
 ///
 /// # Errors
 /// 400 outside of its bounds.
-pub fn read_limit(query: &Query) -> Result<u32, Error> {
+pub fn read_limit(query: &UrlQuery) -> Result<u32, Error> {
     let limit = query.get_as::<u32>("limit", "a number")?.unwrap_or(LIMIT_DEFAULT);
     if (1..=LIMIT_MAX).contains(&limit) {
         return Ok(limit);
@@ -120,7 +120,7 @@ pub fn read_limit(query: &Query) -> Result<u32, Error> {
 async fn list(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let query = event_query((&state, &caller), &query)?;
     let limit = query.limit;
@@ -130,7 +130,7 @@ async fn list(
 async fn stream(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
@@ -146,13 +146,13 @@ async fn stream(
         None => {}
     }
     let feed = state.app.kernel.feed(wanted);
-    let follow = Follow { feed, state, caller, batch: Vec::new().into_iter(), _place: place };
+    let follow = EventFollower { feed, state, caller, batch: Vec::new().into_iter(), _place: place };
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(KEEP_ALIVE_SECONDS));
     Ok(Sse::new(messages(follow)).keep_alive(keep_alive).into_response())
 }
 
 /// One open stream.
-struct Follow {
+struct EventFollower {
     feed: EventFeed,
     state: ApiState,
     caller: Caller,
@@ -162,7 +162,7 @@ struct Follow {
 
 /// Ends when the server stops, when the token no longer holds, and when the database fails: the client
 /// comes back with the number of the last event it saw.
-fn messages(follow: Follow) -> impl Stream<Item = Result<Message, Infallible>> {
+fn messages(follow: EventFollower) -> impl Stream<Item = Result<Message, Infallible>> {
     futures_util::stream::unfold(follow, |mut follow| async move {
         loop {
             if let Some(event) = follow.batch.next() {

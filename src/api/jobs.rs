@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
-use super::operation::{Content, Operation, number};
-use super::query::Query;
+use super::operation::{BodyContent, Operation, number};
+use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
 use crate::kernel::scope::RequiredScope;
@@ -71,7 +71,7 @@ pub fn operations() -> Vec<Operation> {
                 "Where to begin, in bytes; 0 when not given.",
             )
             .query("limit", number(1, LOG_PIECE_BYTES_MAX as u64), "Most bytes to read.")
-            .answers_media(200, "The bytes.", Content { media: OCTETS, schema: octets })
+            .answers_media(200, "The bytes.", BodyContent { media: OCTETS, schema: octets })
             .refuses(&[400, 404])
             .runs(read_log),
         Operation::post(format!("{ROOT}/machines/{{ref}}/token"), "renew_agent_token")
@@ -126,7 +126,7 @@ async fn report(
 async fn write_log(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
-    (Extension(caller), Extension(query)): (Extension<Caller>, Extension<Query>),
+    (Extension(caller), Extension(query)): (Extension<Caller>, Extension<UrlQuery>),
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let offset = query.get_as::<u64>("offset", "a number of bytes")?;
@@ -141,7 +141,7 @@ async fn read_log(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let offset = query.get_as::<u64>("offset", "a number of bytes")?.unwrap_or(0);
     let limit = query.get_as::<u32>("limit", "a number of bytes")?;

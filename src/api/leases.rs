@@ -12,7 +12,7 @@ use super::ApiState;
 use super::body;
 use super::error::ApiError;
 use super::operation::{Operation, event_number};
-use super::query::Query;
+use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
 use crate::dhcp::lease_actions::LeaseEnding;
@@ -98,7 +98,7 @@ async fn history(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let before = query.get_as::<u64>("before", "the number of an event")?;
     let history = state.app.dhcp.lease_history(&caller, &reference, before).await?;

@@ -9,7 +9,7 @@ mod artifacts;
 mod auth;
 mod background;
 pub mod body;
-mod boot_sight;
+mod boot_preview;
 mod dhcp;
 pub mod error;
 mod event_streams;
@@ -49,7 +49,7 @@ use uuid::Uuid;
 
 use crate::houses::Houses;
 use crate::kernel::scope::RequiredScope;
-use auth::Gate;
+use auth::OperationGate;
 use error::ApiError;
 use event_streams::EventStreams;
 use operation::Operation;
@@ -66,19 +66,19 @@ pub struct ApiState {
     pub shutdown: CancellationToken,
     /// Set once all listeners are bound.
     pub ready: Arc<AtomicBool>,
-    requests: Arc<metrics::Requests>,
-    counters: metrics::Counters,
+    requests: Arc<metrics::RequestCounters>,
+    counters: metrics::ServiceCounters,
     streams: Arc<EventStreams>,
 }
 
 impl ApiState {
     pub fn new(app: Arc<Houses>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
-        let counters = metrics::Counters::default();
+        let counters = metrics::ServiceCounters::default();
         ApiState { app, shutdown, ready, requests: Arc::default(), counters, streams: Arc::default() }
     }
 
     /// With counters for the metrics page.
-    pub fn with_counters(self, counters: metrics::Counters) -> Self {
+    pub fn with_counters(self, counters: metrics::ServiceCounters) -> Self {
         ApiState { counters, ..self }
     }
 }
@@ -107,7 +107,7 @@ pub fn router(state: ApiState) -> Router {
 }
 
 fn gated(operation: Operation, state: &ApiState) -> MethodRouter<ApiState> {
-    let gate = Gate::of(&operation, state);
+    let gate = OperationGate::of(&operation, state);
     operation.handler.route_layer(from_fn_with_state(gate, auth::check))
 }
 
@@ -120,7 +120,7 @@ fn allowed(methods: &[Method], state: &ApiState) -> MethodRouter<ApiState> {
     names.push("OPTIONS");
     let names = names.join(", ");
     let answer = move || async move { (StatusCode::NO_CONTENT, [(ALLOW, names)]) };
-    let gate = Gate { state: state.clone(), need: RequiredScope::Token, query: None };
+    let gate = OperationGate { state: state.clone(), need: RequiredScope::Token, query: None };
     options(answer).route_layer(from_fn_with_state(gate, auth::check))
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::error::{PROBLEM_JSON, ProblemDetails};
-use super::operation::{Content, Operation, Reply};
+use super::operation::{BodyContent, Operation, SuccessReply};
 use super::resources::operations;
 use super::schema;
 use crate::kernel::scope::RequiredScope;
@@ -148,7 +148,7 @@ fn refusals(operation: &Operation) -> Vec<u16> {
     own.chain(signed_in.into_iter().flatten()).chain(asked).chain(COMMON).collect()
 }
 
-fn describe_reply(reply: &Reply, generator: &mut schemars::SchemaGenerator) -> Value {
+fn describe_reply(reply: &SuccessReply, generator: &mut schemars::SchemaGenerator) -> Value {
     let mut entry = json!({"description": reply.about});
     if let (Some(content_of), Some(fields)) = (reply.content, entry.as_object_mut()) {
         fields.insert("content".to_owned(), content(&[content_of], generator));
@@ -156,7 +156,7 @@ fn describe_reply(reply: &Reply, generator: &mut schemars::SchemaGenerator) -> V
     entry
 }
 
-fn content(contents: &[Content], generator: &mut schemars::SchemaGenerator) -> Value {
+fn content(contents: &[BodyContent], generator: &mut schemars::SchemaGenerator) -> Value {
     contents
         .iter()
         .map(|content| (content.media.to_owned(), json!({"schema": (content.schema)(generator)})))

@@ -20,22 +20,22 @@ pub type SchemaFn = fn(&mut SchemaGenerator) -> Value;
 
 /// A body of a request or response.
 #[derive(Debug, Clone, Copy)]
-pub struct Content {
+pub struct BodyContent {
     pub media: &'static str,
     pub schema: SchemaFn,
 }
 
 /// One status that an operation answers with when it does what was asked.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct SuccessReply {
     pub status: u16,
     pub about: &'static str,
-    pub content: Option<Content>,
+    pub content: Option<BodyContent>,
 }
 
 /// A parameter of the query.
 #[derive(Debug, Clone)]
-pub struct Parameter {
+pub struct QueryParameter {
     pub name: &'static str,
     pub about: &'static str,
     pub schema: Value,
@@ -52,11 +52,11 @@ pub struct Operation {
     /// What the summary has no room for; may be empty.
     pub description: &'static str,
     pub need: RequiredScope,
-    pub query: Vec<Parameter>,
+    pub query: Vec<QueryParameter>,
     /// Whether names other than those of `query` are looked at by the handler: filters.
     pub filters: bool,
-    pub takes: Vec<Content>,
-    pub replies: Vec<Reply>,
+    pub takes: Vec<BodyContent>,
+    pub replies: Vec<SuccessReply>,
     /// Statuses of refusals, besides those that every operation has.
     pub refusals: Vec<u16>,
     pub handler: MethodRouter<ApiState>,
@@ -108,7 +108,7 @@ impl Operation {
 
     /// A parameter of the query, with its JSON Schema.
     pub fn query(mut self, name: &'static str, schema: Value, about: &'static str) -> Self {
-        self.query.push(Parameter { name, about, schema });
+        self.query.push(QueryParameter { name, about, schema });
         self
     }
 
@@ -122,23 +122,23 @@ impl Operation {
     }
 
     pub fn takes_media(mut self, media: &'static str, schema: SchemaFn) -> Self {
-        self.takes.push(Content { media, schema });
+        self.takes.push(BodyContent { media, schema });
         self
     }
 
     /// A status with a JSON body.
     pub fn answers(self, status: u16, about: &'static str, schema: SchemaFn) -> Self {
-        self.answers_media(status, about, Content { media: JSON, schema })
+        self.answers_media(status, about, BodyContent { media: JSON, schema })
     }
 
-    pub fn answers_media(mut self, status: u16, about: &'static str, content: Content) -> Self {
-        self.replies.push(Reply { status, about, content: Some(content) });
+    pub fn answers_media(mut self, status: u16, about: &'static str, content: BodyContent) -> Self {
+        self.replies.push(SuccessReply { status, about, content: Some(content) });
         self
     }
 
     /// A status without a body.
     pub fn answers_empty(mut self, status: u16, about: &'static str) -> Self {
-        self.replies.push(Reply { status, about, content: None });
+        self.replies.push(SuccessReply { status, about, content: None });
         self
     }
 

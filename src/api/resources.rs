@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use super::body::{self, JSON_PATCH, MERGE_PATCH};
 use super::error::ApiError;
 use super::operation::{Operation, number, text};
-use super::query::Query;
+use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_sight, dhcp, events, jobs, leases, schema, service, sight,
-    tokens,
+    ApiState, actions, artifacts, background, boot_preview, dhcp, events, jobs, leases, schema, service,
+    sight, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -36,7 +36,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(actions::operations());
     operations.extend(leases::operations());
     operations.extend(artifacts::operations());
-    operations.extend(boot_sight::operations());
+    operations.extend(boot_preview::operations());
     operations.extend(background::operations());
     operations.extend(dhcp::operations());
     operations.extend(jobs::operations());
@@ -127,7 +127,7 @@ where
 async fn list<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError>
 where
     World: HasTable<T>,

@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::ApiError;
-use super::operation::{Content, Operation};
+use super::operation::{BodyContent, Operation};
 use super::{ApiState, body, schema};
 use crate::insight::timeline::EventQuery;
 use crate::kernel::scope::RequiredScope;
 
 /// The state of the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Health {
+pub struct ServerHealth {
     /// `ok`, or `degraded` where a render worker was lost lately: everything is served, and an operator has
     /// to look.
     pub status: String,
@@ -32,25 +32,25 @@ pub fn operations() -> Vec<Operation> {
     let ok = Operation::get("/healthz", "health")
         .summary("Whether the server runs")
         .needs(RequiredScope::Nothing)
-        .answers(200, "It runs.", schema::of::<Health>)
+        .answers(200, "It runs.", schema::of::<ServerHealth>)
         .runs(health);
     let ready = Operation::get("/readyz", "ready")
         .summary(
             "Whether the server can do its work: listeners bound, database answering, templates rendering",
         )
         .needs(RequiredScope::Nothing)
-        .answers(200, "It can.", schema::of::<Health>)
+        .answers(200, "It can.", schema::of::<ServerHealth>)
         .refuses(&[503])
         .runs(ready);
     let metrics = Operation::get("/metrics", "metrics")
         .summary("Counters for Prometheus")
         .needs(RequiredScope::Read("metrics"))
-        .answers_media(200, "Text format 0.0.4.", Content { media: METRICS_TEXT, schema: schema::text })
+        .answers_media(200, "Text format 0.0.4.", BodyContent { media: METRICS_TEXT, schema: schema::text })
         .runs(metrics);
     let document = Operation::get("/openapi.yaml", "openapi")
         .summary("This document")
         .needs(RequiredScope::Token)
-        .answers_media(200, "OpenAPI 3.1.", Content { media: "application/yaml", schema: schema::text })
+        .answers_media(200, "OpenAPI 3.1.", BodyContent { media: "application/yaml", schema: schema::text })
         .runs(document);
     vec![ok, ready, metrics, document]
 }
@@ -79,7 +79,7 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
     let status = if warnings.is_empty() { "ok" } else { "degraded" }.to_owned();
     warnings.extend(store.space_warning());
     warnings.extend(state.app.dhcp.dhcp_warnings());
-    let health = Health { status, warnings };
+    let health = ServerHealth { status, warnings };
     Ok(body::json(StatusCode::OK, &json!(health)))
 }
 

@@ -10,7 +10,7 @@ use super::ApiState;
 use super::error::ApiError;
 use super::events::{EventPage, read_limit};
 use super::operation::{Operation, event_number};
-use super::query::Query;
+use super::query::UrlQuery;
 use super::resources::{ROOT, limit};
 use super::schema;
 use crate::insight::timeline::{LIMIT_MAX, TimelinePage};
@@ -35,7 +35,7 @@ async fn timeline(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let page = TimelinePage {
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::api::metrics::Counter;
+use crate::api::metrics::ServiceCounter;
 use crate::connections::{self, LimitReason};
 use crate::houses::Houses;
 use crate::render::LOSSES;
@@ -68,7 +68,10 @@ pub(super) struct PortCounters {
 }
 
 /// The counters of every service that is on.
-pub(super) fn rows(sockets: &BoundSockets, (app, ports): (&Arc<Houses>, &PortCounters)) -> Vec<Counter> {
+pub(super) fn rows(
+    sockets: &BoundSockets,
+    (app, ports): (&Arc<Houses>, &PortCounters),
+) -> Vec<ServiceCounter> {
     let dhcp = sockets.dhcp.as_ref().map(|dhcp| {
         let counters = dhcp.service.counters();
         table(DHCP, &counters).into_iter().chain(dropped(&counters)).collect()
@@ -84,9 +87,9 @@ pub(super) fn rows(sockets: &BoundSockets, (app, ports): (&Arc<Houses>, &PortCou
 }
 
 /// Render workers that were started, and those that were lost, by the limit they reached.
-fn workers(app: &Arc<Houses>) -> Vec<Counter> {
+fn workers(app: &Arc<Houses>) -> Vec<ServiceCounter> {
     let of = Arc::clone(app);
-    let mut rows = vec![Counter {
+    let mut rows = vec![ServiceCounter {
         name: "metalwright_render_workers_started_total",
         about: "Render workers started.",
         label: None,
@@ -94,7 +97,7 @@ fn workers(app: &Arc<Houses>) -> Vec<Counter> {
     }];
     rows.extend(LOSSES.into_iter().enumerate().map(|(i, why)| {
         let app = Arc::clone(app);
-        Counter {
+        ServiceCounter {
             name: "metalwright_render_workers_lost_total",
             about: "Render workers that were ended at a limit or crashed, and were replaced.",
             label: Some(("limit", why)),
@@ -108,10 +111,10 @@ fn workers(app: &Arc<Houses>) -> Vec<Counter> {
 }
 
 /// Packets that DHCP did not answer, by the reason.
-fn dropped(counters: &Arc<dhcp::server::DhcpCounters>) -> impl Iterator<Item = Counter> {
+fn dropped(counters: &Arc<dhcp::server::DhcpCounters>) -> impl Iterator<Item = ServiceCounter> {
     dhcp::server::DropReason::ALL.into_iter().map(|why| {
         let counters = Arc::clone(counters);
-        Counter {
+        ServiceCounter {
             name: "metalwright_dhcp_dropped_total",
             about: "DHCP packets that were not answered.",
             label: Some(("reason", why.as_str())),
@@ -139,10 +142,13 @@ const API_LIMITED: LimitCounters = LimitCounters {
 };
 
 impl LimitCounters {
-    fn counters(self, counters: &Arc<connections::ConnectionCounters>) -> impl Iterator<Item = Counter> {
+    fn counters(
+        self,
+        counters: &Arc<connections::ConnectionCounters>,
+    ) -> impl Iterator<Item = ServiceCounter> {
         self.limits.iter().map(move |limit| {
             let (counters, limit) = (Arc::clone(counters), *limit);
-            Counter {
+            ServiceCounter {
                 name: self.name,
                 about: self.about,
                 label: Some(("reason", limit.as_str())),
@@ -152,11 +158,11 @@ impl LimitCounters {
     }
 }
 
-fn table<C: Send + Sync + 'static>(rows: &[CounterRow<C>], counters: &Arc<C>) -> Vec<Counter> {
+fn table<C: Send + Sync + 'static>(rows: &[CounterRow<C>], counters: &Arc<C>) -> Vec<ServiceCounter> {
     rows.iter()
         .map(|(name, about, pick): &CounterRow<C>| {
             let (counters, pick) = (Arc::clone(counters), *pick);
-            Counter {
+            ServiceCounter {
                 name,
                 about,
                 label: None,

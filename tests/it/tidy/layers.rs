@@ -104,7 +104,7 @@ const LAYERS: &[Layer] = &[
             "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.
-    layer("api::boot_sight", &["houses", "kernel", "insight", "netboot::decide", "model"],
+    layer("api::boot_preview", &["houses", "kernel", "insight", "netboot::decide", "model"],
         &[SOCKETS, SQL, TEMPLATES]),
     layer("http_boot",
         &["kernel", "artifacts", "netboot", "netboot::decide", "model", "proto", "connections", "rate_limit"],

@@ -16,7 +16,7 @@ use super::ApiState;
 use super::body;
 use super::error::ApiError;
 use super::operation::{Operation, number, text};
-use super::query::Query;
+use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
 use crate::insight::explain::{ExplainQuestion, ExplainRequest, ExplainResult, ExplainSubject};
@@ -27,13 +27,13 @@ use crate::model::Mac;
 
 /// The files of a machine.
 #[derive(Serialize, JsonSchema)]
-struct Files {
+struct FileList {
     items: Vec<FileRow>,
 }
 
 /// The params of a machine.
 #[derive(Serialize, JsonSchema)]
-struct Params {
+struct MachineParams {
     params: BTreeMap<String, ParamRow>,
 }
 
@@ -51,7 +51,7 @@ pub fn operations() -> Vec<Operation> {
         .runs(explain);
     let files = Operation::get(format!("{ROOT}/machines/{{ref}}/files"), "files_of_machine")
         .summary("Every path the machine may fetch under its capability, and whether it may now")
-        .answers(200, "The paths.", schema::of::<Files>)
+        .answers(200, "The paths.", schema::of::<FileList>)
         .refuses(&[404])
         .runs(files);
     let render = Operation::post(format!("{ROOT}/render"), "render")
@@ -69,7 +69,7 @@ pub fn operations() -> Vec<Operation> {
     let params = Operation::get(format!("{ROOT}/machines/{{ref}}/params"), "params_of_machine")
         .summary("The params of a machine, with the level each value comes from")
         .query("aggregate", json!({"type": "boolean"}), "Those of all levels, not only the machine's own.")
-        .answers(200, "The params by name.", schema::of::<Params>)
+        .answers(200, "The params by name.", schema::of::<MachineParams>)
         .refuses(&[400, 404])
         .runs(params);
     let explained = [of_machine, anybody].map(|operation| {
@@ -96,7 +96,7 @@ async fn explain_machine(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     decision((&state, &caller), &ExplainSubject::Machine(reference), &query)
 }
@@ -104,7 +104,7 @@ async fn explain_machine(
 async fn explain(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let mac = query.get_as::<Mac>("mac", "a MAC address")?.map(ExplainSubject::Mac);
     let machine = query.get("machine").map(|reference| ExplainSubject::Machine(reference.to_owned()));
@@ -118,7 +118,7 @@ async fn explain(
 fn decision(
     (state, caller): (&ApiState, &Caller),
     who: &ExplainSubject,
-    query: &Query,
+    query: &UrlQuery,
 ) -> Result<Response, ApiError> {
     let question = match query.get("stage") {
         None => ExplainQuestion::default(),
@@ -139,20 +139,20 @@ async fn files(
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
 ) -> Result<Response, ApiError> {
-    answer(&Files { items: state.app.insight.files(&caller, &reference)? })
+    answer(&FileList { items: state.app.insight.files(&caller, &reference)? })
 }
 
 async fn params(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let scope = match query.get_as::<bool>("aggregate", "`true` or `false`")? {
         Some(true) => ParamScope::AllLevels,
         _ => ParamScope::Machine,
     };
-    answer(&Params { params: state.app.insight.params(&caller, &reference, scope)? })
+    answer(&MachineParams { params: state.app.insight.params(&caller, &reference, scope)? })
 }
 
 async fn render(
