@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::command::{Output, parse_duration};
+use crate::cli::command::{OutputArgs, parse_duration};
 use crate::model::{Checksum, SourceFile};
 
 /// What is said of files that are fetched as a whole.
@@ -87,7 +87,7 @@ pub(super) struct PruneArgs {
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
-    pub output: Output,
+    pub output: OutputArgs,
 }
 
 #[derive(Subcommand, Clone, Debug)]

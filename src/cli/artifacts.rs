@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::cli::artifact_verbs::{AddArgs, ArtifactVerb, PruneArgs, WorkArgs};
 use crate::cli::columns::{bytes, text};
-use crate::cli::command::{Output, WaitArgs};
+use crate::cli::command::{OutputArgs, WaitArgs};
 use crate::cli::nouns::object_path;
-use crate::cli::objects::Noun;
-use crate::cli::output::{self, Format};
+use crate::cli::objects::NounClient;
+use crate::cli::output::{self, OutputFormat};
 use crate::cli::sets::value_at;
 use crate::cli::waiting;
 use crate::client::{EventFilter, ObjectPath};
@@ -23,7 +23,7 @@ use crate::model::MIRROR_BYTES_DEFAULT;
 ///
 /// # Errors
 /// What the server or the network says; files that cannot be had, with the reason.
-pub async fn run(noun: &Noun, verb: ArtifactVerb) -> Result<()> {
+pub async fn run(noun: &NounClient, verb: ArtifactVerb) -> Result<()> {
     match verb {
         ArtifactVerb::Add(args) => add(noun, *args).await,
         ArtifactVerb::Fetch(args) => work(noun, &args, "fetch").await,
@@ -33,7 +33,7 @@ pub async fn run(noun: &Noun, verb: ArtifactVerb) -> Result<()> {
 }
 
 /// Creates or changes the artifact, waits until it is ready, and says what is in it.
-async fn add(noun: &Noun, args: AddArgs) -> Result<()> {
+async fn add(noun: &NounClient, args: AddArgs) -> Result<()> {
     let object = object_path(noun.kind, &args.name)?;
     let fields = fields(&args)?;
     match noun.client.find(&object).await? {
@@ -98,15 +98,15 @@ fn mirror(url: &str, args: &AddArgs) -> Value {
 }
 
 /// Asks the server to do it, waits, and says what came of it.
-async fn work(noun: &Noun, args: &WorkArgs, verb: &str) -> Result<()> {
+async fn work(noun: &NounClient, args: &WorkArgs, verb: &str) -> Result<()> {
     let object = object_path(noun.kind, &args.reference)?;
     noun.client.artifact_action(&object, verb).await?;
     finished(noun, (&object, &args.reference), args.timeout).await
 }
 
-async fn finished(noun: &Noun, (object, name): (&ObjectPath, &str), timeout: Duration) -> Result<()> {
-    let goal = "status.state=ready".parse().map_err(output::Usage)?;
-    let wait = WaitArgs { reference: name.to_owned(), goal, timeout, output: Output { output: None } };
+async fn finished(noun: &NounClient, (object, name): (&ObjectPath, &str), timeout: Duration) -> Result<()> {
+    let goal = "status.state=ready".parse().map_err(output::UsageError)?;
+    let wait = WaitArgs { reference: name.to_owned(), goal, timeout, output: OutputArgs { output: None } };
     let waiting = waiting::until(noun, object, &wait);
     tokio::pin!(waiting);
     let ready = tokio::select! {
@@ -123,7 +123,7 @@ async fn finished(noun: &Noun, (object, name): (&ObjectPath, &str), timeout: Dur
 }
 
 /// One line on stderr whenever it is further: on a terminal always the same one.
-async fn tell(noun: &Noun, (object, name): (&ObjectPath, &str)) -> Result<()> {
+async fn tell(noun: &NounClient, (object, name): (&ObjectPath, &str)) -> Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let subject = EventFilter::subject(format!("{}:{name}", noun.kind));
     let mut stream = noun.client.follow(subject, None).await?;
@@ -140,9 +140,9 @@ async fn tell(noun: &Noun, (object, name): (&ObjectPath, &str)) -> Result<()> {
     }
 }
 
-async fn prune(noun: &Noun, args: &PruneArgs) -> Result<()> {
+async fn prune(noun: &NounClient, args: &PruneArgs) -> Result<()> {
     let report = noun.client.prune_artifacts(&json!({"dry_run": args.dry_run})).await?;
-    if let Some(format @ (Format::Json | Format::Yaml)) = args.output.output {
+    if let Some(format @ (OutputFormat::Json | OutputFormat::Yaml)) = args.output.output {
         return noun.print_one(&report, format);
     }
     let items = report.get("items").and_then(Value::as_array).cloned().unwrap_or_default();

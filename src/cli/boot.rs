@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::cli::columns::text;
 use crate::cli::command::ActionVerb;
 use crate::cli::nouns::{name_of, object_path, reference};
-use crate::cli::objects::Noun;
-use crate::cli::output::{self, Format, plain};
+use crate::cli::objects::NounClient;
+use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::sets::value_at;
 use crate::cli::summary::verdict;
 use crate::client::{ApiClient, BootExplanation, ClassEntry, ExplainAs, ExplainOf, OptionEntry};
@@ -18,7 +18,7 @@ use crate::model::{CellFormat, Column};
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn act(noun: &Noun, verb: ActionVerb) -> Result<()> {
+pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
     let (action, machine, details) = verb.parts();
     let view = noun.client.act(&object_path(noun.kind, &machine)?, action, &details).await?;
     let field = |path: &str| value_at(&view, path).map(text).unwrap_or_default();
@@ -34,14 +34,14 @@ pub async fn act(noun: &Noun, verb: ActionVerb) -> Result<()> {
 pub async fn explain(
     client: &ApiClient,
     of: ExplainOf,
-    (asks, format): (ExplainAs<'_>, Option<Format>),
+    (asks, format): (ExplainAs<'_>, Option<OutputFormat>),
 ) -> Result<()> {
     let what = match of {
         ExplainOf::Machine => reference(Kind::Machine, asks.what),
         ExplainOf::Mac | ExplainOf::Address => asks.what.to_owned(),
     };
     let answer = client.explain(of, &ExplainAs { what: &what, ..asks }).await?;
-    if let Some(format @ (Format::Json | Format::Yaml)) = format {
+    if let Some(format @ (OutputFormat::Json | OutputFormat::Yaml)) = format {
         return output::print_value(&answer, format);
     }
     let explanation: BootExplanation =
@@ -99,7 +99,7 @@ pub async fn render(client: &ApiClient, machine: &str, file: String) -> Result<(
     let rendered = client.render(&reference(Kind::Machine, machine), file).await?;
     match rendered.get("text").and_then(Value::as_str) {
         Some(text) => output::print_foreign(text.as_bytes()),
-        None => output::print_value(&rendered, Format::Yaml),
+        None => output::print_value(&rendered, OutputFormat::Yaml),
     }
 }
 
@@ -119,7 +119,7 @@ const FILE_COLUMNS: [Column; 4] = [
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn params(client: &ApiClient, machine: &str, format: Option<Format>) -> Result<()> {
+pub async fn params(client: &ApiClient, machine: &str, format: Option<OutputFormat>) -> Result<()> {
     let answer = client.params(&object_path(Kind::Machine, machine)?).await?;
     let params = answer.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
     let named = params.into_iter().map(|(name, mut param)| {
@@ -135,7 +135,7 @@ pub async fn params(client: &ApiClient, machine: &str, format: Option<Format>) -
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn files(client: &ApiClient, machine: &str, format: Option<Format>) -> Result<()> {
+pub async fn files(client: &ApiClient, machine: &str, format: Option<OutputFormat>) -> Result<()> {
     let answer = client.files(&object_path(Kind::Machine, machine)?).await?;
     let files = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     output::print_all(&files, &FILE_COLUMNS, format)

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::cli::command::{EventArgs, EventListArgs};
 use crate::cli::nouns::{object_path, subject_of};
-use crate::cli::objects::Noun;
-use crate::cli::output::{self, Format, plain};
+use crate::cli::objects::NounClient;
+use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::summary::summary;
 use crate::client::{ApiClient, EventFilter, HistoryRange, StreamSignal};
 use crate::model::Event;
@@ -26,7 +26,7 @@ impl EventArgs {
 /// # Errors
 /// What the server or the network says.
 pub async fn list(client: &ApiClient, args: EventListArgs) -> Result<()> {
-    let format = args.which.output.output.unwrap_or(Format::Table);
+    let format = args.which.output.output.unwrap_or(OutputFormat::Table);
     let (filter, mut after, mut left) = (args.which.filter(), args.which.after, args.limit);
     let mut events = Vec::new();
     while left > 0 {
@@ -39,8 +39,8 @@ pub async fn list(client: &ApiClient, args: EventListArgs) -> Result<()> {
         }
     }
     match format {
-        Format::Table => events.iter().try_for_each(|event| output::print(&line(event))),
-        Format::Name => events.iter().try_for_each(|event| output::print(&format!("{}\n", event.seq))),
+        OutputFormat::Table => events.iter().try_for_each(|event| output::print(&line(event))),
+        OutputFormat::Name => events.iter().try_for_each(|event| output::print(&format!("{}\n", event.seq))),
         _ => output::print_value(&json!(events), format),
     }
 }
@@ -57,7 +57,11 @@ pub async fn watch(client: &ApiClient, args: EventArgs) -> Result<()> {
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn watch_noun(noun: &Noun, reference: Option<&str>, format: Option<Format>) -> Result<()> {
+pub async fn watch_noun(
+    noun: &NounClient,
+    reference: Option<&str>,
+    format: Option<OutputFormat>,
+) -> Result<()> {
     let filter = match reference {
         Some(reference) => {
             let view = noun.client.get(&object_path(noun.kind, reference)?).await?;
@@ -71,12 +75,12 @@ pub async fn watch_noun(noun: &Noun, reference: Option<&str>, format: Option<For
 async fn follow(
     client: &ApiClient,
     filter: EventFilter,
-    (after, format): (Option<u64>, Option<Format>),
+    (after, format): (Option<u64>, Option<OutputFormat>),
 ) -> Result<()> {
     let mut stream = client.follow(filter, after).await?;
     loop {
         if let StreamSignal::Event(event) = stream.next().await? {
-            print_one(&event, format.unwrap_or(Format::Table))?;
+            print_one(&event, format.unwrap_or(OutputFormat::Table))?;
         }
     }
 }
@@ -85,12 +89,12 @@ async fn follow(
 ///
 /// # Errors
 /// Nobody reads on.
-pub fn print_one(event: &Event, format: Format) -> Result<()> {
+pub fn print_one(event: &Event, format: OutputFormat) -> Result<()> {
     match format {
-        Format::Table => output::print(&line(event)),
-        Format::Json => output::print(&format!("{}\n", json!(event))),
-        Format::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(&json!(event))?)),
-        Format::Name => output::print(&format!("{}\n", event.seq)),
+        OutputFormat::Table => output::print(&line(event)),
+        OutputFormat::Json => output::print(&format!("{}\n", json!(event))),
+        OutputFormat::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(&json!(event))?)),
+        OutputFormat::Name => output::print(&format!("{}\n", event.seq)),
     }
 }
 

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::cli::columns::row;
 use crate::cli::command::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::nouns::object_path;
-use crate::cli::objects::{Failures, Noun};
-use crate::cli::output::{self, Format};
+use crate::cli::objects::{FailureCount, NounClient};
+use crate::cli::output::{self, OutputFormat};
 use crate::client::{ApiClient, LeaseAction, ListRequest, ObjectPath};
 use crate::model::{CellFormat, Column};
 use crate::model::{Kind, Mac};
@@ -38,7 +38,7 @@ const REPORT: &[Column] = &[
     ("REASON", "reason", CellFormat::Text),
 ];
 
-pub async fn run(noun: &Noun, verb: LeaseVerb) -> Result<()> {
+pub async fn run(noun: &NounClient, verb: LeaseVerb) -> Result<()> {
     match verb {
         LeaseVerb::Release { references } => end(noun, &references, LeaseAction::Release).await,
         LeaseVerb::Expire { references } => end(noun, &references, LeaseAction::Expire).await,
@@ -47,8 +47,8 @@ pub async fn run(noun: &Noun, verb: LeaseVerb) -> Result<()> {
     }
 }
 
-async fn end(noun: &Noun, references: &[String], action: LeaseAction) -> Result<()> {
-    let mut failed = Failures::of(references.len());
+async fn end(noun: &NounClient, references: &[String], action: LeaseAction) -> Result<()> {
+    let mut failed = FailureCount::of(references.len());
     for reference in references {
         let ended = match object_path(noun.kind, reference) {
             Ok(path) => noun.client.end_lease(&path, action).await,
@@ -65,7 +65,7 @@ async fn end(noun: &Noun, references: &[String], action: LeaseAction) -> Result<
     failed.finish()
 }
 
-async fn history(client: &ApiClient, of: &str, format: Option<Format>) -> Result<()> {
+async fn history(client: &ApiClient, of: &str, format: Option<OutputFormat>) -> Result<()> {
     let bare = of.strip_prefix("mac:").unwrap_or(of);
     let of = bare.parse::<Mac>().map_or_else(|_| of.to_owned(), |mac| format!("mac:{mac}"));
     let path = ObjectPath::new(Kind::Lease, &of)?;
@@ -83,9 +83,9 @@ async fn history(client: &ApiClient, of: &str, format: Option<Format>) -> Result
     print_table(HISTORY, &items, format)
 }
 
-fn print_table(columns: &[Column], items: &[Value], format: Option<Format>) -> Result<()> {
-    match format.unwrap_or(Format::Table) {
-        Format::Table => {
+fn print_table(columns: &[Column], items: &[Value], format: Option<OutputFormat>) -> Result<()> {
+    match format.unwrap_or(OutputFormat::Table) {
+        OutputFormat::Table => {
             let now = Timestamp::now();
             let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
             let rows: Vec<Vec<String>> = items.iter().map(|item| row(columns, item, now)).collect();
@@ -113,7 +113,7 @@ async fn import(client: &ApiClient, args: ImportArgs) -> Result<()> {
     let report =
         client.import_leases(&json!({"format": format, "files": files, "dry_run": args.dry_run})).await?;
     let count = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or_default();
-    if let Some(format @ (Format::Json | Format::Yaml)) = args.output.output {
+    if let Some(format @ (OutputFormat::Json | OutputFormat::Yaml)) = args.output.output {
         output::print_value(&report, format)?;
     } else {
         let lines = report.get("lines").and_then(Value::as_array).cloned().unwrap_or_default();

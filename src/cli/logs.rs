@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How far to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
+pub enum PrintUntil {
     /// What there is now.
     Now,
     JobEnds,
@@ -26,7 +26,7 @@ pub enum Until {
 ///
 /// # Errors
 /// What the server or the network says, or a machine that has had no job.
-pub async fn show(client: &ApiClient, reference: &str, until: Until) -> Result<()> {
+pub async fn show(client: &ApiClient, reference: &str, until: PrintUntil) -> Result<()> {
     let job = find(client, reference).await?;
     let path = ObjectPath::new(Kind::Job, &job.to_string())?;
     let mut every = tokio::time::interval(LOOK_EVERY);
@@ -34,7 +34,7 @@ pub async fn show(client: &ApiClient, reference: &str, until: Until) -> Result<(
     let mut offset = 0;
     loop {
         // Asked before the log is read: what was written until then is read below.
-        let open = until == Until::JobEnds && is_open(&client.get(&path).await?);
+        let open = until == PrintUntil::JobEnds && is_open(&client.get(&path).await?);
         offset = print_rest(client, job, offset).await?;
         if !open {
             return Ok(());

@@ -9,19 +9,19 @@ use crate::cli::command::{CreateArgs, ListArgs};
 use crate::cli::documents;
 use crate::cli::leases;
 use crate::cli::nouns::{name_of, object_path};
-use crate::cli::output::{self, Format, Usage};
+use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::cli::sets::{merge_patch, value_at};
 use crate::client::{ApiClient, ListRequest};
 use crate::model::Kind;
 
 /// One noun of one server.
 #[derive(Clone, Debug)]
-pub struct Noun {
+pub struct NounClient {
     pub client: ApiClient,
     pub kind: Kind,
 }
 
-impl Noun {
+impl NounClient {
     pub async fn list(&self, args: ListArgs) -> Result<()> {
         let given = [("sort", args.sort), ("fields", args.fields.clone())];
         let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
@@ -29,27 +29,27 @@ impl Noun {
         if self.kind == Kind::Lease {
             leases::by_id(&self.client, &mut terms).await?;
         }
-        let format = args.output.output.unwrap_or(Format::Table);
+        let format = args.output.output.unwrap_or(OutputFormat::Table);
         let list = self.client.list(self.kind, &ListRequest { terms, limit: args.limit }).await?;
         match (format, args.fields) {
-            (Format::Table, Some(fields)) => print_fields(&fields, &list.items)?,
-            (Format::Table, None) if self.kind == Kind::Lease => {
+            (OutputFormat::Table, Some(fields)) => print_fields(&fields, &list.items)?,
+            (OutputFormat::Table, None) if self.kind == Kind::Lease => {
                 self.print_rows(&leases::with_names(&self.client, &list.items).await?)?
             }
-            (Format::Table, None) => self.print_rows(&list.items)?,
-            (Format::Name, _) => self.print_names(&list.items)?,
+            (OutputFormat::Table, None) => self.print_rows(&list.items)?,
+            (OutputFormat::Name, _) => self.print_names(&list.items)?,
             _ => output::print_value(&Value::Array(list.items.clone()), format)?,
         }
         let shown = list.items.len() as u64;
-        if format == Format::Table && shown < list.total {
+        if format == OutputFormat::Table && shown < list.total {
             output::note(&format!("{shown} of {}", list.total));
         }
         Ok(())
     }
 
-    pub async fn show(&self, reference: &str, format: Option<Format>) -> Result<()> {
+    pub async fn show(&self, reference: &str, format: Option<OutputFormat>) -> Result<()> {
         let view = self.client.get(&object_path(self.kind, reference)?).await?;
-        self.print_one(&view, format.unwrap_or(Format::Yaml))
+        self.print_one(&view, format.unwrap_or(OutputFormat::Yaml))
     }
 
     pub async fn create(&self, args: CreateArgs) -> Result<()> {
@@ -60,7 +60,7 @@ impl Noun {
             }
             None => vec![merge_patch(&args.sets)?],
         };
-        let mut failed = Failures::of(bodies.len());
+        let mut failed = FailureCount::of(bodies.len());
         for body in bodies {
             match self.client.create(self.kind, &body).await {
                 Ok(view) => self.print_created(&view, args.output.output)?,
@@ -73,7 +73,7 @@ impl Noun {
     }
 
     /// A new token is shown this once; nothing else can show it again.
-    fn print_created(&self, view: &Value, format: Option<Format>) -> Result<()> {
+    fn print_created(&self, view: &Value, format: Option<OutputFormat>) -> Result<()> {
         if let Some(format) = format {
             return self.print_one(view, format);
         }
@@ -88,13 +88,17 @@ impl Noun {
         }
     }
 
-    pub async fn set(&self, words: &[String], format: Option<Format>) -> Result<()> {
+    pub async fn set(&self, words: &[String], format: Option<OutputFormat>) -> Result<()> {
         let (reference, sets) = match words {
             [setting, rest @ ..] if self.kind == Kind::Setting && setting.contains('=') => {
                 return self.set_settings(setting, rest).await;
             }
             [reference, sets @ ..] if !sets.is_empty() => (reference, sets),
-            _ => return Err(Usage("say which one and what to set: set REF FIELD=VALUE …".to_owned()).into()),
+            _ => {
+                return Err(
+                    UsageError("say which one and what to set: set REF FIELD=VALUE …".to_owned()).into()
+                );
+            }
         };
         let patch = merge_patch(sets)?;
         let view = self.client.patch(&object_path(self.kind, reference)?, &patch, None).await?;
@@ -126,7 +130,7 @@ impl Noun {
     }
 
     pub async fn delete(&self, references: &[String]) -> Result<()> {
-        let mut failed = Failures::of(references.len());
+        let mut failed = FailureCount::of(references.len());
         for reference in references {
             let deleted = match object_path(self.kind, reference) {
                 Ok(path) => self.client.delete(&path).await,
@@ -140,10 +144,10 @@ impl Noun {
         failed.finish()
     }
 
-    pub fn print_one(&self, view: &Value, format: Format) -> Result<()> {
+    pub fn print_one(&self, view: &Value, format: OutputFormat) -> Result<()> {
         match format {
-            Format::Table => self.print_rows(std::slice::from_ref(view)),
-            Format::Name => self.print_names(std::slice::from_ref(view)),
+            OutputFormat::Table => self.print_rows(std::slice::from_ref(view)),
+            OutputFormat::Name => self.print_names(std::slice::from_ref(view)),
             _ => output::print_value(view, format),
         }
     }
@@ -173,14 +177,14 @@ fn print_fields(fields: &str, items: &[Value]) -> Result<()> {
 
 /// Of several things to do those that failed. One alone is the error itself.
 #[derive(Debug)]
-pub struct Failures {
+pub struct FailureCount {
     all: usize,
     failed: usize,
 }
 
-impl Failures {
+impl FailureCount {
     pub fn of(all: usize) -> Self {
-        Failures { all, failed: 0 }
+        FailureCount { all, failed: 0 }
     }
 
     /// Says what failed and lets the others go on; where there are no others it is the error.

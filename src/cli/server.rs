@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::cli::command::ServerVerb;
-use crate::cli::output::{self, Format};
+use crate::cli::output::{self, OutputFormat};
 use crate::client::ApiClient;
 use crate::model::{CellFormat, Column};
 
@@ -25,7 +25,7 @@ pub async fn run(client: &ApiClient, verb: ServerVerb) -> Result<()> {
     }
 }
 
-async fn background(client: &ApiClient, format: Option<Format>) -> Result<()> {
+async fn background(client: &ApiClient, format: Option<OutputFormat>) -> Result<()> {
     let answer = client.background_status().await?;
     let works = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     output::print_all(&works, BACKGROUND, format)

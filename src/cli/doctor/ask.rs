@@ -27,7 +27,7 @@ const WANTED: [u8; 3] = [codes::SUBNET_MASK, codes::ROUTERS, codes::BOOTFILE_NAM
 
 /// What one server offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
+pub struct OfferAnswer {
     /// What it calls itself.
     pub server: Ipv4Addr,
     /// Where the packet came from.
@@ -41,12 +41,12 @@ pub struct Answer {
 /// # Errors
 /// The port of DHCP clients is taken or may not be had, frames may not be seen, or there is no such
 /// interface.
-pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<Answer>> {
-    let client = Client::open(interface)?;
+pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<OfferAnswer>> {
+    let client = ProbeClient::open(interface)?;
     let discover = discover()?;
     client.udp.send_to(&encode_listed(&discover), (Ipv4Addr::BROADCAST, SERVER_PORT)).await?;
     let deadline = Instant::now() + within;
-    let mut answers: Vec<Answer> = Vec::new();
+    let mut answers: Vec<OfferAnswer> = Vec::new();
     while answers.len() < ANSWERS_MAX {
         let Ok(received) = timeout_at(deadline, client.hear()).await else { break };
         let (datagram, from) = received?;
@@ -58,7 +58,7 @@ pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<Answer>> {
 }
 
 /// The sockets of a client on one interface.
-struct Client {
+struct ProbeClient {
     udp: UdpSocket,
     /// Frames that leave this host: a server on it may answer by them, and they do not come back as
     /// datagrams.
@@ -66,8 +66,8 @@ struct Client {
     interface: usize,
 }
 
-impl Client {
-    fn open(interface: &str) -> io::Result<Client> {
+impl ProbeClient {
+    fn open(interface: &str) -> io::Result<ProbeClient> {
         let index = nix::net::if_::if_nametoindex(interface)
             .map_err(|_| io::Error::other(format!("there is no interface {interface}")))?;
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
@@ -77,7 +77,7 @@ impl Client {
         socket.bind_device(Some(interface.as_bytes()))?;
         let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
         socket.bind(&any.into()).map_err(|error| explain_bind(error, PortProtocol::Udp, CLIENT_PORT))?;
-        Ok(Client {
+        Ok(ProbeClient {
             udp: UdpSocket::from_std(socket.into())?,
             frames: frames().map_err(explain_frames)?,
             interface: usize::try_from(index).unwrap_or(0),
@@ -182,10 +182,10 @@ fn is_ours(reply: &DhcpPacket, discover: &DhcpPacket) -> bool {
         && reply.message_type() == Some(MessageType::Offer)
 }
 
-fn read(reply: &DhcpPacket, from: Ipv4Addr) -> Answer {
+fn read(reply: &DhcpPacket, from: Ipv4Addr) -> OfferAnswer {
     let option = reply.options.get(codes::BOOTFILE_NAME);
     let file = option.unwrap_or(&reply.file);
-    Answer {
+    OfferAnswer {
         server: reply.server_identifier().unwrap_or(from),
         from,
         offered: reply.yiaddr,
