@@ -41,16 +41,14 @@ impl Access {
     /// # Errors
     /// [`Error::Unauthorized`] when the token is unknown or has expired.
     pub fn sign_in(&self, secret: &str, now: Timestamp) -> Result<Caller, Error> {
-        let unknown =
-            || Error::Unauthorized("this token is not known here: it may have been deleted".to_owned());
         if secret.len() > TOKEN_TEXT_MAX {
-            return Err(unknown());
+            return Err(unknown_token());
         }
         let digest = sha256_hex(secret);
         let world = self.kernel.world();
-        let token = world.tokens.find("sha256", &digest).ok_or_else(unknown)?;
+        let token = world.tokens.find("sha256", &digest).ok_or_else(unknown_token)?;
         if !bool::from(token.spec.sha256.as_bytes().ct_eq(digest.as_bytes())) {
-            return Err(unknown());
+            return Err(unknown_token());
         }
         if let Some(ended) = token.spec.expires_at.filter(|ends| *ends <= now) {
             return Err(Error::Unauthorized(format!("this token expired at {ended}")));
@@ -122,6 +120,10 @@ impl Access {
     }
 }
 
+fn unknown_token() -> Error {
+    Error::Unauthorized("this token is not known here: it may have been deleted".to_owned())
+}
+
 /// Makes a token that may do everything, past everything but the store: for who owns the data directory of a
 /// server that is stopped, when nobody holds such a token any more.
 ///
@@ -150,10 +152,13 @@ pub async fn recover_token(store: &dyn Store, now: Timestamp) -> Result<NewToken
 
 /// Nobody gives what they have not.
 fn may_give(caller: &Caller, scope: &str) -> bool {
-    let has = |wanted: &str| caller.scopes.iter().any(|held| held == wanted);
-    let everywhere = scope.split_once(':').is_some_and(|(_, verb)| has(&format!("*:{verb}")));
-    let agent = agent_of(scope).is_some() && has("jobs:write");
-    has("*") || has(scope) || everywhere || agent
+    let everywhere = scope.split_once(':').is_some_and(|(_, verb)| has_scope(caller, &format!("*:{verb}")));
+    let agent = agent_of(scope).is_some() && has_scope(caller, "jobs:write");
+    has_scope(caller, "*") || has_scope(caller, scope) || everywhere || agent
+}
+
+fn has_scope(caller: &Caller, wanted: &str) -> bool {
+    caller.scopes.iter().any(|held| held == wanted)
 }
 
 fn new_secret() -> Result<String, Error> {

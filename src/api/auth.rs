@@ -27,8 +27,8 @@ pub struct OperationGate {
 
 impl OperationGate {
     pub fn of(operation: &Operation, state: &ApiState) -> Self {
-        let names = || operation.query.iter().map(|parameter| parameter.name).collect();
-        let query = (!operation.filters).then(names);
+        let query =
+            (!operation.filters).then(|| operation.query.iter().map(|parameter| parameter.name).collect());
         OperationGate { state: state.clone(), need: operation.need, query }
     }
 }

@@ -128,9 +128,12 @@ fn decision(
         })?,
     };
     let arch = query.get_as::<u16>("arch", "an architecture code")?;
-    let text = |name: &str| query.get(name).map(str::to_owned);
-    let asks =
-        ExplainRequest { question, arch, vendor_class: text("vendor_class"), user_class: text("user_class") };
+    let asks = ExplainRequest {
+        question,
+        arch,
+        vendor_class: query.get("vendor_class").map(str::to_owned),
+        user_class: query.get("user_class").map(str::to_owned),
+    };
     answer(&state.app.insight.explain(caller, who, &asks)?)
 }
 

@@ -138,9 +138,9 @@ async fn stream(
     let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     match resume {
         Some(id) => {
-            let refused =
-                || Error::BadRequest(format!("`Last-Event-ID` is the number of an event, not `{id}`"));
-            wanted.after = id.parse().map_err(|_| refused())?;
+            wanted.after = id.parse().map_err(|_| {
+                Error::BadRequest(format!("`Last-Event-ID` is the number of an event, not `{id}`"))
+            })?;
         }
         None if query.get("after").is_none() => wanted.after = state.app.kernel.last_event(),
         None => {}

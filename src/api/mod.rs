@@ -119,9 +119,9 @@ fn allowed(methods: &[Method], state: &ApiState) -> MethodRouter<ApiState> {
     }
     names.push("OPTIONS");
     let names = names.join(", ");
-    let answer = move || async move { (StatusCode::NO_CONTENT, [(ALLOW, names)]) };
     let gate = OperationGate { state: state.clone(), need: RequiredScope::Token, query: None };
-    options(answer).route_layer(from_fn_with_state(gate, auth::check))
+    options(move || async move { (StatusCode::NO_CONTENT, [(ALLOW, names)]) })
+        .route_layer(from_fn_with_state(gate, auth::check))
 }
 
 /// The outermost layer: gives each request an id, and each refusal its document.
@@ -139,11 +139,12 @@ async fn wrap(State(state): State<ApiState>, mut request: Request, next: Next) -
 
 fn request_id(request: &Request) -> String {
     let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
-    let plain = |id: &&str| {
-        (1..=REQUEST_ID_MAX).contains(&id.len())
-            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    };
-    given.filter(plain).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+    given
+        .filter(|id: &&str| {
+            (1..=REQUEST_ID_MAX).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        })
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
 async fn no_such_path(State(state): State<ApiState>, request: Request) -> Result<Response, ApiError> {

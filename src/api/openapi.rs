@@ -15,11 +15,12 @@ const PARTS: [&str; 6] = ["openapi", "info", "servers", "tags", "paths", "compon
 /// The document as YAML, as it is served and as it stands in the repository.
 pub fn openapi() -> String {
     let document = sorted(document());
-    let part = |name: &str| {
-        let value = document.get(name).cloned().unwrap_or_default();
-        serde_saphyr::to_string(&json!({name: value})).unwrap_or_default()
-    };
-    PARTS.map(part).concat()
+    PARTS
+        .map(|name: &str| {
+            let value = document.get(name).cloned().unwrap_or_default();
+            serde_saphyr::to_string(&json!({name: value})).unwrap_or_default()
+        })
+        .concat()
 }
 
 /// The document as a value.
@@ -96,11 +97,13 @@ const REFUSALS: [(u16, &str, &str); 12] = [
 
 fn refusal_bodies(generator: &mut schemars::SchemaGenerator) -> Map<String, Value> {
     let problem = schema::of::<ProblemDetails>(generator);
-    let body = |(_, name, about): &(u16, &str, &str)| {
-        let body = json!({"description": about, "content": {PROBLEM_JSON: {"schema": problem}}});
-        ((*name).to_owned(), body)
-    };
-    REFUSALS.iter().map(body).collect()
+    REFUSALS
+        .iter()
+        .map(|(_, name, about): &(u16, &str, &str)| {
+            let body = json!({"description": about, "content": {PROBLEM_JSON: {"schema": problem}}});
+            ((*name).to_owned(), body)
+        })
+        .collect()
 }
 
 fn refusal(status: u16) -> Value {

@@ -22,11 +22,14 @@ impl UrlQuery {
         if pairs.len() > PAIRS_MAX {
             return Err(Error::BadRequest(format!("a query has at most {PAIRS_MAX} parameters")));
         }
-        let pair = |text: &str| {
-            let (name, value) = text.split_once('=').unwrap_or((text, ""));
-            Ok((decode(name)?, decode(value)?))
-        };
-        pairs.into_iter().map(pair).collect::<Result<_, _>>().map(UrlQuery)
+        pairs
+            .into_iter()
+            .map(|text: &str| {
+                let (name, value) = text.split_once('=').unwrap_or((text, ""));
+                Ok((decode(name)?, decode(value)?))
+            })
+            .collect::<Result<_, _>>()
+            .map(UrlQuery)
     }
 
     /// The last value given for a name.
@@ -39,8 +42,11 @@ impl UrlQuery {
     /// # Errors
     /// [`Error::BadRequest`] saying what the value must be.
     pub fn get_as<T: std::str::FromStr>(&self, name: &str, what: &'static str) -> Result<Option<T>, Error> {
-        let refused = |text: &str| Error::BadRequest(format!("`{name}` is {what}, not `{text}`"));
-        self.get(name).map(|text| text.parse().map_err(|_| refused(text))).transpose()
+        self.get(name)
+            .map(|text| {
+                text.parse().map_err(|_| Error::BadRequest(format!("`{name}` is {what}, not `{text}`")))
+            })
+            .transpose()
     }
 
     /// Refuses names that the operation does not know.

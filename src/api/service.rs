@@ -62,18 +62,17 @@ pub(super) async fn health() -> Response {
 }
 
 async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
-    let refused = |why: String| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why);
     if !state.ready.load(Ordering::Acquire) {
-        return Err(refused("the server is starting or stopping".to_owned()));
+        return Err(unavailable("the server is starting or stopping".to_owned()));
     }
     let query = EventQuery { limit: 1, ..EventQuery::default() };
-    state.app.kernel.events(query).await.map_err(|error| refused(error.to_string()))?;
+    state.app.kernel.events(query).await.map_err(|error| unavailable(error.to_string()))?;
     let store = state.app.kernel.store_status();
     if let Some(why) = store.outage() {
-        return Err(refused(why));
+        return Err(unavailable(why));
     }
     if let Some(outage) = state.app.catalog.render_outage() {
-        return Err(refused(outage));
+        return Err(unavailable(outage));
     }
     let mut warnings = state.app.catalog.render_warnings();
     let status = if warnings.is_empty() { "ok" } else { "degraded" }.to_owned();
@@ -81,6 +80,10 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
     warnings.extend(state.app.dhcp.dhcp_warnings());
     let health = ServerHealth { status, warnings };
     Ok(body::json(StatusCode::OK, &json!(health)))
+}
+
+fn unavailable(why: String) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 async fn metrics(State(state): State<ApiState>) -> Response {

@@ -201,8 +201,7 @@ fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&UpstreamAnsw
     let now = mirror.status();
     (status.percent, status.asked) = (None, None);
     (status.size, status.files) = (now.cached_bytes, now.cached_files);
-    let fails = |why: String| format!("the upstream fails: {why}");
-    let mut wrong = mirror.failing().map(fails).or_else(|| mirror.trouble());
+    let mut wrong = mirror.failing().map(upstream_failure).or_else(|| mirror.trouble());
     if let Some(UpstreamAnswer { repositories, absent }) = said {
         match repositories {
             Ok(found) => {
@@ -211,7 +210,7 @@ fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&UpstreamAnsw
                 status.repositories.clone_from(found);
                 status.damaged.clear();
             }
-            Err(miss) => wrong = wrong.or(Some(fails(miss.to_string()))),
+            Err(miss) => wrong = wrong.or(Some(upstream_failure(miss.to_string()))),
         }
         if let Some(absent) = absent {
             status.absent.clone_from(absent);
@@ -229,6 +228,10 @@ fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&UpstreamAnsw
         }
     };
     status.mirror = Some(now);
+}
+
+fn upstream_failure(why: String) -> String {
+    format!("the upstream fails: {why}")
 }
 
 #[cfg(test)]

@@ -179,10 +179,6 @@ impl Artifacts {
         }
         let status = &artifact.status;
         let in_place = artifact.spec.source.is_none();
-        let is_absent = |refusal: RootsRefusal| match refusal {
-            RootsRefusal::Failed(error) => error.kind() == ErrorKind::NotFound,
-            _ => false,
-        };
         let again = occasion == WorkTrigger::Tick;
         self.roots_news(artifact).is_some()
             || status.origin != artifact.spec.origin()
@@ -452,5 +448,12 @@ impl Artifacts {
                 tracing::debug!(%error, "absent boot files could not be written");
             }
         }
+    }
+}
+
+fn is_absent(refusal: RootsRefusal) -> bool {
+    match refusal {
+        RootsRefusal::Failed(error) => error.kind() == ErrorKind::NotFound,
+        _ => false,
     }
 }

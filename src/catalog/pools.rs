@@ -52,10 +52,9 @@ impl Catalog {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let busy = || Error::Busy("other previews are being rendered; try again".to_owned());
-        let waiting = WaitGuard::of(&self.previews).ok_or_else(busy)?;
+        let waiting = WaitGuard::of(&self.previews).ok_or_else(previews_busy)?;
         let turn = Arc::clone(&self.preview_turns).acquire_owned();
-        let turn = tokio::time::timeout(PREVIEW_WAIT, turn).await.map_err(|_| busy())?;
+        let turn = tokio::time::timeout(PREVIEW_WAIT, turn).await.map_err(|_| previews_busy())?;
         drop(waiting);
         let done = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -89,6 +88,10 @@ impl Catalog {
         let [serve, _] = self.render_conditions();
         serve.outage
     }
+}
+
+fn previews_busy() -> Error {
+    Error::Busy("other previews are being rendered; try again".to_owned())
 }
 
 /// One of those that wait, counted while it lives.

@@ -85,12 +85,12 @@ impl BootContext {
 impl Catalog {
     /// Our addresses for a client that reached us at `address`.
     pub fn facing(&self, address: IpAddr) -> ClientEndpoints {
-        let url = |scheme: &str, port: Option<u16>| {
-            let listener = port.map(|port| SocketAddr::new(address, port));
-            listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
-        };
         let ServerEndpoints { boot_http_port, boot_https_port, .. } = self.kernel.endpoints;
-        ClientEndpoints { address, http: url("http", boot_http_port), https: url("https", boot_https_port) }
+        ClientEndpoints {
+            address,
+            http: listener_url(address, "http", boot_http_port),
+            https: listener_url(address, "https", boot_https_port),
+        }
     }
 
     pub fn input(&self, boot: &BootContext, sealed: SecretMode) -> Result<RenderInput, RenderProblem> {
@@ -170,6 +170,11 @@ impl Catalog {
     pub fn attempt_of(&self, capability: &str) -> Option<Uuid> {
         capability::open(&self.boot_key, capability)
     }
+}
+
+fn listener_url(address: IpAddr, scheme: &str, port: Option<u16>) -> String {
+    let listener = port.map(|port| SocketAddr::new(address, port));
+    listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
 }
 
 fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>) -> Value {

@@ -20,18 +20,22 @@ pub fn repositories(
     boot: &BootContext,
     params: &LayeredParams,
 ) -> Result<Vec<PackageRepository>, RenderProblem> {
-    let wrong = |message: String| problem(REPOSITORIES, message);
-    let composed = params.compose(REPOSITORIES).map_err(|sealed| wrong(sealed.to_string()))?;
+    let composed = params.compose(REPOSITORIES).map_err(|sealed| repositories_problem(sealed.to_string()))?;
     let mut repositories: Vec<PackageRepository> = match composed {
         None => Vec::new(),
-        Some(composed) => serde_json::from_value(composed.value)
-            .map_err(|error| wrong(format!("the param `{REPOSITORIES}` does not fit: {error}")))?,
+        Some(composed) => serde_json::from_value(composed.value).map_err(|error| {
+            repositories_problem(format!("the param `{REPOSITORIES}` does not fit: {error}"))
+        })?,
     };
     for repository in repositories.iter_mut().filter(|repository| !repository.artifact.is_empty()) {
-        locate(world, &boot.facing.http, repository).map_err(wrong)?;
+        locate(world, &boot.facing.http, repository).map_err(repositories_problem)?;
     }
     repositories.extend(own(world, boot));
     Ok(repositories)
+}
+
+fn repositories_problem(message: String) -> RenderProblem {
+    problem(REPOSITORIES, message)
 }
 
 /// Where an artifact's repository is served, with what was found about it where the param says nothing.
@@ -39,12 +43,11 @@ fn locate(world: &World, http: &str, repository: &mut PackageRepository) -> Resu
     let name = &repository.artifact;
     let artifact = served(world, name)
         .map_err(|fault| format!("the param `{REPOSITORIES}` names the artifact {name}: {fault}"))?;
-    let fits = |found: &&TreeRepository| {
+    let found = artifact.status.repositories.iter().find(|found: &&TreeRepository| {
         let suite = &repository.distribution;
         let is_there = found.path.trim_matches('/') == repository.path.trim_matches('/');
         is_there && (suite.is_empty() || *suite == found.distribution)
-    };
-    let found = artifact.status.repositories.iter().find(fits);
+    });
     // The server has looked at all of a tree that it has. Of one that it passes on it knows what was
     // declared, and what it does not know must not be taken for unsigned.
     if found.is_none() && artifact.spec.is_mirror() {
@@ -67,22 +70,25 @@ fn locate(world: &World, http: &str, repository: &mut PackageRepository) -> Resu
 
 /// A repository that nobody declared in a tree that is passed on.
 fn undeclared(artifact: &Stored<Artifact>, wanted: &PackageRepository) -> String {
-    let called = |path: &str, suite: &str| match (path.trim_matches('/'), suite) {
-        ("", "") => "the one of yum at its root".to_owned(),
-        ("", suite) => format!("the suite {suite}"),
-        (path, "") => format!("the one of yum in {path}"),
-        (path, suite) => format!("the suite {suite} in {path}"),
-    };
     let name = &artifact.key;
-    let wanted = called(&wanted.path, &wanted.distribution);
+    let wanted = repository_title(&wanted.path, &wanted.distribution);
     let known = artifact.status.repositories.iter().take(SHOWN_MAX);
-    let known: Vec<String> = known.map(|found| called(&found.path, &found.distribution)).collect();
+    let known: Vec<String> = known.map(|found| repository_title(&found.path, &found.distribution)).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     format!(
         "the param `{REPOSITORIES}` names {wanted} of the artifact {name}, which is passed on and whose \
          repositories are: {known}. Declare it in `fetch.mirror.repositories` of the artifact \
          (`distribution` for a suite, `path` for a folder)"
     )
+}
+
+fn repository_title(path: &str, suite: &str) -> String {
+    match (path.trim_matches('/'), suite) {
+        ("", "") => "the one of yum at its root".to_owned(),
+        ("", suite) => format!("the suite {suite}"),
+        (path, "") => format!("the one of yum in {path}"),
+        (path, suite) => format!("the suite {suite} in {path}"),
+    }
 }
 
 /// The repositories in the tree that is booted from. One that an installer can be given stands for those

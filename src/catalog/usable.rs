@@ -41,9 +41,13 @@ pub fn unset_params<'a>(
     (machine, stage): (Option<&Machine>, Option<&Stage>),
     required: impl Iterator<Item = &'a String>,
 ) -> Vec<&'a str> {
-    let has_default = |name: &str| world.params.get(name).is_some_and(|param| param.spec.default.is_some());
-    let is_set = |name: &str| set_value(world, (machine, stage), name).is_some() || has_default(name);
-    required.map(String::as_str).filter(|name| !is_set(name)).collect()
+    required
+        .map(String::as_str)
+        .filter(|name| {
+            !(set_value(world, (machine, stage), name).is_some()
+                || world.params.get(name).is_some_and(|param| param.spec.default.is_some()))
+        })
+        .collect()
 }
 
 /// The params of a machine in a stage, secrets sealed.

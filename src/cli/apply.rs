@@ -110,8 +110,8 @@ async fn plan(
 async fn secret_params(client: &ApiClient, documents: &[ObjectDocument]) -> Result<BTreeSet<String>> {
     let terms = vec![("secret".to_owned(), "true".to_owned()), ("fields".to_owned(), "name".to_owned())];
     let stored = client.list(Kind::Param, &ListRequest { terms, limit: None }).await?.items;
-    let is_secret = |param: &&Value| param.get("secret") == Some(&Value::Bool(true));
     let own = documents.iter().filter(|document| document.kind == Kind::Param).map(|document| &document.body);
-    let names = stored.iter().chain(own.filter(is_secret));
+    let names =
+        stored.iter().chain(own.filter(|param: &&Value| param.get("secret") == Some(&Value::Bool(true))));
     Ok(names.map(|param| name_of(Kind::Param, param).to_owned()).collect())
 }

@@ -59,13 +59,11 @@ fn strip_nulls(body: &mut Value) {
 /// The fields that say where the files are; null for the others.
 fn fields(args: &AddArgs) -> Result<Value> {
     let from = &args.from;
-    let in_place =
-        |kind: &str, path: &Path| anyhow::Ok(json!({"kind": kind, "path": absolute(path)?, "fetch": null}));
     if let Some(dir) = &from.dir {
-        return in_place("tree", dir);
+        return local_source("tree", dir);
     }
     if let Some(file) = &from.file {
-        return in_place("file", file);
+        return local_source("file", file);
     }
     if let Some(url) = &from.mirror {
         return Ok(json!({"kind": "tree", "path": null, "fetch": mirror(url, args)}));
@@ -82,6 +80,10 @@ fn fields(args: &AddArgs) -> Result<Value> {
     });
     let kind = if args.single { "file" } else { "tree" };
     Ok(json!({"kind": kind, "path": null, "fetch": source}))
+}
+
+fn local_source(kind: &str, path: &Path) -> anyhow::Result<Value> {
+    anyhow::Ok(json!({"kind": kind, "path": absolute(path)?, "fetch": null}))
 }
 
 /// The source of a tree that is passed on; what only others have is taken away.
@@ -117,9 +119,12 @@ async fn finished(noun: &NounClient, (object, name): (&ObjectPath, &str), timeou
     if let Some(reason) = value_at(&ready, "status.reason").map(text).filter(|reason| !reason.is_empty()) {
         bail!("artifact {name}: {reason}");
     }
-    let count = |field: &str| value_at(&ready, field).and_then(Value::as_u64).unwrap_or_default();
-    let (files, size) = (count("status.files"), bytes(count("status.size")));
+    let (files, size) = (status_count(&ready, "status.files"), bytes(status_count(&ready, "status.size")));
     output::print(&format!("artifact {name} is ready: {files} files, {size}\n"))
+}
+
+fn status_count(ready: &Value, field: &str) -> u64 {
+    value_at(&ready, field).and_then(Value::as_u64).unwrap_or_default()
 }
 
 /// One line on stderr whenever it is further: on a terminal always the same one.
@@ -146,14 +151,25 @@ async fn prune(noun: &NounClient, args: &PruneArgs) -> Result<()> {
         return noun.print_one(&report, format);
     }
     let items = report.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-    let field = |item: &Value, name: &str| item.get(name).map(text).unwrap_or_default();
-    let size = |value: Option<&Value>| bytes(value.and_then(Value::as_u64).unwrap_or_default());
     for item in &items {
-        let line = format!("{} {} {}\n", field(item, "kind"), field(item, "id"), size(item.get("bytes")));
+        let line = format!(
+            "{} {} {}\n",
+            item_field(item, "kind"),
+            item_field(item, "id"),
+            size_text(item.get("bytes"))
+        );
         output::print(&line)?;
     }
     let word = if args.dry_run { "would go" } else { "went" };
-    output::print(&format!("{} {word}, {}\n", items.len(), size(report.get("bytes"))))
+    output::print(&format!("{} {word}, {}\n", items.len(), size_text(report.get("bytes"))))
+}
+
+fn size_text(value: Option<&Value>) -> String {
+    bytes(value.and_then(Value::as_u64).unwrap_or_default())
+}
+
+fn item_field(item: &Value, name: &str) -> String {
+    item.get(name).map(text).unwrap_or_default()
 }
 
 /// The server reads the path itself, perhaps on another host: what is not there here may be there.

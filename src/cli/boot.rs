@@ -21,8 +21,10 @@ use crate::model::{CellFormat, Column};
 pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
     let (action, machine, details) = verb.parts();
     let view = noun.client.act(&object_path(noun.kind, &machine)?, action, &details).await?;
-    let field = |path: &str| value_at(&view, path).map(text).unwrap_or_default();
-    let (state, reason) = (field("status.state"), field("status.reason"));
+    let (state, reason) = (
+        value_at(&view, "status.state").map(text).unwrap_or_default(),
+        value_at(&view, "status.reason").map(text).unwrap_or_default(),
+    );
     let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
     output::print(&(plain(&format!("{} is {state}{reason}", name_of(noun.kind, &view))) + "\n"))
 }
@@ -69,20 +71,26 @@ fn explained(explanation: &BootExplanation) -> String {
 }
 
 fn classes(explanation: &BootExplanation) -> String {
-    let row = |class: &ClassEntry| {
-        let mark = if class.matched { "=>" } else { "" };
-        vec![mark.to_owned(), class.name.clone(), class.order.to_string(), class.reason.clone()]
-    };
-    let rows: Vec<_> = explanation.client_classes.iter().map(row).collect();
+    let rows: Vec<_> = explanation
+        .client_classes
+        .iter()
+        .map(|class: &ClassEntry| {
+            let mark = if class.matched { "=>" } else { "" };
+            vec![mark.to_owned(), class.name.clone(), class.order.to_string(), class.reason.clone()]
+        })
+        .collect();
     section(&["", "CLIENT CLASS", "ORDER", "WHY NOT"], &rows)
 }
 
 fn options(explanation: &BootExplanation) -> String {
-    let row = |option: &OptionEntry| {
-        let from = format!("{} {}", option.scope, option.from);
-        vec![option.code.to_string(), option.name.clone(), option.value.clone(), from]
-    };
-    let rows: Vec<_> = explanation.options.iter().map(row).collect();
+    let rows: Vec<_> = explanation
+        .options
+        .iter()
+        .map(|option: &OptionEntry| {
+            let from = format!("{} {}", option.scope, option.from);
+            vec![option.code.to_string(), option.name.clone(), option.value.clone(), from]
+        })
+        .collect();
     section(&["CODE", "DHCP OPTION", "VALUE", "FROM"], &rows)
 }
 

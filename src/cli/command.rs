@@ -39,8 +39,11 @@ impl ClientCommand {
     /// # Errors
     /// None was named.
     pub fn recovered(&self) -> anyhow::Result<&Path> {
-        let missing = || UsageError("name the data directory of the server with --data DIR".to_owned());
-        Ok(self.connection.data.as_deref().ok_or_else(missing)?)
+        Ok(self
+            .connection
+            .data
+            .as_deref()
+            .ok_or_else(|| UsageError("name the data directory of the server with --data DIR".to_owned()))?)
     }
 }
 
@@ -469,7 +472,10 @@ pub(super) enum ServerVerb {
 }
 
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a time: write it like 90s, 30m or 2h");
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    parsed.try_into().map_err(|_| wrong())
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| duration_error(text))?;
+    parsed.try_into().map_err(|_| duration_error(text))
+}
+
+fn duration_error(text: &str) -> String {
+    format!("`{text}` is not a time: write it like 90s, 30m or 2h")
 }

@@ -53,9 +53,8 @@ impl ConfigFolder {
     /// # Errors
     /// A user without a home.
     pub fn of_user() -> Result<Self> {
-        let variable =
-            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let base = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
+        let base = path_variable("XDG_CONFIG_HOME")
+            .or_else(|| path_variable("HOME").map(|home| home.join(".config")));
         let base = base.ok_or_else(|| {
             anyhow!("neither HOME nor XDG_CONFIG_HOME is set, so there is no place for what is trusted")
         })?;
@@ -130,6 +129,10 @@ impl ConfigFolder {
         };
         write().with_context(|| format!("{} cannot be written", path.display()))
     }
+}
+
+fn path_variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 impl ContextFile {

@@ -67,16 +67,18 @@ struct KnownServer {
 impl ConnectionArgs {
     /// Sees what was typed and what is from the environment: what was typed counts.
     pub(super) fn ranked(mut self, matches: &ArgMatches) -> Self {
-        let given = |(id, chosen): &(&str, ServerChoice)| {
-            let source = matches.value_source(id)?;
-            Some((source == ValueSource::CommandLine, *chosen))
-        };
         let order = [
             ("data", ServerChoice::Data),
             ("server", ServerChoice::Server),
             ("context", ServerChoice::Context),
         ];
-        let mut all: Vec<(bool, ServerChoice)> = order.iter().filter_map(given).collect();
+        let mut all: Vec<(bool, ServerChoice)> = order
+            .iter()
+            .filter_map(|(id, chosen): &(&str, ServerChoice)| {
+                let source = matches.value_source(id)?;
+                Some((source == ValueSource::CommandLine, *chosen))
+            })
+            .collect();
         all.sort_by_key(|(typed, _)| !typed);
         self.chosen = all.first().map(|(_, chosen)| *chosen);
         self
@@ -110,9 +112,11 @@ impl ConnectionArgs {
             Some(ServerChoice::Server) => None,
             Some(ServerChoice::Context) | None => self.named()?,
         };
-        let server = || self.server.clone().unwrap_or_else(|| DEFAULT_SERVER.to_owned());
-        let mut found =
-            found.unwrap_or_else(|| KnownServer { url: server(), token: None, fingerprint: None });
+        let mut found = found.unwrap_or_else(|| KnownServer {
+            url: self.server.clone().unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
+            token: None,
+            fingerprint: None,
+        });
         found.url = found.url.trim_end_matches('/').to_owned();
         found.token = self.token.clone().or(found.token);
         found.fingerprint = self.fingerprint.or(found.fingerprint);

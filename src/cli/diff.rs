@@ -87,8 +87,7 @@ pub fn show(kind: Kind, change: &FieldChange, secrets: &BTreeSet<String>) -> Str
 }
 
 fn is_secret(kind: Kind, change: &FieldChange, secrets: &BTreeSet<String>) -> bool {
-    let sealed = |value: &Option<Value>| value.as_ref().is_some_and(holds_sealed);
-    if sealed(&change.before) || sealed(&change.after) {
+    if is_sealed(&change.before) || is_sealed(&change.after) {
         return true;
     }
     match change.path.as_slice() {
@@ -97,6 +96,10 @@ fn is_secret(kind: Kind, change: &FieldChange, secrets: &BTreeSet<String>) -> bo
         [name, ..] => kind == Kind::Token && name == "sha256",
         [] => false,
     }
+}
+
+fn is_sealed(value: &Option<Value>) -> bool {
+    value.as_ref().is_some_and(holds_sealed)
 }
 
 fn holds_sealed(value: &Value) -> bool {

@@ -123,12 +123,13 @@ fn read_file((path, shown): (&Path, &Path), noun: Option<Kind>) -> Result<Vec<Ob
 
 /// A document that says it is a template, or the file as a template's body.
 fn template(name: &str, (text, origin): (&str, &str)) -> ObjectDocument {
-    let as_document = || {
-        let mut documents = yaml::read(text).ok()?;
-        let body = documents.pop().filter(|_| documents.is_empty())?;
-        (body.get("name")?.is_string() && body.get("body")?.is_string()).then_some(body)
-    };
-    let body = is_document(Path::new(name)).then(as_document).flatten();
+    let body = is_document(Path::new(name))
+        .then(|| {
+            let mut documents = yaml::read(text).ok()?;
+            let body = documents.pop().filter(|_| documents.is_empty())?;
+            (body.get("name")?.is_string() && body.get("body")?.is_string()).then_some(body)
+        })
+        .flatten();
     let body = body.unwrap_or_else(|| json!({"name": name, "body": text}));
     ObjectDocument { kind: Kind::Template, body, origin: origin.to_owned() }
 }

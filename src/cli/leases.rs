@@ -112,39 +112,49 @@ async fn import(client: &ApiClient, args: ImportArgs) -> Result<()> {
     };
     let report =
         client.import_leases(&json!({"format": format, "files": files, "dry_run": args.dry_run})).await?;
-    let count = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or_default();
     if let Some(format @ (OutputFormat::Json | OutputFormat::Yaml)) = args.output.output {
         output::print_value(&report, format)?;
     } else {
         let lines = report.get("lines").and_then(Value::as_array).cloned().unwrap_or_default();
-        let shown = |line: &&Value| args.all || line.get("outcome").is_none_or(|outcome| outcome != "taken");
-        let lines: Vec<Value> = lines.iter().filter(shown).cloned().collect();
+        let lines: Vec<Value> = lines
+            .iter()
+            .filter(|line: &&Value| args.all || line.get("outcome").is_none_or(|outcome| outcome != "taken"))
+            .cloned()
+            .collect();
         if !lines.is_empty() {
             print_table(REPORT, &lines, None)?;
         }
         let taken = if args.dry_run { "would be taken" } else { "taken" };
-        let (present, skipped) = (count("present"), count("skipped"));
-        output::print(&format!("{} {taken}, {present} here already, {skipped} skipped\n", count("taken")))?;
+        let (present, skipped) = (report_count(&report, "present"), report_count(&report, "skipped"));
+        output::print(&format!(
+            "{} {taken}, {present} here already, {skipped} skipped\n",
+            report_count(&report, "taken")
+        ))?;
     }
-    match count("unread") {
+    match report_count(&report, "unread") {
         0 => Ok(()),
         unread => bail!("what could not be read: {unread}; its lines are `unread`"),
     }
 }
 
+fn report_count(report: &Value, name: &str) -> u64 {
+    report.get(name).and_then(Value::as_u64).unwrap_or_default()
+}
+
 /// Kea's file with those it is being cleaned up from, in the order in which Kea reads them itself.
 fn kea_files(path: &Path) -> Vec<PathBuf> {
-    let beside = |ending: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        Some(PathBuf::from(name)).filter(|path| path.exists())
-    };
     // A clean-up that was completed holds what the files before it held.
-    let older = match beside(".completed") {
+    let older = match file_beside(path, ".completed") {
         Some(completed) => vec![completed],
-        None => [beside(".2"), beside(".1")].into_iter().flatten().collect(),
+        None => [file_beside(path, ".2"), file_beside(path, ".1")].into_iter().flatten().collect(),
     };
     older.into_iter().chain([path.to_owned()]).collect()
+}
+
+fn file_beside(path: &Path, ending: &str) -> Option<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    Some(PathBuf::from(name)).filter(|path| path.exists())
 }
 
 /// A filter by machine means its id: `machine=web1` is looked up.

@@ -43,8 +43,10 @@ pub fn reference(kind: Kind, text: &str) -> String {
 
 /// What people call an object that was read or is to be written; `?` where it does not say.
 pub fn name_of(kind: Kind, body: &Value) -> &str {
-    let field = |name: &str| body.get(name).and_then(Value::as_str);
-    field(kind.row().name_field).or_else(|| field("id")).unwrap_or("?")
+    body.get(kind.row().name_field)
+        .and_then(Value::as_str)
+        .or_else(|| body.get("id").and_then(Value::as_str))
+        .unwrap_or("?")
 }
 
 /// How events name an object that was read: `machine:0192…`.

@@ -167,10 +167,15 @@ impl NounClient {
 
 fn print_fields(fields: &str, items: &[Value]) -> Result<()> {
     let fields: Vec<&str> = fields.split(',').map(str::trim).filter(|field| !field.is_empty()).collect();
-    let cell =
-        |item: &Value, field: &str| value_at(item, field).map(crate::cli::columns::text).unwrap_or_default();
-    let rows: Vec<Vec<String>> =
-        items.iter().map(|item| fields.iter().map(|field| cell(item, field)).collect()).collect();
+    let rows: Vec<Vec<String>> = items
+        .iter()
+        .map(|item| {
+            fields
+                .iter()
+                .map(|field| value_at(item, field).map(crate::cli::columns::text).unwrap_or_default())
+                .collect()
+        })
+        .collect();
     let header: Vec<String> = fields.iter().map(|field| field.to_uppercase()).collect();
     output::print(&output::table(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows))
 }
@@ -213,7 +218,14 @@ impl FailureCount {
 /// What stands against an object that was written all the same: a name that nothing has yet.
 fn note_problems(view: &Value) {
     for problem in view.get("problems").and_then(Value::as_array).into_iter().flatten() {
-        let text = |field: &str| problem.get(field).and_then(Value::as_str).unwrap_or_default();
-        output::note(&output::plain(&format!("{}: {}", text("pointer"), text("message"))));
+        output::note(&output::plain(&format!(
+            "{}: {}",
+            problem_text(problem, "pointer"),
+            problem_text(problem, "message")
+        )));
     }
+}
+
+fn problem_text(problem: &Value, field: &str) -> &str {
+    problem.get(field).and_then(Value::as_str).unwrap_or_default()
 }

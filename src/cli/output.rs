@@ -41,8 +41,11 @@ pub fn finish(done: Result<()>) -> ExitCode {
 
 /// `metalwright machines list | head -1`: nobody reads on, and that is fine.
 fn reader_is_gone(error: &anyhow::Error) -> bool {
-    let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(broken))
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe)
+    })
 }
 
 /// Prints to stdout at once, so that what follows a stream sees each line when it comes. What came from a
@@ -85,8 +88,11 @@ pub fn note(text: &str) {
 }
 
 fn harmless(text: &str) -> String {
-    let is_safe = |c: char| !c.is_control() || matches!(c, '\n' | '\t' | '\r');
-    text.chars().filter(|c| is_safe(*c)).collect()
+    text.chars().filter(|c| is_printable(*c)).collect()
+}
+
+fn is_printable(c: char) -> bool {
+    !c.is_control() || matches!(c, '\n' | '\t' | '\r')
 }
 
 /// One line of text that came from elsewhere, without what would break a line or a terminal.

@@ -156,14 +156,13 @@ fn line(import: &LeaseImport, entry: &LeaseEntry, (outcome, reason): (EntryResul
 }
 
 fn report(import: &LeaseImport, journal: &LeaseJournal, lines: Vec<ImportLine>) -> ImportReport {
-    let count = |fate: EntryResult| lines.iter().filter(|line| line.outcome == fate).count();
     let mut report = ImportReport {
         dry_run: import.dry_run,
         read: journal.read,
         superseded: journal.read.saturating_sub(lines.len()),
-        taken: count(EntryResult::Taken),
-        present: count(EntryResult::Present),
-        skipped: count(EntryResult::Skipped),
+        taken: count_results(&lines, EntryResult::Taken),
+        present: count_results(&lines, EntryResult::Present),
+        skipped: count_results(&lines, EntryResult::Skipped),
         unread: journal.faults.len() + journal.unread,
         ..ImportReport::default()
     };
@@ -180,6 +179,10 @@ fn report(import: &LeaseImport, journal: &LeaseJournal, lines: Vec<ImportLine>) 
     report.more = report.lines.len().saturating_sub(LINES_MAX) + journal.unread;
     report.lines.truncate(LINES_MAX);
     report
+}
+
+fn count_results(lines: &[ImportLine], fate: EntryResult) -> usize {
+    lines.iter().filter(|line| line.outcome == fate).count()
 }
 
 /// A client has one lease in a network here, other servers may have noted several: the one that is in effect

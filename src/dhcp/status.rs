@@ -128,8 +128,11 @@ impl From<DhcpAnswer> for ExampleAnswer {
 }
 
 fn subnets(caller: &Caller, world: &World, (own, now): (&[Ipv4Addr], Timestamp)) -> Vec<SubnetStatus> {
-    let shown = |row: &&Arc<Stored<Subnet>>| caller.may(AccessVerb::Monitor, ObjectRef::of(row));
-    let subnets = world.subnets.iter().filter(shown).map(|row| &row.spec);
+    let subnets = world
+        .subnets
+        .iter()
+        .filter(|row: &&Arc<Stored<Subnet>>| caller.may(AccessVerb::Monitor, ObjectRef::of(row)))
+        .map(|row| &row.spec);
     let mut all: Vec<SubnetCount> = subnets.map(|subnet| SubnetCount::of(subnet, own)).collect();
     let leases = world.leases.iter().map(|row| &row.spec).filter(|lease| lease.expires_at > now);
     for lease in leases {

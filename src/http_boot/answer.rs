@@ -163,8 +163,11 @@ fn part(body: opened::FileBody, span: ByteRange) -> AnswerContent {
     match body {
         opened::FileBody::File { file, coming, .. } => AnswerContent::File(FilePart { file, span, coming }),
         opened::FileBody::Bytes(bytes) => {
-            let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-            AnswerContent::Document(bytes.slice(place(span.first)..place(span.end())))
+            AnswerContent::Document(bytes.slice(offset_in(&bytes, span.first)..offset_in(&bytes, span.end())))
         }
     }
+}
+
+fn offset_in(bytes: &Bytes, offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len())
 }

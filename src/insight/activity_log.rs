@@ -115,22 +115,21 @@ fn said(event: &Event) -> &'static str {
 
 fn log_event(kernel: &Kernel, event: &Event) {
     let (machine, mac) = name_and_mac(kernel, event);
-    let of = |name| field(event, name);
     let is_an_operators = event.kind.starts_with("run.") && event.actor.starts_with("token:");
-    let by = of("by").or_else(|| is_an_operators.then(|| event.actor.clone()));
+    let by = field(event, "by").or_else(|| is_an_operators.then(|| event.actor.clone()));
     tracing::info!(
         machine,
         mac,
-        run = of("run"),
-        workflow = of("workflow"),
-        stage = of("stage"),
-        step = of("name"),
-        bootenv = of("bootenv"),
-        attempt = of("number"),
-        result = of("result"),
-        until = of("until").as_deref().map(to_seconds),
+        run = field(event, "run"),
+        workflow = field(event, "workflow"),
+        stage = field(event, "stage"),
+        step = field(event, "name"),
+        bootenv = field(event, "bootenv"),
+        attempt = field(event, "number"),
+        result = field(event, "result"),
+        until = field(event, "until").as_deref().map(to_seconds),
         by,
-        reason = of("reason"),
+        reason = field(event, "reason"),
         "{}",
         said(event)
     );

@@ -145,10 +145,9 @@ impl Insight {
         let subnet = place.subnet.filter(|subnet| subnet.enabled && subnet.mode != SubnetMode::Proxy)?;
         place.mac?;
         let (interfaces, relay) = self.dhcp.seen_at(&subnet.name);
-        let is_here = |interface: &&Arc<NetworkInterface>| {
+        let here = interfaces.iter().find(|interface: &&Arc<NetworkInterface>| {
             interface.addresses.iter().any(|own| subnet.cidr.contains(own.address))
-        };
-        let here = interfaces.iter().find(is_here);
+        });
         let mut packet = asks.clone();
         packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Discover)]);
         if here.is_none() {
@@ -175,30 +174,43 @@ impl<'a> ClientPlace<'a> {
             ExplainSubject::Mac(mac) => Some(*mac),
             _ => None,
         };
-        let own = || machine.and_then(|machine| machine.spec.macs.first().copied());
         let of_machine = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied());
         let macs: Vec<Mac> = asked_mac.map_or_else(|| of_machine.collect(), |mac| vec![mac]);
-        let is_its = |lease: &&Arc<Stored<Lease>>| lease.spec.mac.is_some_and(|mac| macs.contains(&mac));
         // The last one, though it may have ended: that is where it was.
-        let leased = || world.leases.iter().filter(is_its).max_by_key(|lease| lease.updated_at);
         let address = match who {
             ExplainSubject::Address(IpAddr::V4(address)) => Some(*address),
-            _ => machine
-                .and_then(|machine| machine.status.address)
-                .and_then(ipv4)
-                .or_else(|| leased().map(|lease| lease.spec.address)),
+            _ => machine.and_then(|machine| machine.status.address).and_then(ipv4).or_else(|| {
+                world
+                    .leases
+                    .iter()
+                    .filter(|lease: &&Arc<Stored<Lease>>| {
+                        lease.spec.mac.is_some_and(|mac| macs.contains(&mac))
+                    })
+                    .max_by_key(|lease| lease.updated_at)
+                    .map(|lease| lease.spec.address)
+            }),
         };
-        let at = |address: Ipv4Addr| world.leases.get(&address.to_string())?.spec.mac;
-        let mac = asked_mac.or_else(|| address.and_then(at)).or_else(own);
+        let mac = asked_mac
+            .or_else(|| {
+                address.and_then(|address: Ipv4Addr| world.leases.get(&address.to_string())?.spec.mac)
+            })
+            .or_else(|| machine.and_then(|machine| machine.spec.macs.first().copied()));
         let reserved = reserved_for(world, mac, machine);
         let address = address.or_else(|| reserved.first().map(|kept| kept.address));
         let by_address = address.and_then(|address| subnet_of(world, address));
         // Who was never seen is where everybody is, if there is one subnet only.
-        let only = || world.subnets.iter().next().filter(|_| address.is_none() && world.subnets.len() == 1);
-        let subnet = by_address.or_else(|| only().map(|row| &row.spec));
+        let subnet = by_address.or_else(|| {
+            world
+                .subnets
+                .iter()
+                .next()
+                .filter(|_| address.is_none() && world.subnets.len() == 1)
+                .map(|row| &row.spec)
+        });
         let wire = subnet.map(Subnet::network);
-        let is_here = |kept: &&Reservation| subnet_of(world, kept.address).map(Subnet::network) == wire;
-        let reservation = reserved.into_iter().find(is_here);
+        let reservation = reserved
+            .into_iter()
+            .find(|kept: &&Reservation| subnet_of(world, kept.address).map(Subnet::network) == wire);
         ClientPlace { machine, mac, address, subnet, reservation }
     }
 
@@ -226,15 +238,17 @@ fn reserved_for<'a>(
     mac: Option<Mac>,
     machine: Option<&Stored<Machine>>,
 ) -> Vec<&'a Reservation> {
-    let fits = |kept: &&Reservation| {
-        let subnet = subnet_of(world, kept.address);
-        subnet.is_some_and(|subnet| kept.subnet.as_ref().is_none_or(|name| *name == subnet.name))
-    };
-    let of_mac = |kept: &&Reservation| kept.mac.is_some() && kept.mac == mac;
     let name = machine.map(|machine| &machine.spec.name);
-    let of_machine = |kept: &&Reservation| kept.machine.is_some() && kept.machine.as_ref() == name;
-    let all = || world.reservations.iter().map(|row| &row.spec).filter(fits);
-    all().filter(of_mac).chain(all().filter(of_machine)).collect()
+    let all = || {
+        world.reservations.iter().map(|row| &row.spec).filter(|kept: &&Reservation| {
+            let subnet = subnet_of(world, kept.address);
+            subnet.is_some_and(|subnet| kept.subnet.as_ref().is_none_or(|name| *name == subnet.name))
+        })
+    };
+    all()
+        .filter(|kept: &&Reservation| kept.mac.is_some() && kept.mac == mac)
+        .chain(all().filter(|kept: &&Reservation| kept.machine.is_some() && kept.machine.as_ref() == name))
+        .collect()
 }
 
 /// What such a client would send.

@@ -100,13 +100,19 @@ impl Insight {
         let of = ParamSubject { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
         let params =
             params::resolve(&world, of, &self.kernel.secrets, SecretMode::Covered).map_err(Error::Failed)?;
-        let wanted = |level: &ParamLevel| scope == ParamScope::AllLevels || *level == ParamLevel::Machine;
-        let rows = params.aggregate().into_iter().filter(|(_, resolved)| wanted(resolved.level));
-        let row = |(name, resolved): (&str, ResolvedParam<'_>)| {
-            let value = if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
-            (name.to_owned(), ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret })
-        };
-        Ok(rows.map(row).collect())
+        let rows = params
+            .aggregate()
+            .into_iter()
+            .filter(|(_, resolved)| scope == ParamScope::AllLevels || *resolved.level == ParamLevel::Machine);
+        Ok(rows
+            .map(|(name, resolved): (&str, ResolvedParam<'_>)| {
+                let value = if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
+                (
+                    name.to_owned(),
+                    ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret },
+                )
+            })
+            .collect())
     }
 
     /// Every path a machine may fetch under its capability, and whether it may now.
@@ -168,8 +174,10 @@ impl Insight {
         let boot = self.preview_boot(&gathered);
         let document = document(&boot, &preview)?;
         let netboot = Arc::clone(&self.netboot);
-        let render = move || netboot.render_document(&boot, &document, SecretMode::Covered);
-        let rendered = self.catalog.render_preview(render).await?;
+        let rendered = self
+            .catalog
+            .render_preview(move || netboot.render_document(&boot, &document, SecretMode::Covered))
+            .await?;
         let rendered = rendered.map_err(|problem| match problem.kind {
             ProblemKind::Busy => Error::Busy(problem.to_string()),
             _ => Error::Invalid(vec![(&problem).into()]),
@@ -216,13 +224,9 @@ fn no_attempt() -> crate::model::BootAttempt {
 }
 
 fn document(boot: &BootContext, preview: &PreviewRequest) -> Result<BootDocument, Error> {
-    let whole = |template: Option<String>, inline: Option<String>| {
-        let name = template.clone().unwrap_or_else(|| "preview".to_owned());
-        BootDocument::File(BootTemplate { path: name.clone(), name, template, inline })
-    };
     match (&preview.file, &preview.template, &preview.inline) {
-        (None, Some(template), None) => Ok(whole(Some(template.clone()), None)),
-        (None, None, Some(inline)) => Ok(whole(None, Some(inline.clone()))),
+        (None, Some(template), None) => Ok(preview_document(Some(template.clone()), None)),
+        (None, None, Some(inline)) => Ok(preview_document(None, Some(inline.clone()))),
         (Some(file), None, None) => match file.as_str() {
             "boot.ipxe" => Ok(BootDocument::BootScript(ScriptKind::Ipxe)),
             "grub.cfg" => Ok(BootDocument::BootScript(ScriptKind::Grub)),
@@ -231,6 +235,11 @@ fn document(boot: &BootContext, preview: &PreviewRequest) -> Result<BootDocument
         },
         _ => Err(Error::invalid("", "say what to render: one of `file`, `template` or `inline`")),
     }
+}
+
+fn preview_document(template: Option<String>, inline: Option<String>) -> BootDocument {
+    let name = template.clone().unwrap_or_else(|| "preview".to_owned());
+    BootDocument::File(BootTemplate { path: name.clone(), name, template, inline })
 }
 
 fn file_of(boot: &BootContext, path: &str) -> Result<BootDocument, Error> {

@@ -68,8 +68,11 @@ impl Insight {
             let events = self.kernel.events(query).await?;
             merged.extend(events.into_iter().map(|event| (event.seq, event)));
         }
-        let reached = |event: &Event| whole || event.seq <= end;
-        Ok(merged.into_values().filter(reached).take(page.limit as usize).collect())
+        Ok(merged
+            .into_values()
+            .filter(|event: &Event| whole || event.seq <= end)
+            .take(page.limit as usize)
+            .collect())
     }
 }
 

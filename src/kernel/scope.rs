@@ -36,18 +36,26 @@ impl RequiredScope {
 
     /// Whether somebody with these scopes may.
     pub fn is_met_by(self, scopes: &[String]) -> bool {
-        let has = |wanted: &str| scopes.iter().any(|scope| scope == wanted);
-        let in_area = |area: &str, verb: &str| has(&format!("{area}:{verb}")) || has(&format!("*:{verb}"));
-        has("*")
+        has_scope(scopes, "*")
             || match self {
                 RequiredScope::Nothing | RequiredScope::Token => true,
-                RequiredScope::Read(area) => in_area(area, "read") || in_area(area, "write"),
-                RequiredScope::Write(area) => in_area(area, "write"),
+                RequiredScope::Read(area) => {
+                    has_area(scopes, area, "read") || has_area(scopes, area, "write")
+                }
+                RequiredScope::Write(area) => has_area(scopes, area, "write"),
                 RequiredScope::Agent => {
-                    in_area("jobs", "write") || scopes.iter().any(|s| agent_of(s).is_some())
+                    has_area(scopes, "jobs", "write") || scopes.iter().any(|s| agent_of(s).is_some())
                 }
             }
     }
+}
+
+fn has_area(scopes: &[String], area: &str, verb: &str) -> bool {
+    has_scope(scopes, &format!("{area}:{verb}")) || has_scope(scopes, &format!("*:{verb}"))
+}
+
+fn has_scope(scopes: &[String], wanted: &str) -> bool {
+    scopes.iter().any(|scope| scope == wanted)
 }
 
 /// What is wrong with a scope that a token is to have.
@@ -56,9 +64,8 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
         return None;
     }
     let areas: Vec<&str> = Kind::ALL.map(Kind::plural).into_iter().chain(AREAS).collect();
-    let known = |area: &str| area == "*" || areas.contains(&area);
     let hint = match scope.split_once(':') {
-        Some((area, "read" | "write")) if known(area) => return None,
+        Some((area, "read" | "write")) if area == "*" || areas.contains(&area) => return None,
         Some(("agent", _)) => "`agent:` is followed by the id of a machine".to_owned(),
         Some((area, "read" | "write")) => match nearest(area, areas.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -111,11 +111,10 @@ pub fn text_depth(json: &str) -> usize {
 /// at the rest.
 pub fn size(value: &Value, most: usize) -> usize {
     let mut bytes = own_size(value);
-    let within = |bytes: &usize| *bytes <= most;
     match value {
         Value::Array(items) => {
             for item in items {
-                if !within(&bytes) {
+                if !(*&bytes <= most) {
                     break;
                 }
                 bytes += 1 + size(item, most - bytes);
@@ -123,7 +122,7 @@ pub fn size(value: &Value, most: usize) -> usize {
         }
         Value::Object(fields) => {
             for (name, value) in fields {
-                if !within(&bytes) {
+                if !(*&bytes <= most) {
                     break;
                 }
                 bytes += name.len() + 4 + size(value, most - bytes);
@@ -267,10 +266,11 @@ fn label_faults(labels: &Map<String, Value>, faults: &mut Vec<Problem>) {
         if faults.len() >= FAULTS_MAX {
             return;
         }
-        let pointer = || format!("/labels/{}", quoted_step(key));
-        faults.extend(label_key_fault(key).map(|what| Problem::new(pointer(), what)));
+        faults.extend(
+            label_key_fault(key).map(|what| Problem::new(format!("/labels/{}", quoted_step(key)), what)),
+        );
         let value = value.as_str().and_then(label_value_fault);
-        faults.extend(value.map(|what| Problem::new(pointer(), what)));
+        faults.extend(value.map(|what| Problem::new(format!("/labels/{}", quoted_step(key)), what)));
     }
 }
 
@@ -287,15 +287,9 @@ fn label_key_fault(key: &str) -> Option<String> {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
-    let fits = |text: &str, extra: &[u8]| {
-        let bytes = text.as_bytes();
-        let ends = [bytes.first(), bytes.last()];
-        ends.into_iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
-            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || extra.contains(byte))
-    };
-    let name_fits = name.len() <= LABEL_NAME_BYTES_MAX && fits(name, b"-_.");
-    let prefix_fits =
-        prefix.is_none_or(|prefix| prefix.len() <= LABEL_PREFIX_BYTES_MAX && fits(prefix, b"-."));
+    let name_fits = name.len() <= LABEL_NAME_BYTES_MAX && has_label_characters(name, b"-_.");
+    let prefix_fits = prefix
+        .is_none_or(|prefix| prefix.len() <= LABEL_PREFIX_BYTES_MAX && has_label_characters(prefix, b"-."));
     if name_fits && prefix_fits {
         return None;
     }
@@ -306,6 +300,13 @@ fn label_key_fault(key: &str) -> Option<String> {
         quoted(key),
         key.len()
     ))
+}
+
+fn has_label_characters(text: &str, extra: &[u8]) -> bool {
+    let bytes = text.as_bytes();
+    let ends = [bytes.first(), bytes.last()];
+    ends.into_iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || extra.contains(byte))
 }
 
 fn label_value_fault(value: &str) -> Option<String> {

@@ -132,8 +132,10 @@ impl FromStr for MacPrefix {
             .split([':', '-'])
             .map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() == 2))
             .collect();
-        let refused = || format!("`{text}` is not the beginning of a MAC address: write it like b8:27:eb");
-        bytes.filter(|bytes| (1..=6).contains(&bytes.len())).map(MacPrefix).ok_or_else(refused)
+        bytes
+            .filter(|bytes| (1..=6).contains(&bytes.len()))
+            .map(MacPrefix)
+            .ok_or_else(|| format!("`{text}` is not the beginning of a MAC address: write it like b8:27:eb"))
     }
 }
 

@@ -60,10 +60,9 @@ impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || format!("`{text}` is not an IPv4 network: write it like 10.0.0.0/24");
-        let (address, prefix) = text.split_once('/').ok_or_else(refused)?;
-        let address: Ipv4Addr = address.parse().map_err(|_| refused())?;
-        let prefix: u8 = prefix.parse().ok().filter(|p| *p <= 32).ok_or_else(refused)?;
+        let (address, prefix) = text.split_once('/').ok_or_else(|| cidr_error(text))?;
+        let address: Ipv4Addr = address.parse().map_err(|_| cidr_error(text))?;
+        let prefix: u8 = prefix.parse().ok().filter(|p| *p <= 32).ok_or_else(|| cidr_error(text))?;
         let cidr = Cidr { address, prefix };
         let network = Ipv4Addr::from_bits(address.to_bits() & cidr.mask().to_bits());
         if network != address {
@@ -71,6 +70,10 @@ impl FromStr for Cidr {
         }
         Ok(cidr)
     }
+}
+
+fn cidr_error(text: &str) -> String {
+    format!("`{text}` is not an IPv4 network: write it like 10.0.0.0/24")
 }
 
 impl TryFrom<String> for Cidr {
@@ -262,8 +265,12 @@ impl Noun for Subnet {
         for (i, pool) in self.pools.iter().enumerate() {
             let pointer = format!("/pools/{i}");
             problems.extend(self.range_problems((pool.start, pool.end), &pointer));
-            let overlaps = |other: &&Pool| pool.start <= other.end && other.start <= pool.end;
-            if let Some(other) = self.pools.iter().take(i).find(overlaps) {
+            if let Some(other) = self
+                .pools
+                .iter()
+                .take(i)
+                .find(|other: &&Pool| pool.start <= other.end && other.start <= pool.end)
+            {
                 let what = format!("overlaps the pool {} - {}", other.start, other.end);
                 problems.push(Problem::new(&pointer, what));
             }

@@ -164,13 +164,12 @@ impl CompiledSchema {
             .size_limit(PATTERN_PROGRAM_BYTES_MAX)
             .dfa_size_limit(16 * PATTERN_PROGRAM_BYTES_MAX);
         let options = jsonschema::options().should_validate_formats(true).with_pattern_options(patterns);
-        let build = || {
+        let validator = cost.clone().and_then(|_| {
             options.build(schema).map_err(|error| {
                 let at = error.instance_path().to_string();
                 Problem::new(at, clipped(&error))
             })
-        };
-        let validator = cost.clone().and_then(|_| build());
+        });
         // What is not evaluated needs nothing of the text.
         let kept = if validator.is_ok() { schema.clone() } else { Value::Null };
         CompiledSchema { validator, cost: cost.unwrap_or_default(), schema: kept }
@@ -262,12 +261,11 @@ fn unknown_field(at: &str, field: &str, known: &[String]) -> Problem {
 fn noun_schema<T: Noun>() -> Arc<CompiledSchema> {
     static NOUNS: LazyLock<Mutex<HashMap<TypeId, Arc<CompiledSchema>>>> = LazyLock::new(Mutex::default);
     let mut nouns = NOUNS.lock().unwrap_or_else(PoisonError::into_inner);
-    let compile = || {
+    Arc::clone(nouns.entry(TypeId::of::<T>()).or_insert_with(|| {
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
         let schema = settings.into_generator().into_root_schema_for::<T>().to_value();
         Arc::new(CompiledSchema::build(schema))
-    };
-    Arc::clone(nouns.entry(TypeId::of::<T>()).or_insert_with(compile))
+    }))
 }
 
 /// The schema, compiled. Others may compile theirs meanwhile; two who compile the same one both may.

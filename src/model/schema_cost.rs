@@ -91,16 +91,15 @@ impl SchemaCost {
         count(value, &mut values, &mut text);
         let steps = self.keywords.saturating_mul(values);
         let matched = self.patterns.saturating_mul(text);
-        let told = |what: String| Err(Problem::new("", what));
         if steps > VALIDATION_STEPS_MAX {
-            return told(format!(
+            return cost_error(format!(
                 "not validated: {values} values times {} keywords of the schema make {steps} steps, at most \
                  {VALIDATION_STEPS_MAX} are made; make the value or the schema smaller",
                 self.keywords
             ));
         }
         if matched > MATCHED_BYTES_MAX {
-            return told(format!(
+            return cost_error(format!(
                 "not validated: {text} bytes of text times {} patterns of the schema make {matched}, at most \
                  {MATCHED_BYTES_MAX} bytes are matched; make the value smaller or use fewer patterns",
                 self.patterns
@@ -135,6 +134,10 @@ impl SchemaCost {
         }
         Ok(())
     }
+}
+
+fn cost_error(what: String) -> Result<(), Problem> {
+    Err(Problem::new("", what))
 }
 
 fn too_deep() -> String {

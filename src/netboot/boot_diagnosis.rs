@@ -41,13 +41,12 @@ impl Netboot {
         let mut trails = self.memory.traces.lock().unwrap_or_else(PoisonError::into_inner);
         let before = trails.by_machine.remove(&machine.key).filter(|last| last.attempt == attempt.id);
         // An attempt begins with firmware that asks.
-        let begun = || LastSign {
+        let last = before.unwrap_or_else(|| LastSign {
             attempt: attempt.id,
             sign: BootSign::FirmwareAsks,
             by: None,
             at: self.kernel.now(),
-        };
-        let last = before.unwrap_or_else(begun);
+        });
         self.tell_stop(machine, attempt, (&last, StopVerdict::Next(&sign)));
         if trails.by_machine.len() >= MACHINES_MAX {
             return;
@@ -95,8 +94,8 @@ impl Netboot {
     pub fn tell_silent_boots(&self, now: Timestamp) {
         let silence = SignedDuration::from_secs(SILENCE_SECONDS);
         let mut trails = self.memory.traces.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent = |last: &LastSign| now.duration_since(last.at) >= silence;
-        let stopped: Vec<(String, LastSign)> = trails.by_machine.extract_if(|_, last| silent(last)).collect();
+        let stopped: Vec<(String, LastSign)> =
+            trails.by_machine.extract_if(|_, last| now.duration_since(last.at) >= silence).collect();
         drop(trails);
         for (key, last) in stopped {
             let machine = self.kernel.world().machines.get(&key).cloned();

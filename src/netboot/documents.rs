@@ -42,8 +42,7 @@ pub fn base_name(path: &str) -> &str {
 impl Netboot {
     /// Whether a file of a bootenv holds the agent's token.
     pub fn hands_out_token(&self, file: &BootTemplate) -> bool {
-        let asks = |body: &str| body.contains(CALL);
-        if file.inline.as_deref().is_some_and(asks) {
+        if file.inline.as_deref().is_some_and(calls_agent_token) {
             return true;
         }
         let world = self.kernel.world();
@@ -53,7 +52,7 @@ impl Netboot {
             let Some(template) = world.templates.get(&name).filter(|_| seen.insert(name.clone())) else {
                 continue;
             };
-            if asks(&template.spec.body) {
+            if calls_agent_token(&template.spec.body) {
                 return true;
             }
             open.extend(crate::render::included(&template.spec.body));
@@ -120,10 +119,9 @@ impl Netboot {
 
     /// Whether all of that was done before and would come to the same now. Renders nothing.
     pub fn is_rehearsed(&self, boot: &BootContext) -> bool {
-        let is_kept = |file: &BootTemplate| {
+        boot.templates().iter().all(|file: &BootTemplate| {
             self.kept_page(boot, &BootDocument::File(file.clone()), SecretMode::Open).is_some()
-        };
-        boot.templates().iter().all(is_kept) && self.find_files(boot).is_ok()
+        }) && self.find_files(boot).is_ok()
     }
 
     /// Opens the kernel and its initrds.
@@ -185,6 +183,10 @@ impl Netboot {
             "initrds": files.map(|files| files.initrds.iter().map(|path| file(path)).collect::<Vec<_>>()),
         })
     }
+}
+
+fn calls_agent_token(body: &str) -> bool {
+    body.contains(CALL)
 }
 
 /// Where a text that is no template of its own stands: `debian-12-install/boot_params`.

@@ -79,9 +79,12 @@ impl InstalledLoaders {
 
 /// Those that have what they need beside them: the others would be told to firmware, and start nothing.
 fn complete(found: BTreeMap<String, PathBuf>) -> BTreeMap<String, PathBuf> {
-    let lacks = |name: &str| companion(name).filter(|needed| !found.contains_key(*needed));
-    let lacking: Vec<(String, &str)> =
-        found.keys().filter_map(|name| Some((name.clone(), lacks(name)?))).collect();
+    let lacking: Vec<(String, &str)> = found
+        .keys()
+        .filter_map(|name| {
+            Some((name.clone(), companion(name).filter(|needed| !found.contains_key(*needed))?))
+        })
+        .collect();
     let mut complete = found;
     for (loader, needed) in lacking {
         tracing::warn!(loader, needed, "a loader is left out that starts nothing without another file");
@@ -94,8 +97,11 @@ fn complete(found: BTreeMap<String, PathBuf>) -> BTreeMap<String, PathBuf> {
 fn packaged_chain(host: &str) -> Vec<(String, PathBuf)> {
     let files = STARTS.iter().flat_map(|start| [start.first, start.second]).chain(MOK_MANAGERS);
     let signed = files.filter(|file| !file.contains("pxe") && !file.contains("snp"));
-    let place = |file: &str| loader_named(file)?.paths.iter().map(PathBuf::from).find(|path| path.is_file());
-    signed.filter_map(|file| Some((format!("{host}/{file}"), place(file)?))).collect()
+    signed.filter_map(|file| Some((format!("{host}/{file}"), installed_path(file)?))).collect()
+}
+
+fn installed_path(file: &str) -> Option<PathBuf> {
+    loader_named(file)?.paths.iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
 /// The folders that a site put beside its loaders: `loaders/rocky/shimx64.efi`.
@@ -130,13 +136,19 @@ fn with_images(found: &BTreeMap<String, PathBuf>) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = found.keys().cloned().collect();
     let chains: BTreeSet<&str> = found.keys().filter_map(|name| Some(name.split_once('/')?.0)).collect();
     for chain in chains {
-        let has = |file: &str| found.contains_key(&format!("{chain}/{file}"));
         let grub = STARTS.iter().filter(|start| start.second.starts_with("grub"));
-        if grub.into_iter().any(|start| has(start.first) && has(start.second)) {
+        if grub
+            .into_iter()
+            .any(|start| has_file(found, chain, start.first) && has_file(found, chain, start.second))
+        {
             names.insert(format!("{chain}/{IMAGE}"));
         }
     }
     names
+}
+
+fn has_file(found: &BTreeMap<String, PathBuf>, chain: &str, file: &str) -> bool {
+    found.contains_key(&format!("{chain}/{file}"))
 }
 
 /// `ID=` of an os-release file: `debian`, `ubuntu`, `rocky`.

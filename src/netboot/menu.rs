@@ -21,15 +21,19 @@ impl Netboot {
         let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
         let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) =
             shown.partition(|spec| spec.is_destructive());
-        let entry = |spec: &&Bootenv| {
-            let title = if spec.is_destructive() {
-                format!("{} (erases disks: how to start it)", spec.name)
-            } else {
-                spec.name.clone()
-            };
-            json!({"name": spec.name, "title": title})
-        };
-        harmless.iter().chain(&erasing).take(ENTRIES_MAX).map(entry).collect()
+        harmless
+            .iter()
+            .chain(&erasing)
+            .take(ENTRIES_MAX)
+            .map(|spec: &&Bootenv| {
+                let title = if spec.is_destructive() {
+                    format!("{} (erases disks: how to start it)", spec.name)
+                } else {
+                    spec.name.clone()
+                };
+                json!({"name": spec.name, "title": title})
+            })
+            .collect()
     }
 
     /// The script of what was chosen. A known machine gets its own, whatever it asks for here.

@@ -59,9 +59,9 @@ impl Netboot {
     /// address that is not the machine's, as with its files, [`Error::Conflict`] for one whose attempt has
     /// ended in another way.
     pub async fn report(&self, capability: &str, report: InstallerReport) -> Result<String, Error> {
-        let wrong =
-            || Error::Unauthorized("this URL's capability is not one this server gave out".to_owned());
-        let attempt = self.catalog.attempt_of(capability).ok_or_else(wrong)?;
+        let attempt = self.catalog.attempt_of(capability).ok_or_else(|| {
+            Error::Unauthorized("this URL's capability is not one this server gave out".to_owned())
+        })?;
         let machine = self.kernel.world().machines.find("attempt", &attempt.to_string()).cloned();
         let Some(machine) = machine else {
             return Err(Error::Conflict(

@@ -49,12 +49,13 @@ impl Netboot {
         (artifact, file): (&Stored<Artifact>, &str),
         gathered: &BootFacts,
     ) -> Result<(), FetchRefusal> {
-        let is_it = |damaged: &String| match (artifact.spec.kind, self.artifacts.case) {
-            (ArtifactKind::File, _) => true,
-            (ArtifactKind::Tree, NameCase::Ignored) => damaged.eq_ignore_ascii_case(file),
-            (ArtifactKind::Tree, NameCase::Exact) => damaged == file,
-        };
-        if !artifact.status.damaged.iter().any(is_it) {
+        if !artifact.status.damaged.iter().any(|damaged: &String| {
+            match (artifact.spec.kind, self.artifacts.case) {
+                (ArtifactKind::File, _) => true,
+                (ArtifactKind::Tree, NameCase::Ignored) => damaged.eq_ignore_ascii_case(file),
+                (ArtifactKind::Tree, NameCase::Exact) => damaged == file,
+            }
+        }) {
             return Ok(());
         }
         let name = &artifact.spec.name;

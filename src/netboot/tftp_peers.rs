@@ -59,8 +59,9 @@ impl Netboot {
     /// How a peer that asks `fetch.local` is served; none where it is a stranger.
     pub fn tftp_terms(&self, fetch: &Fetch, peers: TftpPeers) -> Option<TftpTerms> {
         let (peer, world) = (fetch.peer, self.kernel.world());
-        let is_in = |subnet: &Subnet| matches!(peer, IpAddr::V4(peer) if subnet.cidr.contains(peer));
-        let subnet = world.subnets.iter().find(|row| row.spec.enabled && is_in(&row.spec));
+        let subnet = world.subnets.iter().find(|row| {
+            row.spec.enabled && matches!(peer, IpAddr::V4(peer) if (&row.spec).cidr.contains(peer))
+        });
         let known = subnet.is_some()
             || peers == TftpPeers::Any
             || peer.is_loopback()

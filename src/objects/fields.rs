@@ -46,39 +46,50 @@ impl Field {
     /// # Errors
     /// [`Error::BadRequest`] naming the fields that there are.
     pub fn parse<T: NounRules>(text: &str) -> Result<Self, Error> {
-        let whole = |place, rest: Vec<String>| Field { text: text.to_owned(), place, rest };
-        let one_name =
-            |prefix: &str| text.strip_prefix(prefix).map(str::to_owned).filter(|name| !name.is_empty());
-        if let Some(label) = one_name("label.").or_else(|| one_name("labels.")) {
-            return Ok(whole(FieldPlace::Labels, vec![label]));
+        if let Some(label) = name_behind(text, "label.").or_else(|| name_behind(text, "labels.")) {
+            return Ok(whole_field(text, FieldPlace::Labels, vec![label]));
         }
         let schemas = schemas::<T>();
-        if let Some(param) = one_name("param.").or_else(|| one_name("params."))
+        if let Some(param) = name_behind(text, "param.").or_else(|| name_behind(text, "params."))
             && knows(&schemas.spec, &["params"])
         {
-            return Ok(whole(FieldPlace::Spec, vec!["params".to_owned(), param]));
+            return Ok(whole_field(text, FieldPlace::Spec, vec!["params".to_owned(), param]));
         }
         let steps: Vec<&str> = text.split('.').take(STEPS_MAX + 1).collect();
-        let rest = || steps.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();
-        let all = || steps.iter().map(ToString::to_string).collect::<Vec<_>>();
         match (steps.first().copied().unwrap_or_default(), steps.len()) {
-            ("id", 1) if T::KIND.row().has_id => Ok(whole(FieldPlace::Id, Vec::new())),
-            ("labels", 1) => Ok(whole(FieldPlace::Labels, Vec::new())),
-            ("source", 1) => Ok(whole(FieldPlace::Source, Vec::new())),
-            ("revision", 1) => Ok(whole(FieldPlace::Revision, Vec::new())),
-            ("created_at", 1) => Ok(whole(FieldPlace::CreatedAt, Vec::new())),
-            ("updated_at", 1) => Ok(whole(FieldPlace::UpdatedAt, Vec::new())),
+            ("id", 1) if T::KIND.row().has_id => Ok(whole_field(text, FieldPlace::Id, Vec::new())),
+            ("labels", 1) => Ok(whole_field(text, FieldPlace::Labels, Vec::new())),
+            ("source", 1) => Ok(whole_field(text, FieldPlace::Source, Vec::new())),
+            ("revision", 1) => Ok(whole_field(text, FieldPlace::Revision, Vec::new())),
+            ("created_at", 1) => Ok(whole_field(text, FieldPlace::CreatedAt, Vec::new())),
+            ("updated_at", 1) => Ok(whole_field(text, FieldPlace::UpdatedAt, Vec::new())),
             ("status", 2..=STEPS_MAX)
                 if T::HAS_STATUS && knows(&schemas.status, steps.get(1..).unwrap_or_default()) =>
             {
-                Ok(whole(FieldPlace::Status, rest()))
+                Ok(whole_field(
+                    text,
+                    FieldPlace::Status,
+                    steps.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>(),
+                ))
             }
             (first, ..=STEPS_MAX) if !T::HIDDEN.contains(&first) && knows(&schemas.spec, &steps) => {
-                Ok(whole(FieldPlace::Spec, all()))
+                Ok(whole_field(
+                    text,
+                    FieldPlace::Spec,
+                    steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                ))
             }
             _ => Err(unknown::<T>(text, &schemas)),
         }
     }
+}
+
+fn whole_field(text: &str, place: FieldPlace, rest: Vec<String>) -> Field {
+    Field { text: text.to_owned(), place, rest }
+}
+
+fn name_behind(text: &str, prefix: &str) -> Option<String> {
+    text.strip_prefix(prefix).map(str::to_owned).filter(|name| !name.is_empty())
 }
 
 /// One stored object, of which parts are made into JSON when a field of them is asked for.
@@ -166,8 +177,9 @@ struct NounSchemas {
 fn schemas<T: NounRules>() -> Arc<NounSchemas> {
     static KNOWN: LazyLock<Mutex<HashMap<TypeId, Arc<NounSchemas>>>> = LazyLock::new(Mutex::default);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let build = || Arc::new(NounSchemas { spec: schema_of::<T>(), status: schema_of::<T::Status>() });
-    Arc::clone(known.entry(TypeId::of::<T>()).or_insert_with(build))
+    Arc::clone(known.entry(TypeId::of::<T>()).or_insert_with(|| {
+        Arc::new(NounSchemas { spec: schema_of::<T>(), status: schema_of::<T::Status>() })
+    }))
 }
 
 fn schema_of<S: JsonSchema>() -> Value {

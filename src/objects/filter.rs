@@ -66,16 +66,15 @@ impl FilterTest {
         const GTE: &[Ordering] = &[Ordering::Greater, Ordering::Equal];
         const LT: &[Ordering] = &[Ordering::Less];
         const LTE: &[Ordering] = &[Ordering::Less, Ordering::Equal];
-        let bound = || OrderedValue::of_text(value);
         match operator {
             "eq" | "like" => Ok(FilterTest::OneOf(vec![value.to_owned()])),
             "ne" => Ok(FilterTest::NoneOf(vec![value.to_owned()])),
             "in" => choices(value).map(FilterTest::OneOf),
             "nin" => choices(value).map(FilterTest::NoneOf),
-            "gt" => Ok(FilterTest::Order(bound(), GT)),
-            "gte" => Ok(FilterTest::Order(bound(), GTE)),
-            "lt" => Ok(FilterTest::Order(bound(), LT)),
-            "lte" => Ok(FilterTest::Order(bound(), LTE)),
+            "gt" => Ok(FilterTest::Order(OrderedValue::of_text(value), GT)),
+            "gte" => Ok(FilterTest::Order(OrderedValue::of_text(value), GTE)),
+            "lt" => Ok(FilterTest::Order(OrderedValue::of_text(value), LT)),
+            "lte" => Ok(FilterTest::Order(OrderedValue::of_text(value), LTE)),
             EXISTS => match value {
                 "true" | "" => Ok(FilterTest::Exists(true)),
                 "false" => Ok(FilterTest::Exists(false)),
@@ -102,15 +101,18 @@ fn choices(value: &str) -> Result<Vec<String>, Error> {
 }
 
 fn is_one_of(value: &Value, patterns: &[String]) -> bool {
-    let fits = |text: &str| patterns.iter().any(|pattern| is_like(text, pattern));
     match value {
-        Value::String(text) => fits(text),
-        Value::Bool(value) => fits(if *value { "true" } else { "false" }),
+        Value::String(text) => is_like_any(patterns, text),
+        Value::Bool(value) => is_like_any(patterns, if *value { "true" } else { "false" }),
         Value::Number(number) => patterns
             .iter()
             .any(|pattern| pattern.parse::<f64>().ok().is_some_and(|wanted| number.as_f64() == Some(wanted))),
         _ => false,
     }
+}
+
+fn is_like_any(patterns: &[String], text: &str) -> bool {
+    patterns.iter().any(|pattern| is_like(text, pattern))
 }
 
 /// Whether text fits a pattern in which `*` stands for any text.

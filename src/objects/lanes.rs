@@ -72,8 +72,9 @@ impl WorkLane {
             })
             .await
         };
-        let late = |_| Error::Busy(format!("not done within {} seconds; try again", self.within.as_secs()));
-        timeout(self.within, done).await.map_err(late)?
+        timeout(self.within, done).await.map_err(|_| {
+            Error::Busy(format!("not done within {} seconds; try again", self.within.as_secs()))
+        })?
     }
 
     /// Does work without waiting for a turn: for whoever holds the store's writer, of whom there is one.

@@ -101,8 +101,11 @@ impl ListQuery {
     }
 
     fn sort_text(&self) -> String {
-        let sign = |key: &SortKey| if key.descending { "-" } else { "" };
-        self.sort.iter().map(|key| format!("{}{}", sign(key), key.field.text)).collect::<Vec<_>>().join(",")
+        self.sort
+            .iter()
+            .map(|key| format!("{}{}", if key.descending { "-" } else { "" }, key.field.text))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 
@@ -266,17 +269,18 @@ fn in_order(values: &[Option<Value>]) -> Vec<Option<OrderedValue>> {
 }
 
 fn ranked<'a, T: NounRules>(query: &ListQuery, rows: &'a [Arc<Stored<T>>]) -> Vec<RankedObject<'a, T>> {
-    let rank = |stored: &'a Arc<Stored<T>>| {
-        let reader = FieldReader::new(stored.as_ref());
-        if !query.filters.iter().all(|filter| filter.passes(&reader)) {
-            return None;
-        }
-        let values: Vec<Option<Value>> =
-            query.sort.iter().map(|key| reader.values(&key.field).into_iter().next()).collect();
-        let order = in_order(&values);
-        Some(RankedObject { key: &stored.key, values, order, stored: Some(stored) })
-    };
-    rows.iter().filter_map(rank).collect()
+    rows.iter()
+        .filter_map(|stored: &'a Arc<Stored<T>>| {
+            let reader = FieldReader::new(stored.as_ref());
+            if !query.filters.iter().all(|filter| filter.passes(&reader)) {
+                return None;
+            }
+            let values: Vec<Option<Value>> =
+                query.sort.iter().map(|key| reader.values(&key.field).into_iter().next()).collect();
+            let order = in_order(&values);
+            Some(RankedObject { key: &stored.key, values, order, stored: Some(stored) })
+        })
+        .collect()
 }
 
 /// By the sort keys, objects without the value last; then by key.

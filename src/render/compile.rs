@@ -273,21 +273,26 @@ fn explain(
     if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) {
         return own;
     }
-    let at = |reference: &TemplateReference, message: String| {
-        RenderProblem::new(ProblemKind::Include, name, message).at(reference.place)
-    };
     for reference in references {
         let target = reference.name.as_str();
         if let Some(cause) = broken.get(target) {
-            return at(reference, format!("includes `{target}`, which is broken: {}", root_cause(cause)));
+            return include_problem(
+                name,
+                reference,
+                format!("includes `{target}`, which is broken: {}", root_cause(cause)),
+            );
         }
         if !sources.contains_key(target) {
             let meant = nearest(target, sources.keys().map(String::as_str))
                 .map_or_else(String::new, |meant| format!(" Did you mean `{meant}`?"));
-            return at(reference, format!("there is no template `{target}`.{meant}"));
+            return include_problem(name, reference, format!("there is no template `{target}`.{meant}"));
         }
     }
     with_broken_component(own, sources, broken)
+}
+
+fn include_problem(name: &str, reference: &TemplateReference, message: String) -> RenderProblem {
+    RenderProblem::new(ProblemKind::Include, name, message).at(reference.place)
 }
 
 /// An unknown component may be one whose own template is broken.

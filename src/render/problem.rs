@@ -118,15 +118,18 @@ fn number(count: usize) -> u32 {
 
 /// The engine's report as text, for errors that carry no structure: the first fault and its place.
 fn from_report(report: &str, template: &str) -> RenderProblem {
-    let plain = || RenderProblem::new(ProblemKind::Template, template, report);
     let Some((message, rest)) = report.strip_prefix("error: ").and_then(|text| text.split_once('\n')) else {
-        return plain();
+        return plain_problem(template, report);
     };
     let place = rest.lines().next().and_then(|line| line.trim_start().strip_prefix("--> "));
     match place.and_then(parse_place) {
         Some((name, place)) => RenderProblem::new(ProblemKind::Template, name, message).at(place),
-        None => plain(),
+        None => plain_problem(template, report),
     }
+}
+
+fn plain_problem(template: &str, report: &str) -> RenderProblem {
+    RenderProblem::new(ProblemKind::Template, template, report)
 }
 
 /// The `note: called from NAME:LINE:COLUMN` lines of the engine's report; it gives them no other way.

@@ -161,8 +161,7 @@ fn start(
 }
 
 fn own_workflow(machine: &Stored<Machine>, world: &World) -> Option<String> {
-    let default = || world.setting("default_workflow").as_str().map(str::to_owned);
-    machine.spec.workflow.clone().or_else(default)
+    machine.spec.workflow.clone().or_else(|| world.setting("default_workflow").as_str().map(str::to_owned))
 }
 
 fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>) -> Error {
@@ -172,11 +171,14 @@ fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>)
 
 /// The param `rehearse` is true for the machine in the stage that installs.
 fn rehearses(machine: &Machine, steps: &[Step], world: &World) -> bool {
-    let installs = |step: &&Step| {
-        let bootenv = world.bootenvs.get(&step.name);
-        step.kind == StepKind::Bootenv && bootenv.is_some_and(|b| b.spec.kind == BootenvKind::Install)
-    };
-    let stage = steps.iter().find(installs).or(steps.first()).and_then(|step| world.stages.get(&step.stage));
+    let stage = steps
+        .iter()
+        .find(|step: &&Step| {
+            let bootenv = world.bootenvs.get(&step.name);
+            step.kind == StepKind::Bootenv && bootenv.is_some_and(|b| b.spec.kind == BootenvKind::Install)
+        })
+        .or(steps.first())
+        .and_then(|step| world.stages.get(&step.stage));
     let params = usable::params(world, machine, stage.map(|stage| &stage.spec));
     matches!(params.get(REHEARSE), Ok(Some(found)) if found.value.as_bool() == Some(true))
 }

@@ -42,21 +42,23 @@ impl Runs {
         let stored = Arc::clone(caller.find_own_job(&self.kernel.world(), job)?);
         let machine = stored.spec.machine.to_string();
         let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
-        let take = |world: &World, moving: &mut MachineChange| {
-            let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
-            let next = reported(caller, world, (job, report, &outcome))?;
-            let Some(mut next) = next else { return Ok(Arc::clone(job)) };
-            next.spec.log_bytes = log_bytes;
-            seen(moving, caller.now);
-            moving.update_job(caller, &next);
-            let id = id_of(&next)?;
-            moving.flow((caller, world), |flow| match outcome {
-                ReportOutcome::Started => flow.job_running(id, &next.spec),
-                ReportOutcome::Ended(_) => flow.after_job(id, &next.spec),
-            });
-            Ok(Arc::new(next))
-        };
-        match self.move_machine(caller, &machine, take).await {
+        match self
+            .move_machine(caller, &machine, |world: &World, moving: &mut MachineChange| {
+                let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
+                let next = reported(caller, world, (job, report, &outcome))?;
+                let Some(mut next) = next else { return Ok(Arc::clone(job)) };
+                next.spec.log_bytes = log_bytes;
+                seen(moving, caller.now);
+                moving.update_job(caller, &next);
+                let id = id_of(&next)?;
+                moving.flow((caller, world), |flow| match outcome {
+                    ReportOutcome::Started => flow.job_running(id, &next.spec),
+                    ReportOutcome::Ended(_) => flow.after_job(id, &next.spec),
+                });
+                Ok(Arc::new(next))
+            })
+            .await
+        {
             Ok((_, job)) => Ok(job),
             Err(Error::NotFound { kind, .. }) if kind == Machine::KIND => {
                 Err(Error::Conflict("its machine was deleted".to_owned()))
@@ -140,14 +142,13 @@ fn id_of(job: &Stored<Job>) -> Result<Uuid, Error> {
 
 fn outcome(report: &JobReport) -> Result<ReportOutcome, Problem> {
     let by_exit = report.exit.map(ended_by_exit);
-    let plain = |state| Ok(ReportOutcome::Ended(JobEnd { state, after: None }));
     match (report.state, by_exit) {
         (None, None) => Err(Problem::new("", "give `state`, or `exit`, the exit code of the script")),
         (None, Some(ended)) => Ok(ReportOutcome::Ended(ended)),
         (Some(JobState::Running), None) => Ok(ReportOutcome::Started),
         (Some(state), Some(ended)) if state == ended.state => Ok(ReportOutcome::Ended(ended)),
-        (Some(JobState::Failed), _) => plain(JobState::Failed),
-        (Some(state @ (JobState::Finished | JobState::Incomplete)), None) => plain(state),
+        (Some(JobState::Failed), _) => plain_end(JobState::Failed),
+        (Some(state @ (JobState::Finished | JobState::Incomplete)), None) => plain_end(state),
         (Some(state), Some(ended)) => {
             let message = format!("{state:?} does not fit the exit code, which says {:?}", ended.state);
             Err(Problem::new("/state", message.to_lowercase()))
@@ -156,6 +157,10 @@ fn outcome(report: &JobReport) -> Result<ReportOutcome, Problem> {
             Err(Problem::new("/state", "an agent reports `running`, `finished`, `failed` or `incomplete`"))
         }
     }
+}
+
+fn plain_end(state: JobState) -> Result<ReportOutcome, Error> {
+    Ok(ReportOutcome::Ended(JobEnd { state, after: None }))
 }
 
 /// The next revision of a job; none when the report was taken before.

@@ -173,8 +173,9 @@ fn check_report(report: &AgentReport) -> Result<(), Error> {
 /// Notes that the machine was heard of, unless that was noted a moment ago.
 pub fn seen(moving: &mut MachineChange, now: Timestamp) {
     let status = &mut moving.machine.status;
-    let fresh = |seen: Timestamp| now.duration_since(seen) < SignedDuration::from_secs(SEEN_STEP_SECONDS);
-    if !status.last_seen.is_some_and(fresh) {
+    if !status.last_seen.is_some_and(|seen: Timestamp| {
+        now.duration_since(seen) < SignedDuration::from_secs(SEEN_STEP_SECONDS)
+    }) {
         status.last_seen = Some(now);
     }
 }

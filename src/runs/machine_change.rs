@@ -125,14 +125,15 @@ impl MachineChange {
             return;
         };
         let key = id.to_string();
-        let written = |write: &store::ChangesetWrite| match write {
-            store::ChangesetWrite::Update(object) | store::ChangesetWrite::Create(object) => {
-                object.key() == key
-            }
-            store::ChangesetWrite::Delete { .. } => false,
-        };
         let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open());
-        if let Some(job) = open.filter(|_| !self.changeset.writes.iter().any(written)) {
+        if let Some(job) = open.filter(|_| {
+            !self.changeset.writes.iter().any(|write: &store::ChangesetWrite| match write {
+                store::ChangesetWrite::Update(object) | store::ChangesetWrite::Create(object) => {
+                    object.key() == key
+                }
+                store::ChangesetWrite::Delete { .. } => false,
+            })
+        }) {
             let mut job = job.next(caller.now);
             job.spec.state = JobState::Cancelled;
             job.spec.reason = self.machine.status.reason.clone();

@@ -56,17 +56,22 @@ impl DataDir {
     /// # Errors
     /// It cannot be made, or others may read it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let context = || format!("the data directory {}", path.display());
-        if !path.try_exists().with_context(context)? {
-            DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(context)?;
+        if !path.try_exists().with_context(|| directory_context(path))? {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .with_context(|| directory_context(path))?;
         }
-        let path = path.canonicalize().with_context(context)?;
+        let path = path.canonicalize().with_context(|| directory_context(path))?;
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW);
-        let folder = options.open(&path).with_context(context)?;
-        let mode = folder.metadata().with_context(context)?.permissions().mode();
+        let folder = options.open(&path).with_context(|| directory_context(path))?;
+        let mode = folder.metadata().with_context(|| directory_context(path))?.permissions().mode();
         if mode & 0o077 != 0 {
-            folder.set_permissions(fs::Permissions::from_mode(0o700)).with_context(context)?;
+            folder
+                .set_permissions(fs::Permissions::from_mode(0o700))
+                .with_context(|| directory_context(path))?;
             let directory = path.display();
             tracing::warn!(%directory, "others could read the data directory; now they cannot");
         }
@@ -200,6 +205,10 @@ impl DataDir {
         });
         write_private(&self.path.join("endpoint.json"), &format!("{endpoint}\n"))
     }
+}
+
+fn directory_context(path: &Path) -> String {
+    format!("the data directory {}", path.display())
 }
 
 fn read_text(path: &Path) -> anyhow::Result<String> {

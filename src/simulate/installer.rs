@@ -39,14 +39,15 @@ pub struct InstallResult {
 
 /// The answer file that a kernel command line names.
 pub fn answer_of(command_line: &str) -> Option<AnswerFile> {
-    let named = |keys: &[&str], speaker| {
-        let words = command_line.split_whitespace().filter_map(|word| word.split_once('='));
-        let url = words.filter(|(key, _)| keys.contains(key)).map(|(_, url)| url.trim_matches('"'));
-        let mut url = url.filter(|url| url.starts_with("http://"));
-        url.next().map(|url| AnswerFile { url: url.to_owned(), speaker })
-    };
-    named(&["url", "preseed/url"], DhcpProgram::Udhcpc)
-        .or_else(|| named(&["inst.ks", "ks"], DhcpProgram::NetworkManager))
+    named_file(command_line, &["url", "preseed/url"], DhcpProgram::Udhcpc)
+        .or_else(|| named_file(command_line, &["inst.ks", "ks"], DhcpProgram::NetworkManager))
+}
+
+fn named_file(command_line: &str, keys: &[&str], speaker: DhcpProgram) -> Option<AnswerFile> {
+    let words = command_line.split_whitespace().filter_map(|word| word.split_once('='));
+    let url = words.filter(|(key, _)| keys.contains(key)).map(|(_, url)| url.trim_matches('"'));
+    let mut url = url.filter(|url| url.starts_with("http://"));
+    url.next().map(|url| AnswerFile { url: url.to_owned(), speaker })
 }
 
 /// Plays the installer from its answer file to its report.
@@ -171,10 +172,13 @@ fn origin(url: &str) -> Option<&str> {
 
 /// The names that follow the folder's URL in a text, each once, in order of the alphabet.
 fn names_in(folder: BootFolder<'_>, text: &str) -> BTreeSet<String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/%".contains(c);
     let behind = text.split(folder.url).skip(1).filter_map(|rest| rest.strip_prefix('/'));
-    let names = behind.map(|rest| rest.split(|c| !allowed(c)).next().unwrap_or_default());
+    let names = behind.map(|rest| rest.split(|c| !is_url_character(c)).next().unwrap_or_default());
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn is_url_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._-/%".contains(c)
 }
 
 /// Whether the answer file reports and powers off before anything else. Comments do not count, nor does a

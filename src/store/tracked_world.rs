@@ -189,10 +189,9 @@ impl<'w> TrackedWorld<'w> {
     }
 
     fn note_row(&self, kind: Kind, key: &str, revision: Option<u64>) {
-        let is_row = |read: &ChangesetRead| matches!(read, ChangesetRead::Row { .. });
-        let noted =
-            |reads: &RefCell<Vec<ChangesetRead>>| reads.borrow().iter().filter(|read| is_row(read)).count();
-        if self.reads.as_ref().is_some_and(|reads| noted(reads) >= ROWS_MAX) {
+        if self.reads.as_ref().is_some_and(|reads| {
+            reads.borrow().iter().filter(|read| matches!(read, ChangesetRead::Row { .. })).count() >= ROWS_MAX
+        }) {
             return self.note(|| ChangesetRead::Table { kind, generation: self.world.generation(kind) });
         }
         self.note(|| {

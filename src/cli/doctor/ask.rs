@@ -109,8 +109,8 @@ impl ProbeClient {
 
 /// The length of the next frame, and its interface.
 async fn hear_frame(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, usize)> {
-    let read = || Ok(recvfrom::<LinkAddr>(socket.as_raw_fd(), buffer)?);
-    let (bytes, from) = socket.async_io(Interest::READABLE, read).await?;
+    let (bytes, from) =
+        socket.async_io(Interest::READABLE, || Ok(recvfrom::<LinkAddr>(socket.as_raw_fd(), buffer)?)).await?;
     Ok((bytes, from.map_or(0, |from| from.ifindex())))
 }
 
@@ -130,22 +130,25 @@ fn frames() -> io::Result<UdpSocket> {
     const HEADER_TO_X: u32 = libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH;
     const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
-    let step = |code: u32, (yes, no): (u8, u8), k: u32| SockFilter::new(code as u16, yes, no, k);
     let protocol = i32::from((libc::ETH_P_ALL as u16).to_be());
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(socket2::Protocol::from(protocol)))?;
     socket.attach_filter(&[
-        step(LOAD_HALF, (0, 0), 12),
-        step(IF_EQUAL, (0, 6), 0x0800),
-        step(LOAD_BYTE, (0, 0), 14 + 9),
-        step(IF_EQUAL, (0, 4), 17),
-        step(HEADER_TO_X, (0, 0), 14),
-        step(LOAD_HALF_BEHIND_X, (0, 0), 14),
-        step(IF_EQUAL, (0, 1), u32::from(SERVER_PORT)),
-        step(RETURN, (0, 0), 0x4_0000),
-        step(RETURN, (0, 0), 0),
+        filter_step(LOAD_HALF, (0, 0), 12),
+        filter_step(IF_EQUAL, (0, 6), 0x0800),
+        filter_step(LOAD_BYTE, (0, 0), 14 + 9),
+        filter_step(IF_EQUAL, (0, 4), 17),
+        filter_step(HEADER_TO_X, (0, 0), 14),
+        filter_step(LOAD_HALF_BEHIND_X, (0, 0), 14),
+        filter_step(IF_EQUAL, (0, 1), u32::from(SERVER_PORT)),
+        filter_step(RETURN, (0, 0), 0x4_0000),
+        filter_step(RETURN, (0, 0), 0),
     ])?;
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket.into())
+}
+
+fn filter_step(code: u32, (yes, no): (u8, u8), k: u32) -> SockFilter {
+    SockFilter::new(code as u16, yes, no, k)
 }
 
 /// Without frames a server on this host seems to be silent.

@@ -285,17 +285,28 @@ fn answered(facts: &DoctorFacts<'_>, answers: &Result<Vec<OfferAnswer>, String>)
     if answers.is_empty() {
         return vec![line(Level::Warn, "asked", "nobody answered a DISCOVER of an unknown machine")];
     }
-    let is_ours = |answer: &OfferAnswer| {
-        facts.host.interfaces.iter().flat_map(|one| &one.addresses).any(|own| own.address == answer.server)
-    };
-    let said = |answer: &OfferAnswer| {
-        let boots =
-            answer.boot_file.as_ref().map(|file| format!(" and the boot file {file}")).unwrap_or_default();
-        let (level, whose) =
-            if is_ours(answer) { (Level::Ok, "this host") } else { (Level::Warn, "another server") };
-        line(level, "asked", format!("{whose}, {}, offers {}{boots}", answer.server, answer.offered))
-    };
-    answers.iter().map(said).collect()
+    answers
+        .iter()
+        .map(|answer: &OfferAnswer| {
+            let boots = answer
+                .boot_file
+                .as_ref()
+                .map(|file| format!(" and the boot file {file}"))
+                .unwrap_or_default();
+            let (level, whose) = if facts
+                .host
+                .interfaces
+                .iter()
+                .flat_map(|one| &one.addresses)
+                .any(|own| own.address == answer.server)
+            {
+                (Level::Ok, "this host")
+            } else {
+                (Level::Warn, "another server")
+            };
+            line(level, "asked", format!("{whose}, {}, offers {}{boots}", answer.server, answer.offered))
+        })
+        .collect()
 }
 
 #[cfg(test)]

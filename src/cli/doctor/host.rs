@@ -107,15 +107,16 @@ fn interfaces(
         let index = entry.address.as_ref()?.as_link_addr()?.ifindex();
         Some((entry, u32::try_from(index).ok()?))
     });
-    let interface = |(entry, index): (InterfaceAddress, u32)| HostInterface {
-        up: entry.flags.contains(InterfaceFlags::IFF_UP),
-        running: entry.flags.contains(InterfaceFlags::IFF_RUNNING),
-        loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
-        addresses: by_index.remove(&index).unwrap_or_default(),
-        rp_filter: rp_filter(&entry.interface_name),
-        name: entry.interface_name,
-    };
-    links.map(interface).collect()
+    links
+        .map(|(entry, index): (InterfaceAddress, u32)| HostInterface {
+            up: entry.flags.contains(InterfaceFlags::IFF_UP),
+            running: entry.flags.contains(InterfaceFlags::IFF_RUNNING),
+            loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
+            addresses: by_index.remove(&index).unwrap_or_default(),
+            rp_filter: rp_filter(&entry.interface_name),
+            name: entry.interface_name,
+        })
+        .collect()
 }
 
 fn rp_filter(interface: &str) -> u8 {
@@ -132,8 +133,10 @@ fn capabilities(server: Option<u32>) -> HostCapabilities {
 fn read_capabilities(status: &str) -> HostCapabilities {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
     let bits = u64::from_str_radix(line.trim(), 16).unwrap_or(0);
-    let has = |bit: u32| bits & (1 << bit) != 0;
-    HostCapabilities { net_raw: has(CAP_NET_RAW), net_bind_service: has(CAP_NET_BIND_SERVICE) }
+    HostCapabilities {
+        net_raw: bits & (1 << CAP_NET_RAW) != 0,
+        net_bind_service: bits & (1 << CAP_NET_BIND_SERVICE) != 0,
+    }
 }
 
 #[cfg(test)]

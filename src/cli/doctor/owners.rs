@@ -87,9 +87,13 @@ impl ServerMarks {
 
 /// What there is to say of a port; `none` is how bad it is that nobody has it.
 pub fn finding(port: &PortUse, what: &str, none: Level) -> Finding {
-    let of = |whose| port.owners.iter().position(|owner| owner.whose == whose);
     // Whoever is most likely to be the server; all others share its packets.
-    let Some(server) = of(ProcessOwner::Ours).or_else(|| of(ProcessOwner::Unknown)) else {
+    let Some(server) = port
+        .owners
+        .iter()
+        .position(|owner| owner.whose == ProcessOwner::Ours)
+        .or_else(|| port.owners.iter().position(|owner| owner.whose == ProcessOwner::Unknown))
+    else {
         return match (port.owners.as_slice(), port.bound) {
             ([], true) => {
                 line(Level::Warn, what, "somebody has it who cannot be seen from here: run this as root")

@@ -95,11 +95,13 @@ fn isc(server: Ipv4Addr, http: &str) -> String {
     );
     for FirmwareSnippet { codes, loader, http: over_http, .. } in &FIRMWARES {
         // As bytes: dhcpd takes a number here too, and then nothing is equal to it.
-        let equal = |code: &u16| {
-            let [high, low] = code.to_be_bytes();
-            format!("option metalwright-arch = {high:02x}:{low:02x}")
-        };
-        let codes: Vec<String> = codes.iter().map(equal).collect();
+        let codes: Vec<String> = codes
+            .iter()
+            .map(|code: &u16| {
+                let [high, low] = code.to_be_bytes();
+                format!("option metalwright-arch = {high:02x}:{low:02x}")
+            })
+            .collect();
         text += &format!(" elsif {} {{\n", codes.join(" or "));
         text += &match over_http {
             false => format!("    filename \"{loader}\";\n}}"),

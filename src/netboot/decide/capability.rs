@@ -46,9 +46,15 @@ pub fn open(key: &CapabilityKey, capability: &str) -> Option<Uuid> {
 /// A path or URL without the capability in it, for events and logs: `m/…/preseed.cfg`.
 pub fn hide(text: &str) -> String {
     let parts: Vec<&str> = text.split('/').collect();
-    let hidden = |i: usize, part: &&str| i > 0 && parts.get(i - 1) == Some(&"m") && part.contains('-');
-    let shown: Vec<&str> =
-        parts.iter().enumerate().map(|(i, part)| if hidden(i, part) { "…" } else { part }).collect();
+    let shown: Vec<&str> = parts
+        .iter()
+        .enumerate()
+        .map(
+            |(i, part)| {
+                if i > 0 && parts.get(i - 1) == Some(&"m") && part.contains('-') { "…" } else { part }
+            },
+        )
+        .collect();
     shown.join("/")
 }
 

@@ -32,10 +32,12 @@ pub struct LoaderRequest {
 
 /// Whether a client that `asks` so far is not to get `loader` once more.
 pub fn goes_round(asks: &[LoaderRequest], loader: &str, now: Timestamp) -> bool {
-    let counts = |ask: &&LoaderRequest| {
-        ask.served && ask.loader == loader && now.duration_since(ask.at) < ROUNDS_WITHIN
-    };
-    asks.iter().filter(counts).count() >= ROUNDS_MAX
+    asks.iter()
+        .filter(|ask: &&LoaderRequest| {
+            ask.served && ask.loader == loader && now.duration_since(ask.at) < ROUNDS_WITHIN
+        })
+        .count()
+        >= ROUNDS_MAX
 }
 
 /// What clients asked for lately, each by its hardware address.

@@ -101,10 +101,11 @@ pub fn resolve(path: &str, is_loader: impl Fn(&str) -> bool) -> NamespaceEntry {
         _ => script(path).unwrap_or_else(|| {
             let name = path.rsplit('/').next().unwrap_or(path);
             // What a chain of signed loaders lacks, that of another distribution cannot stand in for.
-            let in_chain = || STARTS.iter().any(|start| is_loader(&format!("{first}/{}", start.first)));
             if is_loader(path) {
                 NamespaceEntry::Loader(path.to_owned())
-            } else if is_loader(name) && !in_chain() {
+            } else if is_loader(name)
+                && !STARTS.iter().any(|start| is_loader(&format!("{first}/{}", start.first)))
+            {
                 NamespaceEntry::Loader(name.to_owned())
             } else {
                 NamespaceEntry::Absent

@@ -59,20 +59,29 @@ pub static STARTS: &[ChainStart] = &[
 /// # Errors
 /// What the chain lacks, and where it belongs.
 pub fn start(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Result<String, String> {
-    let has = |file: &str| loaders.contains(&format!("{chain}/{file}"));
     let mut starts = STARTS.iter().filter(|start| start.arch == arch);
-    if let Some(start) = starts.clone().find(|start| has(start.first) && has(start.second)) {
+    if let Some(start) = starts
+        .clone()
+        .find(|start| has_file(loaders, chain, start.first) && has_file(loaders, chain, start.second))
+    {
         return Ok(format!("{chain}/{}", start.first));
     }
-    let Some(wanted) = starts.clone().find(|start| has(start.first)).or_else(|| starts.next()) else {
+    let Some(wanted) =
+        starts.clone().find(|start| has_file(loaders, chain, start.first)).or_else(|| starts.next())
+    else {
         return Err(format!("there are no signed loaders for {arch}"));
     };
-    let lacks: Vec<&str> = [wanted.first, wanted.second].into_iter().filter(|file| !has(file)).collect();
+    let lacks: Vec<&str> =
+        [wanted.first, wanted.second].into_iter().filter(|file| !has_file(loaders, chain, file)).collect();
     let lacks = lacks.join(" and ");
     Err(format!(
         "the signed loaders `{chain}` lack {lacks}: install that distribution's packages on a server that \
          runs it, or put its files into `loaders/{chain}/` of the data directory, and restart the server"
     ))
+}
+
+fn has_file(loaders: &BTreeSet<String>, chain: &str, file: &str) -> bool {
+    loaders.contains(&format!("{chain}/{file}"))
 }
 
 /// The first file of any chain that is complete: it shows a screen, whatever it may not boot.

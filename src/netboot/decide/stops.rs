@@ -55,13 +55,12 @@ pub struct StopContext {
 
 /// Why a boot did not go on after `last`, for a person; `None` where it did, or may still.
 pub fn why(last: &BootSign, seen: StopVerdict<'_>, about: StopContext) -> Option<String> {
-    let is_mok = |name: &str| signed::role(name) == Some(ChainRole::MokManager);
     match (last, seen) {
         // Firmware that tries again is not told of again.
         (BootSign::NoTls(_), _) => None,
         (_, StopVerdict::Next(BootSign::NoTls(why))) => Some(no_tls(why)),
         // shim asks for MokManager where it does not trust what it was to start.
-        (BootSign::Loader(name), StopVerdict::Next(BootSign::Fetches(next))) if is_mok(next) => {
+        (BootSign::Loader(name), StopVerdict::Next(BootSign::Fetches(next))) if signed::role(next) == Some(ChainRole::MokManager) => {
             Some(format!(
                 "shim fetched {name}, did not start it, and started MokManager: \"Verification failed\" \
                  (Security Violation). {DISTRUST}"

@@ -29,8 +29,10 @@ impl NounRules for ClientClass {
 
     fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         let is_full = change.old.is_none() && change.world.count::<ClientClass>() >= CLASSES_MAX;
-        let full = || Problem::new("", format!("there are {CLASSES_MAX} client classes already"));
-        is_full.then(full).into_iter().collect()
+        is_full
+            .then(|| Problem::new("", format!("there are {CLASSES_MAX} client classes already")))
+            .into_iter()
+            .collect()
     }
 
     fn unserved(&self, endpoints: &ServerEndpoints) -> Vec<Problem> {

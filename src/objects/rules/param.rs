@@ -23,11 +23,14 @@ impl NounRules for Param {
         let stored = Arc::clone(stored);
         vec![Box::new(move || {
             let schema = DeclaredSchema::of(&stored.spec.schema);
-            let told = |fault: &Problem| {
-                let what = format!("{}; no value of this param is validated", fault.message);
-                Problem::new(format!("/schema{}", fault.pointer), what)
-            };
-            schema.fault().map(told).into_iter().collect()
+            schema
+                .fault()
+                .map(|fault: &Problem| {
+                    let what = format!("{}; no value of this param is validated", fault.message);
+                    Problem::new(format!("/schema{}", fault.pointer), what)
+                })
+                .into_iter()
+                .collect()
         })]
     }
 

@@ -34,8 +34,10 @@ pub fn write_check<T: NounRules>(
     Some(Box::new(move |_| {
         let old = old.as_ref().and_then(|old| old.spec.params());
         let values = next.spec.params().into_iter().flatten();
-        let check = |(name, value)| refused(old.and_then(|old| old.get(name)), (name, value), &declared);
-        values.flat_map(check).take(PROBLEMS_MAX).collect()
+        values
+            .flat_map(|(name, value)| refused(old.and_then(|old| old.get(name)), (name, value), &declared))
+            .take(PROBLEMS_MAX)
+            .collect()
     }))
 }
 
@@ -58,8 +60,10 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
 
 /// The declarations of the values that have one.
 fn declared(values: &ParamMap, world: &TrackedWorld<'_>) -> DeclaredParams {
-    let declared = |name: &String| Some((name.clone(), Arc::clone(world.get::<Param>(name)?)));
-    values.keys().filter_map(declared).collect()
+    values
+        .keys()
+        .filter_map(|name: &String| Some((name.clone(), Arc::clone(world.get::<Param>(name)?))))
+        .collect()
 }
 
 const NOT_KEPT: &str =
@@ -72,14 +76,17 @@ pub fn read_check<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Optio
     (!declared.is_empty()).then(|| -> RuleCheck {
         Box::new(move || {
             let values = stored.spec.params().into_iter().flatten();
-            let check = |(name, value): (&String, &Value)| match declared.get(name) {
-                Some(declared) if !secrets::is_sealed(value) => {
-                    let checked = DeclaredSchema::of(&declared.spec.schema).validate(value, &pointer(name));
-                    checked.unwrap_or_else(|not_validated| vec![not_validated])
-                }
-                _ => Vec::new(),
-            };
-            values.flat_map(check).take(PROBLEMS_MAX).collect()
+            values
+                .flat_map(|(name, value): (&String, &Value)| match declared.get(name) {
+                    Some(declared) if !secrets::is_sealed(value) => {
+                        let checked =
+                            DeclaredSchema::of(&declared.spec.schema).validate(value, &pointer(name));
+                        checked.unwrap_or_else(|not_validated| vec![not_validated])
+                    }
+                    _ => Vec::new(),
+                })
+                .take(PROBLEMS_MAX)
+                .collect()
         })
     })
 }
@@ -97,13 +104,18 @@ pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<Rul
         return None;
     }
     let known: Vec<Arc<Stored<Param>>> = world.params.iter().take(KNOWN_MAX).map(Arc::clone).collect();
-    let told = move |(n, (pointer, name)): (usize, (String, String))| {
-        let known = known.iter().map(|param| param.key.as_str());
-        let near = nearest(&name, known.take(if n < HINTS_MAX { KNOWN_MAX } else { 0 }));
-        let meant = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        Problem::new(pointer, format!("there is no param `{name}`{meant}"))
-    };
-    Some(Box::new(move || unknown.into_iter().enumerate().map(told).collect()))
+    Some(Box::new(move || {
+        unknown
+            .into_iter()
+            .enumerate()
+            .map(move |(n, (pointer, name)): (usize, (String, String))| {
+                let known = known.iter().map(|param| param.key.as_str());
+                let near = nearest(&name, known.take(if n < HINTS_MAX { KNOWN_MAX } else { 0 }));
+                let meant = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                Problem::new(pointer, format!("there is no param `{name}`{meant}"))
+            })
+            .collect()
+    }))
 }
 
 fn pointer(name: &str) -> String {
@@ -123,11 +135,14 @@ pub fn holders(world: &TrackedWorld<'_>, param: &str) -> Vec<Dependent> {
 
 /// Bootenvs, stages and tasks that require a param.
 pub fn requirers(world: &TrackedWorld<'_>, param: &str) -> Vec<Dependent> {
-    let names = |required: &[String]| required.iter().any(|name| name == param);
-    let bootenvs = world.specs::<Bootenv>().filter(|row| names(&row.spec.required_params));
-    let stages = world.specs::<Stage>().filter(|row| names(&row.spec.required_params));
-    let tasks = world.specs::<Task>().filter(|row| names(&row.spec.required_params));
+    let bootenvs = world.specs::<Bootenv>().filter(|row| is_required(param, &row.spec.required_params));
+    let stages = world.specs::<Stage>().filter(|row| is_required(param, &row.spec.required_params));
+    let tasks = world.specs::<Task>().filter(|row| is_required(param, &row.spec.required_params));
     let bootenvs =
         bootenvs.map(|row| Dependent::of(row.as_ref())).chain(stages.map(|row| Dependent::of(row.as_ref())));
     bootenvs.chain(tasks.map(|row| Dependent::of(row.as_ref()))).collect()
+}
+
+fn is_required(param: &str, required: &[String]) -> bool {
+    required.iter().any(|name| name == param)
 }

@@ -17,12 +17,11 @@ impl NounRules for Profile {
     }
 
     fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
-        let nested = |name: &str| match change.world.get::<Profile>(name) {
+        let circle = graph::circle(&self.name, &|name: &str| match change.world.get::<Profile>(name) {
             _ if name == self.name => self.profiles.clone(),
             Some(profile) => profile.spec.profiles.clone(),
             None => Vec::new(),
-        };
-        let circle = graph::circle(&self.name, &nested);
+        });
         circle
             .map(|way| Problem::new("/profiles", format!("profiles nest in a circle: {way}")))
             .into_iter()

@@ -23,9 +23,8 @@ impl NounRules for Reservation {
 
     fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         let here = subnet(self, change.world);
-        let same_client = |other: &Reservation| who(other) == who(self);
         let others = change.world.specs::<Reservation>().filter(|other| other.key != change.key);
-        let mut others = others.filter(|other| same_client(&other.spec));
+        let mut others = others.filter(|other| who(&other.spec) == who(self));
         let other = others.find(|other| subnet(&other.spec, change.world) == here)?;
         let reason = format!("{} has the reservation {} in this subnet already", who(self), other.key);
         Some(Conflict::with(other, reason))
@@ -54,9 +53,8 @@ fn who(spec: &Reservation) -> String {
 fn outside(spec: &Reservation, world: &TrackedWorld<'_>) -> Option<Problem> {
     let subnet = world.get::<Subnet>(subnet(spec, world)?)?;
     let cidr = subnet.spec.cidr;
-    let usable =
-        |address: Ipv4Addr| cidr.prefix >= 31 || (address != cidr.address && address != cidr.broadcast());
-    let fits = cidr.contains(spec.address) && usable(spec.address);
+    let fits = cidr.contains(spec.address)
+        && (cidr.prefix >= 31 || (spec.address != cidr.address && spec.address != cidr.broadcast()));
     (!fits).then(|| {
         let what = format!("{} is not a host's address in subnet `{}` ({cidr})", spec.address, subnet.key);
         Problem::new("/address", what)
@@ -65,6 +63,8 @@ fn outside(spec: &Reservation, world: &TrackedWorld<'_>) -> Option<Problem> {
 
 /// The subnet it names, or the one its address is in.
 fn subnet<'a>(spec: &'a Reservation, world: &TrackedWorld<'a>) -> Option<&'a str> {
-    let holds = || world.specs::<Subnet>().find(|subnet| subnet.spec.cidr.contains(spec.address));
-    spec.subnet.as_deref().or_else(|| holds().map(|subnet| subnet.key.as_str()))
+    spec.subnet.as_deref().or_else(|| {
+        (world.specs::<Subnet>().find(|subnet| subnet.spec.cidr.contains(spec.address)))
+            .map(|subnet| subnet.key.as_str())
+    })
 }

@@ -11,7 +11,6 @@ impl NounRules for Setting {
             "default_bootenv" => world.bootenvs.get(name).is_some(),
             _ => true,
         };
-        let problem = || Problem::new("/value", format!("there is no `{name}`"));
-        (!known).then(problem).into_iter().collect()
+        (!known).then(|| Problem::new("/value", format!("there is no `{name}`"))).into_iter().collect()
     }
 }

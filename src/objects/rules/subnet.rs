@@ -30,16 +30,20 @@ impl NounRules for Subnet {
             let reason = format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr);
             return Some(Conflict::with(other, reason));
         }
-        let elsewhere = || others().filter(|other| other.spec.network() != self.network());
-        let relayed =
-            |other: &Arc<Stored<Subnet>>| Some(Conflict::with(other, relay_of_two(self, &other.spec)?));
-        let shared =
-            |other: &Arc<Stored<Subnet>>| Some(Conflict::with(other, shared_by_its_name(self, &other.spec)?));
-        if let Some(conflict) = elsewhere().find_map(relayed).or_else(|| others().find_map(shared)) {
+        if let Some(conflict) = others()
+            .filter(|other| other.spec.network() != self.network())
+            .find_map(|other: &Arc<Stored<Subnet>>| {
+                Some(Conflict::with(other, relay_of_two(self, &other.spec)?))
+            })
+            .or_else(|| {
+                others().find_map(|other: &Arc<Stored<Subnet>>| {
+                    Some(Conflict::with(other, shared_by_its_name(self, &other.spec)?))
+                })
+            })
+        {
             return Some(conflict);
         }
         let wire = self.shared_network.as_deref()?;
-        let is_proxy = |subnet: &Subnet| subnet.mode == SubnetMode::Proxy;
         let other = others().find(|other| {
             other.spec.shared_network.as_deref() == Some(wire) && is_proxy(&other.spec) != is_proxy(self)
         })?;
@@ -64,12 +68,19 @@ impl NounRules for Subnet {
     /// Leases follow a subnet that has come to be on another wire or to have other addresses. They are looked
     /// through for nothing else: each new lease would overtake the change.
     fn along(next: &Stored<Self>, change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
-        let place = |subnet: &Subnet| (subnet.network().to_owned(), subnet.cidr);
         match change.old {
-            Some(old) if place(&old.spec) == place(&next.spec) => changeset,
+            Some(old) if network_place(&old.spec) == network_place(&next.spec) => changeset,
             _ => take_leases_along(next, change.world, changeset),
         }
     }
+}
+
+fn network_place(subnet: &Subnet) -> (String, Cidr) {
+    (subnet.network().to_owned(), subnet.cidr)
+}
+
+fn is_proxy(subnet: &Subnet) -> bool {
+    subnet.mode == SubnetMode::Proxy
 }
 
 fn refused(subnet: &Subnet) -> Vec<Problem> {
@@ -87,27 +98,29 @@ fn refused(subnet: &Subnet) -> Vec<Problem> {
 /// theirs so.
 fn routers_elsewhere(options: &OptionSet, (pointer, wire): (&str, &[&Subnet])) -> Vec<Problem> {
     let routers = ready_options(options).iter().filter(|option| option.code == codes::ROUTERS);
-    let here = |router: &Ipv4Addr| wire.iter().any(|subnet| subnet.cidr.contains(*router));
     let found = routers.flat_map(|option| addresses_named(option).map(move |router| (option, router)));
-    let found = found.filter(|(_, router)| !here(router)).map(|(option, router)| {
-        let what = format!("router {router} is outside of the subnet, where its clients cannot reach it");
-        Problem::new(format!("{pointer}/{}", option.name), what)
-    });
+    let found = found.filter(|(_, router)| !wire.iter().any(|subnet| subnet.cidr.contains(*router))).map(
+        |(option, router)| {
+            let what = format!("router {router} is outside of the subnet, where its clients cannot reach it");
+            Problem::new(format!("{pointer}/{}", option.name), what)
+        },
+    );
     found.collect()
 }
 
 /// A relay's address stands for one wire. The network that it is in counts before those that name it, so to
 /// name it would have no effect.
 fn relay_of_two(subnet: &Subnet, other: &Subnet) -> Option<String> {
-    let named = |by: &Subnet, of: &Subnet| {
-        by.relays.iter().copied().find(|relay| of.cidr.contains(*relay) || of.relays.contains(relay))
-    };
-    let relay = named(subnet, other).or_else(|| named(other, subnet))?;
+    let relay = relay_inside(subnet, other).or_else(|| relay_inside(other, subnet))?;
     Some(format!(
         "relay {relay} is one of subnet `{}` ({}): put both subnets on one `shared_network`, or have each \
          wire relayed from an address of its own",
         other.name, other.cidr
     ))
+}
+
+fn relay_inside(by: &Subnet, of: &Subnet) -> Option<Ipv4Addr> {
+    by.relays.iter().copied().find(|relay| of.cidr.contains(*relay) || of.relays.contains(relay))
 }
 
 /// A subnet without a shared network is a wire of its own under its own name; a shared network of that name
@@ -128,9 +141,9 @@ fn shared_by_its_name(subnet: &Subnet, other: &Subnet) -> Option<String> {
 /// the leases that a client has on wires that become one, the one written last stays.
 fn take_leases_along(next: &Stored<Subnet>, world: &TrackedWorld<'_>, changeset: Changeset) -> Changeset {
     let subnet = &next.spec;
-    let is_elsewhere = |lease: &Lease| lease.subnet != subnet.name || lease.network != subnet.network();
     let here = world.specs::<Lease>().filter(|row| subnet.cidr.contains(row.spec.address));
-    let mut moving: Vec<&Arc<Stored<Lease>>> = here.filter(|row| is_elsewhere(&row.spec)).collect();
+    let mut moving: Vec<&Arc<Stored<Lease>>> =
+        here.filter(|row| &row.spec.subnet != subnet.name || &row.spec.network != subnet.network()).collect();
     moving.sort_by_key(|row| Reverse(row.updated_at));
     let mut clients = HashSet::new();
     let mut gone = HashMap::new();

@@ -162,16 +162,17 @@ impl<'a> Flow<'a> {
 
     /// Carries out what was due by now: attempts, arming, waits. Jobs are the caller's.
     pub fn expire(&mut self) {
-        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= self.now);
         let attempt = self.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
-        if due(attempt.and_then(|attempt| attempt.deadline)) {
+        if is_due(self.now, attempt.and_then(|attempt| attempt.deadline)) {
             self.attempt_timed_out();
-        } else if due(self.status.armed_until) {
+        } else if is_due(self.now, self.status.armed_until) {
             self.disarm("the time was up");
             if self.at_destructive_boot() && self.status.state == MachineState::Waiting {
                 self.hold("the machine was not powered on while it was armed; `arm` gives it more time");
             }
-        } else if self.status.job.is_none() && due(self.status.waiting.as_ref().and_then(|w| w.overdue_at)) {
+        } else if self.status.job.is_none()
+            && is_due(self.now, self.status.waiting.as_ref().and_then(|w| w.overdue_at))
+        {
             self.waited_in_vain();
         }
     }
@@ -423,4 +424,8 @@ impl<'a> Flow<'a> {
             change(run);
         }
     }
+}
+
+fn is_due(now: Timestamp, at: Option<Timestamp>) -> bool {
+    at.is_some_and(|at| at <= now)
 }

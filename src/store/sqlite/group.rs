@@ -109,8 +109,9 @@ impl<'g> ChangesetGroup<'g> {
         let changed =
             |(_, row): &&(&(Kind, &'g str), &GroupRow<'g>)| row.clear || row.last.revision().is_some();
         let changed: Vec<&EncodedWrite> = rows.iter().filter(changed).map(|(_, row)| row.last).collect();
-        let is_written = |key: &str| self.rows.map.contains_key(&(lease_log::KIND, key));
-        let mut change = trail.sweep(self.world, changed.len(), is_written);
+        let mut change = trail.sweep(self.world, changed.len(), |key: &str| {
+            self.rows.map.contains_key(&(lease_log::KIND, key))
+        });
         to.move_along(&change.moved)?;
         let first = trail.next(&change);
         to.add_to_trail(&changed, first)?;
@@ -240,12 +241,17 @@ impl<'g> ChangesetGroup<'g> {
     }
 
     fn holder(&self, kind: Kind, index: &'static str, value: &str) -> Option<&str> {
-        let changed = || self.holders.map.get(&(kind, index, value.to_owned()));
-        if let Some(holder) = (!self.holders.map.is_empty()).then(changed).flatten() {
+        if let Some(holder) = (!self.holders.map.is_empty())
+            .then(|| self.holders.map.get(&(kind, index, value.to_owned())))
+            .flatten()
+        {
             return *holder;
         }
-        let damaged = || self.damaged.get(&(kind, index.to_owned(), value.to_owned())).map(String::as_str);
-        self.world.holder(kind, index, value).or_else(|| (!self.damaged.is_empty()).then(damaged).flatten())
+        self.world.holder(kind, index, value).or_else(|| {
+            (!self.damaged.is_empty())
+                .then(|| self.damaged.get(&(kind, index.to_owned(), value.to_owned())).map(String::as_str))
+                .flatten()
+        })
     }
 }
 

@@ -57,8 +57,9 @@ async fn walk(readers: &SqlitePool, loaded: &mut LoadedWorld) -> sqlx::Result<Le
         let revision = row.try_get::<i64, _>("revision").ok().and_then(|revision| revision.try_into().ok());
         let n = row.try_get::<i64, _>("n")?.unsigned_abs();
         let mut step = LogEntry { n, key: key.unwrap_or_default().into(), revision };
-        let is_settled = |key| settled.contains(key) || loaded.world.contains(lease_log::KIND, key);
-        if !key.is_some_and(is_settled) && !put(loaded, &row, &mut step) {
+        if !key.is_some_and(|key| settled.contains(key) || loaded.world.contains(lease_log::KIND, key))
+            && !put(loaded, &row, &mut step)
+        {
             settled.extend(key.map(str::to_owned));
         }
         steps.push_front(step);
@@ -97,11 +98,15 @@ fn hold(holders: &mut DamagedHolders, row: &DamagedRow, held: Option<String>) {
 }
 
 fn object(kind: Kind, row: &SqliteRow) -> Result<Object, String> {
-    let read = |error: sqlx::Error| error.to_string();
-    let (key, document) = (row.try_get("key").map_err(read)?, row.try_get("document").map_err(read)?);
-    let revision = row.try_get::<i64, _>("revision").map_err(read)?;
+    let (key, document) =
+        (row.try_get("key").map_err(read_error)?, row.try_get("document").map_err(read_error)?);
+    let revision = row.try_get::<i64, _>("revision").map_err(read_error)?;
     let revision = u64::try_from(revision).map_err(|_| format!("revision {revision}"))?;
     Object::decode(kind, ObjectRow { key, revision, document }).map_err(|error| error.to_string())
+}
+
+fn read_error(error: sqlx::Error) -> String {
+    error.to_string()
 }
 
 fn damaged(kind: Kind, row: &SqliteRow, why: String) -> DamagedRow {

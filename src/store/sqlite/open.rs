@@ -179,19 +179,22 @@ fn prepare_files(data_dir: &Path, database: &Path) -> Result<File, OpenError> {
     };
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(refused(data_dir))?;
     let lock_path = data_dir.join(LOCK_FILE);
-    let private = |path: &Path| OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-    let lock = private(&lock_path).map_err(refused(&lock_path))?;
+    let lock = open_private(&lock_path).map_err(refused(&lock_path))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: data_dir.to_owned() }),
         Err(TryLockError::Error(source)) => return Err(refused(&lock_path)(source)),
     }
     if !database.exists() {
-        private(database).map_err(refused(database))?;
+        open_private(database).map_err(refused(database))?;
     }
     let mode = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(database, mode).map_err(refused(database))?;
     Ok(lock)
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
 fn options(path: &Path, setup: &StoreSetup) -> SqliteConnectOptions {

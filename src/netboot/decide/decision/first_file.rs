@@ -58,10 +58,9 @@ fn signed_start(facts: &DecisionFacts<'_>, arch: Arch) -> Result<String, String>
 
 /// Whether the firmware that asks, or that began the boot, is a BIOS.
 fn is_bios(asked: &BootQuestion, machine: &Stored<Machine>) -> bool {
-    let began = || machine.status.boot_attempt.as_ref()?.client_arch;
     let code = match asked {
         BootQuestion::BootData(client) => client.arches.first().copied(),
-        _ => began(),
+        _ => machine.status.boot_attempt.as_ref()?.client_arch,
     };
     code.is_some_and(loader::is_bios)
 }
@@ -142,11 +141,10 @@ impl RuleTrace {
         if facts.secure_boot == SecureBoot::Off {
             return Ok(None);
         }
-        let any = || facts.loaders.and_then(|loaders| signed::any_start(arch, loaders));
         // A screen, or a script for who is not known, boots no kernel: any chain can show it.
         let found = signed_start(facts, arch).or_else(|why| {
             let boots = facts.bootenv.is_some() && facts.secure_boot == SecureBoot::Preferred;
-            any().filter(|_| !boots).ok_or(why)
+            facts.loaders.and_then(|loaders| signed::any_start(arch, loaders)).filter(|_| !boots).ok_or(why)
         });
         match (found, facts.secure_boot) {
             (Ok(start), _) => {
@@ -204,7 +202,6 @@ fn on_a_disk(name: String, facts: &DecisionFacts<'_>, arch: Arch) -> String {
 /// The loader that the bootenv wants in place of the usual one, where it fits the firmware and is there; else
 /// the usual one, else another that does the same.
 fn usual_loader<'a>(facts: &DecisionFacts<'a>, usual: &'a str, client: &NetbootClient) -> &'a str {
-    let is_there = |name: &&str| facts.loaders.is_none_or(|loaders| loaders.contains(*name));
     let is_bios = client.arches.first().copied().is_some_and(loader::is_bios);
     let chosen = || {
         let arch = facts.machine?.spec.arch;
@@ -212,5 +209,10 @@ fn usual_loader<'a>(facts: &DecisionFacts<'a>, usual: &'a str, client: &NetbootC
         (loader::is_for_bios(name) == is_bios).then_some(name)
     };
     let others = client.arches.iter().find_map(|code| loader::client_arch(*code)?.full_ipxe);
-    chosen().into_iter().chain([usual]).chain(others).find(is_there).unwrap_or(usual)
+    chosen()
+        .into_iter()
+        .chain([usual])
+        .chain(others)
+        .find(|name: &&str| facts.loaders.is_none_or(|loaders| loaders.contains(*name)))
+        .unwrap_or(usual)
 }

@@ -215,11 +215,13 @@ async fn fill(app: &Houses, kind: Kind, count: usize) {
         json!({"spec": spec, "status": {}, "source": "site", "created_at": time, "updated_at": time})
             .to_string()
     };
-    let object = |number: usize| {
-        let (key, document) = (format!("fill-{number}"), document(number));
-        Object::decode(kind, crate::model::ObjectRow { key: &key, revision: 1, document: &document }).unwrap()
-    };
-    let changeset = (0..count).map(object).fold(Changeset::default(), Changeset::create);
+    let changeset = (0..count)
+        .map(|number: usize| {
+            let (key, document) = (format!("fill-{number}"), document(number));
+            Object::decode(kind, crate::model::ObjectRow { key: &key, revision: 1, document: &document })
+                .unwrap()
+        })
+        .fold(Changeset::default(), Changeset::create);
     app.kernel.commit(changeset).await.unwrap();
 }
 
