@@ -93,10 +93,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    for damaged in store.damaged() {
-        let (kind, key, why) = (damaged.kind, &damaged.key, &damaged.why);
-        tracing::error!(%kind, key, why, "a damaged row is left out");
-    }
+    log_damaged_rows(&store);
     let certificate = data.certificate()?;
     let networks = Arc::new(FetchNetworks::new(config.artifacts.fetch_from.clone()));
     let endpoints =
@@ -243,6 +240,13 @@ fn tftp_peers(config: &ServerConfig) -> TftpPeers {
     match config.tftp.peers {
         config::tftp::PeerPolicy::Managed => TftpPeers::Managed,
         config::tftp::PeerPolicy::Any => TftpPeers::Any,
+    }
+}
+
+fn log_damaged_rows(store: &SqliteStore) {
+    for damaged in store.damaged() {
+        let (kind, key, why) = (damaged.kind, &damaged.key, &damaged.why);
+        tracing::error!(%kind, key, why, "a damaged row is left out");
     }
 }
 

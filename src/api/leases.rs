@@ -78,7 +78,9 @@ pub fn operations() -> Vec<Operation> {
 async fn end(
     state: &ApiState,
     caller: &Caller,
-    (reference, ending, headers): (&str, LeaseEnding, &HeaderMap),
+    reference: &str,
+    ending: LeaseEnding,
+    headers: &HeaderMap,
 ) -> Result<(), ApiError> {
     let target = WriteTarget { reference, expected: body::expected(headers)? };
     Ok(state.app.dhcp.end_lease(caller, &target, ending).await?)
@@ -90,7 +92,7 @@ async fn delete(
     Path(reference): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    end(&state, &caller, (&reference, LeaseEnding::Delete, &headers)).await?;
+    end(&state, &caller, &reference, LeaseEnding::Delete, &headers).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::command::ActionCall;
 use crate::cli::columns::text;
 use crate::cli::command::ActionVerb;
 use crate::cli::nouns::{name_of, object_path, reference};
@@ -19,8 +20,8 @@ use crate::model::{CellFormat, Column};
 /// # Errors
 /// What the server or the network says.
 pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
-    let (action, machine, details) = verb.parts();
-    let view = noun.client.act(&object_path(noun.kind, &machine)?, action, &details).await?;
+    let ActionCall { action, reference, details } = verb.call();
+    let view = noun.client.act(&object_path(noun.kind, &reference)?, action, &details).await?;
     let (state, reason) = (
         value_at(&view, "status.state").map(text).unwrap_or_default(),
         value_at(&view, "status.reason").map(text).unwrap_or_default(),

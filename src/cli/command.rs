@@ -223,11 +223,11 @@ pub(super) struct ReferenceArgs {
 
 impl ActionVerb {
     /// The action, on which machine, with which details.
-    pub(super) fn parts(self) -> (MachineAction, String, Value) {
+    pub(super) fn call(self) -> ActionCall {
         let (action, whose) = match self {
             ActionVerb::Start { reference, workflow } => {
                 let details = workflow.map_or_else(|| json!({}), |workflow| json!({"workflow": workflow}));
-                return (MachineAction::Start, reference, details);
+                return ActionCall { action: MachineAction::Start, reference, details };
             }
             ActionVerb::Pause(whose) => (MachineAction::Pause, whose),
             ActionVerb::Resume(whose) => (MachineAction::Resume, whose),
@@ -236,8 +236,15 @@ impl ActionVerb {
             ActionVerb::Arm(whose) => (MachineAction::Arm, whose),
             ActionVerb::Disarm(whose) => (MachineAction::Disarm, whose),
         };
-        (action, whose.reference, json!({}))
+        ActionCall { action, reference: whose.reference, details: json!({}) }
     }
+}
+
+/// An action on a machine, as it is sent.
+pub(super) struct ActionCall {
+    pub(super) action: MachineAction,
+    pub(super) reference: String,
+    pub(super) details: Value,
 }
 
 /// Which program wrote a file of leases.

@@ -4,11 +4,11 @@ use sha2::{Digest, Sha256};
 
 /// Bytes in lower-case hex, without anything between.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes.iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]).collect()
 }
 
 fn hex_digit(nibble: u8) -> char {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?'))
 }
 

@@ -56,7 +56,7 @@ struct DocumentSource {
 }
 
 impl DocumentSource {
-    fn is_of(&self, (boot, document, sealed): (&BootContext, &BootDocument, SecretMode)) -> bool {
+    fn is_of(&self, boot: &BootContext, document: &BootDocument, sealed: SecretMode) -> bool {
         fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
             one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
         }
@@ -94,14 +94,19 @@ impl DocumentCache {
     fn find(
         &self,
         content: ContentGenerations,
-        asked: (&BootContext, &BootDocument, SecretMode),
+        boot: &BootContext,
+        document: &BootDocument,
+        sealed: SecretMode,
     ) -> Option<Arc<SentDocument>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.content != content {
             return None;
         }
-        let pages = kept.pages.get(&place(asked.0))?;
-        pages.iter().find(|(source, _)| source.is_of(asked)).map(|(_, page)| Arc::clone(page))
+        let pages = kept.pages.get(&place(boot))?;
+        pages
+            .iter()
+            .find(|(source, _)| source.is_of(boot, document, sealed))
+            .map(|(_, page)| Arc::clone(page))
     }
 
     /// Keeps a page. When there are too many, it begins anew.
@@ -126,7 +131,7 @@ impl Netboot {
         sealed: SecretMode,
     ) -> Option<Arc<SentDocument>> {
         let content = ContentGenerations::of(&self.kernel.world());
-        self.documents.find(content, (boot, document, sealed))
+        self.documents.find(content, boot, document, sealed)
     }
 
     /// A document, kept or made. Blocks for as long as a render takes.
@@ -140,7 +145,7 @@ impl Netboot {
         sealed: SecretMode,
     ) -> Result<Arc<SentDocument>, RenderProblem> {
         let content = ContentGenerations::of(&self.kernel.world());
-        if let Some(page) = self.documents.find(content, (boot, document, sealed)) {
+        if let Some(page) = self.documents.find(content, boot, document, sealed) {
             return Ok(page);
         }
         let rendered = self.render_document(boot, document, sealed)?;

@@ -7,6 +7,7 @@ mod filter;
 pub mod lanes;
 pub mod list;
 pub mod patch;
+pub mod read;
 pub mod rules;
 pub mod view;
 pub mod write;

@@ -44,31 +44,6 @@ struct PreparedWrite<T: NounRules> {
 }
 
 impl Objects {
-    /// One object as a reader sees it.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn get<T: NounRules>(&self, caller: &Caller, reference: &str) -> Result<View, Error>
-    where
-        World: HasTable<T>,
-    {
-        let stored = self.kernel.find::<T>(caller, reference)?;
-        self.show(&stored).await
-    }
-
-    /// An object as a reader sees it, for whoever just wrote it or had it changed.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] when it takes too long.
-    pub async fn show<T: NounRules>(&self, object: &Arc<Stored<T>>) -> Result<View, Error>
-    where
-        World: HasTable<T>,
-    {
-        let seen = T::as_of(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
-        let subject = ViewSubject::of((&self.kernel.world(), &self.kernel.endpoints), &seen);
-        self.lanes.reads.run(|| subject.view()).await
-    }
-
     /// Makes a new object of what a client sent.
     ///
     /// # Errors

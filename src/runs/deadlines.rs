@@ -91,7 +91,7 @@ fn expire_one(
         }
         match status.job.and_then(|id| job_due(id, &status, (world, watch))) {
             Some((at, JobState::Failed)) if at <= watch.now => {
-                end_open(caller, world, (moving, JobState::Failed, "it did not end in its time"));
+                end_open(caller, world, moving, JobState::Failed, "it did not end in its time");
             }
             Some((at, _)) if at <= watch.now => {
                 end_lost(caller, world, (moving, "its agent was silent too long"))

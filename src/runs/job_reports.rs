@@ -45,7 +45,7 @@ impl Runs {
         match self
             .move_machine(caller, &machine, |world: &World, moving: &mut MachineChange| {
                 let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
-                let next = reported(caller, world, (job, report, &outcome))?;
+                let next = reported(caller, world, job, report, &outcome)?;
                 let Some(mut next) = next else { return Ok(Arc::clone(job)) };
                 next.spec.log_bytes = log_bytes;
                 seen(moving, caller.now);
@@ -167,7 +167,9 @@ fn plain_end(state: JobState) -> Result<ReportOutcome, Error> {
 fn reported(
     caller: &Caller,
     world: &World,
-    (job, report, outcome): (&Stored<Job>, &JobReport, &ReportOutcome),
+    job: &Stored<Job>,
+    report: &JobReport,
+    outcome: &ReportOutcome,
 ) -> Result<Option<Stored<Job>>, Error> {
     let present = job.spec.state;
     let same = match outcome {

@@ -145,9 +145,9 @@ impl Runs {
         let rendered = asking.renderer.render_task(request).await;
         let world = self.kernel.world();
         match rendered {
-            Ok(files) => Some(new_job(caller, &world, (moving, candidate, files))),
+            Ok(files) => Some(new_job(caller, &world, moving, candidate, files)),
             Err(problems) => {
-                render_failed(caller, &world, (moving, candidate, problems));
+                render_failed(caller, &world, moving, candidate, problems);
                 None
             }
         }
@@ -233,15 +233,11 @@ fn look_at_job(
 
 /// Ends the job under way as lost.
 pub fn end_lost(caller: &Caller, world: &World, (moving, reason): (&mut MachineChange, &str)) {
-    end_open(caller, world, (moving, JobState::Lost, reason));
+    end_open(caller, world, moving, JobState::Lost, reason);
 }
 
 /// Ends the job under way in a state that the agent did not report.
-pub fn end_open(
-    caller: &Caller,
-    world: &World,
-    (moving, state, reason): (&mut MachineChange, JobState, &str),
-) {
+pub fn end_open(caller: &Caller, world: &World, moving: &mut MachineChange, state: JobState, reason: &str) {
     let Some(id) = moving.machine.status.job else { return };
     let Some(job) = world.jobs.get(&job_key(id)) else {
         return moving.flow((caller, world), |flow| flow.job_gone());
@@ -255,7 +251,9 @@ pub fn end_open(
 fn new_job(
     caller: &Caller,
     world: &World,
-    (moving, candidate, files): (&mut MachineChange, JobCandidate, Vec<JobFile>),
+    moving: &mut MachineChange,
+    candidate: JobCandidate,
+    files: Vec<JobFile>,
 ) -> JobOffer {
     let id = candidate.id;
     let known = world.jobs.get(&job_key(id)).filter(|_| candidate.again);
@@ -345,12 +343,14 @@ fn digest(files: &[JobFile]) -> String {
 fn render_failed(
     caller: &Caller,
     world: &World,
-    (moving, candidate, problems): (&mut MachineChange, JobCandidate, Vec<Problem>),
+    moving: &mut MachineChange,
+    candidate: JobCandidate,
+    problems: Vec<Problem>,
 ) {
     let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let reason = format!("task `{}` cannot be rendered: {said}", candidate.task);
     if candidate.again {
-        end_open(caller, world, (moving, JobState::Failed, &reason));
+        end_open(caller, world, moving, JobState::Failed, &reason);
     } else {
         moving.flow((caller, world), |flow| flow.render_failed(reason));
     }

@@ -60,7 +60,9 @@ pub fn why(last: &BootSign, seen: StopVerdict<'_>, about: StopContext) -> Option
         (BootSign::NoTls(_), _) => None,
         (_, StopVerdict::Next(BootSign::NoTls(why))) => Some(no_tls(why)),
         // shim asks for MokManager where it does not trust what it was to start.
-        (BootSign::Loader(name), StopVerdict::Next(BootSign::Fetches(next))) if signed::role(next) == Some(ChainRole::MokManager) => {
+        (BootSign::Loader(name), StopVerdict::Next(BootSign::Fetches(next)))
+            if signed::role(next) == Some(ChainRole::MokManager) =>
+        {
             Some(format!(
                 "shim fetched {name}, did not start it, and started MokManager: \"Verification failed\" \
                  (Security Violation). {DISTRUST}"
