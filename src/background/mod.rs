@@ -31,7 +31,7 @@ pub struct WorkDescription {
 
 /// One round of a piece of work.
 pub trait WorkRound: Send + 'static {
-    /// Does what is to be done now. Called again after the period, whatever came of it.
+    /// Does one round of the work. Called again after the period, also after a failure.
     fn round(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
@@ -47,7 +47,7 @@ impl Background {
         Arc::new(Background { kernel, works: Mutex::default() })
     }
 
-    /// Puts a piece of work on the list. Nothing runs until its handle is told to.
+    /// Registers a piece of work. It runs when its handle is used.
     pub fn register(&self, work: WorkDescription) -> WorkHandle {
         let entry = Arc::new(WorkEntry {
             work,
@@ -132,7 +132,7 @@ impl WorkEntry {
     }
 }
 
-/// A registered piece of work, for whoever runs it.
+/// A registered piece of work.
 #[derive(Clone, Debug)]
 pub struct WorkHandle {
     kernel: Arc<Kernel>,

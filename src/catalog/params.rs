@@ -54,7 +54,7 @@ pub fn set_value<'a>(
     levels(world, (machine, stage)).find_map(|(_, values)| values.get(name))
 }
 
-/// What becomes of the sealed values of secret params.
+/// How sealed values of secret params are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretMode {
     /// They are opened: the machine is armed for the document, or the job runs.

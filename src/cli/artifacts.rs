@@ -99,7 +99,7 @@ fn mirror(url: &str, args: &AddArgs) -> Value {
     })
 }
 
-/// Asks the server to do it, waits, and says what came of it.
+/// Asks the server to do it, waits, and prints the result.
 async fn work(noun: &NounClient, args: &WorkArgs, verb: &str) -> Result<()> {
     let object = object_path(noun.kind, &args.reference)?;
     noun.client.artifact_action(&object, verb).await?;

@@ -471,7 +471,7 @@ pub(super) enum OtherCommand {
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ServerVerb {
-    /// The work that it does by itself: how often, when last, and what came of it.
+    /// Background work: its period, its last round and the result.
     Background {
         #[command(flatten)]
         output: OutputArgs,

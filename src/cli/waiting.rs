@@ -98,7 +98,7 @@ fn stuck(kind: Kind, view: &Value) -> Option<String> {
     Some(format!("it is {state}: {}", reason.as_deref().unwrap_or("the reason is not known")))
 }
 
-/// Waits as told and prints the object if asked to.
+/// Waits for the goal and prints the object if asked to.
 ///
 /// # Errors
 /// The time is up, or the object is in a state that it does not leave by itself.

@@ -53,7 +53,7 @@ pub struct ParamRow {
     pub secret: bool,
 }
 
-/// What to render, and for whom.
+/// The document to render, and its machine.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PreviewRequest {

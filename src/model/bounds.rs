@@ -37,7 +37,7 @@ pub const LISTED_MAX: usize = 1024;
 const FREE_FIELDS: [&str; 2] = ["default", "value"];
 /// Longest name of a field at any depth, in bytes.
 pub const FIELD_NAME_BYTES_MAX: usize = 1024;
-/// Most faults told at once.
+/// Most faults in one answer.
 const FAULTS_MAX: usize = 64;
 /// Longest text of a client that a message quotes, in characters.
 const QUOTED_MAX: usize = 80;

@@ -117,7 +117,7 @@ pub struct InterfaceStatus {
     pub mtu: u32,
     /// The subnet of clients on this link.
     pub subnet: Option<String>,
-    /// What a machine that nobody knows would be told if it asked now.
+    /// The answer that an unknown machine would get now.
     pub example: ExampleAnswer,
 }
 
@@ -175,7 +175,7 @@ pub struct RivalStatus {
     pub packets: u64,
     /// An address it gave.
     pub offered: Option<Ipv4Addr>,
-    /// Whether it told what to boot.
+    /// Whether its reply has boot data.
     pub boot_data: bool,
     /// Whether it should be there: the subnet is in mode `proxy`.
     pub expected: bool,

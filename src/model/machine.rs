@@ -136,7 +136,7 @@ pub struct StepTries {
     /// Jobs that failed or were lost.
     #[serde(default)]
     pub failures: u32,
-    /// How often an agent was told to reboot.
+    /// How often the server asked an agent to reboot.
     #[serde(default)]
     pub reboots: u32,
     /// The task is not run again before.
@@ -144,13 +144,13 @@ pub struct StepTries {
     pub next_at: Option<Timestamp>,
 }
 
-/// One life of an agent, as it told of itself.
+/// One process of an agent, as it reported itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentSeen {
     pub environment: Environment,
     /// Changes with each boot of the machine.
     pub boot: String,
-    /// It was told to reboot.
+    /// The server asked it to reboot.
     #[serde(default)]
     pub leaving: bool,
 }

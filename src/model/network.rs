@@ -176,7 +176,7 @@ pub struct Subnet {
     pub excluded: Vec<ExcludedRange>,
     #[serde(default)]
     pub mode: SubnetMode,
-    /// Whether clients we do not know are told NAK, instead of silence.
+    /// Whether unknown clients get a NAK instead of silence.
     #[serde(default)]
     pub authoritative: bool,
     /// Only reservations are answered.
@@ -232,7 +232,7 @@ impl Subnet {
         self.shared_network.as_deref().unwrap_or(&self.name)
     }
 
-    /// A range that is out of the network is a mistake, be it given out or kept back.
+    /// A range outside the network is a mistake, for pools and exclusions alike.
     fn range_problems(&self, (start, end): (Ipv4Addr, Ipv4Addr), pointer: &str) -> Vec<Problem> {
         let outside = [start, end].into_iter().filter(|address| !self.cidr.contains(*address));
         let outside =

@@ -1,4 +1,4 @@
-//! What is wrong with a piece of input, said so that its writer can mend it.
+//! A fault of an input, with its place and its remedy.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

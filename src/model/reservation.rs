@@ -19,10 +19,10 @@ pub struct Reservation {
     /// The client by its identifier (option 61): all its bytes, the type first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<Octets>,
-    /// Whoever is on this port of a relay or switch (option 82.1); with `remote_id` both must fit.
+    /// The client on this port of a relay or switch (option 82.1); with `remote_id` both must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_id: Option<Octets>,
-    /// Whoever is behind this relay or switch (option 82.2).
+    /// The client behind this relay or switch (option 82.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_id: Option<Octets>,
     /// Name of the machine that gets the address through whichever of its MACs asks.

@@ -13,7 +13,7 @@ use super::bounds::{self, escape, quoted};
 use super::schema_cost::{PATTERN_PROGRAM_BYTES_MAX, SchemaCost};
 use super::{Noun, Problem, READ_ONLY_FIELDS, nearest, sha256_hex};
 
-/// Most faults told at once.
+/// Most faults in one answer.
 const PROBLEMS_MAX: usize = 64;
 /// Most compiled schemas of params that are kept.
 const VALIDATORS_MAX: usize = 4096;

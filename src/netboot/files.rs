@@ -1,4 +1,4 @@
-//! What a path gives to whom: the one way to a file, for TFTP and HTTP alike.
+//! Opens the file behind a path for a client: the one way to a file, for TFTP and HTTP alike.
 //!
 //! [`Netboot::open`] cleans the path, finds out who asks, asks for the decision and carries it out: a loader,
 //! a rendered document, a kernel. What the boot comes to by it (the script was fetched, the kernel was) is on

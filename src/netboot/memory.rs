@@ -25,7 +25,7 @@ pub struct BootMemory {
     pub(super) foreign_addresses: Mutex<ForeignAddresses>,
     /// Strangers that asked over TFTP.
     pub(super) strangers: Mutex<UnknownPeers>,
-    /// Clients without a machine that the log tells of.
+    /// Clients without a machine that were logged.
     pub(super) unknown_clients: UnknownClients,
     /// Fetches that repeat themselves.
     pub(super) repeats: FetchThrottle,

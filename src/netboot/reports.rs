@@ -52,7 +52,7 @@ pub struct InstallerReport {
 
 impl Netboot {
     /// Takes a report. It is on disk when this returns; a report that comes twice changes nothing more.
-    /// Returns what the reporter is told.
+    /// Returns the answer for the reporter.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] for a capability that was never given out, [`Error::Forbidden`] from an

@@ -16,9 +16,9 @@ use crate::netboot::decide::capability;
 use crate::netboot::files::Fetch;
 use crate::netboot::identify::is_leased;
 
-/// How long a stranger is not told of again.
+/// Shortest time between two log lines about one unknown peer.
 const TOLD_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// Strangers remembered; while there are more, further ones are counted and not told of.
+/// Most unknown peers remembered; further ones are counted and not logged.
 const TOLD_MAX: usize = 256;
 
 /// Who may read over TFTP.
@@ -37,14 +37,14 @@ pub struct TftpTerms {
     pub block_bytes_max: Option<u16>,
 }
 
-/// When each stranger was told of last.
+/// When each unknown peer was logged last.
 #[derive(Debug, Default)]
 pub struct UnknownPeers {
     told: BTreeMap<IpAddr, Timestamp>,
 }
 
 impl UnknownPeers {
-    /// Whether it is time to tell of this one.
+    /// Whether this peer is due for a log line.
     fn tell(&mut self, peer: IpAddr, now: Timestamp) -> bool {
         self.told.retain(|_, told| now.duration_since(*told) < TOLD_AGAIN_AFTER);
         if self.told.contains_key(&peer) || self.told.len() >= TOLD_MAX {
@@ -71,7 +71,7 @@ impl Netboot {
         known.then_some(TftpTerms { block_bytes_max })
     }
 
-    /// Tells of a stranger that was not answered: counted always, told once in a while.
+    /// Counts an unknown peer that was not answered, and logs it now and then.
     pub fn tftp_stranger(&self, fetch: &Fetch) {
         self.memory.tftp_strangers.fetch_add(1, Ordering::Relaxed);
         let now = self.kernel.now();

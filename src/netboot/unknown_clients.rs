@@ -13,9 +13,9 @@ use crate::netboot::decide::namespace::ClientHint;
 use crate::netboot::files::Fetch;
 use crate::rate_limit::warn_limited;
 
-/// Clients that are told of within a minute. What comes beyond it is counted.
+/// Most clients logged within a minute. Further ones are counted.
 const CLIENTS_MAX: usize = 256;
-/// How often one client is told of.
+/// Shortest time between two log lines about one client.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Who a client is: by its MAC, else by its address.
@@ -25,12 +25,12 @@ enum ClientIdentity {
     Address(IpAddr),
 }
 
-/// The clients that were told of, and when.
+/// The clients that were logged, and when.
 #[derive(Debug, Default)]
 pub(super) struct UnknownClients(Mutex<HashMap<ClientIdentity, Timestamp>>);
 
 impl UnknownClients {
-    /// Whether a client is to be told of now.
+    /// Whether a client is due for a log line.
     fn is_due(&self, who: ClientIdentity, now: Timestamp) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = |at: &Timestamp| now.duration_since(*at).abs() < AGAIN;

@@ -1,9 +1,9 @@
 //! Threads for work whose cost a client chooses: patches, schemas, templates of rules, views of objects.
 //!
 //! Nothing of that runs on a thread that packets wait for, and none of it holds the world: take what it needs
-//! out of the world, let go, and give it to a [`WorkLane`]. What it decides is checked again when it is committed
-//! (by revision). The work itself is bounded where it is admitted (`model::bounds`, `model::schema_cost`,
-//! `objects::patch`); the deadline is for what those bounds do not foresee.
+//! out of the world, let go, and give it to a [`WorkLane`]. What it decides is checked again when it is
+//! committed (by revision). The work itself is bounded where it is admitted (`model::bounds`,
+//! `model::schema_cost`, `objects::patch`); the deadline is for what those bounds do not foresee.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -188,7 +188,7 @@ impl Objects {
         Ok(current)
     }
 
-    /// Asks what only the host can tell of a write, where the world is not held up by it.
+    /// Runs the checks of a write that need the host, without holding the world.
     async fn ask_the_host<T: NounRules>(
         &self,
         next: &Arc<Stored<T>>,
@@ -441,7 +441,7 @@ where
     world.table()
 }
 
-/// The changeset with the event that tells of it first.
+/// The changeset with its own event in first place.
 fn begun_by(event: NewEvent, mut changeset: Changeset) -> Changeset {
     changeset.events.insert(0, event);
     changeset

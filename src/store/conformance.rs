@@ -1,4 +1,4 @@
-//! What every store does, told once: each database runs these against itself.
+//! The behaviour of every store, written once: each database runs these tests against itself.
 //!
 //! `open` gives the same data again each time it is called, as a restarted server finds it.
 

@@ -166,8 +166,8 @@ pub trait Store: Send + Sync + 'static {
     /// to another. The commit goes on when the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`StoreError::Stale`], [`StoreError::TakenPacket`], [`StoreError::DamagedRow`], [`StoreError::FailedTemplates`] or
-    /// [`StoreError::Closed`]; then nothing was written.
+    /// [`StoreError::Stale`], [`StoreError::TakenPacket`], [`StoreError::DamagedRow`],
+    /// [`StoreError::FailedTemplates`] or [`StoreError::Closed`]; then nothing was written.
     fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
     /// Holds the writer once it has done what was queued before, so that a decision that others overtake time
@@ -189,8 +189,8 @@ pub trait Store: Send + Sync + 'static {
     /// repeated call changes nothing. Returns the length of the log.
     ///
     /// # Errors
-    /// [`StoreError::LogGap`] when `offset` is beyond the end, [`StoreError::LogFull`] when the log would become too
-    /// long, [`StoreError::Stale`] when there is no such job, [`StoreError::FailedTemplates`].
+    /// [`StoreError::LogGap`] when `offset` is beyond the end, [`StoreError::LogFull`] when the log would
+    /// become too long, [`StoreError::Stale`] when there is no such job, [`StoreError::FailedTemplates`].
     fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Up to `bytes_max` (and [`LOG_READ_BYTES_MAX`]) of a job's log from `offset`; nothing at its end.

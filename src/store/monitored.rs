@@ -55,7 +55,7 @@ struct OutageHistory {
 }
 
 impl StoreHealth {
-    /// Notes what came of a write.
+    /// Records the result of a write.
     fn record<T>(&self, done: &Result<T, StoreError>) {
         match done {
             Err(StoreError::Failed(reason)) => self.record_failure(reason),
@@ -136,7 +136,7 @@ impl MonitoredStore {
         self.health.lock().unreported.clone()
     }
 
-    /// An event tells of the outage now. Another may have begun since.
+    /// An event reports the outage now. Another may have begun since.
     pub fn reported(&self) {
         let mut outages = self.health.lock();
         outages.unreported = outages.lasting.clone();

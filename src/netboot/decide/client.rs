@@ -36,7 +36,7 @@ pub struct ClientQuirks {
     pub first_file: FirstFile,
 }
 
-/// What a client that is to boot is told to load first.
+/// The first file of a client that boots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum FirstFile {
     /// The loader or script that fits it.

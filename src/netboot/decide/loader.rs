@@ -99,7 +99,7 @@ pub fn client_arch(code: u16) -> Option<&'static ClientArch> {
     CLIENT_ARCHES.get(usize::from(code))
 }
 
-/// Every loader that firmware is told of, with the processor it is for.
+/// Every loader that DHCP offers to firmware, with its processor.
 pub fn advertised() -> impl Iterator<Item = (&'static str, &'static str)> {
     let tftp = CLIENT_ARCHES.iter().filter(|row| row.transport == LoaderTransport::Tftp);
     tftp.filter_map(|row| Some((row.loader?, row.name)))

@@ -56,7 +56,7 @@ pub struct StopContext {
 /// Why a boot did not go on after `last`, for a person; `None` where it did, or may still.
 pub fn why(last: &BootSign, seen: StopVerdict<'_>, about: StopContext) -> Option<String> {
     match (last, seen) {
-        // Firmware that tries again is not told of again.
+        // A retry of firmware is not reported again.
         (BootSign::NoTls(_), _) => None,
         (_, StopVerdict::Next(BootSign::NoTls(why))) => Some(no_tls(why)),
         // shim asks for MokManager where it does not trust what it was to start.

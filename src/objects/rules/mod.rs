@@ -43,7 +43,7 @@ use crate::model::{FetchNetworks, HasTable, Kind, Noun, ObjectReference, Problem
 use crate::objects::ArtifactRoots;
 use crate::store::{Changeset, ChangesetRead, TrackedWorld};
 
-/// Most unknown objects that are told of one object.
+/// Most unknown references listed for one object.
 const UNKNOWN_MAX: usize = 64;
 
 /// A check whose cost the writer of an object chooses. What it needs is taken out of the world when it is
@@ -86,7 +86,7 @@ pub trait NounRules: Noun {
         Vec::new()
     }
 
-    /// The params that it requires of whoever uses it, by name.
+    /// Names of the params that its users must have.
     fn required_params(&self) -> &[String] {
         &[]
     }

@@ -20,7 +20,7 @@ type DeclaredParams = BTreeMap<String, Arc<Stored<Param>>>;
 const HINTS_MAX: usize = 8;
 /// Most params that a near name is looked for among.
 const KNOWN_MAX: usize = 4096;
-/// Most problems of values that are told of one object.
+/// Most problems of values listed for one object.
 const PROBLEMS_MAX: usize = 64;
 
 /// Finds values that their declared schema does not allow, and sealed values that are not there to be kept.

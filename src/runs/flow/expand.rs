@@ -9,7 +9,7 @@ use crate::model::{Problem, Stage, Step, StepKind, StepState, Task, World, sha25
 
 use super::STEPS_MAX;
 
-/// Most problems that are told of one workflow.
+/// Most problems listed for one workflow.
 const PROBLEMS_MAX: usize = 64;
 /// Deepest chain of prerequisites.
 const PREREQUISITE_DEPTH_MAX: usize = 32;

@@ -32,7 +32,7 @@ impl Flow<'_> {
         }
     }
 
-    /// The agent was told to reboot: one more of the few times that is tried.
+    /// The server asked the agent to reboot; counts one of the few tries.
     pub fn told_to_reboot(&mut self, reason: &str) {
         if let Some(agent) = self.status.agent.as_mut().filter(|agent| !agent.leaving) {
             agent.leaving = true;

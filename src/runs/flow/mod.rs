@@ -31,7 +31,7 @@ pub const AGENT_SECONDS: u32 = 3600;
 pub const SILENCE_SECONDS: i64 = 600;
 /// Attempts at one step that may lead nowhere until the machine is held.
 pub const FRUITLESS_ATTEMPTS_MAX: u32 = 3;
-/// How often an agent is told to reboot for one step until the machine is held.
+/// Most reboots asked of an agent for one step before the machine is held.
 pub const REBOOTS_MAX: u32 = 3;
 /// Longest pause before a failed task is run again, in seconds.
 pub const BACK_OFF_SECONDS_MAX: i64 = 60;

@@ -1,4 +1,4 @@
-//! What is to happen at the step a run has come to, and what an agent that asks is told.
+//! The next action at the current step of a run, and the answer to an agent that asks for work.
 
 use jiff::Timestamp;
 
@@ -189,7 +189,7 @@ pub fn admits(status: &MachineStatus, world: &World, environment: Environment) -
     }
 }
 
-/// What an agent that asks is told.
+/// The answer to an agent that asks for work.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgentAnswer {
     Run {
@@ -201,7 +201,7 @@ pub enum AgentAnswer {
     Wait {
         reason: String,
     },
-    /// It was told to reboot often enough, and it never led to the boot that is needed.
+    /// It was asked to reboot several times, and the required boot never happened.
     Hold {
         reason: String,
     },

@@ -1,4 +1,4 @@
-//! Decides in memory what becomes of a group of changesets. The writer is the only one who writes, so the
+//! Decides the result of a group of changesets in memory. The writer is the only one who writes, so the
 //! world and the earlier changesets of the group tell everything that a changeset can be refused for. What is
 //! left for the database is few statements, and a refused changeset has touched nothing.
 //!
@@ -28,7 +28,7 @@ pub(super) struct ChangesetGroup<'g> {
     events: Vec<&'g events::EncodedEvent>,
 }
 
-/// What becomes of a stored object.
+/// The change of one stored object.
 #[derive(Clone, Copy)]
 struct GroupRow<'g> {
     last: &'g EncodedWrite,
@@ -99,7 +99,7 @@ impl<'g> ChangesetGroup<'g> {
         Ok(change)
     }
 
-    /// A row for each object that changed, whatever became of it.
+    /// A row for each object that changed, deleted ones included.
     fn add_to_trail(
         &self,
         to: &RowWriter<'_>,

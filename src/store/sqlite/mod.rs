@@ -1,8 +1,8 @@
 //! The store in one SQLite file, in the server's own process.
 //!
 //! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes changesets into
-//! groups, `changeset` is one of them, `group` decides what is done and `rows` writes it, `lease_log` knows where
-//! leases are, `checkpoints` keeps the log short;
+//! groups, `changeset` is one of them, `group` decides what is done and `rows` writes it, `lease_log` knows
+//! where leases are, `checkpoints` keeps the log short;
 //! `events` and `log` are what is read from the database afterwards.
 
 mod changeset;
@@ -87,7 +87,7 @@ impl SqliteStore {
             trail: opened.loaded.trail,
             committed: committed_tx,
         };
-        // A thread of its own: a task would wait for its turn on the worker of whoever sent the job.
+        // A thread of its own: a task would wait for its turn on the worker of the sender.
         let task = tokio::task::spawn_blocking(move || writer.run(jobs));
         let damaged = opened.loaded.damaged;
         Ok(Arc::new(SqliteStore {

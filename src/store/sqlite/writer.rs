@@ -32,7 +32,7 @@ const LOOK_OUT: Duration = Duration::from_micros(200);
 /// Jobs alone for which it just sleeps when it has looked out in vain time and again: the clients are slower,
 /// or others need the processors.
 const REST_MAX: u32 = 64;
-/// How long the writer waits for the changeset of whoever holds it.
+/// Longest wait for the changeset of the task that holds the writer.
 const HOLD_MAX: Duration = Duration::from_millis(250);
 /// Events that one call prunes, so that no changeset waits long behind it.
 const PRUNE_MAX: u64 = 10_000;
@@ -161,11 +161,11 @@ impl StoreWriter {
                 let has_events = *self.committed.borrow() != last_seq;
                 self.publish(group, &outcomes, last_seq);
                 group.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
-                // Whoever follows the events is woken behind those who wait for their answer.
+                // Followers of the events are woken after the senders have their answers.
                 self.committed.send_if_modified(|_| has_events);
             }
             Err(error) => {
-                // Whoever monitors the store says so, once.
+                // `MonitoredStore` logs the failure, once.
                 tracing::debug!(%error, jobs = group.len(), "the database failed; nothing was written");
                 self.connection.close();
                 for job in group.drain(..) {
@@ -226,7 +226,7 @@ impl StoreWriter {
     }
 }
 
-/// Whoever stopped waiting does not want to know.
+/// A sender that stopped waiting is ignored.
 fn answer(job: WriterJob, outcome: Result<WorkResult, StoreError>) {
     let outcome = outcome.map(|done| match (done, job.work) {
         (WorkResult::Changeset { first_seq }, WriterWork::Changeset(changeset)) => {
@@ -257,7 +257,7 @@ fn gather(queue: &mut mpsc::Receiver<WriterJob>, group: &mut Vec<WriterJob>, exp
 struct SpinWait {
     /// Jobs for which it is not done.
     rest: u32,
-    /// The same, when it is in vain again.
+    /// Doubles the pause after another fruitless spin.
     next_rest: u32,
 }
 
