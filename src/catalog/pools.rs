@@ -47,7 +47,7 @@ impl Catalog {
     /// them.
     ///
     /// # Errors
-    /// [`Error::Busy`] where others have all turns; [`Error::FailedTemplates`].
+    /// [`Error::Busy`] where others have all turns; [`Error::Failed`].
     pub async fn render_preview<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

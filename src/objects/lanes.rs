@@ -59,7 +59,7 @@ impl WorkLane {
     /// any more.
     ///
     /// # Errors
-    /// [`Error::Busy`] after [`WORK_SECONDS_MAX`], [`Error::FailedTemplates`] when the work panicked.
+    /// [`Error::Busy`] after [`WORK_SECONDS_MAX`], [`Error::Failed`] when the work panicked.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -80,7 +80,7 @@ impl WorkLane {
     /// Does work without waiting for a turn: for whoever holds the store's writer, of whom there is one.
     ///
     /// # Errors
-    /// [`Error::FailedTemplates`] when the work panicked.
+    /// [`Error::Failed`] when the work panicked.
     pub async fn run_at_once<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

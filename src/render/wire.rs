@@ -34,9 +34,9 @@ pub(super) enum RenderSource {
 pub(super) enum WorkerRequest<'a> {
     /// Comes first. No reply.
     Begin { niceness: i32 },
-    /// The templates to render from now on, by name and body. Replied to with [`WorkerReply::LoadedWorld`].
+    /// The templates to render from now on, by name and body. Replied to with [`WorkerReply::Loaded`].
     Load { templates: Cow<'a, [(String, String)]> },
-    /// Replied to with [`WorkerReply::RenderedText`].
+    /// Replied to with [`WorkerReply::Rendered`].
     Render(Box<RenderOrder<'a>>),
 }
 

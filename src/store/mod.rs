@@ -166,8 +166,8 @@ pub trait Store: Send + Sync + 'static {
     /// to another. The commit goes on when the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`StoreError::Stale`], [`StoreError::TakenPacket`], [`StoreError::DamagedRow`],
-    /// [`StoreError::FailedTemplates`] or [`StoreError::Closed`]; then nothing was written.
+    /// [`StoreError::Stale`], [`StoreError::Taken`], [`StoreError::Damaged`],
+    /// [`StoreError::Failed`] or [`StoreError::Closed`]; then nothing was written.
     fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
     /// Holds the writer once it has done what was queued before, so that a decision that others overtake time
@@ -182,7 +182,7 @@ pub trait Store: Send + Sync + 'static {
     /// were asked for is the last one.
     ///
     /// # Errors
-    /// [`StoreError::FailedTemplates`].
+    /// [`StoreError::Failed`].
     fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
     /// Writes a piece of a job's log at `offset`. Bytes that are there already are passed over, so a
@@ -190,26 +190,26 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::LogGap`] when `offset` is beyond the end, [`StoreError::LogFull`] when the log would
-    /// become too long, [`StoreError::Stale`] when there is no such job, [`StoreError::FailedTemplates`].
+    /// become too long, [`StoreError::Stale`] when there is no such job, [`StoreError::Failed`].
     fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Up to `bytes_max` (and [`LOG_READ_BYTES_MAX`]) of a job's log from `offset`; nothing at its end.
     ///
     /// # Errors
-    /// [`StoreError::FailedTemplates`].
+    /// [`StoreError::Failed`].
     fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, StoreError>>;
 
     /// Deletes the oldest events beyond the newest `keep`, a bounded number at a time; returns how many. Call
     /// again until it is 0.
     ///
     /// # Errors
-    /// [`StoreError::FailedTemplates`].
+    /// [`StoreError::Failed`].
     fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Writes to the disk what changes nothing, to find out whether writes get there.
     ///
     /// # Errors
-    /// [`StoreError::FailedTemplates`].
+    /// [`StoreError::Failed`].
     fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Bytes that are free on the disk of the database.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
     pub status: u16,
-    /// Of the answer's `BodyContent-Type`; empty for none.
+    /// Of the answer's `Content-Type`; empty for none.
     pub media: &'a str,
     pub body: &'a [u8],
 }

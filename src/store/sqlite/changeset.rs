@@ -55,8 +55,8 @@ impl EncodedWrite {
 /// Turns objects into rows.
 ///
 /// # Errors
-/// [`StoreError::DamagedRow`] for a key whose row could not be read; [`StoreError::Unreadable`] for an object
-/// that the next start could not read; [`StoreError::FailedTemplates`] when JSON cannot hold a value.
+/// [`StoreError::Damaged`] for a key whose row could not be read; [`StoreError::Unreadable`] for an object
+/// that the next start could not read; [`StoreError::Failed`] when JSON cannot hold a value.
 pub(super) fn encode(
     changeset: Changeset,
     damaged: &HashSet<(Kind, String)>,

@@ -53,7 +53,7 @@ impl<'g> ChangesetGroup<'g> {
     /// Adds a changeset, or nothing of it.
     ///
     /// # Errors
-    /// [`StoreError::Stale`], [`StoreError::TakenPacket`].
+    /// [`StoreError::Stale`], [`StoreError::Taken`].
     pub(super) fn add(&mut self, changeset: &'g EncodedChangeset) -> Result<(), StoreError> {
         let done = self.check_reads(&changeset.reads);
         let done = done.and_then(|()| self.write_all(changeset)).and_then(|moved| self.claim_all(&moved));
