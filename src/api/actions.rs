@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::ApiState;
 use super::body;
@@ -14,54 +15,138 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
+use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
-use crate::kernel::{Caller, Error};
 use crate::model::Machine;
-use crate::runs::actions::RunAction;
+use crate::runs::actions::{REASON_BYTES_MAX, RunAction, StepReference};
 
-/// Which workflow `start` runs.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+/// Which workflow `start` runs, and how far.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StartInput {
     /// Its name; without it the machine's own, else the setting `default_workflow`.
     #[serde(default)]
     workflow: Option<String>,
+    /// The run pauses before this step: its number, counted from 0, or its name.
+    #[serde(default)]
+    stop_before: Option<StepReference>,
 }
 
-/// The verbs, with what each does.
-const VERBS: [(&str, &str); 7] = [
-    ("start", "Begin a run of a workflow"),
-    ("pause", "Let the running job end and hand out no other"),
-    ("resume", "Go on after a pause"),
-    ("retry", "Go on at the step that failed or was held"),
-    ("cancel", "End the run and disarm the machine"),
-    ("arm", "Allow the destructive boot that is next, once more"),
-    ("disarm", "Take that permission away"),
-];
+/// Where `restart` begins, and how far it runs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Restart {
+    /// The first step: its number, counted from 0, or its name. Without it the run begins at its beginning.
+    #[serde(default)]
+    from: Option<StepReference>,
+    /// The run pauses before this step.
+    #[serde(default)]
+    stop_before: Option<StepReference>,
+}
+
+/// When and why a run pauses.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Pause {
+    /// A step that is still to come: its number, counted from 0, or its name. Without it the run pauses now.
+    #[serde(default)]
+    before: Option<StepReference>,
+    /// One line.
+    #[serde(default)]
+    #[schemars(length(max = REASON_BYTES_MAX))]
+    reason: String,
+}
+
+/// Which step is passed over, and why.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Skip {
+    /// A task that is still to come: its number, counted from 0, or its name. Without it the present step.
+    #[serde(default)]
+    step: Option<StepReference>,
+    /// One line.
+    #[schemars(length(min = 1, max = REASON_BYTES_MAX))]
+    reason: String,
+}
+
+/// Why a step counts as done.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MarkDone {
+    /// One line.
+    #[schemars(length(min = 1, max = REASON_BYTES_MAX))]
+    reason: String,
+}
+
+/// The body of an action that takes no details.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoDetails {}
 
 pub fn operations() -> Vec<Operation> {
-    VERBS.iter().map(|(verb, about)| row(verb, about)).collect()
+    vec![
+        row("start", "Begin a run of a workflow", |body: StartInput| RunAction::Start {
+            workflow: body.workflow,
+            stop_before: body.stop_before,
+        }),
+        row("restart", "Begin the last run anew, with the content there is now", |body: Restart| {
+            RunAction::Restart { from: body.from, stop_before: body.stop_before }
+        }),
+        row("pause", "Let the running job end and hand out no other, now or before a step", |body: Pause| {
+            RunAction::Pause { before: body.before, reason: body.reason }
+        }),
+        plain("resume", "Go on after a pause", RunAction::Resume),
+        plain("retry", "Go on at the step that failed or was held", RunAction::Retry),
+        row("skip", "Pass over the present step, or a task that is still to come", |body: Skip| {
+            RunAction::Skip { step: body.step, reason: body.reason }
+        }),
+        row("mark_done", "Go on as if the present step had ended well", |body: MarkDone| {
+            RunAction::MarkDone { reason: body.reason }
+        }),
+        plain("cancel", "End the run and disarm the machine", RunAction::Cancel),
+        plain("arm", "Allow the destructive boot that is next, once more", RunAction::Arm),
+        plain("disarm", "Take that permission away", RunAction::Disarm),
+    ]
 }
 
-fn row(verb: &'static str, about: &str) -> Operation {
+/// A verb with details; `action` makes of them what is to be done.
+fn row<T: DeserializeOwned + JsonSchema>(
+    verb: &str,
+    about: &str,
+    action: impl Fn(T) -> RunAction + Clone + Send + Sync + 'static,
+) -> Operation
+where
+    T: Send + 'static,
+{
+    operation(verb, about, action).takes(schema::of::<T>)
+}
+
+fn plain(verb: &str, about: &str, action: RunAction) -> Operation {
+    operation(verb, about, move |_: NoDetails| action.clone())
+}
+
+fn operation<T: DeserializeOwned + Send + 'static>(
+    verb: &str,
+    about: &str,
+    action: impl Fn(T) -> RunAction + Clone + Send + Sync + 'static,
+) -> Operation {
     let path = format!("{ROOT}/machines/{{ref}}/actions/{verb}");
-    let operation = Operation::post(path, format!("{verb}_machine"))
+    Operation::post(path, format!("{verb}_machine"))
         .tag("machines")
         .summary(about)
         .needs(RequiredScope::Write("machines"))
         .answers(200, "The machine as it is now.", schema::view::<Machine>)
-        .refuses(&[400, 404, 409, 413, 415, 422]);
-    let operation = if verb == "start" { operation.takes(schema::of::<StartInput>) } else { operation };
-    operation.runs(
-        move |State(state): State<ApiState>,
-              Extension(caller): Extension<Caller>,
-              Path(reference): Path<String>,
-              headers: HeaderMap,
-              body: Body| async move {
-            let start: StartInput = body::read_as(&headers, body).await?;
-            act(&state, &caller, (&reference, action(verb, start)?)).await
-        },
-    )
+        .refuses(&[400, 404, 409, 413, 415, 422])
+        .runs(
+            move |State(state): State<ApiState>,
+                  Extension(caller): Extension<Caller>,
+                  Path(reference): Path<String>,
+                  headers: HeaderMap,
+                  body: Body| async move {
+                let details: T = body::read_as(&headers, body).await?;
+                act(&state, &caller, (&reference, action(details))).await
+            },
+        )
 }
 
 async fn act(
@@ -72,17 +157,4 @@ async fn act(
     let machine = state.app.runs.act(caller, reference, &action).await?;
     let view = state.app.objects.show(&machine).await?;
     Ok(body::object(StatusCode::OK, &view))
-}
-
-fn action(verb: &str, start: StartInput) -> Result<RunAction, ApiError> {
-    Ok(match verb {
-        "start" => RunAction::Start { workflow: start.workflow },
-        "pause" => RunAction::Pause,
-        "resume" => RunAction::Resume,
-        "retry" => RunAction::Retry,
-        "cancel" => RunAction::Cancel,
-        "arm" => RunAction::Arm,
-        "disarm" => RunAction::Disarm,
-        other => return Err(Error::BadRequest(format!("there is no action `{other}`")).into()),
-    })
 }

@@ -3,9 +3,8 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::command::ActionCall;
+use crate::cli::action_verbs::{ActionCall, ActionVerb};
 use crate::cli::columns::text;
-use crate::cli::command::ActionVerb;
 use crate::cli::nouns::{name_of, object_path, reference};
 use crate::cli::objects::NounClient;
 use crate::cli::output::{self, OutputFormat, plain};

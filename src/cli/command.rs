@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
 
+use crate::cli::action_verbs::ActionVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::output::{OutputFormat, UsageError};
 use crate::cli::sets::parse_term;
 use crate::cli::waiting::Goal;
-use crate::client::{ExplainOf, MachineAction};
+use crate::client::ExplainOf;
 use crate::model::Kind;
 
 /// A command that needs a server, and how to reach it.
@@ -190,61 +190,6 @@ pub(super) enum MachineVerb {
         #[command(flatten)]
         output: OutputArgs,
     },
-}
-
-#[derive(Subcommand, Clone, Debug)]
-pub(super) enum ActionVerb {
-    /// Start a workflow, and arm the machine where that is destructive.
-    Start {
-        #[arg(value_name = "REF")]
-        reference: String,
-        /// [default: the machine's own]
-        workflow: Option<String>,
-    },
-    /// Hand out no further job.
-    Pause(ReferenceArgs),
-    /// Go on after a pause.
-    Resume(ReferenceArgs),
-    /// Go on at the step that failed or is held.
-    Retry(ReferenceArgs),
-    /// End the run and disarm.
-    Cancel(ReferenceArgs),
-    /// Allow one boot of a destructive bootenv.
-    Arm(ReferenceArgs),
-    /// Take that back.
-    Disarm(ReferenceArgs),
-}
-
-#[derive(Args, Clone, Debug)]
-pub(super) struct ReferenceArgs {
-    #[arg(value_name = "REF")]
-    pub reference: String,
-}
-
-impl ActionVerb {
-    /// The action, on which machine, with which details.
-    pub(super) fn call(self) -> ActionCall {
-        let (action, whose) = match self {
-            ActionVerb::Start { reference, workflow } => {
-                let details = workflow.map_or_else(|| json!({}), |workflow| json!({"workflow": workflow}));
-                return ActionCall { action: MachineAction::Start, reference, details };
-            }
-            ActionVerb::Pause(whose) => (MachineAction::Pause, whose),
-            ActionVerb::Resume(whose) => (MachineAction::Resume, whose),
-            ActionVerb::Retry(whose) => (MachineAction::Retry, whose),
-            ActionVerb::Cancel(whose) => (MachineAction::Cancel, whose),
-            ActionVerb::Arm(whose) => (MachineAction::Arm, whose),
-            ActionVerb::Disarm(whose) => (MachineAction::Disarm, whose),
-        };
-        ActionCall { action, reference: whose.reference, details: json!({}) }
-    }
-}
-
-/// An action on a machine, as it is sent.
-pub(super) struct ActionCall {
-    pub(super) action: MachineAction,
-    pub(super) reference: String,
-    pub(super) details: Value,
 }
 
 /// Which program wrote a file of leases.

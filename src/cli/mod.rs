@@ -4,6 +4,7 @@
 //! [`run`] carries it out, [`finish`] makes exit codes of what comes of it: 0 done, 1 the server or the
 //! operation said no, 2 usage.
 
+mod action_verbs;
 mod apply;
 mod artifact_verbs;
 mod artifacts;

@@ -32,7 +32,8 @@ pub fn summary(event: &Event) -> String {
         "boot.done" | "boot.failed" => format!("from {}{}", field(data, "peer"), after(": ", data, "reason")),
         "run.started" => {
             let rehearse = data.get("rehearse") == Some(&Value::Bool(true));
-            format!("{}{}", field(data, "workflow"), if rehearse { ", a rehearsal" } else { "" })
+            let from = after(", from step ", data, "from_step");
+            format!("{}{from}{}", field(data, "workflow"), if rehearse { ", a rehearsal" } else { "" })
         }
         "run.step_done" => {
             let (step, note) =
@@ -41,7 +42,12 @@ pub fn summary(event: &Event) -> String {
         }
         "run.completed" => field(data, "workflow"),
         "run.failed" | "run.held" => format!("{}{}", field(data, "name"), after(" ", data, "reason")),
-        "run.paused" | "run.cancelled" => after("by ", data, "by"),
+        "run.paused" | "run.cancelled" => after("by ", data, "by") + &after(": ", data, "reason"),
+        "run.pause_planned" | "run.step_skipped" | "run.step_marked_done" => {
+            let [step, kind, name] = ["step", "kind", "name"].map(|name| field(data, name));
+            format!("{kind} {name} (step {step}){}{}", after(" by ", data, "by"), after(": ", data, "reason"))
+        }
+        "run.live_system_lost" => format!("{}{}", field(data, "bootenv"), after(" at ", data, "reason")),
         "machine.armed" => format!("for {} until {}", field(data, "bootenv"), clock(data, "until")),
         kind if kind.ends_with(".state_changed") => field(data, "state") + &after(": ", data, "reason"),
         kind if kind.ends_with("armed") || kind.ends_with("_reboot") => field(data, "reason"),

@@ -12,9 +12,12 @@ use crate::model::{DhcpStatus, ExampleAnswer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MachineAction {
     Start,
+    Restart,
     Pause,
     Resume,
     Retry,
+    Skip,
+    MarkDone,
     Cancel,
     Arm,
     Disarm,
@@ -24,9 +27,12 @@ impl MachineAction {
     pub fn as_str(self) -> &'static str {
         match self {
             MachineAction::Start => "start",
+            MachineAction::Restart => "restart",
             MachineAction::Pause => "pause",
             MachineAction::Resume => "resume",
             MachineAction::Retry => "retry",
+            MachineAction::Skip => "skip",
+            MachineAction::MarkDone => "mark_done",
             MachineAction::Cancel => "cancel",
             MachineAction::Arm => "arm",
             MachineAction::Disarm => "disarm",

@@ -33,10 +33,14 @@ const KINDS: &[&str] = &[
     "run.completed",
     "run.failed",
     "run.held",
+    "run.live_system_lost",
+    "run.pause_planned",
     "run.paused",
     "run.resumed",
     "run.retried",
     "run.started",
+    "run.step_marked_done",
+    "run.step_skipped",
 ];
 
 /// Writes the lines of all events after a number, until it is stopped; then those that are there still.
@@ -105,10 +109,14 @@ fn said(event: &Event) -> &'static str {
         "run.completed" => "run complete",
         "run.failed" => "run failed",
         "run.held" => "run held",
+        "run.live_system_lost" => "live system lost",
+        "run.pause_planned" => "run is to pause before a step",
         "run.paused" => "run paused",
         "run.resumed" => "run resumed",
         "run.retried" => "run retried",
         "run.started" => "run started",
+        "run.step_marked_done" => "step marked as done",
+        "run.step_skipped" => "step skipped",
         _ => "",
     }
 }

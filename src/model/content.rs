@@ -118,6 +118,10 @@ pub struct Task {
     /// Tasks to run when it has failed for good.
     #[serde(default)]
     pub on_failure: Vec<String>,
+    /// What it did outlasts the memory of a live system: it is in firmware, on a disk or on another host.
+    /// When such a system is booted again because the machine lost power, the task is not run again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub survives_reboot: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }

@@ -125,6 +125,27 @@ pub struct MachineStatus {
     /// The agent that last asked for work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentSeen>,
+    /// What became of the live system whose tasks the run is in.
+    #[serde(default, skip_serializing_if = "LiveSystem::is_new")]
+    pub live_system: LiveSystem,
+}
+
+/// What became of a live system, which runs from memory, while the run was in its tasks. Begins anew with
+/// each boot step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LiveSystem {
+    /// How often it was booted again because the machine lost power.
+    #[serde(default)]
+    pub restarts: u32,
+    /// The machine lost power while the run was stopped: the run goes on with another boot.
+    #[serde(default)]
+    pub lost: bool,
+}
+
+impl LiveSystem {
+    fn is_new(&self) -> bool {
+        *self == LiveSystem::default()
+    }
 }
 
 /// What was tried at the step under way; begins anew with each step.
@@ -166,9 +187,27 @@ pub struct Run {
     /// No further job is handed out and no further boot begun.
     #[serde(default)]
     pub paused: bool,
+    /// Why it is paused.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pause_reason: String,
+    /// Where the run pauses by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_before: Option<StopBefore>,
     /// A rehearsal: the installer is run up to its answer file and no disk is touched.
     #[serde(default)]
     pub rehearse: bool,
+    /// Index of the step that `restart` was told to begin at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_step: Option<u32>,
+}
+
+/// The step before which a run pauses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StopBefore {
+    /// Its index in the run.
+    pub step: u32,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// What kind of thing a step is.
@@ -193,6 +232,13 @@ pub enum StepState {
     Skipped,
 }
 
+impl StepState {
+    /// There is nothing left to do at the step.
+    pub fn is_over(self) -> bool {
+        matches!(self, StepState::Done | StepState::Skipped)
+    }
+}
+
 /// One step of a run, fixed when the run began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
@@ -207,6 +253,18 @@ pub struct Step {
     pub state: StepState,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+}
+
+impl Step {
+    /// The step for a person: `step 3 (task users of look)`.
+    pub fn label(&self, index: u32) -> String {
+        let Step { name, stage, .. } = self;
+        match self.kind {
+            StepKind::Stage => format!("step {index} (stage {name})"),
+            StepKind::Bootenv => format!("step {index} (bootenv {name} of {stage})"),
+            StepKind::Task => format!("step {index} (task {name} of {stage})"),
+        }
+    }
 }
 
 /// What the machine waits for.

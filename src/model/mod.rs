@@ -64,8 +64,8 @@ pub use job::{AfterJob, Job, JobEnd, JobState, ended_by_exit};
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
-    AgentSeen, BootAttempt, BootProgress, BootResult, Machine, MachineState, MachineStatus, MachineWait, Run,
-    Step, StepKind, StepState, StepTries,
+    AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, Machine, MachineState, MachineStatus,
+    MachineWait, Run, Step, StepKind, StepState, StepTries, StopBefore,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
 pub use name::{check_file_path, check_host_name, check_name};

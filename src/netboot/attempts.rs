@@ -15,6 +15,7 @@ use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
 use crate::rate_limit::warn_limited;
 use crate::render::RenderProblem;
+use crate::runs::flow::step::needs_live_system;
 
 /// Most faults of failed renders that one machine keeps.
 const FAULTS_MAX: usize = 16;
@@ -36,8 +37,9 @@ impl Netboot {
         let caller = Caller::machine(&machine, now);
         let last = machine.status.boot_attempt.as_ref();
         let is_new = attempt::is_new(last, power_on.progress, now);
-        if is_new && last.is_some_and(|last| last.progress != BootProgress::Ended) {
-            self.runs.flow(&caller, &machine.key, |flow| flow.attempt_superseded()).await?;
+        let is_open = last.is_some_and(|last| last.progress != BootProgress::Ended);
+        if is_new && (is_open || needs_live_system(&machine.status, &self.kernel.world())) {
+            self.runs.flow(&caller, &machine.key, |flow| flow.powered_on_again()).await?;
             gathered = self.again(&gathered);
         }
         let decision = gathered.decide(asked, now);

@@ -47,6 +47,7 @@ impl Netboot {
         }
         let world = self.kernel.world();
         let mut open: Vec<String> = file.template.iter().cloned().collect();
+        open.extend(file.inline.iter().flat_map(|body| crate::render::included(body)));
         let mut seen = std::collections::BTreeSet::new();
         while let Some(name) = open.pop() {
             let Some(template) = world.templates.get(&name).filter(|_| seen.insert(name.clone())) else {

@@ -14,7 +14,7 @@ use crate::model::{
     Bootenv, Job, JobState, Machine, NewEvent, Noun, Stage, StepKind, Stored, Task, Workflow, World,
 };
 use crate::runs::Runs;
-use crate::runs::flow::Flow;
+use crate::runs::flow::{Flow, JobOutcome};
 use crate::store::{self, Changeset, TrackedWorld};
 
 /// A machine that is being changed, with what belongs to the change.
@@ -24,11 +24,12 @@ pub struct MachineChange {
     /// The next revision of the machine.
     pub machine: Stored<Machine>,
     changeset: Changeset,
+    job_end: Option<JobOutcome>,
 }
 
 impl MachineChange {
     pub fn new(before: Arc<Stored<Machine>>, now: Timestamp) -> Self {
-        MachineChange { machine: before.next(now), before, changeset: Changeset::default() }
+        MachineChange { machine: before.next(now), before, changeset: Changeset::default(), job_end: None }
     }
 
     /// Applies rules to the machine's status; what they did becomes events.
@@ -36,11 +37,17 @@ impl MachineChange {
         let (caller, world) = at;
         let mut flow = Flow::new(&mut self.machine.status, world, caller.now);
         let result = rules(&mut flow);
+        self.job_end = flow.job_end().or(self.job_end.take());
         for happened in flow.finish() {
             self.event(caller, happened.kind, happened.data);
         }
         self.note_new_run(world);
         result
+    }
+
+    /// The faults of steps go: the run goes on.
+    pub fn forget_step_faults(&mut self) {
+        self.machine.faults.retain(|fault| !fault.pointer.starts_with("/status/steps"));
     }
 
     /// A run that begins needs the objects that it goes through: none of them may go, or become another,
@@ -135,8 +142,10 @@ impl MachineChange {
             })
         }) {
             let mut job = job.next(caller.now);
-            job.spec.state = JobState::Cancelled;
-            job.spec.reason = self.machine.status.reason.clone();
+            let cancelled =
+                || JobOutcome { state: JobState::Cancelled, reason: self.machine.status.reason.clone() };
+            let JobOutcome { state, reason } = self.job_end.take().unwrap_or_else(cancelled);
+            (job.spec.state, job.spec.reason) = (state, reason);
             job.spec.ended_at = Some(caller.now);
             self.update_job(caller, &job);
         }

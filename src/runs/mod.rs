@@ -9,6 +9,7 @@ pub mod flow;
 pub mod job_reports;
 pub mod jobs;
 pub mod machine_change;
+mod refusals;
 mod task_files;
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,8 @@ use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 use crate::runs::jobs::{RenderTasks, TaskRender, WorkRequest};
 use crate::store::{Changeset, EventQuery, SqliteStore};
 
+mod verbs;
+
 /// Gives each task one script, or the fault `broken`.
 struct Scripts;
 
@@ -122,7 +124,7 @@ impl Site {
     }
 
     async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
-        self.act(RunAction::Start { workflow: Some(workflow.to_owned()) }).await
+        self.act(RunAction::Start { workflow: Some(workflow.to_owned()), stop_before: None }).await
     }
 
     async fn ask(&self, boot: &str, job: Option<Uuid>) -> Option<JobOffer> {
@@ -186,24 +188,22 @@ async fn start_says_everything_that_is_in_its_way() {
     assert!(reason.contains("`debian`: it has no kernel for arm64"), "{reason}");
     assert!(reason.contains("the param `disk` is not set"), "{reason}");
     assert!(matches!(site.start("instal").await, Err(Error::Invalid(_))));
-    let reason = refused(site.act(RunAction::Start { workflow: None }).await);
+    let reason = refused(site.act(RunAction::Start { workflow: None, stop_before: None }).await);
     assert!(reason.contains("default_workflow"), "{reason}");
     let locked = Site::new(json!({"name": "web1", "locked": true, "workflow": "work"})).await;
-    assert!(refused(locked.act(RunAction::Start { workflow: None }).await).contains("locked"));
+    assert!(
+        refused(locked.act(RunAction::Start { workflow: None, stop_before: None }).await).contains("locked")
+    );
     assert_eq!(locked.state().0, MachineState::Registered);
 }
 
 #[tokio::test]
 async fn actions_are_refused_with_the_reason_when_they_cannot_be_done_now() {
     let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda"}})).await;
-    for action in [
-        RunAction::Pause,
-        RunAction::Resume,
-        RunAction::Retry,
-        RunAction::Cancel,
-        RunAction::Arm,
-        RunAction::Disarm,
-    ] {
+    let pause = || RunAction::Pause { before: None, reason: String::new() };
+    for action in
+        [pause(), RunAction::Resume, RunAction::Retry, RunAction::Cancel, RunAction::Arm, RunAction::Disarm]
+    {
         assert!(refused(site.act(action).await).contains("no workflow under way"));
     }
     let machine = site.start("install").await.unwrap();
@@ -217,8 +217,8 @@ async fn actions_are_refused_with_the_reason_when_they_cannot_be_done_now() {
     assert!(refused(site.act(RunAction::Disarm).await).contains("not armed"));
     site.act(RunAction::Arm).await.unwrap();
     assert_eq!(site.state(), (MachineState::Waiting, 1));
-    site.act(RunAction::Pause).await.unwrap();
-    assert!(refused(site.act(RunAction::Pause).await).contains("already"));
+    site.act(pause()).await.unwrap();
+    assert!(refused(site.act(pause()).await).contains("already"));
     site.act(RunAction::Resume).await.unwrap();
     site.act(RunAction::Cancel).await.unwrap();
     let events = site.events().await;

@@ -1,4 +1,4 @@
-//! The agent of the installed system: the real one, with its server seen through [`ShownServer`].
+//! The agent of an installed or a live system: the real one, with its server seen through [`ShownServer`].
 //!
 //! Jobs are handed to it without their files, so that nothing runs on this host: it reports them begun and
 //! ended as always. With `--run-jobs` the files stay, and their scripts run here.
@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
 
 use crate::agent::{
@@ -24,15 +24,36 @@ use crate::simulate::options::SimulateOptions;
 /// How long a server may hold back its answer when there is nothing to do, in seconds.
 const IDLE_SECONDS: u32 = 1;
 
-/// Works until there is nothing left to do; returns why the machine has to be switched on again, if so.
+/// How the work of an agent ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum AgentResult {
+    /// There is nothing left to do.
+    Idle,
+    /// The server wants the machine to boot anew, and says why.
+    Reboot(String),
+    /// The power was cut.
+    PowerCut,
+}
+
+/// The machine that an agent works on.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentHost<'a> {
+    pub options: &'a SimulateOptions,
+    pub mac: Mac,
+    /// The task that cuts the power when it runs.
+    pub cut_at: Option<&'a str>,
+}
+
+/// Works until there is nothing left to do, the machine has to boot anew, or its power is cut.
 ///
 /// # Errors
 /// A configuration the agent does not take, a server that refuses it, or a job that failed.
 pub async fn work(
     configuration: &str,
-    (options, mac): (&SimulateOptions, Mac),
+    host: AgentHost<'_>,
     console: &mut MachineConsole,
-) -> Result<Option<String>, StepFailure> {
+) -> Result<AgentResult, StepFailure> {
+    let AgentHost { options, mac, cut_at } = host;
     let folder =
         AgentFolder::make(mac).map_err(|error| agent_failure("a folder for its jobs", error.to_string()))?;
     let config = folder.configure(configuration);
@@ -43,6 +64,8 @@ pub async fn work(
     let played = ShownServer {
         remote,
         runs: options.run_jobs,
+        cut_at,
+        cut: Notify::new(),
         seen: Mutex::new(AgentTraffic { console, jobs: BTreeMap::new(), reboot: None }),
     };
     let agent = Agent {
@@ -51,14 +74,17 @@ pub async fn work(
         state_dir: config.state_dir.clone(),
         manner: config.manner,
     };
-    let ended = agent::run(&agent, &played).await;
+    let ended = tokio::select! {
+        ended = agent::run(&agent, &played) => ended,
+        () = played.cut.notified() => return Ok(AgentResult::PowerCut),
+    };
     let seen = played.seen.into_inner();
     match ended {
         Err(error) => Err(agent_failure("its folder to stay", error.to_string())),
-        Ok(AgentEnd::Failed(why)) => Err(agent_failure("jobs, or the word that there are none", why)),
+        Ok(AgentResult::Failed(why)) => Err(agent_failure("jobs, or the word that there are none", why)),
         Ok(_) => match seen.jobs.into_values().find_map(|job| job.failed.map(|why| (job.task, why))) {
             Some((task, why)) => Err(StepFailure::new("job", format!("the task {task} to end well"), why)),
-            None => Ok(seen.reboot),
+            None => Ok(seen.reboot.map_or(AgentResult::Idle, AgentResult::Reboot)),
         },
     }
 }
@@ -71,6 +97,8 @@ fn agent_failure(what: &str, came: String) -> StepFailure {
 struct ShownServer<'a> {
     remote: RemoteServer,
     runs: bool,
+    cut_at: Option<&'a str>,
+    cut: Notify,
     seen: Mutex<AgentTraffic<'a>>,
 }
 
@@ -123,6 +151,9 @@ impl AgentServer for ShownServer<'_> {
             self.pretend(job).await?;
         }
         self.remote.report_job(job, report).await?;
+        if report.state == Some(JobState::Running) {
+            self.cut_power_at(job).await;
+        }
         if ends {
             self.ended(job, report).await;
         }
@@ -144,6 +175,20 @@ impl ShownServer<'_> {
         let offset = self.seen.lock().await.jobs.get(&job).map_or(0, |job| job.log_bytes);
         let line = b"simulated: the scripts of this job were not run\n";
         self.remote.put_log(job, offset, line.to_vec()).await.map(drop)
+    }
+
+    /// Cuts the power if it is this job's turn; then nothing goes on any more.
+    async fn cut_power_at(&self, job: Uuid) {
+        let mut seen = self.seen.lock().await;
+        let AgentTraffic { console, jobs, .. } = &mut *seen;
+        let task = jobs.get(&job).map(|job| job.task.as_str());
+        if task.is_none() || task != self.cut_at {
+            return;
+        }
+        console.say("power", "cut, in the middle of the task").await;
+        drop(seen);
+        self.cut.notify_one();
+        std::future::pending::<()>().await;
     }
 
     async fn ended(&self, id: Uuid, report: &JobReport) {

@@ -50,6 +50,13 @@ fn named_file(command_line: &str, keys: &[&str], speaker: DhcpProgram) -> Option
     url.next().map(|url| AnswerFile { url: url.to_owned(), speaker })
 }
 
+/// The configuration of the agent that a live system is given on its kernel command line.
+pub fn agent_of(command_line: &str) -> Option<&str> {
+    let mut words =
+        command_line.split_whitespace().filter_map(|word| word.strip_prefix("metalwright.agent="));
+    words.find(|url| url.starts_with("http://"))
+}
+
 /// Plays the installer from its answer file to its report.
 ///
 /// # Errors

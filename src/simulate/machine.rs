@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::simulate::address::UsableAddress;
-use crate::simulate::agent;
+use crate::simulate::agent::{self, AgentResult};
 use crate::simulate::console::MachineConsole;
 use crate::simulate::dhcp::{ClientLease, DhcpReach, DhcpSession};
 use crate::simulate::failure::StepFailure;
@@ -36,6 +36,8 @@ pub enum MachineEnd {
     Rehearsed,
     /// A script switched it off.
     Off,
+    /// It runs a live system that has nothing left to do.
+    Live,
 }
 
 /// A simulated machine.
@@ -47,6 +49,8 @@ pub struct SimulatedMachine {
     pub console: MachineConsole,
     pub installed: Option<InstallResult>,
     held: Option<UsableAddress>,
+    /// The task that cuts the power once.
+    cut_at: Option<String>,
 }
 
 /// What a power-on led to.
@@ -68,7 +72,8 @@ impl SimulatedMachine {
     pub fn new(options: Arc<SimulateOptions>, index: u32, console: MachineConsole) -> Self {
         let identity = MachineIdentity::of(options.mac_of(index));
         let fallback = options.address_of(index);
-        SimulatedMachine { options, identity, fallback, console, installed: None, held: None }
+        let cut_at = options.power_off.clone();
+        SimulatedMachine { options, identity, fallback, console, installed: None, held: None, cut_at }
     }
 
     /// The last address it had.
@@ -86,7 +91,10 @@ impl SimulatedMachine {
             self.console.power_on(&why).await;
             let mut network = self.connect().await?;
             why = match self.boot(&mut network).await? {
-                BootEnd::Kernel(boot) => self.run_kernel(&network, &boot).await?,
+                BootEnd::Kernel(boot) => match self.run_kernel(&network, &boot).await? {
+                    Some(why) => why,
+                    None => return Ok(MachineEnd::Live),
+                },
                 BootEnd::Reboot => "the script said so".to_owned(),
                 BootEnd::Off => return Ok(MachineEnd::Off),
                 BootEnd::Disk => match self.run_disk(&network).await? {
@@ -356,18 +364,22 @@ impl SimulatedMachine {
         EffectOutcome::Succeeded
     }
 
-    /// What was booted from the network runs; returns why the machine is switched on next.
+    /// What was booted from the network runs; returns why the machine is switched on next, if it is.
     async fn run_kernel(
         &mut self,
         network: &MachineNetwork,
         boot: &KernelBoot,
-    ) -> Result<String, StepFailure> {
+    ) -> Result<Option<String>, StepFailure> {
         let initrds = boot.initrds.join(" ");
         self.console.say("boot", format!("{} with {initrds}; {}", boot.kernel, boot.command_line)).await;
+        if let Some(agent) = installer::agent_of(&boot.command_line) {
+            return self.run_live(network, agent).await;
+        }
         let Some(answer) = installer::answer_of(&boot.command_line) else {
             return Err(StepFailure::new(
                 "boot",
-                "a kernel command line that names an answer file (url=, preseed/url=, inst.ks=)",
+                "a kernel command line that names an answer file (url=, preseed/url=, inst.ks=) or a live \
+                 system's agent (metalwright.agent=)",
                 boot.command_line.clone(),
             ));
         };
@@ -384,7 +396,36 @@ impl SimulatedMachine {
         let installed = installer::install(&network.http, &answer, &mut self.console).await?;
         let why = if installed.rehearsed { "the rehearsal switched it off" } else { "the installer reboots" };
         self.installed = Some(installed);
-        Ok(why.to_owned())
+        Ok(Some(why.to_owned()))
+    }
+
+    /// A live system runs its agent, which has its configuration from the server.
+    async fn run_live(
+        &mut self,
+        network: &MachineNetwork,
+        agent: &str,
+    ) -> Result<Option<String>, StepFailure> {
+        let mut network = MachineNetwork { dhcp: None, http: network.http.clone(), address: network.address };
+        self.renew(&mut network, DhcpProgram::Udhcpc).await?;
+        let began = Instant::now();
+        let configuration =
+            network.http.text(UserAgent::Installer, agent, installer::DOCUMENT_BYTES_MAX).await?;
+        self.console.step("file", began, format!("{agent}, {} bytes", configuration.len())).await;
+        self.run_agent(&configuration).await
+    }
+
+    /// The agent works; returns why the machine is switched on again, if it is.
+    async fn run_agent(&mut self, configuration: &str) -> Result<Option<String>, StepFailure> {
+        let cut_at = self.cut_at.as_deref();
+        let host = agent::AgentHost { options: &self.options, mac: self.identity.mac, cut_at };
+        Ok(match agent::work(configuration, host, &mut self.console).await? {
+            AgentResult::Idle => None,
+            AgentResult::Reboot(why) => Some(why),
+            AgentResult::PowerCut => {
+                let task = self.cut_at.take().unwrap_or_default();
+                Some(format!("the power was cut in the middle of {task}"))
+            }
+        })
     }
 
     /// The operating system asks for an address of its own.
@@ -409,7 +450,7 @@ impl SimulatedMachine {
         };
         let mut network = MachineNetwork { dhcp: None, http: network.http.clone(), address: network.address };
         self.renew(&mut network, DhcpProgram::NetworkManager).await?;
-        agent::work(&configuration, (&self.options, self.identity.mac), &mut self.console).await
+        self.run_agent(&configuration).await
     }
 }
 

@@ -179,7 +179,13 @@ impl LinePrinter<'_> {
         }
         let total = summary.machines.len();
         let count = |wanted| summary.machines.iter().filter(|fate| fate.ended == Some(wanted)).count();
-        let ended = [MachineEnd::Installed, MachineEnd::Rehearsed, MachineEnd::Disk, MachineEnd::Off];
+        let ended = [
+            MachineEnd::Installed,
+            MachineEnd::Rehearsed,
+            MachineEnd::Disk,
+            MachineEnd::Live,
+            MachineEnd::Off,
+        ];
         let ended = ended.map(|ended| format!("{} {}", count(ended), format!("{ended:?}").to_lowercase()));
         let (failed, ms) = (summary.failed(), summary.ms);
         writeln!(self.out, "{total} machines in {ms} ms: {}, {failed} failed", ended.join(", "))?;

@@ -60,6 +60,9 @@ pub struct SimulateOptions {
     /// Run the scripts of jobs on this very host, instead of only reporting that they ran.
     #[arg(long)]
     pub run_jobs: bool,
+    /// Cut the power once, as soon as this task runs, and switch the machine on again.
+    #[arg(long, value_name = "TASK", conflicts_with = "run_jobs")]
+    pub power_off: Option<String>,
     /// Print steps as lines of JSON.
     #[arg(long)]
     pub json: bool,

@@ -16,6 +16,8 @@ use crate::api::Api;
 use crate::net;
 use crate::world::{World, program};
 
+mod live;
+
 const FIRMWARES: [&str; 4] = ["bios", "ipxe", "uefi", "http"];
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);

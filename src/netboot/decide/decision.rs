@@ -412,12 +412,12 @@ fn under_way<'a>(asked: &BootQuestion, machine: &'a Stored<Machine>) -> Option<&
 /// Why a machine with a run does not go on with it. A pause lets the boot that is under way go on.
 fn not_at_work(machine: &Stored<Machine>, under_way: Option<&BootAttempt>) -> Option<String> {
     let status = &machine.status;
+    let is_paused = status.run.as_ref().is_some_and(|run| run.paused);
     match status.state {
+        MachineState::Held if is_paused && under_way.is_some() => None,
         MachineState::Held => Some(format!("the machine is held: {}", status.reason)),
         MachineState::Failed => Some(format!("its workflow failed: {}", status.reason)),
-        _ if under_way.is_none() && status.run.as_ref().is_some_and(|run| run.paused) => {
-            Some("its workflow is paused".to_owned())
-        }
+        _ if under_way.is_none() && is_paused => Some("its workflow is paused".to_owned()),
         _ => None,
     }
 }

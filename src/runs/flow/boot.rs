@@ -39,16 +39,23 @@ impl Flow<'_> {
         self.settle();
     }
 
-    /// The machine was powered on again before its attempt came to an end. Comes before the decision on
-    /// the new attempt, because it may fail or hold the run.
-    pub fn attempt_superseded(&mut self) {
+    /// The machine was powered on again: its attempt that is open ends, and the memory of a live system is
+    /// gone. Comes before the decision on the new attempt, because it may fail or hold the run.
+    pub fn powered_on_again(&mut self) {
+        self.supersede_attempt();
+        self.lose_live_system();
+    }
+
+    fn supersede_attempt(&mut self) {
+        let how_far = self.how_far();
         let Some(linked) = self.end_attempt(BootResult::Superseded) else { return };
         if !linked {
             return;
         }
         match self.spent() {
             Some(name) => self.fail_boot(format!(
-                "the machine was powered on again before the installer of `{name}` reported that it was done"
+                "the machine was powered on again before `{name}` reported that it was done; it had come to \
+                 {how_far}"
             )),
             None => self.fruitless(),
         }
@@ -115,19 +122,23 @@ impl Flow<'_> {
     pub fn callback_done(&mut self) {
         let linked = self.end_attempt(BootResult::Done);
         if linked == Some(true) {
-            self.boot_done();
+            self.boot_done("");
         }
     }
 
-    fn boot_done(&mut self) {
+    /// The boot that is open is done; `said` is what an operator says of it.
+    pub(super) fn boot_done(&mut self, said: &str) {
         let rehearsal = self.status.run.as_ref().is_some_and(|run| run.rehearse);
         let installs =
             present_bootenv(self.status, self.world).is_some_and(|b| b.kind == BootenvKind::Install);
-        let note = if rehearsal && installs { REHEARSED_BOOT } else { "" };
+        let note = if rehearsal && installs { REHEARSED_BOOT } else { said };
         let boot = boot_step(self.status);
         if installs {
             self.disarm("the installer is done");
             self.status.bootenv = None;
+        } else {
+            // No agent of this boot has asked yet.
+            self.status.agent = None;
         }
         if boot == Some(self.status.cursor) {
             self.end_step(StepState::Done, note);
@@ -163,13 +174,13 @@ impl Flow<'_> {
         }
     }
 
-    fn boot_name(&self) -> String {
+    pub(super) fn boot_name(&self) -> String {
         let step = boot_step(self.status).and_then(|i| self.status.steps.get(i as usize));
         step.map(|step| step.name.clone()).unwrap_or_default()
     }
 
     /// Ends the open attempt. Whether it belonged to the boot the run is in; none without one.
-    fn end_attempt(&mut self, result: BootResult) -> Option<bool> {
+    pub(super) fn end_attempt(&mut self, result: BootResult) -> Option<bool> {
         let attempt = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())?;
         (attempt.result, attempt.progress) = (Some(result), BootProgress::Ended);
         (attempt.seen_at, attempt.deadline) = (self.now, None);
@@ -181,6 +192,10 @@ impl Flow<'_> {
 
     /// An agent asks for work: it may be what the present boot was to lead to.
     pub fn agent_seen(&mut self, environment: Environment, boot: &str) {
+        let before = self.status.agent.as_ref().filter(|agent| agent.environment == Environment::Live);
+        if environment == Environment::Live && before.is_some_and(|agent| agent.boot != boot) {
+            self.lose_live_system();
+        }
         let same_life = self.status.agent.as_ref().filter(|a| a.boot == boot && a.environment == environment);
         let leaving = same_life.is_some_and(|agent| agent.leaving);
         self.status.agent = Some(AgentSeen { environment, boot: boot.to_owned(), leaving });
@@ -194,6 +209,7 @@ impl Flow<'_> {
         match (kind, environment) {
             (BootenvKind::Live | BootenvKind::Discovery, Environment::Live) => {
                 self.end_attempt(BootResult::Done);
+                self.disarm("the live system is up");
                 self.end_step(StepState::Done, "");
                 self.advance();
             }
@@ -201,7 +217,7 @@ impl Flow<'_> {
                 self.system_seen();
                 if self.tasks_follow() {
                     // The boot stays open until the installer reports that it is done.
-                    self.status.cursor += 1;
+                    self.move_on();
                     self.advance();
                 }
             }

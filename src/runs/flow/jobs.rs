@@ -64,7 +64,7 @@ impl Flow<'_> {
         if job.after == Some(AfterJob::Stop)
             && let Some(run) = &mut self.status.run
         {
-            run.paused = true;
+            (run.paused, run.pause_reason) = (true, format!("task `{}` asked for it", job.task));
             self.say_of_run("run.paused", json!({ "by": format!("task {}", job.task) }));
         }
         if !self.status.on_failure.is_empty() {

@@ -2,20 +2,25 @@
 //!
 //! `expand` makes the list of steps of a run. `step` says what is to happen at the present step. [`Flow`]
 //! carries what has happened into a machine's status: `rules` has the life of a run and the states of a
-//! machine, `boot` what power-ons do to it, `jobs` what tasks do. Nothing here does I/O or knows the time;
+//! machine, `boot` what power-ons do to it, `jobs` what tasks do, `live` what a loss of power does in a live
+//! system, `skips` what operators do to single steps. Nothing here does I/O or knows the time;
 //! commits and events are the business of the house around it. Start with `rules`.
 
 mod boot;
 pub mod expand;
 mod jobs;
+mod live;
 mod rules;
+mod skips;
 pub mod step;
+mod step_reference;
 #[cfg(test)]
 mod tests;
 
 pub use expand::expand;
-pub use rules::{Flow, RunEvent};
+pub use rules::{Flow, JobOutcome, OperatorNote, RunEvent};
 pub use step::{NextStep, next_step};
+pub use step_reference::StepReference;
 
 /// How long a machine stays armed for a destructive boot, in seconds.
 pub const ARMED_SECONDS: i64 = 24 * 3600;
@@ -37,5 +42,7 @@ pub const REBOOTS_MAX: u32 = 3;
 pub const BACK_OFF_SECONDS_MAX: i64 = 60;
 /// How often one task may be run in one step, whatever it says.
 pub const JOBS_PER_STEP_MAX: u32 = 100;
+/// How often the live system of one boot is booted again after losses of power until the machine is held.
+pub const LIVE_RESTARTS_MAX: u32 = 3;
 /// Most steps of a run.
 pub const STEPS_MAX: usize = 2000;

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::model::{
-    BootProgress, Bootenv, BootenvKind, MachineState, MachineStatus, MachineWait, Run, Step, StepKind,
-    StepState, StepTries, World,
+    BootProgress, Bootenv, BootenvKind, JobState, LiveSystem, MachineState, MachineStatus, MachineWait, Run,
+    Step, StepKind, StepState, StepTries, World,
 };
 
-use super::step::{NextStep, RunWait, boot_step, is_booting, next_step, present_stage};
+use super::skips::begin_at;
+use super::step::{NextStep, RunWait, is_booting, next_step, present_stage};
 use super::{AGENT_SECONDS, ARMED_SECONDS, POWER_ON_SECONDS};
 
 /// Something a change did, before it is an event.
@@ -23,6 +24,21 @@ pub struct RunEvent {
     pub data: Value,
 }
 
+/// Who did something to a run, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct OperatorNote<'a> {
+    pub by: &'a str,
+    /// Empty where none was given.
+    pub reason: &'a str,
+}
+
+/// How a job that a change took from its machine ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobOutcome {
+    pub state: JobState,
+    pub reason: String,
+}
+
 /// One change of one machine's status.
 #[derive(Debug)]
 pub struct Flow<'a> {
@@ -30,11 +46,18 @@ pub struct Flow<'a> {
     pub(super) world: &'a World,
     pub(super) now: Timestamp,
     happened: Vec<RunEvent>,
+    pub(super) job_end: Option<JobOutcome>,
 }
 
 impl<'a> Flow<'a> {
     pub fn new(status: &'a mut MachineStatus, world: &'a World, now: Timestamp) -> Self {
-        Flow { status, world, now, happened: Vec::new() }
+        Flow { status, world, now, happened: Vec::new(), job_end: None }
+    }
+
+    /// How the job ends that the machine had before the change and has not any more; none where the state of
+    /// the machine says it.
+    pub fn job_end(&mut self) -> Option<JobOutcome> {
+        self.job_end.take()
     }
 
     /// What the change did, in order.
@@ -64,36 +87,55 @@ impl<'a> Flow<'a> {
         self.now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
     }
 
-    /// Begins a run at its first step.
-    pub fn start(&mut self, run: Run, steps: Vec<Step>) {
-        let begun = json!({"run": run.id, "rehearse": run.rehearse});
+    /// Begins a run, at its first step or at the one that `restart` names. It takes the place of a run that
+    /// is under way.
+    pub fn start(&mut self, run: Run, mut steps: Vec<Step>) {
+        self.disarm("another run was started");
+        let begun = json!({"run": run.id, "rehearse": run.rehearse, "from_step": run.from_step});
+        self.status.cursor = run.from_step.map_or(0, |from| begin_at(from, &mut steps, self.world));
         self.status.run = Some(run);
         self.status.steps = steps;
-        self.status.cursor = 0;
         self.say_of_run("run.started", begun);
+        let reason = "another run was started".to_owned();
+        self.job_end = Some(JobOutcome { state: JobState::Cancelled, reason });
         self.status.job = None;
+        self.status.bootenv = None;
+        self.status.live_system = LiveSystem::default();
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.unlink_attempt();
+        self.take_stage();
         self.new_step();
         self.advance();
     }
 
     /// Hands out no further job and begins no further boot; what is under way comes to its end.
-    pub fn pause(&mut self, by: &str) {
-        self.with_run(|run| run.paused = true);
-        self.say_of_run("run.paused", json!({ "by": by }));
+    pub fn pause(&mut self, note: OperatorNote<'_>) {
+        let OperatorNote { by, reason } = note;
+        self.with_run(|run| (run.paused, run.pause_reason) = (true, reason.to_owned()));
+        self.say_of_run("run.paused", json!({"by": by, "reason": reason}));
         if self.status.job.is_none() && !is_booting(self.status) {
             self.leave_boot();
         }
         self.settle();
     }
 
+    /// Goes on after a pause; a run that is not paused goes on past the step it was to stop before.
     pub fn resume(&mut self) {
-        self.with_run(|run| run.paused = false);
+        let was_paused = self.status.run.as_ref().is_some_and(|run| run.paused);
+        self.with_run(|run| {
+            if was_paused {
+                (run.paused, run.pause_reason) = (false, String::new());
+            } else {
+                run.stop_before = None;
+            }
+        });
         self.say_of_run("run.resumed", json!({}));
-        if self.status.state == MachineState::Held {
+        if was_paused && self.status.state == MachineState::Held {
             self.status.state = MachineState::Waiting;
+            if self.status.live_system.lost {
+                self.return_to_boot();
+            }
         }
         self.advance();
     }
@@ -104,6 +146,10 @@ impl<'a> Flow<'a> {
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.with_step(|step| (step.state, step.note) = (StepState::Pending, String::new()));
+        if self.status.live_system.lost {
+            self.return_to_boot();
+        }
+        self.status.live_system = LiveSystem::default();
         self.unlink_attempt();
         self.new_step();
         self.advance();
@@ -113,7 +159,11 @@ impl<'a> Flow<'a> {
     pub fn cancel(&mut self, by: &str) {
         let now = self.now;
         self.disarm("the run was cancelled");
-        self.with_run(|run| (run.ended_at, run.paused) = (Some(now), false));
+        self.with_run(|run| {
+            (run.ended_at, run.paused) = (Some(now), false);
+            run.stop_before = None;
+        });
+        self.status.live_system = LiveSystem::default();
         for step in &mut self.status.steps {
             if matches!(step.state, StepState::Pending | StepState::Running) {
                 (step.state, step.note) = (StepState::Skipped, "the run was cancelled".to_owned());
@@ -192,21 +242,29 @@ impl<'a> Flow<'a> {
     /// Passes every step that is over when it is reached, then settles.
     pub(super) fn advance(&mut self) {
         // Each turn moves the cursor on: the steps are the bound.
-        while let NextStep::Pass { state, note } = next_step(self.status, self.world, self.now) {
-            if let Some(step) = self.step() {
-                let (kind, name) = (step.kind, step.name.clone());
-                match kind {
-                    StepKind::Stage => self.status.stage = Some(name),
-                    StepKind::Bootenv if state == StepState::Done => self.status.bootenv = None,
-                    StepKind::Bootenv | StepKind::Task => {}
-                }
+        loop {
+            match next_step(self.status, self.world, self.now) {
+                NextStep::Pass { state, note } => self.pass_step(state, note),
+                NextStep::Over => self.move_on(),
+                _ => break,
             }
-            self.end_step(state, note);
         }
         if let NextStep::Boot { bootenv } = next_step(self.status, self.world, self.now) {
             self.enter_boot(bootenv);
         }
         self.settle();
+    }
+
+    fn pass_step(&mut self, state: StepState, note: &str) {
+        if let Some(step) = self.step() {
+            let (kind, name) = (step.kind, step.name.clone());
+            match kind {
+                StepKind::Stage => self.status.stage = Some(name),
+                StepKind::Bootenv if state == StepState::Done => self.status.bootenv = None,
+                StepKind::Bootenv | StepKind::Task => {}
+            }
+        }
+        self.end_step(state, note);
     }
 
     /// Ends the present step and moves to the next one.
@@ -217,14 +275,26 @@ impl<'a> Flow<'a> {
                 json!({"step": self.status.cursor, "kind": step.kind, "name": step.name, "state": state});
             self.say("run.step_done", data);
         }
+        self.move_on();
+    }
+
+    pub(super) fn move_on(&mut self) {
         self.status.cursor += 1;
         self.new_step();
     }
 
-    fn new_step(&mut self) {
+    pub(super) fn new_step(&mut self) {
         self.status.tries = StepTries::default();
         self.status.fruitless_attempts = 0;
         self.status.waiting = None;
+        self.stop_where_told();
+    }
+
+    /// The stage of the step that the run has jumped to.
+    pub(super) fn take_stage(&mut self) {
+        if let Some(step) = self.step().filter(|step| step.kind != StepKind::Stage) {
+            self.status.stage = Some(step.stage.clone());
+        }
     }
 
     fn enter_boot(&mut self, bootenv: String) {
@@ -232,6 +302,7 @@ impl<'a> Flow<'a> {
             return;
         }
         self.with_step(|step| step.state = StepState::Running);
+        self.status.live_system = LiveSystem::default();
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
@@ -257,7 +328,7 @@ impl<'a> Flow<'a> {
 
     /// What the last power-on still does has no bearing on the run any more. Before its kernel it is
     /// sent to the disk.
-    fn unlink_attempt(&mut self) {
+    pub(super) fn unlink_attempt(&mut self) {
         if let Some(attempt) = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none()) {
             attempt.step = None;
             if attempt.progress < BootProgress::Kernel {
@@ -279,13 +350,7 @@ impl<'a> Flow<'a> {
 
     /// The boot that the present step belongs to has failed: the run goes back to it and stops.
     pub(super) fn fail_boot(&mut self, reason: impl Into<String>) {
-        if let Some(boot) = boot_step(self.status) {
-            for step in self.status.steps.iter_mut().skip(boot as usize + 1) {
-                (step.state, step.note) = (StepState::Pending, String::new());
-            }
-            self.status.cursor = boot;
-        }
-        self.status.job = None;
+        self.return_to_boot();
         self.fail(reason);
     }
 
@@ -325,7 +390,7 @@ impl<'a> Flow<'a> {
                     overdue_at: Some(self.later(seconds.unwrap_or(AGENT_SECONDS))),
                 });
             }
-            NextStep::Pass { .. } => self.advance(),
+            NextStep::Pass { .. } | NextStep::Over => self.advance(),
         }
     }
 
@@ -419,7 +484,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    fn with_run(&mut self, change: impl FnOnce(&mut Run)) {
+    pub(super) fn with_run(&mut self, change: impl FnOnce(&mut Run)) {
         if let Some(run) = &mut self.status.run {
             change(run);
         }

@@ -17,6 +17,8 @@ pub const REHEARSED: &str = "rehearsal: nothing was installed";
 pub enum NextStep {
     /// The step is over when it is reached; a step that is passed over has a note that says why.
     Pass { state: StepState, note: &'static str },
+    /// The step was over before it was reached, and stays as it is.
+    Over,
     /// The machine has to boot this bootenv, or is on its way into it.
     Boot { bootenv: String },
     /// A job of this task can be handed out.
@@ -64,7 +66,7 @@ pub fn next_step(status: &MachineStatus, world: &World, now: Timestamp) -> NextS
         });
     }
     if run.paused && !is_booting(status) {
-        return NextStep::Wait(RunWait::new(MachineState::Held, "paused; `resume` goes on", "run.resumed"));
+        return NextStep::Wait(RunWait::new(MachineState::Held, paused(&run.pause_reason), "run.resumed"));
     }
     match (status.on_failure.first(), status.steps.get(status.cursor as usize)) {
         (Some(task), _) => task_next(task, status, world, now),
@@ -73,12 +75,20 @@ pub fn next_step(status: &MachineStatus, world: &World, now: Timestamp) -> NextS
         (None, Some(step)) => match step.kind {
             StepKind::Stage if boot_is_open(status) && leads_to_boot(status) => await_installer(status),
             StepKind::Stage => NextStep::Pass { state: StepState::Done, note: "" },
+            StepKind::Task if step.state.is_over() => NextStep::Over,
             StepKind::Task if rehearsed(run, status) => {
                 NextStep::Pass { state: StepState::Skipped, note: REHEARSED }
             }
             StepKind::Task => task_next(&step.name, status, world, now),
             StepKind::Bootenv => boot_next(step, status, world),
         },
+    }
+}
+
+fn paused(reason: &str) -> String {
+    match reason {
+        "" => "paused; `resume` goes on".to_owned(),
+        reason => format!("paused: {reason}; `resume` goes on"),
     }
 }
 
@@ -171,6 +181,21 @@ pub fn present_bootenv<'a>(status: &MachineStatus, world: &'a World) -> Option<&
     world.bootenvs.get(&step.name).map(|bootenv| &bootenv.spec)
 }
 
+/// The bootenv runs from memory.
+pub fn is_live(bootenv: &Bootenv) -> bool {
+    matches!(bootenv.kind, BootenvKind::Live | BootenvKind::Discovery)
+}
+
+/// The run is past the boot of a live system, and a task that runs there is still to come.
+pub fn needs_live_system(status: &MachineStatus, world: &World) -> bool {
+    let is_past_boot = boot_step(status).is_some_and(|boot| boot < status.cursor) && !boot_is_open(status);
+    let to_come = status.steps.iter().skip(status.cursor as usize);
+    let mut to_come = to_come.take_while(|step| step.kind != StepKind::Bootenv);
+    is_past_boot
+        && present_bootenv(status, world).is_some_and(is_live)
+        && to_come.any(|step| step.kind == StepKind::Task && !step.state.is_over())
+}
+
 /// The stage of the present step.
 pub fn present_stage<'a>(status: &MachineStatus, world: &'a World) -> Option<&'a Stage> {
     let last = status.steps.len().checked_sub(1)?;
@@ -228,12 +253,14 @@ pub fn answer(status: &MachineStatus, world: &World, now: Timestamp) -> AgentAns
         }
         NextStep::Wait(wait) => AgentAnswer::Wait { reason: wait.reason },
         NextStep::Hold { reason } => AgentAnswer::Wait { reason },
-        NextStep::Pass { .. } | NextStep::Done => AgentAnswer::Wait { reason: status.reason.clone() },
+        NextStep::Pass { .. } | NextStep::Over | NextStep::Done => {
+            AgentAnswer::Wait { reason: status.reason.clone() }
+        }
     }
 }
 
 /// An installer's boot is past its kernel and has not ended: whoever asks, nobody should reboot it.
-fn boot_under_way(status: &MachineStatus) -> bool {
+pub fn boot_under_way(status: &MachineStatus) -> bool {
     let attempt = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     boot_is_open(status) && attempt.is_some_and(|attempt| attempt.progress >= BootProgress::Kernel)
 }

@@ -9,6 +9,7 @@ use crate::model::{BootFiles, Run};
 use crate::netboot::decide::client::{ClientQuirks, FirstFile, IpxeFeatures};
 
 mod menu;
+mod secure_boot;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -36,7 +37,10 @@ fn running() -> Stored<Machine> {
         started_at: NOW,
         ended_at: None,
         paused: false,
+        pause_reason: String::new(),
+        stop_before: None,
         rehearse: false,
+        from_step: None,
     });
     machine.status.state = MachineState::Waiting;
     machine.status.bootenv = Some("debian-12-install".into());
@@ -91,6 +95,10 @@ fn client(stage: BootProgram) -> BootQuestion {
     })
 }
 
+fn firmware() -> BootQuestion {
+    client(BootProgram::Firmware)
+}
+
 fn ipxe() -> BootQuestion {
     client(BootProgram::Ipxe(IpxeFeatures { http: true, ..IpxeFeatures::default() }))
 }
@@ -98,7 +106,7 @@ fn ipxe() -> BootQuestion {
 fn every_boot_question() -> Vec<BootQuestion> {
     let file = |file| BootQuestion::MachineFile { attempt: Uuid::nil(), file };
     vec![
-        client(BootProgram::Firmware),
+        firmware(),
         client(BootProgram::HttpFirmware),
         ipxe(),
         BootQuestion::Loader,
@@ -156,7 +164,7 @@ fn a_machine_that_is_not_armed_never_gets_an_install_bootenv() {
 fn an_arming_that_has_expired_is_none() {
     let (mut machine, bootenv) = (armed(), install());
     machine.status.armed_until = Some(NOW);
-    let decision = decide(&client(BootProgram::Firmware), &facts(&machine, &bootenv), NOW);
+    let decision = decide(&firmware(), &facts(&machine, &bootenv), NOW);
     assert!(matches!(decision.verdict, Verdict::LocalDisk { .. }));
 }
 
@@ -191,7 +199,7 @@ fn the_attempt_that_used_the_arming_keeps_its_files_and_a_new_power_on_gets_the_
     assert_eq!(decide(&own, &facts, NOW).answer, BootGrant::Serve);
     let other = BootQuestion::MachineFile { attempt: Uuid::max(), file: MachineFile::Answer };
     assert_eq!(decide(&other, &facts, NOW).answer, BootGrant::Deny);
-    let power_on = decide(&client(BootProgram::Firmware), &facts, NOW);
+    let power_on = decide(&firmware(), &facts, NOW);
     assert_eq!(power_on.answer, BootGrant::NoBootData);
     assert!(power_on.verdict.reason().contains("attempt 3"), "{}", power_on.verdict.reason());
 }
@@ -227,6 +235,18 @@ fn a_pause_lets_the_installer_that_is_under_way_go_on() {
     machine.status.run.as_mut().unwrap().paused = true;
     let own = BootQuestion::MachineFile { attempt: Uuid::nil(), file: MachineFile::Answer };
     assert_eq!(decide(&own, &facts(&machine, &bootenv), NOW).answer, BootGrant::Serve);
+    machine.status.state = MachineState::Held;
+    assert_eq!(
+        decide(&own, &facts(&machine, &bootenv), NOW).answer,
+        BootGrant::Serve,
+        "paused at one of its tasks"
+    );
+    machine.status.run.as_mut().unwrap().paused = false;
+    assert_ne!(
+        decide(&own, &facts(&machine, &bootenv), NOW).answer,
+        BootGrant::Serve,
+        "held for another reason"
+    );
 }
 
 #[test]
@@ -263,7 +283,7 @@ fn a_loader_that_is_not_installed_is_not_offered_and_the_trace_names_it() {
     let mut facts = facts(&machine, &bootenv);
     let none = BTreeSet::new();
     facts.loaders = Some(&none);
-    let decision = decide(&client(BootProgram::Firmware), &facts, NOW);
+    let decision = decide(&firmware(), &facts, NOW);
     assert_eq!(decision.answer, BootGrant::NoBootData);
     assert!(decision.trace.iter().any(|rule| rule.detail.contains("snponly.efi is not installed")));
 }
@@ -271,7 +291,7 @@ fn a_loader_that_is_not_installed_is_not_offered_and_the_trace_names_it() {
 #[test]
 fn an_architecture_nobody_knows_gets_an_address_only() {
     let (machine, bootenv) = (armed(), install());
-    let BootQuestion::BootData(known) = client(BootProgram::Firmware) else { unreachable!() };
+    let BootQuestion::BootData(known) = firmware() else { unreachable!() };
     let asked = BootQuestion::BootData(NetbootClient { arches: vec![0x7777], ..known });
     let decision = decide(&asked, &facts(&machine, &bootenv), NOW);
     assert_eq!(decision.answer, BootGrant::NoBootData);
@@ -287,10 +307,10 @@ fn unknown_machines_get_what_the_setting_says() {
     use UnknownMachine::*;
     assert_eq!(ask(Ignore, &ipxe()), BootGrant::NoBootData);
     assert_eq!(ask(Ignore, &BootQuestion::Script), BootGrant::Deny);
-    assert_eq!(ask(Local, &client(BootProgram::Firmware)), BootGrant::NoBootData);
+    assert_eq!(ask(Local, &firmware()), BootGrant::NoBootData);
     assert_eq!(ask(Local, &ipxe()), BootGrant::ScriptUrl);
     assert_eq!(ask(Local, &BootQuestion::Script), BootGrant::LocalScript);
-    assert_eq!(ask(Discover, &client(BootProgram::Firmware)), BootGrant::NoBootData);
+    assert_eq!(ask(Discover, &firmware()), BootGrant::NoBootData);
 }
 
 #[test]
@@ -298,7 +318,7 @@ fn a_subnet_for_addresses_only_gives_no_boot_data_even_to_an_armed_machine() {
     let (machine, bootenv) = (armed(), install());
     let mut facts = facts(&machine, &bootenv);
     facts.subnet_mode = Some(SubnetMode::AddressOnly);
-    assert_eq!(decide(&client(BootProgram::Firmware), &facts, NOW).answer, BootGrant::NoBootData);
+    assert_eq!(decide(&firmware(), &facts, NOW).answer, BootGrant::NoBootData);
 }
 
 #[test]
@@ -334,7 +354,7 @@ fn vector_56_a_loader_that_leads_nowhere_is_not_given_for_ever_and_explain_says_
         // Others, and the script, are none of it.
         let facts = DecisionFacts { asks: &asks, ..facts(&machine, &bootenv) };
         assert_eq!(decide(&ipxe(), &facts, NOW).answer, BootGrant::ScriptUrl);
-        let firmware = decide(&client(BootProgram::Firmware), &facts, NOW).answer;
+        let firmware = decide(&firmware(), &facts, NOW).answer;
         assert_eq!(firmware, BootGrant::Loader { name: "snponly.efi".into() });
     }
 }
@@ -342,21 +362,13 @@ fn vector_56_a_loader_that_leads_nowhere_is_not_given_for_ever_and_explain_says_
 #[test]
 fn in_a_proxy_subnet_an_unknown_machine_hears_nothing_of_us() {
     let proxy = DecisionFacts { subnet_mode: Some(SubnetMode::Proxy), ..DecisionFacts::default() };
-    for asked in [client(BootProgram::Firmware), client(BootProgram::HttpFirmware), ipxe()] {
+    for asked in [firmware(), client(BootProgram::HttpFirmware), ipxe()] {
         assert_eq!(decide(&asked, &proxy, NOW).answer, BootGrant::NoBootData);
     }
     assert_eq!(decide(&ipxe(), &DecisionFacts::default(), NOW).answer, BootGrant::ScriptUrl);
 }
 
 /// Facts of a machine whose bootenv names the chain `debian`, on a server with these loaders.
-fn secure<'a>(
-    facts: DecisionFacts<'a>,
-    loaders: &'a BTreeSet<String>,
-    wanted: SecureBoot,
-) -> DecisionFacts<'a> {
-    DecisionFacts { loaders: Some(loaders), secure_boot: wanted, ..facts }
-}
-
 fn loaders(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -364,69 +376,9 @@ fn loaders(names: &[&str]) -> BTreeSet<String> {
 const USUAL: [&str; 2] = ["snponly.efi", "undionly.kpxe"];
 const DEBIAN: [&str; 3] = ["debian/shimx64.efi", "debian/grubx64.efi", "debian/efi.img"];
 
-fn signed_install() -> Stored<Bootenv> {
-    let mut bootenv = install();
-    bootenv.spec.arches.values_mut().for_each(|files| files.secure_boot = Some("debian".into()));
-    bootenv
-}
-
 fn bios() -> BootQuestion {
-    let BootQuestion::BootData(known) = client(BootProgram::Firmware) else { unreachable!() };
+    let BootQuestion::BootData(known) = firmware() else { unreachable!() };
     BootQuestion::BootData(NetbootClient { arches: vec![0], ..known })
-}
-
-#[test]
-fn secure_boot_begins_with_the_signed_loaders_of_the_bootenv() {
-    let (machine, bootenv) = (armed(), signed_install());
-    let there = loaders(&[&USUAL[..], &DEBIAN].concat());
-    for wanted in [SecureBoot::Preferred, SecureBoot::Required] {
-        let facts = secure(facts(&machine, &bootenv), &there, wanted);
-        let answer = |asked: &BootQuestion| decide(asked, &facts, NOW).answer;
-        assert_eq!(
-            answer(&client(BootProgram::Firmware)),
-            BootGrant::Loader { name: "debian/shimx64.efi".into() }
-        );
-        let over_http = BootGrant::LoaderUrl { name: "debian/efi.img".into(), over: LoaderTransport::Http };
-        assert_eq!(answer(&client(BootProgram::HttpFirmware)), over_http);
-        assert_eq!(
-            answer(&bios()),
-            BootGrant::Loader { name: "undionly.kpxe".into() },
-            "a BIOS checks nothing"
-        );
-        assert_eq!(answer(&ipxe()), BootGrant::ScriptUrl);
-        assert_eq!(answer(&BootQuestion::Script), BootGrant::BootScript);
-    }
-    let off = secure(facts(&machine, &bootenv), &there, SecureBoot::Off);
-    let answer = decide(&client(BootProgram::Firmware), &off, NOW).answer;
-    assert_eq!(answer, BootGrant::Loader { name: "snponly.efi".into() });
-}
-
-#[test]
-fn another_distributions_loaders_show_a_screen_and_boot_nothing() {
-    let (machine, mut bootenv) = (armed(), signed_install());
-    bootenv.spec.arches.values_mut().for_each(|files| files.secure_boot = Some("rocky".into()));
-    let there = loaders(&[&USUAL[..], &DEBIAN].concat());
-    let required = secure(facts(&machine, &bootenv), &there, SecureBoot::Required);
-    let decision = decide(&client(BootProgram::Firmware), &required, NOW);
-    assert_eq!(decision.answer, BootGrant::Loader { name: "debian/shimx64.efi".into() });
-    let screen = decide(&BootQuestion::Script, &required, NOW);
-    assert_eq!(screen.answer, BootGrant::ScreenScript);
-    assert!(screen.verdict.reason().contains("loaders/rocky/"), "{:?}", screen.verdict);
-    let preferred = secure(facts(&machine, &bootenv), &there, SecureBoot::Preferred);
-    let decision = decide(&client(BootProgram::Firmware), &preferred, NOW);
-    assert_eq!(decision.answer, BootGrant::Loader { name: "snponly.efi".into() });
-    assert!(decision.trace.iter().any(|rule| rule.detail.contains("refuses the usual loader")));
-}
-
-#[test]
-fn without_any_signed_loader_a_machine_that_requires_them_gets_none() {
-    let (machine, bootenv) = (armed(), signed_install());
-    let there = loaders(&USUAL);
-    let required = secure(facts(&machine, &bootenv), &there, SecureBoot::Required);
-    let decision = decide(&client(BootProgram::Firmware), &required, NOW);
-    assert_eq!(decision.answer, BootGrant::NoBootData);
-    let rule = decision.trace.iter().find(|rule| rule.rule == "loader" && rule.matched).unwrap();
-    assert!(rule.detail.contains("shimx64.efi and grubx64.efi"), "{}", rule.detail);
 }
 
 #[test]
@@ -442,12 +394,9 @@ fn a_loader_that_the_bootenv_names_and_that_is_not_there_is_a_screen_of_the_usua
     chosen(&mut bootenv, "syslinux.efi");
     assert_eq!(answer(&bootenv, &BootQuestion::Script), BootGrant::ScreenScript);
     let usual = BootGrant::Loader { name: "snponly.efi".into() };
-    assert_eq!(answer(&bootenv, &client(BootProgram::Firmware)), usual);
+    assert_eq!(answer(&bootenv, &firmware()), usual);
     chosen(&mut bootenv, "grubx64.efi");
-    assert_eq!(
-        answer(&bootenv, &client(BootProgram::Firmware)),
-        BootGrant::Loader { name: "grubx64.efi".into() }
-    );
+    assert_eq!(answer(&bootenv, &firmware()), BootGrant::Loader { name: "grubx64.efi".into() });
     assert_eq!(answer(&bootenv, &bios()), BootGrant::Loader { name: "undionly.kpxe".into() });
     let with_disk = loaders(&[&USUAL[..], &DEBIAN, &["grubx64.efi"]].concat());
     let facts = DecisionFacts { loaders: Some(&with_disk), ..facts(&machine, &bootenv) };
@@ -458,7 +407,7 @@ fn a_loader_that_the_bootenv_names_and_that_is_not_there_is_a_screen_of_the_usua
     );
     chosen(&mut bootenv, "pxelinux.0");
     assert_eq!(answer(&bootenv, &bios()), BootGrant::Loader { name: "pxelinux.0".into() });
-    assert_eq!(answer(&bootenv, &client(BootProgram::Firmware)), usual, "UEFI does not start it");
+    assert_eq!(answer(&bootenv, &firmware()), usual, "UEFI does not start it");
 }
 
 #[test]

@@ -77,7 +77,7 @@ async fn carry_out(app: &Houses, caller: &Caller, op: &WriterOp) -> Result<(), S
                 [Bootenv, Machine, Param, Profile, Stage, Subnet, Task, Template, Token, Workflow])
         }
         WriterOp::Start(machine, workflow) => {
-            let action = RunAction::Start { workflow: Some((*workflow).to_owned()) };
+            let action = RunAction::Start { workflow: Some((*workflow).to_owned()), stop_before: None };
             let machine = app.kernel.find::<Machine>(caller, machine).map(|machine| machine.key.clone());
             match machine {
                 Ok(machine) => app.runs.act(caller, &machine, &action).await.map(drop),

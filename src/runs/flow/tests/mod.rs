@@ -1,6 +1,8 @@
 //! A small site, and a runner for stories of events.
 
 mod expansion;
+mod live_systems;
+mod operators;
 mod stories;
 
 use std::sync::Arc;
@@ -10,11 +12,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::step::{AgentAnswer, answer};
-use super::{Flow, RunEvent, expand};
+use super::{Flow, OperatorNote, RunEvent, expand};
 use crate::model::{
-    BootProgress, Bootenv, Environment, Job, JobState, Machine, MachineStatus, Noun, Run, Stage, Stored,
-    Task, Template, Workflow, World, ended_by_exit, parse_input,
+    BootProgress, Bootenv, Environment, Job, JobState, Machine, MachineStatus, Noun, Run, Stage, StopBefore,
+    Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
 };
+
+const ADMIN: OperatorNote<'_> = OperatorNote { by: "token:admin", reason: "no time" };
 
 pub fn put<T: Noun>(world: &mut World, body: Value) {
     let spec = parse_input::<T>(body).unwrap().spec;
@@ -40,6 +44,7 @@ pub fn site() -> World {
     put::<Task>(&mut world, json!({"name": "report", "prerequisites": ["base"]}));
     put::<Task>(&mut world, json!({"name": "users", "prerequisites": ["base"]}));
     put::<Task>(&mut world, json!({"name": "tell"}));
+    put::<Task>(&mut world, json!({"name": "firmware", "survives_reboot": true}));
     put::<Task>(&mut world, json!({"name": "flaky", "retries": 2, "on_failure": ["tell"]}));
     for stage in [
         json!({"name": "install", "bootenv": "debian", "timeout_seconds": 1800}),
@@ -49,6 +54,8 @@ pub fn site() -> World {
         json!({"name": "look", "bootenv": "live", "tasks": ["report", "users"]}),
         json!({"name": "erase", "bootenv": "wipe"}),
         json!({"name": "try", "tasks": ["flaky"]}),
+        json!({"name": "prepare", "bootenv": "live", "tasks": ["base", "firmware", "tell"]}),
+        json!({"name": "image", "bootenv": "wipe", "tasks": ["firmware", "tell"]}),
     ] {
         put::<Stage>(&mut world, stage);
     }
@@ -59,6 +66,9 @@ pub fn site() -> World {
         ("look", vec!["look", "last"]),
         ("erase", vec!["erase", "last"]),
         ("try", vec!["try"]),
+        ("prepare", vec!["prepare", "last"]),
+        ("image", vec!["image", "last"]),
+        ("both", vec!["prepare", "install", "last"]),
     ] {
         put::<Workflow>(&mut world, json!({"name": name, "stages": stages}));
     }
@@ -104,8 +114,21 @@ impl Story {
             started_at: self.now,
             ended_at: None,
             paused: false,
+            pause_reason: String::new(),
+            stop_before: None,
             rehearse,
+            from_step: None,
         };
+        self.flow(|flow| flow.start(run, steps));
+    }
+
+    /// Begins the run anew, from a step on and with a stop where one is named.
+    fn restart(&mut self, from: &str, stop: Option<u32>) {
+        let run = self.status.run.clone().unwrap();
+        let steps = expand(&run.workflow, &self.world).unwrap();
+        let from_step = from.parse().ok();
+        let stop_before = stop.map(|step| StopBefore { step, reason: String::new() });
+        let run = Run { id: self.id(), paused: false, ended_at: None, stop_before, from_step, ..run };
         self.flow(|flow| flow.start(run, steps));
     }
 
@@ -192,7 +215,7 @@ impl Story {
         match what {
             "power" => {
                 let id = self.id();
-                self.flow(|flow| flow.attempt_superseded());
+                self.flow(|flow| flow.powered_on_again());
                 let bootenv = self.boots();
                 self.flow(|flow| flow.attempt_started(id, bootenv));
             }
@@ -201,7 +224,16 @@ impl Story {
             "system" => self.flow(|flow| flow.system_seen()),
             "done" => self.flow(|flow| flow.callback_done()),
             "failed" => self.flow(|flow| flow.callback_failed("no disk")),
-            "pause" => self.flow(|flow| flow.pause("token:admin")),
+            "pause" => self.flow(|flow| flow.pause(OperatorNote { reason: argument, ..ADMIN })),
+            "stop" => {
+                let stop = StopBefore { step: argument.parse().unwrap(), reason: "look first".to_owned() };
+                self.flow(|flow| flow.stop_before(stop, ADMIN.by));
+            }
+            "skip" if argument.is_empty() => self.flow(|flow| flow.skip(ADMIN)),
+            "skip" => self.flow(|flow| flow.skip_later(argument.parse().unwrap(), ADMIN)),
+            "mark-done" => self.flow(|flow| flow.mark_done(ADMIN)),
+            "restart" => self.restart(argument, None),
+            "restart-until" => self.restart("", argument.parse().ok()),
             "resume" => self.flow(|flow| flow.resume()),
             "retry" => self.flow(|flow| flow.retry()),
             "arm" => self.flow(|flow| flow.arm()),

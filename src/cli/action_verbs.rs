@@ -1,0 +1,134 @@
+//! The verbs that move a machine's run, with their flags and what is sent for each.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::client::MachineAction;
+
+#[derive(Subcommand, Clone, Debug)]
+pub(super) enum ActionVerb {
+    /// Start a workflow, and arm the machine where that is destructive.
+    Start {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// [default: the machine's own]
+        workflow: Option<String>,
+        /// Pause before this step: its number, counted from 0, or its name.
+        #[arg(long, value_name = "STEP")]
+        stop_before: Option<String>,
+    },
+    /// Begin the workflow of the last run anew, with the content there is now. A destructive boot that the
+    /// run comes to is armed as by `start`.
+    Restart {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Begin at this step: its number, counted from 0, or its name.
+        #[arg(long, value_name = "STEP")]
+        from: Option<String>,
+        /// Pause before this step.
+        #[arg(long, value_name = "STEP")]
+        stop_before: Option<String>,
+    },
+    /// Hand out no further job, from now on or from a step on.
+    Pause {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Pause before this step, when the run comes to it: its number, counted from 0, or its name.
+        #[arg(long, value_name = "STEP")]
+        before: Option<String>,
+        /// Why, in one line; the machine shows it.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Go on after a pause.
+    Resume(Whose),
+    /// Go on at the step that failed or is held.
+    Retry(Whose),
+    /// Pass over the present step, or a task that is still to come.
+    Skip {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// The task that is still to come: its number, counted from 0, or its name.
+        #[arg(long, value_name = "STEP")]
+        step: Option<String>,
+        /// Why, in one line; the step shows it.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Go on as if the present step had ended well.
+    MarkDone {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Why, in one line; the step shows it.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// End the run and disarm.
+    Cancel(Whose),
+    /// Allow one boot of a destructive bootenv.
+    Arm(Whose),
+    /// Take that back.
+    Disarm(Whose),
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Whose {
+    #[arg(value_name = "REF")]
+    pub reference: String,
+}
+
+impl ActionVerb {
+    /// The call that carries the verb out.
+    pub(super) fn call(self) -> ActionCall {
+        match self {
+            ActionVerb::Start { reference, workflow, stop_before } => {
+                let details = [("workflow", workflow.map(Value::from)), ("stop_before", step(stop_before))];
+                ActionCall::new(MachineAction::Start, reference, object(details))
+            }
+            ActionVerb::Restart { reference, from, stop_before } => {
+                let details = [("from", step(from)), ("stop_before", step(stop_before))];
+                ActionCall::new(MachineAction::Restart, reference, object(details))
+            }
+            ActionVerb::Pause { reference, before, reason } => {
+                let details = [("before", step(before)), ("reason", reason.map(Value::from))];
+                ActionCall::new(MachineAction::Pause, reference, object(details))
+            }
+            ActionVerb::Skip { reference, step: named, reason } => {
+                let details = [("step", step(named)), ("reason", Some(reason.into()))];
+                ActionCall::new(MachineAction::Skip, reference, object(details))
+            }
+            ActionVerb::MarkDone { reference, reason } => {
+                ActionCall::new(MachineAction::MarkDone, reference, json!({ "reason": reason }))
+            }
+            ActionVerb::Resume(whose) => ActionCall::new(MachineAction::Resume, whose.reference, json!({})),
+            ActionVerb::Retry(whose) => ActionCall::new(MachineAction::Retry, whose.reference, json!({})),
+            ActionVerb::Cancel(whose) => ActionCall::new(MachineAction::Cancel, whose.reference, json!({})),
+            ActionVerb::Arm(whose) => ActionCall::new(MachineAction::Arm, whose.reference, json!({})),
+            ActionVerb::Disarm(whose) => ActionCall::new(MachineAction::Disarm, whose.reference, json!({})),
+        }
+    }
+}
+
+/// An action on a machine, as it is sent.
+pub(super) struct ActionCall {
+    pub(super) action: MachineAction,
+    pub(super) reference: String,
+    pub(super) details: Value,
+}
+
+impl ActionCall {
+    fn new(action: MachineAction, reference: String, details: Value) -> Self {
+        ActionCall { action, reference, details }
+    }
+}
+
+/// A step as the API takes it: a number, or a name.
+fn step(named: Option<String>) -> Option<Value> {
+    named.map(|named| named.parse::<u32>().map_or_else(|_| Value::from(named), Value::from))
+}
+
+/// The fields that were given.
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+    let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(given.collect())
+}

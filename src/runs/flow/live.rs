@@ -1,0 +1,102 @@
+//! What a loss of power does to a run that is in the tasks of a live system, which runs from memory.
+//!
+//! The run goes back to the boot of that system and runs its tasks again, but for those that survive a
+//! reboot. Where the boot destroys what is on the disks, the run fails instead: only an operator arms a
+//! machine again. A reboot that a task or the server asked for loses nothing.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::model::{Environment, JobState, MachineState, StepKind, StepState};
+
+use super::LIVE_RESTARTS_MAX;
+use super::rules::{Flow, JobOutcome};
+use super::step::{boot_step, is_live, needs_live_system};
+
+impl Flow<'_> {
+    /// The memory of the live system is gone: the machine was powered on again, or an agent asks from another
+    /// boot. Nothing happens where no task needs it any more.
+    pub(super) fn lose_live_system(&mut self) {
+        let agent = self.status.agent.as_ref().filter(|agent| agent.environment == Environment::Live);
+        let is_planned = agent.is_some_and(|agent| agent.leaving);
+        if is_planned || !self.runs() || !needs_live_system(self.status, self.world) {
+            return;
+        }
+        let (name, how_far) = (self.boot_name(), self.how_far());
+        let is_destructive = self.bootenv(&name).is_some_and(|bootenv| bootenv.is_destructive());
+        self.say_of_run("run.live_system_lost", json!({"bootenv": name, "reason": how_far}));
+        self.status.job = None;
+        self.status.on_failure.clear();
+        let reason = format!("the machine lost power in the live system `{name}`");
+        self.job_end = Some(JobOutcome { state: JobState::Lost, reason: reason.clone() });
+        let restarts = self.status.live_system.restarts;
+        match self.status.state {
+            MachineState::Failed => self.status.live_system.lost = true,
+            _ if is_destructive => self.fail_boot(format!(
+                "{reason}, which may have erased disks, at {how_far}; `retry` arms the machine and boots it \
+                 again"
+            )),
+            MachineState::Held => self.status.live_system.lost = true,
+            _ if restarts >= LIVE_RESTARTS_MAX => {
+                self.status.live_system.lost = true;
+                self.hold(format!(
+                    "{reason} {} times, the last time at {how_far}; find the cause, then `retry`",
+                    restarts + 1
+                ));
+            }
+            _ => {
+                self.return_to_boot();
+                self.new_step();
+                self.advance();
+                self.status.live_system.restarts = restarts + 1;
+            }
+        }
+    }
+
+    /// Goes back to the boot that the present step belongs to. What has to be done again after it is pending.
+    pub(super) fn return_to_boot(&mut self) {
+        self.status.job = None;
+        self.status.on_failure.clear();
+        self.status.live_system.lost = false;
+        let Some(boot) = boot_step(self.status) else { return };
+        let name = self.boot_name();
+        let bootenv = self.bootenv(&name);
+        let keeps = bootenv.is_some_and(|bootenv| is_live(bootenv) && !bootenv.is_destructive());
+        let tasks = &self.world.tasks;
+        let survives = |task: &str| keeps && tasks.get(task).is_some_and(|task| task.spec.survives_reboot);
+        for step in self.status.steps.iter_mut().skip(boot as usize + 1) {
+            let stays = step.state == StepState::Skipped
+                || (step.kind == StepKind::Task && step.state == StepState::Done && survives(&step.name));
+            if !stays {
+                (step.state, step.note) = (StepState::Pending, String::new());
+            }
+        }
+        self.status.cursor = boot;
+        self.with_step(|step| (step.state, step.note) = (StepState::Pending, String::new()));
+        self.take_stage();
+    }
+
+    /// How far the run and its boot have come, for a person.
+    pub(super) fn how_far(&self) -> String {
+        let step = match self.step() {
+            Some(step) => step.label(self.status.cursor),
+            None => "the end of its steps".to_owned(),
+        };
+        let since = self.status.waiting.as_ref().filter(|_| self.status.job.is_some());
+        let since = since.map(|waiting| format!(", running since {}", to_seconds(waiting.since)));
+        let attempt = self.status.boot_attempt.as_ref();
+        let progress = attempt.map(|attempt| format!("{:?}", attempt.progress).to_lowercase());
+        let heard = self.status.last_seen.map(to_seconds);
+        format!(
+            "{step}{}; boot progress {}, last heard of at {}",
+            since.unwrap_or_default(),
+            progress.unwrap_or_else(|| "unknown".to_owned()),
+            heard.unwrap_or_else(|| "an unknown time".to_owned())
+        )
+    }
+}
+
+/// `2026-03-01T02:03:04Z`.
+fn to_seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,149 @@
+//! What operators do to single steps of a run: pass one over, say that one is done, stop before one, begin at
+//! one.
+
+use serde_json::json;
+
+use crate::model::{
+    BootResult, BootenvKind, JobState, MachineState, Step, StepKind, StepState, StopBefore, World,
+};
+
+use super::rules::{Flow, JobOutcome, OperatorNote};
+use super::step::{boot_is_open, is_live, needs_live_system};
+
+/// Note on the steps before the one that a run was told to begin at.
+pub const BEFORE_THE_BEGINNING: &str = "the run began at a later step";
+
+/// Makes a run begin at the step `from`: passes over what comes before it, and returns where the cursor
+/// stands. That is `from`, or the boot of the live system that tasks from there on need. An installer is not
+/// run again for the tasks that follow it.
+pub fn begin_at(from: u32, steps: &mut [Step], world: &World) -> u32 {
+    let boot = live_boot_before(from as usize, steps, world);
+    for (i, step) in (0u32..).zip(steps.iter_mut()).take(from as usize) {
+        let still_passed = step.kind == StepKind::Stage && boot.is_some_and(|boot| i > boot);
+        if boot != Some(i) && !still_passed {
+            (step.state, step.note) = (StepState::Skipped, BEFORE_THE_BEGINNING.to_owned());
+        }
+    }
+    boot.unwrap_or(from)
+}
+
+/// The boot step of the live system that the tasks from `from` on run in.
+fn live_boot_before(from: usize, steps: &[Step], world: &World) -> Option<u32> {
+    let mut of_this_boot = steps.iter().skip(from).take_while(|step| step.kind != StepKind::Bootenv);
+    let has_tasks = of_this_boot.any(|step| step.kind == StepKind::Task);
+    let earlier = (0u32..).zip(steps).take(from).filter(|(_, step)| step.kind == StepKind::Bootenv);
+    let (boot, step) = earlier.last().filter(|_| has_tasks)?;
+    world.bootenvs.get(&step.name).filter(|bootenv| is_live(&bootenv.spec)).map(|_| boot)
+}
+
+impl Flow<'_> {
+    /// Passes over the present step. Tasks that need a live system whose boot is passed over go with it.
+    pub fn skip(&mut self, note: OperatorNote<'_>) {
+        self.say_of_step("run.step_skipped", self.status.cursor, note);
+        let said = format!("skipped by {}: {}", note.by, note.reason);
+        let bootenv = self.step().filter(|step| step.kind == StepKind::Bootenv).map(|step| step.name.clone());
+        if let Some(name) = bootenv {
+            self.close_boot("the boot was skipped");
+            if self.bootenv(&name).is_some_and(is_live) {
+                let later = self.status.steps.iter_mut().skip(self.status.cursor as usize + 1);
+                let of_this_boot = later.take_while(|step| step.kind != StepKind::Bootenv);
+                for step in of_this_boot.filter(|step| step.kind == StepKind::Task) {
+                    (step.state, step.note) = (StepState::Skipped, said.clone());
+                }
+            }
+        }
+        self.end_stopped_step(StepState::Skipped, &said);
+    }
+
+    /// Passes over the task at `step`, which is still to come.
+    pub fn skip_later(&mut self, step: u32, note: OperatorNote<'_>) {
+        self.say_of_step("run.step_skipped", step, note);
+        if let Some(step) = self.status.steps.get_mut(step as usize) {
+            (step.state, step.note) =
+                (StepState::Skipped, format!("skipped by {}: {}", note.by, note.reason));
+        }
+        self.settle();
+    }
+
+    /// An operator says that the present step is done, or the boot that is waited for.
+    pub fn mark_done(&mut self, note: OperatorNote<'_>) {
+        self.say_of_step("run.step_marked_done", self.status.cursor, note);
+        let said = format!("marked as done by {}: {}", note.by, note.reason);
+        let kind = self.step().map(|step| step.kind);
+        if kind != Some(StepKind::Task) && boot_is_open(self.status) {
+            self.end_attempt(BootResult::Done);
+            self.disarm("the boot was marked as done");
+            return self.boot_done(&said);
+        }
+        if kind == Some(StepKind::Bootenv) {
+            self.close_boot("the boot was marked as done");
+            let name = self.step().map(|step| step.name.clone());
+            let is_install = |name: &String| {
+                self.bootenv(name).is_some_and(|bootenv| bootenv.kind == BootenvKind::Install)
+            };
+            self.status.bootenv = name.filter(|name| !is_install(name));
+        }
+        self.end_stopped_step(StepState::Done, &said);
+    }
+
+    /// Makes the run pause before a step that is still to come.
+    pub fn stop_before(&mut self, stop: StopBefore, by: &str) {
+        self.say_of_step("run.pause_planned", stop.step, OperatorNote { by, reason: &stop.reason });
+        self.with_run(|run| run.stop_before = Some(stop));
+    }
+
+    /// Pauses the run where it was told to stop.
+    pub(super) fn stop_where_told(&mut self) {
+        let cursor = self.status.cursor;
+        let told = self.status.run.as_ref().and_then(|run| run.stop_before.clone());
+        let Some(stop) = told.filter(|stop| stop.step == cursor) else { return };
+        let step = self.step().map(|step| step.label(cursor)).unwrap_or_default();
+        let why = if stop.reason.is_empty() { String::new() } else { format!(": {}", stop.reason) };
+        let reason = format!("stopped before {step}{why}");
+        self.with_run(|run| {
+            (run.stop_before, run.paused, run.pause_reason) = (None, true, reason.clone());
+        });
+        self.say_of_run("run.paused", json!({ "reason": reason }));
+    }
+
+    /// The boot at the present step does not go on.
+    fn close_boot(&mut self, why: &str) {
+        self.disarm(why);
+        self.status.bootenv = None;
+        self.unlink_attempt();
+    }
+
+    /// Ends a step at which the run may have stopped, and goes on. Where tasks follow that need a live system
+    /// which is gone, it goes on with the boot of that system.
+    fn end_stopped_step(&mut self, state: StepState, note: &str) {
+        self.job_end = Some(JobOutcome { state: JobState::Cancelled, reason: note.to_owned() });
+        self.status.job = None;
+        self.status.on_failure.clear();
+        if matches!(self.status.state, MachineState::Failed | MachineState::Held) {
+            self.status.state = MachineState::Waiting;
+        }
+        let at = self.status.cursor as usize;
+        self.end_step(state, note);
+        let was_lost = std::mem::take(&mut self.status.live_system.lost);
+        if !was_lost || !needs_live_system(self.status, self.world) {
+            return self.advance();
+        }
+        self.return_to_boot();
+        if let Some(step) = self.status.steps.get_mut(at) {
+            (step.state, step.note) = (state, note.to_owned());
+        }
+        self.new_step();
+        if self.at_destructive_boot() {
+            let name = self.boot_name();
+            return self.hold(format!("the live system `{name}` has to be booted again; `arm` allows it"));
+        }
+        self.advance();
+    }
+
+    fn say_of_step(&mut self, kind: &'static str, at: u32, note: OperatorNote<'_>) {
+        let step = self.status.steps.get(at as usize);
+        let (of, name) = (step.map(|step| step.kind), step.map(|step| step.name.clone()));
+        let OperatorNote { by, reason } = note;
+        self.say_of_run(kind, json!({"step": at, "kind": of, "name": name, "by": by, "reason": reason}));
+    }
+}

@@ -1,0 +1,60 @@
+//! A step as an operator names it, and which one of a run that is.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::model::Step;
+
+/// Most steps that a message lists.
+const LISTED_MAX: usize = 20;
+
+/// A step of a run: its number, counted from 0, or its name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a step is its number, counted from 0, or its name")]
+pub enum StepReference {
+    Number(u32),
+    Name(String),
+}
+
+impl fmt::Display for StepReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StepReference::Number(number) => write!(f, "{number}"),
+            StepReference::Name(name) => write!(f, "`{name}`"),
+        }
+    }
+}
+
+impl StepReference {
+    /// The index of the one step that is meant, among those from `first` on.
+    ///
+    /// # Errors
+    /// No step or several are meant, with a list of those that can be.
+    pub fn find(&self, steps: &[Step], first: u32) -> Result<u32, String> {
+        let to_come = || (0u32..).zip(steps).skip(first as usize);
+        let is_meant = |(i, step): &(u32, &Step)| match self {
+            StepReference::Number(number) => i == number,
+            StepReference::Name(name) => step.name == *name,
+        };
+        let meant: Vec<(u32, &Step)> = to_come().filter(is_meant).collect();
+        match meant.as_slice() {
+            [(i, _)] => Ok(*i),
+            [] => Err(format!("there is no step {self} here; the steps are {}", list(to_come()))),
+            several => Err(format!(
+                "{self} names {} steps; give the number of one: {}",
+                several.len(),
+                list(several.iter().copied())
+            )),
+        }
+    }
+}
+
+fn list<'a>(steps: impl Iterator<Item = (u32, &'a Step)>) -> String {
+    let mut labels: Vec<String> = steps.map(|(i, step)| step.label(i)).collect();
+    let more = labels.len().saturating_sub(LISTED_MAX);
+    labels.truncate(LISTED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    labels.join(", ") + &more
+}

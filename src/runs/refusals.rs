@@ -1,0 +1,119 @@
+//! Why an action of an operator cannot be done now. Pure; `actions` asks it.
+
+use crate::model::{Machine, MachineState, MachineStatus, Run, StepKind, Stored, World};
+use crate::runs::actions::RunAction;
+use crate::runs::flow::step;
+
+/// Why an action cannot be done now.
+pub fn refusal(action: &RunAction, machine: &Stored<Machine>, world: &World) -> Option<String> {
+    let (name, status) = (&machine.spec.name, &machine.status);
+    if machine.spec.locked && action.is_onwards() {
+        return Some(format!("machine `{name}` is locked; unlock it first"));
+    }
+    if matches!(action, RunAction::Restart { .. }) {
+        return refuse_restart(machine);
+    }
+    let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else {
+        let starts = matches!(action, RunAction::Start { .. });
+        return (!starts).then(|| format!("machine `{name}` has no workflow under way; `start` begins one"));
+    };
+    let (of, at) = (&run.workflow, status.cursor);
+    match action {
+        RunAction::Start { .. } if status.state == MachineState::Failed => None,
+        RunAction::Start { .. } => Some(format!(
+            "workflow `{of}` is under way at step {at} ({}); `cancel` ends it, `restart` begins it anew",
+            status.reason
+        )),
+        RunAction::Pause { .. } if run.paused => Some("it is paused already".to_owned()),
+        RunAction::Pause { .. } if status.state == MachineState::Failed => {
+            Some("the run has failed: there is nothing to pause".to_owned())
+        }
+        RunAction::Resume if !run.paused && run.stop_before.is_none() => Some("it is not paused".to_owned()),
+        RunAction::Retry => refuse_retry(run, status),
+        RunAction::MarkDone { .. } => refuse_mark_done(status),
+        RunAction::Arm => refuse_arming(machine, world),
+        RunAction::Disarm if status.armed_until.is_none() => Some("it is not armed".to_owned()),
+        _ => None,
+    }
+}
+
+fn refuse_restart(machine: &Stored<Machine>) -> Option<String> {
+    let status = &machine.status;
+    match &status.run {
+        None => Some(format!("machine `{}` has had no run; `start` begins one", machine.spec.name)),
+        Some(run) if run.ended_at.is_none() && step::boot_under_way(status) => {
+            Some(format!("a boot is under way ({}); wait for its end, or `cancel` the run", status.reason))
+        }
+        Some(_) => None,
+    }
+}
+
+fn refuse_retry(run: &Run, status: &MachineStatus) -> Option<String> {
+    match status.state {
+        MachineState::Failed => None,
+        MachineState::Held if !run.paused => None,
+        MachineState::Held => Some("it is paused; `resume` goes on".to_owned()),
+        _ => Some(format!("no step has failed or is held: {}", status.reason)),
+    }
+}
+
+/// Why the present step cannot be passed over.
+pub fn refuse_skip(machine: &Stored<Machine>) -> Option<String> {
+    let status = &machine.status;
+    let step = status.steps.get(status.cursor as usize);
+    let is_task = step.is_some_and(|step| step.kind == StepKind::Task);
+    match step.map(|step| step.kind) {
+        _ if !is_task && step::boot_under_way(status) => {
+            let why = "`mark-done` says that it is done, `cancel` ends the run";
+            Some(format!("a boot is under way ({}); {why}", status.reason))
+        }
+        None | Some(StepKind::Stage) => Some(nothing_there(status, "name the task to skip")),
+        Some(StepKind::Bootenv | StepKind::Task) => None,
+    }
+}
+
+fn refuse_mark_done(status: &MachineStatus) -> Option<String> {
+    let step = status.steps.get(status.cursor as usize);
+    match step.map(|step| step.kind) {
+        _ if step::boot_is_open(status) => None,
+        None | Some(StepKind::Stage) => Some(nothing_there(status, "`resume` goes on")),
+        Some(StepKind::Bootenv | StepKind::Task) => None,
+    }
+}
+
+fn nothing_there(status: &MachineStatus, what: &str) -> String {
+    format!("the run stands at step {}, where nothing is done; {what}", status.cursor)
+}
+
+/// Why a step that is still to come cannot be passed over.
+pub fn refuse_later(step: u32, machine: &Stored<Machine>) -> Option<String> {
+    let found = machine.status.steps.get(step as usize)?;
+    match found.kind {
+        StepKind::Task if found.state.is_over() => Some(format!("{} is over already", found.label(step))),
+        StepKind::Task => None,
+        StepKind::Stage | StepKind::Bootenv => {
+            let why = "only a task can be skipped before the run has come to it";
+            Some(format!("{} is no task: {why}", found.label(step)))
+        }
+    }
+}
+
+/// The present step is under way, and not only waited for.
+pub fn is_begun(machine: &Stored<Machine>) -> bool {
+    machine.status.job.is_some() || step::is_booting(&machine.status)
+}
+
+fn refuse_arming(machine: &Stored<Machine>, world: &World) -> Option<String> {
+    let status = &machine.status;
+    let step = status.steps.get(status.cursor as usize).filter(|step| step.kind == StepKind::Bootenv);
+    let bootenv = step.and_then(|step| world.bootenvs.get(&step.name));
+    match status.run.as_ref() {
+        Some(run) if run.paused => Some("it is paused; `resume` goes on, and arms it".to_owned()),
+        _ if !bootenv.is_some_and(|bootenv| bootenv.spec.is_destructive()) => {
+            Some("its next step is no destructive boot: there is nothing to arm it for".to_owned())
+        }
+        _ if step::is_booting(status) => Some("the boot is under way: it needs no arming".to_owned()),
+        _ if status.state == MachineState::Failed => Some("the boot failed; `retry` arms it".to_owned()),
+        _ => None,
+    }
+}
