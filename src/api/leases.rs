@@ -43,7 +43,7 @@ pub fn operations() -> Vec<Operation> {
                       Extension(caller): Extension<Caller>,
                       Path(reference): Path<String>,
                       headers: HeaderMap| async move {
-                    end(&state, &caller, (&reference, ending, &headers)).await?;
+                    end(&state, &caller, &reference, ending, &headers).await?;
                     let view = state.app.objects.get::<Lease>(&caller, &reference).await?;
                     Ok::<_, ApiError>(body::object(StatusCode::OK, &view))
                 },

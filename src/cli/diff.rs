@@ -87,7 +87,7 @@ pub fn show(kind: Kind, change: &FieldChange, secrets: &BTreeSet<String>) -> Str
 }
 
 fn is_secret(kind: Kind, change: &FieldChange, secrets: &BTreeSet<String>) -> bool {
-    if is_sealed(&change.before) || is_sealed(&change.after) {
+    if has_sealed_value(&change.before) || has_sealed_value(&change.after) {
         return true;
     }
     match change.path.as_slice() {
@@ -98,7 +98,7 @@ fn is_secret(kind: Kind, change: &FieldChange, secrets: &BTreeSet<String>) -> bo
     }
 }
 
-fn is_sealed(value: &Option<Value>) -> bool {
+fn has_sealed_value(value: &Option<Value>) -> bool {
     value.as_ref().is_some_and(holds_sealed)
 }
 

@@ -226,6 +226,6 @@ fn note_problems(view: &Value) {
     }
 }
 
-fn problem_text(problem: &Value, field: &str) -> &str {
+fn problem_text<'a>(problem: &'a Value, field: &str) -> &'a str {
     problem.get(field).and_then(Value::as_str).unwrap_or_default()
 }

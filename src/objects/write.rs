@@ -15,7 +15,7 @@ use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, Wor
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::rules::{self, Conflict, HostLimits, NounRules, ProposedWrite};
-use crate::objects::view::{self, View, ViewSubject};
+use crate::objects::view::{self, View};
 use crate::store::{self, Changeset, ChangesetRead, TrackedWorld, WriterHold};
 
 /// Which revision a writer means to change.

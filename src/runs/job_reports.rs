@@ -159,7 +159,7 @@ fn outcome(report: &JobReport) -> Result<ReportOutcome, Problem> {
     }
 }
 
-fn plain_end(state: JobState) -> Result<ReportOutcome, Error> {
+fn plain_end(state: JobState) -> Result<ReportOutcome, Problem> {
     Ok(ReportOutcome::Ended(JobEnd { state, after: None }))
 }
 

@@ -66,12 +66,12 @@ impl DataDir {
         let path = path.canonicalize().with_context(|| directory_context(path))?;
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW);
-        let folder = options.open(&path).with_context(|| directory_context(path))?;
-        let mode = folder.metadata().with_context(|| directory_context(path))?.permissions().mode();
+        let folder = options.open(&path).with_context(|| directory_context(&path))?;
+        let mode = folder.metadata().with_context(|| directory_context(&path))?.permissions().mode();
         if mode & 0o077 != 0 {
             folder
                 .set_permissions(fs::Permissions::from_mode(0o700))
-                .with_context(|| directory_context(path))?;
+                .with_context(|| directory_context(&path))?;
             let directory = path.display();
             tracing::warn!(%directory, "others could read the data directory; now they cannot");
         }

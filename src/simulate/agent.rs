@@ -81,7 +81,7 @@ pub async fn work(
     let seen = played.seen.into_inner();
     match ended {
         Err(error) => Err(agent_failure("its folder to stay", error.to_string())),
-        Ok(AgentResult::Failed(why)) => Err(agent_failure("jobs, or the word that there are none", why)),
+        Ok(AgentEnd::Failed(why)) => Err(agent_failure("jobs, or the word that there are none", why)),
         Ok(_) => match seen.jobs.into_values().find_map(|job| job.failed.map(|why| (job.task, why))) {
             Some((task, why)) => Err(StepFailure::new("job", format!("the task {task} to end well"), why)),
             None => Ok(seen.reboot.map_or(AgentResult::Idle, AgentResult::Reboot)),

@@ -1,6 +1,5 @@
 //! Reservations: inside their subnet, one for each client there.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::model::{Problem, Reservation, Stored, Subnet, World};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::model::{
-    Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, Stored, Subnet, SubnetMode, World,
+    Cidr, Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, Stored, Subnet, SubnetMode, World,
 };
 use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
 use crate::proto::dhcp4::codes;
@@ -143,7 +143,7 @@ fn take_leases_along(next: &Stored<Subnet>, world: &TrackedWorld<'_>, changeset:
     let subnet = &next.spec;
     let here = world.specs::<Lease>().filter(|row| subnet.cidr.contains(row.spec.address));
     let mut moving: Vec<&Arc<Stored<Lease>>> =
-        here.filter(|row| &row.spec.subnet != subnet.name || &row.spec.network != subnet.network()).collect();
+        here.filter(|row| row.spec.subnet != subnet.name || row.spec.network != subnet.network()).collect();
     moving.sort_by_key(|row| Reverse(row.updated_at));
     let mut clients = HashSet::new();
     let mut gone = HashMap::new();

@@ -60,7 +60,7 @@ fn signed_start(facts: &DecisionFacts<'_>, arch: Arch) -> Result<String, String>
 fn is_bios(asked: &BootQuestion, machine: &Stored<Machine>) -> bool {
     let code = match asked {
         BootQuestion::BootData(client) => client.arches.first().copied(),
-        _ => machine.status.boot_attempt.as_ref()?.client_arch,
+        _ => machine.status.boot_attempt.as_ref().and_then(|attempt| attempt.client_arch),
     };
     code.is_some_and(loader::is_bios)
 }
