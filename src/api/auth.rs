@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use jiff::Timestamp;
 
+use super::body;
 use super::error::ApiError;
 use super::operation::Operation;
 use super::query::UrlQuery;
@@ -52,7 +53,12 @@ pub async fn check(
         query.only(known)?;
     }
     request.extensions_mut().insert(query);
-    Ok(next.run(request).await)
+    if gate.need == RequiredScope::Nothing || request.method() != Method::GET {
+        return Ok(next.run(request).await);
+    }
+    // What is read after this is not older. Who can say it more exactly does.
+    let position = gate.state.app.objects.position();
+    Ok(body::read_at(next.run(request).await, position))
 }
 
 /// Who sends a request.

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::error::ApiError;
 use super::strict_json::{self, JsonFault};
 use crate::kernel::Error;
+use crate::model::ReadPosition;
 use crate::objects::patch::Patch;
 use crate::objects::view::View;
 use crate::objects::write::ExpectedRevision;
@@ -206,9 +207,23 @@ pub fn json(status: StatusCode, body: &Value) -> Response {
     (status, [(CONTENT_TYPE, JSON)], body.to_string()).into_response()
 }
 
+/// The headers that say where a reader stands who has read an answer.
+pub const COMMIT: HeaderName = HeaderName::from_static("metalwright-commit");
+pub const EPOCH: HeaderName = HeaderName::from_static("metalwright-epoch");
+
+/// An answer with the commit that it was read at, unless it says one already.
+pub fn read_at(mut response: Response, position: ReadPosition) -> Response {
+    let (commit, epoch) = (HeaderValue::from(position.commit), position.epoch.to_string());
+    if let (Ok(epoch), false) = (HeaderValue::from_str(&epoch), response.headers().contains_key(&COMMIT)) {
+        response.headers_mut().insert(COMMIT, commit);
+        response.headers_mut().insert(EPOCH, epoch);
+    }
+    response
+}
+
 /// An object with its entity tag.
 pub fn object(status: StatusCode, view: &View) -> Response {
-    let mut response = json(status, &view.body);
+    let mut response = read_at(json(status, &view.body), view.read_at);
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", view.revision)) {
         response.headers_mut().insert(ETAG, tag);
     }

@@ -43,13 +43,15 @@ pub struct ApiError {
     status: StatusCode,
     detail: String,
     problems: Vec<Problem>,
+    /// The last word of its kind, where that does not follow from the status.
+    kind: Option<&'static str>,
     /// Name and value.
     header: Option<(&'static str, &'static str)>,
 }
 
 impl ApiError {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        ApiError { status, detail: detail.into(), problems: Vec::new(), header: None }
+        ApiError { status, detail: detail.into(), problems: Vec::new(), kind: None, header: None }
     }
 
     pub fn with_header(self, name: &'static str, value: &'static str) -> Self {
@@ -72,6 +74,9 @@ impl From<Error> for ApiError {
                 ApiError { problems, ..ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
             }
             Error::BadRequest(_) => ApiError::new(StatusCode::BAD_REQUEST, detail),
+            Error::ReadAgain(_) => {
+                ApiError { kind: Some("read_again"), ..ApiError::new(StatusCode::GONE, detail) }
+            }
             Error::Stale { .. } => ApiError::new(StatusCode::PRECONDITION_FAILED, detail),
             Error::Conflict(_) => ApiError::new(StatusCode::CONFLICT, detail),
             Error::Unauthorized(_) => ApiError::unauthorized(detail),
@@ -122,7 +127,7 @@ pub async fn finish(response: Response, request_id: &str) -> Response {
         tracing::error!(%status, request_id, detail = error.detail, "request failed");
     }
     let details = ProblemDetails {
-        kind: format!("urn:metalwright:problem:{}", slug(status)),
+        kind: format!("urn:metalwright:problem:{}", error.kind.map_or_else(|| slug(status), str::to_owned)),
         title: status.canonical_reason().unwrap_or("Refused").to_owned(),
         status: status.as_u16(),
         detail: error.detail,

@@ -1,5 +1,5 @@
-//! How many event streams are open, in all and by token. Every stream costs a connection and a reader of the
-//! store, so no token may have them all.
+//! How many streams of events and of changes are open, in all and by token. Every stream costs a connection
+//! and a reader of the store, so no token may have them all.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::kernel::Actor;
 
-/// Most event streams at a time, and most of one token.
+/// Most streams at a time, and most of one token.
 const STREAMS_MAX: usize = 256;
 const OF_TOKEN_MAX: usize = 64;
 /// From so many streams on a token may have only so many, so that others get some too.
@@ -41,10 +41,8 @@ impl EventStreams {
         if all >= STREAMS_MAX || own >= own_max {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(match all {
-                STREAMS_MAX.. => format!("{all} event streams are open, which is the most there may be"),
-                _ => format!(
-                    "{own} event streams of {token} are open; with {all} in all it may have {own_max}"
-                ),
+                STREAMS_MAX.. => format!("{all} streams are open, which is the most there may be"),
+                _ => format!("{own} streams of {token} are open; with {all} in all it may have {own_max}"),
             });
         }
         *of_token.entry(token.clone()).or_default() += 1;
@@ -102,7 +100,7 @@ mod tests {
         assert!(streams.take(&token("a")).unwrap_err().contains("token:a"));
         let late: usize = (0..20).map(|name| take_all(&name.to_string())).sum();
         assert_eq!((late, streams.open()), (256 - 144, 256));
-        assert!(streams.take(&token("new")).unwrap_err().contains("256 event streams"));
+        assert!(streams.take(&token("new")).unwrap_err().contains("256 streams"));
         assert_eq!(streams.refused(), 26);
         drop(open);
         assert!(streams.of_token().is_empty());

@@ -65,9 +65,10 @@ pub fn text(state: &ApiState) -> String {
     }
     head(&mut text, "metalwright_events_total", "counter Events since the database was made.");
     let _ = writeln!(text, "metalwright_events_total {}", state.app.kernel.last_event());
-    head(&mut text, "metalwright_api_event_streams", "gauge Event streams that are open.");
+    head(&mut text, "metalwright_api_event_streams", "gauge Streams of events and changes that are open.");
     let _ = writeln!(text, "metalwright_api_event_streams {}", state.streams.open());
-    let refused = "counter Event streams refused because there were too many, in all or of one token.";
+    let refused =
+        "counter Streams of events and changes refused because there were too many, in all or of one token.";
     head(&mut text, "metalwright_api_event_streams_refused_total", refused);
     let _ = writeln!(text, "metalwright_api_event_streams_refused_total {}", state.streams.refused());
     store(&mut text, state);
@@ -91,6 +92,11 @@ fn store(text: &mut String, state: &ApiState) {
     let _ = writeln!(text, "metalwright_store_takes_writes {}", u64::from(status.takes_writes));
     head(text, "metalwright_store_failures_total", "counter Writes to the database that failed.");
     let _ = writeln!(text, "metalwright_store_failures_total {}", state.app.kernel.store_failures());
+    let (commit, tombstones) = state.app.kernel.commit_counts();
+    head(text, "metalwright_store_commits_total", "counter The number of the last commit.");
+    let _ = writeln!(text, "metalwright_store_commits_total {commit}");
+    head(text, "metalwright_store_tombstones", "gauge Deletions that followers of changes can be told of.");
+    let _ = writeln!(text, "metalwright_store_tombstones {tombstones}");
     if let Some(free) = status.free_bytes {
         head(text, "metalwright_store_free_bytes", "gauge Bytes that are free on the disk of the database.");
         let _ = writeln!(text, "metalwright_store_free_bytes {free}");

@@ -10,6 +10,7 @@ mod auth;
 mod background;
 pub mod body;
 mod boot_preview;
+mod changes;
 mod dhcp;
 pub mod error;
 mod event_streams;

@@ -72,7 +72,9 @@ const ABOUT: &str = "Boot provisioner: machines, what they boot and install, and
     Lists take any field as a filter, with an operator in brackets: `?name=web*`, \
     `?status.state[ne]=failed`, `?param.rack=a1`, `?label.role=db`; the operators are eq, ne, in, nin, \
     gt, gte, lt, lte, like and exists. \
-    A write may carry `If-Match` with the revision that it means to change.";
+    A write may carry `If-Match` with the revision that it means to change. \
+    Every answer to a GET has the headers `Metalwright-Commit` and `Metalwright-Epoch`: who has read it has \
+    seen every write up to that commit, and `GET /api/v1/changes` says what was written since.";
 
 const ABOUT_TOKENS: &str = "A token with the scope that the operation names, as `x-scope`.";
 
@@ -80,13 +82,14 @@ const ABOUT_TOKENS: &str = "A token with the scope that the operation names, as 
 const COMMON: [u16; 2] = [500, 503];
 
 /// Statuses of refusals, each with its response among the components.
-const REFUSALS: [(u16, &str, &str); 12] = [
+const REFUSALS: [(u16, &str, &str); 13] = [
     (400, "BadRequest", "The request cannot be understood."),
     (401, "Unauthorized", "No valid token."),
     (403, "Forbidden", "The token lacks the scope."),
     (404, "NotFound", "There is no such object."),
     (408, "TooSlow", "The body did not arrive in time."),
     (409, "Conflict", "It cannot be done as things are: taken, in use, locked."),
+    (410, "ReadAgain", "What changed since is not known any more: read everything again."),
     (412, "Stale", "The object has another revision than `If-Match` says."),
     (413, "TooLarge", "The body is too large."),
     (415, "WrongType", "The body has a type that is not taken here."),

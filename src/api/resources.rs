@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::operation::{Operation, number, text};
 use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_preview, dhcp, events, jobs, leases, schema, service,
-    sight, tokens,
+    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, schema,
+    service, sight, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -42,6 +42,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(jobs::operations());
     operations.extend(sight::operations());
     operations.extend(events::operations());
+    operations.extend(changes::operations());
     operations.extend(service::operations());
     operations
 }
@@ -78,7 +79,7 @@ where
             .summary(format!("Read a {one}"))
             .needs(read)
             .answers(200, "As it is now; `ETag` is its revision.", schema::view::<T>)
-            .answers_empty(304, "It is still what `If-None-Match` says.")
+            .answers_empty(304, "It is still what `If-None-Match` says, and has no status.")
             .refuses(&[400, 404])
             .runs(get::<T>),
         NounVerb::Replace => Operation::new(Method::PUT, object, format!("replace_{one}"))
@@ -134,8 +135,9 @@ where
 {
     let query = ListQuery::parse::<T>(&query.0)?;
     // Filters and sorting read every object: not on a thread that packets wait for.
-    let text = state.app.objects.list_text::<T>(caller, query).await?;
-    Ok(([(axum::http::header::CONTENT_TYPE, body::JSON)], text).into_response())
+    let list = state.app.objects.list_text::<T>(caller, query).await?;
+    let response = ([(axum::http::header::CONTENT_TYPE, body::JSON)], list.json).into_response();
+    Ok(body::read_at(response, list.read_at))
 }
 
 async fn create<T: NounRules>(
@@ -162,7 +164,8 @@ where
     World: HasTable<T>,
 {
     let view = state.app.objects.get::<T>(&caller, &reference).await?;
-    if body::is_known(&headers, view.revision)? {
+    // The revision says nothing of a status: who polls one always gets it.
+    if body::is_known(&headers, view.revision)? && !T::HAS_STATUS {
         let mut response = body::object(StatusCode::NOT_MODIFIED, &view);
         *response.body_mut() = Body::empty();
         response.headers_mut().remove(axum::http::header::CONTENT_TYPE);

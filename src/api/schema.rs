@@ -87,8 +87,10 @@ pub fn list<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
             "items": {"type": "array", "items": {"anyOf": [whole, trimmed]}},
             "next": {"type": ["string", "null"], "description": "The `cursor` of the next page."},
             "total": {"type": "integer", "minimum": 0, "description": "How many pass the filters."},
+            "commit": {"type": "integer", "minimum": 0, "description": "The commit that the page was read at."},
+            "epoch": {"type": "string", "format": "uuid", "description": "Goes with `commit`."},
         },
-        "required": ["items", "next", "total"],
+        "required": ["items", "next", "total", "commit", "epoch"],
         "additionalProperties": false,
     });
     define(generator, format!("{}List", type_name::<T>()), schema)
@@ -182,16 +184,25 @@ fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
         ),
         (
             "revision",
-            json!({"type": "integer", "minimum": 1, "description": "One more with each write; the ETag."}),
+            json!({"type": "integer", "minimum": 1, "description": "One more with each write of its fields and labels; the ETag."}),
         ),
+        ("commit", json!({"type": "integer", "minimum": 1, "description": "The commit that wrote it last."})),
         ("created_at", json!({"type": "string", "format": "date-time"})),
-        ("updated_at", json!({"type": "string", "format": "date-time"})),
+        (
+            "updated_at",
+            json!({"type": "string", "format": "date-time", "description": "When `revision` became what it is."}),
+        ),
     ];
     if T::KIND.row().has_id {
         ours.push(("id", json!({"type": "string", "format": "uuid"})));
     }
     if T::HAS_STATUS {
         ours.push(("status", of::<T::Status>(generator)));
+        let about = "One more with each write of `status` that leaves the fields and labels as they are.";
+        ours.push(("status_revision", json!({"type": "integer", "minimum": 0, "description": about})));
+        let about = "When `status_revision` became what it is.";
+        let time = json!({"type": ["string", "null"], "format": "date-time", "description": about});
+        ours.push(("status_updated_at", time));
     }
     ours.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::catalog::Catalog;
 use crate::catalog::content::Pack;
 use crate::kernel::{Caller, Error};
-use crate::model::{Kind, NewEvent, Object, ObjectRow, SITE, World};
+use crate::model::{Kind, NewEvent, SITE, World};
 use crate::store::Changeset;
 
 /// What installing a pack came to.
@@ -60,7 +60,7 @@ fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Changeset, PackInstall)
             continue;
         }
         let same = present.source() == object.source() && present.has_spec_of(object);
-        if let Some(next) = succeed(&present, object, caller).filter(|_| !same) {
+        if let Some(next) = object.as_next_of(&present, caller.now).filter(|_| !same) {
             changeset = changeset.update(next);
             installed.updated += 1;
         }
@@ -77,12 +77,4 @@ fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Changeset, PackInstall)
         }
     }
     (changeset, installed)
-}
-
-/// The pack's object as the next revision of the present one.
-fn succeed(present: &Object, object: &Object, caller: &Caller) -> Option<Object> {
-    let document = object.encode().ok()?;
-    let row = ObjectRow { key: present.key(), revision: present.revision() + 1, document: &document };
-    let next = Object::decode(object.kind(), row).ok()?;
-    Some(next.updated_at(caller.now))
 }

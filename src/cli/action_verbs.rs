@@ -41,9 +41,9 @@ pub(super) enum ActionVerb {
         reason: Option<String>,
     },
     /// Go on after a pause.
-    Resume(Whose),
+    Resume(ReferenceArgs),
     /// Go on at the step that failed or is held.
-    Retry(Whose),
+    Retry(ReferenceArgs),
     /// Pass over the present step, or a task that is still to come.
     Skip {
         #[arg(value_name = "REF")]
@@ -64,15 +64,15 @@ pub(super) enum ActionVerb {
         reason: String,
     },
     /// End the run and disarm.
-    Cancel(Whose),
+    Cancel(ReferenceArgs),
     /// Allow one boot of a destructive bootenv.
-    Arm(Whose),
+    Arm(ReferenceArgs),
     /// Take that back.
-    Disarm(Whose),
+    Disarm(ReferenceArgs),
 }
 
 #[derive(Args, Clone, Debug)]
-pub(super) struct Whose {
+pub(super) struct ReferenceArgs {
     #[arg(value_name = "REF")]
     pub reference: String,
 }

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::action_verbs::ActionVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
+use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::output::{OutputFormat, UsageError};
 use crate::cli::sets::parse_term;
@@ -394,6 +395,11 @@ pub(super) enum OtherCommand {
     Events {
         #[command(subcommand)]
         verb: EventVerb,
+    },
+    /// Which objects changed, on the whole server.
+    Changes {
+        #[command(subcommand)]
+        verb: ChangeVerb,
     },
     /// The server itself.
     Server {

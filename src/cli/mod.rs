@@ -10,6 +10,7 @@ mod artifact_verbs;
 mod artifacts;
 mod boot;
 pub mod boot_certificate;
+mod changes;
 mod columns;
 mod command;
 mod config;
@@ -108,6 +109,7 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         }
         OtherCommand::Events { verb: EventVerb::List(args) } => events::list(client, args).await,
         OtherCommand::Events { verb: EventVerb::Watch(args) } => events::watch(client, args).await,
+        OtherCommand::Changes { verb } => changes::run(client, verb).await,
         OtherCommand::Server { verb } => server::run(client, verb).await,
         OtherCommand::Apply(args) => apply::apply(client, None, &args).await,
         // They need no server and are done before one is looked for.

@@ -4,16 +4,19 @@
 //! them it leaves to its callers. Start with [`ApiClient::new`] and [`ObjectPath`], then read `objects`.
 
 mod agent;
+mod changes;
 mod error;
 mod events;
 mod http;
 mod leases;
 mod machines;
+mod message_stream;
 mod objects;
 mod pin;
 mod sse;
 
 pub use agent::AgentWork;
+pub use changes::{ChangeHistory, ChangeSignal, ChangeStream, PageStart};
 pub use error::{ClientError, ServerRefusal};
 pub use events::{EventFilter, EventHistory, EventStream, HistoryRange, StreamSignal};
 pub use http::{ApiClient, BearerToken, ServerTarget};

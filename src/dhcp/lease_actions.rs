@@ -140,7 +140,7 @@ fn ending_changeset(
 /// The changeset, and with it the machine that has the lease's address gives it up.
 pub fn without_address(changeset: Changeset, caller: &Caller, (world, lease): (&World, &Lease)) -> Changeset {
     let Some(machine) = world.machines.find("address", &lease.address.to_string()) else { return changeset };
-    let mut next = machine.next(caller.now);
+    let mut next = machine.next_status(caller.now);
     next.status.address = None;
     let event = caller.event(&next, "address_changed", json!({ "address": null, "was": lease.address }));
     changeset.update(Object::Machine(Arc::new(next))).event(event)

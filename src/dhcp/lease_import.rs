@@ -320,7 +320,7 @@ fn import_changeset(caller: &Caller, world: &World, lease: &Lease) -> Changeset 
     if world.machines.find("address", &lease.address.to_string()).is_some() {
         return changeset;
     }
-    let mut next = machine.next(caller.now);
+    let mut next = machine.next_status(caller.now);
     next.status.address = Some(lease.address.into());
     let event = caller.event(&next, "address_changed", json!({ "address": lease.address }));
     changeset.update(Object::Machine(Arc::new(next))).event(event)

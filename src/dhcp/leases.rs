@@ -56,7 +56,7 @@ pub(super) fn filing(world: &World, lease: &Lease) -> ChangesetRead {
     ChangesetRead::Row {
         kind: Kind::Subnet,
         key: held.unwrap_or_else(|| lease.subnet.as_str().into()),
-        revision: subnet.map(|subnet| subnet.revision),
+        version: subnet.map(|subnet| subnet.version()),
     }
 }
 

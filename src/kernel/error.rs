@@ -1,6 +1,6 @@
 //! Why a use case did not do what was asked. `api::error` alone turns it into HTTP.
 
-use crate::model::{Kind, Noun, Problem};
+use crate::model::{Kind, Noun, Problem, ReadAgain};
 use crate::store;
 
 /// The refusals there are. Each carries what its reader needs to act.
@@ -21,6 +21,9 @@ pub enum Error {
     /// It cannot be done in the present state: taken, in use, locked.
     #[error("{0}")]
     Conflict(String),
+    /// What has changed since is not known any more, or the number is of another state of the database.
+    #[error(transparent)]
+    ReadAgain(#[from] ReadAgain),
     /// Not signed in.
     #[error("{0}")]
     Unauthorized(String),

@@ -89,6 +89,11 @@ impl Kernel {
         self.store.committed()
     }
 
+    /// Tells of commits that changed objects: the number of the last one that the world shows.
+    pub fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.store.commits()
+    }
+
     /// The time all decisions are made at.
     pub fn now(&self) -> Timestamp {
         Timestamp::now()
@@ -127,6 +132,12 @@ impl Kernel {
     pub fn counts(&self) -> [usize; Kind::ALL.len()] {
         let world = self.world();
         Kind::ALL.map(|kind| world.count(kind))
+    }
+
+    /// The number of the last commit, and how many tombstones there are.
+    pub fn commit_counts(&self) -> (u64, usize) {
+        let world = self.world();
+        (world.commits.commit(), world.commits.tombstones())
     }
 
     /// Commits a changeset, whole or not at all.
@@ -188,12 +199,12 @@ impl Kernel {
     {
         for _ in 0..STALE_RETRIES_MAX {
             let current = self.get::<T>(key)?;
-            let mut next = current.next(now);
+            let mut next = current.next_status(now);
             let events = change(&mut next)?;
-            let changeset =
-                Changeset { events, ..Changeset::default() }.update(T::object(Arc::new(next.clone())));
+            let next = Arc::new(next.numbered_after(&current, now));
+            let changeset = Changeset { events, ..Changeset::default() }.update(T::object(Arc::clone(&next)));
             match self.try_commit(changeset).await {
-                Ok(_) => return Ok(next),
+                Ok(_) => return Ok(Arc::unwrap_or_clone(next)),
                 Err(store::StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(other.into()),
             }

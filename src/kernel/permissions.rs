@@ -62,6 +62,13 @@ impl Caller {
         RequiredScope::Read(kind.plural()).is_met_by(&self.scopes)
     }
 
+    /// Whether there can be objects of a kind that the caller may read, so that the others need not be gone
+    /// through.
+    pub fn sees_some(&self, kind: Kind) -> bool {
+        self.sees_all(kind)
+            || kind == Kind::Machine && self.scopes.iter().any(|scope| agent_of(scope).is_some())
+    }
+
     /// Whether the caller may read an object of which only the key is known. One that is not in the world was
     /// deleted, or is to be created.
     pub fn may_read(&self, world: &World, (kind, key): (Kind, &str)) -> bool {
@@ -204,5 +211,7 @@ mod tests {
         assert!(stranger.find::<Machine>(&world, "name:web1").is_err());
         let own = ObjectRef { kind: Kind::Machine, key: &key, labels: None };
         assert!(!agent.may(AccessVerb::Write, own));
+        assert!(agent.sees_some(Kind::Machine) && !agent.sees_all(Kind::Machine));
+        assert!(!agent.sees_some(Kind::Lease));
     }
 }

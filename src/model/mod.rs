@@ -10,11 +10,14 @@ mod artifact;
 mod artifact_source;
 mod background;
 pub mod bounds;
+mod changes;
 mod checksum;
 mod client_class;
+mod commits;
 mod content;
 mod dhcp_status;
 mod digest;
+mod document;
 mod event;
 mod fetch_networks;
 mod job;
@@ -45,9 +48,14 @@ pub use artifact::{
 };
 pub use artifact_source::{ArtifactSource, FILE_URL, SourceFile};
 pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
+pub use changes::{ChangePage, place_after};
 pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use client_class::{
     BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,
+};
+pub use commits::{
+    ChangePlace, CommitHistory, CommitMark, EPOCHS_MAX, Epoch, ObjectChange, ObjectChangeKind, ReadAgain,
+    ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
 pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
@@ -58,6 +66,7 @@ pub use dhcp_status::{
     SubnetStatus, UnservedStatus,
 };
 pub use digest::{hex, parse_hex, sha256_hex};
+pub use document::ObjectRow;
 pub use event::{Event, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
 pub use job::{AfterJob, Job, JobEnd, JobState, ended_by_exit};
@@ -79,7 +88,7 @@ pub use problem::{Problem, nearest};
 pub use reservation::Reservation;
 pub use schema::{DeclaredSchema, Input, check_schema, parse_changed, parse_input};
 pub use token::Token;
-pub use world::{GrowingMap, HasTable, Object, ObjectRow, Table, World};
+pub use world::{GrowingMap, HasTable, Object, Table, World};
 
 /// Names that stand twice in a list where order matters and repetition has no meaning.
 fn repeated(names: &[String], pointer: &str) -> Vec<Problem> {

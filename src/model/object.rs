@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Kind, Problem};
+use super::{CommitMark, Kind, Problem};
 
 /// Fields of an object that its writer may set, with what is ours beside them.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +23,17 @@ pub struct Stored<T: Noun> {
     pub labels: BTreeMap<String, String>,
     /// `site`, or `pack NAME@VERSION` for content that came in a pack and is read-only.
     pub source: String,
-    /// One more with each write; the ETag.
+    /// One more with each write of what people write, which is the spec and the labels: the ETag.
     pub revision: u64,
+    /// One more with each write of what the server says of it, which is the status and the faults.
+    pub status_revision: u64,
+    /// The commit that wrote it.
+    pub commit: CommitMark,
     pub created_at: Timestamp,
+    /// When `revision` became what it is.
     pub updated_at: Timestamp,
+    /// When `status_revision` became what it is; none before its first write.
+    pub status_updated_at: Option<Timestamp>,
 }
 
 /// The source of everything the site wrote itself.
@@ -43,17 +50,39 @@ impl<T: Noun> Stored<T> {
             labels: BTreeMap::new(),
             source: SITE.to_owned(),
             revision: 1,
+            status_revision: 0,
+            commit: CommitMark::default(),
             created_at: now,
             updated_at: now,
+            status_updated_at: None,
         }
     }
 
-    /// The next revision, to be changed and then committed against the present one.
+    /// How often it was written: one more with each write, whatever that changed. A write is good for the
+    /// version that it was decided on.
+    pub fn version(&self) -> u64 {
+        self.revision.saturating_add(self.status_revision)
+    }
+
+    /// The next revision, to be changed and then committed against the present version.
     pub fn next(&self, now: Timestamp) -> Self {
-        let mut next = self.clone();
-        next.revision += 1;
-        next.updated_at = now;
-        next
+        let (revision, commit) = (self.revision.saturating_add(1), CommitMark::default());
+        Stored { revision, updated_at: now, commit, ..self.clone() }
+    }
+
+    /// The next status, to be changed and then committed against the present version. Spec and labels stay.
+    pub fn next_status(&self, now: Timestamp) -> Self {
+        let (status_revision, commit) = (self.status_revision.saturating_add(1), CommitMark::default());
+        Stored { status_revision, status_updated_at: Some(now), commit, ..self.clone() }
+    }
+
+    /// The same with the numbers that follow from what was changed since `before`: those of a status where
+    /// spec and labels are as they were.
+    pub fn numbered_after(self, before: &Self, now: Timestamp) -> Self {
+        let has_spec_of_before = self.spec == before.spec && self.labels == before.labels;
+        let Stored { revision, status_revision, updated_at, status_updated_at, .. } =
+            if has_spec_of_before { before.next_status(now) } else { before.next(now) };
+        Stored { revision, status_revision, updated_at, status_updated_at, ..self }
     }
 
     /// What a reader gets: the writer's fields at the top level, then ours. `problems` are those
@@ -65,12 +94,16 @@ impl<T: Noun> Stored<T> {
         }
         if T::HAS_STATUS {
             view.insert("status".into(), Value::Object(as_map(&self.status)));
+            view.insert("status_revision".into(), self.status_revision.into());
+            let updated_at = self.status_updated_at.map(|time| time.to_string());
+            view.insert("status_updated_at".into(), updated_at.into());
         }
         let problems: Vec<&Problem> = problems.iter().chain(&self.faults).collect();
         view.insert("problems".into(), serde_json::json!(problems));
         view.insert("labels".into(), serde_json::json!(self.labels));
         view.insert("source".into(), self.source.clone().into());
         view.insert("revision".into(), self.revision.into());
+        view.insert("commit".into(), self.commit.get().into());
         view.insert("created_at".into(), self.created_at.to_string().into());
         view.insert("updated_at".into(), self.updated_at.to_string().into());
         Value::Object(view)
@@ -90,8 +123,18 @@ fn as_map(value: &impl Serialize) -> Map<String, Value> {
 }
 
 /// The fields of a view that are ours; a writer may send them back and they are passed over.
-pub const READ_ONLY_FIELDS: [&str; 7] =
-    ["id", "status", "problems", "source", "revision", "created_at", "updated_at"];
+pub const READ_ONLY_FIELDS: [&str; 10] = [
+    "id",
+    "status",
+    "problems",
+    "source",
+    "revision",
+    "status_revision",
+    "commit",
+    "created_at",
+    "updated_at",
+    "status_updated_at",
+];
 
 /// One kind of object: its fields, what identifies it, and what can be said of it alone.
 pub trait Noun:

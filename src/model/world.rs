@@ -1,10 +1,9 @@
 //! All stored objects in memory: what every read, decision and render looks at.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::bounds::{STORED_DEPTH_MAX, text_depth};
 use super::*;
 
 /// A map that moves to a larger table little by little, as it is written to: all at once that takes ten
@@ -27,6 +26,8 @@ pub struct Table<T: Noun> {
     spec_generation: u64,
     /// Keys of the newest writes, oldest first: the last of them made the present generation.
     recent: VecDeque<Box<str>>,
+    /// The keys by the commits that wrote the objects last.
+    pub(super) by_commit: BTreeSet<(u64, Arc<str>)>,
 }
 
 impl<T: Noun> Default for Table<T> {
@@ -38,6 +39,7 @@ impl<T: Noun> Default for Table<T> {
             generation: 0,
             spec_generation: 0,
             recent: VecDeque::new(),
+            by_commit: BTreeSet::new(),
         }
     }
 }
@@ -121,13 +123,18 @@ impl<T: Noun> Table<T> {
     }
 
     fn put(&mut self, row: Arc<Stored<T>>) {
+        debug_assert!(!self.hides_a_revision(&row), "a new spec is a new revision: {row:?}");
         debug_assert!(row.spec.references().iter().all(|to| T::REFERS_TO.contains(&to.kind)), "{row:?}");
         self.note_write(&row.key);
         let unique = row.spec.unique(&row.status);
         let held = self.by_key.get_key_value(&*row.key).map(|(key, _)| Arc::clone(key));
         let key = held.unwrap_or_else(|| row.key.as_str().into());
+        self.by_commit.insert((row.commit.get(), Arc::clone(&key)));
         self.rows.insert(Arc::clone(&key), Arc::clone(&row));
         let old = self.by_key.insert(Arc::clone(&key), Arc::clone(&row));
+        if let Some(old) = old.as_ref().filter(|old| old.commit.get() != row.commit.get()) {
+            self.by_commit.remove(&(old.commit.get(), Arc::clone(&key)));
+        }
         if !(T::HAS_STATUS && old.as_ref().is_some_and(|old| old.spec == row.spec)) {
             self.spec_generation += 1;
         }
@@ -142,11 +149,21 @@ impl<T: Noun> Table<T> {
         }
     }
 
+    /// Whether a commit changes what people write without telling them by the revision.
+    fn hides_a_revision(&self, row: &Stored<T>) -> bool {
+        if row.commit.get() == 0 {
+            return false;
+        }
+        let old = self.by_key.get(&*row.key).filter(|old| old.revision == row.revision);
+        old.is_some_and(|old| old.spec != row.spec || old.labels != row.labels)
+    }
+
     fn remove(&mut self, key: &str) {
         self.note_write(key);
         self.spec_generation += 1;
         self.rows.remove(key);
-        if let Some(old) = self.by_key.remove(key) {
+        if let Some((key, old)) = self.by_key.remove_entry(key) {
+            self.by_commit.remove(&(old.commit.get(), key));
             self.release(&old);
         }
     }
@@ -168,6 +185,8 @@ macro_rules! world {
         #[derive(Debug, Clone, Default)]
         pub struct World {
             $(pub $table: Table<$noun>,)*
+            /// Which commits there were.
+            pub commits: CommitHistory,
         }
 
         /// One object of any kind.
@@ -185,8 +204,21 @@ macro_rules! world {
         impl World {
             /// Puts an object in, in place of the one with its key.
             pub fn put(&mut self, object: Object) {
+                self.commits.revive(object.kind(), object.key());
                 match object {
                     $(Object::$noun(row) => self.$table.put(row),)*
+                }
+            }
+
+            /// Objects of a kind that were written after a place in the order, at most `limit`.
+            pub(super) fn written_after(
+                &self,
+                kind: Kind,
+                after: &ChangePlace,
+                limit: usize,
+            ) -> Vec<ObjectChange> {
+                match kind {
+                    $(Kind::$noun => self.$table.written_after(after, limit),)*
                 }
             }
 
@@ -230,10 +262,10 @@ macro_rules! world {
                 }
             }
 
-            /// The revision of the object with this key.
-            pub fn revision(&self, kind: Kind, key: &str) -> Option<u64> {
+            /// How often the object with this key was written.
+            pub fn version(&self, kind: Kind, key: &str) -> Option<u64> {
                 match kind {
-                    $(Kind::$noun => self.$table.get(key).map(|row| row.revision),)*
+                    $(Kind::$noun => self.$table.get(key).map(|row| row.version()),)*
                 }
             }
 
@@ -295,6 +327,20 @@ macro_rules! world {
                 }
             }
 
+            /// How often it was written.
+            pub fn version(&self) -> u64 {
+                match self {
+                    $(Object::$noun(row) => row.version(),)*
+                }
+            }
+
+            /// The commit that wrote it, which the store sets.
+            pub fn commit_mark(&self) -> &CommitMark {
+                match self {
+                    $(Object::$noun(row) => &row.commit,)*
+                }
+            }
+
             pub fn unique(&self) -> Vec<(&'static str, String)> {
                 match self {
                     $(Object::$noun(row) => row.spec.unique(&row.status),)*
@@ -322,14 +368,17 @@ macro_rules! world {
                 }
             }
 
-            /// The same object, written at `time`.
-            #[must_use]
-            pub fn updated_at(self, time: jiff::Timestamp) -> Self {
-                match self {
-                    $(Object::$noun(mut row) => {
-                        Arc::make_mut(&mut row).updated_at = time;
-                        Object::$noun(row)
+            /// The object with the numbers of the next revision of `present`, written at `time`; none for
+            /// another kind of object.
+            pub fn as_next_of(&self, present: &Object, time: jiff::Timestamp) -> Option<Self> {
+                match (self, present) {
+                    $((Object::$noun(row), Object::$noun(present)) => {
+                        let (next, row) = (present.next(time), Stored::clone(row));
+                        let Stored { revision, status_revision, commit, .. } = next;
+                        let row = Stored { revision, status_revision, commit, updated_at: time, ..row };
+                        Some(Object::$noun(Arc::new(row)))
                     })*
+                    _ => None,
                 }
             }
 
@@ -354,82 +403,6 @@ macro_rules! world {
             }
         }
     };
-}
-
-/// Room for the document of most objects.
-const DOCUMENT_BYTES: usize = 512;
-
-/// A stored object as the store keeps it.
-#[derive(Debug, Clone, Copy)]
-pub struct ObjectRow<'a> {
-    pub key: &'a str,
-    pub revision: u64,
-    pub document: &'a str,
-}
-
-#[derive(serde::Serialize, serde::Deserialize)]
-struct StoredDocument<S, U, F, L, T> {
-    spec: S,
-    status: U,
-    #[serde(default)]
-    faults: F,
-    #[serde(default)]
-    labels: L,
-    source: T,
-    created_at: jiff::Timestamp,
-    updated_at: jiff::Timestamp,
-}
-
-impl<T: Noun> Stored<T> {
-    fn encode(&self) -> Result<String, serde_json::Error> {
-        let mut text = Vec::with_capacity(DOCUMENT_BYTES);
-        serde_json::to_writer(
-            &mut text,
-            &StoredDocument {
-                spec: &self.spec,
-                status: &self.status,
-                faults: &self.faults,
-                labels: &self.labels,
-                source: &self.source,
-                created_at: self.created_at,
-                updated_at: self.updated_at,
-            },
-        )?;
-        String::from_utf8(text).map_err(serde::ser::Error::custom)
-    }
-}
-
-/// Reads JSON that may be deeper than `serde_json` reads by itself: objects from before there was a bound.
-fn read_deep<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, serde_json::Error> {
-    let levels = text_depth(json);
-    if levels > STORED_DEPTH_MAX {
-        let what = format!("nested {levels} levels deep, at most {STORED_DEPTH_MAX} are read");
-        return Err(serde::de::Error::custom(what));
-    }
-    let mut reader = serde_json::Deserializer::from_str(json);
-    reader.disable_recursion_limit();
-    let read = T::deserialize(&mut reader)?;
-    reader.end()?;
-    Ok(read)
-}
-
-impl ObjectRow<'_> {
-    fn decode<T: Noun>(&self) -> Result<Stored<T>, serde_json::Error> {
-        type DocumentReader<T> =
-            StoredDocument<T, <T as Noun>::Status, Vec<Problem>, BTreeMap<String, String>, String>;
-        let document: DocumentReader<T> = read_deep(self.document)?;
-        Ok(Stored {
-            key: self.key.to_owned(),
-            spec: document.spec,
-            status: document.status,
-            faults: document.faults,
-            labels: document.labels,
-            source: document.source,
-            revision: self.revision,
-            created_at: document.created_at,
-            updated_at: document.updated_at,
-        })
-    }
 }
 
 /// Lets generic code reach a noun's own table.

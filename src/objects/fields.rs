@@ -33,6 +33,9 @@ enum FieldPlace {
     Labels,
     Source,
     Revision,
+    StatusRevision,
+    StatusUpdatedAt,
+    Commit,
     CreatedAt,
     UpdatedAt,
 }
@@ -61,6 +64,13 @@ impl Field {
             ("labels", 1) => Ok(whole_field(text, FieldPlace::Labels, Vec::new())),
             ("source", 1) => Ok(whole_field(text, FieldPlace::Source, Vec::new())),
             ("revision", 1) => Ok(whole_field(text, FieldPlace::Revision, Vec::new())),
+            ("status_revision", 1) if T::HAS_STATUS => {
+                Ok(whole_field(text, FieldPlace::StatusRevision, Vec::new()))
+            }
+            ("status_updated_at", 1) if T::HAS_STATUS => {
+                Ok(whole_field(text, FieldPlace::StatusUpdatedAt, Vec::new()))
+            }
+            ("commit", 1) => Ok(whole_field(text, FieldPlace::Commit, Vec::new())),
             ("created_at", 1) => Ok(whole_field(text, FieldPlace::CreatedAt, Vec::new())),
             ("updated_at", 1) => Ok(whole_field(text, FieldPlace::UpdatedAt, Vec::new())),
             ("status", 2..=STEPS_MAX)
@@ -112,6 +122,11 @@ impl<'a, T: NounRules> FieldReader<'a, T> {
             FieldPlace::Id => found.push(Value::from(stored.key.as_str())),
             FieldPlace::Source => found.push(Value::from(stored.source.as_str())),
             FieldPlace::Revision => found.push(Value::from(stored.revision)),
+            FieldPlace::StatusRevision => found.push(Value::from(stored.status_revision)),
+            FieldPlace::StatusUpdatedAt => {
+                found.extend(stored.status_updated_at.map(|time| Value::from(time.to_string())));
+            }
+            FieldPlace::Commit => found.push(Value::from(stored.commit.get())),
             FieldPlace::CreatedAt => found.push(Value::from(stored.created_at.to_string())),
             FieldPlace::UpdatedAt => found.push(Value::from(stored.updated_at.to_string())),
             FieldPlace::Labels => match field.rest.first() {
@@ -217,8 +232,9 @@ fn unknown<T: NounRules>(text: &str, schemas: &NounSchemas) -> Error {
     }
     if T::HAS_STATUS {
         names.extend(names_in(&schemas.status, "status."));
+        names.extend(["status_revision", "status_updated_at"].map(String::from));
     }
-    let ours = ["labels", "label.NAME", "source", "revision", "created_at", "updated_at"];
+    let ours = ["labels", "label.NAME", "source", "revision", "commit", "created_at", "updated_at"];
     names.extend(ours.map(String::from));
     if knows(&schemas.spec, &["params"]) {
         names.push("param.NAME".to_owned());

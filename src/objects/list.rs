@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Error};
-use crate::model::{HasTable, Stored, Table, World};
+use crate::model::{HasTable, ReadPosition, Stored, Table, World};
 use crate::objects::Objects;
 use crate::objects::fields::{Field, FieldReader};
 use crate::objects::filter::{Filter, OrderedValue};
@@ -60,6 +60,16 @@ pub struct ListPage {
     pub next: Option<String>,
     /// How many there are in all, of those that pass the filters.
     pub total: usize,
+    /// Where a reader stands who has read this.
+    #[serde(flatten)]
+    pub read_at: ReadPosition,
+}
+
+/// A page of a list as it is sent.
+#[derive(Debug)]
+pub struct ListText {
+    pub read_at: ReadPosition,
+    pub json: Vec<u8>,
 }
 
 impl ListQuery {
@@ -149,12 +159,15 @@ impl Objects {
         self: &Arc<Self>,
         caller: Caller,
         query: ListQuery,
-    ) -> Result<Vec<u8>, Error>
+    ) -> Result<ListText, Error>
     where
         World: HasTable<T>,
     {
         let objects = Arc::clone(self);
-        let listing = self.lanes.lists.run(move || serde_json::to_vec(&objects.list::<T>(&caller, &query)));
+        let listing = self.lanes.lists.run(move || {
+            let page = objects.list::<T>(&caller, &query);
+            serde_json::to_vec(&page).map(|json| ListText { read_at: page.read_at, json })
+        });
         listing.await?.map_err(|error| Error::Failed(format!("the list failed: {error}")))
     }
 
@@ -166,11 +179,11 @@ impl Objects {
         if query.filters.is_empty() && query.sort.is_empty() && caller.sees_all(T::KIND) {
             return self.list_by_key(query);
         }
-        let rows: Vec<Arc<Stored<T>>> = {
+        let (rows, read_at): (Vec<Arc<Stored<T>>>, ReadPosition) = {
             let world = self.kernel.world();
             let table: &Table<T> = world.table();
             let now = self.kernel.now();
-            caller.visible(table).map(|row| seen(row, now)).collect()
+            (caller.visible(table).map(|row| seen(row, now)).collect(), world.commits.position())
         };
         let mut rows = ranked(query, &rows);
         let total = rows.len();
@@ -186,7 +199,7 @@ impl Objects {
         rows.truncate(query.limit);
         let next = rows.last().filter(|_| more).map(|last| last.cursor(query));
         let page: Vec<&Arc<Stored<T>>> = rows.iter().filter_map(|row| row.stored).collect();
-        ListPage { items: self.shown_all(&page, query), next, total }
+        ListPage { items: self.shown_all(&page, query), next, total, read_at }
     }
 
     /// Without filter or order, for whoever may read all, a page is found by its first key, and nothing but
@@ -195,20 +208,27 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let (page, more, total) = {
+        let (page, more, mut listed) = {
             let world = self.kernel.world();
             let table: &Table<T> = world.table();
             let from = query.after.as_ref().map_or("", |cursor| cursor.key.as_str());
             let mut rows = table.after(from);
             let page: Vec<Arc<Stored<T>>> =
                 rows.by_ref().take(query.limit).map(|row| seen(row, self.kernel.now())).collect();
-            (page, rows.next().is_some(), table.len())
+            let listed = ListPage {
+                items: Vec::new(),
+                next: None,
+                total: table.len(),
+                read_at: world.commits.position(),
+            };
+            (page, rows.next().is_some(), listed)
         };
-        let next = page.last().filter(|_| more).map(|last| {
+        listed.next = page.last().filter(|_| more).map(|last| {
             PageCursor { sort: String::new(), values: Vec::new(), key: last.key.clone() }.encode()
         });
         let page: Vec<&Arc<Stored<T>>> = page.iter().collect();
-        ListPage { items: self.shown_all(&page, query), next, total }
+        listed.items = self.shown_all(&page, query);
+        listed
     }
 
     /// The world is held for what a view needs of it only: commits and packets wait for it.

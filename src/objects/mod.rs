@@ -2,6 +2,7 @@
 //!
 //! Start at `write`, then `list`. What an object means to a machine is left to other houses.
 
+pub mod changes;
 mod fields;
 mod filter;
 pub mod lanes;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::kernel::{ServerEndpoints, secrets};
 use crate::model::bounds::{self, DEPTH_MAX};
-use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, Stored, World, sha256_hex};
+use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, ReadPosition, Stored, Table, World, sha256_hex};
 use crate::objects::rules::{self, NounRules, RuleCheck};
 
 /// Longest text that an event carries in full, in bytes.
@@ -18,12 +18,15 @@ const EVENT_TEXT_BYTES_MAX: usize = 4096;
 pub struct View {
     pub key: String,
     pub revision: u64,
+    /// The commit that the world showed when it was read.
+    pub read_at: ReadPosition,
     pub body: Value,
 }
 
 /// An object with all that a view of it needs of the world, so that the world can be let go.
 pub struct ViewSubject<T: NounRules> {
     stored: Arc<Stored<T>>,
+    read_at: ReadPosition,
     /// Those that were seen in the world.
     problems: Vec<Problem>,
     /// What finds the others.
@@ -36,18 +39,31 @@ where
 {
     pub fn of((world, here): (&World, &ServerEndpoints), stored: &Arc<Stored<T>>) -> Self {
         let problems = rules::problems((world, here), stored);
-        ViewSubject { stored: Arc::clone(stored), problems, checks: rules::read_checks(stored, world) }
+        let (checks, read_at) = (rules::read_checks(stored, world), read_position(world, stored));
+        ViewSubject { stored: Arc::clone(stored), read_at, problems, checks }
     }
 
     /// The object with the problems it has in that world and on this server. Takes as long as its writer
     /// chose: not on a thread that packets wait for, and not while the world is held.
     pub fn view(self) -> View {
-        let ViewSubject { stored, mut problems, checks } = self;
+        let ViewSubject { stored, read_at, mut problems, checks } = self;
         problems.extend(checks.into_iter().flat_map(|check| check()));
         let mut body = with_defaults(&stored, shown::<T>(stored.view(&problems)));
         add_broken_bounds::<T>(&mut body);
-        View { key: stored.key.clone(), revision: stored.revision, body }
+        View { key: stored.key.clone(), revision: stored.revision, read_at, body }
     }
+}
+
+/// What whoever reads an object has seen: all that the world shows, but for an object that was written again
+/// since it was taken out of the world.
+fn read_position<T: NounRules>(world: &World, stored: &Stored<T>) -> ReadPosition
+where
+    World: HasTable<T>,
+{
+    let (position, commit) = (world.commits.position(), stored.commit.get());
+    let table: &Table<T> = world.table();
+    let present = table.get(&stored.key).map(|row| row.commit.get());
+    if present == Some(commit) { position } else { ReadPosition { commit, ..position } }
 }
 
 /// What was stored before there was a bound on it has a problem that names the bound. What is nested too deep

@@ -117,7 +117,7 @@ impl Runs {
             let changed = async {
                 while committed.changed().await.is_ok() {
                     match self.kernel.get::<Machine>(&machine.key) {
-                        Ok(present) if present.revision == machine.revision => {}
+                        Ok(present) if present.version() == machine.version() => {}
                         _ => return true,
                     }
                 }

@@ -21,7 +21,7 @@ use crate::store::{self, Changeset, TrackedWorld};
 #[derive(Debug)]
 pub struct MachineChange {
     before: Arc<Stored<Machine>>,
-    /// The next revision of the machine.
+    /// The machine with its next status.
     pub machine: Stored<Machine>,
     changeset: Changeset,
     job_end: Option<JobOutcome>,
@@ -29,7 +29,12 @@ pub struct MachineChange {
 
 impl MachineChange {
     pub fn new(before: Arc<Stored<Machine>>, now: Timestamp) -> Self {
-        MachineChange { machine: before.next(now), before, changeset: Changeset::default(), job_end: None }
+        MachineChange {
+            machine: before.next_status(now),
+            before,
+            changeset: Changeset::default(),
+            job_end: None,
+        }
     }
 
     /// Applies rules to the machine's status; what they did becomes events.
@@ -120,7 +125,8 @@ impl MachineChange {
         let changed = self.machine.status != self.before.status
             || self.machine.faults != self.before.faults
             || self.machine.spec != self.before.spec;
-        let machine = Arc::new(self.machine);
+        let now = self.machine.status_updated_at.unwrap_or(self.machine.updated_at);
+        let machine = Arc::new(self.machine.numbered_after(&self.before, now));
         match changed {
             true => (Arc::clone(&machine), self.changeset.update(Machine::object(machine))),
             false => (self.before, self.changeset),
@@ -142,9 +148,10 @@ impl MachineChange {
             })
         }) {
             let mut job = job.next(caller.now);
-            let cancelled =
-                || JobOutcome { state: JobState::Cancelled, reason: self.machine.status.reason.clone() };
-            let JobOutcome { state, reason } = self.job_end.take().unwrap_or_else(cancelled);
+            let JobOutcome { state, reason } = self.job_end.take().unwrap_or_else(|| JobOutcome {
+                state: JobState::Cancelled,
+                reason: self.machine.status.reason.clone(),
+            });
             (job.spec.state, job.spec.reason) = (state, reason);
             job.spec.ended_at = Some(caller.now);
             self.update_job(caller, &job);

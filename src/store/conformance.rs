@@ -2,6 +2,8 @@
 //!
 //! `open` gives the same data again each time it is called, as a restarted server finds it.
 
+mod commits;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -33,6 +35,8 @@ pub(super) async fn story<S: Store>(open: impl AsyncFn() -> Arc<S>) {
     events_are_found_by_what_they_are(&*store).await;
     beginnings_and_ends_of_leases_are_found_by_address_and_mac(&*store).await;
     logs_grow_without_gaps_or_repeats(&*store).await;
+    commits::each_changeset_that_writes_is_a_commit(&*store).await;
+    let store = commits::restarts_keep_numbers_and_tombstones(store, &open).await;
     restarts_change_nothing(store, open).await;
 }
 
@@ -108,7 +112,7 @@ async fn a_changeset_whose_read_was_overtaken_is_not_done(store: &impl Store) {
     store.commit(Changeset::default().create(object(&one)).create(object(&other))).await.unwrap();
     let read = |seen: &Stored<Machine>| {
         let (kind, key) = (Kind::Machine, seen.key.as_str().into());
-        [ChangesetRead::Row { kind, key, revision: Some(seen.revision) }]
+        [ChangesetRead::Row { kind, key, version: Some(seen.version()) }]
     };
     // Each goes while it relies on the other: in one group, the second finds the first gone.
     let first = Changeset::default().delete(&object(&one)).with_reads(read(&other));
@@ -210,8 +214,8 @@ async fn changesets_of_one_group_see_each_other(store: &impl Store) {
     assert_eq!(world.machines.find("mac", MAC_2).unwrap().key, first.key);
 }
 
-fn read(machine: &Stored<Machine>, revision: Option<u64>) -> ChangesetRead {
-    ChangesetRead::Row { kind: Kind::Machine, key: machine.key.as_str().into(), revision }
+fn read(machine: &Stored<Machine>, version: Option<u64>) -> ChangesetRead {
+    ChangesetRead::Row { kind: Kind::Machine, key: machine.key.as_str().into(), version }
 }
 
 fn read_specs(store: &impl Store) -> ChangesetRead {
@@ -224,7 +228,7 @@ fn read_table(store: &impl Store) -> ChangesetRead {
 
 /// Only its status is another.
 fn seen(machine: &Stored<Machine>) -> Stored<Machine> {
-    let mut next = machine.next(now());
+    let mut next = machine.next_status(now());
     next.status.last_seen = Some(now());
     next
 }
@@ -470,13 +474,13 @@ pub(super) async fn writers_that_retry_lose_no_update(store: Arc<impl Store>) {
     }
     tasks.join_all().await;
     let last = store.world().machines.get(&first.key).cloned().unwrap();
-    assert_eq!(last.revision, 1 + TASKS * UPDATES);
+    assert_eq!((last.revision, last.status_revision), (1, TASKS * UPDATES));
     assert_eq!(last.status.cursor, u32::try_from(TASKS * UPDATES).unwrap());
 }
 
 async fn update_until_done(store: &impl Store, key: &str) {
     loop {
-        let mut next = store.world().machines.get(key).unwrap().next(now());
+        let mut next = store.world().machines.get(key).unwrap().next_status(now());
         next.status.cursor += 1;
         let subject = next.subject();
         let changeset = Changeset::default().update(object(&next)).event(event("machine.updated", &subject));

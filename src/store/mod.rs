@@ -46,8 +46,8 @@ pub struct Changeset {
 /// Something of the world that a decision looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangesetRead {
-    /// The object with a key: the revision it had; none where there was no object.
-    Row { kind: Kind, key: Arc<str>, revision: Option<u64> },
+    /// The object with a key: the version it had ([`World::version`]); none where there was no object.
+    Row { kind: Kind, key: Arc<str>, version: Option<u64> },
     /// The specs of all objects of a kind: [`World::spec_generation`].
     Specs { kind: Kind, generation: u64 },
     /// All objects of a kind with their statuses: [`World::generation`].
@@ -59,10 +59,11 @@ pub enum ChangesetRead {
 pub enum ChangesetWrite {
     /// An object that must not exist yet.
     Create(Object),
-    /// The next revision of an object: refused unless the stored one is exactly one below it.
+    /// The next version of an object, which is its next revision or its next status: refused unless the
+    /// version of the stored one is exactly one below it.
     Update(Object),
-    /// Refused unless the stored revision is this one.
-    Delete { kind: Kind, key: String, revision: u64 },
+    /// Refused unless the stored version is this one. The revision is that of the tombstone.
+    Delete { kind: Kind, key: String, version: u64, revision: u64 },
 }
 
 impl Changeset {
@@ -77,8 +78,8 @@ impl Changeset {
     }
 
     pub fn delete(mut self, object: &Object) -> Self {
-        let (kind, key, revision) = (object.kind(), object.key().to_owned(), object.revision());
-        self.writes.push(ChangesetWrite::Delete { kind, key, revision });
+        let (kind, key, version) = (object.kind(), object.key().to_owned(), object.version());
+        self.writes.push(ChangesetWrite::Delete { kind, key, version, revision: object.revision() });
         self
     }
 
@@ -97,7 +98,7 @@ impl Changeset {
 /// Why a changeset was not done. Nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The object is at another revision than the writer saw, or is gone, or exists already; or something
+    /// The object is at another version than the writer saw, or is gone, or exists already; or something
     /// that the changeset was decided on has changed. The key of a whole table is `*`.
     #[error("{kind} {key} was changed by somebody else")]
     Stale { kind: Kind, key: String },
@@ -220,6 +221,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Numbers of the last event of each commit, as they happen.
     fn committed(&self) -> tokio::sync::watch::Receiver<u64>;
+
+    /// Numbers of commits, as the world shows them. Each changeset that writes objects is one; see
+    /// [`CommitHistory`](crate::model::CommitHistory).
+    fn commits(&self) -> tokio::sync::watch::Receiver<u64>;
 
     /// Ends the writer after what is queued is done.
     fn close(&self) -> BoxFuture<'_, ()>;

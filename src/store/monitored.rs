@@ -230,6 +230,10 @@ impl Store for MonitoredStore {
         self.store.committed()
     }
 
+    fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.store.commits()
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         self.store.close()
     }

@@ -43,7 +43,7 @@ impl<T: Noun> TableSnapshot<T> {
         let noted = reads.iter().filter(|read| matches!(read, ChangesetRead::Row { .. })).count();
         let read = match noted {
             0..ROWS_MAX => {
-                ChangesetRead::Row { kind: T::KIND, key: key.into(), revision: row.map(|row| row.revision) }
+                ChangesetRead::Row { kind: T::KIND, key: key.into(), version: row.map(|row| row.version()) }
             }
             _ => ChangesetRead::Specs { kind: T::KIND, generation: self.generation },
         };
@@ -109,7 +109,7 @@ impl<'w> TrackedWorld<'w> {
         World: HasTable<T>,
     {
         let row = self.table::<T>().get(key);
-        self.note_row(T::KIND, key, row.map(|row| row.revision));
+        self.note_row(T::KIND, key, row.map(|row| row.version()));
         row
     }
 
@@ -188,7 +188,7 @@ impl<'w> TrackedWorld<'w> {
         self.world.table()
     }
 
-    fn note_row(&self, kind: Kind, key: &str, revision: Option<u64>) {
+    fn note_row(&self, kind: Kind, key: &str, version: Option<u64>) {
         if self.reads.as_ref().is_some_and(|reads| {
             reads.borrow().iter().filter(|read| matches!(read, ChangesetRead::Row { .. })).count() >= ROWS_MAX
         }) {
@@ -196,7 +196,7 @@ impl<'w> TrackedWorld<'w> {
         }
         self.note(|| {
             let held = self.world.held_key(kind, key).cloned();
-            ChangesetRead::Row { kind, key: held.unwrap_or_else(|| key.into()), revision }
+            ChangesetRead::Row { kind, key: held.unwrap_or_else(|| key.into()), version }
         });
     }
 
@@ -239,7 +239,7 @@ mod tests {
             assert_eq!(tracked.count::<Param>(), 1);
             assert_eq!(tracked.statuses::<Machine>().count(), 0);
         }
-        let row = |key: &str, revision| ChangesetRead::Row { kind: Kind::Param, key: key.into(), revision };
+        let row = |key: &str, version| ChangesetRead::Row { kind: Kind::Param, key: key.into(), version };
         let specs = ChangesetRead::Specs { kind: Kind::Param, generation: 1 };
         let table = ChangesetRead::Table { kind: Kind::Machine, generation: 0 };
         assert_eq!(tracked.into_reads(), [row("user", Some(1)), row("other", None), specs, table]);
@@ -267,7 +267,7 @@ mod tests {
             assert!(known.get("user", &mut reads).is_some());
             assert!(known.get("other", &mut reads).is_none());
         }
-        let row = |key: &str, revision| ChangesetRead::Row { kind: Kind::Param, key: key.into(), revision };
+        let row = |key: &str, version| ChangesetRead::Row { kind: Kind::Param, key: key.into(), version };
         assert_eq!(reads, [row("user", Some(1)), row("other", None)]);
         for number in 0..ROWS_MAX {
             known.get(&format!("param-{number}"), &mut reads);

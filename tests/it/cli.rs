@@ -223,6 +223,33 @@ fn a_stream_of_events_goes_on_over_a_restart_of_the_server() {
 }
 
 #[test]
+fn changes_are_listed_after_a_commit_and_watched_over_a_restart() {
+    let mut world = World::on_loopback();
+    let api = world.ready()["api"].as_str().unwrap().trim_start_matches("https://").to_owned();
+    let before = world.api().get("/profiles").expect(200)["commit"].to_string();
+    world.cli(&["profiles", "create", "name=a"]);
+    world.cli(&["profiles", "create", "name=b"]);
+    world.cli(&["profiles", "delete", "a"]);
+    let listed = ["changes", "list", "--after", &before, "--kind", "profile"];
+    assert_eq!(world.cli(&[&listed[..], &["-o", "name"]].concat()), "profile:b\nprofile:a\n");
+    let table = world.cli(&listed);
+    assert!(table.contains("written  profile:b  revision 1\n"), "{table}");
+    assert!(table.contains("deleted  profile:a  revision 1\n"), "{table}");
+    let mut watch = world.spawn_cli(&["changes", "watch", "--after", &before, "--kind", "profile"]);
+    watch.wait_for_line("profile:a", SOON);
+    assert!(world.stop().success());
+    world.listen_at(&api);
+    world.start();
+    world.cli(&["profiles", "create", "name=c"]);
+    watch.wait_for_line("profile:c", SOON);
+    assert_eq!(watch.text().matches("profile:b").count(), 1, "{}", watch.text());
+    assert!(refused(&world, &["changes", "list", "--after", "1000000"], 1).contains("not yet"));
+    assert!(
+        refused(&world, &["changes", "list", "--after", "1", "--kind", "machines"], 2).contains("machine,")
+    );
+}
+
+#[test]
 fn a_certificate_is_pinned_at_first_use_and_another_one_is_refused() {
     let world = World::on_loopback();
     let home = world.scratch().join("config");

@@ -1,7 +1,7 @@
 //! What a server promised is true after it was killed at any moment: each address that was acknowledged is
 //! there and renewable, and none was acknowledged to two clients. Clients behind a relay ask on loopback, so
-//! no root is needed. `METALWRIGHT_ROUNDS` says how often the server is killed, `METALWRIGHT_SEED` repeats a
-//! run. Start reading at [`Load`].
+//! no root is needed. A follower of changes goes on over each kill. `METALWRIGHT_ROUNDS` says how often the
+//! server is killed, `METALWRIGHT_SEED` repeats a run. Start reading at [`Load`].
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +14,7 @@ use metalwright::model::Mac;
 use metalwright::proto::dhcp4::{DhcpPacket, MessageType};
 use serde_json::{Value, json};
 
+use crate::follower::Follower;
 use crate::relay::{self, LISTENERS, Relay};
 use crate::world::World;
 
@@ -78,20 +79,26 @@ fn no_lease_is_lost_or_given_twice_by_a_server_that_is_killed_under_load() {
     world.api().post("/subnets", relay::subnet()).expect(201);
     let mut clients: Vec<Vec<Client>> = (0..THREADS).map(clients_of).collect();
     let mut holders = HashMap::new();
+    let mut follower = Follower::new(&world.api(), "lease");
     let mut totals = [0; 4];
     for round in 1..=rounds {
         let load = Load::new(&world, std::mem::take(&mut holders));
         let acks = 1 + random.below(ACKS_OF_A_ROUND_MAX);
         load.run(&mut clients, &mut random, |told| {
             told.into_iter().take(usize::try_from(acks).expect("a number")).for_each(drop);
+            follower.follow(&world.api());
             world.kill();
         });
         world.start();
+        // What it was told before is on disk, and it goes on from there.
+        follower.follow(&world.api());
         let counts = load.counts();
         holders = load.holders.into_inner().unwrap_or_else(PoisonError::into_inner);
         println!("round {round}: killed behind {acks} acks; sent {counts:?}; {} leases held", holders.len());
         totals = std::array::from_fn(|at| totals[at] + counts[at]);
         check(&world, &holders);
+        follower.follow(&world.api());
+        follower.check(&world.api());
         renew_all(&world, &mut clients, &holders);
     }
     let [acks, renewals, releases, lost] = totals;

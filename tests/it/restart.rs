@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::follower::Follower;
 use crate::program::Program;
 use crate::scene::{self, MAC};
 use crate::wire::BootSide;
@@ -48,6 +49,42 @@ fn a_server_that_is_told_to_stop_ends_well_and_keeps_everything() {
     assert_eq!(world.api().get("/machines/name:web1").expect(200), made);
     let again = std::fs::read_to_string(world.data().join("admin.token")).expect("the token");
     assert_eq!(again, token);
+}
+
+#[test]
+fn a_follower_goes_on_over_a_restart_and_reads_again_after_a_restore() {
+    let mut world = World::on_loopback();
+    let profile = |name: &str| json!({"name": name});
+    let mut follower = Follower::new(&world.api(), "profile");
+    world.api().post("/profiles", profile("a")).expect(201);
+    assert!(world.stop().success());
+    let database = world.data().join("metalwright.db");
+    let backup = world.scratch().join("backup.db");
+    std::fs::copy(&database, &backup).expect("a backup");
+    world.start();
+    follower.follow(&world.api());
+    for name in ["b", "c", "d"] {
+        world.api().post("/profiles", profile(name)).expect(201);
+    }
+    world.api().delete("/profiles/a").expect(204);
+    follower.follow(&world.api());
+    follower.check(&world.api());
+    assert!(world.stop().success());
+
+    std::fs::copy(&backup, &database).expect("the backup");
+    world.start();
+    let refused = world.api().get(&follower.query()).expect(410);
+    assert!(refused["detail"].as_str().is_some_and(|why| why.contains("not yet")), "{refused:#}");
+    for number in 0..8 {
+        world.api().post("/profiles", profile(&format!("x{number}"))).expect(201);
+    }
+    assert!(world.api().get("/changes").expect(200)["commit"].as_u64() > Some(follower.commit()));
+    let refused = world.api().get(&follower.query()).expect(410);
+    assert!(refused["detail"].as_str().is_some_and(|why| why.contains("another state")), "{refused:#}");
+    follower.read_list(&world.api());
+    world.api().delete("/profiles/a").expect(204);
+    follower.follow(&world.api());
+    follower.check(&world.api());
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! The API through its router, as its clients see it. Every answer is held against the document.
 
 mod access;
+mod changes;
 mod contract;
 mod dhcp;
 mod document;
 mod lists;
 mod objects;
+mod revisions;
 mod rules;
 mod stream;
 mod visibility;

@@ -78,10 +78,9 @@ impl Flow<'_> {
         if kind == Some(StepKind::Bootenv) {
             self.close_boot("the boot was marked as done");
             let name = self.step().map(|step| step.name.clone());
-            let is_install = |name: &String| {
-                self.bootenv(name).is_some_and(|bootenv| bootenv.kind == BootenvKind::Install)
-            };
-            self.status.bootenv = name.filter(|name| !is_install(name));
+            self.status.bootenv = name.filter(|name| {
+                !self.bootenv(name).is_some_and(|bootenv| bootenv.kind == BootenvKind::Install)
+            });
         }
         self.end_stopped_step(StepState::Done, &said);
     }

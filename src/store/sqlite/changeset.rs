@@ -34,19 +34,19 @@ impl EncodedWrite {
         }
     }
 
-    /// The revision that must be there; none where there must be no object.
+    /// The version that must be there; none where there must be no object.
     pub(super) fn expected(&self) -> Option<u64> {
         match &self.write {
             ChangesetWrite::Create(_) => None,
-            ChangesetWrite::Update(object) => Some(object.revision().wrapping_sub(1)),
-            ChangesetWrite::Delete { revision, .. } => Some(*revision),
+            ChangesetWrite::Update(object) => Some(object.version().wrapping_sub(1)),
+            ChangesetWrite::Delete { version, .. } => Some(*version),
         }
     }
 
-    /// The revision that is there afterwards; none when the object goes.
-    pub(super) fn revision(&self) -> Option<u64> {
+    /// The version that is there afterwards; none when the object goes.
+    pub(super) fn version(&self) -> Option<u64> {
         match &self.write {
-            ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => Some(object.revision()),
+            ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => Some(object.version()),
             ChangesetWrite::Delete { .. } => None,
         }
     }
@@ -97,7 +97,7 @@ fn read_back((kind, key): (Kind, &str), document: &str) -> Result<(), StoreError
     if document.is_empty() || (kind == Kind::Lease && !cfg!(debug_assertions)) {
         return Ok(());
     }
-    let read = Object::decode(kind, ObjectRow { key, revision: 1, document });
+    let read = Object::decode(kind, ObjectRow { key, version: u64::MAX, document });
     read.map(drop).map_err(|error| StoreError::Unreadable {
         kind,
         key: key.to_owned(),
@@ -139,7 +139,7 @@ mod tests {
     fn what_was_written_before_there_was_a_bound_is_read() {
         let encoded = write(249).unwrap();
         let document = &encoded.writes[0].document;
-        let read = Object::decode(Kind::Machine, ObjectRow { key: "id", revision: 1, document }).unwrap();
+        let read = Object::decode(Kind::Machine, ObjectRow { key: "id", version: 1, document }).unwrap();
         let Object::Machine(read) = read else { panic!("a machine") };
         assert!(matches!(&read.spec.params["x"], Value::Array(_)));
     }

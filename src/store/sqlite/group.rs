@@ -5,14 +5,16 @@
 //! Start at [`ChangesetGroup::add`].
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::Result;
 
 use super::changeset::{EncodedChangeset, EncodedWrite, UniqueValue};
 use super::events;
 use super::lease_log::{self, LeaseLog, LogEntry};
-use super::rows::RowWriter;
-use crate::model::{Kind, World};
+use super::rows::{NumberedWrite, RowWriter};
+use crate::model::{Epoch, Kind, Tombstone, World};
 use crate::store::{ChangesetRead, ChangesetWrite, StoreError};
 
 /// Whose the unique values are that damaged rows hold: by kind, index and value.
@@ -26,12 +28,34 @@ pub(super) struct ChangesetGroup<'g> {
     /// Who holds a value, where that is not as in the world.
     holders: UndoMap<(Kind, &'static str, String), Option<&'g str>>,
     events: Vec<&'g events::EncodedEvent>,
+    /// The number of the last commit, in the world or in the group.
+    last_commit: u64,
+}
+
+/// What a group is written with besides its changesets.
+pub(super) struct GroupStamp {
+    /// The number of its first event.
+    pub(super) first_seq: u64,
+    /// The epoch that begins with it.
+    pub(super) begins: Option<Epoch>,
+    /// When it deletes what it deletes.
+    pub(super) time: Timestamp,
+}
+
+/// What became of the rows of a group that are on disk.
+#[derive(Default)]
+pub(super) struct GroupChange {
+    pub(super) trail: lease_log::LeaseLogChange,
+    /// The commit up to which tombstones are gone.
+    pub(super) pruned_upto: Option<u64>,
 }
 
 /// The change of one stored object.
 #[derive(Clone, Copy)]
 struct GroupRow<'g> {
     last: &'g EncodedWrite,
+    /// The commit of that write.
+    commit: u64,
     /// Whether the database has a row of it.
     stored: bool,
     /// Whether the row that is in the database has to go, even where another takes its place: what hangs on
@@ -41,31 +65,39 @@ struct GroupRow<'g> {
 
 impl<'g> ChangesetGroup<'g> {
     pub(super) fn new(world: &'g World, damaged: &'g DamagedHolders) -> Self {
-        ChangesetGroup {
-            world,
-            damaged,
-            rows: UndoMap::default(),
-            holders: UndoMap::default(),
-            events: Vec::new(),
-        }
+        let (rows, holders, last_commit) = (UndoMap::default(), UndoMap::default(), world.commits.commit());
+        ChangesetGroup { world, damaged, rows, holders, events: Vec::new(), last_commit }
     }
 
-    /// Adds a changeset, or nothing of it.
+    /// Adds a changeset, or nothing of it. Gives the number of its commit; one that writes no object has that
+    /// of the last.
     ///
     /// # Errors
     /// [`StoreError::Stale`], [`StoreError::Taken`].
-    pub(super) fn add(&mut self, changeset: &'g EncodedChangeset) -> Result<(), StoreError> {
+    pub(super) fn add(&mut self, changeset: &'g EncodedChangeset) -> Result<u64, StoreError> {
         let done = self.check_reads(&changeset.reads);
         let done = done.and_then(|()| self.write_all(changeset)).and_then(|moved| self.claim_all(&moved));
-        if done.is_ok() {
-            self.rows.keep();
-            self.holders.keep();
-            self.events.extend(&changeset.events);
-        } else {
+        if let Err(refused) = done {
             self.rows.take_back();
             self.holders.take_back();
+            return Err(refused);
         }
-        done
+        self.rows.keep();
+        self.holders.keep();
+        self.events.extend(&changeset.events);
+        self.last_commit = self.next_commit(changeset);
+        Ok(self.last_commit)
+    }
+
+    /// The number that a changeset has when it is added.
+    fn next_commit(&self, changeset: &EncodedChangeset) -> u64 {
+        self.last_commit.saturating_add(u64::from(!changeset.writes.is_empty()))
+    }
+
+    /// The number of the first commit of the group, if it has one.
+    pub(super) fn first_commit(&self) -> Option<u64> {
+        let last = self.world.commits.commit();
+        (self.last_commit > last).then(|| last.saturating_add(1))
     }
 
     /// Whether there is nothing to write.
@@ -73,30 +105,47 @@ impl<'g> ChangesetGroup<'g> {
         self.rows.map.is_empty() && self.events.is_empty()
     }
 
-    /// Writes it all, and returns what that does to the trail of leases; the first event gets the number
-    /// `first_seq`.
+    /// Writes it all, and returns what that does to the trail of leases and to the tombstones.
     pub(super) fn write(
         &self,
         to: &RowWriter<'_>,
-        first_seq: u64,
+        stamp: &GroupStamp,
         trail: &LeaseLog,
-    ) -> Result<lease_log::LeaseLogChange> {
-        let mut change = lease_log::LeaseLogChange::default();
+    ) -> Result<GroupChange> {
+        let mut change = GroupChange::default();
         let rows: Vec<_> = self.rows.map.iter().collect();
         for rows in rows.chunk_by(|(before, _), (row, _)| before.0 == row.0) {
             let Some(((kind, _), _)) = rows.first() else { continue };
             if *kind == lease_log::KIND {
-                change = self.add_to_trail(to, rows, trail)?;
+                change.trail = self.add_to_trail(to, rows, trail)?;
                 continue;
             }
             let gone: Vec<&str> =
                 rows.iter().filter(|(_, row)| row.clear).map(|((_, key), _)| *key).collect();
-            let put = rows.iter().map(|(_, row)| row.last).filter(|write| write.revision().is_some());
+            let put = rows.iter().map(|(_, row)| (row.last, row.commit));
+            let put: Vec<NumberedWrite<'_>> = put.filter(|(write, _)| write.version().is_some()).collect();
             to.delete(*kind, &gone)?;
-            to.put(*kind, &put.collect::<Vec<_>>())?;
+            to.put(*kind, &put)?;
         }
-        to.add_events(&self.events, first_seq)?;
+        let tombstones = self.tombstones(stamp.time);
+        change.pruned_upto = self.world.commits.prunable(stamp.time, tombstones.len());
+        change.pruned_upto.map_or(Ok(()), |upto| to.prune_tombstones(upto))?;
+        to.add_tombstones(&tombstones)?;
+        stamp.begins.map_or(Ok(()), |epoch| to.add_epoch(epoch))?;
+        to.add_events(&self.events, stamp.first_seq)?;
         Ok(change)
+    }
+
+    /// What is kept of the objects that are gone in the end.
+    fn tombstones(&self, time: Timestamp) -> Vec<Tombstone> {
+        let gone = self.rows.map.iter().filter_map(|((kind, key), row)| match row.last.write {
+            ChangesetWrite::Delete { revision, .. } => {
+                let key = self.world.held_key(*kind, key).cloned().unwrap_or_else(|| Arc::from(*key));
+                Some(Tombstone { commit: row.commit, kind: *kind, key, revision, time })
+            }
+            _ => None,
+        });
+        gone.collect()
     }
 
     /// A row for each object that changed, deleted ones included.
@@ -107,20 +156,21 @@ impl<'g> ChangesetGroup<'g> {
         trail: &LeaseLog,
     ) -> Result<lease_log::LeaseLogChange> {
         let changed =
-            |(_, row): &&(&(Kind, &'g str), &GroupRow<'g>)| row.clear || row.last.revision().is_some();
-        let changed: Vec<&EncodedWrite> = rows.iter().filter(changed).map(|(_, row)| row.last).collect();
+            |(_, row): &&(&(Kind, &'g str), &GroupRow<'g>)| row.clear || row.last.version().is_some();
+        let changed = rows.iter().filter(changed).map(|(_, row)| (row.last, row.commit));
+        let changed: Vec<NumberedWrite<'_>> = changed.collect();
         let mut change = trail.sweep(self.world, changed.len(), |key: &str| {
             self.rows.map.contains_key(&(lease_log::KIND, key))
         });
         to.move_along(&change.moved)?;
         let first = trail.next(&change);
         to.add_to_trail(&changed, first)?;
-        for (n, write) in (first..).zip(changed) {
+        for (n, (write, _)) in (first..).zip(changed) {
             let (_, key) = write.id();
             change.add(LogEntry {
                 n,
                 key: key.into(),
-                revision: Some(write.revision().unwrap_or(lease_log::GONE)),
+                version: Some(write.version().unwrap_or(lease_log::GONE)),
             });
         }
         if let Some(first) = trail.keeps_from(&change) {
@@ -133,8 +183,8 @@ impl<'g> ChangesetGroup<'g> {
     fn check_reads(&self, reads: &'g [ChangesetRead]) -> Result<(), StoreError> {
         for read in reads {
             let (kind, key, holds) = match read {
-                ChangesetRead::Row { kind, key, revision } => {
-                    (*kind, &**key, self.revision((*kind, key)) == *revision)
+                ChangesetRead::Row { kind, key, version } => {
+                    (*kind, &**key, self.version((*kind, key)) == *version)
                 }
                 ChangesetRead::Specs { kind, generation } => {
                     let holds = self.world.spec_generation(*kind) == *generation;
@@ -156,11 +206,11 @@ impl<'g> ChangesetGroup<'g> {
         Ok(())
     }
 
-    /// The revision of an object after what the group has so far.
-    fn revision(&self, id: (Kind, &'g str)) -> Option<u64> {
+    /// The version of an object after what the group has so far.
+    fn version(&self, id: (Kind, &'g str)) -> Option<u64> {
         match self.rows.map.get(&id) {
-            Some(row) => row.last.revision(),
-            None => self.world.revision(id.0, id.1),
+            Some(row) => row.last.version(),
+            None => self.world.version(id.0, id.1),
         }
     }
 
@@ -179,23 +229,23 @@ impl<'g> ChangesetGroup<'g> {
         }
     }
 
-    /// Checks revisions and gives up values; returns what is to be looked at for values to be claimed.
+    /// Checks versions and gives up values; returns what is to be looked at for values to be claimed.
     fn write_all(&mut self, changeset: &'g EncodedChangeset) -> Result<Vec<(Kind, &'g str)>, StoreError> {
-        let mut moved = Vec::new();
+        let (mut moved, commit) = (Vec::new(), self.next_commit(changeset));
         for write in &changeset.writes {
             let id @ (kind, key) = write.id();
             let present = self.rows.map.get(&id).copied();
-            let revision = self.revision(id);
-            if revision != write.expected() {
+            let version = self.version(id);
+            if version != write.expected() {
                 return Err(StoreError::Stale { kind, key: key.to_owned() });
             }
-            let stored = present.map_or(revision.is_some(), |row| row.stored);
+            let stored = present.map_or(version.is_some(), |row| row.stored);
             let goes = stored && matches!(write.write, ChangesetWrite::Delete { .. });
             let clear = goes || present.is_some_and(|row| row.clear);
             if self.give_up(write, present) {
                 moved.push(id);
             }
-            self.rows.set(id, GroupRow { last: write, stored, clear });
+            self.rows.set(id, GroupRow { last: write, commit, stored, clear });
         }
         Ok(moved)
     }

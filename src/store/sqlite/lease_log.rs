@@ -13,7 +13,7 @@ pub(super) const KIND: Kind = Kind::Lease;
 const SPARE_MAX: usize = 4096;
 /// Rows that are swept for one that is added: more than one, so that the trail does not grow.
 const SWEEP_FACTOR: usize = 2;
-/// Revision of a row that says its lease is gone.
+/// Version of a row that says its lease is gone.
 pub(super) const GONE: u64 = 0;
 
 /// One row.
@@ -22,7 +22,7 @@ pub(super) struct LogEntry {
     pub(super) n: u64,
     pub(super) key: Box<str>,
     /// None for a row that cannot be read: it is moved along as it is.
-    pub(super) revision: Option<u64>,
+    pub(super) version: Option<u64>,
 }
 
 /// All rows, the oldest first.
@@ -59,10 +59,10 @@ impl LeaseLog {
             return change;
         }
         for step in self.steps.iter().take(added.saturating_mul(SWEEP_FACTOR)) {
-            let counts = match step.revision {
+            let counts = match step.version {
                 None => true,
                 Some(_) if is_written(&step.key) => false,
-                Some(revision) => world.revision(KIND, &step.key) == Some(revision),
+                Some(version) => world.version(KIND, &step.key) == Some(version),
             };
             change.swept += 1;
             if counts {

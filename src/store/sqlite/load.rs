@@ -1,14 +1,16 @@
 //! Reading the world when the store is opened.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use futures_util::TryStreamExt;
+use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
 use super::group::DamagedHolders;
 use super::lease_log::{self, LeaseLog, LogEntry};
-use crate::model::{Kind, Object, ObjectRow, World};
+use crate::model::{CommitHistory, Epoch, Kind, Object, ObjectRow, Tombstone, World};
 use crate::store::sql;
 
 /// A row that is in the database and not in the world, because it cannot be read.
@@ -29,10 +31,11 @@ pub(super) struct LoadedWorld {
 
 /// Reads every object. One that cannot be read is passed over: the others are needed all the same.
 pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<LoadedWorld> {
-    let mut loaded = LoadedWorld::default();
+    let (mut loaded, mut last_commit) = (LoadedWorld::default(), 0);
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != lease_log::KIND) {
         let mut rows = sqlx::query(AssertSqlSafe(sql::load(kind))).fetch(readers);
         while let Some(row) = rows.try_next().await? {
+            last_commit = last_commit.max(commit(&row));
             match object(kind, &row) {
                 Ok(object) => loaded.world.put(object),
                 Err(why) => loaded.damaged.push(damaged(kind, &row, why)),
@@ -44,19 +47,65 @@ pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<LoadedWorld> {
         let held = held.fetch_optional(readers).await.unwrap_or_default();
         hold(&mut loaded.damaged_holders, row, held);
     }
-    loaded.trail = walk(readers, &mut loaded).await?;
+    let trail_commit;
+    (loaded.trail, trail_commit) = walk(readers, &mut loaded).await?;
+    load_history(readers, last_commit.max(trail_commit), &mut loaded.world).await?;
     Ok(loaded)
 }
 
-/// Reads the trail from its end: the first row of a key that is met counts.
-async fn walk(readers: &SqlitePool, loaded: &mut LoadedWorld) -> sqlx::Result<LeaseLog> {
-    let (mut steps, mut settled) = (VecDeque::new(), HashSet::new());
+/// Reads epochs and tombstones. The number of the last commit is that of the last row that it wrote, and of
+/// the last tombstone: each commit has left one or the other.
+async fn load_history(readers: &SqlitePool, last_row: u64, world: &mut World) -> sqlx::Result<()> {
+    let mut epochs = Vec::new();
+    for (first_commit, id) in sqlx::query_as::<_, (i64, String)>(sql::LOAD_EPOCHS).fetch_all(readers).await? {
+        if let Ok(id) = id.parse() {
+            epochs.push(Epoch { first_commit: first_commit.unsigned_abs(), id });
+        }
+    }
+    let pruned: Option<i64> = sqlx::query_scalar(sql::LOAD_PRUNED).fetch_optional(readers).await?;
+    world.commits = CommitHistory::restore(last_row, epochs, pruned.unwrap_or_default().unsigned_abs());
+    let mut rows = sqlx::query(sql::LOAD_TOMBSTONES).fetch(readers);
+    while let Some(row) = rows.try_next().await? {
+        let Some(tombstone) = tombstone(&row) else { continue };
+        world.commits.advance(tombstone.commit, None);
+        let is_there = world.contains(tombstone.kind, &tombstone.key);
+        let (kind, key) = (tombstone.kind, Arc::clone(&tombstone.key));
+        world.commits.bury(tombstone);
+        if is_there {
+            world.commits.revive(kind, &key);
+        }
+    }
+    Ok(())
+}
+
+/// None for one that cannot be read, or is of a kind that there is no more.
+fn tombstone(row: &SqliteRow) -> Option<Tombstone> {
+    let number = |column| row.try_get::<i64, _>(column).ok()?.try_into().ok();
+    let kind = row.try_get::<&str, _>("kind").ok()?;
+    Some(Tombstone {
+        commit: number("commit_number")?,
+        kind: Kind::ALL.into_iter().find(|known| known.as_str() == kind)?,
+        key: row.try_get::<&str, _>("key").ok()?.into(),
+        revision: number("revision")?,
+        time: Timestamp::from_microsecond(row.try_get("time").ok()?).ok()?,
+    })
+}
+
+/// The commit that wrote a row.
+fn commit(row: &SqliteRow) -> u64 {
+    row.try_get::<i64, _>("commit_number").map_or(0, i64::unsigned_abs)
+}
+
+/// Reads the trail from its end: the first row of a key that is met counts. Gives the last commit as well.
+async fn walk(readers: &SqlitePool, loaded: &mut LoadedWorld) -> sqlx::Result<(LeaseLog, u64)> {
+    let (mut steps, mut settled, mut last_commit) = (VecDeque::new(), HashSet::new(), 0);
     let mut rows = sqlx::query(LOAD_TRAIL).fetch(readers);
     while let Some(row) = rows.try_next().await? {
+        last_commit = last_commit.max(commit(&row));
         let key = row.try_get::<&str, _>("key").ok();
-        let revision = row.try_get::<i64, _>("revision").ok().and_then(|revision| revision.try_into().ok());
+        let version = row.try_get::<i64, _>("revision").ok().and_then(|version| version.try_into().ok());
         let n = row.try_get::<i64, _>("n")?.unsigned_abs();
-        let mut step = LogEntry { n, key: key.unwrap_or_default().into(), revision };
+        let mut step = LogEntry { n, key: key.unwrap_or_default().into(), version };
         if !key.is_some_and(|key| settled.contains(key) || loaded.world.contains(lease_log::KIND, key))
             && !put(loaded, &row, &mut step)
         {
@@ -64,12 +113,12 @@ async fn walk(readers: &SqlitePool, loaded: &mut LoadedWorld) -> sqlx::Result<Le
         }
         steps.push_front(step);
     }
-    Ok(LeaseLog::new(steps))
+    Ok((LeaseLog::new(steps), last_commit))
 }
 
 /// Puts the lease into the world; there is none when the row says it is gone, or is damaged.
 fn put(loaded: &mut LoadedWorld, row: &SqliteRow, step: &mut LogEntry) -> bool {
-    if step.revision == Some(lease_log::GONE) {
+    if step.version == Some(lease_log::GONE) {
         return false;
     }
     match object(lease_log::KIND, row) {
@@ -81,13 +130,14 @@ fn put(loaded: &mut LoadedWorld, row: &SqliteRow, step: &mut LogEntry) -> bool {
             let damaged = damaged(lease_log::KIND, row, why);
             hold(&mut loaded.damaged_holders, &damaged, row.try_get("held").ok());
             loaded.damaged.push(damaged);
-            step.revision = None;
+            step.version = None;
             false
         }
     }
 }
 
-const LOAD_TRAIL: &str = "SELECT rowid AS n, key, revision, document, held FROM lease ORDER BY rowid DESC";
+const LOAD_TRAIL: &str =
+    "SELECT rowid AS n, key, revision, document, held, commit_number FROM lease ORDER BY rowid DESC";
 
 /// Notes what a damaged row holds, as far as that can be read.
 fn hold(holders: &mut DamagedHolders, row: &DamagedRow, held: Option<String>) {
@@ -100,9 +150,12 @@ fn hold(holders: &mut DamagedHolders, row: &DamagedRow, held: Option<String>) {
 fn object(kind: Kind, row: &SqliteRow) -> Result<Object, String> {
     let (key, document) =
         (row.try_get("key").map_err(read_error)?, row.try_get("document").map_err(read_error)?);
-    let revision = row.try_get::<i64, _>("revision").map_err(read_error)?;
-    let revision = u64::try_from(revision).map_err(|_| format!("revision {revision}"))?;
-    Object::decode(kind, ObjectRow { key, revision, document }).map_err(|error| error.to_string())
+    let version = row.try_get::<i64, _>("revision").map_err(read_error)?;
+    let version = u64::try_from(version).map_err(|_| format!("version {version}"))?;
+    let object =
+        Object::decode(kind, ObjectRow { key, version, document }).map_err(|error| error.to_string())?;
+    object.commit_mark().set(commit(row));
+    Ok(object)
 }
 
 fn read_error(error: sqlx::Error) -> String {

@@ -1,8 +1,10 @@
 //! Migrations that change what stored objects mean.
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
-use super::open::{MIGRATIONS, StoreSetup};
+use super::open::{MIGRATIONS, StoreSetup, migrate};
 use super::tests::{open, tamper};
 use super::*;
 
@@ -21,7 +23,10 @@ INSERT INTO bootenv (key, revision, document) VALUES
 async fn an_install_bootenv_stored_with_the_old_default_becomes_destructive() {
     let data = TempDir::new().unwrap();
     let old = StoreSetup { migrations: MIGRATIONS[..6].to_vec(), ..StoreSetup::default() };
-    SqliteStore::open_with(data.path(), &old).await.unwrap().close().await;
+    let options = SqliteConnectOptions::new().filename(data.path().join("metalwright.db"));
+    let mut connection = options.create_if_missing(true).connect().await.unwrap();
+    migrate(&mut connection, &old).await.unwrap();
+    connection.close().await.unwrap();
     tamper(&data, BOOTENVS).await;
     let store = open(&data).await;
     assert_eq!(store.damaged(), []);
@@ -32,4 +37,8 @@ async fn an_install_bootenv_stored_with_the_old_default_becomes_destructive() {
     assert_eq!(of("site-debian"), (None, true));
     assert_eq!(of("armed"), (Some(true), true));
     assert_eq!(of("rescue"), (Some(false), false));
+    let world = store.world();
+    assert!(world.bootenvs.iter().all(|row| row.commit.get() == 1), "they have the first number");
+    assert_eq!(world.commits.commit(), 1);
+    assert!(world.commits.check(0, None).is_err(), "what was deleted before is not known");
 }

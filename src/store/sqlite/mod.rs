@@ -19,6 +19,8 @@ mod rows;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tombstone_tests;
+#[cfg(test)]
 mod trail_tests;
 mod writer;
 
@@ -50,6 +52,7 @@ pub struct SqliteStore {
     data_dir: PathBuf,
     readers: SqlitePool,
     committed: watch::Receiver<u64>,
+    shown: watch::Receiver<u64>,
     writer: Mutex<Option<WriterHandle>>,
     /// The folder of a store that goes with it.
     #[cfg(test)]
@@ -77,6 +80,7 @@ impl SqliteStore {
 
     async fn open_with(data_dir: &Path, setup: &open::StoreSetup) -> Result<Arc<SqliteStore>, OpenError> {
         let opened = open::open(data_dir, setup).await?;
+        let (shown_tx, shown) = watch::channel(opened.loaded.world.commits.commit());
         let world = Arc::new(RwLock::new(opened.loaded.world));
         let (committed_tx, committed) = watch::channel(opened.last_seq);
         let (queue, jobs) = mpsc::channel(writer::QUEUE_MAX);
@@ -86,6 +90,8 @@ impl SqliteStore {
             damaged_holders: opened.loaded.damaged_holders,
             trail: opened.loaded.trail,
             committed: committed_tx,
+            shown: shown_tx,
+            next_epoch: Some(Uuid::new_v4()),
         };
         // A thread of its own: a task would wait for its turn on the worker of the sender.
         let task = tokio::task::spawn_blocking(move || writer.run(jobs));
@@ -96,6 +102,7 @@ impl SqliteStore {
             damaged,
             readers: opened.readers,
             committed,
+            shown,
             data_dir: data_dir.to_owned(),
             writer: Mutex::new(Some(WriterHandle { queue, task })),
             #[cfg(test)]
@@ -186,6 +193,10 @@ impl Store for SqliteStore {
 
     fn committed(&self) -> watch::Receiver<u64> {
         self.committed.clone()
+    }
+
+    fn commits(&self) -> watch::Receiver<u64> {
+        self.shown.clone()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

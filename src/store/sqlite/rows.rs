@@ -5,7 +5,11 @@ use rusqlite::{CachedStatement, Connection, Result, params};
 
 use super::changeset::EncodedWrite;
 use super::{events, integer, lease_log};
-use crate::model::Kind;
+use crate::model::{EPOCHS_MAX, Epoch, Kind, Tombstone};
+use crate::store::sql;
+
+/// A write with the number of its commit.
+pub(super) type NumberedWrite<'g> = (&'g EncodedWrite, u64);
 
 /// Where rows are written: a connection with a transaction that is open.
 pub(super) struct RowWriter<'c>(pub(super) &'c Connection);
@@ -17,28 +21,29 @@ impl RowWriter<'_> {
     }
 
     /// Makes the rows of objects what the objects are.
-    pub(super) fn put(&self, kind: Kind, writes: &[&EncodedWrite]) -> Result<()> {
+    pub(super) fn put(&self, kind: Kind, writes: &[NumberedWrite<'_>]) -> Result<()> {
         let sql = format!(
-            "INSERT INTO {kind} (key, revision, document, held) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (key) DO UPDATE SET revision = excluded.revision, \
-             document = excluded.document, held = excluded.held"
+            "INSERT INTO {kind} (key, revision, document, held, commit_number) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (key) DO UPDATE SET revision = excluded.revision, document = excluded.document, \
+             held = excluded.held, commit_number = excluded.commit_number"
         );
-        self.each(writes, &sql, |put, write| {
-            let revision = integer(write.revision().unwrap_or_default());
-            put.execute(params![write.id().1, revision, write.document, write.held])
+        self.each(writes, &sql, |put, (write, commit)| {
+            let revision = integer(write.version().unwrap_or_default());
+            put.execute(params![write.id().1, revision, write.document, write.held, integer(*commit)])
         })
     }
 
     /// Adds rows to the trail, numbered from `first` on.
-    pub(super) fn add_to_trail(&self, writes: &[&EncodedWrite], first: u64) -> Result<()> {
+    pub(super) fn add_to_trail(&self, writes: &[NumberedWrite<'_>], first: u64) -> Result<()> {
         let sql = format!(
-            "INSERT INTO {} (n, key, revision, document, held) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO {} (n, key, revision, document, held, commit_number) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             lease_log::KIND
         );
         let numbered: Vec<_> = (first..).zip(writes).collect();
-        self.each(&numbered, &sql, |add, (n, write)| {
-            let revision = integer(write.revision().unwrap_or(lease_log::GONE));
-            add.execute(params![integer(*n), write.id().1, revision, write.document, write.held])
+        self.each(&numbered, &sql, |add, (n, (write, commit))| {
+            let revision = integer(write.version().unwrap_or(lease_log::GONE));
+            let (n, commit) = (integer(*n), integer(*commit));
+            add.execute(params![n, write.id().1, revision, write.document, write.held, commit])
         })
     }
 
@@ -46,8 +51,8 @@ impl RowWriter<'_> {
     pub(super) fn move_along(&self, moved: &[(u64, u64)]) -> Result<()> {
         let kind = lease_log::KIND;
         let sql = format!(
-            "INSERT INTO {kind} (n, key, revision, document, held) \
-             SELECT ?2, key, revision, document, held FROM {kind} WHERE n = ?1"
+            "INSERT INTO {kind} (n, key, revision, document, held, commit_number) \
+             SELECT ?2, key, revision, document, held, commit_number FROM {kind} WHERE n = ?1"
         );
         self.each(moved, &sql, |copy, (old, new)| copy.execute([integer(*old), integer(*new)]))
     }
@@ -57,6 +62,30 @@ impl RowWriter<'_> {
         self.each(&[first], &format!("DELETE FROM {} WHERE n < ?1", lease_log::KIND), |cut, first| {
             cut.execute([integer(*first)])
         })
+    }
+
+    /// Adds what is kept of deleted objects.
+    pub(super) fn add_tombstones(&self, tombstones: &[Tombstone]) -> Result<()> {
+        self.each(tombstones, sql::ADD_TOMBSTONE, |add, of| {
+            let (commit, revision) = (integer(of.commit), integer(of.revision));
+            add.execute(params![commit, of.kind.as_str(), &*of.key, revision, of.time.as_microsecond()])
+        })
+    }
+
+    /// Deletes the tombstones up to a commit, and notes that they are gone.
+    pub(super) fn prune_tombstones(&self, upto: u64) -> Result<()> {
+        let upto = integer(upto);
+        for statement in [sql::PRUNE_TOMBSTONES, sql::SET_PRUNED] {
+            self.0.prepare_cached(statement)?.execute([upto])?;
+        }
+        Ok(())
+    }
+
+    /// Adds an epoch in the place of the oldest.
+    pub(super) fn add_epoch(&self, epoch: Epoch) -> Result<()> {
+        let (first, id) = (integer(epoch.first_commit), epoch.id.simple().to_string());
+        self.0.execute(sql::ADD_EPOCH, params![first, id])?;
+        self.0.execute(sql::PRUNE_EPOCHS, [EPOCHS_MAX as i64]).map(drop)
     }
 
     /// Adds events, numbered from `seq` on, and what they are looked up by.

@@ -5,17 +5,19 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use super::changeset::EncodedChangeset;
 use super::events::PART_EVENTS;
-use super::group::{ChangesetGroup, DamagedHolders};
-use super::lease_log::{self, LeaseLog};
+use super::group::{ChangesetGroup, DamagedHolders, GroupChange, GroupStamp};
+use super::lease_log::LeaseLog;
 use super::open::WriterConnection;
 use super::rows::RowWriter;
 use super::{checkpoints, integer, log};
-use crate::model::{Event, World};
+use crate::model::{Epoch, Event, Tombstone, World};
 use crate::store::{ChangesetWrite, StoreError, sql};
 
 /// Jobs that wait for the writer; who comes after them waits to be let in.
@@ -71,12 +73,16 @@ pub(super) struct StoreWriter {
     pub(super) trail: LeaseLog,
     /// The number of the last event on disk.
     pub(super) committed: watch::Sender<u64>,
+    /// The number of the last commit that the world shows.
+    pub(super) shown: watch::Sender<u64>,
+    /// The id of the epoch that begins with this process's first commit; none once it has.
+    pub(super) next_epoch: Option<Uuid>,
 }
 
-/// What came of a job that was not refused: the number of the changeset's first event; the length of a log,
-/// or how many events were pruned.
+/// What came of a job that was not refused: the number of a changeset's first event, and of its commit; the
+/// length of a log, or how many events were pruned.
 enum WorkResult {
-    Changeset { first_seq: u64 },
+    Changeset { first_seq: u64, commit: u64 },
     Count(u64),
 }
 
@@ -85,7 +91,11 @@ struct CommittedGroup {
     /// One for each job.
     outcomes: Vec<Result<WorkResult, StoreError>>,
     last_seq: u64,
-    trail: lease_log::LeaseLogChange,
+    /// The epoch that begins with it.
+    begins: Option<Epoch>,
+    /// When it deleted what it deleted.
+    time: Timestamp,
+    change: GroupChange,
 }
 
 /// Why a piece of work was not done. A refusal concerns it alone, and nothing of it is left in the
@@ -156,13 +166,16 @@ impl StoreWriter {
 
     fn commit(&mut self, group: &mut Vec<WriterJob>) {
         match self.transact(group) {
-            Ok(CommittedGroup { outcomes, last_seq, trail }) => {
-                self.trail.apply(trail);
-                let has_events = *self.committed.borrow() != last_seq;
-                self.publish(group, &outcomes, last_seq);
+            Ok(committed) => {
+                self.next_epoch = self.next_epoch.filter(|_| committed.begins.is_none());
+                let has_events = *self.committed.borrow() != committed.last_seq;
+                let has_changes = self.publish(group, &committed);
+                self.trail.apply(committed.change.trail);
+                let outcomes = committed.outcomes;
                 group.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
-                // Followers of the events are woken after the senders have their answers.
+                // Followers of the events and changes are woken after the senders have their answers.
                 self.committed.send_if_modified(|_| has_events);
+                self.shown.send_if_modified(|_| has_changes);
             }
             Err(error) => {
                 // `MonitoredStore` logs the failure, once.
@@ -185,7 +198,8 @@ impl StoreWriter {
         let mut next_seq = first_seq;
         let decided = jobs.iter().map(|job| {
             let WriterWork::Changeset(changeset) = &job.work else { return None };
-            let done = group.add(changeset).map(|()| WorkResult::Changeset { first_seq: next_seq });
+            let done =
+                group.add(changeset).map(|commit| WorkResult::Changeset { first_seq: next_seq, commit });
             if done.is_ok() {
                 next_seq = next_seq.saturating_add(changeset.events.len() as u64);
             }
@@ -193,43 +207,70 @@ impl StoreWriter {
         });
         let decided: Vec<_> = decided.collect();
         let last_seq = next_seq.saturating_sub(1);
+        let time = Timestamp::now();
         if group.is_empty() && decided.iter().all(|outcome| matches!(outcome, Some(Err(_)))) {
             let outcomes = decided.into_iter().flatten().collect();
-            return Ok(CommittedGroup { outcomes, last_seq, trail: lease_log::LeaseLogChange::default() });
+            return Ok(CommittedGroup {
+                outcomes,
+                last_seq,
+                begins: None,
+                time,
+                change: GroupChange::default(),
+            });
         }
+        let begins = group.first_commit().zip(self.next_epoch);
+        let begins = begins.map(|(first_commit, id)| Epoch { first_commit, id });
         let connection = self.connection.get()?;
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let trail = group.write(&RowWriter(&transaction), first_seq, &self.trail)?;
+        let change =
+            group.write(&RowWriter(&transaction), &GroupStamp { first_seq, begins, time }, &self.trail)?;
         let outcomes = jobs.iter().zip(decided).map(|(job, outcome)| match outcome {
             Some(outcome) => Ok(outcome),
             None => run(&transaction, &job.work),
         });
         let outcomes = outcomes.collect::<rusqlite::Result<_>>()?;
         transaction.commit()?;
-        Ok(CommittedGroup { outcomes, last_seq, trail })
+        Ok(CommittedGroup { outcomes, last_seq, begins, time, change })
     }
 
-    /// Shows what is on disk: first in the world, then by the number of its last event.
-    fn publish(&self, group: &[WriterJob], outcomes: &[Result<WorkResult, StoreError>], last_seq: u64) {
-        for (jobs, outcomes) in group.chunks(SHOWN_AT_ONCE_MAX).zip(outcomes.chunks(SHOWN_AT_ONCE_MAX)) {
+    /// Shows what is on disk: first in the world, then by the numbers of its last event and commit. Gives
+    /// whether it changed an object.
+    fn publish(&self, group: &[WriterJob], committed: &CommittedGroup) -> bool {
+        let outcomes = committed.outcomes.chunks(SHOWN_AT_ONCE_MAX);
+        let mut last_commit = *self.shown.borrow();
+        for (jobs, outcomes) in group.chunks(SHOWN_AT_ONCE_MAX).zip(outcomes) {
             let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
-            for (job, _) in jobs.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
-                if let WriterWork::Changeset(changeset) = &job.work {
-                    changeset.writes.iter().for_each(|write| apply(&mut world, &write.write));
+            for (job, outcome) in jobs.iter().zip(outcomes) {
+                if let (WriterWork::Changeset(changeset), Ok(WorkResult::Changeset { commit, .. })) =
+                    (&job.work, outcome)
+                {
+                    let writes = changeset.writes.iter();
+                    writes.for_each(|write| apply(&mut world, &write.write, (*commit, committed.time)));
+                    world.commits.advance(*commit, committed.begins);
                 }
             }
+            last_commit = world.commits.commit();
         }
-        self.committed.send_if_modified(|committed| {
-            *committed = last_seq;
+        if let Some(upto) = committed.change.pruned_upto {
+            self.world.write().unwrap_or_else(PoisonError::into_inner).commits.prune(upto);
+        }
+        self.committed.send_if_modified(|seq| {
+            *seq = committed.last_seq;
             false
         });
+        let before = *self.shown.borrow();
+        self.shown.send_if_modified(|shown| {
+            *shown = last_commit;
+            false
+        });
+        before != last_commit
     }
 }
 
 /// A sender that stopped waiting is ignored.
 fn answer(job: WriterJob, outcome: Result<WorkResult, StoreError>) {
     let outcome = outcome.map(|done| match (done, job.work) {
-        (WorkResult::Changeset { first_seq }, WriterWork::Changeset(changeset)) => {
+        (WorkResult::Changeset { first_seq, .. }, WriterWork::Changeset(changeset)) => {
             let numbered = (first_seq..).zip(changeset.events).map(|(seq, event)| event.numbered(seq));
             WriterOutcome { events: numbered.collect(), ..WriterOutcome::default() }
         }
@@ -311,10 +352,17 @@ fn probe(connection: &Connection) -> Result<u64, WorkError> {
     Ok(0)
 }
 
-fn apply(world: &mut World, write: &ChangesetWrite) {
+/// Does to the world what a commit does, by its number and time.
+fn apply(world: &mut World, write: &ChangesetWrite, (commit, time): (u64, Timestamp)) {
     match write {
-        ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => world.put(object.clone()),
-        ChangesetWrite::Delete { kind, key, .. } => world.remove(*kind, key),
+        ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => {
+            object.commit_mark().set(commit);
+            world.put(object.clone());
+        }
+        ChangesetWrite::Delete { kind, key, revision, .. } => {
+            let key = world.held_key(*kind, key).cloned().unwrap_or_else(|| key.as_str().into());
+            world.bury(Tombstone { commit, kind: *kind, key, revision: *revision, time });
+        }
     }
 }
 

@@ -49,7 +49,9 @@ fn write_text(write: &ChangesetWrite) -> String {
     match write {
         ChangesetWrite::Create(made) => format!("create {}", object(made)),
         ChangesetWrite::Update(next) => format!("update {}", object(next)),
-        ChangesetWrite::Delete { kind, key, revision } => format!("delete {kind} {key} revision {revision}"),
+        ChangesetWrite::Delete { kind, key, revision, .. } => {
+            format!("delete {kind} {key} revision {revision}")
+        }
     }
 }
 

@@ -218,7 +218,7 @@ async fn fill(app: &Houses, kind: Kind, count: usize) {
     let changeset = (0..count)
         .map(|number: usize| {
             let (key, document) = (format!("fill-{number}"), document(number));
-            Object::decode(kind, crate::model::ObjectRow { key: &key, revision: 1, document: &document })
+            Object::decode(kind, crate::model::ObjectRow { key: &key, version: 1, document: &document })
                 .unwrap()
         })
         .fold(Changeset::default(), Changeset::create);

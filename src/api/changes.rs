@@ -1,0 +1,218 @@
+//! Which objects changed since a commit: pages, and the stream of changes as they happen.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event as Message, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::ApiState;
+use super::body;
+use super::error::ApiError;
+use super::event_streams::StreamPlace;
+use super::operation::{BodyContent, Operation, number, text};
+use super::query::UrlQuery;
+use super::resources::ROOT;
+use super::schema;
+use crate::kernel::scope::RequiredScope;
+use crate::kernel::{Caller, Error};
+use crate::model::{Kind, ObjectChange, ReadPosition};
+use crate::objects::changes::{ChangeFeed, ChangeList, ChangeQuery, ChangeStart, LIMIT_DEFAULT, LIMIT_MAX};
+
+/// A comment is sent as often as this, so that proxies keep the connection. A reader who sees nothing of what
+/// changes is told its position as often.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Changes that are read at a time for a stream.
+const BATCH_MAX: usize = 256;
+
+const ABOUT_PAGE: &str = "Each object is listed once, at its last change. Read pages until `next` is null, then \
+    ask again with `after` and `epoch` set to the `commit` and `epoch` of the last page. Begin with lists: a \
+    list has the `commit` and `epoch` that it was read at. 410 with the type `read_again` means that the \
+    server does not know what was deleted since, or that the database was restored from a backup: read the \
+    lists again.";
+const ABOUT_STREAM: &str = "A message without a type has a change as JSON in `data`. A message of type \
+    `position` comes first and behind the changes of each commit: its `data` has `commit` and `epoch`, and its \
+    `id` is both (`COMMIT@EPOCH`), which `Last-Event-ID` takes.";
+
+pub fn operations() -> Vec<Operation> {
+    let page = Operation::get(format!("{ROOT}/changes"), "list_changes")
+        .summary("Which objects were written or deleted after a commit")
+        .description(ABOUT_PAGE)
+        .query("after", commit_number(), "After this commit; without it nothing is listed but `commit`.")
+        .query("limit", number(1, LIMIT_MAX as u64), "Changes on a page; 100 when not given.")
+        .query("cursor", text(), "`next` of the page before, in the place of `after` and `epoch`.")
+        .answers(200, "A page.", schema::of::<ChangeList>)
+        .runs(list);
+    let stream = Operation::get(format!("{ROOT}/changes/stream"), "stream_changes")
+        .summary("Which objects are written or deleted, as Server-Sent Events; resumes after `Last-Event-ID`")
+        .description(ABOUT_STREAM)
+        .query("after", commit_number(), "Begin after this commit instead of now.")
+        .answers_media(
+            200,
+            "Changes and positions.",
+            BodyContent { media: "text/event-stream", schema: schema::text },
+        )
+        .refuses(&[503])
+        .runs(stream);
+    [page, stream].map(which).into()
+}
+
+/// What changes are narrowed by.
+fn which(operation: Operation) -> Operation {
+    operation
+        .tag("changes")
+        .needs(RequiredScope::Token)
+        .query("epoch", json!({"type": "string", "format": "uuid"}), "The epoch that `after` was read in.")
+        .query("kind", text(), "Only objects of these kinds, separated by commas: `machine,lease`.")
+        .refuses(&[400, 403, 410])
+}
+
+fn commit_number() -> Value {
+    json!({"type": "integer", "minimum": 0})
+}
+
+/// The `kind` of a query.
+///
+/// # Errors
+/// 400 for a word that is no kind.
+fn kinds(query: &UrlQuery) -> Result<Vec<Kind>, Error> {
+    let unknown = |word: &str| {
+        let known = Kind::ALL.map(Kind::as_str).join(", ");
+        Error::BadRequest(format!("there is no kind `{word}`; there are: {known}"))
+    };
+    let words = query.get("kind").into_iter().flat_map(|words| words.split(','));
+    let words = words.map(str::trim).filter(|word| !word.is_empty()).take(Kind::ALL.len());
+    words.map(|word| Kind::of_word(word).ok_or_else(|| unknown(word))).collect()
+}
+
+/// Where a query begins.
+///
+/// # Errors
+/// 400 for what is no number, epoch or cursor.
+fn start(query: &UrlQuery) -> Result<Option<ChangeStart>, Error> {
+    if let Some(cursor) = query.get("cursor") {
+        return cursor.parse().map(Some);
+    }
+    let after = query.get_as::<u64>("after", "the number of a commit")?;
+    let epoch = query.get_as::<Uuid>("epoch", "the `epoch` of an answer")?;
+    Ok(after.map(|after| ChangeStart::after(after, epoch)))
+}
+
+/// Where one begins who has seen everything until now.
+fn present(state: &ApiState) -> ChangeStart {
+    let ReadPosition { commit, epoch } = state.app.objects.position();
+    ChangeStart::after(commit, Some(epoch))
+}
+
+async fn list(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Extension(query): Extension<UrlQuery>,
+) -> Result<Response, ApiError> {
+    let limit = query.get_as::<usize>("limit", "a number")?.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(Error::BadRequest(format!("`limit` is from 1 to {LIMIT_MAX}, not {limit}")).into());
+    }
+    let start = start(&query)?.unwrap_or_else(|| present(&state));
+    let changes = state.app.objects.changes(&caller, &ChangeQuery { kinds: kinds(&query)?, start, limit })?;
+    let position = ReadPosition { commit: changes.commit, epoch: changes.epoch };
+    Ok(body::read_at(body::json(StatusCode::OK, &json!(changes)), position))
+}
+
+async fn stream(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Extension(query): Extension<UrlQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let start = match last {
+        Some(id) => Some(resume(id)?),
+        None => start(&query)?,
+    };
+    let start = start.unwrap_or_else(|| present(&state));
+    let begins = ReadPosition { commit: start.commit(), ..state.app.objects.position() };
+    let query = ChangeQuery { kinds: kinds(&query)?, start, limit: BATCH_MAX };
+    let feed = state.app.objects.change_feed(caller.clone(), query)?;
+    let batch = vec![position(begins)].into_iter();
+    let follow = Follow { feed, state, caller, batch, told: Instant::now(), _place: place };
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    Ok(Sse::new(messages(follow)).keep_alive(keep_alive).into_response())
+}
+
+/// The place that the id of a message names: `COMMIT@EPOCH`, or the number alone.
+fn resume(id: &str) -> Result<ChangeStart, Error> {
+    let (commit, epoch) = match id.split_once('@') {
+        Some((commit, epoch)) => (commit, Some(epoch)),
+        None => (id, None),
+    };
+    let start = (|| {
+        let epoch = epoch.map(str::parse).transpose().ok()?;
+        Some(ChangeStart::after(commit.parse().ok()?, epoch))
+    })();
+    start.ok_or_else(|| {
+        Error::BadRequest(format!("`Last-Event-ID` is the id of a message, COMMIT@EPOCH, not `{id}`"))
+    })
+}
+
+/// One open stream.
+struct Follow {
+    feed: ChangeFeed,
+    state: ApiState,
+    caller: Caller,
+    batch: std::vec::IntoIter<Message>,
+    /// When it was last told its position.
+    told: Instant,
+    _place: StreamPlace,
+}
+
+/// Ends when the server stops, when the token no longer holds, and when the reader has fallen so far behind
+/// that it has to read everything again: it comes back with its position and is told so.
+fn messages(follow: Follow) -> impl Stream<Item = Result<Message, Infallible>> {
+    futures_util::stream::unfold(follow, |mut follow| async move {
+        loop {
+            if let Some(message) = follow.batch.next() {
+                return Some((Ok(message), follow));
+            }
+            let changes = tokio::select! {
+                () = follow.state.shutdown.cancelled() => return None,
+                changes = follow.feed.next() => changes.ok()?,
+            };
+            if !follow.state.app.access.still_signed_in(&follow.caller, Timestamp::now()) {
+                return None;
+            }
+            if !changes.items.is_empty() || follow.told.elapsed() >= KEEP_ALIVE {
+                follow.told = Instant::now();
+                follow.batch = batch(&changes).into_iter();
+            }
+        }
+    })
+}
+
+/// The changes, and the position behind them where they end with a commit.
+fn batch(changes: &ChangeList) -> Vec<Message> {
+    changes
+        .items
+        .iter()
+        .map(|change: &ObjectChange| Message::default().data(json!(change).to_string()))
+        .chain(
+            changes
+                .next
+                .is_none()
+                .then(|| position(ReadPosition { commit: changes.commit, epoch: changes.epoch })),
+        )
+        .collect()
+}
+
+fn position(position: ReadPosition) -> Message {
+    let id = format!("{}@{}", position.commit, position.epoch);
+    Message::default().event("position").id(id).data(json!(position).to_string())
+}

@@ -1,0 +1,66 @@
+//! Tombstones on the disk: the old ones go, and that they are gone is remembered.
+
+use tempfile::TempDir;
+
+use super::tests::{open, tamper};
+use super::*;
+use crate::store::conformance::{created, machine, object};
+
+async fn tombstones(store: &SqliteStore) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM tombstone").fetch_one(&store.readers).await.unwrap()
+}
+
+#[tokio::test]
+async fn tombstones_that_are_too_old_go_and_readers_from_before_are_told() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data).await;
+    for name in ["a", "b"] {
+        let gone = machine(name, &[]);
+        store.commit(created(&gone)).await.unwrap();
+        store.commit(Changeset::default().delete(&object(&gone))).await.unwrap();
+    }
+    let last = store.world().commits.commit();
+    assert_eq!((tombstones(&store).await, store.world().commits.tombstones()), (2, 2));
+    store.close().await;
+    drop(store);
+    // The first of them was made in 1970.
+    tamper(
+        &data,
+        "UPDATE tombstone SET time = 0 WHERE commit_number = (SELECT min(commit_number) FROM tombstone)",
+    )
+    .await;
+
+    let store = open(&data).await;
+    assert_eq!(store.world().commits.check(2, None), Ok(()));
+    store.commit(created(&machine("c", &[]))).await.unwrap();
+    assert_eq!((tombstones(&store).await, store.world().commits.tombstones()), (1, 1));
+    let is_known = |store: &SqliteStore, after| store.world().commits.check(after, None).is_ok();
+    assert_eq!([2, 3].map(|after| is_known(&store, after)), [false, true]);
+    store.close().await;
+    drop(store);
+
+    let store = open(&data).await;
+    assert_eq!([2, 3].map(|after| is_known(&store, after)), [false, true]);
+    assert_eq!(store.world().commits.commit(), last + 1);
+}
+
+#[tokio::test]
+async fn the_last_number_is_known_when_nothing_of_its_commit_is_left() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data).await;
+    let gone = machine("a", &[]);
+    store.commit(created(&gone)).await.unwrap();
+    store.commit(Changeset::default().delete(&object(&gone))).await.unwrap();
+    let last = store.world().commits.commit();
+    store.close().await;
+    drop(store);
+    tamper(&data, "UPDATE tombstone SET time = 0").await;
+    let store = open(&data).await;
+    // Events alone are no commit, and prune as others do.
+    store.commit(Changeset::default().event(crate::store::conformance::event("x.told", "x"))).await.unwrap();
+    assert_eq!(tombstones(&store).await, 0);
+    store.close().await;
+    drop(store);
+    let store = open(&data).await;
+    assert_eq!(store.world().commits.commit(), last);
+}
