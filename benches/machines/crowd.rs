@@ -4,9 +4,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use metalwright::model::{Arch, Lease, LeaseState, Mac, Machine, NewEvent, Object, Stored};
+use metalwright::model::event::PacketAnswer;
+use metalwright::model::{
+    Arch, EventBody, Lease, LeaseState, Mac, Machine, NewEvent, Object, Stored, Verdict,
+};
 use metalwright::store::{Changeset, SqliteStore, Store};
-use serde_json::json;
 use uuid::Uuid;
 
 const LEASE_SECONDS: i64 = 3600;
@@ -17,7 +19,7 @@ const SCATTER: u32 = 0x9e37_79b1;
 pub fn created(_: &SqliteStore, number: usize) -> Changeset {
     let now = Timestamp::now();
     let lease = lease(number, now);
-    let event = event("dhcp.leased", &lease, now);
+    let event = event(EventBody::DhcpLeased, &lease, now);
     let stored = Stored::new(lease.address.to_string(), lease, now);
     Changeset::default().create(Object::Lease(Arc::new(stored))).event(event)
 }
@@ -28,7 +30,7 @@ pub fn renewed(store: &SqliteStore, number: usize) -> Changeset {
     let spec = lease(number, now);
     let present = store.world().leases.get(&spec.address.to_string()).cloned();
     let Some(present) = present else { return created(store, number) };
-    let event = event("dhcp.renewed", &spec, now);
+    let event = event(EventBody::DhcpRenewed, &spec, now);
     let mut next = present.next(now);
     next.spec = spec;
     Changeset::default().update(Object::Lease(Arc::new(next))).event(event)
@@ -51,20 +53,17 @@ fn lease(number: usize, now: Timestamp) -> Lease {
 }
 
 /// What the DHCP server says of a lease.
-fn event(kind: &str, lease: &Lease, now: Timestamp) -> NewEvent {
+fn event(body: fn(PacketAnswer) -> EventBody, lease: &Lease, now: Timestamp) -> NewEvent {
     let subject = format!("lease:{}", lease.address);
-    let data = json!({
-        "reason": "the address is free",
-        "address": lease.address,
-        "mac": lease.mac,
-        "stage": "system",
-        "arch": null,
-        "vendor": "android-dhcp-13",
-        "boot_file": null,
-        "verdict": {"ignore": {"reason": "no machine has this MAC address"}},
-        "loader": null,
-    });
-    NewEvent { time: now, kind: kind.into(), actor: subject.clone(), subject, attempt: None, data }
+    let answer = PacketAnswer {
+        reason: "the address is free".into(),
+        address: Some(lease.address),
+        mac: lease.mac,
+        vendor: Some("android-dhcp-13".into()),
+        verdict: Some(Verdict::Ignore { reason: "no machine has this MAC address".into() }),
+        ..PacketAnswer::default()
+    };
+    NewEvent::new(now, body(answer)).by(subject.clone()).about(subject)
 }
 
 pub fn machine(number: usize) -> Object {

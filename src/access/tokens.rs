@@ -8,12 +8,13 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use subtle::ConstantTimeEq;
 
 use crate::access::Access;
 use crate::kernel::scope::agent_of;
 use crate::kernel::{Actor, Caller, Error, ServerEndpoints};
+use crate::model::event::TokenRecovered;
 use crate::model::{Input, Noun, Stored, Token, parse_input, sha256_hex};
 use crate::objects::view::{self, View};
 use crate::store::{Changeset, Store};
@@ -139,9 +140,9 @@ pub async fn recover_token(store: &dyn Store, now: Timestamp) -> Result<NewToken
     };
     let stored = Stored::new(spec.name.clone(), spec, now);
     let caller = Caller::server(now);
-    let created = caller.event(&stored, "created", view::created(&stored));
-    let recovered =
-        caller.event(&stored, "recovered", json!({"name": stored.key, "scopes": stored.spec.scopes}));
+    let created = caller.event_about(&stored, view::created(&stored));
+    let recovered = TokenRecovered { name: stored.key.clone(), scopes: stored.spec.scopes.clone() };
+    let recovered = caller.event_about(&stored, recovered);
     let object = Arc::new(stored);
     let changeset =
         Changeset::default().create(Token::object(Arc::clone(&object))).event(created).event(recovered);
@@ -169,8 +170,11 @@ fn new_secret() -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::houses::testing;
+    use crate::model::{EventKind, Kind};
 
     #[tokio::test]
     async fn the_first_start_makes_one_administrator_and_the_second_none() {
@@ -204,9 +208,9 @@ mod tests {
         );
         let query = crate::store::EventQuery { limit: 10, ..Default::default() };
         let events = app.kernel.events(query).await.unwrap();
-        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
-        assert_eq!(kinds, ["token.created", "token.recovered"]);
-        assert!(events.iter().all(|event| !event.data.to_string().contains(&made.secret)));
+        let kinds: Vec<_> = events.iter().filter_map(|event| event.body.kind()).collect();
+        assert_eq!(kinds, [EventKind::Created(Kind::Token), EventKind::TokenRecovered]);
+        assert!(events.iter().all(|event| !json!(event).to_string().contains(&made.secret)));
     }
 
     #[tokio::test]

@@ -32,14 +32,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Changes that are read at a time for a stream.
 const BATCH_MAX: usize = 256;
 
-const ABOUT_PAGE: &str = "Each object is listed once, at its last change. Read pages until `next` is null, then \
-    ask again with `after` and `epoch` set to the `commit` and `epoch` of the last page. Begin with lists: a \
-    list has the `commit` and `epoch` that it was read at. 410 with the type `read_again` means that the \
-    server does not know what was deleted since, or that the database was restored from a backup: read the \
-    lists again.";
+const ABOUT_PAGE: &str = "Each object is listed once, at its last change. Read pages until `next` is null, \
+    then ask again with `after` and `epoch` set to the `commit` and `epoch` of the last page. Begin with \
+    lists: a list has the `commit` and `epoch` that it was read at. 410 with the type `read_again` means \
+    that the server does not know what was deleted since, or that the database was restored from a backup: \
+    read the lists again.";
+
 const ABOUT_STREAM: &str = "A message without a type has a change as JSON in `data`. A message of type \
-    `position` comes first and behind the changes of each commit: its `data` has `commit` and `epoch`, and its \
-    `id` is both (`COMMIT@EPOCH`), which `Last-Event-ID` takes.";
+    `position` comes first and behind the changes of each commit: its `data` has `commit` and `epoch`, and \
+    its `id` is both (`COMMIT@EPOCH`), which `Last-Event-ID` takes.";
 
 pub fn operations() -> Vec<Operation> {
     let page = Operation::get(format!("{ROOT}/changes"), "list_changes")

@@ -25,8 +25,9 @@ use super::resources::{ROOT, limit};
 use super::schema;
 use crate::insight::timeline::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::RequiredScope;
-use crate::kernel::{Caller, Error, EventFeed};
+use crate::kernel::{Caller, Error, EventBatch, EventFeed};
 use crate::model::Event;
+use crate::model::event::check_kind_filter;
 
 /// A comment is sent as often as this, so that proxies keep the connection.
 const KEEP_ALIVE_SECONDS: u64 = 15;
@@ -39,13 +40,13 @@ pub struct EventPage {
     pub next: Option<u64>,
 }
 
-impl EventPage {
-    /// A page that was read with this limit.
-    pub fn of(items: Vec<Event>, limit: u32) -> Self {
-        let next = items.last().filter(|_| items.len() >= limit as usize).map(|last| last.seq);
-        EventPage { items, next }
+impl From<EventBatch> for EventPage {
+    fn from(batch: EventBatch) -> Self {
+        EventPage { items: batch.events, next: batch.next }
     }
+}
 
+impl EventPage {
     pub fn response(&self) -> Response {
         body::json(StatusCode::OK, &json!({"items": self.items, "next": self.next}))
     }
@@ -86,6 +87,9 @@ fn which(operation: Operation) -> Operation {
 }
 
 fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Result<EventQuery, Error> {
+    if let Some(kind) = query.get("kind") {
+        check_kind_filter(kind).map_err(Error::BadRequest)?;
+    }
     Ok(EventQuery {
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
         before: query.get_as::<u64>("before", "the number of an event")?,
@@ -93,6 +97,7 @@ fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Resul
         subject: query.get("subject").map(|subject| state.app.insight.subject(caller, subject)),
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         kinds: &[],
+        hidden: Vec::new(),
         lease: None,
         limit: read_limit(query)?,
         newest_first: match query.get("order") {
@@ -123,8 +128,7 @@ async fn list(
     Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let query = event_query((&state, &caller), &query)?;
-    let limit = query.limit;
-    Ok(EventPage::of(state.app.kernel.events(query).await?, limit).response())
+    Ok(EventPage::from(state.app.kernel.events_for(&caller, query).await?).response())
 }
 
 async fn stream(
@@ -145,7 +149,7 @@ async fn stream(
         None if query.get("after").is_none() => wanted.after = state.app.kernel.last_event(),
         None => {}
     }
-    let feed = state.app.kernel.feed(wanted);
+    let feed = state.app.kernel.feed_for(&caller, wanted);
     let follow = EventFollower { feed, state, caller, batch: Vec::new().into_iter(), _place: place };
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(KEEP_ALIVE_SECONDS));
     Ok(Sse::new(messages(follow)).keep_alive(keep_alive).into_response())
@@ -175,7 +179,7 @@ fn messages(follow: EventFollower) -> impl Stream<Item = Result<Message, Infalli
             if !follow.state.app.access.still_signed_in(&follow.caller, Timestamp::now()) {
                 return None;
             }
-            follow.batch = events.into_iter();
+            follow.batch = follow.state.app.kernel.readable(&follow.caller, events).into_iter();
         }
     })
 }

@@ -24,11 +24,11 @@ pub mod query;
 pub mod resources;
 pub mod schema;
 mod service;
-mod sight;
 pub mod starting;
 mod strict_json;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod tokens;
 
 pub use openapi::openapi;

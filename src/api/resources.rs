@@ -16,7 +16,7 @@ use super::operation::{Operation, number, text};
 use super::query::UrlQuery;
 use super::{
     ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, schema,
-    service, sight, tokens,
+    service, timeline, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -40,7 +40,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(background::operations());
     operations.extend(dhcp::operations());
     operations.extend(jobs::operations());
-    operations.extend(sight::operations());
+    operations.extend(timeline::operations());
     operations.extend(events::operations());
     operations.extend(changes::operations());
     operations.extend(service::operations());

@@ -81,13 +81,14 @@ pub fn list<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
         "additionalProperties": false,
     });
     let trimmed = define(generator, format!("{}Fields", type_name::<T>()), trimmed);
+    let about_commit = "The commit that the page was read at.";
     let schema = json!({
         "type": "object",
         "properties": {
             "items": {"type": "array", "items": {"anyOf": [whole, trimmed]}},
             "next": {"type": ["string", "null"], "description": "The `cursor` of the next page."},
             "total": {"type": "integer", "minimum": 0, "description": "How many pass the filters."},
-            "commit": {"type": "integer", "minimum": 0, "description": "The commit that the page was read at."},
+            "commit": {"type": "integer", "minimum": 0, "description": about_commit},
             "epoch": {"type": "string", "format": "uuid", "description": "Goes with `commit`."},
         },
         "required": ["items", "next", "total", "commit", "epoch"],
@@ -172,6 +173,8 @@ fn labels_input() -> Value {
 /// The fields that every object has besides its own.
 fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
     let problem = of::<Problem>(generator);
+    let about_revision = "One more with each write of its fields and labels; the ETag.";
+    let about_time = "When `revision` became what it is.";
     let mut ours = vec![
         (
             "problems",
@@ -182,16 +185,10 @@ fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
             "source",
             json!({"type": "string", "description": "`site`, or the pack it came in, which is read-only."}),
         ),
-        (
-            "revision",
-            json!({"type": "integer", "minimum": 1, "description": "One more with each write of its fields and labels; the ETag."}),
-        ),
+        ("revision", json!({"type": "integer", "minimum": 1, "description": about_revision})),
         ("commit", json!({"type": "integer", "minimum": 1, "description": "The commit that wrote it last."})),
         ("created_at", json!({"type": "string", "format": "date-time"})),
-        (
-            "updated_at",
-            json!({"type": "string", "format": "date-time", "description": "When `revision` became what it is."}),
-        ),
+        ("updated_at", json!({"type": "string", "format": "date-time", "description": about_time})),
     ];
     if T::KIND.row().has_id {
         ours.push(("id", json!({"type": "string", "format": "uuid"})));

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::media::MediaFolder;
 use crate::artifacts::media::garbage::{self, FOUND_MAX, GarbageItem, LeftoverKind, UsedItems};
 use crate::kernel::{Caller, Error};
-use crate::model::{Artifact, ArtifactState, ArtifactWork, NewEvent, World};
+use crate::model::event::{ArtifactAsked, ArtifactPruned};
+use crate::model::{Artifact, ArtifactState, ArtifactWork, World};
 use crate::store::Changeset;
 
 /// What can go, or went.
@@ -55,7 +55,7 @@ impl Artifacts {
                     // What is read again is taken as it is.
                     next.status.damaged.clear();
                 }
-                Ok(vec![caller.event(next, "asked", json!({"work": work}))])
+                Ok(vec![caller.event_about(next, ArtifactAsked { work })])
             })
             .await
             .map(drop)
@@ -81,15 +81,8 @@ impl Artifacts {
         let bytes = items.iter().map(|garbage| garbage.bytes).sum();
         let report = PruneReport { dry_run: prune == PruneMode::DryRun, items, bytes, more };
         if prune == PruneMode::Delete && !report.items.is_empty() {
-            let event = NewEvent {
-                time: caller.now,
-                kind: "artifact.pruned".to_owned(),
-                subject: "server".to_owned(),
-                actor: caller.actor.to_string(),
-                attempt: None,
-                data: json!({"items": report.items.len(), "bytes": report.bytes}),
-            };
-            self.kernel.commit(Changeset::default().event(event)).await?;
+            let pruned = ArtifactPruned { items: report.items.len() as u64, bytes: report.bytes };
+            self.kernel.commit(Changeset::default().event(caller.event(pruned))).await?;
         }
         Ok(report)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::artifacts::media::{self, MediaJob, Mirror, MirrorMiss, RemoteTree};
-use crate::artifacts::opened::{FetchProtocol, FetchRefusal, FileBody, FileSubject, FileVersion, OpenedFile};
+use crate::artifacts::opened::{FetchRefusal, FileBody, FileSubject, FileVersion, OpenedFile, Protocol};
 use crate::artifacts::static_files::content_type;
 use crate::artifacts::{Artifacts, boot_files, boot_path};
 use crate::kernel::Error;
@@ -55,7 +55,7 @@ impl Artifacts {
     /// The upstream has none, or it cannot be had now.
     pub async fn open_mirrored(
         &self,
-        protocol: FetchProtocol,
+        protocol: Protocol,
         artifact: &Stored<Artifact>,
         file: &str,
     ) -> Result<OpenedFile, FetchRefusal> {
@@ -64,7 +64,7 @@ impl Artifacts {
             MirrorMiss::Absent => FetchRefusal::Absent,
             MirrorMiss::Failed(why) => FetchRefusal::Failed(why),
         })?;
-        if let Some(mut coming) = found.coming.take_if(|_| protocol == FetchProtocol::Tftp) {
+        if let Some(mut coming) = found.coming.take_if(|_| protocol == Protocol::Tftp) {
             let whole = tokio::time::timeout(TFTP_WAIT_MAX, coming.whole(found.bytes)).await;
             whole
                 .map_err(|_| FetchRefusal::Failed(format!("{file} is still being fetched; try again")))?

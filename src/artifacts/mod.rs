@@ -25,10 +25,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::json;
-
 use crate::kernel::{Caller, Error, Kernel};
-use crate::model::{Artifact, ArtifactKind, ArtifactStatus, RootsCheck, Stored, World};
+use crate::model::{Artifact, ArtifactKind, ArtifactStatus, EventBody, RootsCheck, Stored, World};
 use contained_path::NameCase;
 use media::MirrorSet;
 use roots::{ArtifactFiles, ArtifactRoots, RootsRefusal, RootsScope};
@@ -115,17 +113,13 @@ impl Artifacts {
                 return Err(Error::Conflict("nothing has changed".to_owned()));
             }
             let now = &next.status;
-            let data = json!({
-                "state": now.state, "reason": now.reason, "percent": now.percent, "sha256": now.sha256,
-                "damaged": now.damaged, "absent": now.absent,
-            });
-            let what =
-                if now.state == before.state && now.reason == before.reason && now.absent == before.absent {
-                    "progress"
-                } else {
-                    "state_changed"
-                };
-            Ok(vec![caller.event(next, what, data)])
+            let is_the_same =
+                now.state == before.state && now.reason == before.reason && now.absent == before.absent;
+            let body = match is_the_same {
+                true => EventBody::ArtifactProgress(now.into()),
+                false => EventBody::ArtifactStateChanged(now.into()),
+            };
+            Ok(vec![caller.event_about(next, body)])
         });
         match changed.await {
             // Deleted or changed meanwhile: the next round sees what is there now.

@@ -6,14 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 pub use crate::artifacts::media::DownloadRest;
-
-/// Which protocol a file is asked for over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FetchProtocol {
-    Tftp,
-    Http,
-}
+pub use crate::model::BootProtocol as Protocol;
 
 /// The bytes of a file.
 #[derive(Debug)]

@@ -1,11 +1,10 @@
 //! Puts a pack of content into the world: its objects are read-only beside the site's own.
 
-use serde_json::json;
-
 use crate::catalog::Catalog;
 use crate::catalog::content::Pack;
 use crate::kernel::{Caller, Error};
-use crate::model::{Kind, NewEvent, SITE, World};
+use crate::model::event::PackInstalled;
+use crate::model::{Kind, SITE, World};
 use crate::store::Changeset;
 
 /// What installing a pack came to.
@@ -28,20 +27,13 @@ impl Catalog {
         if changeset.writes.is_empty() {
             return Ok(installed);
         }
-        let event = NewEvent {
-            time: caller.now,
-            kind: "pack.installed".to_owned(),
-            subject: format!("pack:{}", pack.name),
-            actor: caller.actor.to_string(),
-            attempt: None,
-            data: json!({
-                "version": pack.version,
-                "created": installed.created,
-                "updated": installed.updated,
-                "removed": installed.removed,
-            }),
-        };
-        self.kernel.commit(changeset.event(event)).await?;
+        let event = caller.event(PackInstalled {
+            version: pack.version.clone(),
+            created: installed.created as u64,
+            updated: installed.updated as u64,
+            removed: installed.removed as u64,
+        });
+        self.kernel.commit(changeset.event(event.about(format!("pack:{}", pack.name)))).await?;
         Ok(installed)
     }
 }

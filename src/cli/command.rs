@@ -280,6 +280,19 @@ pub(super) enum EventVerb {
     List(EventListArgs),
     /// Print events as they happen.
     Watch(EventArgs),
+    /// Say which kinds of events there are and what they mean. Needs no server.
+    Kinds {
+        /// How to print them: a table, or the page of the documentation.
+        #[arg(short, long, default_value = "table")]
+        output: KindsFormat,
+    },
+}
+
+/// How the kinds of events are printed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KindsFormat {
+    Table,
+    Markdown,
 }
 
 #[derive(Subcommand, Clone, Debug)]

@@ -4,13 +4,14 @@ use anyhow::Result;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use crate::cli::command::{EventArgs, EventListArgs};
+use crate::cli::command::{EventArgs, EventListArgs, KindsFormat};
 use crate::cli::nouns::{object_path, subject_of};
 use crate::cli::objects::NounClient;
 use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::summary::summary;
 use crate::client::{ApiClient, EventFilter, HistoryRange, StreamSignal};
 use crate::model::Event;
+use crate::model::event::{EVENT_ROWS, event_kinds_markdown};
 
 /// Most events the server puts on a page.
 const PAGE_MAX: u32 = 1000;
@@ -51,6 +52,19 @@ pub async fn list(client: &ApiClient, args: EventListArgs) -> Result<()> {
 /// What the server or the network says.
 pub async fn watch(client: &ApiClient, args: EventArgs) -> Result<()> {
     follow(client, args.filter(), (args.after, args.output.output)).await
+}
+
+/// `events kinds`: what there is to filter by, and what it means.
+///
+/// # Errors
+/// Nobody reads on.
+pub fn kinds(format: KindsFormat) -> Result<()> {
+    match format {
+        KindsFormat::Markdown => output::print(&event_kinds_markdown()),
+        KindsFormat::Table => EVENT_ROWS
+            .iter()
+            .try_for_each(|row| output::print(&format!("{:<22} {}\n", row.name, row.meaning.trim()))),
+    }
 }
 
 /// `<noun> watch [REF]`.
@@ -101,5 +115,10 @@ pub fn print_one(event: &Event, format: OutputFormat) -> Result<()> {
 fn line(event: &Event) -> String {
     let time = event.time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
     let subject = plain(&event.subject);
-    format!("{:>7}  {time}  {:<22} {subject}  {}\n", event.seq, plain(&event.kind), summary(event))
+    format!(
+        "{:>7}  {time}  {:<22} {subject}  {}\n",
+        event.seq,
+        plain(&event.body.kind_name()),
+        summary(event)
+    )
 }

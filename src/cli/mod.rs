@@ -58,6 +58,9 @@ pub async fn run(command: ClientCommand) -> Result<()> {
     if let Invocation::Other(OtherCommand::Doctor { verb: DoctorVerb::Dhcp(args) }) = invocation {
         return doctor::dhcp(args, &connection).await;
     }
+    if let Invocation::Other(OtherCommand::Events { verb: EventVerb::Kinds { output } }) = invocation {
+        return events::kinds(output);
+    }
     let client = connection.client().await?;
     let done = match invocation {
         Invocation::Noun(kind, verb) => run_verb(&NounClient { client, kind }, verb).await,
@@ -113,6 +116,8 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         OtherCommand::Server { verb } => server::run(client, verb).await,
         OtherCommand::Apply(args) => apply::apply(client, None, &args).await,
         // They need no server and are done before one is looked for.
-        OtherCommand::Context { .. } | OtherCommand::Doctor { .. } => Ok(()),
+        OtherCommand::Events { verb: EventVerb::Kinds { .. } }
+        | OtherCommand::Context { .. }
+        | OtherCommand::Doctor { .. } => Ok(()),
     }
 }

@@ -2,12 +2,15 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::columns::{bytes, text};
 use crate::cli::output::plain;
 use crate::cli::sets::value_at;
-use crate::model::Event;
+use crate::model::event::{
+    BootFileServed, DhcpRelease, JobNow, ObjectDiff, OperatorStep, PacketAnswer, UnservedPacket,
+};
+use crate::model::{Event, EventBody, RenderProblem};
 
 /// Longest line, in characters.
 const LINE_CHARS_MAX: usize = 160;
@@ -16,47 +19,7 @@ const FIELDS_MAX: usize = 6;
 
 /// What an event says, for a person.
 pub fn summary(event: &Event) -> String {
-    let data = &event.data;
-    let line = match event.kind.as_str() {
-        "boot.file_served" => file_served(data),
-        "boot.rendered" => format!("{} ({})", field(data, "label"), size(data, "bytes")),
-        "boot.render_failed" => format!("{}: {}", field(data, "label"), problem(data)),
-        "boot.denied" => format!("{}: {}", field(data, "path"), field(data, "reason")),
-        "boot.screen" => field(data, "message"),
-        "boot.log" => field(data, "text"),
-        "boot.decided" => verdict(data),
-        "boot.attempt_started" => {
-            format!("power-on {}{}", field(data, "number"), after(" into ", data, "bootenv"))
-        }
-        "boot.attempt_ended" => format!("power-on {}: {}", field(data, "number"), field(data, "result")),
-        "boot.done" | "boot.failed" => format!("from {}{}", field(data, "peer"), after(": ", data, "reason")),
-        "run.started" => {
-            let rehearse = data.get("rehearse") == Some(&Value::Bool(true));
-            let from = after(", from step ", data, "from_step");
-            format!("{}{from}{}", field(data, "workflow"), if rehearse { ", a rehearsal" } else { "" })
-        }
-        "run.step_done" => {
-            let (step, note) =
-                (["kind", "name", "state"].map(|name| field(data, name)), after(": ", data, "note"));
-            step.join(" ") + &note
-        }
-        "run.completed" => field(data, "workflow"),
-        "run.failed" | "run.held" => format!("{}{}", field(data, "name"), after(" ", data, "reason")),
-        "run.paused" | "run.cancelled" => after("by ", data, "by") + &after(": ", data, "reason"),
-        "run.pause_planned" | "run.step_skipped" | "run.step_marked_done" => {
-            let [step, kind, name] = ["step", "kind", "name"].map(|name| field(data, name));
-            format!("{kind} {name} (step {step}){}{}", after(" by ", data, "by"), after(": ", data, "reason"))
-        }
-        "run.live_system_lost" => format!("{}{}", field(data, "bootenv"), after(" at ", data, "reason")),
-        "machine.armed" => format!("for {} until {}", field(data, "bootenv"), clock(data, "until")),
-        kind if kind.ends_with(".state_changed") => field(data, "state") + &after(": ", data, "reason"),
-        kind if kind.ends_with("armed") || kind.ends_with("_reboot") => field(data, "reason"),
-        kind if kind.starts_with("dhcp.") => dhcp(data),
-        kind if kind.starts_with("job.") && data.get("task").is_some() => job(data),
-        kind if kind.ends_with(".updated") => updated(data),
-        kind if kind.ends_with(".created") || kind.ends_with(".deleted") => field(data, "name"),
-        _ => fields(data),
-    };
+    let line = words(&event.body);
     let line = plain(line.trim());
     match line.chars().count() > LINE_CHARS_MAX {
         true => line.chars().take(LINE_CHARS_MAX - 2).collect::<String>() + " …",
@@ -64,76 +27,138 @@ pub fn summary(event: &Event) -> String {
     }
 }
 
-fn field(data: &Value, path: &str) -> String {
-    value_at(data, path).map(text).unwrap_or_default()
-}
-
-/// A field with words before it, and nothing at all where it is not there.
-fn after(words: &'static str, data: &Value, path: &str) -> String {
-    match field(data, path) {
-        text if text.is_empty() => text,
-        text => format!("{words}{text}"),
+fn words(body: &EventBody) -> String {
+    match body {
+        EventBody::BootFileServed(it) => file_served(it),
+        EventBody::BootRendered(it) => format!("{} ({})", it.label, bytes(it.bytes)),
+        EventBody::BootRenderFailed(it) => format!("{}: {}", it.label, problem(&it.problem)),
+        EventBody::BootDenied(it) => format!("{}: {}", it.path, it.reason),
+        EventBody::BootScreen(it) => it.message.clone(),
+        EventBody::BootLog(it) => it.text.clone(),
+        EventBody::BootDecided(verdict) => self::verdict(&json!(verdict)),
+        EventBody::BootAttemptStarted(it) => {
+            format!("power-on {}{}", it.number, after(" into ", it.bootenv.as_deref()))
+        }
+        EventBody::BootAttemptEnded(it) => format!("power-on {}: {}", it.number, it.result.as_str()),
+        EventBody::BootDone(it) => format!("from {}", it.peer),
+        EventBody::BootFailed(it) => format!("from {}{}", it.peer, after(": ", Some(&it.reason))),
+        EventBody::RunStarted(it) => {
+            let rehearsal = if it.rehearse { ", a rehearsal" } else { "" };
+            let from = it.from_step.map(|step| format!(", from step {step}")).unwrap_or_default();
+            format!("{}{from}{rehearsal}", or_nothing(&it.workflow))
+        }
+        EventBody::RunStepDone(it) => {
+            [text(&json!(it.kind)), it.name.clone(), text(&json!(it.state))].join(" ")
+        }
+        EventBody::RunCompleted(it) => or_nothing(&it.workflow),
+        EventBody::RunFailed(it) => format!("{} {}", or_nothing(&it.name), it.reason),
+        EventBody::RunHeld(it) => it.reason.clone(),
+        EventBody::RunPaused(it) => after("by ", it.by.as_deref()) + &after(": ", Some(&it.reason)),
+        EventBody::RunStepSkipped(it) | EventBody::RunStepMarkedDone(it) | EventBody::RunPausePlanned(it) => {
+            operator_step(it)
+        }
+        EventBody::RunLiveSystemLost(it) => format!("{} at {}", it.bootenv, it.reason),
+        EventBody::RunCancelled(it) => format!("by {}", it.by),
+        EventBody::MachineArmed(it) => format!("for {} until {}", it.bootenv, clock(it.until)),
+        EventBody::MachineDisarmed(it) => it.reason.clone(),
+        EventBody::MachineToldToReboot(it) => it.reason.clone(),
+        EventBody::ArtifactStateChanged(it) => text(&json!(it.state)) + &after(": ", Some(&it.reason)),
+        EventBody::JobCreated(it)
+        | EventBody::JobStarted(it)
+        | EventBody::JobFinished(it)
+        | EventBody::JobFailed(it)
+        | EventBody::JobIncomplete(it)
+        | EventBody::JobCancelled(it)
+        | EventBody::JobLost(it) => job(it),
+        EventBody::DhcpReleased(DhcpRelease::Lease(it)) | EventBody::DhcpExpired(it) => {
+            format!("{}, {}", it.address, it.reason)
+        }
+        EventBody::DhcpAddressInUse(it) => format!("{}, {}", it.address, it.reason),
+        EventBody::DhcpRivalServer(it) => it.reason.clone(),
+        EventBody::DhcpNoSubnet(UnservedPacket::Clients(it)) => it.reason.clone(),
+        EventBody::Updated(_, it) => updated(it),
+        EventBody::Created(_, it) | EventBody::Deleted(_, it) => it.name.clone(),
+        other => packet(other).map_or_else(|| fields(&json!(other)), dhcp),
     }
 }
 
-fn size(data: &Value, path: &str) -> String {
-    value_at(data, path).and_then(Value::as_u64).map(bytes).unwrap_or_default()
+/// The packet that an event is about.
+fn packet(body: &EventBody) -> Option<&PacketAnswer> {
+    match body {
+        EventBody::DhcpOffered(it)
+        | EventBody::DhcpLeased(it)
+        | EventBody::DhcpRenewed(it)
+        | EventBody::DhcpRefused(it)
+        | EventBody::DhcpReleased(DhcpRelease::Packet(it))
+        | EventBody::DhcpDeclined(it)
+        | EventBody::DhcpInformed(it)
+        | EventBody::DhcpBootServed(it)
+        | EventBody::DhcpIgnored(it)
+        | EventBody::DhcpNoSubnet(UnservedPacket::Packet(it))
+        | EventBody::DhcpPoolEmpty(it)
+        | EventBody::DhcpMalformed(it) => Some(it),
+        _ => None,
+    }
+}
+
+fn operator_step(it: &OperatorStep) -> String {
+    let (kind, name, step) = (text(&json!(it.kind)), or_nothing(&it.name), it.step);
+    format!("{kind} {name} (step {step}) by {}{}", it.by, after(": ", Some(&it.reason)))
+}
+
+fn or_nothing(text: &Option<String>) -> String {
+    text.clone().unwrap_or_default()
+}
+
+/// A text with words before it, and nothing at all where there is none.
+fn after(words: &str, text: Option<&str>) -> String {
+    text.filter(|text| !text.is_empty()).map(|text| format!("{words}{text}")).unwrap_or_default()
 }
 
 /// A time of day here.
-fn clock(data: &Value, path: &str) -> String {
-    let time = value_at(data, path).and_then(Value::as_str).and_then(|time| time.parse::<Timestamp>().ok());
-    let here = time.map(|time| time.to_zoned(TimeZone::system()));
-    here.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
+fn clock(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-fn file_served(data: &Value) -> String {
-    let part = if data.get("complete") == Some(&Value::Bool(false)) { ", broken off" } else { "" };
-    let (protocol, took) = (after(" over ", data, "protocol"), after(" in ", data, "duration_ms"));
-    let took = if took.is_empty() { took } else { format!("{took} ms") };
-    format!("{} ({}{protocol}{took}{part})", field(data, "path"), size(data, "bytes"))
+fn file_served(it: &BootFileServed) -> String {
+    let part = if it.complete { "" } else { ", broken off" };
+    let (size, protocol) = (bytes(it.bytes), text(&json!(it.protocol)));
+    format!("{} ({size} over {protocol} in {} ms{part})", it.path, it.duration_ms)
 }
 
-fn problem(data: &Value) -> String {
-    let at = ["template", "line", "column"].map(|name| field(data, &format!("problem.{name}")));
-    let at: Vec<&str> = at.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-    let message = field(data, "problem.message");
-    match message.is_empty() {
-        true => field(data, "problem"),
-        false => format!("{} {message}", at.join(":")),
-    }
+fn problem(it: &RenderProblem) -> String {
+    let numbers = [it.line, it.column].into_iter().flatten().map(|number| format!(":{number}"));
+    format!("{}{} {}", it.template, numbers.collect::<String>(), it.message)
 }
 
 /// A verdict as events and explanations have it: `{"verdict": "netboot", "bootenv": …}`.
 pub fn verdict(data: &Value) -> String {
-    // An event may carry the verdict itself, or have it in a field of that name.
+    // An explanation may carry the verdict itself, or have it in a field of that name.
     let own = data.get("verdict").filter(|inner| inner.is_object()).unwrap_or(data);
-    let word = field(own, "verdict").replace('_', " ");
-    format!("{word}{}{}", after(" ", own, "bootenv"), after(": ", own, "reason"))
+    let field = |name| value_at(own, name).map(text);
+    let word = field("verdict").unwrap_or_default().replace('_', " ");
+    format!("{word}{}{}", after(" ", field("bootenv").as_deref()), after(": ", field("reason").as_deref()))
 }
 
-fn dhcp(data: &Value) -> String {
+fn dhcp(it: &PacketAnswer) -> String {
     let words = [
-        field(data, "address"),
-        after("to ", data, "stage"),
-        after("with ", data, "boot_file"),
-        field(data, "reason"),
+        it.address.map(|address| address.to_string()).unwrap_or_default(),
+        format!("to {}", text(&json!(it.stage))),
+        after("with ", it.boot_file.as_deref()),
+        it.reason.clone(),
     ];
     words.iter().filter(|word| !word.is_empty()).map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn job(data: &Value) -> String {
-    let again = match value_at(data, "attempt").and_then(Value::as_u64) {
-        Some(attempt @ 2..) => format!(", attempt {attempt}"),
-        _ => String::new(),
-    };
-    let (exit, reason) = (after(", exit ", data, "exit"), after(": ", data, "reason"));
-    format!("{} of {}{again}{exit}{reason}", field(data, "task"), field(data, "stage"))
+fn job(it: &JobNow) -> String {
+    let again = if it.attempt >= 2 { format!(", attempt {}", it.attempt) } else { String::new() };
+    let exit = it.exit.map(|exit| format!(", exit {exit}")).unwrap_or_default();
+    format!("{} of {}{again}{exit}{}", it.task, it.stage, after(": ", Some(&it.reason)))
 }
 
 /// Which fields a change touched; the values are in the event itself.
-fn updated(data: &Value) -> String {
-    let operations = data.get("diff").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+fn updated(it: &ObjectDiff) -> String {
+    let operations = it.diff.as_array().map(Vec::as_slice).unwrap_or_default();
     let paths = operations.iter().filter_map(|operation| operation.get("path").and_then(Value::as_str));
     let mut paths: Vec<String> = paths.map(|path| path.trim_start_matches('/').replace('/', ".")).collect();
     paths.dedup();
@@ -141,11 +166,12 @@ fn updated(data: &Value) -> String {
     paths.truncate(FIELDS_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     match paths.is_empty() {
-        true => field(data, "name"),
-        false => format!("{}: {}{more}", field(data, "name"), paths.join(", ")),
+        true => it.name.clone(),
+        false => format!("{}: {}{more}", it.name, paths.join(", ")),
     }
 }
 
+/// What an event says that has no words of its own: its fields.
 fn fields(data: &Value) -> String {
     let Some(fields) = data.as_object() else { return text(data) };
     let shown = fields.iter().map(|(name, value)| (name, text(value)));
@@ -168,26 +194,25 @@ mod tests {
 
     #[test]
     fn each_kind_of_event_is_a_line_that_says_what_happened() {
-        let served = json!({"path": "m/…/preseed.cfg", "bytes": 3174, "protocol": "http", "duration_ms": 4,
+        let served = json!({"path": "m/…/preseed.cfg", "label": "", "peer": "10.0.0.5", "size": 3174, "bytes": 3174, "protocol": "http", "duration_ms": 4,
                             "complete": true});
         assert_eq!(said("boot.file_served", served), "m/…/preseed.cfg (3.1 KiB over http in 4 ms)");
         let decided = json!({"verdict": "local_disk", "reason": "no workflow is running"});
         assert_eq!(said("boot.decided", decided), "local disk: no workflow is running");
-        let offered = json!({"address": "10.0.0.5", "stage": "firmware", "boot_file": "undionly.kpxe",
-                             "reason": "from the pool", "verdict": {"verdict": "netboot"}});
+        let offered = json!({"address": "10.0.0.5", "mac": null, "client": null, "hostname": null,
+                             "expires_at": null, "vendor": null, "stage": "firmware", "boot_file": "undionly.kpxe",
+                             "reason": "from the pool", "verdict": {"verdict": "netboot", "bootenv": "debian"}});
         assert_eq!(said("dhcp.offered", offered), "10.0.0.5, to firmware, with undionly.kpxe, from the pool");
-        let failed =
-            json!({"task": "disk", "stage": "install", "attempt": 2, "exit": 1, "reason": "no disk"});
+        let failed = json!({"job": "1", "task": "disk", "stage": "install", "attempt": 2, "exit": 1, "reason": "no disk"});
         assert_eq!(said("job.failed", failed), "disk of install, attempt 2, exit 1: no disk");
-        let updated =
-            json!({"name": "web1", "diff": [{"op": "replace", "path": "/params/rack", "value": "a1"}]});
+        let updated = json!({"name": "web1", "revision": 2, "diff": [{"op": "replace", "path": "/params/rack", "value": "a1"}]});
         assert_eq!(said("machine.updated", updated), "web1: params.rack");
-        let done =
-            json!({"step": 1, "kind": "stage", "name": "install", "state": "skipped", "note": "no disk"});
-        assert_eq!(said("run.step_done", done), "stage install skipped: no disk");
+        let done = json!({"step": 1, "kind": "stage", "name": "install", "state": "skipped"});
+        assert_eq!(said("run.step_done", done), "stage install skipped");
         assert_eq!(said("pack.installed", json!({"a": 1, "b": null, "c": {}})), "a=1");
         let render = json!({"label": "preseed.cfg",
-                            "problem": {"template": "a.cfg", "line": 3, "column": 7, "message": "unknown"}});
+                            "problem": {"kind": "template", "template": "a.cfg", "line": 3, "column": 7,
+                                        "message": "unknown", "included_from": [], "available": []}});
         assert_eq!(said("boot.render_failed", render), "preseed.cfg: a.cfg:3:7 unknown");
     }
 

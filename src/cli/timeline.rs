@@ -126,7 +126,7 @@ impl TimelineLines {
         let start = self.attempt.and_then(|attempt| self.began.get(&attempt));
         let delta = start.map(|start| delta(event.time.duration_since(*start).as_millis()));
         let time = event.time.to_zoned(self.zone.clone()).strftime("%H:%M:%S");
-        let (delta, kind) = (delta.unwrap_or_default(), plain(&event.kind));
+        let (delta, kind) = (delta.unwrap_or_default(), plain(&event.body.kind_name()));
         format!("{heading}{time}  {delta:>9}  {kind:<22} {}", summary(event)).trim_end().to_owned() + "\n"
     }
 }
@@ -144,37 +144,45 @@ fn delta(milliseconds: i128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::EventBody;
+    use crate::model::event::{OtherEvent, PacketAnswer, RunCompleted, RunResumed};
 
-    fn event(time: &str, attempt: Option<u128>, kind: &str) -> Event {
+    fn event(time: &str, attempt: Option<u128>, body: EventBody) -> Event {
         Event {
             seq: 1,
             time: time.parse().unwrap(),
-            kind: kind.to_owned(),
+            body,
             subject: "machine:x".to_owned(),
             actor: "server".to_owned(),
             attempt: attempt.map(Uuid::from_u128),
-            data: json!({"reason": "r"}),
         }
     }
 
     #[test]
     fn lines_count_from_the_beginning_of_the_power_on() {
         let mut lines = TimelineLines::new(TimeZone::UTC);
+        let resumed = || EventBody::from(RunResumed { workflow: None, stage: None });
+        let packet = || PacketAnswer { reason: "r".to_owned(), ..PacketAnswer::default() };
+        let late = OtherEvent { kind: "boot.late".to_owned(), data: json!({"reason": "r"}) };
         let shown: Vec<String> = [
-            event("2026-01-02T03:04:00Z", None, "run.started"),
-            event("2026-01-02T03:04:05Z", Some(1), "dhcp.offered"),
-            event("2026-01-02T03:04:05.052Z", Some(1), "dhcp.leased"),
-            event("2026-01-02T03:05:19.3Z", None, "run.x"),
-            event("2026-01-02T04:00:00Z", Some(2), "dhcp.offered"),
-            event("2026-01-02T03:04:06Z", Some(1), "boot.late"),
+            event("2026-01-02T03:04:00Z", None, RunCompleted { workflow: None, stage: None }.into()),
+            event("2026-01-02T03:04:05Z", Some(1), EventBody::DhcpOffered(packet())),
+            event("2026-01-02T03:04:05.052Z", Some(1), EventBody::DhcpLeased(packet())),
+            event("2026-01-02T03:05:19.3Z", None, resumed()),
+            event("2026-01-02T04:00:00Z", Some(2), EventBody::DhcpOffered(packet())),
+            event("2026-01-02T03:04:06Z", Some(1), EventBody::Other(late)),
         ]
         .iter()
         .map(|event| lines.line(event))
         .collect();
-        assert_eq!(shown[0], "03:04:00             run.started\n");
+        assert_eq!(shown[0], "03:04:00             run.completed\n");
         assert!(shown[1].starts_with("-- 2026-01-02, boot attempt 00000000-0000"), "{}", shown[1]);
-        assert!(shown[1].ends_with("03:04:05    +0.000s  dhcp.offered           r\n"), "{}", shown[1]);
-        assert_eq!(shown[2], "03:04:05    +0.052s  dhcp.leased            r\n");
+        assert!(
+            shown[1].ends_with("03:04:05    +0.000s  dhcp.offered           to system, r\n"),
+            "{}",
+            shown[1]
+        );
+        assert_eq!(shown[2], "03:04:05    +0.052s  dhcp.leased            to system, r\n");
         assert!(shown[3].contains("+74.3s"), "{}", shown[3]);
         assert!(shown[4].contains("boot attempt") && shown[4].contains("+0.000s"), "{}", shown[4]);
         assert_eq!(shown[5], "03:04:06    +1.000s  boot.late              reason=r\n");

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{
-    BootAnswer, ClientKey, DhcpClient, DhcpQuery, EventKind, OpenOffers, PacketFacts, ReplyDatagram,
+    BootAnswer, ClientKey, DhcpClient, DhcpQuery, OpenOffers, PacketEvent, PacketFacts, ReplyDatagram,
     SilenceReason,
 };
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty, decide};
@@ -239,7 +239,7 @@ fn change_offers(offers: &mut OpenOffers, outcome: &mut PacketOutcome) {
         OfferChange::Keep { address, hold } => {
             if !offers.hold(*address, hold.clone(), outcome.decided_at) {
                 let why = "too many offers are open; the client will ask again";
-                outcome.silence(EventKind::PoolEmpty, why);
+                outcome.silence(PacketEvent::PoolEmpty, why);
             }
         }
         OfferChange::Withdraw { network, client } => offers.release(network, client),

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::dhcp::Dhcp;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
-use crate::model::{Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
+use crate::model::event::{DhcpRelease, LeaseNow, MachineAddressChanged, ObjectSnapshot};
+use crate::model::{EventBody, Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
 use crate::objects::write::WriteTarget;
 use crate::store::{self, Changeset};
 
@@ -63,22 +63,26 @@ impl Dhcp {
         let world = self.kernel.world();
         let lease = caller.find::<Lease>(&world, target.reference)?;
         target.check(lease)?;
-        let (kind, state) = match ending {
+        let state = match ending {
             LeaseEnding::Delete => {
-                let mut event = lease_event(caller, ("lease.deleted", "an operator deleted it"), &lease.spec);
-                merge(&mut event.data, crate::objects::view::deleted(lease));
+                let event = lease_event(caller, &lease.spec, deleted(lease));
                 let changeset = Changeset::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
                 return Ok(without_address(changeset, caller, (&world, &lease.spec)));
             }
-            LeaseEnding::Release => ("dhcp.released", LeaseState::Released),
-            LeaseEnding::Expire => ("dhcp.expired", LeaseState::Expired),
+            LeaseEnding::Release => LeaseState::Released,
+            LeaseEnding::Expire => LeaseState::Expired,
         };
         if !is_in_effect(&lease.spec, caller.now) {
             let (address, at) = (lease.spec.address, lease.spec.expires_at);
             return Err(Error::Conflict(format!("the lease of {address} has ended already, at {at}")));
         }
         let ended = Lease { state, expires_at: caller.now, ..lease.spec.clone() };
-        let event = lease_event(caller, (kind, "an operator ended it"), &ended);
+        let now = LeaseNow::new(&ended, "an operator ended it");
+        let body = match state {
+            LeaseState::Released => EventBody::DhcpReleased(DhcpRelease::Lease(now)),
+            _ => EventBody::DhcpExpired(now),
+        };
+        let event = lease_event(caller, &ended, body);
         Ok(ending_changeset(caller, &world, lease, ended, event))
     }
 
@@ -120,7 +124,8 @@ impl Dhcp {
 
 fn expiry(caller: &Caller, world: &World, lease: &Arc<Stored<Lease>>) -> Changeset {
     let ended = Lease { state: LeaseState::Expired, ..lease.spec.clone() };
-    let event = lease_event(caller, ("dhcp.expired", "its client did not renew it"), &ended);
+    let now = LeaseNow::new(&ended, "its client did not renew it");
+    let event = lease_event(caller, &ended, EventBody::DhcpExpired(now));
     ending_changeset(caller, world, lease, ended, event)
 }
 
@@ -142,37 +147,25 @@ pub fn without_address(changeset: Changeset, caller: &Caller, (world, lease): (&
     let Some(machine) = world.machines.find("address", &lease.address.to_string()) else { return changeset };
     let mut next = machine.next_status(caller.now);
     next.status.address = None;
-    let event = caller.event(&next, "address_changed", json!({ "address": null, "was": lease.address }));
+    let changed = MachineAddressChanged { address: None, was: Some(lease.address.into()) };
+    let event = caller.event_about(&next, changed);
     changeset.update(Object::Machine(Arc::new(next))).event(event)
 }
 
-/// An event of a lease's life, with what its history is made from.
-pub fn lease_event(caller: &Caller, (kind, reason): (&str, &str), lease: &Lease) -> NewEvent {
+/// An event of a lease's life, about its machine where it has one.
+pub fn lease_event(caller: &Caller, lease: &Lease, body: impl Into<EventBody>) -> NewEvent {
     let machine = lease.machine.map(|id| Kind::Machine.subject(id));
-    NewEvent {
-        time: caller.now,
-        kind: kind.to_owned(),
-        subject: machine.unwrap_or_else(|| Kind::Lease.subject(lease.address)),
-        actor: caller.actor.to_string(),
-        attempt: None,
-        data: json!({
-            "reason": reason,
-            "address": lease.address,
-            "mac": lease.mac,
-            "client": lease.client,
-            "subnet": lease.subnet,
-            "hostname": lease.hostname,
-            "machine": lease.machine,
-            "bound_at": lease.bound_at,
-            "expires_at": lease.expires_at,
-        }),
-    }
+    caller.event(body).about(machine.unwrap_or_else(|| Kind::Lease.subject(lease.address)))
 }
 
-fn merge(data: &mut Value, more: Value) {
-    if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
-        data.extend(more);
-    }
+fn deleted(lease: &Stored<Lease>) -> EventBody {
+    let ObjectSnapshot { name, revision, object } = crate::objects::view::snapshot(lease);
+    EventBody::LeaseDeleted(LeaseNow {
+        name: Some(name),
+        revision: Some(revision),
+        object: Some(object),
+        ..LeaseNow::new(&lease.spec, "an operator deleted it")
+    })
 }
 
 /// Whether the address is kept from others.
@@ -183,10 +176,11 @@ fn is_in_effect(lease: &Lease, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use jiff::SignedDuration;
+    use serde_json::json;
 
     use super::*;
     use crate::houses::{Houses, testing};
-    use crate::model::Machine;
+    use crate::model::{EventKind, Machine};
     use crate::objects::write::ExpectedRevision;
 
     fn lease(caller: &Caller, last: u8) -> Lease {
@@ -237,8 +231,10 @@ mod tests {
         assert_eq!(ended.spec, expected);
         assert_eq!(app.kernel.get::<Machine>(&machine).unwrap().status.address, None);
         let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
-        let last: Vec<_> = events.iter().rev().take(2).map(|e| (e.kind.as_str(), e.actor.as_str())).collect();
-        assert_eq!(last, [("machine.address_changed", "token:admin"), ("dhcp.released", "token:admin")]);
+        let last: Vec<_> =
+            events.iter().rev().take(2).map(|e| (e.body.kind().unwrap(), e.actor.as_str())).collect();
+        let (changed, released) = (EventKind::MachineAddressChanged, EventKind::DhcpReleased);
+        assert_eq!(last, [(changed, "token:admin"), (released, "token:admin")]);
         let again = app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await;
         assert!(matches!(&again, Err(Error::Conflict(why)) if why.contains("ended already")), "{again:?}");
     }
@@ -272,6 +268,7 @@ mod tests {
         assert_eq!(app.kernel.get::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
         let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last = events.last().unwrap();
-        assert_eq!((last.kind.as_str(), last.subject.as_str()), ("dhcp.expired", "lease:10.0.0.5"));
+        let kind = last.body.kind().unwrap();
+        assert_eq!((kind, last.subject.as_str()), (EventKind::DhcpExpired, "lease:10.0.0.5"));
     }
 }

@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
 use crate::dhcp::Dhcp;
 use crate::kernel::Error;
+use crate::model::event::DhcpClockSet;
 use crate::model::{Lease, LeaseState, NewEvent, Object, Stored};
 use crate::store::{self, Changeset};
 
@@ -93,14 +93,7 @@ impl Dhcp {
         for group in moved.chunks(MOVED_AT_ONCE_MAX) {
             self.move_leases(group).await?;
         }
-        let event = NewEvent {
-            time: wall,
-            kind: "dhcp.clock_set".to_owned(),
-            actor: "server".to_owned(),
-            subject: "server".to_owned(),
-            attempt: None,
-            data: json!({ "seconds": seconds, "leases": moved.len() }),
-        };
+        let event = NewEvent::new(wall, DhcpClockSet { seconds, leases: moved.len() as u64 });
         self.kernel.commit(Changeset::default().event(event)).await?;
         self.lease_clock.moved(jump);
         Ok(())

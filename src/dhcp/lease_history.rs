@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::dhcp::Dhcp;
 use crate::kernel::{Caller, Error};
-use crate::model::{Event, Kind, LeaseState, Mac, Machine, Stored};
+use crate::model::event::{DhcpRelease, LeaseNow, PacketAnswer};
+use crate::model::{Event, EventBody, Kind, LeaseState, Mac, Machine, Stored};
 use crate::store::{EVENTS_MAX, EventQuery, LeaseOf};
 
 /// One client with one address, for one stretch of time.
@@ -136,7 +136,7 @@ fn tenures(events: &[Event]) -> Vec<LeasePeriod> {
             // The record of a lease that was over: it was deleted, or declined by another.
             (Some(_), None) if is_known => {}
             (Some(how), None) => {
-                let mut tenure = LeasePeriod { from: moment(event, "bound_at"), ..said };
+                let mut tenure = LeasePeriod { from: recorded(event).map(|lease| lease.bound_at), ..said };
                 close(&mut tenure, event, how);
                 all.push(tenure);
             }
@@ -146,72 +146,130 @@ fn tenures(events: &[Event]) -> Vec<LeasePeriod> {
 }
 
 fn close(tenure: &mut LeasePeriod, event: &Event, how: &str) {
-    let at = if how == "expired" { moment(event, "expires_at") } else { None };
-    tenure.until = Some(at.unwrap_or(event.time));
+    let at = match &event.body {
+        EventBody::DhcpExpired(lease) => lease.expires_at,
+        _ => event.time,
+    };
+    tenure.until = Some(at);
     tenure.ended = Some(how.to_owned());
     tenure.ended_by = Some(event.actor.clone());
 }
 
 /// How a lease ends with this event; none where it begins.
 fn ending(event: &Event) -> Option<&'static str> {
-    match event.kind.as_str() {
-        "dhcp.released" if event.data.get("moved_to").is_some() => Some("moved"),
-        "dhcp.released" => Some("released"),
-        "dhcp.expired" => Some("expired"),
-        "dhcp.declined" => Some("declined"),
-        "lease.deleted" => Some("deleted"),
+    match &event.body {
+        EventBody::DhcpReleased(DhcpRelease::Lease(lease)) if lease.moved_to.is_some() => Some("moved"),
+        EventBody::DhcpReleased(_) => Some("released"),
+        EventBody::DhcpExpired(_) => Some("expired"),
+        EventBody::DhcpDeclined(_) => Some("declined"),
+        EventBody::LeaseDeleted(_) => Some("deleted"),
         _ => None,
     }
 }
 
+/// The tenure that an event tells of, as long as no other event ends it.
 fn said(event: &Event) -> Option<LeasePeriod> {
-    let text = |name: &str| event.data.get(name).and_then(Value::as_str).map(str::to_owned);
-    let machine = event.subject.strip_prefix("machine:").map(str::to_owned);
-    // Another server's record of a lease that was over when it was imported.
-    let over = text("state").filter(|state| event.kind == "lease.imported" && state != "bound");
+    let tenure = match (recorded(event), &event.body) {
+        (Some(lease), _) => of_lease(lease),
+        (
+            None,
+            EventBody::DhcpLeased(packet)
+            | EventBody::DhcpDeclined(packet)
+            | EventBody::DhcpReleased(DhcpRelease::Packet(packet)),
+        ) => of_packet(packet, event.time)?,
+        (None, _) => return None,
+    };
+    Some(LeasePeriod { machine: event.subject.strip_prefix("machine:").map(str::to_owned), ..tenure })
+}
+
+fn of_packet(packet: &PacketAnswer, time: Timestamp) -> Option<LeasePeriod> {
     Some(LeasePeriod {
-        address: text("address")?.parse().ok()?,
-        mac: text("mac").and_then(|mac| mac.parse().ok()),
-        client: text("client").or_else(|| text("mac").map(|mac| format!("1/{mac}"))),
-        machine,
-        hostname: text("hostname"),
-        from: Some(moment(event, "bound_at").unwrap_or(event.time)),
-        until: over.as_ref().and_then(|_| moment(event, "expires_at")),
-        ended: over,
+        address: packet.address?,
+        mac: packet.mac,
+        client: packet.client.clone().or_else(|| packet.mac.map(|mac| format!("1/{mac}"))),
+        machine: None,
+        hostname: packet.hostname.clone(),
+        from: Some(time),
+        until: None,
+        ended: None,
         ended_by: None,
     })
 }
 
-fn moment(event: &Event, field: &str) -> Option<Timestamp> {
-    event.data.get(field)?.as_str()?.parse().ok()
+fn of_lease(lease: &LeaseNow) -> LeasePeriod {
+    // Another server's record of a lease that was over when it was imported.
+    let over = lease.state.filter(|state| *state != LeaseState::Bound);
+    LeasePeriod {
+        address: lease.address,
+        mac: lease.mac,
+        client: Some(lease.client.clone()),
+        machine: None,
+        hostname: lease.hostname.clone(),
+        from: Some(lease.bound_at),
+        until: over.map(|_| lease.expires_at),
+        ended: over.map(|state| state.as_str().to_owned()),
+        ended_by: None,
+    }
+}
+
+/// The lease that an event has on record.
+fn recorded(event: &Event) -> Option<&LeaseNow> {
+    match &event.body {
+        EventBody::DhcpReleased(DhcpRelease::Lease(lease))
+        | EventBody::DhcpExpired(lease)
+        | EventBody::LeaseImported(lease)
+        | EventBody::LeaseDeleted(lease) => Some(lease),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use jiff::SignedDuration;
 
     use super::*;
     use crate::houses::{Houses, testing};
-    use crate::model::NewEvent;
+    use crate::model::{Lease, NewEvent};
     use crate::store::Changeset;
 
     /// Events as `minute kind last-byte-of-the-address last-byte-of-the-mac`.
     async fn story(app: &Houses, lines: &[&str]) {
         for line in lines {
             let [minute, kind, address, mac] = line.split(' ').collect::<Vec<_>>()[..] else { panic!() };
-            let event = NewEvent {
-                time: format!("2026-11-20T10:{minute}:00Z").parse().unwrap(),
-                kind: kind.into(),
-                subject: "lease:x".into(),
-                actor: "server".into(),
-                attempt: None,
-                data: json!({
-                    "address": format!("10.0.0.{address}"),
-                    "mac": format!("02:00:00:00:00:0{mac}"),
-                }),
+            let time: Timestamp = format!("2026-11-20T10:{minute}:00Z").parse().unwrap();
+            let address = Ipv4Addr::new(10, 0, 0, address.parse().unwrap());
+            let mac: Mac = format!("02:00:00:00:00:0{mac}").parse().unwrap();
+            let packet = PacketAnswer { address: Some(address), mac: Some(mac), ..PacketAnswer::default() };
+            let lease = lease(address, mac, time);
+            let body = match kind {
+                "leased" => EventBody::DhcpLeased(packet),
+                "renewed" => EventBody::DhcpRenewed(packet),
+                "released" => EventBody::DhcpReleased(DhcpRelease::Packet(packet)),
+                "declined" => EventBody::DhcpDeclined(packet),
+                "expired" => EventBody::DhcpExpired(lease),
+                "deleted" => EventBody::LeaseDeleted(lease),
+                other => panic!("{other}"),
             };
+            let event = NewEvent::new(time, body).about(Kind::Lease.subject(address));
             app.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
         }
+    }
+
+    /// A lease of five minutes that ends at `ends_at`.
+    fn lease(address: Ipv4Addr, mac: Mac, ends_at: Timestamp) -> LeaseNow {
+        let lease = Lease {
+            address,
+            client: format!("1/{mac}"),
+            mac: Some(mac),
+            state: LeaseState::Expired,
+            subnet: "lan".to_owned(),
+            network: "lan".to_owned(),
+            bound_at: ends_at - SignedDuration::from_mins(5),
+            expires_at: ends_at,
+            machine: None,
+            hostname: None,
+        };
+        LeaseNow::new(&lease, "")
     }
 
     async fn told(app: &Houses, of: &str) -> Vec<String> {
@@ -229,14 +287,14 @@ mod tests {
     async fn an_address_has_one_holder_after_the_other() {
         let app = testing::app();
         let lines = [
-            "01 dhcp.leased 5 1",
-            "02 dhcp.leased 5 1",
-            "03 dhcp.renewed 5 1",
-            "09 dhcp.released 5 1",
-            "11 dhcp.leased 5 2",
-            "12 dhcp.leased 6 1",
-            "20 dhcp.leased 5 3",
-            "25 dhcp.declined 5 3",
+            "01 leased 5 1",
+            "02 leased 5 1",
+            "03 renewed 5 1",
+            "09 released 5 1",
+            "11 leased 5 2",
+            "12 leased 6 1",
+            "20 leased 5 3",
+            "25 declined 5 3",
         ];
         story(&app, &lines).await;
         assert_eq!(
@@ -250,8 +308,9 @@ mod tests {
     #[tokio::test]
     async fn an_end_without_its_beginning_is_told_all_the_same() {
         let app = testing::app();
-        story(&app, &["09 dhcp.expired 5 1", "10 lease.deleted 5 1"]).await;
-        assert_eq!(told(&app, "10.0.0.5").await, ["10.0.0.5 01 -..09 expired"]);
+        story(&app, &["09 released 5 1", "10 deleted 5 1", "19 expired 6 1"]).await;
+        assert_eq!(told(&app, "10.0.0.5").await, ["10.0.0.5 01 -..09 released"]);
+        assert_eq!(told(&app, "10.0.0.6").await, ["10.0.0.6 01 14..19 expired"]);
         assert!(matches!(
             app.dhcp.lease_history(&testing::caller(), "web1", None).await,
             Err(Error::BadRequest(_))

@@ -13,15 +13,16 @@ use futures_util::stream;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::import::{self, LeaseEntry, LeaseFileFormat, LeaseJournal};
 use crate::dhcp::lease_actions::lease_event;
 use crate::dhcp::leases::{filing, lease_changeset};
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::model::event::{LeaseNow, MachineAddressChanged};
 use crate::model::{
-    Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, SubnetMode, World, check_host_name,
+    EventBody, Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, SubnetMode, World,
+    check_host_name,
 };
 use crate::store::{self, Changeset, TrackedWorld};
 
@@ -307,8 +308,9 @@ fn is_for(reservation: &Reservation, entry: &LeaseEntry, machine: Option<&Stored
 }
 
 fn import_changeset(caller: &Caller, world: &World, lease: &Lease) -> Changeset {
-    let mut event = lease_event(caller, ("lease.imported", "another server's lease was taken over"), lease);
-    event.data["state"] = json!(lease.state);
+    let now = LeaseNow::new(lease, "another server's lease was taken over");
+    let imported = EventBody::LeaseImported(LeaseNow { state: Some(lease.state), ..now });
+    let event = lease_event(caller, lease, imported);
     // Nobody may reserve the address for another in the meantime.
     let tracked = TrackedWorld::new(world);
     tracked.get::<Reservation>(&lease.address.to_string());
@@ -322,12 +324,15 @@ fn import_changeset(caller: &Caller, world: &World, lease: &Lease) -> Changeset 
     }
     let mut next = machine.next_status(caller.now);
     next.status.address = Some(lease.address.into());
-    let event = caller.event(&next, "address_changed", json!({ "address": lease.address }));
+    let changed = MachineAddressChanged { address: Some(lease.address.into()), was: None };
+    let event = caller.event_about(&next, changed);
     changeset.update(Object::Machine(Arc::new(next))).event(event)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::houses::{Houses, testing};
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::json;
 
 use crate::dhcp::Dhcp;
 use crate::dhcp::lease_actions::{lease_event, without_address};
 use crate::kernel::{Caller, Error};
-use crate::model::{AddressKey, Kind, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
+use crate::model::event::{DhcpRelease, LeaseNow};
+use crate::model::{AddressKey, EventBody, Kind, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
 use crate::store::{Changeset, ChangesetRead};
 
 impl Dhcp {
@@ -43,9 +43,9 @@ fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent>
         return None;
     }
     let reason = format!("its client has {} now", lease.address);
-    let mut event = lease_event(&Caller::server(now), ("dhcp.released", &reason), left);
-    event.data["moved_to"] = json!(lease.address);
-    Some(event)
+    let left_now = LeaseNow { moved_to: Some(lease.address), ..LeaseNow::new(left, reason) };
+    let body = EventBody::DhcpReleased(DhcpRelease::Lease(left_now));
+    Some(lease_event(&Caller::server(now), left, body))
 }
 
 /// What a lease was filed by: its subnet, as long as that is on the wire that the lease says. A subnet that

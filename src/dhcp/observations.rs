@@ -7,13 +7,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::{DhcpQuery, EventKind, NetworkInterface, NetworkObservations, ServerSighting};
+use crate::dhcp::decide::{DhcpQuery, NetworkInterface, NetworkObservations, PacketEvent, ServerSighting};
 use crate::dhcp::exchange::DecidedPacket;
 use crate::dhcp::packet::PacketNote;
-use crate::model::{Kind, Mac, NewEvent, SubnetMode, UnservedStatus, World};
+use crate::model::event::{DhcpRivalServer, SERVER, UnservedClients, UnservedPacket};
+use crate::model::{EventBody, Kind, Mac, NewEvent, SubnetMode, UnservedStatus, World};
 
 /// What was seen, and how many packets no subnet fits.
 #[derive(Debug, Default)]
@@ -82,28 +82,19 @@ impl Dhcp {
         let (server, interface) = (heard.server, &heard.interface);
         let known = heard.mac.map(|mac| format!(" ({mac})")).unwrap_or_default();
         tracing::warn!(%server, interface, mac = ?heard.mac, "another DHCP server answers on this network");
-        let data = json!({
-            "reason": format!("another DHCP server, {server}{known}, answers on {interface}"),
-            "server": heard.server,
-            "mac": heard.mac,
-            "interface": heard.interface,
-            "subnet": subnet,
-            "offered": heard.offered,
-            "boot_data": heard.boots,
-        });
-        self.kernel.note(noticed(now, ("dhcp.rival_server", subnet.as_deref()), data));
+        let reason = format!("another DHCP server, {server}{known}, answers on {interface}");
+        let about = subnet.as_ref().map(|name| Kind::Subnet.subject(name));
+        let ServerSighting { server, mac, interface, offered, boots: boot_data } = heard;
+        let event = DhcpRivalServer { reason, server, mac, interface, subnet, offered, boot_data };
+        self.kernel.note(NewEvent::new(now, event).about(about.unwrap_or_else(|| SERVER.to_owned())));
     }
 
     fn note_unserved(&self, client: UnservedStatus, now: Timestamp) {
         let Some(packets) = self.sights().unserved.count(client.clone(), now) else { return };
-        let data = json!({
-            "reason": client.reason,
-            "mac": client.mac,
-            "relay": client.relay,
-            "interface": client.interface,
-            "packets": packets,
-        });
-        self.kernel.note(noticed(now, (EventKind::NoSubnet.as_str(), None), data));
+        let UnservedStatus { reason, mac, relay, interface, .. } = client;
+        let clients = UnservedClients { reason, mac, relay, interface, packets };
+        let body = EventBody::DhcpNoSubnet(UnservedPacket::Clients(clients));
+        self.kernel.note(NewEvent::new(now, body));
     }
 
     /// Logs a client that is no machine here, at most once a minute.
@@ -119,7 +110,7 @@ impl Dhcp {
         }
         let relay = query.packet.is_relayed().then(|| query.packet.giaddr.to_string());
         let reason = match decision {
-            Some(decision) if outcome.kind != EventKind::NoSubnet => decision.verdict.reason(),
+            Some(decision) if outcome.kind != PacketEvent::NoSubnet => decision.verdict.reason(),
             _ => outcome.reason.as_str(),
         };
         tracing::info!(
@@ -150,16 +141,4 @@ pub fn subnet_at(world: &World, address: Ipv4Addr) -> Option<String> {
 pub fn is_proxy(world: &World, subnet: Option<&str>) -> bool {
     let row = subnet.and_then(|name| world.subnets.get(name));
     row.is_some_and(|row| row.spec.mode == SubnetMode::Proxy)
-}
-
-/// An event that the server noticed by itself.
-fn noticed(time: Timestamp, (kind, subnet): (&str, Option<&str>), data: Value) -> NewEvent {
-    NewEvent {
-        time,
-        kind: kind.to_owned(),
-        subject: subnet.map_or_else(|| "server".to_owned(), |name| Kind::Subnet.subject(name)),
-        actor: "server".to_owned(),
-        attempt: None,
-        data,
-    }
 }

@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 
 use crate::dhcp::decide::{
-    AddressOffer, ClientKey, DhcpAnswer, DhcpClient, DhcpReply, EventKind, LeaseChange, OpenOffers,
+    AddressOffer, ClientKey, DhcpAnswer, DhcpClient, DhcpReply, LeaseChange, OpenOffers, PacketEvent,
     PacketFacts, SilenceReason, answer,
 };
 use crate::dhcp::leases::{claim_changeset, end_changeset};
@@ -29,7 +29,7 @@ pub use notes::PacketNote;
 pub struct PacketOutcome {
     /// What is sent when everything else is done.
     pub reply: Option<DhcpReply>,
-    pub kind: EventKind,
+    pub kind: PacketEvent,
     /// For the log and the timeline: one clause, no final stop.
     pub reason: String,
     /// The address it was about.
@@ -107,7 +107,7 @@ pub struct TemplateFacts {
 /// Decides everything that a packet causes.
 pub fn decide(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> PacketOutcome {
     if let Some(power_on) = notes::power_on(facts).filter(|power_on| is_attempt_due(facts, power_on, now)) {
-        let outcome = DhcpAnswer::silence(EventKind::Ignored, "its boot attempt is recorded first");
+        let outcome = DhcpAnswer::silence(PacketEvent::Ignored, "its boot attempt is recorded first");
         let notes = notes::boot_sign(facts).into_iter().collect();
         return PacketOutcome { attempt: Some(power_on), notes, ..PacketOutcome::of(outcome, now) };
     }
@@ -115,7 +115,7 @@ pub fn decide(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> P
     let mut notes = Vec::new();
     notes::collect(&mut notes, facts, (&answered, now));
     let is_claim = matches!(answered.change, LeaseChange::Claim(_));
-    let is_unserved = answered.event == EventKind::NoSubnet;
+    let is_unserved = answered.event == PacketEvent::NoSubnet;
     let changeset = match &answered.change {
         LeaseChange::Claim(lease) => claim_changeset(facts.world, lease, now),
         LeaseChange::Release(lease) | LeaseChange::Decline(lease) => end_changeset(facts.world, lease, now),
@@ -160,7 +160,7 @@ impl PacketOutcome {
     }
 
     /// Says nothing after all, for this reason. What the packet shows is noted all the same.
-    pub fn silence(&mut self, kind: EventKind, reason: impl Into<String>) {
+    pub fn silence(&mut self, kind: PacketEvent, reason: impl Into<String>) {
         let notes = std::mem::take(&mut self.notes);
         let outcome = PacketOutcome::of(DhcpAnswer::silence(kind, reason), self.decided_at);
         *self = PacketOutcome { notes, ..outcome };
@@ -182,7 +182,7 @@ impl PacketOutcome {
         }
         let event = event::of_packet(self, party);
         // The end of a lease is recorded before its consequences.
-        let is_end = matches!(self.kind, EventKind::Released | EventKind::Declined);
+        let is_end = matches!(self.kind, PacketEvent::Released | PacketEvent::Declined);
         match self.changeset.writes.is_empty() {
             true => self.event = Some(event),
             false if is_end => self.changeset.events.insert(0, event),

@@ -7,18 +7,18 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dhcp;
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{
-    AddressOffer, AddressProber, ClientKey, DhcpQuery, EventKind, LateAnswer, ProbeMethod, ProbeResult,
+    AddressOffer, AddressProber, ClientKey, DhcpQuery, LateAnswer, PacketEvent, ProbeMethod, ProbeResult,
     ProbeTarget,
 };
 use crate::dhcp::exchange::{AttemptRecord, DecidedPacket};
 use crate::dhcp::packet::OfferChange;
 use crate::kernel::Error;
+use crate::model::event::{AddressProbe, DhcpAddressInUse};
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::netboot::identify::is_active;
 use crate::rate_limit::warn_limited;
@@ -91,7 +91,7 @@ impl Dhcp {
     pub(super) async fn probed(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) {
         let OfferChange::Keep { hold, .. } = &decided.outcome.offer else { return };
         if self.probing.is_under_way(hold) {
-            return decided.outcome.silence(EventKind::Ignored, "an address is being looked for already");
+            return decided.outcome.silence(PacketEvent::Ignored, "an address is being looked for already");
         }
         let wanted = dhcp::decide::how_to_probe(query, decided.outcome.probe);
         let Some((prober, how)) = self.probing.prober.get().zip(wanted) else { return };
@@ -108,7 +108,7 @@ impl Dhcp {
                     if !Box::pin(self.keep_back(&decided.outcome.offer, &found)).await {
                         return decided
                             .outcome
-                            .silence(EventKind::Ignored, "its address could not be kept back");
+                            .silence(PacketEvent::Ignored, "its address could not be kept back");
                     }
                     self.decide_again(query, decided);
                 }
@@ -122,7 +122,7 @@ impl Dhcp {
         }
         self.release_hold(&decided.outcome.offer);
         let why = format!("{PROBES_MAX} addresses in a row are in use by others; the client will ask again");
-        decided.outcome.silence(EventKind::PoolEmpty, why);
+        decided.outcome.silence(PacketEvent::PoolEmpty, why);
     }
 
     /// Another decision for the same packet, which shows what it showed before.
@@ -201,29 +201,23 @@ impl Dhcp {
     /// Counts and reports an address that another host uses; `lease` is the record of that address.
     fn in_use(&self, found: &AddressInUse, lease: &Lease, when: &str) -> NewEvent {
         let AddressInUse { address, how, by, wanted_by } = found;
-        let how = match how {
-            ProbeMethod::Arp => "arp",
-            ProbeMethod::Icmp => "icmp",
+        let (probe, how) = match how {
+            ProbeMethod::Arp => (AddressProbe::Arp, "arp"),
+            ProbeMethod::Icmp => (AddressProbe::Icmp, "icmp"),
         };
         self.probing.in_use.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = by.map_or_else(|| "somebody".to_owned(), |mac| mac.to_string());
         tracing::warn!(%address, by = name, how, "an address that is in use by another{when}");
-        NewEvent {
-            time: self.kernel.now(),
-            kind: "dhcp.address_in_use".to_owned(),
-            subject: Kind::Lease.subject(address),
-            actor: "server".to_owned(),
-            attempt: None,
-            data: json!({
-                "reason": format!("{name} answers for {address}{when}"),
-                "address": address,
-                "mac": by,
-                "probe": how,
-                "subnet": lease.subnet,
-                "kept_back_until": (lease.state == LeaseState::Declined).then_some(lease.expires_at),
-                "wanted_by": wanted_by,
-            }),
-        }
+        let in_use = DhcpAddressInUse {
+            reason: format!("{name} answers for {address}{when}"),
+            address: *address,
+            mac: *by,
+            probe,
+            subnet: lease.subnet.clone(),
+            kept_back_until: (lease.state == LeaseState::Declined).then_some(lease.expires_at),
+            wanted_by: *wanted_by,
+        };
+        NewEvent::new(self.kernel.now(), in_use).about(Kind::Lease.subject(address))
     }
 
     fn release_hold(&self, offer: &OfferChange) {

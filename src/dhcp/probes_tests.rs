@@ -17,7 +17,8 @@ use crate::dhcp::decide::{
 };
 use crate::houses::Houses;
 use crate::houses::testing::{app, caller, put};
-use crate::model::{DhcpStatus, LeaseState, Mac, Object, ServiceStatus, Stored, Subnet};
+use crate::model::event::{AddressProbe, DhcpAddressInUse};
+use crate::model::{DhcpStatus, Event, EventBody, LeaseState, Mac, Object, ServiceStatus, Stored, Subnet};
 use crate::proto::dhcp4::{DhcpPacket, MessageType, from_text, parse};
 use crate::store::EventQuery;
 
@@ -105,8 +106,8 @@ async fn an_address_that_somebody_answers_for_is_kept_back_and_the_next_is_offer
     assert_eq!(prober.asked.load(Ordering::Relaxed), 2);
     assert_eq!(state(&app, "10.0.0.100"), Some(LeaseState::Declined));
     let events = app.kernel.events(EventQuery { limit: 9, ..EventQuery::default() }).await.unwrap();
-    let event = events.iter().find(|event| event.kind == "dhcp.address_in_use").unwrap();
-    assert_eq!((&event.data["mac"], &event.data["address"]), (&json!(OTHER), &json!("10.0.0.100")));
+    let told = in_use_of(events);
+    assert_eq!((told[0].mac, told[0].address), (Some(OTHER), Ipv4Addr::new(10, 0, 0, 100)));
     assert_eq!(app.dhcp.dhcp_status(&caller()).subnets[0].quarantined, 1);
 }
 
@@ -128,8 +129,8 @@ async fn an_offer_whose_address_is_answered_for_late_is_taken_back() {
     assert_eq!(reply.message_type(), Some(MessageType::Nak));
     assert_eq!(offered(&app).await, Some(101));
     let told = in_use(&app).await;
-    assert!(told.len() == 1 && told[0]["reason"].as_str().unwrap().contains("on offer"), "{told:#?}");
-    assert_eq!(told[0]["wanted_by"], json!("02:00:00:00:00:01"));
+    assert!(told.len() == 1 && told[0].reason.contains("on offer"), "{told:#?}");
+    assert_eq!(told[0].wanted_by, Some(Mac([2, 0, 0, 0, 0, 1])));
 }
 
 #[tokio::test]
@@ -157,8 +158,8 @@ async fn a_lease_that_is_answered_for_late_stands_and_is_told_of() {
     app.dhcp.answered_late(late(OTHER)).await;
     assert_eq!(state(&app, "10.0.0.100"), Some(LeaseState::Bound));
     let told = in_use(&app).await;
-    assert!(told.len() == 1 && told[0]["reason"].as_str().unwrap().contains("two hosts"), "{told:#?}");
-    assert_eq!((&told[0]["mac"], &told[0]["kept_back_until"]), (&json!(OTHER), &json!(null)));
+    assert!(told.len() == 1 && told[0].reason.contains("two hosts"), "{told:#?}");
+    assert_eq!((told[0].mac, told[0].kept_back_until), (Some(OTHER), None));
 }
 
 #[tokio::test]
@@ -169,7 +170,7 @@ async fn a_late_echo_from_nobody_by_name_counts_until_the_client_has_the_address
     app.dhcp.answered_late(echo).await;
     assert_eq!((offered(&app).await, state(&app, "10.0.0.100")), (Some(101), Some(LeaseState::Declined)));
     let told = in_use(&app).await;
-    assert_eq!((told.len(), &told[0]["probe"], &told[0]["mac"]), (1, &json!("icmp"), &json!(null)));
+    assert_eq!((told.len(), told[0].probe, told[0].mac), (1, AddressProbe::Icmp, None));
     let request = "message_type request\nrequested_address 10.0.0.101\nserver_identifier 10.0.0.1";
     assert!(ask(&app, request).await.is_some());
     app.dhcp.answered_late(LateAnswer { address: Ipv4Addr::new(10, 0, 0, 101), ..echo }).await;
@@ -181,10 +182,17 @@ fn late(mac: Mac) -> LateAnswer {
 }
 
 /// What was told of addresses in use.
-async fn in_use(app: &Houses) -> Vec<serde_json::Value> {
+async fn in_use(app: &Houses) -> Vec<DhcpAddressInUse> {
     let events = app.kernel.events(EventQuery { limit: 99, ..EventQuery::default() }).await.unwrap();
-    let told = events.into_iter().filter(|event| event.kind == "dhcp.address_in_use");
-    told.map(|event| event.data).collect()
+    in_use_of(events)
+}
+
+fn in_use_of(events: Vec<Event>) -> Vec<DhcpAddressInUse> {
+    let told = events.into_iter().filter_map(|event| match event.body {
+        EventBody::DhcpAddressInUse(told) => Some(told),
+        _ => None,
+    });
+    told.collect()
 }
 
 #[tokio::test]

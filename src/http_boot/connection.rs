@@ -18,7 +18,7 @@ use super::answer::{self, AnswerContent, ConnectionPersistence as Goes, HttpAnsw
 use super::body::{self, BodyReader};
 use super::client_socket::{ClientSocket, read};
 use super::request::{self, BodyLength, BootRequest, HEAD_BYTES_MAX, RequestMethod};
-use crate::artifacts::opened::{FetchProtocol, FetchRefusal};
+use crate::artifacts::opened::{FetchRefusal, Protocol};
 use crate::connections::{ConnectionPermit, LimitReason};
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::ClientHint;
@@ -275,7 +275,7 @@ impl BootClient {
             path: path.into_owned(),
             peer: self.peer,
             local: self.local,
-            protocol: FetchProtocol::Http,
+            protocol: Protocol::Http,
             hint: hint(&request.query),
             has_query: !request.query.is_empty(),
         };

@@ -7,11 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::kernel::{EventFeed, Kernel};
-use crate::model::{Event, Kind};
+use crate::model::event::OperatorStep;
+use crate::model::{BootResult, Event, EventBody, EventKind, Kind};
 use crate::rate_limit::warn_limited;
 use crate::store::EventQuery;
 
@@ -23,24 +25,24 @@ const AGAIN: Duration = Duration::from_secs(5);
 const TEXT_CHARS_MAX: usize = 300;
 
 /// The events that have a line.
-const KINDS: &[&str] = &[
-    "boot.attempt_ended",
-    "boot.attempt_started",
-    "boot.kernel_fetched",
-    "machine.armed",
-    "machine.disarmed",
-    "run.cancelled",
-    "run.completed",
-    "run.failed",
-    "run.held",
-    "run.live_system_lost",
-    "run.pause_planned",
-    "run.paused",
-    "run.resumed",
-    "run.retried",
-    "run.started",
-    "run.step_marked_done",
-    "run.step_skipped",
+const KINDS: &[EventKind] = &[
+    EventKind::BootAttemptEnded,
+    EventKind::BootAttemptStarted,
+    EventKind::BootKernelFetched,
+    EventKind::MachineArmed,
+    EventKind::MachineDisarmed,
+    EventKind::RunCancelled,
+    EventKind::RunCompleted,
+    EventKind::RunFailed,
+    EventKind::RunHeld,
+    EventKind::RunLiveSystemLost,
+    EventKind::RunPausePlanned,
+    EventKind::RunPaused,
+    EventKind::RunResumed,
+    EventKind::RunRetried,
+    EventKind::RunStarted,
+    EventKind::RunStepMarkedDone,
+    EventKind::RunStepSkipped,
 ];
 
 /// Writes the lines of all events after a number, until it is stopped; then those that are there still.
@@ -82,64 +84,143 @@ fn log_all(kernel: &Kernel, read: Result<Vec<Event>, crate::store::StoreError>) 
     }
 }
 
-/// A field of an event's data as text.
-fn field(event: &Event, name: &str) -> Option<String> {
-    let text = match event.data.get(name)? {
-        Value::Null => return None,
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    Some(text.chars().take(TEXT_CHARS_MAX).collect())
+/// What a line says happened, and its fields.
+#[derive(Debug, Default, PartialEq)]
+struct LogLine<'a> {
+    message: &'static str,
+    run: Option<Uuid>,
+    workflow: Option<&'a str>,
+    stage: Option<&'a str>,
+    step: Option<&'a str>,
+    bootenv: Option<&'a str>,
+    attempt: Option<u64>,
+    result: Option<BootResult>,
+    until: Option<Timestamp>,
+    by: Option<&'a str>,
+    reason: Option<&'a str>,
 }
 
-/// A time without what is less than a second.
-fn to_seconds(time: &str) -> String {
-    time.split_once('.').map_or_else(|| time.to_owned(), |(seconds, _)| format!("{seconds}Z"))
-}
+impl<'a> LogLine<'a> {
+    fn new(message: &'static str) -> Self {
+        LogLine { message, ..LogLine::default() }
+    }
 
-/// What a line says happened.
-fn said(event: &Event) -> &'static str {
-    match event.kind.as_str() {
-        "boot.attempt_ended" => "boot attempt ended",
-        "boot.attempt_started" => "boot attempt begins",
-        "boot.kernel_fetched" => "kernel fetched",
-        "machine.armed" => "machine armed: its next network boot may erase its disks",
-        "machine.disarmed" => "machine disarmed",
-        "run.cancelled" => "run cancelled",
-        "run.completed" => "run complete",
-        "run.failed" => "run failed",
-        "run.held" => "run held",
-        "run.live_system_lost" => "live system lost",
-        "run.pause_planned" => "run is to pause before a step",
-        "run.paused" => "run paused",
-        "run.resumed" => "run resumed",
-        "run.retried" => "run retried",
-        "run.started" => "run started",
-        "run.step_marked_done" => "step marked as done",
-        "run.step_skipped" => "step skipped",
-        _ => "",
+    fn of_run(message: &'static str, workflow: &'a Option<String>, stage: &'a Option<String>) -> Self {
+        LogLine { workflow: workflow.as_deref(), stage: stage.as_deref(), ..LogLine::new(message) }
     }
 }
 
+/// The line of an event; none for the kinds that have no line.
+fn line(body: &EventBody) -> Option<LogLine<'_>> {
+    let of_run = LogLine::of_run;
+    Some(match body {
+        EventBody::BootAttemptEnded(it) => LogLine {
+            attempt: Some(it.number),
+            result: Some(it.result),
+            ..LogLine::new("boot attempt ended")
+        },
+        EventBody::BootAttemptStarted(it) => LogLine {
+            attempt: Some(it.number),
+            bootenv: it.bootenv.as_deref(),
+            ..LogLine::new("boot attempt begins")
+        },
+        EventBody::BootKernelFetched(it) => {
+            LogLine { bootenv: it.bootenv.as_deref(), ..LogLine::new("kernel fetched") }
+        }
+        EventBody::MachineArmed(it) => LogLine {
+            bootenv: Some(&it.bootenv),
+            until: Some(it.until),
+            ..of_run(ARMED, &it.workflow, &it.stage)
+        },
+        EventBody::MachineDisarmed(it) => {
+            LogLine { reason: Some(&it.reason), ..of_run("machine disarmed", &it.workflow, &it.stage) }
+        }
+        EventBody::RunCancelled(it) => {
+            LogLine { by: Some(&it.by), ..of_run("run cancelled", &it.workflow, &it.stage) }
+        }
+        EventBody::RunCompleted(it) => of_run("run complete", &it.workflow, &it.stage),
+        EventBody::RunFailed(it) => LogLine {
+            step: it.name.as_deref(),
+            reason: Some(&it.reason),
+            ..of_run("run failed", &it.workflow, &it.stage)
+        },
+        EventBody::RunHeld(it) => {
+            LogLine { reason: Some(&it.reason), ..of_run("run held", &it.workflow, &it.stage) }
+        }
+        EventBody::RunPaused(it) => LogLine {
+            by: it.by.as_deref(),
+            reason: given(&it.reason),
+            ..of_run("run paused", &it.workflow, &it.stage)
+        },
+        EventBody::RunResumed(it) => of_run("run resumed", &it.workflow, &it.stage),
+        EventBody::RunRetried(it) => of_run("run retried", &it.workflow, &it.stage),
+        EventBody::RunStarted(it) => {
+            LogLine { run: Some(it.run), ..of_run("run started", &it.workflow, &it.stage) }
+        }
+        EventBody::RunLiveSystemLost(it) => LogLine {
+            bootenv: Some(&it.bootenv),
+            reason: Some(&it.reason),
+            ..of_run("live system lost", &it.workflow, &it.stage)
+        },
+        EventBody::RunPausePlanned(it) => of_step("run is to pause before a step", it),
+        EventBody::RunStepMarkedDone(it) => of_step("step marked as done", it),
+        EventBody::RunStepSkipped(it) => of_step("step skipped", it),
+        _ => return None,
+    })
+}
+
+/// The line of what an operator does to a step.
+fn of_step<'a>(message: &'static str, it: &'a OperatorStep) -> LogLine<'a> {
+    LogLine {
+        step: it.name.as_deref(),
+        by: Some(&it.by),
+        reason: given(&it.reason),
+        ..LogLine::of_run(message, &it.workflow, &it.stage)
+    }
+}
+
+/// A reason, where one was given.
+fn given(reason: &str) -> Option<&str> {
+    Some(reason).filter(|reason| !reason.is_empty())
+}
+
+const ARMED: &str = "machine armed: its next network boot may erase its disks";
+
+/// Who acted, where it was an operator and the event does not say it itself.
+fn operator(event: &Event) -> Option<&str> {
+    let is_of_run = event.body.kind_name().starts_with("run.");
+    (is_of_run && event.actor.starts_with("token:")).then_some(event.actor.as_str())
+}
+
+/// The beginning of a text.
+fn cut(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
+}
+
+/// A time without what is less than a second.
+fn to_seconds(time: Timestamp) -> String {
+    let time = time.to_string();
+    time.split_once('.').map_or_else(|| time.clone(), |(seconds, _)| format!("{seconds}Z"))
+}
+
 fn log_event(kernel: &Kernel, event: &Event) {
+    let Some(line) = line(&event.body) else { return };
     let (machine, mac) = name_and_mac(kernel, event);
-    let is_an_operators = event.kind.starts_with("run.") && event.actor.starts_with("token:");
-    let by = field(event, "by").or_else(|| is_an_operators.then(|| event.actor.clone()));
     tracing::info!(
         machine,
         mac,
-        run = field(event, "run"),
-        workflow = field(event, "workflow"),
-        stage = field(event, "stage"),
-        step = field(event, "name"),
-        bootenv = field(event, "bootenv"),
-        attempt = field(event, "number"),
-        result = field(event, "result"),
-        until = field(event, "until").as_deref().map(to_seconds),
-        by,
-        reason = field(event, "reason"),
+        run = line.run.map(|run| run.to_string()),
+        workflow = line.workflow.map(cut),
+        stage = line.stage.map(cut),
+        step = line.step.map(cut),
+        bootenv = line.bootenv.map(cut),
+        attempt = line.attempt.map(|number| number.to_string()),
+        result = line.result.map(BootResult::as_str),
+        until = line.until.map(to_seconds),
+        by = line.by.or_else(|| operator(event)).map(cut),
+        reason = line.reason.map(cut),
         "{}",
-        said(event)
+        line.message
     );
 }
 

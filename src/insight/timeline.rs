@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::insight::Insight;
-use crate::kernel::{Caller, Error};
-use crate::model::{Event, Machine, Stored};
+use crate::kernel::{Caller, Error, EventBatch};
+use crate::model::{Event, Machine};
 pub use crate::store::EventQuery;
 
 /// Events on a page when the client does not say, and at most.
@@ -25,8 +25,8 @@ impl Insight {
         named.map_or_else(|_| text.to_owned(), |machine| machine.subject())
     }
 
-    /// What happened to a machine and in its boot attempts, oldest first, after an event's number. Events of
-    /// objects that the caller may not read are left out, so a page may have fewer than its limit.
+    /// What happened to a machine and in its boot attempts, oldest first, after an event's number. Events
+    /// about other objects are left out where the caller may not read these.
     ///
     /// # Errors
     /// [`Error::NotFound`], or the database failed.
@@ -35,53 +35,35 @@ impl Insight {
         caller: &Caller,
         reference: &str,
         page: TimelinePage,
-    ) -> Result<Timeline, Error> {
+    ) -> Result<EventBatch, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
-        let mut events = self.whole_timeline(&machine, page).await?;
-        let next = events.last().filter(|_| events.len() >= page.limit as usize).map(|last| last.seq);
-        let world = self.kernel.world();
-        events.retain(|event| caller.may_read_subject(&world, &event.subject));
-        Ok(Timeline { events, next })
-    }
-
-    async fn whole_timeline(
-        &self,
-        machine: &Stored<Machine>,
-        page: TimelinePage,
-    ) -> Result<Vec<Event>, Error> {
-        let page_of = |query: EventQuery| EventQuery { after: page.after, limit: page.limit, ..query };
-        if let Some(attempt) = page.attempt {
-            return self
-                .kernel
-                .events(page_of(EventQuery { attempt: Some(attempt), ..Default::default() }))
-                .await;
+        let events_of = |query: EventQuery| {
+            let query = EventQuery { after: page.after, limit: page.limit, ..query };
+            self.kernel.events_for(caller, query)
+        };
+        if page.attempt.is_some() {
+            return events_of(EventQuery { attempt: page.attempt, ..Default::default() }).await;
         }
         let subject = Some(machine.subject());
-        let own = self.kernel.events(page_of(EventQuery { subject, ..Default::default() })).await?;
-        let whole = own.len() < page.limit as usize;
-        let end = own.last().map_or(0, |last| last.seq);
+        let own = events_of(EventQuery { subject, ..Default::default() }).await?;
         let present = machine.status.boot_attempt.as_ref().map(|attempt| attempt.id);
-        let attempts: BTreeSet<Uuid> = own.iter().filter_map(|event| event.attempt).chain(present).collect();
-        let mut merged: BTreeMap<u64, Event> = own.into_iter().map(|event| (event.seq, event)).collect();
+        let attempts: BTreeSet<Uuid> =
+            own.events.iter().filter_map(|event| event.attempt).chain(present).collect();
+        let by_number = |event: Event| (event.seq, event);
+        let mut merged: BTreeMap<u64, Event> = own.events.into_iter().map(by_number).collect();
+        // Everything up to here was looked at; none where everything was.
+        let mut end = own.next;
         for attempt in attempts.into_iter().take(ATTEMPTS_MAX) {
-            let query = page_of(EventQuery { attempt: Some(attempt), ..Default::default() });
-            let events = self.kernel.events(query).await?;
-            merged.extend(events.into_iter().map(|event| (event.seq, event)));
+            let of_attempt = events_of(EventQuery { attempt: Some(attempt), ..Default::default() }).await?;
+            merged.extend(of_attempt.events.into_iter().map(by_number));
+            end = end.into_iter().chain(of_attempt.next).min();
         }
-        Ok(merged
-            .into_values()
-            .filter(|event: &Event| whole || event.seq <= end)
-            .take(page.limit as usize)
-            .collect())
+        let reached = |event: &Event| end.is_none_or(|end| event.seq <= end);
+        let limit = page.limit as usize;
+        let events: Vec<Event> = merged.into_values().filter(reached).take(limit).collect();
+        let next = events.get(limit.saturating_sub(1)).map_or(end, |last| Some(last.seq));
+        Ok(EventBatch { events, next })
     }
-}
-
-/// A part of a timeline.
-#[derive(Debug, Clone)]
-pub struct Timeline {
-    pub events: Vec<Event>,
-    /// The `after` of the next page; none on the last one.
-    pub next: Option<u64>,
 }
 
 /// Which part of a timeline.
@@ -98,6 +80,8 @@ mod tests {
 
     use super::*;
     use crate::houses::testing;
+    use crate::model::event::{BootAttemptStarted, NoFields, PacketAnswer};
+    use crate::model::{EventBody, EventKind, Kind, NewEvent};
     use crate::store::Changeset;
 
     #[tokio::test]
@@ -106,35 +90,35 @@ mod tests {
         let made = app.objects.create::<Machine>(&caller, json!({"name": "web1"})).await.unwrap();
         let attempt = Some(Uuid::now_v7());
         let subject = format!("machine:{}", made.key);
-        for (kind, subject) in
-            [("boot.began", subject.as_str()), ("dhcp.offered", "lease:10.0.0.5"), ("boot.x", &subject)]
+        let started = BootAttemptStarted { number: 1, bootenv: None };
+        let offered = EventBody::DhcpOffered(PacketAnswer::default());
+        let fetched = EventBody::BootScriptFetched(NoFields {});
+        for (body, subject) in
+            [(started.into(), subject.as_str()), (offered, "lease:10.0.0.5"), (fetched, &subject)]
         {
-            let event = crate::model::NewEvent {
-                time: caller.now,
-                kind: kind.into(),
-                subject: subject.into(),
-                actor: "server".into(),
-                attempt,
-                data: json!({}),
-            };
+            let event = NewEvent::new(caller.now, body).about(subject.to_owned()).in_attempt(attempt);
             app.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
         }
         let page = TimelinePage { after: 0, attempt: None, limit: 100 };
         let events = app.insight.timeline(&caller, "name:web1", page).await.unwrap().events;
-        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
-        assert_eq!(kinds, ["machine.created", "boot.began", "dhcp.offered", "boot.x"]);
+        let kinds: Vec<_> = events.iter().filter_map(|event| event.body.kind()).collect();
+        let expected = [
+            EventKind::Created(Kind::Machine),
+            EventKind::BootAttemptStarted,
+            EventKind::DhcpOffered,
+            EventKind::BootScriptFetched,
+        ];
+        assert_eq!(kinds, expected);
         let rest = app
             .insight
             .timeline(&caller, "name:web1", TimelinePage { after: events[1].seq, limit: 1, ..page })
             .await
             .unwrap();
-        assert_eq!((rest.events.len(), rest.next), (1, Some(rest.events[0].seq)));
-        let reader = Caller { scopes: vec!["machines:read".into()], ..caller.clone() };
-        let page = TimelinePage { after: 0, limit: 3, ..page };
-        let seen = app.insight.timeline(&reader, "name:web1", page).await.unwrap();
-        let kinds: Vec<&str> = seen.events.iter().map(|event| event.kind.as_str()).collect();
-        assert_eq!(kinds, ["machine.created", "boot.began"], "the event of a lease is not shown");
-        assert_eq!(seen.next, Some(events[2].seq), "and the next page begins behind it");
+        assert_eq!((rest.events.len(), rest.next), (1, Some(events[2].seq)));
+        let other = Caller { scopes: vec!["machines:read".into()], ..caller.clone() };
+        let shown = app.insight.timeline(&other, "name:web1", page).await.unwrap().events;
+        let kinds: Vec<_> = shown.iter().filter_map(|event| event.body.kind()).collect();
+        assert_eq!(kinds, [expected[0], expected[1], expected[3]], "an event about a lease is left out");
         assert_eq!(app.insight.subject(&caller, "machine:web1"), format!("machine:{}", made.key));
     }
 }

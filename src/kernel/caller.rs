@@ -3,10 +3,9 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use uuid::Uuid;
 
-use crate::model::{Machine, NewEvent, Noun, Stored};
+use crate::model::{EventBody, Machine, NewEvent, Noun, Stored};
 
 /// Who does something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,15 +50,13 @@ impl Caller {
         Caller { actor, scopes: Vec::new(), now, request_id: String::new() }
     }
 
-    /// An event about an object: `machine.updated`.
-    pub fn event<T: Noun>(&self, object: &Stored<T>, what: &str, data: Value) -> NewEvent {
-        NewEvent {
-            time: self.now,
-            kind: format!("{}.{what}", T::KIND),
-            subject: object.subject(),
-            actor: self.actor.to_string(),
-            attempt: None,
-            data,
-        }
+    /// An event that this caller brings about, about the server.
+    pub fn event(&self, body: impl Into<EventBody>) -> NewEvent {
+        NewEvent::new(self.now, body).by(self.actor.to_string())
+    }
+
+    /// An event that this caller brings about, about an object.
+    pub fn event_about<T: Noun>(&self, object: &Stored<T>, body: impl Into<EventBody>) -> NewEvent {
+        self.event(body).about(object.subject())
     }
 }

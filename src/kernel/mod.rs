@@ -15,11 +15,13 @@ pub mod permissions;
 pub mod scope;
 pub mod secrets;
 mod store_health;
+mod visible_events;
 
 pub use caller::{Actor, Caller};
 pub use endpoints::ServerEndpoints;
 pub use error::Error;
 pub use feed::EventFeed;
+pub use visible_events::EventBatch;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLockReadGuard};

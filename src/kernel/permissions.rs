@@ -2,8 +2,9 @@
 //! every read and write of an object on behalf of somebody asks it, directly or through the helpers here.
 //!
 //! Today a token's scopes are about whole kinds: a token with `machines:read` sees every machine. Grants that
-//! are narrower (users, roles, labels) change [`Caller::may`] and [`Caller::sees_all`], and nothing else.
-//! What an operation of the API needs before it looks at an object is in `scope`.
+//! are narrower (users, roles, labels) change [`Caller::may`], [`Caller::sees_all`] and
+//! [`Caller::sees_some`], and nothing else. What an operation of the API needs before it looks at an object
+//! is in `scope`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,6 +68,11 @@ impl Caller {
     pub fn sees_some(&self, kind: Kind) -> bool {
         self.sees_all(kind)
             || kind == Kind::Machine && self.scopes.iter().any(|scope| agent_of(scope).is_some())
+    }
+
+    /// The kinds of which every object is hidden from the caller, so that a query can leave them out.
+    pub fn hidden_kinds(&self) -> Vec<Kind> {
+        Kind::ALL.into_iter().filter(|kind| !self.sees_some(*kind)).collect()
     }
 
     /// Whether the caller may read an object of which only the key is known. One that is not in the world was

@@ -2,9 +2,9 @@
 //! when an outage is over.
 
 use jiff::Timestamp;
-use serde_json::json;
 
-use crate::kernel::{Caller, Kernel};
+use crate::kernel::Kernel;
+use crate::model::event::ServerStoreRecovered;
 use crate::model::{NewEvent, StoreStatus};
 use crate::store::Changeset;
 
@@ -24,14 +24,7 @@ impl Kernel {
     pub async fn check_store(&self, now: Timestamp) {
         self.monitor.check(now).await;
         let Some(outage) = self.monitor.unreported_outage() else { return };
-        let event = NewEvent {
-            time: now,
-            kind: "server.store_recovered".to_owned(),
-            subject: "server".to_owned(),
-            actor: Caller::server(now).actor.to_string(),
-            attempt: None,
-            data: json!({ "reason": outage.reason, "since": outage.since }),
-        };
+        let event = NewEvent::new(now, ServerStoreRecovered { reason: outage.reason, since: outage.since });
         match self.commit(Changeset::default().event(event)).await {
             Ok(_) => self.monitor.reported(),
             Err(error) => tracing::debug!(%error, "the database still takes no writes"),

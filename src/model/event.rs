@@ -1,36 +1,213 @@
 //! Something that happened. Never edited.
+//!
+//! An event is a header (when, about what, by whom) and a body: one variant of [`EventBody`] for each kind,
+//! with typed fields. The kinds are one table, in `event/kinds.rs`. On the wire and in the database the body
+//! is `kind`, a name such as `machine.updated`, and `data`, an object with the fields. A kind or fields that
+//! this version does not know are [`EventBody::Other`], so that nothing is lost of what another version
+//! wrote.
+
+mod describe;
+mod fields;
+mod filter;
+mod kinds;
+mod table;
+
+pub use describe::event_kinds_markdown;
+pub use fields::{
+    AddressProbe, ArtifactNow, BootProtocol, ClientStage, DhcpRelease, JobNow, LeaseNow, NoFields,
+    ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer, UnservedClients, UnservedPacket,
+};
+pub use filter::check_kind_filter;
+pub use kinds::*;
+pub use table::EventRow;
+
+use std::borrow::Cow;
+use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// An event as it is stored and read. Its kinds are `<noun>.<what>`: `machine.updated`,
-/// `dhcp.offered`, `boot.file_served`, `job.finished`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+use super::{Kind, Mac, NounVerb};
+
+const CREATED: &str = "created";
+const UPDATED: &str = "updated";
+const DELETED: &str = "deleted";
+
+/// What an event is about that is about no object: the server itself.
+pub const SERVER: &str = "server";
+
+/// An event as it is stored and read.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// One more than the event before it; readers resume from it.
     pub seq: u64,
     pub time: Timestamp,
-    pub kind: String,
+    pub body: EventBody,
     /// What it is about: `machine:0192…`, `subnet:lan`.
     pub subject: String,
     /// Who did it: `token:admin`, `machine:0192…`, `server`.
     pub actor: String,
     /// The boot attempt it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Uuid>,
-    pub data: Value,
 }
 
 /// An event before it has a number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {
     pub time: Timestamp,
-    pub kind: String,
+    pub body: EventBody,
     pub subject: String,
     pub actor: String,
     pub attempt: Option<Uuid>,
-    pub data: Value,
 }
+
+impl NewEvent {
+    /// An event about the server, by the server; [`NewEvent::about`] and [`NewEvent::by`] say otherwise.
+    pub fn new(time: Timestamp, body: impl Into<EventBody>) -> Self {
+        let server = || SERVER.to_owned();
+        NewEvent { time, body: body.into(), subject: server(), actor: server(), attempt: None }
+    }
+
+    /// With what it is about, as [`Kind::subject`] names it.
+    pub fn about(self, subject: String) -> Self {
+        NewEvent { subject, ..self }
+    }
+
+    /// With who did it.
+    pub fn by(self, actor: String) -> Self {
+        NewEvent { actor, ..self }
+    }
+
+    /// With the boot attempt it belongs to.
+    pub fn in_attempt(self, attempt: Option<Uuid>) -> Self {
+        NewEvent { attempt, ..self }
+    }
+
+    /// The event with the number it got.
+    pub fn numbered(self, seq: u64) -> Event {
+        let NewEvent { time, body, subject, actor, attempt } = self;
+        Event { seq, time, body, subject, actor, attempt }
+    }
+}
+
+impl EventBody {
+    /// `boot.done`; also of a kind that this version does not know.
+    pub fn kind_name(&self) -> Cow<'_, str> {
+        match (self, self.kind()) {
+            (EventBody::Other(other), _) => Cow::Borrowed(&other.kind),
+            (_, kind) => kind.map_or(Cow::Borrowed(""), EventKind::name),
+        }
+    }
+
+    /// The body of an event from its kind and the JSON text of its fields.
+    ///
+    /// # Errors
+    /// The text is no JSON.
+    pub fn parse(kind: String, data: &str) -> serde_json::Result<Self> {
+        match EventKind::parse(&kind).map(|known| EventBody::read(known, data)) {
+            Some(Ok(body)) => Ok(body),
+            _ => Ok(EventBody::Other(OtherEvent { kind, data: serde_json::from_str(data)? })),
+        }
+    }
+
+    /// The address and the client of a lease that begins or ends with this event: see [`EventKind::LEASE`].
+    pub fn lease(&self) -> Option<(Ipv4Addr, Option<Mac>)> {
+        match self {
+            EventBody::DhcpLeased(packet)
+            | EventBody::DhcpDeclined(packet)
+            | EventBody::DhcpReleased(DhcpRelease::Packet(packet)) => Some((packet.address?, packet.mac)),
+            EventBody::DhcpReleased(DhcpRelease::Lease(lease))
+            | EventBody::DhcpExpired(lease)
+            | EventBody::LeaseImported(lease)
+            | EventBody::LeaseDeleted(lease) => Some((lease.address, lease.mac)),
+            _ => None,
+        }
+    }
+}
+
+impl EventKind {
+    /// The events with which somebody begins or ceases to have an address.
+    pub const LEASE: [EventKind; 6] = [
+        EventKind::DhcpLeased,
+        EventKind::DhcpReleased,
+        EventKind::DhcpExpired,
+        EventKind::DhcpDeclined,
+        EventKind::LeaseImported,
+        EventKind::LeaseDeleted,
+    ];
+
+    /// All kinds: those of the table, and those of the objects that clients write.
+    pub fn all() -> impl Iterator<Item = EventKind> {
+        let verbs = [EventKind::Created, EventKind::Updated, EventKind::Deleted];
+        let of = move |noun| verbs.map(|kind: fn(Kind) -> EventKind| kind(noun));
+        EventKind::NAMED.iter().copied().chain(written_nouns().flat_map(of))
+    }
+}
+
+impl std::fmt::Display for EventKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+/// The nouns that clients write: their events are `created`, `updated` and `deleted`.
+fn written_nouns() -> impl Iterator<Item = Kind> {
+    let is_written =
+        |noun: &Kind| [NounVerb::Create, NounVerb::Replace].iter().any(|verb| noun.row().allows(*verb));
+    Kind::ALL.into_iter().filter(is_written)
+}
+
+fn parse_object_kind(name: &str) -> Option<EventKind> {
+    let (noun, what) = name.split_once('.')?;
+    let noun = written_nouns().find(|known| known.as_str() == noun)?;
+    match what {
+        CREATED => Some(EventKind::Created(noun)),
+        UPDATED => Some(EventKind::Updated(noun)),
+        DELETED => Some(EventKind::Deleted(noun)),
+        _ => None,
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Event", 7)?;
+        fields.serialize_field("seq", &self.seq)?;
+        fields.serialize_field("time", &self.time)?;
+        fields.serialize_field("kind", &self.body.kind_name())?;
+        fields.serialize_field("subject", &self.subject)?;
+        fields.serialize_field("actor", &self.actor)?;
+        if let Some(attempt) = &self.attempt {
+            fields.serialize_field("attempt", attempt)?;
+        }
+        fields.serialize_field("data", &self.body)?;
+        fields.end()
+    }
+}
+
+/// An event as it stands in JSON.
+#[derive(Deserialize)]
+struct PlainEvent {
+    seq: u64,
+    time: Timestamp,
+    kind: String,
+    subject: String,
+    actor: String,
+    #[serde(default)]
+    attempt: Option<Uuid>,
+    data: Value,
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let PlainEvent { seq, time, kind, subject, actor, attempt, data } =
+            PlainEvent::deserialize(deserializer)?;
+        let body = EventBody::parse(kind, &data.to_string()).map_err(serde::de::Error::custom)?;
+        Ok(Event { seq, time, body, subject, actor, attempt })
+    }
+}
+
+#[cfg(test)]
+mod tests;

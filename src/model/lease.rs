@@ -22,6 +22,19 @@ pub enum LeaseState {
     Declined,
 }
 
+impl LeaseState {
+    /// `bound`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LeaseState::Offered => "offered",
+            LeaseState::Bound => "bound",
+            LeaseState::Released => "released",
+            LeaseState::Expired => "expired",
+            LeaseState::Declined => "declined",
+        }
+    }
+}
+
 /// An address in use, or last used. `expires_at` decides; a bound lease past it is as good as expired.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -307,6 +307,18 @@ pub enum BootResult {
     Superseded,
 }
 
+impl BootResult {
+    /// `timed_out`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BootResult::Done => "done",
+            BootResult::Failed => "failed",
+            BootResult::TimedOut => "timed_out",
+            BootResult::Superseded => "superseded",
+        }
+    }
+}
+
 /// One power-on, from its first DISCOVER, or its first fetch of a script, to its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BootAttempt {

@@ -18,7 +18,7 @@ mod content;
 mod dhcp_status;
 mod digest;
 mod document;
-mod event;
+pub mod event;
 mod fetch_networks;
 mod job;
 mod lease;
@@ -32,11 +32,14 @@ mod object;
 mod octets;
 mod option_set;
 mod problem;
+mod provenance;
+mod render_problem;
 mod reservation;
 mod schema;
 pub mod schema_cost;
 pub mod settings;
 mod token;
+mod verdict;
 mod world;
 
 pub use address_key::AddressKey;
@@ -67,7 +70,7 @@ pub use dhcp_status::{
 };
 pub use digest::{hex, parse_hex, sha256_hex};
 pub use document::ObjectRow;
-pub use event::{Event, NewEvent};
+pub use event::{BootProtocol, Event, EventBody, EventKind, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
 pub use job::{AfterJob, Job, JobEnd, JobState, ended_by_exit};
 pub use lease::{Lease, LeaseState};
@@ -85,9 +88,12 @@ pub use object::{NoStatus, Noun, ObjectReference, READ_ONLY_FIELDS, SITE, Stored
 pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
+pub use provenance::{ParamLevel, ParamRead, Provenance, TemplateUse};
+pub use render_problem::{INLINE_TEMPLATE, ProblemKind, RenderProblem};
 pub use reservation::Reservation;
 pub use schema::{DeclaredSchema, Input, check_schema, parse_changed, parse_input};
 pub use token::Token;
+pub use verdict::Verdict;
 pub use world::{GrowingMap, HasTable, Object, Table, World};
 
 /// Names that stand twice in a list where order matters and repetition has no meaning.

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
-use serde_json::json;
 
 use crate::kernel::Caller;
+use crate::model::event::MachineAddressChanged;
 use crate::model::{Mac, Machine, Stored, SubnetMode, World};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::BootFacts;
@@ -74,7 +74,7 @@ impl Netboot {
                 if address.is_some() {
                     next.status.last_seen = Some(now);
                 }
-                Ok(vec![caller.event(next, "address_changed", json!({ "address": address }))])
+                Ok(vec![caller.event_about(next, MachineAddressChanged { address, was: None })])
             });
             if let Err(error) = changed.await {
                 warn_limited!(machine = key, %error, "its address was not recorded");

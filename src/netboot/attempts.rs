@@ -1,11 +1,11 @@
 //! Boot attempts as they go on: begun, got as far as the script, the kernel, the system; and what went wrong
 //! with a document on the way.
 
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
-use crate::model::{BootProgress, Machine, Problem};
+use crate::model::event::{BootKernelFetched, BootRenderFailed, NoFields};
+use crate::model::{BootProgress, EventBody, Machine, Problem};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::attempt::{self, PowerOn};
@@ -44,7 +44,7 @@ impl Netboot {
         }
         let decision = gathered.decide(asked, now);
         if is_new {
-            let (id, verdict) = (Uuid::now_v7(), json!(decision.verdict));
+            let (id, verdict) = (Uuid::now_v7(), decision.verdict.clone());
             self.runs
                 .flow(&caller, &machine.key, |flow| {
                     if flow.attempt().is_some() {
@@ -58,7 +58,7 @@ impl Netboot {
                         attempt.client_arch = power_on.client_arch;
                         attempt.server = power_on.server;
                     }
-                    flow.say("boot.decided", verdict.clone());
+                    flow.say(EventBody::BootDecided(verdict.clone()));
                 })
                 .await?;
             return Ok((self.again(&gathered), decision));
@@ -102,7 +102,7 @@ impl Netboot {
         let (gathered, decision) = self.powered_on(gathered, power_on, asked).await?;
         if is_early && reached != progress {
             let about = about(gathered.machine.as_deref());
-            self.kernel.note(self.boot_event("boot.script_fetched", &about, json!({})));
+            self.note_boot_event(&about, EventBody::BootScriptFetched(NoFields {}));
         }
         Ok((gathered, decision))
     }
@@ -110,14 +110,13 @@ impl Netboot {
     async fn redirect(&self, gathered: &BootFacts, verdict: &Verdict) -> Result<(), Error> {
         let Some(machine) = &gathered.machine else { return Ok(()) };
         let (step, bootenv) = (gathered.step(), verdict.bootenv().map(str::to_owned));
-        let data = json!(verdict);
         self.runs
             .flow(&Caller::machine(machine, self.kernel.now()), &machine.key, |flow| {
                 if let Some(attempt) = flow.attempt() {
                     attempt.bootenv.clone_from(&bootenv);
                     attempt.step = step;
                 }
-                flow.say("boot.decided", data.clone());
+                flow.say(EventBody::BootDecided(verdict.clone()));
             })
             .await?;
         Ok(())
@@ -135,15 +134,15 @@ impl Netboot {
                 BootProgress::Kernel => {
                     flow.kernel_fetched();
                     let bootenv = flow.attempt().and_then(|attempt| attempt.bootenv.clone());
-                    flow.say("boot.kernel_fetched", json!({ "bootenv": bootenv }));
+                    flow.say(BootKernelFetched { bootenv });
                 }
                 BootProgress::System => {
                     flow.system_seen();
-                    flow.say("boot.answer_fetched", json!({}));
+                    flow.say(EventBody::BootAnswerFetched(NoFields {}));
                 }
                 BootProgress::Script => {
                     flow.attempt_progress(progress);
-                    flow.say("boot.script_fetched", json!({}));
+                    flow.say(EventBody::BootScriptFetched(NoFields {}));
                 }
                 _ => flow.attempt_progress(progress),
             })
@@ -164,9 +163,8 @@ impl Netboot {
             next.faults.retain(|held| held.pointer != fault.pointer);
             next.faults.truncate(FAULTS_MAX - 1);
             next.faults.push(fault.clone());
-            let mut event = caller.event(next, "render_failed", json!({"label": label, "problem": problem}));
-            (event.kind, event.attempt) = ("boot.render_failed".to_owned(), attempt);
-            Ok(vec![event])
+            let failed = BootRenderFailed { label: label.to_owned(), problem: problem.clone() };
+            Ok(vec![caller.event_about(next, failed).in_attempt(attempt)])
         });
         if let Err(error) = changed.await {
             let machine = &machine.spec.name;

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 use uuid::Uuid;
 
+use crate::model::event::BootStopped;
 use crate::model::{BootAttempt, Machine, NewEvent, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::decide::loader;
@@ -116,19 +116,13 @@ impl Netboot {
         let is_bios = attempt.client_arch.is_some_and(loader::is_bios);
         let Some(reason) = why(&last.sign, seen, StopContext { is_bios, by: last.by }) else { return };
         tracing::warn!(machine = machine.spec.name, reason, "a boot stopped");
-        let subject = machine.subject();
         let after = match &last.sign {
             BootSign::Loader(name) => Some(format!("loader:{name}")),
             BootSign::Kernel => Some("kernel".to_owned()),
             _ => None,
         };
-        self.kernel.note(NewEvent {
-            time: self.kernel.now(),
-            kind: "boot.stopped".to_owned(),
-            actor: subject.clone(),
-            subject,
-            attempt: Some(attempt.id),
-            data: json!({"after": after, "reason": reason}),
-        });
+        let event = NewEvent::new(self.kernel.now(), BootStopped { after, reason: reason.to_string() });
+        let event = event.by(machine.subject()).about(machine.subject());
+        self.kernel.note(event.in_attempt(Some(attempt.id)));
     }
 }

@@ -10,11 +10,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use serde_json::{Value, json};
 
 use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::BootContext;
-use crate::model::World;
+use crate::model::{Provenance, World};
 use crate::netboot::Netboot;
 use crate::netboot::documents::BootDocument;
 use crate::render::{RenderProblem, RenderedText};
@@ -26,8 +25,9 @@ const BYTES_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct SentDocument {
     pub text: Bytes,
-    /// Digest, length and what it was made from.
-    pub facts: Value,
+    /// SHA-256 of the text, in hex.
+    pub sha256: String,
+    pub provenance: Provenance,
 }
 
 /// The generations of all tables a render reads. The machine, its bootenv and its stage are compared
@@ -162,11 +162,7 @@ impl Netboot {
 
 impl From<RenderedText> for SentDocument {
     fn from(rendered: RenderedText) -> Self {
-        let facts = json!({
-            "sha256": rendered.sha256,
-            "bytes": rendered.text.len(),
-            "provenance": rendered.provenance,
-        });
-        SentDocument { text: Bytes::from(rendered.text), facts }
+        let RenderedText { text, sha256, provenance } = rendered;
+        SentDocument { text: Bytes::from(text), sha256, provenance }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use crate::artifacts::opened::FileSubject;
+use crate::model::EventKind;
 use crate::netboot::Netboot;
 
 /// Events of one kind about one file of one machine that are written in a second.
@@ -16,7 +17,7 @@ const FILES_MAX: usize = 16_384;
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct EventTopic {
-    kind: &'static str,
+    kind: EventKind,
     machine: String,
     label: String,
 }
@@ -48,7 +49,7 @@ impl FetchThrottle {
 
 impl Netboot {
     /// Whether an event about a fetch is to be written. False where nobody's is, or where it is one too many.
-    pub fn is_news(&self, kind: &'static str, about: &FileSubject, label: &str) -> bool {
+    pub fn is_news(&self, kind: EventKind, about: &FileSubject, label: &str) -> bool {
         let Some(machine) = about.machine.clone() else { return false };
         let topic = EventTopic { kind, machine, label: label.to_owned() };
         let is_news = self.memory.repeats.is_news(topic, self.kernel.now().as_second());
@@ -66,8 +67,11 @@ mod tests {
     #[test]
     fn the_same_fetch_is_written_a_few_times_a_second() {
         let repeats = FetchThrottle::default();
-        let topic =
-            |label: &str| EventTopic { kind: "boot.rendered", machine: "m".into(), label: label.into() };
+        let topic = |label: &str| EventTopic {
+            kind: EventKind::BootRendered,
+            machine: "m".into(),
+            label: label.into(),
+        };
         let written = |number| (0..100).filter(|_| repeats.is_news(topic("a"), number)).count();
         assert_eq!(written(1), EVENTS_A_SECOND_MAX as usize);
         assert!(repeats.is_news(topic("b"), 1));
@@ -78,8 +82,11 @@ mod tests {
     fn what_is_remembered_of_a_second_is_bounded() {
         let repeats = FetchThrottle::default();
         for number in 0..FILES_MAX + 10 {
-            let topic =
-                EventTopic { kind: "boot.file_served", machine: "m".into(), label: number.to_string() };
+            let topic = EventTopic {
+                kind: EventKind::BootFileServed,
+                machine: "m".into(),
+                label: number.to_string(),
+            };
             assert!(repeats.is_news(topic, 1));
         }
         assert_eq!(repeats.0.lock().unwrap().seen.len(), FILES_MAX);

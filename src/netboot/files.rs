@@ -9,14 +9,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-
-use crate::artifacts::opened::{FetchProtocol, FetchRefusal, FileBody, FileSubject, OpenedFile};
+use crate::artifacts::opened::{FetchRefusal, FileBody, FileSubject, OpenedFile, Protocol};
 use crate::artifacts::static_files::{static_file, unreadable};
 use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::BootContext;
 use crate::kernel::Error;
-use crate::model::{Arch, BootProgress, Kind, Machine, NewEvent, Stored};
+use crate::model::event::{BootDenied, BootFileServed, BootRendered, BootScreen};
+use crate::model::{Arch, BootProgress, EventBody, EventKind, Kind, Machine, NewEvent, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::{BootFacts, install_file};
 use crate::netboot::decide::capability;
@@ -40,7 +39,7 @@ pub struct Fetch {
     pub peer: IpAddr,
     /// Our address that faces the peer.
     pub local: IpAddr,
-    pub protocol: FetchProtocol,
+    pub protocol: Protocol,
     /// What the URL says of who asks.
     pub hint: ClientHint,
     /// Whether the URL has a part after `?`.
@@ -53,7 +52,7 @@ pub struct ServedFile {
     pub path: String,
     pub label: String,
     pub peer: IpAddr,
-    pub protocol: FetchProtocol,
+    pub protocol: Protocol,
     pub about: FileSubject,
     pub size: u64,
     pub bytes: u64,
@@ -108,33 +107,29 @@ impl Netboot {
         if let Some(mirror) = &served.about.mirror {
             self.artifacts.count_served(mirror, served.bytes);
         }
-        if !self.is_news("boot.file_served", &served.about, &served.label) {
+        if !self.is_news(EventKind::BootFileServed, &served.about, &served.label) {
             return;
         }
-        let data = json!({
-            "path": served.path,
-            "label": served.label,
-            "protocol": served.protocol,
-            "peer": served.peer,
-            "size": served.size,
-            "bytes": served.bytes,
-            "duration_ms": u64::try_from(served.duration.as_millis()).unwrap_or(u64::MAX),
-            "complete": served.complete,
-        });
-        self.kernel.note(self.boot_event("boot.file_served", &served.about, data));
+        let body = BootFileServed {
+            path: served.path,
+            label: served.label,
+            protocol: served.protocol,
+            peer: served.peer,
+            size: served.size,
+            bytes: served.bytes,
+            duration_ms: u64::try_from(served.duration.as_millis()).unwrap_or(u64::MAX),
+            complete: served.complete,
+        };
+        self.note_boot_event(&served.about, body);
     }
 
-    pub fn boot_event(&self, kind: &str, about: &FileSubject, data: serde_json::Value) -> NewEvent {
-        let subject =
-            about.machine.as_ref().map_or_else(|| "server".to_owned(), |id| Kind::Machine.subject(id));
-        NewEvent {
-            time: self.kernel.now(),
-            kind: kind.to_owned(),
-            actor: subject.clone(),
-            subject,
-            attempt: about.attempt,
-            data,
-        }
+    /// Queues an event about a machine and by it; where none is known, about the server.
+    pub fn note_boot_event(&self, about: &FileSubject, body: impl Into<EventBody>) {
+        let event = NewEvent::new(self.kernel.now(), body).in_attempt(about.attempt);
+        self.kernel.note(match about.machine.as_ref().map(|id| Kind::Machine.subject(id)) {
+            Some(subject) => event.by(subject.clone()).about(subject),
+            None => event,
+        });
     }
 
     /// A file that is not for this machine now; the machine's timeline says so too.
@@ -149,9 +144,9 @@ impl Netboot {
 
     pub fn deny_because(&self, fetch: &Fetch, machine: &Stored<Machine>, reason: &str) -> FetchRefusal {
         let about = about(Some(machine));
-        let (path, protocol) = (capability::hide(&fetch.path), fetch.protocol);
-        let data = json!({"path": path, "peer": fetch.peer, "protocol": protocol, "reason": reason});
-        self.kernel.note(self.boot_event("boot.denied", &about, data));
+        let (path, protocol) = (capability::hide(&fetch.path), Some(fetch.protocol));
+        let denied = BootDenied { path, peer: fetch.peer, protocol, reason: reason.to_owned() };
+        self.note_boot_event(&about, denied);
         FetchRefusal::Denied(reason.to_owned())
     }
 
@@ -358,10 +353,10 @@ impl Netboot {
 
     async fn send_page(&self, gathered: &BootFacts, label: String, page: &SentDocument) -> OpenedFile {
         let about = about(gathered.machine.as_deref());
-        if self.is_news("boot.rendered", &about, &label) {
-            let mut data = page.facts.clone();
-            data["label"] = json!(label);
-            self.kernel.note(self.boot_event("boot.rendered", &about, data));
+        if self.is_news(EventKind::BootRendered, &about, &label) {
+            let (sha256, provenance) = (page.sha256.clone(), page.provenance.clone());
+            let bytes = page.text.len() as u64;
+            self.note_boot_event(&about, BootRendered { label: label.clone(), sha256, bytes, provenance });
         }
         self.mended(gathered, Some(&label)).await;
         OpenedFile {
@@ -393,7 +388,7 @@ impl Netboot {
         message: String,
     ) -> Result<OpenedFile, FetchRefusal> {
         let about = about(gathered.machine.as_deref());
-        self.kernel.note(self.boot_event("boot.screen", &about, json!({"message": message})));
+        self.note_boot_event(&about, BootScreen { message: message.clone() });
         let document = BootDocument::Screen { kind, message: message.clone() };
         match self.send_document(fetch, gathered, document).await {
             Err(FetchRefusal::Failed(_)) => Ok(last_resort(kind, about)),

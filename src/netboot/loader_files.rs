@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
-use serde_json::json;
 
 use crate::artifacts::opened::{FetchRefusal, FileBody, FileVersion, OpenedFile};
 use crate::artifacts::static_files::{static_file, unreadable};
 use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::BootContext;
+use crate::model::event::BootNoLoader;
 use crate::model::{Arch, BootFiles, sha256_hex};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::BootFacts;
@@ -84,7 +84,7 @@ impl Netboot {
         if let FetchRefusal::Failed(reason) = &refused {
             warn_limited!(reason, "a loader cannot be served");
             let about = about(gathered.machine.as_deref());
-            self.kernel.note(self.boot_event("boot.no_loader", &about, json!({"reason": reason})));
+            self.note_boot_event(&about, BootNoLoader { mac: None, reason: reason.clone() });
         }
         refused
     }

@@ -3,8 +3,7 @@
 
 use std::sync::PoisonError;
 
-use serde_json::json;
-
+use crate::model::event::{BootLoopStopped, BootNoLoader};
 use crate::model::{Mac, Machine, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::BootFacts;
@@ -47,18 +46,16 @@ impl Netboot {
         let is_new = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner).add(mac, ask);
         if let Some(reason) = stopped.filter(|_| is_new) {
             warn_limited!(%mac, reason, "a boot goes round and is stopped");
-            self.note_dead_end(gathered, "boot.loop_stopped", json!({ "mac": mac, "reason": reason }));
+            let about = about(gathered.machine.as_deref());
+            self.note_boot_event(&about, BootLoopStopped { mac, reason: reason.to_string() });
         }
     }
 
     /// Records that there is no loader for a machine that is to boot.
     pub fn record_missing_loader(&self, (mac, reason): (Mac, &str), gathered: &BootFacts) {
         warn_limited!(%mac, reason, "there is no loader for a machine");
-        self.note_dead_end(gathered, "boot.no_loader", json!({ "mac": mac, "reason": reason }));
-    }
-
-    fn note_dead_end(&self, gathered: &BootFacts, kind: &str, data: serde_json::Value) {
-        self.kernel.note(self.boot_event(kind, &about(gathered.machine.as_deref()), data));
+        let about = about(gathered.machine.as_deref());
+        self.note_boot_event(&about, BootNoLoader { mac: Some(mac), reason: reason.to_owned() });
     }
 
     /// A machine, or an unknown client, came to its script.

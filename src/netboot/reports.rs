@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
-use serde_json::json;
-
 use crate::kernel::{Caller, Error};
+use crate::model::event::{BootDenied, BootDone, BootFailed, BootLog};
 use crate::model::{BootProgress, BootResult, Machine, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::identify::about;
@@ -92,15 +91,15 @@ impl Netboot {
         self.runs
             .flow(&caller, &machine.key, |flow| match report.kind {
                 ReportKind::Done => {
-                    flow.say("boot.done", json!({"peer": peer}));
+                    flow.say(BootDone { peer });
                     flow.callback_done();
                 }
                 ReportKind::Failed => {
-                    flow.say("boot.failed", json!({"peer": peer, "reason": reason}));
+                    flow.say(BootFailed { peer, reason: reason.clone() });
                     flow.callback_failed(&status_reason(&reason));
                 }
                 ReportKind::Log => {
-                    flow.say("boot.log", json!({"text": first_chars(&report.text, LOG_CHARS_MAX)}));
+                    flow.say(BootLog { text: first_chars(&report.text, LOG_CHARS_MAX) });
                 }
             })
             .await?;
@@ -109,8 +108,9 @@ impl Netboot {
 
     /// The machine's timeline has who tried to speak for it.
     fn report_denied(&self, machine: &Stored<Machine>, (kind, peer): (ReportKind, IpAddr), reason: &str) {
-        let data = json!({"path": format!("/m/…/{}", kind.as_str()), "peer": peer, "reason": reason});
-        self.kernel.note(self.boot_event("boot.denied", &about(Some(machine)), data));
+        let path = format!("/m/…/{}", kind.as_str());
+        let denied = BootDenied { path, peer, protocol: None, reason: reason.to_owned() };
+        self.note_boot_event(&about(Some(machine)), denied);
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
 use crate::artifacts::opened::FileSubject;
+use crate::model::event::BootStrangerIgnored;
 use crate::netboot::Netboot;
 use crate::netboot::decide::capability;
 use crate::netboot::files::Fetch;
@@ -82,8 +82,8 @@ impl Netboot {
         let reason = format!(
             "{peer} is in no enabled subnet and has no lease; add its subnet, or set `tftp.peers` to `any`"
         );
-        let data = json!({"peer": peer, "local": fetch.local, "path": path, "reason": reason});
-        self.kernel.note(self.boot_event("boot.stranger_ignored", &FileSubject::default(), data));
+        let ignored = BootStrangerIgnored { peer, local: fetch.local, path, reason };
+        self.note_boot_event(&FileSubject::default(), ignored);
     }
 }
 

@@ -105,7 +105,7 @@ impl Objects {
         Ok(ChangeList { items: page.items, next: next.map(|next| next.cursor()), commit, epoch })
     }
 
-    /// Where a reader stands that has just read everything.
+    /// Where a reader stands who has just read everything.
     pub fn position(&self) -> ReadPosition {
         self.kernel.world().commits.position()
     }

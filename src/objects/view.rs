@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::kernel::{ServerEndpoints, secrets};
 use crate::model::bounds::{self, DEPTH_MAX};
-use crate::model::{HasTable, Problem, READ_ONLY_FIELDS, ReadPosition, Stored, Table, World, sha256_hex};
+use crate::model::event::{ObjectDiff, ObjectSnapshot};
+use crate::model::{
+    EventBody, HasTable, Problem, READ_ONLY_FIELDS, ReadPosition, Stored, Table, World, sha256_hex,
+};
 use crate::objects::rules::{self, NounRules, RuleCheck};
 
 /// Longest text that an event carries in full, in bytes.
@@ -128,21 +131,17 @@ pub fn read_only_changes(before: &Value, after: &Value) -> Vec<Problem> {
     changed.map(|field| Problem::new(format!("/{field}"), format!("`{field}` is read-only"))).collect()
 }
 
-/// Data of a `created` event.
-pub fn created<T: NounRules>(stored: &Stored<T>) -> Value {
-    json!({"name": T::label(stored), "revision": stored.revision, "object": abridged(written(stored))})
+/// A `created` event.
+pub fn created<T: NounRules>(stored: &Stored<T>) -> EventBody {
+    EventBody::Created(T::KIND, snapshot(stored))
 }
 
-/// Data of an `updated` event: the JSON Patch (RFC 6902) from the old to the new.
-pub fn updated<T: NounRules>(old: &Stored<T>, new: &Stored<T>) -> Value {
+/// An `updated` event.
+pub fn updated<T: NounRules>(old: &Stored<T>, new: &Stored<T>) -> EventBody {
     let diff = json_patch::diff(&written(old), &written(new));
     let diff = abridged(serde_json::to_value(&diff).unwrap_or_default());
-    let mut data = json!({"name": T::label(new), "revision": new.revision, "diff": diff});
-    let secrets = resealed(old, new);
-    if !secrets.is_empty() {
-        data["secrets"] = json!(secrets);
-    }
-    data
+    let secrets = resealed(old, new).into_iter().map(str::to_owned).collect();
+    EventBody::Updated(T::KIND, ObjectDiff { name: T::label(new), revision: new.revision, diff, secrets })
 }
 
 /// Names of secret params with another value than before: the diff cannot show them.
@@ -154,9 +153,15 @@ fn resealed<'a, T: NounRules>(old: &Stored<T>, new: &'a Stored<T>) -> Vec<&'a st
     changed.map(|(param, _)| param.as_str()).collect()
 }
 
-/// Data of a `deleted` event.
-pub fn deleted<T: NounRules>(stored: &Stored<T>) -> Value {
-    json!({"name": T::label(stored), "revision": stored.revision, "object": abridged(written(stored))})
+/// A `deleted` event.
+pub fn deleted<T: NounRules>(stored: &Stored<T>) -> EventBody {
+    EventBody::Deleted(T::KIND, snapshot(stored))
+}
+
+/// An object as events have it.
+pub fn snapshot<T: NounRules>(stored: &Stored<T>) -> ObjectSnapshot {
+    let object = abridged(written(stored));
+    ObjectSnapshot { name: T::label(stored), revision: stored.revision, object }
 }
 
 /// What its writer wrote, and the status.

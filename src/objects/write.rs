@@ -295,7 +295,7 @@ impl Objects {
             let changeset = T::along(&object, &change, changeset);
             (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
         };
-        let event = caller.event(&object, "created", view::created(&object));
+        let event = caller.event_about(&object, view::created(&object));
         Ok(PreparedWrite { object, changeset: Some(begun_by(event, changeset)), hold })
     }
 
@@ -325,11 +325,11 @@ impl Objects {
         };
         let (old, new) = (Arc::clone(current), Arc::clone(&object));
         let tell = move || view::updated(&old, &new);
-        let data = match &hold {
+        let body = match &hold {
             Some(_) => self.lanes.writes.run_at_once(tell).await?,
             None => self.lanes.writes.run(tell).await?,
         };
-        let changeset = begun_by(caller.event(&object, "updated", data), changeset);
+        let changeset = begun_by(caller.event_about(&object, body), changeset);
         Ok(PreparedWrite { object, changeset: Some(changeset), hold })
     }
 
@@ -348,7 +348,7 @@ impl Objects {
             rules::may_delete(caller, &tracked, &current)?;
             (current, tracked.into_reads())
         };
-        let event = caller.event(&current, "deleted", view::deleted(&current));
+        let event = caller.event_about(&current, view::deleted(&current));
         let changeset = Changeset::default().delete(&T::object(current)).event(event);
         Ok(changeset.with_reads(reads))
     }

@@ -7,7 +7,7 @@ use tera::Tera;
 
 use crate::model::{nearest, sha256_hex};
 use crate::render::engine::{INLINE, TemplateUse};
-use crate::render::problem::{ProblemKind, RenderProblem};
+use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
 use crate::render::references::{TemplateReference, TemplateReferences, scan};
 use crate::render::{filters, functions};
 
@@ -269,7 +269,7 @@ fn explain(
     broken: &BrokenTemplates,
 ) -> RenderProblem {
     let references = sources.get(name).map(|source| source.references.templates.as_slice()).unwrap_or(&[]);
-    let own = RenderProblem::from_tera(error, name);
+    let own = from_tera(error, name);
     if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) {
         return own;
     }

@@ -10,7 +10,7 @@ use crate::model::sha256_hex;
 use crate::render::compile::TemplateSet;
 use crate::render::context::RenderInput;
 use crate::render::engine::{INLINE, Provenance, RenderLimits, RenderedText};
-use crate::render::problem::{ProblemKind, RenderProblem};
+use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
 use crate::render::scope::{self, RenderScope, ScopeInput};
 use crate::render::wire::RenderSource;
 
@@ -38,8 +38,8 @@ pub(super) fn draw(
 ) -> Result<RenderedText, RenderProblem> {
     let mut context = Context::new();
     for (name, value) in input.variables {
-        let value = tera::Value::try_from_serializable(&value)
-            .map_err(|error| RenderProblem::from_tera(&error, source.name()))?;
+        let value =
+            tera::Value::try_from_serializable(&value).map_err(|error| from_tera(&error, source.name()))?;
         context.insert_value(name, value);
     }
     let input = ScopeInput {
@@ -73,7 +73,7 @@ pub(super) fn draw(
 /// What the template engine says, with what our own functions know beside it. Once a secret was read, only
 /// place and kind are said: any value in a message may be something that was made of the secret.
 fn problem_of(error: &tera::Error, template: &str, scope: &RenderScope) -> RenderProblem {
-    let mut problem = RenderProblem::from_tera(error, template);
+    let mut problem = from_tera(error, template);
     if let Some(failure) = scope.failure() {
         problem.kind = failure.kind;
         problem.message = failure.message;

@@ -11,13 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::model::nearest;
+use crate::model::{INLINE_TEMPLATE, nearest};
+pub use crate::model::{Provenance, TemplateUse};
 use crate::render::compile::{self, TemplateSet};
 use crate::render::context::RenderInput;
-use crate::render::params::ParamRead;
 use crate::render::pool::RenderPool;
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::process::{TemplateSources, WorkerTask};
@@ -25,7 +22,7 @@ use crate::render::references;
 use crate::render::wire::{self, RenderOrder, RenderSource, WorkerRequest};
 
 /// What a body without a name is called in problems and provenance.
-pub const INLINE: &str = "inline";
+pub const INLINE: &str = INLINE_TEMPLATE;
 
 /// The longest a render may be given.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
@@ -63,25 +60,6 @@ impl fmt::Debug for RenderedText {
             .field("provenance", &self.provenance)
             .finish()
     }
-}
-
-/// What a document was made from, beside the variables of its input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Provenance {
-    /// The template and all it can include, by name.
-    pub templates: Vec<TemplateUse>,
-    /// The params it read, by name; a composed one once for each level it was made from.
-    pub params: Vec<ParamRead>,
-    /// Whether a secret was read: the text is for the machine it was made for and no one else.
-    pub secret: bool,
-}
-
-/// A template as it was when it was compiled.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub struct TemplateUse {
-    pub name: String,
-    /// Of its body, in lower-case hex.
-    pub sha256: String,
 }
 
 /// All usable templates of one content generation. Cheap to clone.

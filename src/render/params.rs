@@ -4,45 +4,17 @@
 //! only values, their order, and the names that are secret.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+pub use crate::model::{ParamLevel, ParamRead};
 
 /// Param values by name.
 pub type ParamValues = Map<String, Value>;
 
 /// How many levels of a merge are followed into; deeper maps are taken whole from the higher level.
 const MERGE_DEPTH_MAX: usize = 64;
-
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ParamLevel {
-    Machine,
-    Profile(String),
-    Stage(String),
-    /// A profile of the machine's current stage.
-    StageProfile(String),
-    Global,
-    /// The default of the param's declaration.
-    Default,
-}
-
-impl fmt::Display for ParamLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ParamLevel::Machine => f.write_str("machine"),
-            ParamLevel::Profile(name) => write!(f, "profile `{name}`"),
-            ParamLevel::Stage(name) => write!(f, "stage `{name}`"),
-            ParamLevel::StageProfile(name) => write!(f, "stage profile `{name}`"),
-            ParamLevel::Global => f.write_str("profile `global`"),
-            ParamLevel::Default => f.write_str("defaults"),
-        }
-    }
-}
 
 /// The values set at one level. Shared: a profile's map is not copied for each machine.
 #[derive(Clone)]
@@ -86,14 +58,6 @@ pub struct ComposedParam<'a> {
     pub value: Value,
     pub levels: Vec<&'a ParamLevel>,
     pub secret: bool,
-}
-
-/// A param some template read. `level` is absent where no level had a value and the template's own
-/// fallback was used.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub struct ParamRead {
-    pub name: String,
-    pub level: Option<ParamLevel>,
 }
 
 /// The params of one machine. Has no `Debug`: it may hold opened secrets.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
+use crate::model::event::JobPruned;
 use crate::model::{
     Job, JobEnd, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
 };
@@ -127,7 +127,7 @@ impl Runs {
         let mut changeset = deleted.fold(Changeset::default(), |changeset, object| changeset.delete(&object));
         changeset
             .events
-            .extend(old.last().map(|job| caller.event(job, "pruned", json!({ "jobs": old.len() }))));
+            .extend(old.last().map(|job| caller.event_about(job, JobPruned { jobs: old.len() as u64 })));
         self.kernel.commit(changeset).await?;
         Ok(old.len())
     }

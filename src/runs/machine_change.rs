@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::model::event::JobNow;
 use crate::model::{
-    Bootenv, Job, JobState, Machine, NewEvent, Noun, Stage, StepKind, Stored, Task, Workflow, World,
+    Bootenv, EventBody, Job, JobState, Machine, Noun, Stage, StepKind, Stored, Task, Workflow, World,
 };
 use crate::runs::Runs;
 use crate::runs::flow::{Flow, JobOutcome};
@@ -43,8 +43,8 @@ impl MachineChange {
         let mut flow = Flow::new(&mut self.machine.status, world, caller.now);
         let result = rules(&mut flow);
         self.job_end = flow.job_end().or(self.job_end.take());
-        for happened in flow.finish() {
-            self.event(caller, happened.kind, happened.data);
+        for body in flow.finish() {
+            self.event(caller, body);
         }
         self.note_new_run(world);
         result
@@ -79,16 +79,9 @@ impl MachineChange {
     }
 
     /// Adds an event about the machine.
-    pub fn event(&mut self, caller: &Caller, kind: &str, data: serde_json::Value) {
-        let attempt = self.attempt();
-        self.changeset.events.push(NewEvent {
-            time: caller.now,
-            kind: kind.to_owned(),
-            subject: self.machine.subject(),
-            actor: caller.actor.to_string(),
-            attempt,
-            data,
-        });
+    pub fn event(&mut self, caller: &Caller, body: impl Into<EventBody>) {
+        let event = caller.event_about(&self.machine, body).in_attempt(self.attempt());
+        self.changeset.events.push(event);
     }
 
     /// The attempt that the change belongs to.
@@ -111,12 +104,8 @@ impl MachineChange {
 
     /// What happens to jobs is part of their machine's timeline.
     fn job_event(&mut self, caller: &Caller, job: &Stored<Job>) {
-        let spec = &job.spec;
-        let data = json!({
-            "job": job.key, "task": spec.task, "stage": spec.stage,
-            "attempt": spec.attempt, "exit": spec.exit, "reason": spec.reason,
-        });
-        self.event(caller, job_event_kind(spec.state), data);
+        let now = JobNow::new(&job.spec, &job.key);
+        self.event(caller, job_event(job.spec.state, now));
     }
 
     /// The changeset. A job that the machine was taken from ends with it.
@@ -159,15 +148,15 @@ impl MachineChange {
     }
 }
 
-fn job_event_kind(state: JobState) -> &'static str {
+fn job_event(state: JobState, now: JobNow) -> EventBody {
     match state {
-        JobState::Created => "job.created",
-        JobState::Running => "job.started",
-        JobState::Finished => "job.finished",
-        JobState::Failed => "job.failed",
-        JobState::Incomplete => "job.incomplete",
-        JobState::Cancelled => "job.cancelled",
-        JobState::Lost => "job.lost",
+        JobState::Created => EventBody::JobCreated(now),
+        JobState::Running => EventBody::JobStarted(now),
+        JobState::Finished => EventBody::JobFinished(now),
+        JobState::Failed => EventBody::JobFailed(now),
+        JobState::Incomplete => EventBody::JobIncomplete(now),
+        JobState::Cancelled => EventBody::JobCancelled(now),
+        JobState::Lost => EventBody::JobLost(now),
     }
 }
 

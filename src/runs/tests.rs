@@ -13,9 +13,9 @@ use crate::houses::{Houses, HousesSetup};
 use crate::kernel::secrets::SecretKey;
 use crate::kernel::{Actor, Caller, Error, Kernel, ServerEndpoints};
 use crate::model::{
-    AgentReport, Artifact, ArtifactState, ArtifactStatus, Bootenv, Environment, Job, JobFile, JobOffer,
-    JobReport, JobState, JobWork, Machine, MachineState, Noun, Param, Problem, Stage, Stored, Task, Workflow,
-    parse_input,
+    AgentReport, Artifact, ArtifactState, ArtifactStatus, Bootenv, Environment, EventKind, Job, JobFile,
+    JobOffer, JobReport, JobState, JobWork, Machine, MachineState, Noun, Param, Problem, Stage, Stored, Task,
+    Workflow, parse_input,
 };
 use crate::netboot::loaders::InstalledLoaders;
 use crate::runs::actions::RunAction;
@@ -159,10 +159,10 @@ impl Site {
         self.app.runs.expire(watch).await.unwrap()
     }
 
-    async fn events(&self) -> Vec<String> {
+    async fn events(&self) -> Vec<EventKind> {
         let events =
             self.app.kernel.events(EventQuery { limit: 1000, ..EventQuery::default() }).await.unwrap();
-        events.into_iter().map(|event| event.kind).collect()
+        events.iter().filter_map(|event| event.body.kind()).collect()
     }
 }
 
@@ -222,10 +222,15 @@ async fn actions_are_refused_with_the_reason_when_they_cannot_be_done_now() {
     site.act(RunAction::Resume).await.unwrap();
     site.act(RunAction::Cancel).await.unwrap();
     let events = site.events().await;
-    for kind in
-        ["run.started", "machine.armed", "machine.disarmed", "run.held", "run.paused", "run.cancelled"]
-    {
-        assert!(events.iter().any(|event| event == kind), "{kind} in {events:?}");
+    for kind in [
+        EventKind::RunStarted,
+        EventKind::MachineArmed,
+        EventKind::MachineDisarmed,
+        EventKind::RunHeld,
+        EventKind::RunPaused,
+        EventKind::RunCancelled,
+    ] {
+        assert!(events.contains(&kind), "{kind} in {events:?}");
     }
     site.start("work").await.unwrap();
 }
@@ -270,8 +275,9 @@ async fn a_job_goes_from_created_to_finished_and_the_run_on() {
     site.report(next.id, exit(0)).await.unwrap();
     assert_eq!(site.state(), (MachineState::Complete, 3));
     let events = site.events().await;
-    let count = |kind: &str| events.iter().filter(|event| *event == kind).count();
-    assert_eq!((count("job.created"), count("job.started"), count("job.finished")), (2, 2, 2));
+    for kind in [EventKind::JobCreated, EventKind::JobStarted, EventKind::JobFinished] {
+        assert_eq!(events.iter().filter(|event| **event == kind).count(), 2, "{kind}");
+    }
 }
 
 #[tokio::test]

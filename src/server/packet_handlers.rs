@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 
-use crate::artifacts::opened::{self, FetchProtocol, FetchRefusal, OpenedFile};
+use crate::artifacts::opened::{self, FetchRefusal, OpenedFile, Protocol};
 use crate::dhcp;
 use crate::houses::Houses;
 use crate::netboot::decide::namespace::ClientHint;
@@ -101,7 +101,7 @@ impl tftp::ReadOpener for PacketHandlers {
             path: crate::netboot::decide::capability::hide(&outcome.path),
             label: outcome.label,
             peer: outcome.peer.ip(),
-            protocol: FetchProtocol::Tftp,
+            protocol: Protocol::Tftp,
             about: outcome.about,
             size: outcome.body_bytes,
             bytes: outcome.acked_bytes,
@@ -116,7 +116,7 @@ fn fetch(request: &ReadRequest) -> Fetch {
         path: request.path.clone(),
         peer: request.peer.ip(),
         local: request.local,
-        protocol: FetchProtocol::Tftp,
+        protocol: Protocol::Tftp,
         hint: ClientHint::default(),
         has_query: false,
     }

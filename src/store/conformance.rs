@@ -3,17 +3,16 @@
 //! `open` gives the same data again each time it is called, as a restarted server finds it.
 
 mod commits;
+mod events;
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{Arch, Job, JobState, Machine, Stored};
+use crate::model::{Arch, EventBody, Job, JobState, Machine, Stored};
 
 pub(super) const MAC_1: &str = "52:54:00:aa:00:01";
 pub(super) const MAC_2: &str = "52:54:00:aa:00:02";
@@ -32,8 +31,8 @@ pub(super) async fn story<S: Store>(open: impl AsyncFn() -> Arc<S>) {
     a_held_writer_lets_nobody_in_between(&*store).await;
     assert_eq!(store.probe().await, Ok(()));
     assert!(store.free_bytes().unwrap() > 0);
-    events_are_found_by_what_they_are(&*store).await;
-    beginnings_and_ends_of_leases_are_found_by_address_and_mac(&*store).await;
+    events::are_found_by_what_they_are(&*store).await;
+    events::those_of_leases_are_found_by_address_and_mac(&*store).await;
     logs_grow_without_gaps_or_repeats(&*store).await;
     commits::each_changeset_that_writes_is_a_commit(&*store).await;
     let store = commits::restarts_keep_numbers_and_tombstones(store, &open).await;
@@ -65,8 +64,8 @@ pub(super) fn object(machine: &Stored<Machine>) -> Object {
 }
 
 pub(super) fn event(kind: &str, subject: &str) -> NewEvent {
-    let (kind, subject, actor) = (kind.to_owned(), subject.to_owned(), "token:test".to_owned());
-    NewEvent { time: now(), kind, subject, actor, attempt: None, data: json!({"from": "a test"}) }
+    let body = EventBody::parse(kind.to_owned(), r#"{"from": "a test"}"#).unwrap();
+    NewEvent::new(now(), body).about(subject.to_owned()).by("token:test".to_owned())
 }
 
 pub(super) fn created(machine: &Stored<Machine>) -> Changeset {
@@ -329,57 +328,6 @@ async fn a_held_writer_lets_nobody_in_between(store: &impl Store) {
         .commit(Changeset::default().delete(&object(&held)))
         .await
         .expect("who gives up lets the writer go on");
-}
-
-async fn events_are_found_by_what_they_are(store: &impl Store) {
-    let after = *store.committed().borrow();
-    let attempt = Uuid::now_v7();
-    let mut served = event("boot.file_served", "machine:a");
-    served.attempt = Some(attempt);
-    let kinds = ["machine.updated", "machines.odd", "dhcp.offered", "machine.created"];
-    let changeset =
-        kinds.iter().fold(Changeset::default(), |changeset, kind| changeset.event(event(kind, "machine:b")));
-    let committed = store.commit(changeset.event(served)).await.unwrap();
-    assert_eq!(committed.last().unwrap().seq, after + 5);
-
-    let all = EventQuery { after, ..EventQuery::default() };
-    assert_eq!(store.events(all.clone()).await.unwrap(), committed, "one changeset's events, in its order");
-    let found = async |query: EventQuery| -> Vec<u64> {
-        store.events(query).await.unwrap().iter().map(|event| event.seq - after).collect()
-    };
-    let kind = |kind: &str| EventQuery { kind: Some(kind.into()), ..all.clone() };
-    assert_eq!(found(kind("machine.*")).await, [1, 4]);
-    assert_eq!(found(kind("dhcp.offered")).await, [3]);
-    assert_eq!(found(kind("dhcp")).await, [0; 0]);
-    let kinds = EventQuery { kinds: &["dhcp.offered", "boot.file_served", "machine"], ..all.clone() };
-    assert_eq!(found(kinds.clone()).await, [3, 5]);
-    assert_eq!(found(EventQuery { subject: Some("machine:b".into()), ..kinds }).await, [3]);
-    assert_eq!(found(EventQuery { subject: Some("machine:a".into()), ..all.clone() }).await, [5]);
-    assert_eq!(found(EventQuery { attempt: Some(attempt), ..all.clone() }).await, [5]);
-    let newest = EventQuery { newest_first: true, limit: 2, ..all.clone() };
-    assert_eq!(found(newest.clone()).await, [5, 4]);
-    assert_eq!(found(EventQuery { before: Some(after + 4), ..newest }).await, [3, 2]);
-    assert_eq!(found(EventQuery { limit: 2, ..all }).await, [1, 2]);
-}
-
-async fn beginnings_and_ends_of_leases_are_found_by_address_and_mac(store: &impl Store) {
-    let after = *store.committed().borrow();
-    let (address, mac) = (Ipv4Addr::new(10, 0, 0, 5), MAC_1.parse().unwrap());
-    let of = |kind: &str, address: Ipv4Addr| NewEvent {
-        data: json!({"address": address, "mac": MAC_1}),
-        ..event(kind, "machine:a")
-    };
-    let other = Ipv4Addr::new(10, 0, 0, 6);
-    let changeset = Changeset::default().event(of("dhcp.leased", address)).event(of("dhcp.renewed", address));
-    let changeset = changeset.event(of("dhcp.released", other)).event(of("lease.deleted", address));
-    store.commit(changeset).await.unwrap();
-    let found = async |lease: LeaseOf| -> Vec<u64> {
-        let query = EventQuery { after, lease: Some(lease), ..EventQuery::default() };
-        store.events(query).await.unwrap().iter().map(|event| event.seq - after).collect()
-    };
-    assert_eq!(found(LeaseOf::Address(address)).await, [1, 4]);
-    assert_eq!(found(LeaseOf::Mac(mac)).await, [1, 3, 4]);
-    assert_eq!(found(LeaseOf::Mac(Mac([2; 6]))).await, [0; 0]);
 }
 
 fn job(key: Uuid) -> Object {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::model::{Event, Kind, Mac, NewEvent, Object, World};
+use crate::model::{Event, EventKind, Kind, Mac, NewEvent, Object, World};
 pub use hold::WriterHold;
 pub use monitored::{FREE_BYTES_MIN, MonitoredStore, StoreOutage};
 pub use sqlite::{DamagedRow, OpenError, SqliteStore};
@@ -135,20 +135,17 @@ pub struct EventQuery {
     /// A kind, or `machine.*` for all of a noun.
     pub kind: Option<String>,
     /// Only these kinds; none stands for all.
-    pub kinds: &'static [&'static str],
+    pub kinds: &'static [EventKind],
+    /// No events about objects of these kinds.
+    pub hidden: Vec<Kind>,
     pub subject: Option<String>,
     pub attempt: Option<Uuid>,
-    /// Only the beginnings and ends of leases ([`LEASE_KINDS`]) of an address or of a client.
+    /// Only the beginnings and ends of leases ([`EventKind::LEASE`]) of an address or of a client.
     pub lease: Option<LeaseOf>,
     /// At most so many; 0, like everything above it, stands for [`EVENTS_MAX`].
     pub limit: u32,
     pub newest_first: bool,
 }
-
-/// Events with which somebody begins or ceases to have an address. Each has the `address` in its data, and
-/// the `mac` where there is one.
-pub const LEASE_KINDS: [&str; 6] =
-    ["dhcp.leased", "dhcp.released", "dhcp.expired", "dhcp.declined", "lease.imported", "lease.deleted"];
 
 /// Whose leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -168,7 +168,9 @@ impl Events<'_> {
             let block: String = self.text.drain(..end + 2).collect();
             let data: String = block.lines().filter_map(|line| line.strip_prefix("data:")).collect();
             if !data.is_empty() {
-                return Some(serde_json::from_str(data.trim()).expect("an event in JSON"));
+                let event = serde_json::from_str(data.trim()).expect("an event in JSON");
+                contract::check_event(&event);
+                return Some(event);
             }
         }
         None

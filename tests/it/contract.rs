@@ -2,9 +2,12 @@
 //! and the body has the shape that goes with that status. Start reading at [`check`].
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jsonschema::Validator;
+use metalwright::model::EventKind;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::api::Reply;
@@ -44,6 +47,43 @@ pub fn check(method: &str, path: &str, reply: &Reply) {
         .map(|fault| format!("{}: {fault}", fault.instance_path()))
         .collect();
     assert!(faults.is_empty(), "{name} against openapi.yaml:\n{}\n{:#}", faults.join("\n"), reply.body);
+}
+
+/// Panics when an event has a kind that is not described, or not the fields that its kind has.
+pub fn check_event(event: &Value) {
+    let kind = event["kind"].as_str().unwrap_or_default();
+    assert!(EventKind::parse(kind).is_some(), "no event of this kind is described: {event:#}");
+    let schema = json!({"$ref": "#/components/schemas/Event"});
+    let Some(validator) = contract().validator("event".to_owned(), Some(&schema)) else { return };
+    let shape = validator.iter_errors(event).next();
+    assert!(shape.is_none(), "the event does not fit openapi.yaml: {}\n{event:#}", shape.unwrap());
+}
+
+/// Most events of one server that are looked at.
+const STORED_EVENTS_MAX: u32 = 500;
+
+/// Panics when an event of a database, of the newest, is not as it is described. A row that a test damaged,
+/// and a database that it took away, are passed over.
+pub fn check_stored_events(database: &Path) {
+    let Ok(database) = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+        return;
+    };
+    let newest = "SELECT seq, kind, subject, actor, data FROM event ORDER BY seq DESC LIMIT ?1";
+    let Ok(mut rows) = database.prepare(newest) else { return };
+    let event = |row: &rusqlite::Row<'_>| {
+        let (seq, data): (i64, String) = (row.get("seq")?, row.get("data")?);
+        let text = |column| row.get::<_, String>(column);
+        let data: Option<Value> = serde_json::from_str(&data).ok();
+        let header = json!({"seq": seq, "time": "2026-01-02T03:04:05Z", "kind": text("kind")?,
+                            "subject": text("subject")?, "actor": text("actor")?});
+        Ok(data.map(|data| {
+            let mut event = header;
+            event["data"] = data;
+            event
+        }))
+    };
+    let Ok(events) = rows.query_map([STORED_EVENTS_MAX], event) else { return };
+    events.filter_map(|event| event.ok().flatten()).for_each(|event| check_event(&event));
 }
 
 fn contract() -> &'static Contract {

@@ -60,7 +60,9 @@ fn a_follower_goes_on_over_a_restart_and_reads_again_after_a_restore() {
     assert!(world.stop().success());
     let database = world.data().join("metalwright.db");
     let backup = world.scratch().join("backup.db");
-    std::fs::copy(&database, &backup).expect("a backup");
+    let connection = rusqlite::Connection::open(&database).expect("the database");
+    connection.execute("VACUUM INTO ?1", [backup.to_str()]).expect("a backup");
+    drop(connection);
     world.start();
     follower.follow(&world.api());
     for name in ["b", "c", "d"] {
@@ -71,6 +73,9 @@ fn a_follower_goes_on_over_a_restart_and_reads_again_after_a_restore() {
     follower.check(&world.api());
     assert!(world.stop().success());
 
+    for left in ["metalwright.db-wal", "metalwright.db-shm"].map(|name| world.data().join(name)) {
+        assert!(std::fs::remove_file(&left).is_ok() || !left.exists());
+    }
     std::fs::copy(&backup, &database).expect("the backup");
     world.start();
     let refused = world.api().get(&follower.query()).expect(410);

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::api::Api;
+use crate::contract;
 use crate::net::BRIDGE;
 use crate::program::{Program, tail};
 
@@ -293,6 +294,8 @@ impl Drop for World {
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("---- the server logged ----\n{}\n----", tail(&self.log()));
+        } else {
+            contract::check_stored_events(&self.data().join("metalwright.db"));
         }
     }
 }

@@ -5,6 +5,7 @@ mod changes;
 mod contract;
 mod dhcp;
 mod document;
+mod events_access;
 mod lists;
 mod objects;
 mod revisions;

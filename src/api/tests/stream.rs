@@ -74,6 +74,20 @@ async fn a_stream_resumes_after_the_last_event_and_ends_when_the_server_stops() 
 }
 
 #[tokio::test]
+async fn a_stream_has_only_what_the_token_may_read() {
+    let client = Client::new().await;
+    let scopes = json!({"name": "profiles", "scopes": ["events:read", "profiles:read"]});
+    let made = client.post("tokens", scopes).await.ok();
+    client.machine("web1").await;
+    for name in ["a", "last"] {
+        client.post("profiles", json!({"name": name})).await.ok();
+    }
+    let client = Client { token: made["token"].as_str().unwrap().to_owned(), ..client };
+    let text = read_all(&client, "?after=0", &[]).await;
+    assert!(text.contains("profile:a") && !text.contains("machine"), "{text}");
+}
+
+#[tokio::test]
 async fn a_slow_reader_misses_nothing() {
     let client = Client::new().await;
     let wanted = 600;

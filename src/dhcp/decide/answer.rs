@@ -13,7 +13,7 @@ use crate::dhcp::decide::proxy::BootServer;
 use crate::dhcp::decide::reply::{self, ReplyContent};
 use crate::dhcp::decide::{
     AddressOffer, AddressPicker, AddressRefusal, BOOT_SERVER_PORT, ClientMessage, DhcpAnswer, DhcpQuery,
-    DhcpReply, EventKind, LeaseChange, Link, NoAddress, OpenOffers, PacketFacts, UnanswerablePacket,
+    DhcpReply, LeaseChange, Link, NoAddress, OpenOffers, PacketEvent, PacketFacts, UnanswerablePacket,
     classify, classify_at_boot_server, server_identifier,
 };
 use crate::model::{Lease, LeaseState, ProbeMode, Subnet, SubnetMode};
@@ -43,24 +43,24 @@ pub fn answer(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> D
     let message = match classified {
         Ok(message) => message,
         Err(why @ (UnanswerablePacket::BadOption(_) | UnanswerablePacket::NoAddress)) => {
-            return DhcpAnswer::silence(EventKind::Malformed, why.to_string());
+            return DhcpAnswer::silence(PacketEvent::Malformed, why.to_string());
         }
-        Err(why) => return DhcpAnswer::silence(EventKind::Ignored, why.to_string()),
+        Err(why) => return DhcpAnswer::silence(PacketEvent::Ignored, why.to_string()),
     };
     let link = match &facts.link {
         Ok(link) => link,
-        Err(why) => return DhcpAnswer::silence(EventKind::NoSubnet, why.to_string()),
+        Err(why) => return DhcpAnswer::silence(PacketEvent::NoSubnet, why.to_string()),
     };
     let Some((source, server)) = query.source_address(link).zip(server_identifier(query, link)) else {
         let why = format!("interface {} has no IPv4 address to answer from", query.interface.name);
-        return DhcpAnswer::silence(EventKind::NoSubnet, why);
+        return DhcpAnswer::silence(PacketEvent::NoSubnet, why);
     };
     if message == ClientMessage::BootRequest || link.selected.mode == SubnetMode::Proxy {
         return BootServer { query, facts, link, source, server }.answer(message);
     }
     let Some(client) = &facts.sender.key else {
         let why = "the client has neither a hardware address nor a client identifier";
-        return DhcpAnswer::silence(EventKind::Malformed, why);
+        return DhcpAnswer::silence(PacketEvent::Malformed, why);
     };
     let mut taken: Vec<Ipv4Addr> = query.interface.addresses.iter().map(|own| own.address).collect();
     taken.extend([query.packet.giaddr, server]);
@@ -140,7 +140,7 @@ impl DhcpExchange<'_> {
         DhcpAnswer {
             reply: Some(self.finish(draft)),
             change: LeaseChange::Claim(lease),
-            event: EventKind::Leased,
+            event: PacketEvent::Leased,
             reason: format!("asked over BOOTP for what is reserved for it: {address}"),
             address: Some(address),
             probe: ProbeMode::None,
@@ -161,8 +161,8 @@ impl DhcpExchange<'_> {
             Ok(picked) => picked,
             Err(why) => {
                 let event = match why {
-                    NoAddress::Empty(_) => EventKind::PoolEmpty,
-                    NoAddress::ReservationsOnly(_) => EventKind::Ignored,
+                    NoAddress::Empty(_) => PacketEvent::PoolEmpty,
+                    NoAddress::ReservationsOnly(_) => PacketEvent::Ignored,
                 };
                 return DhcpAnswer::silence(event, format!("{why}{}", self.waiting()));
             }
@@ -177,7 +177,7 @@ impl DhcpExchange<'_> {
         DhcpAnswer {
             reply: Some(self.finish(offer)),
             change: LeaseChange::Hold { address: picked.address, hold },
-            event: EventKind::Offered,
+            event: PacketEvent::Offered,
             reason: format!("offered {}: {}{}", picked.address, picked.why, self.waiting()),
             address: Some(picked.address),
             probe: if picked.fresh { subnet.probe } else { ProbeMode::None },
@@ -193,7 +193,7 @@ impl DhcpExchange<'_> {
     fn selecting(&self, address: Ipv4Addr) -> DhcpAnswer {
         match self.ledger.refuse(address).or_else(|| self.reserved_elsewhere(address)) {
             Some(refusal) => self.nak(address, &refusal.to_string()),
-            None => self.ack(address, EventKind::Leased, "took our offer"),
+            None => self.ack(address, PacketEvent::Leased, "took our offer"),
         }
     }
 
@@ -219,7 +219,7 @@ impl DhcpExchange<'_> {
             _ if !self.has_record() && authoritative => self.nak(address, NO_RECORD),
             _ if !self.has_record() => self.stranger(address),
             Some(refusal) => self.nak(address, &refusal.to_string()),
-            None => self.ack(address, EventKind::Leased, "came back for its address"),
+            None => self.ack(address, PacketEvent::Leased, "came back for its address"),
         }
     }
 
@@ -234,7 +234,7 @@ impl DhcpExchange<'_> {
             _ if !self.has_record() && authoritative && self.in_pool(address) => self.nak(address, NO_RECORD),
             _ if !self.has_record() => self.stranger(address),
             Some(refusal) => self.nak(address, &refusal.to_string()),
-            None => self.ack(address, EventKind::Renewed, "goes on with its address"),
+            None => self.ack(address, PacketEvent::Renewed, "goes on with its address"),
         }
     }
 
@@ -279,7 +279,7 @@ impl DhcpExchange<'_> {
         let lease = Lease { mac: lease.mac, machine: lease.machine, ..kept_back };
         DhcpAnswer {
             reason: format!("{address} is in use by another, says the client: not given out for a while"),
-            event: EventKind::Declined,
+            event: PacketEvent::Declined,
             change: LeaseChange::Decline(lease),
             address: Some(address),
             ..self.ignored(String::new())
@@ -293,7 +293,7 @@ impl DhcpExchange<'_> {
         let lease = Lease { state: LeaseState::Released, expires_at: self.now, ..lease.clone() };
         DhcpAnswer {
             reason: format!("gave {address} back"),
-            event: EventKind::Released,
+            event: PacketEvent::Released,
             change: LeaseChange::Release(lease),
             address: Some(address),
             ..self.ignored(String::new())
@@ -312,12 +312,12 @@ impl DhcpExchange<'_> {
         DhcpAnswer {
             reply: Some(self.finish(packet)),
             reason: "told the options of its network".into(),
-            event: EventKind::Informed,
+            event: PacketEvent::Informed,
             ..self.ignored(String::new())
         }
     }
 
-    fn ack(&self, address: Ipv4Addr, event: EventKind, what: &str) -> DhcpAnswer {
+    fn ack(&self, address: Ipv4Addr, event: PacketEvent, what: &str) -> DhcpAnswer {
         let packet = self.reply_with(MessageType::Ack, address);
         DhcpAnswer {
             reply: Some(self.finish(packet)),
@@ -334,14 +334,14 @@ impl DhcpExchange<'_> {
         DhcpAnswer {
             reply: Some(self.finish(packet)),
             reason: why.to_owned(),
-            event: EventKind::Refused,
+            event: PacketEvent::Refused,
             address: Some(address),
             ..self.ignored(String::new())
         }
     }
 
     fn ignored(&self, reason: String) -> DhcpAnswer {
-        DhcpAnswer::silence(EventKind::Ignored, reason)
+        DhcpAnswer::silence(PacketEvent::Ignored, reason)
     }
 
     fn reply_with(&self, message: MessageType, address: Ipv4Addr) -> reply::ReplyDraft {

@@ -44,7 +44,7 @@ pub use neighbours::address_elsewhere;
 pub use network_observations::{NetworkObservations, OtherServer, ServerSighting, UnservedPackets};
 pub use offers::{AddressOffer, HOLD_SECONDS, HOLDS_MAX, OpenOffers};
 pub use options::{addresses_named, check_options, encode_text, ready_options};
-pub use outcome::{DhcpAnswer, DhcpReply, EventKind, LeaseChange, ReplyDatagram, TemplateOption};
+pub use outcome::{DhcpAnswer, DhcpReply, LeaseChange, PacketEvent, ReplyDatagram, TemplateOption};
 pub use pool::{AddressPicker, AddressRefusal, NoAddress, PickedAddress};
 pub use probe::{AddressProber, LateAnswer, ProbeMethod, ProbeResult, ProbeTarget, how_to_probe};
 pub use scopes::{OptionScope, OptionScopes};

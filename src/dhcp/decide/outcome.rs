@@ -12,7 +12,7 @@ use crate::proto::dhcp4::DhcpPacket;
 pub struct DhcpAnswer {
     pub reply: Option<DhcpReply>,
     pub change: LeaseChange,
-    pub event: EventKind,
+    pub event: PacketEvent,
     /// For the log and the timeline: one clause, no final stop.
     pub reason: String,
     /// The address it was about.
@@ -94,7 +94,7 @@ pub enum LeaseChange {
 
 /// The kind of event an outcome is on the timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EventKind {
+pub enum PacketEvent {
     Offered,
     Leased,
     Renewed,
@@ -113,28 +113,28 @@ pub enum EventKind {
     Malformed,
 }
 
-impl EventKind {
+impl PacketEvent {
     pub fn as_str(self) -> &'static str {
         match self {
-            EventKind::Offered => "dhcp.offered",
-            EventKind::Leased => "dhcp.leased",
-            EventKind::Renewed => "dhcp.renewed",
-            EventKind::Refused => "dhcp.refused",
-            EventKind::Released => "dhcp.released",
-            EventKind::Declined => "dhcp.declined",
-            EventKind::Informed => "dhcp.informed",
-            EventKind::BootServed => "dhcp.boot_served",
-            EventKind::Ignored => "dhcp.ignored",
-            EventKind::NoSubnet => "dhcp.no_subnet",
-            EventKind::PoolEmpty => "dhcp.pool_empty",
-            EventKind::Malformed => "dhcp.malformed",
+            PacketEvent::Offered => "dhcp.offered",
+            PacketEvent::Leased => "dhcp.leased",
+            PacketEvent::Renewed => "dhcp.renewed",
+            PacketEvent::Refused => "dhcp.refused",
+            PacketEvent::Released => "dhcp.released",
+            PacketEvent::Declined => "dhcp.declined",
+            PacketEvent::Informed => "dhcp.informed",
+            PacketEvent::BootServed => "dhcp.boot_served",
+            PacketEvent::Ignored => "dhcp.ignored",
+            PacketEvent::NoSubnet => "dhcp.no_subnet",
+            PacketEvent::PoolEmpty => "dhcp.pool_empty",
+            PacketEvent::Malformed => "dhcp.malformed",
         }
     }
 }
 
 impl DhcpAnswer {
     /// No reply and no change.
-    pub fn silence(event: EventKind, reason: impl Into<String>) -> Self {
+    pub fn silence(event: PacketEvent, reason: impl Into<String>) -> Self {
         DhcpAnswer {
             reply: None,
             change: LeaseChange::None,

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use crate::dhcp::decide::reply::{self, ReplyContent, ReplyDraft};
 use crate::dhcp::decide::{
-    BOOT_SERVER_PORT, ClientMessage, DhcpAnswer, DhcpClient, DhcpQuery, EventKind, Link, PacketFacts,
+    BOOT_SERVER_PORT, ClientMessage, DhcpAnswer, DhcpClient, DhcpQuery, Link, PacketEvent, PacketFacts,
 };
 use crate::model::SubnetMode;
 use crate::netboot::decide::BootData;
@@ -75,7 +75,7 @@ impl BootServer<'_> {
         let packet = self.boot_reply(message);
         DhcpAnswer {
             reply: Some(reply::finish(self.query, self.link, self.source, packet)),
-            event: if message == MessageType::Offer { EventKind::Offered } else { EventKind::BootServed },
+            event: if message == MessageType::Offer { PacketEvent::Offered } else { PacketEvent::BootServed },
             reason: "told what to boot; its address is another server's".into(),
             ..self.silence(String::new())
         }
@@ -125,7 +125,7 @@ impl BootServer<'_> {
     }
 
     fn silence(&self, reason: String) -> DhcpAnswer {
-        DhcpAnswer::silence(EventKind::Ignored, reason)
+        DhcpAnswer::silence(PacketEvent::Ignored, reason)
     }
 
     fn name(&self) -> &str {

@@ -1,6 +1,6 @@
 //! Why a packet gets no answer, as it is counted.
 
-use crate::dhcp::decide::EventKind;
+use crate::dhcp::decide::PacketEvent;
 
 /// Why there is no reply where a client may wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,12 +15,12 @@ pub enum SilenceReason {
     Failed,
 }
 
-impl From<EventKind> for SilenceReason {
-    fn from(event: EventKind) -> Self {
+impl From<PacketEvent> for SilenceReason {
+    fn from(event: PacketEvent) -> Self {
         match event {
-            EventKind::Malformed => SilenceReason::Malformed,
-            EventKind::NoSubnet => SilenceReason::NoSubnet,
-            EventKind::PoolEmpty => SilenceReason::PoolEmpty,
+            PacketEvent::Malformed => SilenceReason::Malformed,
+            PacketEvent::NoSubnet => SilenceReason::NoSubnet,
+            PacketEvent::PoolEmpty => SilenceReason::PoolEmpty,
             _ => SilenceReason::NotOurs,
         }
     }

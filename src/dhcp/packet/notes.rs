@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::Timestamp;
 
-use crate::dhcp::decide::{ClientKey, DhcpAnswer, EventKind, PacketFacts, ServerSighting, address_elsewhere};
+use crate::dhcp::decide::{
+    ClientKey, DhcpAnswer, PacketEvent, PacketFacts, ServerSighting, address_elsewhere,
+};
 use crate::model::{BootProgress, Mac, UnservedStatus};
 use crate::netboot::decide::attempt::PowerOn;
 use crate::netboot::decide::client::BootProgram;
@@ -52,7 +54,7 @@ pub(super) fn collect(
         let subnet = facts.subnet().map(str::to_owned);
         notes.push(PacketNote::Relay { relay: facts.query.packet.giaddr, subnet });
     }
-    if outcome.event == EventKind::NoSubnet {
+    if outcome.event == PacketEvent::NoSubnet {
         notes.push(PacketNote::Unserved(unserved(facts, outcome, now)));
     }
     notes.extend(other_server(facts));
@@ -125,7 +127,7 @@ fn other_server(facts: &PacketFacts<'_>) -> Option<PacketNote> {
 }
 
 fn unknown_client(facts: &PacketFacts<'_>, outcome: &DhcpAnswer) -> Option<PacketNote> {
-    let is_told = facts.sender.client.is_netboot() || outcome.event == EventKind::NoSubnet;
+    let is_told = facts.sender.client.is_netboot() || outcome.event == PacketEvent::NoSubnet;
     if facts.machine.is_some() || !is_told {
         return None;
     }

@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
+pub use crate::model::Verdict;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
     Arch, BootAttempt, BootProgress, Bootenv, BootenvKind, Machine, MachineState, Stored, SubnetMode,
@@ -84,22 +85,6 @@ pub struct DecisionFacts<'a> {
     pub secure_boot: SecureBoot,
     /// Whether files can be had over HTTPS.
     pub serves_https: bool,
-}
-
-/// What the machine may boot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(tag = "verdict", rename_all = "snake_case")]
-pub enum Verdict {
-    /// Nothing of ours: an address at most.
-    Ignore { reason: String },
-    /// Its local disk.
-    LocalDisk { reason: String },
-    /// This bootenv.
-    Netboot { bootenv: String },
-    /// It should boot a bootenv that cannot be carried out: it is told so on its console.
-    Screen { reason: String },
-    /// What somebody at its console chooses, of what does no harm.
-    Menu { reason: String },
 }
 
 /// What the one thing that was asked for gets.
@@ -180,27 +165,6 @@ pub struct BootDecision {
     #[serde(flatten)]
     pub answer: BootGrant,
     pub trace: Vec<DecisionRule>,
-}
-
-impl Verdict {
-    /// Why, for a person. Empty for a bootenv that is simply booted.
-    pub fn reason(&self) -> &str {
-        match self {
-            Verdict::Ignore { reason }
-            | Verdict::LocalDisk { reason }
-            | Verdict::Screen { reason }
-            | Verdict::Menu { reason } => reason,
-            Verdict::Netboot { .. } => "",
-        }
-    }
-
-    /// The bootenv to boot.
-    pub fn bootenv(&self) -> Option<&str> {
-        match self {
-            Verdict::Netboot { bootenv } => Some(bootenv),
-            _ => None,
-        }
-    }
 }
 
 /// Decides. Pure: the same question with the same facts at the same time has the same answer.

@@ -1,8 +1,8 @@
 //! What a power-on does to a run: its beginning, its progress, and how it ended.
 
-use serde_json::json;
 use uuid::Uuid;
 
+use crate::model::event::{BootAttemptEnded, BootAttemptStarted};
 use crate::model::{
     AgentSeen, BootAttempt, BootProgress, BootResult, BootenvKind, Environment, StepKind, StepState,
 };
@@ -19,7 +19,7 @@ impl Flow<'_> {
         let number = self.status.boot_attempt.as_ref().map_or(0, |attempt| attempt.number) + 1;
         let step = bootenv.as_ref().and_then(|_| boot_step(self.status));
         let (now, deadline) = (self.now, Some(self.later(FIRMWARE_SECONDS)));
-        self.say("boot.attempt_started", json!({"number": number, "bootenv": bootenv}));
+        self.say(BootAttemptStarted { number, bootenv: bootenv.clone() });
         self.status.boot_attempt = Some(BootAttempt {
             id,
             number,
@@ -185,7 +185,7 @@ impl Flow<'_> {
         (attempt.result, attempt.progress) = (Some(result), BootProgress::Ended);
         (attempt.seen_at, attempt.deadline) = (self.now, None);
         let (number, step) = (attempt.number, attempt.step);
-        self.say("boot.attempt_ended", json!({"number": number, "result": result}));
+        self.say(BootAttemptEnded { number, result });
         let linked = step.is_some() && step == boot_step(self.status);
         Some(linked && boot_is_open(self.status) && self.runs())
     }

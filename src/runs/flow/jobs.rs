@@ -1,8 +1,8 @@
 //! What tasks do to a run: jobs handed out, ended, tried again.
 
-use serde_json::json;
 use uuid::Uuid;
 
+use crate::model::event::MachineToldToReboot;
 use crate::model::{AfterJob, Job, JobState, StepState};
 
 use super::rules::Flow;
@@ -37,7 +37,7 @@ impl Flow<'_> {
         if let Some(agent) = self.status.agent.as_mut().filter(|agent| !agent.leaving) {
             agent.leaving = true;
             self.status.tries.reboots += 1;
-            self.say("machine.told_to_reboot", json!({ "reason": reason }));
+            self.say(MachineToldToReboot { reason: reason.to_string() });
         }
     }
 
@@ -65,7 +65,7 @@ impl Flow<'_> {
             && let Some(run) = &mut self.status.run
         {
             (run.paused, run.pause_reason) = (true, format!("task `{}` asked for it", job.task));
-            self.say_of_run("run.paused", json!({ "by": format!("task {}", job.task) }));
+            self.say_paused(Some(format!("task {}", job.task)), String::new());
         }
         if !self.status.on_failure.is_empty() {
             return self.failure_task_ended();

@@ -4,10 +4,9 @@
 //! reboot. Where the boot destroys what is on the disks, the run fails instead: only an operator arms a
 //! machine again. A reboot that a task or the server asked for loses nothing.
 
-use jiff::Timestamp;
-use serde_json::json;
-
+use crate::model::event::RunLiveSystemLost;
 use crate::model::{Environment, JobState, MachineState, StepKind, StepState};
+use jiff::Timestamp;
 
 use super::LIVE_RESTARTS_MAX;
 use super::rules::{Flow, JobOutcome};
@@ -24,7 +23,8 @@ impl Flow<'_> {
         }
         let (name, how_far) = (self.boot_name(), self.how_far());
         let is_destructive = self.bootenv(&name).is_some_and(|bootenv| bootenv.is_destructive());
-        self.say_of_run("run.live_system_lost", json!({"bootenv": name, "reason": how_far}));
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunLiveSystemLost { bootenv: name.clone(), reason: how_far.clone(), workflow, stage });
         self.status.job = None;
         self.status.on_failure.clear();
         let reason = format!("the machine lost power in the live system `{name}`");

@@ -18,7 +18,7 @@ mod step_reference;
 mod tests;
 
 pub use expand::expand;
-pub use rules::{Flow, JobOutcome, OperatorNote, RunEvent};
+pub use rules::{Flow, JobOutcome, OperatorNote};
 pub use step::{NextStep, next_step};
 pub use step_reference::StepReference;
 

@@ -1,28 +1,21 @@
-//! The life of a run, and the states a machine goes through in it.
-//!
-//! A [`Flow`] is one change: made from a machine's status, told what has happened, and finished with the
-//! events that say so. Every change ends in `settle`, which alone decides the state that is shown.
+//! The life of a run, and the states a machine goes through in it. A [`Flow`] is one change and its events.
+//! Every change ends in `settle`, which alone decides the state that is shown.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::model::event::{
+    MachineArmed, MachineDisarmed, RunCancelled, RunCompleted, RunFailed, RunHeld, RunPaused, RunResumed,
+    RunRetried, RunStarted, RunStepDone,
+};
 use crate::model::{
-    BootProgress, Bootenv, BootenvKind, JobState, LiveSystem, MachineState, MachineStatus, MachineWait, Run,
-    Step, StepKind, StepState, StepTries, World,
+    BootProgress, Bootenv, BootenvKind, EventBody, JobState, LiveSystem, MachineState, MachineStatus,
+    MachineWait, Run, Step, StepKind, StepState, StepTries, World,
 };
 
 use super::skips::begin_at;
 use super::step::{NextStep, RunWait, is_booting, next_step, present_stage};
 use super::{AGENT_SECONDS, ARMED_SECONDS, POWER_ON_SECONDS};
-
-/// Something a change did, before it is an event.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunEvent {
-    /// `run.failed`, `machine.armed` …
-    pub kind: &'static str,
-    pub data: Value,
-}
 
 /// Who did something to a run, and why.
 #[derive(Clone, Copy, Debug)]
@@ -45,13 +38,13 @@ pub struct Flow<'a> {
     pub(super) status: &'a mut MachineStatus,
     pub(super) world: &'a World,
     pub(super) now: Timestamp,
-    happened: Vec<RunEvent>,
+    events: Vec<EventBody>,
     pub(super) job_end: Option<JobOutcome>,
 }
 
 impl<'a> Flow<'a> {
     pub fn new(status: &'a mut MachineStatus, world: &'a World, now: Timestamp) -> Self {
-        Flow { status, world, now, happened: Vec::new(), job_end: None }
+        Flow { status, world, now, events: Vec::new(), job_end: None }
     }
 
     /// How the job ends that the machine had before the change and has not any more; none where the state of
@@ -62,24 +55,23 @@ impl<'a> Flow<'a> {
 
     /// What the change did, in order.
     #[must_use]
-    pub fn finish(self) -> Vec<RunEvent> {
-        self.happened
+    pub fn finish(self) -> Vec<EventBody> {
+        self.events
     }
 
     /// Adds something that happened, for the timeline.
-    pub fn say(&mut self, kind: &'static str, data: Value) {
-        self.happened.push(RunEvent { kind, data });
+    pub fn say(&mut self, body: impl Into<EventBody>) {
+        self.events.push(body.into());
     }
 
-    /// Adds something that happened to the run, with its workflow and the stage it is in.
-    pub(super) fn say_of_run(&mut self, kind: &'static str, mut data: Value) {
-        let workflow = self.status.run.as_ref().map(|run| run.workflow.clone());
-        let stage = self.step().map(|step| step.stage.clone()).or_else(|| self.status.stage.clone());
-        if let Some(fields) = data.as_object_mut() {
-            fields.insert("workflow".to_owned(), json!(workflow));
-            fields.insert("stage".to_owned(), json!(stage));
-        }
-        self.say(kind, data);
+    /// The workflow of the run, for its events.
+    pub(super) fn workflow_name(&self) -> Option<String> {
+        self.status.run.as_ref().map(|run| run.workflow.clone())
+    }
+
+    /// The stage that the run is in, for its events.
+    pub(super) fn stage_name(&self) -> Option<String> {
+        self.step().map(|step| step.stage.clone()).or_else(|| self.status.stage.clone())
     }
 
     /// `seconds` from now.
@@ -91,11 +83,12 @@ impl<'a> Flow<'a> {
     /// is under way.
     pub fn start(&mut self, run: Run, mut steps: Vec<Step>) {
         self.disarm("another run was started");
-        let begun = json!({"run": run.id, "rehearse": run.rehearse, "from_step": run.from_step});
+        let (id, rehearse, from_step) = (run.id, run.rehearse, run.from_step);
         self.status.cursor = run.from_step.map_or(0, |from| begin_at(from, &mut steps, self.world));
         self.status.run = Some(run);
         self.status.steps = steps;
-        self.say_of_run("run.started", begun);
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunStarted { run: id, rehearse, from_step, workflow, stage });
         let reason = "another run was started".to_owned();
         self.job_end = Some(JobOutcome { state: JobState::Cancelled, reason });
         self.status.job = None;
@@ -113,11 +106,17 @@ impl<'a> Flow<'a> {
     pub fn pause(&mut self, note: OperatorNote<'_>) {
         let OperatorNote { by, reason } = note;
         self.with_run(|run| (run.paused, run.pause_reason) = (true, reason.to_owned()));
-        self.say_of_run("run.paused", json!({"by": by, "reason": reason}));
+        self.say_paused(Some(by.to_owned()), reason.to_owned());
         if self.status.job.is_none() && !is_booting(self.status) {
             self.leave_boot();
         }
         self.settle();
+    }
+
+    /// Says that the run is paused, by whom, and why; empty where no reason was given.
+    pub(super) fn say_paused(&mut self, by: Option<String>, reason: String) {
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunPaused { by, reason, workflow, stage });
     }
 
     /// Goes on after a pause; a run that is not paused goes on past the step it was to stop before.
@@ -130,7 +129,7 @@ impl<'a> Flow<'a> {
                 run.stop_before = None;
             }
         });
-        self.say_of_run("run.resumed", json!({}));
+        self.say(RunResumed { workflow: self.workflow_name(), stage: self.stage_name() });
         if was_paused && self.status.state == MachineState::Held {
             self.status.state = MachineState::Waiting;
             if self.status.live_system.lost {
@@ -142,7 +141,8 @@ impl<'a> Flow<'a> {
 
     /// Goes on at the step that failed or was held.
     pub fn retry(&mut self) {
-        self.say_of_run("run.retried", json!({"step": self.status.cursor}));
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunRetried { step: self.status.cursor, workflow, stage });
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.with_step(|step| (step.state, step.note) = (StepState::Pending, String::new()));
@@ -172,7 +172,8 @@ impl<'a> Flow<'a> {
         self.status.bootenv = None;
         self.status.job = None;
         self.status.on_failure.clear();
-        self.say_of_run("run.cancelled", json!({ "by": by }));
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(RunCancelled { by: by.to_owned(), workflow, stage });
         self.rest(MachineState::Registered, format!("the run was cancelled by {by}"));
     }
 
@@ -194,7 +195,8 @@ impl<'a> Flow<'a> {
 
     pub(super) fn disarm(&mut self, reason: &str) {
         if self.status.armed_until.take().is_some() {
-            self.say_of_run("machine.disarmed", json!({ "reason": reason }));
+            let (workflow, stage) = (self.workflow_name(), self.stage_name());
+            self.say(MachineDisarmed { reason: reason.to_owned(), workflow, stage });
         }
     }
 
@@ -271,9 +273,8 @@ impl<'a> Flow<'a> {
     pub(super) fn end_step(&mut self, state: StepState, note: &str) {
         self.with_step(|step| (step.state, step.note) = (state, note.to_owned()));
         if let Some(step) = self.step() {
-            let data =
-                json!({"step": self.status.cursor, "kind": step.kind, "name": step.name, "state": state});
-            self.say("run.step_done", data);
+            let (kind, name) = (step.kind, step.name.clone());
+            self.say(RunStepDone { step: self.status.cursor, kind, name, state });
         }
         self.move_on();
     }
@@ -306,7 +307,8 @@ impl<'a> Flow<'a> {
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
-            self.say_of_run("machine.armed", json!({ "bootenv": bootenv, "until": until }));
+            let (workflow, stage) = (self.workflow_name(), self.stage_name());
+            self.say(MachineArmed { bootenv: bootenv.clone(), until, workflow, stage });
         }
         self.status.waiting = None;
         self.status.bootenv = Some(bootenv);
@@ -344,7 +346,8 @@ impl<'a> Flow<'a> {
         self.with_step(|step| (step.state, step.note) = (StepState::Failed, reason.clone()));
         self.status.on_failure.clear();
         let name = self.step().map(|step| step.name.clone());
-        self.say_of_run("run.failed", json!({"step": self.status.cursor, "name": name, "reason": reason}));
+        let (step, workflow, stage) = (self.status.cursor, self.workflow_name(), self.stage_name());
+        self.say(RunFailed { step, name, reason: reason.clone(), workflow, stage });
         self.stop(MachineState::Failed, reason);
     }
 
@@ -357,7 +360,8 @@ impl<'a> Flow<'a> {
     pub(super) fn hold(&mut self, reason: impl Into<String>) {
         let reason = reason.into();
         self.leave_boot();
-        self.say_of_run("run.held", json!({"step": self.status.cursor, "reason": reason}));
+        let (step, workflow, stage) = (self.status.cursor, self.workflow_name(), self.stage_name());
+        self.say(RunHeld { step, reason: reason.clone(), workflow, stage });
         self.stop(MachineState::Held, reason);
     }
 
@@ -370,7 +374,7 @@ impl<'a> Flow<'a> {
             Some(run) => (run.workflow.clone(), if run.rehearse { ", as a rehearsal" } else { "" }),
             None => (String::new(), ""),
         };
-        self.say_of_run("run.completed", json!({}));
+        self.say(RunCompleted { workflow: self.workflow_name(), stage: self.stage_name() });
         self.rest(MachineState::Complete, format!("workflow `{workflow}` is complete{rehearsal}"));
     }
 

@@ -1,10 +1,9 @@
 //! What operators do to single steps of a run: pass one over, say that one is done, stop before one, begin at
 //! one.
 
-use serde_json::json;
-
+use crate::model::event::OperatorStep;
 use crate::model::{
-    BootResult, BootenvKind, JobState, MachineState, Step, StepKind, StepState, StopBefore, World,
+    BootResult, BootenvKind, EventBody, JobState, MachineState, Step, StepKind, StepState, StopBefore, World,
 };
 
 use super::rules::{Flow, JobOutcome, OperatorNote};
@@ -39,7 +38,7 @@ fn live_boot_before(from: usize, steps: &[Step], world: &World) -> Option<u32> {
 impl Flow<'_> {
     /// Passes over the present step. Tasks that need a live system whose boot is passed over go with it.
     pub fn skip(&mut self, note: OperatorNote<'_>) {
-        self.say_of_step("run.step_skipped", self.status.cursor, note);
+        self.say_of_step(EventBody::RunStepSkipped, self.status.cursor, note);
         let said = format!("skipped by {}: {}", note.by, note.reason);
         let bootenv = self.step().filter(|step| step.kind == StepKind::Bootenv).map(|step| step.name.clone());
         if let Some(name) = bootenv {
@@ -57,7 +56,7 @@ impl Flow<'_> {
 
     /// Passes over the task at `step`, which is still to come.
     pub fn skip_later(&mut self, step: u32, note: OperatorNote<'_>) {
-        self.say_of_step("run.step_skipped", step, note);
+        self.say_of_step(EventBody::RunStepSkipped, step, note);
         if let Some(step) = self.status.steps.get_mut(step as usize) {
             (step.state, step.note) =
                 (StepState::Skipped, format!("skipped by {}: {}", note.by, note.reason));
@@ -67,7 +66,7 @@ impl Flow<'_> {
 
     /// An operator says that the present step is done, or the boot that is waited for.
     pub fn mark_done(&mut self, note: OperatorNote<'_>) {
-        self.say_of_step("run.step_marked_done", self.status.cursor, note);
+        self.say_of_step(EventBody::RunStepMarkedDone, self.status.cursor, note);
         let said = format!("marked as done by {}: {}", note.by, note.reason);
         let kind = self.step().map(|step| step.kind);
         if kind != Some(StepKind::Task) && boot_is_open(self.status) {
@@ -87,7 +86,8 @@ impl Flow<'_> {
 
     /// Makes the run pause before a step that is still to come.
     pub fn stop_before(&mut self, stop: StopBefore, by: &str) {
-        self.say_of_step("run.pause_planned", stop.step, OperatorNote { by, reason: &stop.reason });
+        let note = OperatorNote { by, reason: &stop.reason };
+        self.say_of_step(EventBody::RunPausePlanned, stop.step, note);
         self.with_run(|run| run.stop_before = Some(stop));
     }
 
@@ -102,7 +102,7 @@ impl Flow<'_> {
         self.with_run(|run| {
             (run.stop_before, run.paused, run.pause_reason) = (None, true, reason.clone());
         });
-        self.say_of_run("run.paused", json!({ "reason": reason }));
+        self.say_paused(None, reason);
     }
 
     /// The boot at the present step does not go on.
@@ -139,10 +139,11 @@ impl Flow<'_> {
         self.advance();
     }
 
-    fn say_of_step(&mut self, kind: &'static str, at: u32, note: OperatorNote<'_>) {
+    fn say_of_step(&mut self, body: fn(OperatorStep) -> EventBody, at: u32, note: OperatorNote<'_>) {
         let step = self.status.steps.get(at as usize);
-        let (of, name) = (step.map(|step| step.kind), step.map(|step| step.name.clone()));
-        let OperatorNote { by, reason } = note;
-        self.say_of_run(kind, json!({"step": at, "kind": of, "name": name, "by": by, "reason": reason}));
+        let (kind, name) = (step.map(|step| step.kind), step.map(|step| step.name.clone()));
+        let (by, reason) = (note.by.to_owned(), note.reason.to_owned());
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        self.say(body(OperatorStep { step: at, kind, name, by, reason, workflow, stage }));
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Site, exit, refused, running};
 use crate::kernel::Error;
-use crate::model::{JobState, MachineState, StepState};
+use crate::model::{EventKind, JobState, MachineState, StepState};
 use crate::runs::actions::{REASON_BYTES_MAX, RunAction};
 use crate::runs::flow::StepReference;
 
@@ -38,8 +38,8 @@ async fn skip_ends_the_job_and_keeps_who_and_why() {
     let job = site.job(work.id);
     assert_eq!((job.state, job.reason.as_str()), (JobState::Cancelled, step.note.as_str()));
     let events = site.events().await;
-    for kind in ["run.step_skipped", "run.step_done", "job.cancelled"] {
-        assert!(events.iter().any(|event| event == kind), "{kind} in {events:?}");
+    for kind in [EventKind::RunStepSkipped, EventKind::RunStepDone, EventKind::JobCancelled] {
+        assert!(events.contains(&kind), "{kind} in {events:?}");
     }
     let next = site.work("a", None).await;
     assert_eq!(next.task, "after");

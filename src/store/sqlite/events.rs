@@ -8,8 +8,9 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
 use super::integer;
 use crate::model::bounds::{EVENT_DEPTH_MAX, text_depth};
-use crate::model::{Event, Kind, NewEvent};
-use crate::store::{EVENTS_MAX, EventQuery, LEASE_KINDS, LeaseOf};
+use crate::model::event::OtherEvent;
+use crate::model::{Event, EventBody, EventKind, Kind, NewEvent};
+use crate::store::{EVENTS_MAX, EventQuery, LeaseOf};
 
 /// How many events are a part of the table of keys: few, so that the keys of a group share a page; many, so
 /// that there are not many parts to look into.
@@ -21,6 +22,7 @@ const PARTS_MAX: u64 = 256;
 /// An event that is ready to be added.
 pub(super) struct EncodedEvent {
     event: NewEvent,
+    kind: String,
     data: String,
     keys: Vec<String>,
 }
@@ -29,35 +31,36 @@ impl EncodedEvent {
     /// The time is kept to the microsecond, so that the event reads the same now and later.
     pub(super) fn new(mut event: NewEvent) -> Self {
         event.time = Timestamp::from_microsecond(event.time.as_microsecond()).unwrap_or(event.time);
-        // A JSON value is always text.
-        let mut data = serde_json::to_string(&event.data).unwrap_or_default();
+        // What is typed, or a JSON value, is always text.
+        let mut data = serde_json::to_string(&event.body).unwrap_or_default();
+        let kind = event.body.kind_name().into_owned();
         if text_depth(&data) > EVENT_DEPTH_MAX {
-            event.data = damaged(&format!("nested deeper than {EVENT_DEPTH_MAX} levels"));
-            data = event.data.to_string();
+            let left_out = damaged(&format!("nested deeper than {EVENT_DEPTH_MAX} levels"));
+            data = left_out.to_string();
+            event.body = EventBody::Other(OtherEvent { kind: kind.clone(), data: left_out });
         }
         let keys = keys(&event);
-        EncodedEvent { event, data, keys }
+        EncodedEvent { event, kind, data, keys }
     }
 
     /// Gives number, time, kind, subject, actor, attempt and data to a statement.
     pub(super) fn add(&self, statement: &mut CachedStatement<'_>, seq: u64) -> rusqlite::Result<usize> {
-        let NewEvent { time, kind, subject, actor, attempt, .. } = &self.event;
+        let NewEvent { time, subject, actor, attempt, .. } = &self.event;
         let attempt = attempt.map(|attempt| attempt.to_string());
         let time = time.as_microsecond();
-        statement.execute(params![integer(seq), time, kind, subject, actor, attempt, self.data])
+        statement.execute(params![integer(seq), time, self.kind, subject, actor, attempt, self.data])
     }
 
     /// Gives part, key, kind and number to a statement, for each key.
     pub(super) fn add_keys(&self, statement: &mut CachedStatement<'_>, seq: u64) -> rusqlite::Result<usize> {
         let part = integer(seq / PART_EVENTS);
-        let kind = &self.event.kind;
+        let kind = &self.kind;
         self.keys.iter().map(|key| statement.execute(params![part, key, kind, integer(seq)])).sum()
     }
 
     /// The event with the number it got.
     pub(super) fn numbered(self, seq: u64) -> Event {
-        let NewEvent { time, kind, subject, actor, attempt, data } = self.event;
-        Event { seq, time, kind, subject, actor, attempt, data }
+        self.event.numbered(seq)
     }
 }
 
@@ -65,12 +68,9 @@ impl EncodedEvent {
 /// the subject, and by the MAC.
 fn keys(event: &NewEvent) -> Vec<String> {
     let mut keys = vec![event.subject.clone()];
-    if LEASE_KINDS.contains(&event.kind.as_str()) {
-        let text = |name| event.data.get(name).and_then(Value::as_str);
-        keys.extend(
-            text("address").map(|address| Kind::Lease.subject(address)).filter(|key| *key != event.subject),
-        );
-        keys.extend(text("mac").map(str::to_owned));
+    if let Some((address, mac)) = event.body.lease() {
+        keys.extend(Some(Kind::Lease.subject(address)).filter(|key| *key != event.subject));
+        keys.extend(mac.map(|mac| mac.to_string()));
     }
     keys
 }
@@ -96,7 +96,10 @@ pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Resu
             None => within(&mut sql, parts),
         }
         if query.lease.is_some() {
-            sql.push(format!(" AND event_kind IN ('{}')", LEASE_KINDS.join("', '")));
+            sql.push(format!(
+                " AND event_kind IN ('{}')",
+                EventKind::LEASE.map(EventKind::name).join("', '")
+            ));
         }
         filter_kind(&mut sql, ("event_kind", query));
         sql.push(")");
@@ -166,7 +169,7 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
         sql.push(" AND kind IN (");
         let mut kinds = sql.separated(", ");
         query.kinds.iter().for_each(|kind| {
-            kinds.push_bind(*kind);
+            kinds.push_bind(kind.to_string());
         });
         sql.push(")");
     }
@@ -175,6 +178,15 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
     }
     if let Some(subject) = &query.subject {
         sql.push(" AND subject = ").push_bind(subject.clone());
+    }
+    if !query.hidden.is_empty() {
+        // A subject without a colon, as that of the server, is no object.
+        sql.push(" AND substr(subject, 1, instr(subject, ':') - 1) NOT IN (");
+        let mut hidden = sql.separated(", ");
+        query.hidden.iter().for_each(|kind| {
+            hidden.push_bind(kind.as_str());
+        });
+        sql.push(")");
     }
     sql.push(if query.newest_first { " ORDER BY seq DESC" } else { " ORDER BY seq" });
     sql.push(" LIMIT ").push_bind(i64::from(limit));
@@ -202,25 +214,21 @@ fn event(row: &SqliteRow) -> Event {
     let text = |column| row.try_get::<String, _>(column);
     let attempt = row.try_get::<Option<&str>, _>("attempt").ok().flatten();
     let time = row.try_get("time").ok().and_then(|time| Timestamp::from_microsecond(time).ok());
-    let mut read = Event {
-        seq: row.try_get::<i64, _>("seq").unwrap_or_default().unsigned_abs(),
-        time: kept(time, ("time", &mut faults)),
-        kind: kept(text("kind").ok(), ("kind", &mut faults)),
-        subject: kept(text("subject").ok(), ("subject", &mut faults)),
-        actor: kept(text("actor").ok(), ("actor", &mut faults)),
-        attempt: attempt.and_then(|attempt| attempt.parse().ok()),
-        data: Value::Null,
-    };
-    match data(row) {
-        Ok(data) => read.data = data,
-        Err(why) => faults.push(why),
-    }
-    if !faults.is_empty() {
-        let (seq, why) = (read.seq, faults.join("; "));
+    let seq = row.try_get::<i64, _>("seq").unwrap_or_default().unsigned_abs();
+    let time = kept(time, ("time", &mut faults));
+    let kind = kept(text("kind").ok(), ("kind", &mut faults));
+    let subject = kept(text("subject").ok(), ("subject", &mut faults));
+    let actor = kept(text("actor").ok(), ("actor", &mut faults));
+    let attempt = attempt.and_then(|attempt| attempt.parse().ok());
+    let parsed =
+        data(row).and_then(|data| EventBody::parse(kind.clone(), data).map_err(|error| error.to_string()));
+    let body = parsed.map_err(|why| faults.push(why)).ok().filter(|_| faults.is_empty());
+    let body = body.unwrap_or_else(|| {
+        let why = faults.join("; ");
         tracing::debug!(seq, why, "an event of the database is damaged");
-        read.data = damaged(&why);
-    }
-    read
+        EventBody::Other(OtherEvent { kind, data: damaged(&why) })
+    });
+    Event { seq, time, body, subject, actor, attempt }
 }
 
 /// What was read, or a stand-in and a fault.
@@ -231,12 +239,13 @@ fn kept<T: Default>(read: Option<T>, (column, faults): (&str, &mut Vec<String>))
     })
 }
 
-fn data(row: &SqliteRow) -> Result<Value, String> {
+/// The JSON of an event's fields.
+fn data(row: &SqliteRow) -> Result<&str, String> {
     let text: &str = row.try_get("data").map_err(|error| error.to_string())?;
     if text_depth(text) > EVENT_DEPTH_MAX {
         return Err(format!("nested deeper than {EVENT_DEPTH_MAX} levels"));
     }
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    Ok(text)
 }
 
 /// The data of an event whose own cannot be shown.
@@ -251,15 +260,10 @@ mod tests {
     #[test]
     fn an_event_is_never_deeper_than_its_readers_go() {
         let told = |levels| {
-            let event = NewEvent {
-                time: Timestamp::UNIX_EPOCH,
-                kind: "test.a".into(),
-                subject: "x".into(),
-                actor: "server".into(),
-                attempt: None,
-                data: (1..levels).fold(json!([]), |inner, _| json!([inner])),
-            };
-            EncodedEvent::new(event).numbered(1).data
+            let data = (1..levels).fold(json!([]), |inner, _| json!([inner]));
+            let body = EventBody::Other(OtherEvent { kind: "test.a".into(), data });
+            let event = NewEvent::new(Timestamp::UNIX_EPOCH, body).about("x".into());
+            serde_json::to_value(EncodedEvent::new(event).numbered(1).body).unwrap()
         };
         assert!(told(EVENT_DEPTH_MAX).is_array());
         let left_out = told(EVENT_DEPTH_MAX + 1);

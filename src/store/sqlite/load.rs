@@ -53,8 +53,8 @@ pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<LoadedWorld> {
     Ok(loaded)
 }
 
-/// Reads epochs and tombstones. The number of the last commit is that of the last row that it wrote, and of
-/// the last tombstone: each commit has left one or the other.
+/// Reads epochs and tombstones. The number of the last commit is the highest of all rows and tombstones: each
+/// commit has left one or the other.
 async fn load_history(readers: &SqlitePool, last_row: u64, world: &mut World) -> sqlx::Result<()> {
     let mut epochs = Vec::new();
     for (first_commit, id) in sqlx::query_as::<_, (i64, String)>(sql::LOAD_EPOCHS).fetch_all(readers).await? {

@@ -36,7 +36,8 @@ impl RowWriter<'_> {
     /// Adds rows to the trail, numbered from `first` on.
     pub(super) fn add_to_trail(&self, writes: &[NumberedWrite<'_>], first: u64) -> Result<()> {
         let sql = format!(
-            "INSERT INTO {} (n, key, revision, document, held, commit_number) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO {} (n, key, revision, document, held, commit_number) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             lease_log::KIND
         );
         let numbered: Vec<_> = (first..).zip(writes).collect();

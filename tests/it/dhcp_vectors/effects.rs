@@ -57,8 +57,9 @@ fn write_text(write: &ChangesetWrite) -> String {
 
 fn event_text(event: &NewEvent) -> String {
     let attempt = event.attempt.map(|attempt| format!(" of attempt {attempt}")).unwrap_or_default();
-    let reason = event.data["reason"].as_str().unwrap_or_default();
-    format!("event {} about {}{attempt}: {reason}", event.kind, event.subject)
+    let data = serde_json::to_value(&event.body).expect("fields");
+    let reason = data["reason"].as_str().unwrap_or_default();
+    format!("event {} about {}{attempt}: {reason}", event.body.kind_name(), event.subject)
 }
 
 /// The leases that are written.

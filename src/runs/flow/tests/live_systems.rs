@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Story;
-use crate::model::{JobState, LiveSystem, MachineStatus, StepState};
+use crate::model::{EventBody, EventKind, JobState, LiveSystem, MachineStatus, StepState};
 use crate::runs::flow::LIVE_RESTARTS_MAX;
 
 /// A machine in the third task of its live system, which does not destroy anything.
@@ -29,8 +29,11 @@ fn a_live_system_that_loses_power_runs_its_tasks_again_but_for_those_that_surviv
          live b => run tell; running 4 live job.finished
          exit 0 => complete 7 - -",
     );
-    let lost = story.happened.iter().find(|happened| happened.kind == "run.live_system_lost").unwrap();
-    let reason = lost.data["reason"].as_str().unwrap();
+    let lost = story.events.iter().find_map(|event| match event {
+        EventBody::RunLiveSystemLost(lost) => Some(lost),
+        _ => None,
+    });
+    let reason = &lost.unwrap().reason;
     assert!(
         reason.starts_with("step 4 (task tell of prepare), running since 1970-01-01T00:00:00Z"),
         "{reason}"
@@ -194,7 +197,7 @@ fn nothing_is_done_again_once_the_tasks_of_a_live_system_are_done() {
          disarm  => held 6 - run.retried
          power   => held 6 - run.retried",
     );
-    assert!(story.happened.iter().all(|happened| happened.kind != "run.live_system_lost"));
+    assert!(story.events.iter().all(|event| event.kind() != Some(EventKind::RunLiveSystemLost)));
 }
 
 #[test]

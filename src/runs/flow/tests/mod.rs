@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::step::{AgentAnswer, answer};
-use super::{Flow, OperatorNote, RunEvent, expand};
+use super::{Flow, OperatorNote, expand};
 use crate::model::{
-    BootProgress, Bootenv, Environment, Job, JobState, Machine, MachineStatus, Noun, Run, Stage, StopBefore,
-    Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
+    BootProgress, Bootenv, Environment, EventBody, Job, JobState, Machine, MachineStatus, Noun, Run, Stage,
+    StopBefore, Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
 };
 
 const ADMIN: OperatorNote<'_> = OperatorNote { by: "token:admin", reason: "no time" };
@@ -81,7 +81,7 @@ pub struct Story {
     pub world: World,
     pub status: MachineStatus,
     pub now: Timestamp,
-    pub happened: Vec<RunEvent>,
+    pub events: Vec<EventBody>,
     job: Option<(Uuid, Job)>,
     ids: u128,
 }
@@ -92,7 +92,7 @@ impl Story {
             world: site(),
             status: MachineStatus::default(),
             now: Timestamp::UNIX_EPOCH,
-            happened: Vec::new(),
+            events: Vec::new(),
             job: None,
             ids: 0,
         };
@@ -140,8 +140,8 @@ impl Story {
     pub fn flow(&mut self, change: impl FnOnce(&mut Flow<'_>)) {
         let mut flow = Flow::new(&mut self.status, &self.world, self.now);
         change(&mut flow);
-        let happened = flow.finish();
-        self.happened.extend(happened);
+        let events = flow.finish();
+        self.events.extend(events);
     }
 
     /// `state step bootenv expected`, as `waiting 1 debian boot.kernel_fetched`.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Story, put};
-use crate::model::{BootResult, StepState, Task};
+use crate::model::{BootResult, EventBody, EventKind, StepState, Task};
 
 #[test]
 fn an_install_goes_from_start_to_complete() {
@@ -18,9 +18,8 @@ fn an_install_goes_from_start_to_complete() {
     assert!(story.status.armed_until.is_none());
     assert!(story.status.run.unwrap().ended_at.is_some());
     assert!(story.status.steps.iter().all(|step| step.state == StepState::Done));
-    let kinds: Vec<&str> = story.happened.iter().map(|happened| happened.kind).collect();
-    assert_eq!(kinds.iter().filter(|kind| **kind == "run.completed").count(), 1);
-    assert_eq!(kinds.iter().filter(|kind| **kind == "machine.armed").count(), 1);
+    let count = |kind| story.events.iter().filter(|event| event.kind() == Some(kind)).count();
+    assert_eq!((count(EventKind::RunCompleted), count(EventKind::MachineArmed)), (1, 1));
 }
 
 #[test]
@@ -215,8 +214,11 @@ fn a_failed_task_is_tried_again_with_a_pause_and_then_its_failure_tasks_run() {
          installed a => run flaky; running 1 - job.finished
          exit 0      => complete 2 - -",
     );
-    let failed = story.happened.iter().find(|happened| happened.kind == "run.failed").unwrap();
-    assert_eq!(failed.data["reason"], "task `flaky` failed: exit code 3");
+    let failed = story.events.iter().find_map(|event| match event {
+        EventBody::RunFailed(failed) => Some(failed),
+        _ => None,
+    });
+    assert_eq!(failed.unwrap().reason, "task `flaky` failed: exit code 3");
 }
 
 #[test]

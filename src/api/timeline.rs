@@ -42,6 +42,6 @@ async fn timeline(
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         limit: read_limit(&query)?,
     };
-    let timeline = state.app.insight.timeline(&caller, &reference, page).await?;
-    Ok(EventPage { items: timeline.events, next: timeline.next }.response())
+    let events = state.app.insight.timeline(&caller, &reference, page).await?;
+    Ok(EventPage::from(events).response())
 }
