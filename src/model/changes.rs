@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_number_of_another_history_is_refused() {
-        let epochs = [1_u128, 2].map(|id| Uuid::from_u128(id));
+        let epochs = [1_u128, 2].map(Uuid::from_u128);
         let epoch = |first_commit, id| Epoch { first_commit, id };
         let mut history = CommitHistory::restore(20, vec![epoch(1, epochs[0]), epoch(10, epochs[1])], 3);
         assert_eq!(history.check(9, Some(epochs[0])), Ok(()));
