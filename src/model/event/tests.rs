@@ -1,3 +1,5 @@
+//! Rows of kinds, their fields, and what older versions wrote.
+
 use serde_json::json;
 
 use super::*;
