@@ -268,6 +268,14 @@ fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<Server
 /// What a new data directory gets: the built-in content, settings, and the administrator's token.
 async fn fill(app: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
     let caller = Caller::server(app.kernel.now());
+    // Runs that an earlier version began keep its content, before there is another.
+    let old = app.runs.keep_content_of_old_runs(&caller).await.context("runs of an earlier version")?;
+    if old > 0 {
+        tracing::info!(
+            runs = old,
+            "runs that an earlier version began keep the content they were started with"
+        );
+    }
     let core =
         content::core(caller.now).map_err(|faults| anyhow!("the built-in content is faulty: {faults:?}"))?;
     let installed = app.catalog.install_pack(&caller, &core).await.context("the built-in content")?;

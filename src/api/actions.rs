@@ -27,9 +27,23 @@ struct StartInput {
     /// Its name; without it the machine's own, else the setting `default_workflow`.
     #[serde(default)]
     workflow: Option<String>,
+    /// Why, for the run's record, in one line.
+    #[serde(default)]
+    #[schemars(length(max = REASON_BYTES_MAX))]
+    reason: String,
     /// The run pauses before this step: its number, counted from 0, or its name.
     #[serde(default)]
     stop_before: Option<StepReference>,
+}
+
+/// What `retry` goes on with.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Retry {
+    /// Take the content and the params of now for the steps that are still to come, instead of those that the
+    /// run kept.
+    #[serde(default)]
+    refresh: bool,
 }
 
 /// Where `restart` begins, and how far it runs.
@@ -87,6 +101,7 @@ pub fn operations() -> Vec<Operation> {
     vec![
         row("start", "Begin a run of a workflow", |body: StartInput| RunAction::Start {
             workflow: body.workflow,
+            reason: body.reason,
             stop_before: body.stop_before,
         }),
         row("restart", "Begin the last run anew, with the content there is now", |body: Restart| {
@@ -96,7 +111,10 @@ pub fn operations() -> Vec<Operation> {
             RunAction::Pause { before: body.before, reason: body.reason }
         }),
         plain("resume", "Go on after a pause", RunAction::Resume),
-        plain("retry", "Go on at the step that failed or was held", RunAction::Retry),
+        row("retry", "Go on at the step that failed or was held", |body: Retry| match body.refresh {
+            true => RunAction::RetryRefreshed,
+            false => RunAction::Retry,
+        }),
         row("skip", "Pass over the present step, or a task that is still to come", |body: Skip| {
             RunAction::Skip { step: body.step, reason: body.reason }
         }),

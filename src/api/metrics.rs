@@ -72,6 +72,7 @@ pub fn text(state: &ApiState) -> String {
     head(&mut text, "metalwright_api_event_streams_refused_total", refused);
     let _ = writeln!(text, "metalwright_api_event_streams_refused_total {}", state.streams.refused());
     store(&mut text, state);
+    runs(&mut text, state);
     let mut named = "";
     for counter in state.counters.0.iter() {
         if counter.name != named {
@@ -83,6 +84,20 @@ pub fn text(state: &ApiState) -> String {
     }
     mirrors(&mut text, &state.app.artifacts.mirror_statuses());
     text
+}
+
+/// The runs that are kept, by how they ended, and how long those took.
+fn runs(text: &mut String, state: &ApiState) {
+    let tallies = state.app.runs.tallies();
+    head(text, "metalwright_runs", "gauge Runs that are kept, by result; `open` are under way.");
+    for tally in &tallies {
+        let _ = writeln!(text, "metalwright_runs{{result=\"{}\"}} {}", tally.result, tally.runs);
+    }
+    head(text, "metalwright_runs_seconds", "gauge Seconds from start to end of those runs, together.");
+    for tally in tallies.iter().filter(|tally| tally.seconds.is_some()) {
+        let seconds = tally.seconds.unwrap_or_default();
+        let _ = writeln!(text, "metalwright_runs_seconds{{result=\"{}\"}} {seconds}", tally.result);
+    }
 }
 
 /// Whether the database takes writes, and the room on its disk.

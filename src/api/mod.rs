@@ -22,6 +22,7 @@ pub mod openapi;
 pub mod operation;
 pub mod query;
 pub mod resources;
+mod runs;
 pub mod schema;
 mod service;
 pub mod starting;

@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::operation::{Operation, number, text};
 use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, schema,
-    service, timeline, tokens,
+    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, runs,
+    schema, service, timeline, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -34,6 +34,7 @@ pub fn operations() -> Vec<Operation> {
         Kind::ALL.into_iter().flat_map(|kind| with_noun!(kind, T => crud::<T>())).collect();
     operations.extend(tokens::operations());
     operations.extend(actions::operations());
+    operations.extend(runs::operations());
     operations.extend(leases::operations());
     operations.extend(artifacts::operations());
     operations.extend(boot_preview::operations());
@@ -111,9 +112,18 @@ fn list_row<T: NounRules>(collection: String, many: &'static str) -> Operation
 where
     World: HasTable<T>,
 {
+    let listed = listing::<T>(collection, format!("list_{many}"));
+    listed.summary(format!("List {many}")).runs(list::<T>)
+}
+
+/// A list of a noun's objects: what can be asked of it, and what it answers.
+pub(super) fn listing<T: NounRules>(path: String, id: String) -> Operation
+where
+    World: HasTable<T>,
+{
+    let many = T::KIND.plural();
     let limit = json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT});
-    Operation::get(collection, format!("list_{many}"))
-        .summary(format!("List {many}"))
+    Operation::get(path, id)
         .needs(RequiredScope::Read(many))
         .with_filters()
         .query("limit", limit, "Objects on a page.")
@@ -122,7 +132,6 @@ where
         .query("fields", text(), "Fields to trim the objects to, separated by commas.")
         .answers(200, "A page.", schema::list::<T>)
         .refuses(&[400])
-        .runs(list::<T>)
 }
 
 async fn list<T: NounRules>(

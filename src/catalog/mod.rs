@@ -6,6 +6,7 @@
 
 pub mod artifact_faults;
 pub mod content;
+pub mod keeping;
 pub mod packs;
 pub mod params;
 pub mod pools;
@@ -13,6 +14,7 @@ pub mod rendering;
 pub mod repositories;
 pub mod usable;
 
+use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,19 +22,25 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use crate::kernel::Kernel;
+use crate::model::{Content, ContentView, Run};
 use crate::netboot::decide::capability;
 use crate::render::RenderEngine;
+use keeping::TemplateDigests;
 use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 
 /// Renders that have a thread to wait on. More would render no sooner, as there are no more workers that
 /// render (`render::Pool`), and each costs memory: its input, and what the allocator keeps for the thread.
 const AT_ONCE_MAX: usize = 16;
+/// Sets of templates of runs that are kept compiled, besides the present ones.
+const KEPT_ENGINES_MAX: usize = 8;
 
 /// The content, and what renders it.
 pub struct Catalog {
     kernel: Arc<Kernel>,
     pools: RenderPools,
-    content: Mutex<Option<CompiledContent>>,
+    compiled: Mutex<Compiled>,
+    /// The digests of the present templates, with the generation they are of.
+    digests: Mutex<Option<(u64, Arc<TemplateDigests>)>>,
     /// The turns of those who render.
     turns: Arc<Semaphore>,
     preview_turns: Arc<Semaphore>,
@@ -41,9 +49,19 @@ pub struct Catalog {
     boot_key: capability::CapabilityKey,
 }
 
-/// The templates as compiled, and the generation they were compiled from.
-struct CompiledContent {
+/// Templates as compiled.
+#[derive(Default)]
+struct Compiled {
+    present: Option<PresentTemplates>,
+    /// Those that runs kept, by digest; the oldest goes first.
+    kept: VecDeque<(String, RenderEngine)>,
+}
+
+/// The present templates, with the generation they were compiled from and their digest.
+#[derive(Clone)]
+struct PresentTemplates {
     generation: u64,
+    digest: String,
     engine: RenderEngine,
 }
 
@@ -61,7 +79,8 @@ impl Catalog {
         Arc::new(Catalog {
             kernel,
             pools,
-            content: Mutex::default(),
+            compiled: Mutex::default(),
+            digests: Mutex::default(),
             turns,
             preview_turns,
             previews: AtomicUsize::new(0),
@@ -71,12 +90,40 @@ impl Catalog {
 
     /// The compiled templates of the present content.
     pub fn engine(&self) -> RenderEngine {
-        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        self.present(&mut self.compiled.lock().unwrap_or_else(PoisonError::into_inner)).engine
+    }
+
+    /// The compiled templates that a run kept; the present ones where it kept none.
+    pub fn engine_of_run(&self, run: Option<&Run>) -> RenderEngine {
+        let kept = ContentView::of_run(&self.kernel.world(), run).templates_digest().map(str::to_owned);
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = self.present(&mut compiled);
+        let Some(digest) = kept.filter(|digest| *digest != present.digest) else { return present.engine };
+        if let Some((_, engine)) = compiled.kept.iter().find(|(of, _)| *of == digest) {
+            return engine.clone();
+        }
+        let world = self.kernel.world();
+        let bodies: Vec<(String, String)> = ContentView::of_run(&world, run)
+            .templates()
+            .into_iter()
+            .map(|(name, body)| (name.to_owned(), body.to_owned()))
+            .collect();
+        drop(world);
+        let (engine, _) = RenderEngine::compile(&self.pools.serve, bodies);
+        if compiled.kept.len() >= KEPT_ENGINES_MAX {
+            compiled.kept.pop_front();
+        }
+        compiled.kept.push_back((digest, engine.clone()));
+        engine
+    }
+
+    fn present(&self, compiled: &mut Compiled) -> PresentTemplates {
         let world = self.kernel.world();
         let generation = world.templates.generation();
-        if let Some(content) = content.as_ref().filter(|content| content.generation == generation) {
-            return content.engine.clone();
+        if let Some(present) = compiled.present.as_ref().filter(|present| present.generation == generation) {
+            return present.clone();
         }
+        let digest = Content::Templates(self.template_digests(&world).as_ref().clone()).digest();
         let bodies: Vec<(String, String)> =
             world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone())).collect();
         drop(world);
@@ -84,8 +131,9 @@ impl Catalog {
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");
         }
-        *content = Some(CompiledContent { generation, engine: engine.clone() });
-        engine
+        let present = PresentTemplates { generation, digest, engine };
+        compiled.present = Some(present.clone());
+        present
     }
 
     /// Has a thread that may wait do what renders, when its turn comes. The turn ends with the work, even if

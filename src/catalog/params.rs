@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::kernel::secrets::{SecretKey, SecretPlace, is_sealed};
-use crate::model::{GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, World};
+use crate::model::{ContentView, GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, hex, sha256_hex};
 use crate::render::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
 
 /// Most profiles that are gone through for one machine.
@@ -13,29 +13,27 @@ const PROFILES_MAX: usize = 1024;
 
 /// The layers of a machine, highest first: the machine, its profiles in order (each followed by its nested
 /// ones), its stage, the stage's profiles, the profile `global`, the declared defaults.
-pub fn layers(world: &World, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<ParamLayer> {
-    let set = levels(world, (machine, stage)).map(|(level, values)| layer(level, values));
+pub fn layers(content: ContentView<'_>, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<ParamLayer> {
+    let set = levels(content, (machine, stage)).map(|(level, values)| layer(level, values));
     let mut layers: Vec<ParamLayer> = set.collect();
-    let defaults = world.params.iter().filter_map(|param| {
-        let default = param.spec.default.as_ref()?;
-        Some((param.spec.name.clone(), default.clone()))
-    });
+    let defaults = content.defaults().into_iter().map(|(name, default)| (name.to_owned(), default.clone()));
     layers.push(ParamLayer::new(ParamLevel::Default, defaults.collect::<ParamValues>()));
     layers
 }
 
 /// The values of each level, highest first, without the declared defaults.
 fn levels<'a>(
-    world: &'a World,
+    content: ContentView<'a>,
     (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
 ) -> impl Iterator<Item = (ParamLevel, &'a BTreeMap<String, Value>)> {
     let profiles = move |names: &[String], level: fn(String) -> ParamLevel| {
-        let expanded = expand(world, names).into_iter();
+        let expanded = expand(content, names).into_iter();
         expanded.map(move |profile| (level(profile.name.clone()), &profile.params))
     };
     let of_machine = machine.into_iter().flat_map(move |machine| {
-        let of_profiles = profiles(&machine.profiles, ParamLevel::Profile);
-        std::iter::once((ParamLevel::Machine, &machine.params)).chain(of_profiles)
+        let (params, own_profiles) = content.values_of(machine);
+        let of_profiles = profiles(own_profiles, ParamLevel::Profile);
+        std::iter::once((ParamLevel::Machine, params)).chain(of_profiles)
     });
     let of_stage = stage.into_iter().flat_map(move |stage| {
         let of_profiles = profiles(&stage.profiles, ParamLevel::StageProfile);
@@ -47,11 +45,11 @@ fn levels<'a>(
 /// The value that is set for one param, found without making [`layers`]: a boot asks for it with every
 /// packet. The declared default does not count.
 pub fn set_value<'a>(
-    world: &'a World,
+    content: ContentView<'a>,
     (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
     name: &str,
 ) -> Option<&'a Value> {
-    levels(world, (machine, stage)).find_map(|(_, values)| values.get(name))
+    levels(content, (machine, stage)).find_map(|(_, values)| values.get(name))
 }
 
 /// How sealed values of secret params are treated.
@@ -70,12 +68,12 @@ pub enum SecretMode {
 /// # Errors
 /// A value that cannot be opened: the level and the name.
 pub fn resolve(
-    world: &World,
+    content: ContentView<'_>,
     of: ParamSubject<'_>,
     secrets: &SecretKey,
     sealed: SecretMode,
 ) -> Result<LayeredParams, String> {
-    let mut layers = layers(world, of.machine.map(|machine| &machine.spec), of.stage);
+    let mut layers = layers(content, of.machine.map(|machine| &machine.spec), of.stage);
     for layer in &mut layers {
         if layer.values.values().any(is_sealed) {
             let values = layer.values.iter().map(|(name, value)| {
@@ -91,7 +89,7 @@ pub fn resolve(
         }
     }
     let access = if sealed == SecretMode::Closed { SecretAccess::Sealed } else { SecretAccess::Open };
-    Ok(LayeredParams::new(layers, self::secrets(world), access))
+    Ok(LayeredParams::new(layers, self::secrets(content), access))
 }
 
 /// Whose params are resolved.
@@ -118,8 +116,25 @@ fn open(
 }
 
 /// The names of all params that are secret.
-pub fn secrets(world: &World) -> BTreeSet<String> {
-    world.params.iter().filter(|param| param.spec.secret).map(|param| param.spec.name.clone()).collect()
+pub fn secrets(content: ContentView<'_>) -> BTreeSet<String> {
+    content.secrets().map(str::to_owned).collect()
+}
+
+/// SHA-256 of the values of all params. Secret values are in it as hashes with the server's key, so that it
+/// tells nobody what they are and two machines with the same secrets have the same.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn digest(content: ContentView<'_>, of: ParamSubject<'_>, secrets: &SecretKey) -> Result<String, String> {
+    let params = resolve(content, of, secrets, SecretMode::Open)?;
+    let aggregate = params.aggregate();
+    let mut lines = String::new();
+    for (name, resolved) in aggregate {
+        let value = resolved.value.to_string();
+        let value = if resolved.secret { hex(&secrets.keyed_hash(value.as_bytes())) } else { value };
+        lines.push_str(&format!("{name}={value}\n"));
+    }
+    Ok(sha256_hex(lines))
 }
 
 fn layer(level: ParamLevel, values: &BTreeMap<String, Value>) -> ParamLayer {
@@ -131,11 +146,11 @@ fn layer(level: ParamLevel, values: &BTreeMap<String, Value>) -> ParamLayer {
 
 /// Profiles with their nested ones after each, every one once. A cycle cannot be saved; the bound holds
 /// anyway.
-fn expand<'a>(world: &'a World, names: &[String]) -> Vec<&'a Profile> {
+pub fn expand<'a>(content: ContentView<'a>, names: &[String]) -> Vec<&'a Profile> {
     let mut found: Vec<&Profile> = Vec::new();
     let mut open: Vec<&str> = names.iter().rev().map(String::as_str).collect();
     while let Some(name) = open.pop() {
-        let Some(profile) = world.profiles.get(name).map(|profile| &profile.spec) else { continue };
+        let Some(profile) = content.profile(name) else { continue };
         if found.len() >= PROFILES_MAX || found.iter().any(|earlier| earlier.name == profile.name) {
             continue;
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::catalog::Catalog;
-use crate::catalog::rendering::RenderPurpose;
+use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::kernel::Error;
 use crate::render::{LaneCounts, PoolHealth, RenderEngine, RenderPool, WorkerProgram};
 
@@ -63,11 +63,20 @@ impl Catalog {
         done.await.map_err(|error| Error::Failed(error.to_string()))
     }
 
+    /// The templates that count for a boot, with the workers that render for its purpose.
+    pub fn engine_for(&self, boot: &BootContext) -> RenderEngine {
+        self.with_workers(boot.purpose, self.engine_of_run(boot.run.as_ref().map(|run| &run.spec)))
+    }
+
     /// The templates of the present content, with the workers that render for this purpose.
-    pub fn engine_for(&self, purpose: RenderPurpose) -> RenderEngine {
+    pub fn present_engine_for(&self, purpose: RenderPurpose) -> RenderEngine {
+        self.with_workers(purpose, self.engine())
+    }
+
+    fn with_workers(&self, purpose: RenderPurpose, engine: RenderEngine) -> RenderEngine {
         match purpose {
-            RenderPurpose::Serve => self.engine(),
-            RenderPurpose::Preview => self.engine().on(&self.pools.preview),
+            RenderPurpose::Serve => engine,
+            RenderPurpose::Preview => engine.on(&self.pools.preview),
         }
     }
 

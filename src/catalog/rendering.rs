@@ -12,7 +12,9 @@ use crate::catalog::Catalog;
 use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::repositories::repositories;
 use crate::kernel::ServerEndpoints;
-use crate::model::{Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, Machine, Stage, Stored};
+use crate::model::{
+    Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, ContentView, Machine, Run, Stage, Stored, World,
+};
 use crate::netboot::decide::loader::LoaderTransport;
 use crate::netboot::decide::{BootData, capability};
 use crate::render::{CallbackUrls, ProblemKind, RenderInput, RenderProblem};
@@ -61,6 +63,8 @@ pub struct BootContext {
     pub machine: Option<Arc<Stored<Machine>>>,
     pub bootenv: Option<Arc<Stored<Bootenv>>>,
     pub stage: Option<Arc<Stored<Stage>>>,
+    /// The run whose content counts; without one it is the present content.
+    pub run: Option<Arc<Stored<Run>>>,
     pub attempt: Option<BootAttempt>,
     pub facing: ClientEndpoints,
     /// For a document that hands the machine's agent its token.
@@ -72,6 +76,11 @@ impl BootContext {
     /// The files of the bootenv that are rendered.
     pub fn templates(&self) -> &[BootTemplate] {
         self.bootenv.as_ref().map_or(&[], |bootenv| &bootenv.spec.templates)
+    }
+
+    /// The content that counts for it.
+    pub fn content<'w>(&self, world: &'w World) -> ContentView<'w> {
+        ContentView::of_run(world, self.run.as_ref().map(|run| &run.spec))
     }
 
     /// Kernel and initrds for the machine's architecture.
@@ -98,7 +107,10 @@ impl Catalog {
             machine: boot.machine.as_deref(),
             stage: boot.stage.as_ref().map(|stage| &stage.spec),
         };
-        let params = params::resolve(&self.kernel.world(), of, &self.kernel.secrets, sealed);
+        let params = {
+            let world = self.kernel.world();
+            params::resolve(boot.content(&world), of, &self.kernel.secrets, sealed)
+        };
         let params = params.map_err(|message| problem("params", message))?;
         let repositories = repositories(&self.kernel.world(), boot, &params)?;
         let callbacks =

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::catalog::params::{layers, secrets, set_value};
-use crate::model::{Bootenv, Machine, Stage, Step, StepKind, Stored, World};
+use crate::model::{Bootenv, ContentView, Machine, Stage, Step, StepKind, Stored, World};
 use crate::render::{LayeredParams, SecretAccess};
 
 /// What stands in the way of a run of `steps` on a machine, all at once.
@@ -25,7 +25,7 @@ pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String>
                 bootenv.map(|bootenv| &bootenv.spec.required_params)
             }
         };
-        let unset = unset_params(world, (Some(machine), stage), required.into_iter().flatten());
+        let unset = unset_params(world.into(), (Some(machine), stage), required.into_iter().flatten());
         found.extend(
             unset.iter().map(|param| format!("the param `{param}` is not set ({} requires it)", step.name)),
         );
@@ -37,22 +37,19 @@ pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String>
 
 /// Those of the required params that have no value on any level.
 pub fn unset_params<'a>(
-    world: &World,
+    content: ContentView<'_>,
     (machine, stage): (Option<&Machine>, Option<&Stage>),
     required: impl Iterator<Item = &'a String>,
 ) -> Vec<&'a str> {
-    required
-        .map(String::as_str)
-        .filter(|name| {
-            !(set_value(world, (machine, stage), name).is_some()
-                || world.params.get(name).is_some_and(|param| param.spec.default.is_some()))
-        })
-        .collect()
+    let is_set =
+        |name: &str| set_value(content, (machine, stage), name).is_some() || content.has_default(name);
+    required.map(String::as_str).filter(|name| !is_set(name)).collect()
 }
 
 /// The params of a machine in a stage, secrets sealed.
 pub fn params(world: &World, machine: &Machine, stage: Option<&Stage>) -> LayeredParams {
-    LayeredParams::new(layers(world, Some(machine), stage), secrets(world), SecretAccess::Sealed)
+    let content = ContentView::from(world);
+    LayeredParams::new(layers(content, Some(machine), stage), secrets(content), SecretAccess::Sealed)
 }
 
 /// What keeps a machine from booting a bootenv: no kernel for its architecture, an artifact that is not

@@ -13,6 +13,9 @@ pub(super) enum ActionVerb {
         reference: String,
         /// [default: the machine's own]
         workflow: Option<String>,
+        /// Why, in one line; the run keeps it.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         /// Pause before this step: its number, counted from 0, or its name.
         #[arg(long, value_name = "STEP")]
         stop_before: Option<String>,
@@ -43,7 +46,13 @@ pub(super) enum ActionVerb {
     /// Go on after a pause.
     Resume(ReferenceArgs),
     /// Go on at the step that failed or is held.
-    Retry(ReferenceArgs),
+    Retry {
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// With the content and the params of now, instead of those that the run kept.
+        #[arg(long)]
+        refresh: bool,
+    },
     /// Pass over the present step, or a task that is still to come.
     Skip {
         #[arg(value_name = "REF")]
@@ -81,8 +90,10 @@ impl ActionVerb {
     /// The call that carries the verb out.
     pub(super) fn call(self) -> ActionCall {
         match self {
-            ActionVerb::Start { reference, workflow, stop_before } => {
-                let details = [("workflow", workflow.map(Value::from)), ("stop_before", step(stop_before))];
+            ActionVerb::Start { reference, workflow, reason, stop_before } => {
+                let given = [("workflow", workflow), ("reason", reason)];
+                let [workflow, reason] = given.map(|(name, value)| (name, value.map(Value::from)));
+                let details = [workflow, reason, ("stop_before", step(stop_before))];
                 ActionCall::new(MachineAction::Start, reference, object(details))
             }
             ActionVerb::Restart { reference, from, stop_before } => {
@@ -101,7 +112,10 @@ impl ActionVerb {
                 ActionCall::new(MachineAction::MarkDone, reference, json!({ "reason": reason }))
             }
             ActionVerb::Resume(whose) => ActionCall::new(MachineAction::Resume, whose.reference, json!({})),
-            ActionVerb::Retry(whose) => ActionCall::new(MachineAction::Retry, whose.reference, json!({})),
+            ActionVerb::Retry { reference, refresh } => {
+                let details = [("refresh", refresh.then_some(Value::Bool(true)))];
+                ActionCall::new(MachineAction::Retry, reference, object(details))
+            }
             ActionVerb::Cancel(whose) => ActionCall::new(MachineAction::Cancel, whose.reference, json!({})),
             ActionVerb::Arm(whose) => ActionCall::new(MachineAction::Arm, whose.reference, json!({})),
             ActionVerb::Disarm(whose) => ActionCall::new(MachineAction::Disarm, whose.reference, json!({})),

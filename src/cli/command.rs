@@ -184,6 +184,13 @@ pub(super) enum DeleteVerb {
 pub(super) enum MachineVerb {
     #[command(flatten)]
     Act(ActionVerb),
+    /// Its runs, the latest first.
+    Runs {
+        #[arg(value_name = "REF")]
+        reference: String,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     /// The values of params, and where each comes from.
     Params {
         #[arg(value_name = "REF")]

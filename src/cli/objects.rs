@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::columns::row;
-use crate::cli::command::{CreateArgs, ListArgs};
+use crate::cli::command::{CreateArgs, ListArgs, OutputArgs};
 use crate::cli::documents;
 use crate::cli::leases;
 use crate::cli::nouns::{name_of, object_path};
@@ -22,6 +22,18 @@ pub struct NounClient {
 }
 
 impl NounClient {
+    /// `machines runs web1`: the runs of a machine, the latest first.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn runs(&self, machine: &str, output: OutputArgs) -> Result<()> {
+        let machine = self.client.get(&object_path(self.kind, machine)?).await?;
+        let id = machine.get("id").and_then(Value::as_str).unwrap_or_default();
+        let runs = NounClient { client: self.client.clone(), kind: Kind::Run };
+        let (filters, sort) = (vec![("machine".to_owned(), id.to_owned())], Some("-started_at".to_owned()));
+        runs.list(ListArgs { filters, sort, fields: None, limit: None, output }).await
+    }
+
     pub async fn list(&self, args: ListArgs) -> Result<()> {
         let given = [("sort", args.sort), ("fields", args.fields.clone())];
         let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));

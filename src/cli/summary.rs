@@ -45,13 +45,19 @@ fn words(body: &EventBody) -> String {
         EventBody::RunStarted(it) => {
             let rehearsal = if it.rehearse { ", a rehearsal" } else { "" };
             let from = it.from_step.map(|step| format!(", from step {step}")).unwrap_or_default();
-            format!("{}{from}{rehearsal}", or_nothing(&it.workflow))
+            let reason = after(": ", it.reason.as_deref());
+            format!("{}{from}{rehearsal}{reason}", or_nothing(&it.workflow))
         }
         EventBody::RunStepDone(it) => {
             [text(&json!(it.kind)), it.name.clone(), text(&json!(it.state))].join(" ")
         }
         EventBody::RunCompleted(it) => or_nothing(&it.workflow),
         EventBody::RunFailed(it) => format!("{} {}", or_nothing(&it.name), it.reason),
+        EventBody::RunEnded(it) => {
+            let seconds = it.seconds.map(|seconds| format!(" after {seconds} s")).unwrap_or_default();
+            format!("{}{seconds}", it.result.as_str())
+        }
+        EventBody::RunRefreshed(it) => it.reason.clone(),
         EventBody::RunHeld(it) => it.reason.clone(),
         EventBody::RunPaused(it) => after("by ", it.by.as_deref()) + &after(": ", Some(&it.reason)),
         EventBody::RunStepSkipped(it) | EventBody::RunStepMarkedDone(it) | EventBody::RunPausePlanned(it) => {

@@ -38,6 +38,7 @@ const KINDS: &[EventKind] = &[
     EventKind::RunLiveSystemLost,
     EventKind::RunPausePlanned,
     EventKind::RunPaused,
+    EventKind::RunRefreshed,
     EventKind::RunResumed,
     EventKind::RunRetried,
     EventKind::RunStarted,
@@ -154,9 +155,15 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
         },
         EventBody::RunResumed(it) => of_run("run resumed", &it.workflow, &it.stage),
         EventBody::RunRetried(it) => of_run("run retried", &it.workflow, &it.stage),
-        EventBody::RunStarted(it) => {
-            LogLine { run: Some(it.run), ..of_run("run started", &it.workflow, &it.stage) }
-        }
+        EventBody::RunRefreshed(it) => LogLine {
+            reason: Some(&it.reason),
+            ..of_run("run goes on with the content of now", &it.workflow, &it.stage)
+        },
+        EventBody::RunStarted(it) => LogLine {
+            run: Some(it.run),
+            reason: it.reason.as_deref(),
+            ..of_run("run started", &it.workflow, &it.stage)
+        },
         EventBody::RunLiveSystemLost(it) => LogLine {
             bootenv: Some(&it.bootenv),
             reason: Some(&it.reason),

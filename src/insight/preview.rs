@@ -15,7 +15,7 @@ use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::insight::Insight;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
-use crate::model::{BootTemplate, Machine, Stored, Template};
+use crate::model::{BootTemplate, ContentView, Machine, Stored, Template};
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
@@ -99,7 +99,8 @@ impl Insight {
         let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
         let of = ParamSubject { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
         let params =
-            params::resolve(&world, of, &self.kernel.secrets, SecretMode::Covered).map_err(Error::Failed)?;
+            params::resolve(ContentView::from(&*world), of, &self.kernel.secrets, SecretMode::Covered)
+                .map_err(Error::Failed)?;
         let rows = params
             .aggregate()
             .into_iter()
@@ -167,9 +168,13 @@ impl Insight {
         }
         let mut gathered = BootFacts::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
         if let Some(name) = &preview.bootenv {
-            gathered.bootenv = Some(self.kernel.find(caller, name)?);
+            // What is named is looked at as it is now, whatever the machine's run kept.
+            (gathered.bootenv, gathered.run) = (Some(self.kernel.find(caller, name)?), None);
         } else if gathered.bootenv.is_none() {
-            gathered.bootenv = self.first_bootenv(&machine);
+            (gathered.bootenv, gathered.run) = (self.first_bootenv(&machine), None);
+        }
+        if preview.template.is_some() || preview.inline.is_some() {
+            gathered.run = None;
         }
         let boot = self.preview_boot(&gathered);
         let document = document(&boot, &preview)?;

@@ -74,9 +74,18 @@ impl SecretKey {
 
     /// A key for another purpose, made from this one.
     pub fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        self.mac(purpose.as_bytes())
+    }
+
+    /// The hash of a value with a key of its own: it shows whether two values are the same, and nothing else.
+    pub fn keyed_hash(&self, value: &[u8]) -> [u8; KEY_BYTES] {
+        SecretKey::from_key(self.derive("hashes of secret values")).mac(value)
+    }
+
+    fn mac(&self, text: &[u8]) -> [u8; KEY_BYTES] {
         let mut derived = [0; KEY_BYTES];
         if let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.key) {
-            mac.update(purpose.as_bytes());
+            mac.update(text);
             derived = mac.finalize().into_bytes().into();
         }
         derived

@@ -91,15 +91,15 @@ pub struct MachineStatus {
     /// Its address, from its lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-    /// The run under way, or the last one.
+    /// The run under way, or the last one. Its steps and its record are in `GET /runs/{id}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<Run>,
-    /// The steps of the run, in order.
-    #[serde(default)]
-    pub steps: Vec<Step>,
+    pub run: Option<PresentRun>,
     /// Index of the step that is next or under way.
     #[serde(default)]
     pub cursor: u32,
+    /// How many steps the run has.
+    #[serde(default)]
+    pub steps_total: u32,
     /// The job under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Uuid>,
@@ -176,9 +176,9 @@ pub struct AgentSeen {
     pub leaving: bool,
 }
 
-/// One start of a workflow.
+/// What a machine says of its run. The run itself is an object of its own, with this id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Run {
+pub struct PresentRun {
     pub id: Uuid,
     pub workflow: String,
     pub started_at: Timestamp,
@@ -208,63 +208,6 @@ pub struct StopBefore {
     pub step: u32,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-}
-
-/// What kind of thing a step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StepKind {
-    Stage,
-    Bootenv,
-    Task,
-}
-
-/// How a step stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StepState {
-    #[default]
-    Pending,
-    Running,
-    Done,
-    Failed,
-    /// Passed over, with a reason in `note`.
-    Skipped,
-}
-
-impl StepState {
-    /// There is nothing left to do at the step.
-    pub fn is_over(self) -> bool {
-        matches!(self, StepState::Done | StepState::Skipped)
-    }
-}
-
-/// One step of a run, fixed when the run began.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Step {
-    pub kind: StepKind,
-    /// Name of the stage, bootenv or task.
-    pub name: String,
-    /// The stage the step belongs to.
-    pub stage: String,
-    /// SHA-256 of the content it came from.
-    pub digest: String,
-    #[serde(default)]
-    pub state: StepState,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub note: String,
-}
-
-impl Step {
-    /// The step for a person: `step 3 (task users of look)`.
-    pub fn label(&self, index: u32) -> String {
-        let Step { name, stage, .. } = self;
-        match self.kind {
-            StepKind::Stage => format!("step {index} (stage {name})"),
-            StepKind::Bootenv => format!("step {index} (bootenv {name} of {stage})"),
-            StepKind::Task => format!("step {index} (task {name} of {stage})"),
-        }
-    }
 }
 
 /// What the machine waits for.

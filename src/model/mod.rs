@@ -15,12 +15,14 @@ mod checksum;
 mod client_class;
 mod commits;
 mod content;
+mod content_view;
 mod dhcp_status;
 mod digest;
 mod document;
 pub mod event;
 mod fetch_networks;
 mod job;
+mod kept_content;
 mod lease;
 mod mac;
 mod machine;
@@ -35,6 +37,7 @@ mod problem;
 mod provenance;
 mod render_problem;
 mod reservation;
+mod run;
 mod schema;
 pub mod schema_cost;
 pub mod settings;
@@ -64,6 +67,7 @@ pub use content::{
     BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
     TaskTemplate, Template, Workflow,
 };
+pub use content_view::{ContentView, open_run};
 pub use dhcp_status::{
     DhcpStatus, ExampleAnswer, InterfaceStatus, RelayStatus, RivalStatus, ServiceStatus, StoreStatus,
     SubnetStatus, UnservedStatus,
@@ -73,11 +77,12 @@ pub use document::ObjectRow;
 pub use event::{BootProtocol, Event, EventBody, EventKind, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
 pub use job::{AfterJob, Job, JobEnd, JobState, ended_by_exit};
+pub use kept_content::{Content, ContentSet, Declaration, MachineValues, TemplateBody};
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
     AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, Machine, MachineState, MachineStatus,
-    MachineWait, Run, Step, StepKind, StepState, StepTries, StopBefore,
+    MachineWait, PresentRun, StepTries, StopBefore,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
 pub use name::{check_file_path, check_host_name, check_name};
@@ -91,6 +96,10 @@ pub use problem::{Problem, nearest};
 pub use provenance::{ParamLevel, ParamRead, Provenance, TemplateUse};
 pub use render_problem::{INLINE_TEMPLATE, ProblemKind, RenderProblem};
 pub use reservation::Reservation;
+pub use run::{
+    ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunDocument, RunEntry, RunJob, RunResult, Step,
+    StepKind, StepState,
+};
 pub use schema::{DeclaredSchema, Input, check_schema, parse_changed, parse_input};
 pub use token::Token;
 pub use verdict::Verdict;

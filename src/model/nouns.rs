@@ -315,6 +315,38 @@ macro_rules! nouns {
                     DESCRIPTION,
                 ],
             }
+            Run runs {
+                word: "run",
+                about: "Starts of workflows, with their steps and their record",
+                has_id: true,
+                name_field: "id",
+                verbs: &[List, Get],
+                apply_order: LAST,
+                columns: &[
+                    ("ID", "id", Text),
+                    ("MACHINE", "machine_name", Text),
+                    ("WORKFLOW", "workflow", Text),
+                    ("STARTED", "started_at", Age),
+                    ("RESULT", "result", Text),
+                    ("SECONDS", "seconds", Text),
+                    ("BY", "started_by", Text),
+                    ("REASON", "reason", Text),
+                ],
+            }
+            Content contents {
+                word: "content",
+                about: "Content that runs keep, by digest; secrets are sealed",
+                has_id: true,
+                name_field: "id",
+                verbs: &[List, Get],
+                apply_order: LAST,
+                columns: &[
+                    ("ID", "id", Text),
+                    ("KIND", "kind", Text),
+                    ("NAME", "value.name", Text),
+                    UPDATED,
+                ],
+            }
         }
     };
 }

@@ -15,7 +15,6 @@ use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
 use crate::rate_limit::warn_limited;
 use crate::render::RenderProblem;
-use crate::runs::flow::step::needs_live_system;
 
 /// Most faults of failed renders that one machine keeps.
 const FAULTS_MAX: usize = 16;
@@ -38,7 +37,7 @@ impl Netboot {
         let last = machine.status.boot_attempt.as_ref();
         let is_new = attempt::is_new(last, power_on.progress, now);
         let is_open = last.is_some_and(|last| last.progress != BootProgress::Ended);
-        if is_new && (is_open || needs_live_system(&machine.status, &self.kernel.world())) {
+        if is_new && (is_open || gathered.needs_live_system(&self.kernel.world())) {
             self.runs.flow(&caller, &machine.key, |flow| flow.powered_on_again()).await?;
             gathered = self.again(&gathered);
         }

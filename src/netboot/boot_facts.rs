@@ -13,13 +13,14 @@ use crate::catalog::rendering::{BootContext, ClientEndpoints, RenderPurpose};
 use crate::catalog::usable::unset_params;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
-    Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, Machine, Stage, Stored, SubnetMode, World,
+    Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, ContentView, Machine, Run, Stage, Step, Stored,
+    SubnetMode, World, open_run,
 };
 use crate::netboot::decide::chainload::LoaderRequest;
 use crate::netboot::decide::decision::{ArtifactOwners, BootDecision, BootQuestion, DecisionFacts, decide};
 use crate::netboot::decide::signed::SecureBoot;
 use crate::netboot::loaders::InstalledLoaders;
-use crate::runs::flow::step::boot_step;
+use crate::runs::flow::step::{Position, boot_step, needs_live_system};
 
 /// The bootenv of unknown machines where `unknown_machine` is `discover`.
 const DISCOVERY: &str = "discovery";
@@ -34,6 +35,8 @@ pub struct BootFacts {
     pub machine: Option<Arc<Stored<Machine>>>,
     pub bootenv: Option<Arc<Stored<Bootenv>>>,
     pub stage: Option<Arc<Stored<Stage>>>,
+    /// The machine's run, while it is under way: what it boots is made of the run's content.
+    pub run: Option<Arc<Stored<Run>>>,
     pub subnet_mode: Option<SubnetMode>,
     pub client_arch: Option<Arch>,
     pub loaders: Option<Arc<BTreeSet<String>>>,
@@ -54,15 +57,23 @@ impl BootFacts {
             Some(machine) => machine.status.bootenv.clone().or_else(|| default_bootenv(world)),
             None => (unknown_machine == UnknownMachine::Discover).then(|| DISCOVERY.to_owned()),
         };
+        let run = machine.and_then(|machine| open_run(world, &machine.status));
+        let content = ContentView::of_run(world, run.map(|run| &run.spec));
         let stage = machine
             .and_then(|machine| machine.status.stage.as_ref())
-            .and_then(|name| world.stages.get(name))
+            .and_then(|name| content.stage(name))
             .cloned();
-        let bootenv = bootenv_name.as_ref().and_then(|name| world.bootenvs.get(name)).cloned();
+        // The bootenv of a run is the one it kept; the default one is the present one.
+        let of_run = machine.and_then(|machine| machine.status.bootenv.as_ref());
+        let bootenv = match of_run {
+            Some(name) => content.bootenv(name),
+            None => bootenv_name.as_ref().and_then(|name| world.bootenvs.get(name)),
+        };
         let mut gathered = BootFacts {
             machine: machine.cloned(),
-            bootenv,
+            bootenv: bootenv.cloned(),
             stage,
+            run: run.cloned(),
             bootenv_name,
             unknown_machine,
             loaders: Some(Arc::clone(&loaders.names)),
@@ -107,6 +118,7 @@ impl BootFacts {
             machine: self.machine.clone(),
             bootenv: self.bootenv.clone(),
             stage: self.stage.clone(),
+            run: self.run.clone(),
             attempt,
             facing,
             agent_token: None,
@@ -114,14 +126,28 @@ impl BootFacts {
         }
     }
 
+    fn content<'w>(&self, world: &'w World) -> ContentView<'w> {
+        ContentView::of_run(world, self.run.as_ref().map(|run| &run.spec))
+    }
+
     /// The machine's latest boot attempt.
     pub fn attempt(&self) -> Option<&BootAttempt> {
         self.machine.as_ref()?.status.boot_attempt.as_ref()
     }
 
+    /// Whether the machine's run is in tasks that need the live system it is in.
+    pub fn needs_live_system(&self, world: &World) -> bool {
+        let (Some(machine), steps) = (&self.machine, self.steps()) else { return false };
+        needs_live_system(Position { status: &machine.status, steps, content: self.content(world) })
+    }
+
+    fn steps(&self) -> &[Step] {
+        self.run.as_ref().map_or(&[], |run| &run.spec.steps)
+    }
+
     /// The step of the run that the boot is for.
     pub fn step(&self) -> Option<u32> {
-        boot_step(&self.machine.as_ref()?.status)
+        boot_step(&self.machine.as_ref()?.status, self.steps())
     }
 
     /// The machine's param, else the site's setting; where nothing is to be booted it does not matter.
@@ -131,7 +157,9 @@ impl BootFacts {
         }
         let machine = self.machine.as_ref().map(|machine| &machine.spec);
         let stage = self.stage.as_ref().map(|stage| &stage.spec);
-        match crate::catalog::params::set_value(world, (machine, stage), SECURE_BOOT).and_then(Value::as_bool)
+        let content = self.content(world);
+        match crate::catalog::params::set_value(content, (machine, stage), SECURE_BOOT)
+            .and_then(Value::as_bool)
         {
             Some(true) => SecureBoot::Required,
             Some(false) => SecureBoot::Off,
@@ -154,7 +182,7 @@ impl BootFacts {
         let required = bootenv.required_params.iter();
         let required = required.chain(stage.into_iter().flat_map(|stage| &stage.required_params));
         let machine = self.machine.as_ref().map(|machine| &machine.spec);
-        let unset = unset_params(world, (machine, stage), required);
+        let unset = unset_params(self.content(world), (machine, stage), required);
         (!unset.is_empty())
             .then(|| format!("{} needs params that are not set: {}", bootenv.name, unset.join(", ")))
     }
@@ -165,21 +193,31 @@ fn default_bootenv(world: &World) -> Option<String> {
     setting.as_str().filter(|name| *name != LOCAL).map(str::to_owned)
 }
 
-/// What is asked for by the path of a destructive bootenv's kernel or initrd.
-pub fn install_file(world: &World, case: NameCase, (artifact, file): (&str, &str)) -> Option<BootQuestion> {
+/// What is asked for by the path of a destructive bootenv's kernel or initrd. `own` is the bootenv of who
+/// asks: its run may have kept one that is not there any more, or was another.
+pub fn install_file(
+    (world, own): (&World, Option<&Bootenv>),
+    case: NameCase,
+    (artifact, file): (&str, &str),
+) -> Option<BootQuestion> {
     let is_it = |files: &BootFiles, path: &str| files.artifact == artifact && case.same((path, file));
-    let kernel = owners(world, |files| is_it(files, &files.kernel));
+    let kernel = owners((world, own), |files| is_it(files, &files.kernel));
     if !kernel.destructive.is_empty() {
         return Some(BootQuestion::InstallKernel(kernel));
     }
-    let initrd = owners(world, |files| files.initrds.iter().any(|path| is_it(files, path)));
+    let initrd = owners((world, own), |files| files.initrds.iter().any(|path| is_it(files, path)));
     (!initrd.destructive.is_empty()).then_some(BootQuestion::InstallInitrd(initrd))
 }
 
-fn owners(world: &World, is_theirs: impl Fn(&BootFiles) -> bool) -> ArtifactOwners {
+fn owners(
+    (world, own): (&World, Option<&Bootenv>),
+    is_theirs: impl Fn(&BootFiles) -> bool,
+) -> ArtifactOwners {
     let mut owners = ArtifactOwners::default();
-    for bootenv in world.bootenvs.iter().map(|row| &row.spec) {
-        if bootenv.arches.values().any(&is_theirs) {
+    for bootenv in world.bootenvs.iter().map(|row| &row.spec).chain(own) {
+        let is_known =
+            [&owners.destructive, &owners.harmless].into_iter().any(|known| known.contains(&bootenv.name));
+        if !is_known && bootenv.arches.values().any(&is_theirs) {
             let alike = if bootenv.is_destructive() { &mut owners.destructive } else { &mut owners.harmless };
             alike.push(bootenv.name.clone());
         }

@@ -60,10 +60,15 @@ impl DocumentSource {
         fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
             one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
         }
+        fn kept(boot: &BootContext) -> Option<[Option<&str>; 2]> {
+            let run = boot.run.as_ref().map(|run| &run.spec)?;
+            Some([run.content.as_deref(), run.values.as_deref()])
+        }
         let own = &self.boot;
         same(own.machine.as_ref(), boot.machine.as_ref())
             && same(own.bootenv.as_ref(), boot.bootenv.as_ref())
             && same(own.stage.as_ref(), boot.stage.as_ref())
+            && kept(own) == kept(boot)
             && self.sealed == sealed
             && own.facing == boot.facing
             && self.document == *document
@@ -149,7 +154,7 @@ impl Netboot {
             return Ok(page);
         }
         let rendered = self.render_document(boot, document, sealed)?;
-        let holds_token = matches!(document, BootDocument::File(file) if self.hands_out_token(file));
+        let holds_token = matches!(document, BootDocument::File(file) if self.hands_out_token(boot, file));
         let may_be_kept = !rendered.provenance.secret && !holds_token && boot.agent_token.is_none();
         let page = Arc::new(SentDocument::from(rendered));
         if may_be_kept && ContentGenerations::of(&self.kernel.world()) == content {

@@ -1,5 +1,5 @@
-//! Renders what a machine is served: boot scripts, screens, answer files, from the present content with the
-//! present params. What need not be rendered twice is in `renders`.
+//! Renders what a machine is served: boot scripts, screens, answer files, from the content and the params
+//! that its run kept, else from the present ones. What need not be rendered twice is in `renders`.
 
 use serde_json::{Value, json};
 
@@ -41,22 +41,21 @@ pub fn base_name(path: &str) -> &str {
 
 impl Netboot {
     /// Whether a file of a bootenv holds the agent's token.
-    pub fn hands_out_token(&self, file: &BootTemplate) -> bool {
+    pub fn hands_out_token(&self, boot: &BootContext, file: &BootTemplate) -> bool {
         if file.inline.as_deref().is_some_and(calls_agent_token) {
             return true;
         }
         let world = self.kernel.world();
+        let content = boot.content(&world);
         let mut open: Vec<String> = file.template.iter().cloned().collect();
         open.extend(file.inline.iter().flat_map(|body| crate::render::included(body)));
         let mut seen = std::collections::BTreeSet::new();
         while let Some(name) = open.pop() {
-            let Some(template) = world.templates.get(&name).filter(|_| seen.insert(name.clone())) else {
-                continue;
-            };
-            if calls_agent_token(&template.spec.body) {
+            let Some(body) = content.template(&name).filter(|_| seen.insert(name.clone())) else { continue };
+            if calls_agent_token(body) {
                 return true;
             }
-            open.extend(crate::render::included(&template.spec.body));
+            open.extend(crate::render::included(body));
         }
         false
     }
@@ -71,7 +70,11 @@ impl Netboot {
         document: &BootDocument,
         sealed: SecretMode,
     ) -> Result<RenderedText, RenderProblem> {
-        let engine = self.catalog.engine_for(boot.purpose);
+        let engine = match document {
+            BootDocument::BootScript(_) | BootDocument::File(_) => self.catalog.engine_for(boot),
+            // These are the server's own, whatever a run is made of.
+            _ => self.catalog.present_engine_for(boot.purpose),
+        };
         let mut input = self.catalog.input(boot, sealed)?;
         let name = match document {
             BootDocument::BootScript(kind) => {
@@ -146,8 +149,7 @@ impl Netboot {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
-        let rendered =
-            self.catalog.engine_for(boot.purpose).render_inline(body, input, RenderLimits::default());
+        let rendered = self.catalog.engine_for(boot).render_inline(body, input, RenderLimits::default());
         let rendered = rendered.map_err(|problem| problem.of_inline(&place(boot, "boot_params")))?;
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }

@@ -260,7 +260,10 @@ impl Netboot {
         let mut gathered = self.who(fetch, &ClientHint::default())?;
         // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
         // uses up the arming as it does below the capability.
-        let asked = install_file(&self.kernel.world(), self.artifacts.case, (name, file));
+        let asked = {
+            let own = gathered.bootenv.as_ref().map(|bootenv| &bootenv.spec);
+            install_file((&self.kernel.world(), own), self.artifacts.case, (name, file))
+        };
         if let Some(asked) = asked {
             let fetched = Box::pin(self.script_fetched(fetch, gathered, &asked)).await;
             let (found, decision) = fetched.map_err(failed)?;
@@ -322,7 +325,7 @@ impl Netboot {
             return Ok(self.send_page(gathered, label, &page).await);
         }
         if let (BootDocument::File(file), Some(machine)) = (&document, &gathered.machine)
-            && self.hands_out_token(file)
+            && self.hands_out_token(&boot, file)
         {
             boot.agent_token = Some(self.access.agent_token(machine).await.map_err(failed)?);
         }

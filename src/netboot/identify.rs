@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::artifacts::opened::{FetchRefusal, FileSubject};
 use crate::catalog::params::set_value;
-use crate::model::{AddressKey, Lease, LeaseState, Machine, Stored, World, settings};
+use crate::model::{AddressKey, ContentView, Lease, LeaseState, Machine, Stored, World, settings};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::namespace::ClientHint;
@@ -92,8 +92,9 @@ fn why_foreign(
 
 /// Whether the machine's param `network` gives it this address.
 fn is_static_address(world: &World, (machine, peer): (&Stored<Machine>, IpAddr)) -> bool {
-    let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
-    let network = set_value(world, (Some(&machine.spec), stage.map(|stage| &stage.spec)), NETWORK);
+    let content = ContentView::of_machine(world, &machine.status);
+    let stage = machine.status.stage.as_ref().and_then(|name| content.stage(name));
+    let network = set_value(content, (Some(&machine.spec), stage.map(|stage| &stage.spec)), NETWORK);
     let address = network.and_then(|network| network.get("address")).and_then(Value::as_str);
     address.and_then(|address| address.parse().ok()) == Some(peer)
 }

@@ -3,19 +3,15 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
-use crate::catalog::usable;
 use crate::kernel::{Caller, Error};
-use crate::model::{BootenvKind, Machine, Run, Step, StepKind, StopBefore, Stored, World};
+use crate::model::{Machine, StopBefore, Stored, World};
 use crate::runs::Runs;
+use crate::runs::begin::Begin;
+use crate::runs::flow::OperatorNote;
 pub use crate::runs::flow::StepReference;
-use crate::runs::flow::{OperatorNote, expand};
 use crate::runs::machine_change::MachineChange;
 use crate::runs::refusals::{is_begun, refusal, refuse_later, refuse_skip};
 
-/// The boolean param that makes a run a rehearsal.
-pub const REHEARSE: &str = "rehearse";
 /// Longest reason that an operator gives, in bytes.
 pub const REASON_BYTES_MAX: usize = 512;
 
@@ -25,6 +21,8 @@ pub enum RunAction {
     /// Run this workflow, or the machine's own, or the setting `default_workflow`.
     Start {
         workflow: Option<String>,
+        /// Why, for the run's record.
+        reason: String,
         stop_before: Option<StepReference>,
     },
     /// Run the workflow of the last run anew, with the content there is now, from a step on.
@@ -38,8 +36,10 @@ pub enum RunAction {
         reason: String,
     },
     Resume,
-    /// Go on at the step that failed or was held.
+    /// Go on at the step that failed or was held, with the content that was kept.
     Retry,
+    /// The same, with the content and the values of now for the steps that are still to come.
+    RetryRefreshed,
     /// Pass over the present step, or a task that is still to come.
     Skip {
         step: Option<StepReference>,
@@ -59,9 +59,8 @@ impl RunAction {
     /// The action moves the run on.
     pub fn is_onwards(&self) -> bool {
         match self {
-            RunAction::Start { .. } | RunAction::Restart { .. } | RunAction::Resume | RunAction::Retry => {
-                true
-            }
+            RunAction::Start { .. } | RunAction::Restart { .. } | RunAction::Resume => true,
+            RunAction::Retry | RunAction::RetryRefreshed => true,
             RunAction::Skip { .. } | RunAction::MarkDone { .. } | RunAction::Arm => true,
             RunAction::Pause { .. } | RunAction::Cancel | RunAction::Disarm => false,
         }
@@ -81,54 +80,62 @@ impl Runs {
         action: &RunAction,
     ) -> Result<Arc<Stored<Machine>>, Error> {
         let key = self.kernel.find::<Machine>(caller, machine)?.key.clone();
-        let moved =
-            self.move_machine(caller, &key, |world, moving| act(caller, world, (moving, action))).await?;
+        let moved = self
+            .move_machine(caller, &key, |world, moving| self.act_on(caller, world, (moving, action)))
+            .await?;
         Ok(moved.0)
     }
-}
 
-fn act(
-    caller: &Caller,
-    world: &World,
-    (moving, action): (&mut MachineChange, &RunAction),
-) -> Result<(), Error> {
-    let by = caller.actor.to_string();
-    if let Some(reason) = refusal(action, &moving.machine, world) {
-        return Err(Error::Conflict(reason));
+    fn act_on(
+        &self,
+        caller: &Caller,
+        world: &World,
+        (moving, action): (&mut MachineChange, &RunAction),
+    ) -> Result<(), Error> {
+        let by = caller.actor.to_string();
+        if let Some(reason) = refusal(action, moving, world) {
+            return Err(Error::Conflict(reason));
+        }
+        match action {
+            RunAction::Start { workflow, reason, stop_before } => {
+                let begin = Begin {
+                    workflow: workflow.as_deref(),
+                    reason: note(&by, reason)?.reason,
+                    from: None,
+                    stop_before: stop_before.as_ref(),
+                };
+                return self.begin(caller, world, (moving, begin));
+            }
+            RunAction::Restart { from, stop_before } => {
+                let workflow = moving.machine.status.run.as_ref().map(|run| run.workflow.clone());
+                let workflow = workflow.unwrap_or_default();
+                let (from, stop_before) = (from.as_ref(), stop_before.as_ref());
+                let begin = Begin { workflow: Some(&workflow), reason: "", from, stop_before };
+                return self.begin(caller, world, (moving, begin));
+            }
+            RunAction::Pause { before, reason } => {
+                return pause(caller, world, moving, before.as_ref(), reason);
+            }
+            RunAction::Skip { step, reason } => return skip(caller, world, moving, step.as_ref(), reason),
+            RunAction::MarkDone { reason } => {
+                let note = given_note(&by, reason)?;
+                moving.flow((caller, world), |flow| flow.mark_done(note));
+            }
+            RunAction::Resume => moving.flow((caller, world), |flow| flow.resume()),
+            RunAction::Retry => moving.flow((caller, world), |flow| flow.retry()),
+            RunAction::RetryRefreshed => {
+                self.refresh(caller, world, moving)?;
+                moving.flow((caller, world), |flow| flow.retry());
+            }
+            RunAction::Cancel => moving.flow((caller, world), |flow| flow.cancel(&by)),
+            RunAction::Arm => moving.flow((caller, world), |flow| flow.arm()),
+            RunAction::Disarm => moving.flow((caller, world), |flow| flow.disarm_by(&by)),
+        }
+        if matches!(action, RunAction::Retry | RunAction::RetryRefreshed | RunAction::MarkDone { .. }) {
+            moving.forget_step_faults();
+        }
+        Ok(())
     }
-    match action {
-        RunAction::Start { workflow, stop_before } => {
-            let workflow = named_workflow(workflow.as_deref(), &moving.machine, world)?;
-            return begin(
-                caller,
-                world,
-                (moving, Begin { workflow, from: None, stop_before: stop_before.as_ref() }),
-            );
-        }
-        RunAction::Restart { from, stop_before } => {
-            let workflow = moving.machine.status.run.as_ref().map(|run| run.workflow.clone());
-            let workflow = workflow.unwrap_or_default();
-            let (from, stop_before) = (from.as_ref(), stop_before.as_ref());
-            return begin(caller, world, (moving, Begin { workflow, from, stop_before }));
-        }
-        RunAction::Pause { before, reason } => {
-            return pause(caller, world, moving, before.as_ref(), reason);
-        }
-        RunAction::Skip { step, reason } => return skip(caller, world, moving, step.as_ref(), reason),
-        RunAction::MarkDone { reason } => {
-            let note = given_note(&by, reason)?;
-            moving.flow((caller, world), |flow| flow.mark_done(note));
-        }
-        RunAction::Resume => moving.flow((caller, world), |flow| flow.resume()),
-        RunAction::Retry => moving.flow((caller, world), |flow| flow.retry()),
-        RunAction::Cancel => moving.flow((caller, world), |flow| flow.cancel(&by)),
-        RunAction::Arm => moving.flow((caller, world), |flow| flow.arm()),
-        RunAction::Disarm => moving.flow((caller, world), |flow| flow.disarm_by(&by)),
-    }
-    if matches!(action, RunAction::Retry | RunAction::MarkDone { .. }) {
-        moving.forget_step_faults();
-    }
-    Ok(())
 }
 
 /// What an operator says of an action, checked.
@@ -163,14 +170,14 @@ fn pause(
 ) -> Result<(), Error> {
     let by = caller.actor.to_string();
     let note = note(&by, reason)?;
-    let status = &moving.machine.status;
-    let step = before.map(|step| step.find(&status.steps, status.cursor)).transpose();
+    let cursor = moving.machine.status.cursor;
+    let step = before.map(|step| step.find(moving.steps(), cursor)).transpose();
     match step.map_err(|why| Error::invalid("/before", why))? {
-        Some(step) if step > status.cursor => {
+        Some(step) if step > cursor => {
             let stop = StopBefore { step, reason: note.reason.to_owned() };
             moving.flow((caller, world), |flow| flow.stop_before(stop, &by));
         }
-        Some(step) if is_begun(&moving.machine) => {
+        Some(step) if is_begun(moving.position(world)) => {
             let why = "is under way; `pause` without a step lets it end";
             return Err(Error::Conflict(format!("step {step} {why}")));
         }
@@ -188,18 +195,18 @@ fn skip(
 ) -> Result<(), Error> {
     let by = caller.actor.to_string();
     let note = given_note(&by, reason)?;
-    let status = &moving.machine.status;
-    let step = step.map(|step| step.find(&status.steps, status.cursor)).transpose();
+    let cursor = moving.machine.status.cursor;
+    let step = step.map(|step| step.find(moving.steps(), cursor)).transpose();
     let step = step.map_err(|why| Error::invalid("/step", why))?;
-    match step.filter(|step| *step > status.cursor) {
+    match step.filter(|step| *step > cursor) {
         Some(later) => {
-            if let Some(reason) = refuse_later(later, &moving.machine) {
+            if let Some(reason) = refuse_later(later, moving.position(world)) {
                 return Err(Error::Conflict(reason));
             }
             moving.flow((caller, world), |flow| flow.skip_later(later, note));
         }
         None => {
-            if let Some(reason) = refuse_skip(&moving.machine) {
+            if let Some(reason) = refuse_skip(moving.position(world)) {
                 return Err(Error::Conflict(reason));
             }
             moving.flow((caller, world), |flow| flow.skip(note));
@@ -207,79 +214,4 @@ fn skip(
         }
     }
     Ok(())
-}
-
-/// How a run is to begin.
-struct Begin<'a> {
-    workflow: String,
-    from: Option<&'a StepReference>,
-    stop_before: Option<&'a StepReference>,
-}
-
-fn named_workflow(named: Option<&str>, machine: &Stored<Machine>, world: &World) -> Result<String, Error> {
-    match named {
-        Some(named) if world.workflows.get(named).is_none() => {
-            Err(Error::invalid("/workflow", format!("there is no workflow `{named}`")))
-        }
-        Some(named) => Ok(named.to_owned()),
-        None => own_workflow(machine, world).ok_or_else(|| {
-            let why = "has no workflow, and there is no setting `default_workflow`: name the one to start";
-            Error::Conflict(format!("machine `{}` {why}", machine.spec.name))
-        }),
-    }
-}
-
-fn begin(
-    caller: &Caller,
-    world: &World,
-    (moving, begin): (&mut MachineChange, Begin<'_>),
-) -> Result<(), Error> {
-    let Begin { workflow, from, stop_before } = begin;
-    let machine = &moving.machine;
-    let steps = expand(&workflow, world).map_err(|problems| not_usable(&workflow, problems))?;
-    let from_step = from.map(|from| from.find(&steps, 0)).transpose();
-    let from_step = from_step.map_err(|why| Error::invalid("/from", why))?;
-    let stop = stop_before.map(|stop| stop.find(&steps, from_step.unwrap_or(0))).transpose();
-    let stop = stop.map_err(|why| Error::invalid("/stop_before", why))?;
-    match usable::problems(&machine.spec, &steps, world) {
-        problems if problems.is_empty() => {}
-        problems => return Err(not_usable(&workflow, problems)),
-    }
-    let run = Run {
-        id: Uuid::now_v7(),
-        workflow,
-        started_at: caller.now,
-        ended_at: None,
-        paused: false,
-        pause_reason: String::new(),
-        stop_before: stop.map(|step| StopBefore { step, reason: String::new() }),
-        rehearse: rehearses(&machine.spec, &steps, world),
-        from_step,
-    };
-    moving.forget_step_faults();
-    moving.flow((caller, world), |flow| flow.start(run, steps));
-    Ok(())
-}
-
-fn own_workflow(machine: &Stored<Machine>, world: &World) -> Option<String> {
-    machine.spec.workflow.clone().or_else(|| world.setting("default_workflow").as_str().map(str::to_owned))
-}
-
-fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>) -> Error {
-    let problems: Vec<String> = problems.into_iter().map(|problem| problem.to_string()).collect();
-    Error::Conflict(format!("workflow `{workflow}` cannot be started: {}", problems.join("; ")))
-}
-
-/// The param `rehearse` is true for the machine in the stage that installs.
-fn rehearses(machine: &Machine, steps: &[Step], world: &World) -> bool {
-    let stage = steps
-        .iter()
-        .find(|step: &&Step| {
-            let bootenv = world.bootenvs.get(&step.name);
-            step.kind == StepKind::Bootenv && bootenv.is_some_and(|b| b.spec.kind == BootenvKind::Install)
-        })
-        .or(steps.first())
-        .and_then(|step| world.stages.get(&step.stage));
-    let params = usable::params(world, machine, stage.map(|stage| &stage.spec));
-    matches!(params.get(REHEARSE), Ok(Some(found)) if found.value.as_bool() == Some(true))
 }

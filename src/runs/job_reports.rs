@@ -7,7 +7,8 @@ use uuid::Uuid;
 use crate::kernel::{Caller, Error};
 use crate::model::event::JobPruned;
 use crate::model::{
-    Job, JobEnd, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World, ended_by_exit,
+    ContentView, Job, JobEnd, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World,
+    ended_by_exit,
 };
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
@@ -42,23 +43,21 @@ impl Runs {
         let stored = Arc::clone(caller.find_own_job(&self.kernel.world(), job)?);
         let machine = stored.spec.machine.to_string();
         let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
-        match self
-            .move_machine(caller, &machine, |world: &World, moving: &mut MachineChange| {
-                let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
-                let next = reported(caller, world, job, report, &outcome)?;
-                let Some(mut next) = next else { return Ok(Arc::clone(job)) };
-                next.spec.log_bytes = log_bytes;
-                seen(moving, caller.now);
-                moving.update_job(caller, &next);
-                let id = id_of(&next)?;
-                moving.flow((caller, world), |flow| match outcome {
-                    ReportOutcome::Started => flow.job_running(id, &next.spec),
-                    ReportOutcome::Ended(_) => flow.after_job(id, &next.spec),
-                });
-                Ok(Arc::new(next))
-            })
-            .await
-        {
+        let take = |world: &World, moving: &mut MachineChange| {
+            let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
+            let next = reported(caller, moving.position(world).content, job, report, &outcome)?;
+            let Some(mut next) = next else { return Ok(Arc::clone(job)) };
+            next.spec.log_bytes = log_bytes;
+            seen(moving, caller.now);
+            moving.update_job(caller, &next);
+            let id = id_of(&next)?;
+            moving.flow((caller, world), |flow| match outcome {
+                ReportOutcome::Started => flow.job_running(id, &next.spec),
+                ReportOutcome::Ended(_) => flow.after_job(id, &next.spec),
+            });
+            Ok(Arc::new(next))
+        };
+        match self.move_machine(caller, &machine, take).await {
             Ok((_, job)) => Ok(job),
             Err(Error::NotFound { kind, .. }) if kind == Machine::KIND => {
                 Err(Error::Conflict("its machine was deleted".to_owned()))
@@ -166,7 +165,7 @@ fn plain_end(state: JobState) -> Result<ReportOutcome, Problem> {
 /// The next revision of a job; none when the report was taken before.
 fn reported(
     caller: &Caller,
-    world: &World,
+    content: ContentView<'_>,
     job: &Stored<Job>,
     report: &JobReport,
     outcome: &ReportOutcome,
@@ -191,7 +190,7 @@ fn reported(
         ReportOutcome::Started => {
             next.spec.state = JobState::Running;
             next.spec.started_at = Some(caller.now);
-            next.spec.deadline = deadline(caller.now, timeout_seconds(world, &job.spec.task));
+            next.spec.deadline = deadline(caller.now, timeout_seconds(content, &job.spec.task));
         }
         ReportOutcome::Ended(ended) => {
             (next.spec.state, next.spec.after) = (ended.state, ended.after);

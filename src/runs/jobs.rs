@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{
-    AgentReport, Job, JobFile, JobOffer, JobState, JobWork, Machine, Problem, Stored, Task, World, sha256_hex,
+    AgentReport, ContentView, Job, JobFile, JobOffer, JobState, JobWork, Machine, Problem, Run, Stored, Task,
+    World, sha256_hex,
 };
 use crate::runs::Runs;
-use crate::runs::flow::expand::task_digest;
 use crate::runs::flow::step::{AgentAnswer, answer};
 use crate::runs::machine_change::{MachineChange, job_key};
 
@@ -30,6 +30,8 @@ const SEEN_STEP_SECONDS: i64 = 60;
 #[derive(Clone, Debug)]
 pub struct TaskRender {
     pub machine: Arc<Stored<Machine>>,
+    /// The run whose content counts.
+    pub run: Option<Arc<Stored<Run>>>,
     pub stage: String,
     pub task: String,
     pub job: Uuid,
@@ -80,9 +82,13 @@ impl Runs {
     ) -> Result<Option<JobOffer>, Error> {
         check_report(asking.report)?;
         for _ in 0..STALE_RETRIES_MAX {
-            let before = Arc::clone(caller.find_own_machine(&self.kernel.world(), asking.machine)?);
-            let mut moving = MachineChange::new(Arc::clone(&before), caller.now);
-            let looked = look(caller, &self.kernel.world(), (&mut moving, asking.report));
+            let (mut moving, looked) = {
+                let world = self.kernel.world();
+                let before = Arc::clone(caller.find_own_machine(&world, asking.machine)?);
+                let mut moving = MachineChange::new(before, &world, caller.now);
+                let looked = look(caller, &world, (&mut moving, asking.report));
+                (moving, looked)
+            };
             let offer = match looked {
                 WorkFound::Nothing => None,
                 WorkFound::Offer(offer) => Some(offer),
@@ -138,6 +144,7 @@ impl Runs {
     ) -> Option<JobOffer> {
         let request = TaskRender {
             machine: Arc::new(moving.machine.clone()),
+            run: moving.stored_run(),
             stage: candidate.stage.clone(),
             task: candidate.task.clone(),
             job: candidate.id,
@@ -186,11 +193,9 @@ fn look(caller: &Caller, world: &World, (moving, report): (&mut MachineChange, &
     if let Some(looked) = look_at_job(caller, world, (moving, report)) {
         return looked;
     }
-    match answer(&moving.machine.status, world, caller.now) {
+    match answer(moving.position(world), caller.now) {
         AgentAnswer::Run { task } => {
-            let status = &moving.machine.status;
-            let step = status.steps.get(status.cursor as usize);
-            let stage = step.map(|step| step.stage.clone()).unwrap_or_default();
+            let stage = moving.position(world).step().map(|step| step.stage.clone()).unwrap_or_default();
             WorkFound::Render(JobCandidate { id: Uuid::now_v7(), task, stage, again: false })
         }
         AgentAnswer::Reboot { reason } => {
@@ -221,7 +226,11 @@ fn look_at_job(
         return None;
     }
     if report.job == Some(id) {
-        return Some(WorkFound::Offer(JobOffer::Run(Box::new(work(world, (id, &job.spec), Vec::new())))));
+        return Some(WorkFound::Offer(JobOffer::Run(Box::new(work(
+            moving.position(world).content,
+            (id, &job.spec),
+            Vec::new(),
+        )))));
     }
     if job.spec.state == JobState::Created {
         let (task, stage) = (job.spec.task.clone(), job.spec.stage.clone());
@@ -259,26 +268,25 @@ fn new_job(
     let known = world.jobs.get(&job_key(id)).filter(|_| candidate.again);
     let mut job = match known {
         Some(known) => known.next(caller.now),
-        None => fresh(caller, world, (&moving.machine, &candidate)),
+        None => fresh(caller, moving.position(world).content, (&moving.machine, &candidate)),
     };
     job.spec.digest = digest(&files);
     if known.is_none() {
-        let note = changed_note(world, &moving.machine, &candidate.task);
         moving.create_job(caller, &job);
-        moving.flow((caller, world), |flow| flow.job_created(id, &job.spec, note));
+        moving.flow((caller, world), |flow| flow.job_created(id, &job.spec));
     } else if known.is_some_and(|known| known.spec.digest != job.spec.digest) {
         moving.update_job(caller, &job);
     }
-    JobOffer::Run(Box::new(work(world, (id, &job.spec), files)))
+    JobOffer::Run(Box::new(work(moving.position(world).content, (id, &job.spec), files)))
 }
 
 fn fresh(
     caller: &Caller,
-    world: &World,
+    content: ContentView<'_>,
     (machine, candidate): (&Stored<Machine>, &JobCandidate),
 ) -> Stored<Job> {
     let status = &machine.status;
-    let timeout = timeout_seconds(world, &candidate.task);
+    let timeout = timeout_seconds(content, &candidate.task);
     let spec = Job {
         machine: machine.key.parse().unwrap_or_default(),
         run: status.run.as_ref().map(|run| run.id).unwrap_or_default(),
@@ -305,23 +313,12 @@ pub fn deadline(now: Timestamp, timeout_seconds: u32) -> Timestamp {
     now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
-pub fn timeout_seconds(world: &World, task: &str) -> u32 {
-    world.tasks.get(task).map_or(3600, |task| task.spec.timeout_seconds)
+pub fn timeout_seconds(content: ContentView<'_>, task: &str) -> u32 {
+    content.task(task).map_or(3600, |task| task.spec.timeout_seconds)
 }
 
-/// Says on the step when the task is not the one the run was made of.
-fn changed_note(world: &World, machine: &Stored<Machine>, task: &str) -> &'static str {
-    let step = machine.status.steps.get(machine.status.cursor as usize).filter(|step| step.name == task);
-    match step {
-        Some(step) if task_digest(task, world).as_ref() != Some(&step.digest) => {
-            "the task was changed after the run began"
-        }
-        _ => "",
-    }
-}
-
-fn work(world: &World, (id, job): (Uuid, &Job), files: Vec<JobFile>) -> JobWork {
-    let task: Option<&Task> = world.tasks.get(&job.task).map(|task| &task.spec);
+fn work(content: ContentView<'_>, (id, job): (Uuid, &Job), files: Vec<JobFile>) -> JobWork {
+    let task: Option<&Task> = content.task(&job.task).map(|task| &task.spec);
     JobWork {
         id,
         task: job.task.clone(),
@@ -330,7 +327,7 @@ fn work(world: &World, (id, job): (Uuid, &Job), files: Vec<JobFile>) -> JobWork 
         attempt: job.attempt,
         interpreter: task.map_or("/bin/sh".to_owned(), |task| task.interpreter.clone()),
         files,
-        timeout_seconds: timeout_seconds(world, &job.task),
+        timeout_seconds: timeout_seconds(content, &job.task),
         log_bytes: 0,
     }
 }

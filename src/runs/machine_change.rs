@@ -1,4 +1,5 @@
-//! One change to a machine by the rules of its workflow, as one changeset: the machine, its job, the events.
+//! One change to a machine by the rules of its workflow, as one changeset: the machine, its run, its job, the
+//! events.
 //!
 //! Everything that moves a machine goes through [`Runs::move_machine`]: actions, agents, installers,
 //! power-ons and deadlines.
@@ -8,45 +9,78 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::catalog::keeping::KeptContent;
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
-use crate::model::event::JobNow;
+use crate::model::event::{JobNow, RunEnded};
 use crate::model::{
-    Bootenv, EventBody, Job, JobState, Machine, Noun, Stage, StepKind, Stored, Task, Workflow, World,
+    Bootenv, ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, Stage,
+    Step, StepKind, Stored, Task, Workflow, World,
 };
 use crate::runs::Runs;
-use crate::runs::flow::{Flow, JobOutcome};
+use crate::runs::flow::{Beginning, Flow, JobOutcome, Position};
 use crate::store::{self, Changeset, TrackedWorld};
 
-/// A machine that is being changed, with what belongs to the change.
+/// A machine that is being changed, with its run and what else belongs to the change.
 #[derive(Debug)]
 pub struct MachineChange {
     before: Arc<Stored<Machine>>,
     /// The machine with its next status.
     pub machine: Stored<Machine>,
+    run_before: Option<Arc<Stored<Run>>>,
+    /// The next revision of the run that the machine's status names.
+    run: Option<Stored<Run>>,
+    now: Timestamp,
     changeset: Changeset,
     job_end: Option<JobOutcome>,
 }
 
 impl MachineChange {
-    pub fn new(before: Arc<Stored<Machine>>, now: Timestamp) -> Self {
+    pub fn new(before: Arc<Stored<Machine>>, world: &World, now: Timestamp) -> Self {
+        let named = before.status.run.as_ref().map(|run| run.id.to_string());
+        let run_before = named.and_then(|id| world.runs.get(&id)).cloned();
         MachineChange {
             machine: before.next_status(now),
             before,
+            run: run_before.as_ref().map(|run| run.next(now)),
+            run_before,
+            now,
             changeset: Changeset::default(),
             job_end: None,
         }
     }
 
-    /// Applies rules to the machine's status; what they did becomes events.
+    /// The run that the machine's status names.
+    pub fn run(&self) -> Option<&Run> {
+        self.run.as_ref().map(|run| &run.spec)
+    }
+
+    /// The same, as renders hold it.
+    pub fn stored_run(&self) -> Option<Arc<Stored<Run>>> {
+        self.run.clone().map(Arc::new)
+    }
+
+    pub fn steps(&self) -> &[Step] {
+        self.run().map_or(&[], |run| &run.steps)
+    }
+
+    /// Where the machine stands, with the content that its run sees.
+    pub fn position<'a>(&'a self, world: &'a World) -> Position<'a> {
+        let content = ContentView::of_run(world, self.run());
+        Position { status: &self.machine.status, steps: self.steps(), content }
+    }
+
+    /// Applies rules to the machine's status and its run; what they did becomes events, and entries of the
+    /// run's record.
     pub fn flow<R>(&mut self, at: (&Caller, &World), rules: impl FnOnce(&mut Flow<'_>) -> R) -> R {
         let (caller, world) = at;
-        let mut flow = Flow::new(&mut self.machine.status, world, caller.now);
+        let run = self.run.as_mut().map(|run| &mut run.spec);
+        let mut flow = Flow::new((&mut self.machine.status, run), world, caller.now);
         let result = rules(&mut flow);
         self.job_end = flow.job_end().or(self.job_end.take());
         for body in flow.finish() {
+            self.note_entry(caller, &body);
             self.event(caller, body);
         }
-        self.note_new_run(world);
         result
     }
 
@@ -55,19 +89,41 @@ impl MachineChange {
         self.machine.faults.retain(|fault| !fault.pointer.starts_with("/status/steps"));
     }
 
-    /// A run that begins needs the objects that it goes through: none of them may go, or become another,
-    /// before the run is on disk. From then on the run keeps them (`rules::machine::running_through`).
-    fn note_new_run(&mut self, world: &World) {
-        let run = |machine: &Stored<Machine>| machine.status.run.as_ref().map(|run| run.id);
-        if run(&self.machine) == run(&self.before) {
-            return;
-        }
+    /// What happens to a run is in its record, but for the ends of steps, which have their times.
+    fn note_entry(&mut self, caller: &Caller, body: &EventBody) {
+        let (Some(run), Some(kind)) = (self.run.as_mut(), body.kind()) else { return };
+        let Some(text) = entry_text(body) else { return };
+        run.spec.add_entry(RunEntry {
+            at: caller.now,
+            what: kind.name().into_owned(),
+            by: caller.actor.to_string(),
+            step: self.machine.status.cursor,
+            text: text.to_owned(),
+        });
+    }
+
+    /// Begins a run, with the content that it keeps. The run before ends as superseded if it has not ended.
+    pub fn begin_run(
+        &mut self,
+        at: (&Caller, &World),
+        (beginning, run): (Beginning, Run),
+        kept: KeptContent,
+    ) {
+        self.flow(at, |flow| flow.make_way());
+        self.supersede(at.0);
+        self.keep(kept);
+        self.note_content(at.1, &run);
+        self.run_before = None;
+        self.run = Some(Stored::new(beginning.id.to_string(), run, self.now));
+        self.flow(at, |flow| flow.start(beginning));
+    }
+
+    /// A run begins with content that is there when it is committed: none of it was changed or deleted
+    /// before.
+    fn note_content(&mut self, world: &World, run: &Run) {
         let tracked = TrackedWorld::new(world);
-        let status = &self.machine.status;
-        if let Some(run) = &status.run {
-            tracked.get::<Workflow>(&run.workflow);
-        }
-        for step in &status.steps {
+        tracked.get::<Workflow>(&run.workflow);
+        for step in &run.steps {
             tracked.get::<Stage>(&step.stage);
             let _ = match step.kind {
                 StepKind::Bootenv => tracked.get::<Bootenv>(&step.name).is_some(),
@@ -76,6 +132,37 @@ impl MachineChange {
             };
         }
         self.changeset.reads.extend(tracked.into_reads());
+    }
+
+    /// The run goes on with other content.
+    pub fn refresh_run(&mut self, at: (&Caller, &World), (steps, kept): (Vec<Step>, KeptContent)) {
+        let Some(run) = self.run.as_mut().map(|run| &mut run.spec) else { return };
+        let before = run.content.clone();
+        run.steps = steps;
+        kept.name_in(run);
+        self.keep(kept);
+        self.flow(at, |flow| flow.refresh(before.as_deref()));
+    }
+
+    fn keep(&mut self, kept: KeptContent) {
+        self.changeset = kept.commit_with(std::mem::take(&mut self.changeset));
+    }
+
+    fn supersede(&mut self, caller: &Caller) {
+        let Some(mut run) = self.run.take().filter(|run| run.spec.is_open()) else { return };
+        run.spec.end(RunResult::Superseded, self.now);
+        let (seconds, workflow) = (run.spec.seconds, Some(run.spec.workflow.clone()));
+        run.spec.add_entry(RunEntry {
+            at: caller.now,
+            what: "run.ended".to_owned(),
+            by: caller.actor.to_string(),
+            step: self.machine.status.cursor,
+            text: "superseded".to_owned(),
+        });
+        if let Ok(id) = run.key.parse() {
+            self.event(caller, RunEnded { run: id, result: RunResult::Superseded, seconds, workflow });
+        }
+        self.changeset = std::mem::take(&mut self.changeset).update(Run::object(Arc::new(run)));
     }
 
     /// Adds an event about the machine.
@@ -92,14 +179,24 @@ impl MachineChange {
 
     /// Adds a new job.
     pub fn create_job(&mut self, caller: &Caller, job: &Stored<Job>) {
+        self.note_job(job);
         self.job_event(caller, job);
         self.changeset = std::mem::take(&mut self.changeset).create(Job::object(Arc::new(job.clone())));
     }
 
     /// Adds the next revision of a job.
     pub fn update_job(&mut self, caller: &Caller, job: &Stored<Job>) {
+        self.note_job(job);
         self.job_event(caller, job);
         self.changeset = std::mem::take(&mut self.changeset).update(Job::object(Arc::new(job.clone())));
+    }
+
+    /// A run has its jobs in its record. One that comes to its end later belongs to a run that has ended.
+    fn note_job(&mut self, job: &Stored<Job>) {
+        let (Ok(id), Some(run)) = (job.key.parse(), self.run.as_mut()) else { return };
+        if run.key == job.spec.run.to_string() {
+            run.spec.note_job(id, &job.spec);
+        }
     }
 
     /// What happens to jobs is part of their machine's timeline.
@@ -108,9 +205,19 @@ impl MachineChange {
         self.event(caller, job_event(job.spec.state, now));
     }
 
-    /// The changeset. A job that the machine was taken from ends with it.
+    /// The changeset. A job that the machine was taken from ends with it. The run is written when it changed,
+    /// which it does not when an agent only asks.
     fn into_changeset(mut self, at: (&Caller, &World)) -> (Arc<Stored<Machine>>, Changeset) {
         self.end_orphan(at);
+        if let Some(run) = self.run.take() {
+            let write = match &self.run_before {
+                None => Some(Changeset::create as fn(Changeset, Object) -> Changeset),
+                Some(before) => (before.spec != run.spec).then_some(Changeset::update as fn(_, _) -> _),
+            };
+            if let Some(write) = write {
+                self.changeset = write(self.changeset, Run::object(Arc::new(run)));
+            }
+        }
         let changed = self.machine.status != self.before.status
             || self.machine.faults != self.before.faults
             || self.machine.spec != self.before.spec;
@@ -148,6 +255,29 @@ impl MachineChange {
     }
 }
 
+/// What an event says in the record of its run; none for one that is not in it.
+fn entry_text(body: &EventBody) -> Option<&str> {
+    Some(match body {
+        EventBody::RunStarted(it) => it.reason.as_deref().unwrap_or_default(),
+        EventBody::RunPaused(it) => &it.reason,
+        EventBody::RunFailed(it) => &it.reason,
+        EventBody::RunHeld(it) => &it.reason,
+        EventBody::RunRefreshed(it) => &it.reason,
+        EventBody::RunLiveSystemLost(it) => &it.reason,
+        EventBody::MachineDisarmed(it) => &it.reason,
+        EventBody::MachineArmed(it) => &it.bootenv,
+        EventBody::RunStepSkipped(it) | EventBody::RunStepMarkedDone(it) | EventBody::RunPausePlanned(it) => {
+            &it.reason
+        }
+        EventBody::RunEnded(it) => it.result.as_str(),
+        EventBody::RunResumed(_)
+        | EventBody::RunRetried(_)
+        | EventBody::RunCancelled(_)
+        | EventBody::RunCompleted(_) => "",
+        _ => return None,
+    })
+}
+
 fn job_event(state: JobState, now: JobNow) -> EventBody {
     match state {
         JobState::Created => EventBody::JobCreated(now),
@@ -173,8 +303,13 @@ impl Runs {
         mut change: impl FnMut(&World, &mut MachineChange) -> Result<R, Error>,
     ) -> Result<(Arc<Stored<Machine>>, R), Error> {
         for _ in 0..STALE_RETRIES_MAX {
-            let mut moving = MachineChange::new(self.kernel.get::<Machine>(key)?, caller.now);
-            let result = change(&self.kernel.world(), &mut moving)?;
+            let before = self.kernel.get::<Machine>(key)?;
+            let (moving, result) = {
+                let world = self.kernel.world();
+                let mut moving = MachineChange::new(before, &world, caller.now);
+                let result = change(&world, &mut moving)?;
+                (moving, result)
+            };
             if let Some(machine) = self.commit_move(caller, moving).await? {
                 return Ok((machine, result));
             }

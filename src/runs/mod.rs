@@ -4,10 +4,12 @@
 //! Everything that changes a machine's run goes through [`Runs::move_machine`]; start there.
 
 pub mod actions;
+mod begin;
 pub mod deadlines;
 pub mod flow;
 pub mod job_reports;
 pub mod jobs;
+pub mod kept_runs;
 pub mod machine_change;
 mod refusals;
 mod task_files;
@@ -31,6 +33,14 @@ pub struct Runs {
 impl Runs {
     pub fn new(kernel: Arc<Kernel>, catalog: Arc<Catalog>) -> Arc<Self> {
         Arc::new(Runs { kernel, catalog })
+    }
+
+    /// The id of the machine that a reference names, as its runs have it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn machine_of_runs(&self, caller: &Caller, reference: &str) -> Result<String, Error> {
+        Ok(self.kernel.find::<Machine>(caller, reference)?.key.clone())
     }
 
     /// Carries something that happened to a machine into its status, with the events that say so.

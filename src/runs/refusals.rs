@@ -1,17 +1,19 @@
 //! Why an action of an operator cannot be done now. Pure; `actions` asks it.
 
-use crate::model::{Machine, MachineState, MachineStatus, Run, StepKind, Stored, World};
+use crate::model::{MachineState, MachineStatus, PresentRun, StepKind, World};
 use crate::runs::actions::RunAction;
-use crate::runs::flow::step;
+use crate::runs::flow::{Position, step};
+use crate::runs::machine_change::MachineChange;
 
 /// Why an action cannot be done now.
-pub fn refusal(action: &RunAction, machine: &Stored<Machine>, world: &World) -> Option<String> {
+pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Option<String> {
+    let (machine, place) = (&moving.machine, moving.position(world));
     let (name, status) = (&machine.spec.name, &machine.status);
     if machine.spec.locked && action.is_onwards() {
         return Some(format!("machine `{name}` is locked; unlock it first"));
     }
     if matches!(action, RunAction::Restart { .. }) {
-        return refuse_restart(machine);
+        return refuse_restart(name, place);
     }
     let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else {
         let starts = matches!(action, RunAction::Start { .. });
@@ -29,26 +31,28 @@ pub fn refusal(action: &RunAction, machine: &Stored<Machine>, world: &World) -> 
             Some("the run has failed: there is nothing to pause".to_owned())
         }
         RunAction::Resume if !run.paused && run.stop_before.is_none() => Some("it is not paused".to_owned()),
-        RunAction::Retry => refuse_retry(run, status),
-        RunAction::MarkDone { .. } => refuse_mark_done(status),
-        RunAction::Arm => refuse_arming(machine, world),
+        // Nothing is under way that would have begun with the content before.
+        RunAction::RetryRefreshed if waits_for_a_beginning(place) => None,
+        RunAction::Retry | RunAction::RetryRefreshed => refuse_retry(run, status),
+        RunAction::MarkDone { .. } => refuse_mark_done(place),
+        RunAction::Arm => refuse_arming(place),
         RunAction::Disarm if status.armed_until.is_none() => Some("it is not armed".to_owned()),
         _ => None,
     }
 }
 
-fn refuse_restart(machine: &Stored<Machine>) -> Option<String> {
-    let status = &machine.status;
+fn refuse_restart(name: &str, at: Position<'_>) -> Option<String> {
+    let status = at.status;
     match &status.run {
-        None => Some(format!("machine `{}` has had no run; `start` begins one", machine.spec.name)),
-        Some(run) if run.ended_at.is_none() && step::boot_under_way(status) => {
+        None => Some(format!("machine `{name}` has had no run; `start` begins one")),
+        Some(run) if run.ended_at.is_none() && step::boot_under_way(at) => {
             Some(format!("a boot is under way ({}); wait for its end, or `cancel` the run", status.reason))
         }
         Some(_) => None,
     }
 }
 
-fn refuse_retry(run: &Run, status: &MachineStatus) -> Option<String> {
+fn refuse_retry(run: &PresentRun, status: &MachineStatus) -> Option<String> {
     match status.state {
         MachineState::Failed => None,
         MachineState::Held if !run.paused => None,
@@ -58,12 +62,11 @@ fn refuse_retry(run: &Run, status: &MachineStatus) -> Option<String> {
 }
 
 /// Why the present step cannot be passed over.
-pub fn refuse_skip(machine: &Stored<Machine>) -> Option<String> {
-    let status = &machine.status;
-    let step = status.steps.get(status.cursor as usize);
+pub fn refuse_skip(at: Position<'_>) -> Option<String> {
+    let (status, step) = (at.status, at.step());
     let is_task = step.is_some_and(|step| step.kind == StepKind::Task);
     match step.map(|step| step.kind) {
-        _ if !is_task && step::boot_under_way(status) => {
+        _ if !is_task && step::boot_under_way(at) => {
             let why = "`mark-done` says that it is done, `cancel` ends the run";
             Some(format!("a boot is under way ({}); {why}", status.reason))
         }
@@ -72,10 +75,10 @@ pub fn refuse_skip(machine: &Stored<Machine>) -> Option<String> {
     }
 }
 
-fn refuse_mark_done(status: &MachineStatus) -> Option<String> {
-    let step = status.steps.get(status.cursor as usize);
-    match step.map(|step| step.kind) {
-        _ if step::boot_is_open(status) => None,
+fn refuse_mark_done(at: Position<'_>) -> Option<String> {
+    let status = at.status;
+    match at.step().map(|step| step.kind) {
+        _ if step::boot_is_open(status, at.steps) => None,
         None | Some(StepKind::Stage) => Some(nothing_there(status, "`resume` goes on")),
         Some(StepKind::Bootenv | StepKind::Task) => None,
     }
@@ -86,8 +89,8 @@ fn nothing_there(status: &MachineStatus, what: &str) -> String {
 }
 
 /// Why a step that is still to come cannot be passed over.
-pub fn refuse_later(step: u32, machine: &Stored<Machine>) -> Option<String> {
-    let found = machine.status.steps.get(step as usize)?;
+pub fn refuse_later(step: u32, at: Position<'_>) -> Option<String> {
+    let found = at.steps.get(step as usize)?;
     match found.kind {
         StepKind::Task if found.state.is_over() => Some(format!("{} is over already", found.label(step))),
         StepKind::Task => None,
@@ -99,20 +102,29 @@ pub fn refuse_later(step: u32, machine: &Stored<Machine>) -> Option<String> {
 }
 
 /// The present step is under way, and not only waited for.
-pub fn is_begun(machine: &Stored<Machine>) -> bool {
-    machine.status.job.is_some() || step::is_booting(&machine.status)
+pub fn is_begun(at: Position<'_>) -> bool {
+    at.status.job.is_some() || step::is_booting(at.status, at.steps)
 }
 
-fn refuse_arming(machine: &Stored<Machine>, world: &World) -> Option<String> {
-    let status = &machine.status;
-    let step = status.steps.get(status.cursor as usize).filter(|step| step.kind == StepKind::Bootenv);
-    let bootenv = step.and_then(|step| world.bootenvs.get(&step.name));
+/// The run waits for a power-on or an agent, and no job or boot of its step has begun.
+fn waits_for_a_beginning(at: Position<'_>) -> bool {
+    let status = at.status;
+    let paused = status.run.as_ref().is_some_and(|run| run.paused);
+    status.state == MachineState::Waiting && !paused && !is_begun(at) && !step::boot_under_way(at)
+}
+
+fn refuse_arming(at: Position<'_>) -> Option<String> {
+    let status = at.status;
+    let step = at.step().filter(|step| step.kind == StepKind::Bootenv);
+    let bootenv = step.and_then(|step| at.content.bootenv(&step.name));
     match status.run.as_ref() {
         Some(run) if run.paused => Some("it is paused; `resume` goes on, and arms it".to_owned()),
         _ if !bootenv.is_some_and(|bootenv| bootenv.spec.is_destructive()) => {
             Some("its next step is no destructive boot: there is nothing to arm it for".to_owned())
         }
-        _ if step::is_booting(status) => Some("the boot is under way: it needs no arming".to_owned()),
+        _ if step::is_booting(status, at.steps) => {
+            Some("the boot is under way: it needs no arming".to_owned())
+        }
         _ if status.state == MachineState::Failed => Some("the boot failed; `retry` arms it".to_owned()),
         _ => None,
     }

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::{BootContext, RenderPurpose, problem};
-use crate::model::{JobFile, Problem, Stored, Task, TaskTemplate};
-use crate::render::{RenderInput, RenderLimits, RenderProblem};
+use crate::model::{ContentView, JobFile, Problem, Stored, Task, TaskTemplate};
+use crate::render::{RenderEngine, RenderInput, RenderLimits, RenderProblem};
 use crate::runs::Runs;
 use crate::runs::flow::step::boot_step;
 use crate::runs::jobs::{RenderTasks, TaskRender};
@@ -36,10 +36,11 @@ impl Runs {
         let mut input = self.catalog.input(&boot, SecretMode::Open).map_err(|fault| vec![said(&fault)])?;
         input.variables.insert("task".into(), json!({"name": request.task}));
         input.variables.insert("job".into(), json!({"id": request.job}));
+        let engine = self.catalog.engine_for(&boot);
         let mut files = Vec::new();
         let mut problems = Vec::new();
         for template in &task.spec.templates {
-            match self.render_task_file(template, input.clone()) {
+            match self.render_task_file(&engine, template, input.clone()) {
                 Ok(body) => {
                     files.push(JobFile { name: template.name.clone(), path: template.path.clone(), body });
                 }
@@ -49,11 +50,16 @@ impl Runs {
         if problems.is_empty() { Ok(files) } else { Err(problems) }
     }
 
-    fn render_task_file(&self, template: &TaskTemplate, input: RenderInput) -> Result<String, RenderProblem> {
+    fn render_task_file(
+        &self,
+        engine: &RenderEngine,
+        template: &TaskTemplate,
+        input: RenderInput,
+    ) -> Result<String, RenderProblem> {
         let rendered = match (&template.template, &template.inline) {
-            (Some(name), _) => self.catalog.engine().render(name, input, RenderLimits::default()),
+            (Some(name), _) => engine.render(name, input, RenderLimits::default()),
             (None, Some(body)) => {
-                let rendered = self.catalog.engine().render_inline(body, input, RenderLimits::default());
+                let rendered = engine.render_inline(body, input, RenderLimits::default());
                 rendered.map_err(|problem| problem.of_inline(&template.name))
             }
             (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),
@@ -69,17 +75,20 @@ impl Runs {
         let listening = self.kernel.endpoints.api.map(|api| api.ip()).filter(|ip| !ip.is_unspecified());
         let facing = server.or(listening).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let world = self.kernel.world();
-        let boot = boot_step(status).and_then(|i| status.steps.get(i as usize));
+        let run = request.run.as_ref().map(|run| &run.spec);
+        let (content, steps) = (ContentView::of_run(&world, run), run.map_or(&[][..], |run| &run.steps));
+        let boot = boot_step(status, steps).and_then(|i| steps.get(i as usize));
         let boot = BootContext {
             machine: Some(Arc::clone(&request.machine)),
-            bootenv: boot.and_then(|step| world.bootenvs.get(&step.name)).cloned(),
-            stage: world.stages.get(&request.stage).cloned(),
+            bootenv: boot.and_then(|step| content.bootenv(&step.name)).cloned(),
+            stage: content.stage(&request.stage).cloned(),
+            run: request.run.clone(),
             attempt,
             facing: self.catalog.facing(facing),
             agent_token: None,
             purpose: RenderPurpose::Serve,
         };
-        (world.tasks.get(&request.task).cloned(), boot)
+        (content.task(&request.task).cloned(), boot)
     }
 }
 

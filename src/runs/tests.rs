@@ -23,6 +23,7 @@ use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 use crate::runs::jobs::{RenderTasks, TaskRender, WorkRequest};
 use crate::store::{Changeset, EventQuery, SqliteStore};
 
+mod record;
 mod verbs;
 
 /// Gives each task one script, or the fault `broken`.
@@ -124,7 +125,7 @@ impl Site {
     }
 
     async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
-        self.act(RunAction::Start { workflow: Some(workflow.to_owned()), stop_before: None }).await
+        self.act(start(Some(workflow))).await
     }
 
     async fn ask(&self, boot: &str, job: Option<Uuid>) -> Option<JobOffer> {
@@ -166,6 +167,10 @@ impl Site {
     }
 }
 
+fn start(workflow: Option<&str>) -> RunAction {
+    RunAction::Start { workflow: workflow.map(str::to_owned), reason: String::new(), stop_before: None }
+}
+
 fn running() -> JobReport {
     JobReport { state: Some(JobState::Running), ..JobReport::default() }
 }
@@ -188,12 +193,10 @@ async fn start_says_everything_that_is_in_its_way() {
     assert!(reason.contains("`debian`: it has no kernel for arm64"), "{reason}");
     assert!(reason.contains("the param `disk` is not set"), "{reason}");
     assert!(matches!(site.start("instal").await, Err(Error::Invalid(_))));
-    let reason = refused(site.act(RunAction::Start { workflow: None, stop_before: None }).await);
+    let reason = refused(site.act(start(None)).await);
     assert!(reason.contains("default_workflow"), "{reason}");
     let locked = Site::new(json!({"name": "web1", "locked": true, "workflow": "work"})).await;
-    assert!(
-        refused(locked.act(RunAction::Start { workflow: None, stop_before: None }).await).contains("locked")
-    );
+    assert!(refused(locked.act(start(None)).await).contains("locked"));
     assert_eq!(locked.state().0, MachineState::Registered);
 }
 

@@ -24,6 +24,9 @@ const EVENTS_KEPT: u64 = 2_000_000;
 /// Jobs that are kept, with their logs.
 const JOBS_KEPT: usize = 50_000;
 
+/// Runs that are kept.
+const RUNS_KEPT: usize = 20_000;
+
 const DEADLINES: WorkDescription = WorkDescription {
     name: "deadlines",
     about: "Ends boots, waits and jobs that are overdue, when the next one is due.",
@@ -60,6 +63,12 @@ const JOB_PRUNING: WorkDescription = WorkDescription {
     period: Duration::from_secs(600),
     nudged_by: "",
 };
+const RUN_PRUNING: WorkDescription = WorkDescription {
+    name: "run-pruning",
+    about: "Deletes the oldest ended runs beyond 20,000, and kept content that no run needs.",
+    period: Duration::from_secs(600),
+    nudged_by: "",
+};
 const EVENT_PRUNING: WorkDescription = WorkDescription {
     name: "event-pruning",
     about: "Deletes the oldest events beyond 2,000,000.",
@@ -84,6 +93,7 @@ pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): ServiceTasks<'_>) {
     spawn(app, (LEASE_EXPIRY, expiry), (tasks, shutdown));
     spawn(app, (STORE_CHECK, StoreCheck(Arc::clone(kernel))), (tasks, shutdown));
     spawn(app, (JOB_PRUNING, JobPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
+    spawn(app, (RUN_PRUNING, RunPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
     spawn(app, (EVENT_PRUNING, EventPruning(Arc::clone(kernel))), (tasks, shutdown));
     let handle = app.background.register(artifacts::work::WORK);
     let running = artifacts::work::run(Arc::clone(&app.artifacts), handle, shutdown.clone());
@@ -182,6 +192,14 @@ struct JobPruning(Arc<Runs>, Arc<Kernel>);
 impl WorkRound for JobPruning {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.prune_jobs(&Caller::server(self.1.now()), JOBS_KEPT).await.map(drop)
+    }
+}
+
+struct RunPruning(Arc<Runs>, Arc<Kernel>);
+
+impl WorkRound for RunPruning {
+    async fn round(&mut self) -> Result<(), Error> {
+        self.0.prune_runs(&Caller::server(self.1.now()), RUNS_KEPT).await.map(drop)
     }
 }
 

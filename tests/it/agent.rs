@@ -33,13 +33,24 @@ impl Site {
         api.post("/workflows", json!({"name": "work", "stages": ["work"]})).expect(201);
         let machine = api.post("/machines", json!({"name": "web1"})).expect(201);
         let machine = machine["id"].as_str().expect("an id").to_owned();
-        api.post(&format!("/machines/{machine}/actions/start"), json!({"workflow": "work"})).expect(200);
         let scopes = json!([format!("agent:{machine}")]);
         let token = api.post("/tokens", json!({"name": "agent", "scopes": scopes})).expect(201);
         let config = world.scratch().join("agent.toml");
         let site = Site { world, machine, config };
         site.configure(token["token"].as_str().expect("a token"));
         site
+    }
+
+    /// As [`Site::new`], and its run has begun.
+    fn started(scripts: &[(&str, &str)]) -> Site {
+        let site = Site::new(scripts);
+        site.start();
+        site
+    }
+
+    fn start(&self) {
+        let path = format!("/machines/{}/actions/start", self.machine);
+        self.world.api().post(&path, json!({"workflow": "work"})).expect(200);
     }
 
     fn configure(&self, token: &str) {
@@ -79,7 +90,8 @@ impl Site {
 
 #[test]
 fn an_agent_takes_a_machine_through_its_tasks() {
-    let site = Site::new(&[("first", "echo {{ machine.name }} >&2"), ("second", "echo $METALWRIGHT_TASK")]);
+    let site =
+        Site::started(&[("first", "echo {{ machine.name }} >&2"), ("second", "echo $METALWRIGHT_TASK")]);
     let output = site.run_agent();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(site.status()["state"], "complete");
@@ -97,6 +109,7 @@ fn a_failed_task_stops_the_run_there_and_retry_goes_on() {
     let params = json!({"params": {"file": file}});
     site.world.api().post("/params", json!({"name": "file"})).expect(201);
     site.world.api().patch(&format!("/machines/{}", site.machine), params).expect(200);
+    site.start();
     assert!(site.run_agent().status.success());
     let status = site.status();
     assert_eq!((&status["state"], &status["cursor"]), (&json!("failed"), &json!(1)));
@@ -117,6 +130,7 @@ fn a_job_goes_on_while_the_server_is_killed_and_started_again() {
     site.world.api().post("/params", json!({"name": "pipe"})).expect(201);
     let params = json!({"params": {"pipe": pipe}});
     site.world.api().patch(&format!("/machines/{}", site.machine), params).expect(200);
+    site.start();
     let mut agent = Program::spawn("metalwright agent", site.agent());
     // The script opens the pipe for reading: opening it for writing waits for that.
     let mut script = fs::File::options().write(true).open(&pipe).expect("the script reads");
@@ -132,7 +146,7 @@ fn a_job_goes_on_while_the_server_is_killed_and_started_again() {
 
 #[test]
 fn an_agent_with_a_token_of_another_machine_is_told_so() {
-    let site = Site::new(&[("never", "true")]);
+    let site = Site::started(&[("never", "true")]);
     let scopes = json!(["agent:0192d1c0-0000-7000-8000-000000000000"]);
     let other = site.world.api().post("/tokens", json!({"name": "other", "scopes": scopes})).expect(201);
     site.configure(other["token"].as_str().expect("a token"));

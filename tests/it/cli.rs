@@ -65,6 +65,7 @@ fn the_server_says_what_it_does_by_itself() {
         "job-pruning",
         "lease-clock",
         "lease-expiry",
+        "run-pruning",
         "silent-boots",
         "store-check",
     ];

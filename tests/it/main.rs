@@ -33,5 +33,6 @@ mod simulate;
 mod tftp;
 mod tidy;
 mod two_clients;
+mod upgrade;
 mod wire;
 mod world;

@@ -103,7 +103,7 @@ async fn deleting_what_is_referred_to_names_the_referrers() {
 }
 
 #[tokio::test]
-async fn content_of_a_run_under_way_is_in_use() {
+async fn content_of_a_run_under_way_can_be_deleted_because_the_run_has_its_own() {
     let client = Client::new().await;
     client.post("bootenvs", json!({"name": "local", "kind": "local"})).await.ok();
     let id = client.machine("web1").await["id"].as_str().unwrap().to_owned();
@@ -115,8 +115,7 @@ async fn content_of_a_run_under_way_is_in_use() {
         Ok(Vec::new())
     };
     client.app.kernel.change::<Machine>(&id, now, begin).await.unwrap();
-    let text = client.delete("bootenvs/local").await.refused(409);
-    assert!(text.contains("machine web1 (its run is under way)"), "{text}");
+    client.delete("bootenvs/local").await.ok();
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use super::fields::{
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
 use crate::model::{
-    ArtifactWork, BootResult, Kind, Mac, Provenance, RenderProblem, StepKind, StepState, Verdict,
+    ArtifactWork, BootResult, Kind, Mac, Provenance, RenderProblem, RunResult, StepKind, StepState, Verdict,
 };
 
 event_kinds! {
@@ -270,6 +270,9 @@ event_kinds! {
         /// The step that it began at, from 0; null for the first one.
         #[serde(default)]
         from_step: Option<u32>,
+        /// Why, in the words of who started it; absent where none was given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
         workflow: Option<String>,
         stage: Option<String>,
     }
@@ -358,6 +361,32 @@ event_kinds! {
     "run.completed" RunCompleted about machine => {
         workflow: Option<String>,
         stage: Option<String>,
+    }
+
+    /// A run ended, in whatever way.
+    "run.ended" RunEnded about machine => {
+        run: Uuid,
+        result: RunResult,
+        /// From its start to its end.
+        seconds: Option<i64>,
+        workflow: Option<String>,
+    }
+
+    /// The run goes on with the content and the params of now.
+    "run.refreshed" RunRefreshed about machine => {
+        /// The digest of the content that it had; null for none.
+        before: Option<String>,
+        /// The digest of the content that it has.
+        content: Option<String>,
+        reason: String,
+        workflow: Option<String>,
+        stage: Option<String>,
+    }
+
+    /// The oldest runs that had ended were deleted.
+    "run.pruned" RunPruned about run => {
+        /// How many.
+        runs: u64,
     }
 
     /// A task was handed out to the agent of a machine.

@@ -3,9 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::catalog::artifact_faults::artifact_fault;
-use crate::model::{Bootenv, Kind, Problem, Stored, World};
-use crate::objects::rules::{Dependent, NounRules, machine};
-use crate::store::TrackedWorld;
+use crate::model::{Bootenv, Problem, Stored, World};
+use crate::objects::rules::NounRules;
 
 impl NounRules for Bootenv {
     fn show_defaults(&self, fields: &mut Map<String, Value>) {
@@ -23,9 +22,5 @@ impl NounRules for Bootenv {
             problems.extend(artifact_fault(world, files).map(|what| Problem::new(pointer, what)));
         }
         problems
-    }
-
-    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {
-        machine::running_through(world, Kind::Bootenv, &stored.key)
     }
 }

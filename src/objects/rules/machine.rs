@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::catalog::usable;
-use crate::model::{Kind, Machine, ObjectReference, Problem, StepKind, Stored, World};
-use crate::objects::rules::{Conflict, Dependent, NounRules, ProposedWrite, WriteCheck};
+use crate::model::{ContentView, Kind, Machine, ObjectReference, Problem, Stored, World};
+use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
 use crate::store::TrackedWorld;
 
 impl NounRules for Machine {
@@ -55,7 +55,8 @@ impl NounRules for Machine {
 
     /// What keeps it from booting the bootenv it is to boot.
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
-        let bootenv = stored.status.bootenv.as_ref().and_then(|name| world.bootenvs.get(name));
+        let content = ContentView::of_machine(world, &stored.status);
+        let bootenv = stored.status.bootenv.as_ref().and_then(|name| content.bootenv(name));
         let found = bootenv.map(|bootenv| usable::bootenv_problems(&stored.spec, bootenv, world));
         found.unwrap_or_default().into_iter().map(|what| Problem::new("/status/bootenv", what)).collect()
     }
@@ -67,23 +68,4 @@ impl NounRules for Machine {
 
 fn locked(stored: &Stored<Machine>) -> String {
     format!("machine `{}` is locked: set `locked` to false first, and nothing else with it", stored.spec.name)
-}
-
-/// Machines with a run under way that goes through an object of content.
-pub fn running_through(world: &TrackedWorld<'_>, kind: Kind, name: &str) -> Vec<Dependent> {
-    let step = match kind {
-        Kind::Bootenv => Some(StepKind::Bootenv),
-        Kind::Stage => Some(StepKind::Stage),
-        Kind::Task => Some(StepKind::Task),
-        _ => None,
-    };
-    let goes_through = |machine: &Stored<Machine>| {
-        let status = &machine.status;
-        let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else { return false };
-        (kind == Kind::Workflow && run.workflow == name)
-            || (kind == Kind::Bootenv && status.bootenv.as_deref() == Some(name))
-            || status.steps.iter().any(|held| Some(held.kind) == step && held.name == name)
-    };
-    let machines = world.statuses::<Machine>().filter(|machine| goes_through(machine));
-    machines.map(|machine| Dependent { note: " (its run is under way)", ..Dependent::of(machine) }).collect()
 }

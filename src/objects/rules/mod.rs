@@ -11,6 +11,7 @@ mod artifact;
 mod bootenv;
 mod client_class;
 mod conflict;
+mod content;
 mod graph;
 mod job;
 mod lease;
@@ -22,6 +23,7 @@ mod profile;
 #[cfg(test)]
 mod races;
 mod reservation;
+mod run;
 mod setting;
 mod stage;
 mod subnet;

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::model::{Kind, Stage, Stored};
-use crate::objects::rules::{Dependent, NounRules, machine};
-use crate::store::TrackedWorld;
+use crate::model::Stage;
+use crate::objects::rules::NounRules;
 
 impl NounRules for Stage {
     fn params(&self) -> Option<&BTreeMap<String, Value>> {
@@ -19,9 +18,5 @@ impl NounRules for Stage {
 
     fn required_params(&self) -> &[String] {
         &self.required_params
-    }
-
-    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {
-        machine::running_through(world, Kind::Stage, &stored.key)
     }
 }

@@ -1,8 +1,7 @@
 //! Tasks: prerequisites without circles.
 
-use crate::model::{Kind, Problem, Stored, Task};
-use crate::objects::rules::{Dependent, NounRules, ProposedWrite, graph, machine};
-use crate::store::TrackedWorld;
+use crate::model::{Problem, Task};
+use crate::objects::rules::{NounRules, ProposedWrite, graph};
 
 impl NounRules for Task {
     fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
@@ -19,9 +18,5 @@ impl NounRules for Task {
 
     fn required_params(&self) -> &[String] {
         &self.required_params
-    }
-
-    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {
-        machine::running_through(world, Kind::Task, &stored.key)
     }
 }

@@ -17,7 +17,7 @@ impl Flow<'_> {
     /// The attempt before must have ended, or been superseded.
     pub fn attempt_started(&mut self, id: Uuid, bootenv: Option<String>) {
         let number = self.status.boot_attempt.as_ref().map_or(0, |attempt| attempt.number) + 1;
-        let step = bootenv.as_ref().and_then(|_| boot_step(self.status));
+        let step = bootenv.as_ref().and_then(|_| boot_step(self.status, self.steps()));
         let (now, deadline) = (self.now, Some(self.later(FIRMWARE_SECONDS)));
         self.say(BootAttemptStarted { number, bootenv: bootenv.clone() });
         self.status.boot_attempt = Some(BootAttempt {
@@ -97,8 +97,8 @@ impl Flow<'_> {
 
     /// The kernel was fetched. For a destructive bootenv that uses up the arming.
     pub fn kernel_fetched(&mut self) {
-        let stage = present_stage(self.status, self.world);
-        let seconds = stage.and_then(|stage| stage.timeout_seconds).unwrap_or(BOOT_SECONDS);
+        let seconds =
+            present_stage(self.at()).and_then(|stage| stage.timeout_seconds).unwrap_or(BOOT_SECONDS);
         let (now, deadline) = (self.now, self.later(seconds));
         let Some(attempt) = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())
         else {
@@ -129,10 +129,9 @@ impl Flow<'_> {
     /// The boot that is open is done; `said` is what an operator says of it.
     pub(super) fn boot_done(&mut self, said: &str) {
         let rehearsal = self.status.run.as_ref().is_some_and(|run| run.rehearse);
-        let installs =
-            present_bootenv(self.status, self.world).is_some_and(|b| b.kind == BootenvKind::Install);
+        let installs = present_bootenv(self.at()).is_some_and(|b| b.kind == BootenvKind::Install);
         let note = if rehearsal && installs { REHEARSED_BOOT } else { said };
-        let boot = boot_step(self.status);
+        let boot = boot_step(self.status, self.steps());
         if installs {
             self.disarm("the installer is done");
             self.status.bootenv = None;
@@ -142,8 +141,10 @@ impl Flow<'_> {
         }
         if boot == Some(self.status.cursor) {
             self.end_step(StepState::Done, note);
-        } else if let Some(step) = boot.and_then(|i| self.status.steps.get_mut(i as usize)) {
-            (step.state, step.note) = (StepState::Done, note.to_owned());
+        } else if let (Some(boot), Some(run)) = (boot, self.run.as_mut())
+            && let Some(step) = run.steps.get_mut(boot as usize)
+        {
+            step.mark(StepState::Done, note, self.now);
         }
         if self.status.job.is_none() {
             self.advance();
@@ -175,7 +176,7 @@ impl Flow<'_> {
     }
 
     pub(super) fn boot_name(&self) -> String {
-        let step = boot_step(self.status).and_then(|i| self.status.steps.get(i as usize));
+        let step = boot_step(self.status, self.steps()).and_then(|i| self.steps().get(i as usize));
         step.map(|step| step.name.clone()).unwrap_or_default()
     }
 
@@ -186,8 +187,8 @@ impl Flow<'_> {
         (attempt.seen_at, attempt.deadline) = (self.now, None);
         let (number, step) = (attempt.number, attempt.step);
         self.say(BootAttemptEnded { number, result });
-        let linked = step.is_some() && step == boot_step(self.status);
-        Some(linked && boot_is_open(self.status) && self.runs())
+        let linked = step.is_some() && step == boot_step(self.status, self.steps());
+        Some(linked && boot_is_open(self.status, self.steps()) && self.runs())
     }
 
     /// An agent asks for work: it may be what the present boot was to lead to.
@@ -227,7 +228,7 @@ impl Flow<'_> {
 
     /// The present boot has tasks.
     fn tasks_follow(&self) -> bool {
-        let later = self.status.steps.iter().skip(self.status.cursor as usize + 1);
+        let later = self.steps().iter().skip(self.status.cursor as usize + 1);
         later.take_while(|step| step.kind != StepKind::Bootenv).any(|step| step.kind == StepKind::Task)
     }
 }

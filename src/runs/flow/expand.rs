@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::model::{Problem, Stage, Step, StepKind, StepState, Task, World, sha256_hex};
+use crate::model::{Bootenv, Problem, Stage, Step, StepKind, StepState, Task, World, sha256_hex};
 
 use super::STEPS_MAX;
 
@@ -81,8 +81,12 @@ impl<'a> RunExpansion<'a> {
                 name,
                 stage,
                 digest,
+                params: String::new(),
                 state: StepState::Pending,
                 note: String::new(),
+                started_at: None,
+                ended_at: None,
+                seconds: None,
             });
         } else {
             self.fault("/stages", format!("the workflow has more than {STEPS_MAX} steps"));
@@ -110,9 +114,14 @@ impl<'a> RunExpansion<'a> {
             let message = format!("stage `{}` names the bootenv `{name}`, which does not exist", self.stage);
             return self.fault("/bootenv", message);
         };
-        let templates = bootenv.spec.templates.iter();
-        let used = self.templates(&format!("bootenv `{name}`"), templates.map(|t| (&t.template, &t.inline)));
-        self.push(StepKind::Bootenv, name, digest(&bootenv.spec, used));
+        let digest = self.bootenv_digest(&bootenv.spec);
+        self.push(StepKind::Bootenv, name, digest);
+    }
+
+    fn bootenv_digest(&mut self, bootenv: &'a Bootenv) -> String {
+        let templates = bootenv.templates.iter().map(|t| (&t.template, &t.inline));
+        let used = self.templates(&format!("bootenv `{}`", bootenv.name), templates);
+        digest(bootenv, used)
     }
 
     /// A task after its prerequisites; `path` is the chain of tasks that asked for it.
@@ -182,10 +191,16 @@ impl<'a> RunExpansion<'a> {
     }
 }
 
-/// The digest that a step of this task would have now; none when there is no such task.
-pub fn task_digest(name: &str, world: &World) -> Option<String> {
-    let task = world.tasks.get(name)?;
-    Some(RunExpansion::new(world).task_digest(&task.spec))
+/// The digest that a step would have now; none when what it names does not exist.
+pub fn step_digest(step: &Step, world: &World) -> Option<String> {
+    let mut expansion = RunExpansion::new(world);
+    match step.kind {
+        StepKind::Stage => world.stages.get(&step.name).map(|stage| digest(&stage.spec, [])),
+        StepKind::Task => world.tasks.get(&step.name).map(|task| expansion.task_digest(&task.spec)),
+        StepKind::Bootenv => {
+            world.bootenvs.get(&step.name).map(|bootenv| expansion.bootenv_digest(&bootenv.spec))
+        }
+    }
 }
 
 /// Pieces between quotes: among them is every template that a body includes or extends by its name.

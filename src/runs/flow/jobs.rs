@@ -1,5 +1,6 @@
 //! What tasks do to a run: jobs handed out, ended, tried again.
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::model::event::MachineToldToReboot;
@@ -14,12 +15,17 @@ fn back_off_seconds(failures: u32) -> i64 {
 }
 
 impl Flow<'_> {
-    /// A job was handed out for the present step; `step_note` stays on the step.
-    pub fn job_created(&mut self, id: Uuid, job: &Job, step_note: &str) {
+    /// Whether a time has come.
+    pub(super) fn is_due(&self, at: Option<Timestamp>) -> bool {
+        at.is_some_and(|at| at <= self.now)
+    }
+
+    /// A job was handed out for the present step.
+    pub fn job_created(&mut self, id: Uuid, job: &Job) {
         self.status.tries.jobs += 1;
         self.status.tries.next_at = None;
         if self.status.on_failure.is_empty() {
-            self.with_step(|step| (step.state, step.note) = (StepState::Running, step_note.to_owned()));
+            self.mark_step(StepState::Running, "");
         }
         self.show_job(&job.task, id, job.deadline);
     }
@@ -86,7 +92,7 @@ impl Flow<'_> {
 
     fn job_failed(&mut self, job: &Job, why: String) {
         self.status.tries.failures += 1;
-        let task = self.world.tasks.get(&job.task).map(|task| &task.spec);
+        let task = self.content().task(&job.task).map(|task| &task.spec);
         let failures = self.status.tries.failures;
         let again = failures <= task.map_or(0, |task| task.retries);
         if again && self.status.tries.jobs < JOBS_PER_STEP_MAX {
@@ -97,7 +103,7 @@ impl Flow<'_> {
         match task.map(|task| task.on_failure.clone()).filter(|tasks| !tasks.is_empty()) {
             None => self.fail(reason),
             Some(tasks) => {
-                self.with_step(|step| (step.state, step.note) = (StepState::Failed, reason));
+                self.mark_step(StepState::Failed, &reason);
                 self.status.on_failure = tasks;
                 self.settle();
             }

@@ -18,7 +18,7 @@ impl Flow<'_> {
     pub(super) fn lose_live_system(&mut self) {
         let agent = self.status.agent.as_ref().filter(|agent| agent.environment == Environment::Live);
         let is_planned = agent.is_some_and(|agent| agent.leaving);
-        if is_planned || !self.runs() || !needs_live_system(self.status, self.world) {
+        if is_planned || !self.runs() || !needs_live_system(self.at()) {
             return;
         }
         let (name, how_far) = (self.boot_name(), self.how_far());
@@ -58,21 +58,24 @@ impl Flow<'_> {
         self.status.job = None;
         self.status.on_failure.clear();
         self.status.live_system.lost = false;
-        let Some(boot) = boot_step(self.status) else { return };
+        let Some(boot) = boot_step(self.status, self.steps()) else { return };
         let name = self.boot_name();
         let bootenv = self.bootenv(&name);
         let keeps = bootenv.is_some_and(|bootenv| is_live(bootenv) && !bootenv.is_destructive());
-        let tasks = &self.world.tasks;
-        let survives = |task: &str| keeps && tasks.get(task).is_some_and(|task| task.spec.survives_reboot);
-        for step in self.status.steps.iter_mut().skip(boot as usize + 1) {
+        let (content, now) = (self.content(), self.now);
+        let survives = |task: &str| keeps && content.task(task).is_some_and(|task| task.spec.survives_reboot);
+        for step in self.run.iter_mut().flat_map(|run| run.steps.iter_mut().skip(boot as usize + 1)) {
             let stays = step.state == StepState::Skipped
                 || (step.kind == StepKind::Task && step.state == StepState::Done && survives(&step.name));
             if !stays {
-                (step.state, step.note) = (StepState::Pending, String::new());
+                step.mark(StepState::Pending, "", now);
             }
         }
         self.status.cursor = boot;
-        self.with_step(|step| (step.state, step.note) = (StepState::Pending, String::new()));
+        if let Some(step) = self.run.as_mut().and_then(|run| run.steps.get_mut(boot as usize)) {
+            // It keeps its beginning: where the boot has failed, the record has how long it took.
+            (step.state, step.note) = (StepState::Pending, String::new());
+        }
         self.take_stage();
     }
 

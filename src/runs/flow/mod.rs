@@ -11,6 +11,7 @@ pub mod expand;
 mod jobs;
 mod live;
 mod rules;
+mod shown;
 mod skips;
 pub mod step;
 mod step_reference;
@@ -18,8 +19,8 @@ mod step_reference;
 mod tests;
 
 pub use expand::expand;
-pub use rules::{Flow, JobOutcome, OperatorNote};
-pub use step::{NextStep, next_step};
+pub use rules::{Beginning, Flow, JobOutcome, OperatorNote};
+pub use step::{NextStep, Position, next_step};
 pub use step_reference::StepReference;
 
 /// How long a machine stays armed for a destructive boot, in seconds.

@@ -1,21 +1,20 @@
-//! The life of a run, and the states a machine goes through in it. A [`Flow`] is one change and its events.
-//! Every change ends in `settle`, which alone decides the state that is shown.
+//! The life of a run and the states of its machine. A [`Flow`] is one change; `settle` ends it, alone.
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::model::event::{
-    MachineArmed, MachineDisarmed, RunCancelled, RunCompleted, RunFailed, RunHeld, RunPaused, RunResumed,
-    RunRetried, RunStarted, RunStepDone,
+    MachineArmed, MachineDisarmed, RunCancelled, RunCompleted, RunEnded, RunFailed, RunHeld, RunPaused,
+    RunRefreshed, RunResumed, RunRetried, RunStarted, RunStepDone,
 };
 use crate::model::{
-    BootProgress, Bootenv, BootenvKind, EventBody, JobState, LiveSystem, MachineState, MachineStatus,
-    MachineWait, Run, Step, StepKind, StepState, StepTries, World,
+    BootProgress, Bootenv, ContentView, EventBody, JobState, LiveSystem, MachineState, MachineStatus,
+    PresentRun, Run, RunResult, Step, StepKind, StepState, StepTries, StopBefore, World,
 };
 
+use super::ARMED_SECONDS;
 use super::skips::begin_at;
-use super::step::{NextStep, RunWait, is_booting, next_step, present_stage};
-use super::{AGENT_SECONDS, ARMED_SECONDS, POWER_ON_SECONDS};
+use super::step::{NextStep, Position, is_booting, next_step};
 
 /// Who did something to a run, and why.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +31,22 @@ pub struct JobOutcome {
     pub reason: String,
 }
 
-/// One change of one machine's status.
+/// How a run begins.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Of the run.
+    pub id: Uuid,
+    /// The step to begin at; none for the first.
+    pub from_step: Option<u32>,
+    pub stop_before: Option<StopBefore>,
+}
+
+/// One change of one machine's status and of its run.
 #[derive(Debug)]
 pub struct Flow<'a> {
     pub(super) status: &'a mut MachineStatus,
+    /// The run that the status names, where there is one.
+    pub(super) run: Option<&'a mut Run>,
     pub(super) world: &'a World,
     pub(super) now: Timestamp,
     events: Vec<EventBody>,
@@ -43,8 +54,12 @@ pub struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    pub fn new(status: &'a mut MachineStatus, world: &'a World, now: Timestamp) -> Self {
-        Flow { status, world, now, events: Vec::new(), job_end: None }
+    pub fn new(
+        (status, run): (&'a mut MachineStatus, Option<&'a mut Run>),
+        world: &'a World,
+        now: Timestamp,
+    ) -> Self {
+        Flow { status, run, world, now, events: Vec::new(), job_end: None }
     }
 
     /// How the job ends that the machine had before the change and has not any more; none where the state of
@@ -55,8 +70,41 @@ impl<'a> Flow<'a> {
 
     /// What the change did, in order.
     #[must_use]
-    pub fn finish(self) -> Vec<EventBody> {
+    pub fn finish(mut self) -> Vec<EventBody> {
+        self.record_attempt();
         self.events
+    }
+
+    /// The run has the power-ons that belong to it. How far one came is the machine's business until it ends.
+    fn record_attempt(&mut self) {
+        let Some(run) = self.run.as_mut() else { return };
+        let Some(attempt) = self.status.boot_attempt.as_ref() else { return };
+        let known = run.attempts.iter().rev().find(|known| known.id == attempt.id);
+        let is_news = match known {
+            None => run.is_open() && attempt.result.is_none(),
+            Some(known) => {
+                known.result != attempt.result
+                    || known.bootenv != attempt.bootenv
+                    || known.kernel_fetched_at != attempt.kernel_fetched_at
+            }
+        };
+        if is_news {
+            run.note_attempt(attempt);
+        }
+    }
+
+    /// The steps of the run.
+    pub(super) fn steps(&self) -> &[Step] {
+        self.run.as_ref().map_or(&[], |run| &run.steps)
+    }
+
+    /// The content that the run sees.
+    pub(super) fn content(&self) -> ContentView<'a> {
+        ContentView::of_run(self.world, self.run.as_deref())
+    }
+
+    pub(super) fn at(&self) -> Position<'_> {
+        Position { status: self.status, steps: self.steps(), content: self.content() }
     }
 
     /// Adds something that happened, for the timeline.
@@ -79,16 +127,35 @@ impl<'a> Flow<'a> {
         self.now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
     }
 
-    /// Begins a run, at its first step or at the one that `restart` names. It takes the place of a run that
-    /// is under way.
-    pub fn start(&mut self, run: Run, mut steps: Vec<Step>) {
+    /// The run under way gives up its arming for another one.
+    pub fn make_way(&mut self) {
         self.disarm("another run was started");
-        let (id, rehearse, from_step) = (run.id, run.rehearse, run.from_step);
-        self.status.cursor = run.from_step.map_or(0, |from| begin_at(from, &mut steps, self.world));
-        self.status.run = Some(run);
-        self.status.steps = steps;
+    }
+
+    /// Begins the run, at its first step or at the one that `restart` names. It takes the place of a run that
+    /// is under way.
+    pub fn start(&mut self, beginning: Beginning) {
+        self.make_way();
+        let Beginning { id, from_step, stop_before } = beginning;
+        let (content, now) = (self.content(), self.now);
+        let Some(run) = self.run.as_deref_mut() else { return };
+        self.status.cursor = from_step.map_or(0, |from| begin_at(from, &mut run.steps, (content, now)));
+        run.from_step = from_step;
+        let (rehearse, reason) = (run.rehearse, Some(run.reason.clone()).filter(|reason| !reason.is_empty()));
+        self.status.run = Some(PresentRun {
+            id,
+            workflow: run.workflow.clone(),
+            started_at: run.started_at,
+            ended_at: None,
+            paused: false,
+            pause_reason: String::new(),
+            stop_before,
+            rehearse,
+            from_step,
+        });
+        self.status.steps_total = u32::try_from(run.steps.len()).unwrap_or(u32::MAX);
         let (workflow, stage) = (self.workflow_name(), self.stage_name());
-        self.say(RunStarted { run: id, rehearse, from_step, workflow, stage });
+        self.say(RunStarted { run: id, rehearse, from_step, reason, workflow, stage });
         let reason = "another run was started".to_owned();
         self.job_end = Some(JobOutcome { state: JobState::Cancelled, reason });
         self.status.job = None;
@@ -107,7 +174,7 @@ impl<'a> Flow<'a> {
         let OperatorNote { by, reason } = note;
         self.with_run(|run| (run.paused, run.pause_reason) = (true, reason.to_owned()));
         self.say_paused(Some(by.to_owned()), reason.to_owned());
-        if self.status.job.is_none() && !is_booting(self.status) {
+        if self.status.job.is_none() && !is_booting(self.status, self.steps()) {
             self.leave_boot();
         }
         self.settle();
@@ -145,7 +212,7 @@ impl<'a> Flow<'a> {
         self.say(RunRetried { step: self.status.cursor, workflow, stage });
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
-        self.with_step(|step| (step.state, step.note) = (StepState::Pending, String::new()));
+        self.mark_step(StepState::Pending, "");
         if self.status.live_system.lost {
             self.return_to_boot();
         }
@@ -153,6 +220,19 @@ impl<'a> Flow<'a> {
         self.unlink_attempt();
         self.new_step();
         self.advance();
+    }
+
+    /// The run has other content from here on: what was kept before is named in its record.
+    pub fn refresh(&mut self, before: Option<&str>) {
+        let content = self.run.as_ref().and_then(|run| run.content.clone());
+        let reason = match before {
+            _ if content.as_deref() == before => "the content of today is the content it has".to_owned(),
+            Some(before) => format!("content {before} until here"),
+            None => "no content was kept until here".to_owned(),
+        };
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        let before = before.map(str::to_owned);
+        self.say(RunRefreshed { before, content, reason, workflow, stage });
     }
 
     /// Ends the run where it is. The caller ends its open job.
@@ -164,9 +244,9 @@ impl<'a> Flow<'a> {
             run.stop_before = None;
         });
         self.status.live_system = LiveSystem::default();
-        for step in &mut self.status.steps {
+        for step in self.run.iter_mut().flat_map(|run| &mut run.steps) {
             if matches!(step.state, StepState::Pending | StepState::Running) {
-                (step.state, step.note) = (StepState::Skipped, "the run was cancelled".to_owned());
+                step.mark(StepState::Skipped, "the run was cancelled", now);
             }
         }
         self.status.bootenv = None;
@@ -174,13 +254,14 @@ impl<'a> Flow<'a> {
         self.status.on_failure.clear();
         let (workflow, stage) = (self.workflow_name(), self.stage_name());
         self.say(RunCancelled { by: by.to_owned(), workflow, stage });
+        self.end_run(RunResult::Cancelled);
         self.rest(MachineState::Registered, format!("the run was cancelled by {by}"));
     }
 
     /// Arms the machine anew for the destructive boot it is at.
     pub fn arm(&mut self) {
         self.status.state = MachineState::Waiting;
-        self.with_step(|step| step.state = StepState::Pending);
+        self.mark_step(StepState::Pending, "");
         self.status.fruitless_attempts = 0;
         self.advance();
     }
@@ -188,7 +269,7 @@ impl<'a> Flow<'a> {
     /// Takes the arming away; a machine at a destructive boot is held.
     pub fn disarm_by(&mut self, by: &str) {
         self.disarm(&format!("disarmed by {by}"));
-        if self.at_destructive_boot() && !is_booting(self.status) {
+        if self.at_destructive_boot() && !is_booting(self.status, self.steps()) {
             self.hold(format!("disarmed by {by}; `arm` goes on"));
         }
     }
@@ -215,22 +296,22 @@ impl<'a> Flow<'a> {
     /// Carries out what was due by now: attempts, arming, waits. Jobs are the caller's.
     pub fn expire(&mut self) {
         let attempt = self.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
-        if is_due(self.now, attempt.and_then(|attempt| attempt.deadline)) {
+        if self.is_due(attempt.and_then(|attempt| attempt.deadline)) {
             self.attempt_timed_out();
-        } else if is_due(self.now, self.status.armed_until) {
+        } else if self.is_due(self.status.armed_until) {
             self.disarm("the time was up");
             if self.at_destructive_boot() && self.status.state == MachineState::Waiting {
                 self.hold("the machine was not powered on while it was armed; `arm` gives it more time");
             }
         } else if self.status.job.is_none()
-            && is_due(self.now, self.status.waiting.as_ref().and_then(|w| w.overdue_at))
+            && self.is_due(self.status.waiting.as_ref().and_then(|w| w.overdue_at))
         {
             self.waited_in_vain();
         }
     }
 
     fn waited_in_vain(&mut self) {
-        match next_step(self.status, self.world, self.now) {
+        match next_step(self.at(), self.now) {
             NextStep::Boot { bootenv } => {
                 self.hold(format!("the machine was not powered on in time to boot `{bootenv}`"));
             }
@@ -245,13 +326,13 @@ impl<'a> Flow<'a> {
     pub(super) fn advance(&mut self) {
         // Each turn moves the cursor on: the steps are the bound.
         loop {
-            match next_step(self.status, self.world, self.now) {
+            match next_step(self.at(), self.now) {
                 NextStep::Pass { state, note } => self.pass_step(state, note),
                 NextStep::Over => self.move_on(),
                 _ => break,
             }
         }
-        if let NextStep::Boot { bootenv } = next_step(self.status, self.world, self.now) {
+        if let NextStep::Boot { bootenv } = next_step(self.at(), self.now) {
             self.enter_boot(bootenv);
         }
         self.settle();
@@ -271,7 +352,7 @@ impl<'a> Flow<'a> {
 
     /// Ends the present step and moves to the next one.
     pub(super) fn end_step(&mut self, state: StepState, note: &str) {
-        self.with_step(|step| (step.state, step.note) = (state, note.to_owned()));
+        self.mark_step(state, note);
         if let Some(step) = self.step() {
             let (kind, name) = (step.kind, step.name.clone());
             self.say(RunStepDone { step: self.status.cursor, kind, name, state });
@@ -302,7 +383,7 @@ impl<'a> Flow<'a> {
         if self.step().is_none_or(|step| step.state != StepState::Pending) {
             return;
         }
-        self.with_step(|step| step.state = StepState::Running);
+        self.mark_step(StepState::Running, "");
         self.status.live_system = LiveSystem::default();
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
@@ -320,11 +401,13 @@ impl<'a> Flow<'a> {
             self.disarm("the run stands still");
             self.status.bootenv = None;
             self.unlink_attempt();
-            self.with_step(|step| {
-                if step.state == StepState::Running {
-                    step.state = StepState::Pending;
-                }
-            });
+            let cursor = self.status.cursor as usize;
+            if let Some(step) = self.run.as_mut().and_then(|run| run.steps.get_mut(cursor))
+                && step.state == StepState::Running
+            {
+                // It keeps its beginning: how long it took until it stopped is in the record.
+                step.state = StepState::Pending;
+            }
         }
     }
 
@@ -343,7 +426,7 @@ impl<'a> Flow<'a> {
     pub(super) fn fail(&mut self, reason: impl Into<String>) {
         let reason = reason.into();
         self.leave_boot();
-        self.with_step(|step| (step.state, step.note) = (StepState::Failed, reason.clone()));
+        self.mark_step(StepState::Failed, &reason);
         self.status.on_failure.clear();
         let name = self.step().map(|step| step.name.clone());
         let (step, workflow, stage) = (self.status.cursor, self.workflow_name(), self.stage_name());
@@ -365,7 +448,7 @@ impl<'a> Flow<'a> {
         self.stop(MachineState::Held, reason);
     }
 
-    fn complete(&mut self) {
+    pub(super) fn complete(&mut self) {
         let now = self.now;
         self.disarm("the run is complete");
         self.with_run(|run| run.ended_at = Some(now));
@@ -375,126 +458,43 @@ impl<'a> Flow<'a> {
             None => (String::new(), ""),
         };
         self.say(RunCompleted { workflow: self.workflow_name(), stage: self.stage_name() });
+        self.end_run(RunResult::Complete);
         self.rest(MachineState::Complete, format!("workflow `{workflow}` is complete{rehearsal}"));
     }
 
-    /// Shows what the machine does and waits for.
-    pub(super) fn settle(&mut self) {
-        match next_step(self.status, self.world, self.now) {
-            NextStep::Done => self.complete(),
-            NextStep::Hold { reason } => self.hold(reason),
-            NextStep::Wait(wait) => self.show(wait),
-            NextStep::Boot { bootenv } => self.show_boot(&bootenv),
-            NextStep::Run { task } => {
-                let seconds = present_stage(self.status, self.world).and_then(|stage| stage.timeout_seconds);
-                self.show(RunWait {
-                    state: MachineState::Waiting,
-                    reason: format!("an agent has to ask for task `{task}`"),
-                    expected: "job.created",
-                    overdue_at: Some(self.later(seconds.unwrap_or(AGENT_SECONDS))),
-                });
-            }
-            NextStep::Pass { .. } | NextStep::Over => self.advance(),
-        }
-    }
-
-    fn show_boot(&mut self, bootenv: &str) {
-        let installs = self.bootenv(bootenv).is_some_and(|found| found.kind == BootenvKind::Install);
-        let under_way = self.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
-        let attempt = under_way.filter(|attempt| attempt.step == Some(self.status.cursor));
-        let progress = attempt.map_or(BootProgress::Firmware, |attempt| attempt.progress);
-        let deadline = attempt.and_then(|attempt| attempt.deadline);
-        let armed = self.status.armed_until.unwrap_or_else(|| self.later(POWER_ON_SECONDS));
-        let next = if installs { "boot.answer_fetched" } else { "job.created" };
-        let (state, reason, expected, overdue_at) = match progress {
-            _ if attempt.is_none() => {
-                let reason = format!("power the machine on: it boots `{bootenv}` from the network");
-                (MachineState::Waiting, reason, "boot.kernel_fetched", Some(armed))
-            }
-            BootProgress::Firmware | BootProgress::Loader | BootProgress::Script => {
-                let reason = format!("the machine is on; it has yet to fetch the kernel of `{bootenv}`");
-                (MachineState::Waiting, reason, "boot.kernel_fetched", deadline)
-            }
-            BootProgress::Kernel => {
-                (MachineState::Booting, format!("it has fetched the kernel of `{bootenv}`"), next, deadline)
-            }
-            BootProgress::System | BootProgress::Ended if installs => {
-                let reason = format!("the installer of `{bootenv}` is at work");
-                (MachineState::Running, reason, "boot.done", deadline)
-            }
-            BootProgress::System | BootProgress::Ended => (
-                MachineState::Running,
-                format!("`{bootenv}` is up; its agent has yet to ask"),
-                next,
-                deadline,
-            ),
-        };
-        self.show(RunWait { state, reason, expected, overdue_at });
-    }
-
-    /// Sets the state that is shown. A wait that goes on keeps its beginning and its end.
-    fn show(&mut self, wait: RunWait) {
-        let RunWait { state, reason, expected, overdue_at } = wait;
-        if matches!(state, MachineState::Registered | MachineState::Complete) {
-            return;
-        }
-        let goes_on =
-            self.status.waiting.as_ref().is_some_and(|w| w.expected == expected && w.reason == reason);
-        self.set_state(state, reason.clone());
-        if !goes_on {
-            let (since, expected) = (self.now, expected.to_owned());
-            self.status.waiting = Some(MachineWait { reason, since, expected, overdue_at });
-        }
-    }
-
-    /// Stops until somebody looks.
-    fn stop(&mut self, state: MachineState, reason: String) {
-        self.show(RunWait { state, reason, expected: "run.retried", overdue_at: None });
-    }
-
-    /// Sets a state in which nothing is waited for.
-    fn rest(&mut self, state: MachineState, reason: String) {
-        self.status.waiting = None;
-        self.set_state(state, reason);
-    }
-
-    fn set_state(&mut self, state: MachineState, reason: String) {
-        if self.status.state != state || self.status.since.is_none() {
-            self.status.since = Some(self.now);
-        }
-        self.status.state = state;
-        self.status.reason = reason;
-    }
-
-    /// Shows that a job is under way.
-    pub(super) fn show_job(&mut self, task: &str, id: Uuid, deadline: Timestamp) {
-        self.status.job = Some(id);
-        let (state, expected) = (MachineState::Running, "job.finished");
-        let reason = format!("task `{task}` is running");
-        self.show(RunWait { state, reason, expected, overdue_at: Some(deadline) });
+    fn end_run(&mut self, result: RunResult) {
+        let now = self.now;
+        let Some(run) = self.run.as_mut().filter(|run| run.is_open()) else { return };
+        run.end(result, now);
+        let seconds = run.seconds;
+        let Some(id) = self.status.run.as_ref().map(|run| run.id) else { return };
+        self.say(RunEnded { run: id, result, seconds, workflow: self.workflow_name() });
     }
 
     pub(super) fn step(&self) -> Option<&Step> {
-        self.status.steps.get(self.status.cursor as usize)
+        self.steps().get(self.status.cursor as usize)
     }
 
     pub(super) fn bootenv(&self, name: &str) -> Option<&'a Bootenv> {
-        self.world.bootenvs.get(name).map(|bootenv| &bootenv.spec)
+        self.content().bootenv(name).map(|bootenv| &bootenv.spec)
     }
 
-    pub(super) fn with_step(&mut self, change: impl FnOnce(&mut Step)) {
-        if let Some(step) = self.status.steps.get_mut(self.status.cursor as usize) {
-            change(step);
+    /// Sets the state of the present step, and a note on it.
+    pub(super) fn mark_step(&mut self, state: StepState, note: &str) {
+        self.mark_step_at(self.status.cursor, state, note);
+    }
+
+    /// The same of any step.
+    pub(super) fn mark_step_at(&mut self, index: u32, state: StepState, note: &str) {
+        let now = self.now;
+        if let Some(step) = self.run.as_mut().and_then(|run| run.steps.get_mut(index as usize)) {
+            step.mark(state, note, now);
         }
     }
 
-    pub(super) fn with_run(&mut self, change: impl FnOnce(&mut Run)) {
+    pub(super) fn with_run(&mut self, change: impl FnOnce(&mut PresentRun)) {
         if let Some(run) = &mut self.status.run {
             change(run);
         }
     }
-}
-
-fn is_due(now: Timestamp, at: Option<Timestamp>) -> bool {
-    at.is_some_and(|at| at <= now)
 }

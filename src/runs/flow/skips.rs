@@ -1,9 +1,12 @@
 //! What operators do to single steps of a run: pass one over, say that one is done, stop before one, begin at
 //! one.
 
+use jiff::Timestamp;
+
 use crate::model::event::OperatorStep;
 use crate::model::{
-    BootResult, BootenvKind, EventBody, JobState, MachineState, Step, StepKind, StepState, StopBefore, World,
+    BootResult, BootenvKind, ContentView, EventBody, JobState, MachineState, Step, StepKind, StepState,
+    StopBefore,
 };
 
 use super::rules::{Flow, JobOutcome, OperatorNote};
@@ -15,24 +18,24 @@ pub const BEFORE_THE_BEGINNING: &str = "the run began at a later step";
 /// Makes a run begin at the step `from`: passes over what comes before it, and returns where the cursor
 /// stands. That is `from`, or the boot of the live system that tasks from there on need. An installer is not
 /// run again for the tasks that follow it.
-pub fn begin_at(from: u32, steps: &mut [Step], world: &World) -> u32 {
-    let boot = live_boot_before(from as usize, steps, world);
+pub fn begin_at(from: u32, steps: &mut [Step], (content, now): (ContentView<'_>, Timestamp)) -> u32 {
+    let boot = live_boot_before(from as usize, steps, content);
     for (i, step) in (0u32..).zip(steps.iter_mut()).take(from as usize) {
         let still_passed = step.kind == StepKind::Stage && boot.is_some_and(|boot| i > boot);
         if boot != Some(i) && !still_passed {
-            (step.state, step.note) = (StepState::Skipped, BEFORE_THE_BEGINNING.to_owned());
+            step.mark(StepState::Skipped, BEFORE_THE_BEGINNING, now);
         }
     }
     boot.unwrap_or(from)
 }
 
 /// The boot step of the live system that the tasks from `from` on run in.
-fn live_boot_before(from: usize, steps: &[Step], world: &World) -> Option<u32> {
+fn live_boot_before(from: usize, steps: &[Step], content: ContentView<'_>) -> Option<u32> {
     let mut of_this_boot = steps.iter().skip(from).take_while(|step| step.kind != StepKind::Bootenv);
     let has_tasks = of_this_boot.any(|step| step.kind == StepKind::Task);
     let earlier = (0u32..).zip(steps).take(from).filter(|(_, step)| step.kind == StepKind::Bootenv);
     let (boot, step) = earlier.last().filter(|_| has_tasks)?;
-    world.bootenvs.get(&step.name).filter(|bootenv| is_live(&bootenv.spec)).map(|_| boot)
+    content.bootenv(&step.name).filter(|bootenv| is_live(&bootenv.spec)).map(|_| boot)
 }
 
 impl Flow<'_> {
@@ -44,10 +47,11 @@ impl Flow<'_> {
         if let Some(name) = bootenv {
             self.close_boot("the boot was skipped");
             if self.bootenv(&name).is_some_and(is_live) {
-                let later = self.status.steps.iter_mut().skip(self.status.cursor as usize + 1);
+                let (now, next) = (self.now, self.status.cursor as usize + 1);
+                let later = self.run.iter_mut().flat_map(|run| run.steps.iter_mut().skip(next));
                 let of_this_boot = later.take_while(|step| step.kind != StepKind::Bootenv);
                 for step in of_this_boot.filter(|step| step.kind == StepKind::Task) {
-                    (step.state, step.note) = (StepState::Skipped, said.clone());
+                    step.mark(StepState::Skipped, said.clone(), now);
                 }
             }
         }
@@ -57,10 +61,8 @@ impl Flow<'_> {
     /// Passes over the task at `step`, which is still to come.
     pub fn skip_later(&mut self, step: u32, note: OperatorNote<'_>) {
         self.say_of_step(EventBody::RunStepSkipped, step, note);
-        if let Some(step) = self.status.steps.get_mut(step as usize) {
-            (step.state, step.note) =
-                (StepState::Skipped, format!("skipped by {}: {}", note.by, note.reason));
-        }
+        let said = format!("skipped by {}: {}", note.by, note.reason);
+        self.mark_step_at(step, StepState::Skipped, &said);
         self.settle();
     }
 
@@ -69,7 +71,7 @@ impl Flow<'_> {
         self.say_of_step(EventBody::RunStepMarkedDone, self.status.cursor, note);
         let said = format!("marked as done by {}: {}", note.by, note.reason);
         let kind = self.step().map(|step| step.kind);
-        if kind != Some(StepKind::Task) && boot_is_open(self.status) {
+        if kind != Some(StepKind::Task) && boot_is_open(self.status, self.steps()) {
             self.end_attempt(BootResult::Done);
             self.disarm("the boot was marked as done");
             return self.boot_done(&said);
@@ -121,16 +123,14 @@ impl Flow<'_> {
         if matches!(self.status.state, MachineState::Failed | MachineState::Held) {
             self.status.state = MachineState::Waiting;
         }
-        let at = self.status.cursor as usize;
+        let at = self.status.cursor;
         self.end_step(state, note);
         let was_lost = std::mem::take(&mut self.status.live_system.lost);
-        if !was_lost || !needs_live_system(self.status, self.world) {
+        if !was_lost || !needs_live_system(self.at()) {
             return self.advance();
         }
         self.return_to_boot();
-        if let Some(step) = self.status.steps.get_mut(at) {
-            (step.state, step.note) = (state, note.to_owned());
-        }
+        self.mark_step_at(at, state, note);
         self.new_step();
         if self.at_destructive_boot() {
             let name = self.boot_name();
@@ -140,7 +140,7 @@ impl Flow<'_> {
     }
 
     fn say_of_step(&mut self, body: fn(OperatorStep) -> EventBody, at: u32, note: OperatorNote<'_>) {
-        let step = self.status.steps.get(at as usize);
+        let step = self.steps().get(at as usize);
         let (kind, name) = (step.map(|step| step.kind), step.map(|step| step.name.clone()));
         let (by, reason) = (note.by.to_owned(), note.reason.to_owned());
         let (workflow, stage) = (self.workflow_name(), self.stage_name());

@@ -3,14 +3,30 @@
 use jiff::Timestamp;
 
 use crate::model::{
-    BootProgress, Bootenv, BootenvKind, Environment, MachineState, MachineStatus, Run, Stage, Step, StepKind,
-    StepState, World,
+    BootProgress, Bootenv, BootenvKind, ContentView, Environment, MachineState, MachineStatus, PresentRun,
+    Stage, Step, StepKind, StepState,
 };
 
 use super::REBOOTS_MAX;
 
 /// Note on the steps that a rehearsal passes over.
 pub const REHEARSED: &str = "rehearsal: nothing was installed";
+
+/// Where a machine stands in its run, and the content that the run sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Position<'a> {
+    pub status: &'a MachineStatus,
+    /// The steps of the run.
+    pub steps: &'a [Step],
+    pub content: ContentView<'a>,
+}
+
+impl Position<'_> {
+    /// The step that is next or under way.
+    pub fn step(&self) -> Option<&Step> {
+        self.steps.get(self.status.cursor as usize)
+    }
+}
 
 /// What is next in a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,13 +63,20 @@ impl RunWait {
     }
 }
 
-/// What is next for a machine, by its status and the content there is.
-pub fn next_step(status: &MachineStatus, world: &World, now: Timestamp) -> NextStep {
+/// What is next for a machine.
+pub fn next_step(at: Position<'_>, now: Timestamp) -> NextStep {
+    let status = at.status;
     let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else {
         let reason = "no workflow is under way; `start` begins one";
         return NextStep::Wait(RunWait::new(status.state, reason, "run.started"));
     };
-    if matches!(status.state, MachineState::Failed | MachineState::Held) {
+    let is_stopped = matches!(status.state, MachineState::Failed | MachineState::Held);
+    if !is_stopped && at.steps.is_empty() {
+        // Its row is damaged: without its steps it must not count as complete.
+        let reason = "the steps of the run cannot be read; `cancel` ends it".to_owned();
+        return NextStep::Hold { reason };
+    }
+    if is_stopped {
         let paused = run.paused && status.state == MachineState::Held;
         let expected = if paused { "run.resumed" } else { "run.retried" };
         return NextStep::Wait(RunWait::new(status.state, &status.reason, expected));
@@ -65,22 +88,22 @@ pub fn next_step(status: &MachineStatus, world: &World, now: Timestamp) -> NextS
             ..RunWait::new(MachineState::Running, reason, "job.finished")
         });
     }
-    if run.paused && !is_booting(status) {
+    if run.paused && !is_booting(status, at.steps) {
         return NextStep::Wait(RunWait::new(MachineState::Held, paused(&run.pause_reason), "run.resumed"));
     }
-    match (status.on_failure.first(), status.steps.get(status.cursor as usize)) {
-        (Some(task), _) => task_next(task, status, world, now),
-        (None, None) if boot_is_open(status) => await_installer(status),
+    match (status.on_failure.first(), at.step()) {
+        (Some(task), _) => task_next(task, at, now),
+        (None, None) if boot_is_open(status, at.steps) => await_installer(status),
         (None, None) => NextStep::Done,
         (None, Some(step)) => match step.kind {
-            StepKind::Stage if boot_is_open(status) && leads_to_boot(status) => await_installer(status),
+            StepKind::Stage if boot_is_open(status, at.steps) && leads_to_boot(at) => await_installer(status),
             StepKind::Stage => NextStep::Pass { state: StepState::Done, note: "" },
             StepKind::Task if step.state.is_over() => NextStep::Over,
-            StepKind::Task if rehearsed(run, status) => {
+            StepKind::Task if rehearsed(run, at) => {
                 NextStep::Pass { state: StepState::Skipped, note: REHEARSED }
             }
-            StepKind::Task => task_next(&step.name, status, world, now),
-            StepKind::Bootenv => boot_next(step, status, world),
+            StepKind::Task => task_next(&step.name, at, now),
+            StepKind::Bootenv => boot_next(step, at),
         },
     }
 }
@@ -99,29 +122,31 @@ fn under_way(status: &MachineStatus) -> (String, Option<Timestamp>) {
     }
 }
 
-fn task_next(task: &str, status: &MachineStatus, world: &World, now: Timestamp) -> NextStep {
-    if world.tasks.get(task).is_none() {
+fn task_next(task: &str, at: Position<'_>, now: Timestamp) -> NextStep {
+    if at.content.task(task).is_none() {
         return NextStep::Hold { reason: format!("the task `{task}` does not exist any more") };
     }
-    match status.tries.next_at {
-        Some(at) if at > now => {
-            let reason = format!("task `{task}` failed {} times; it is run again", status.tries.failures);
+    let tries = &at.status.tries;
+    match tries.next_at {
+        Some(next_at) if next_at > now => {
+            let reason = format!("task `{task}` failed {} times; it is run again", tries.failures);
             let wait = RunWait::new(MachineState::Waiting, reason, "job.created");
-            NextStep::Wait(RunWait { overdue_at: Some(at), ..wait })
+            NextStep::Wait(RunWait { overdue_at: Some(next_at), ..wait })
         }
         _ => NextStep::Run { task: task.to_owned() },
     }
 }
 
-fn boot_next(step: &Step, status: &MachineStatus, world: &World) -> NextStep {
-    let this_one = boot_step(status) == Some(status.cursor) && step.state == StepState::Running;
-    if boot_is_open(status) && !this_one {
+fn boot_next(step: &Step, at: Position<'_>) -> NextStep {
+    let status = at.status;
+    let this_one = boot_step(status, at.steps) == Some(status.cursor) && step.state == StepState::Running;
+    if boot_is_open(status, at.steps) && !this_one {
         return await_installer(status);
     }
-    let Some(bootenv) = world.bootenvs.get(&step.name) else {
+    let Some(bootenv) = at.content.bootenv(&step.name) else {
         return NextStep::Hold { reason: format!("the bootenv `{}` does not exist any more", step.name) };
     };
-    let rehearsed = status.run.as_ref().is_some_and(|run| rehearsed(run, status));
+    let rehearsed = status.run.as_ref().is_some_and(|run| rehearsed(run, at));
     match bootenv.spec.kind {
         BootenvKind::Local => NextStep::Pass { state: StepState::Done, note: "" },
         _ if rehearsed => NextStep::Pass { state: StepState::Skipped, note: REHEARSED },
@@ -130,8 +155,8 @@ fn boot_next(step: &Step, status: &MachineStatus, world: &World) -> NextStep {
 }
 
 /// The stage begins with another boot.
-fn leads_to_boot(status: &MachineStatus) -> bool {
-    status.steps.get(status.cursor as usize + 1).is_some_and(|step| step.kind == StepKind::Bootenv)
+fn leads_to_boot(at: Position<'_>) -> bool {
+    at.steps.get(at.status.cursor as usize + 1).is_some_and(|step| step.kind == StepKind::Bootenv)
 }
 
 fn await_installer(status: &MachineStatus) -> NextStep {
@@ -143,8 +168,8 @@ fn await_installer(status: &MachineStatus) -> NextStep {
 }
 
 /// An installer reported that its rehearsal is done.
-fn rehearsed(run: &Run, status: &MachineStatus) -> bool {
-    let earlier = status.steps.iter().take(status.cursor as usize);
+fn rehearsed(run: &PresentRun, at: Position<'_>) -> bool {
+    let earlier = at.steps.iter().take(at.status.cursor as usize);
     run.rehearse
         && earlier.into_iter().any(|step| step.kind == StepKind::Bootenv && step.note == REHEARSED_BOOT)
 }
@@ -153,32 +178,31 @@ fn rehearsed(run: &Run, status: &MachineStatus) -> bool {
 pub const REHEARSED_BOOT: &str = "rehearsed: the installer read its answer file and stopped";
 
 /// Index of the bootenv step whose boot the cursor is in: the last one up to it that was reached.
-pub fn boot_step(status: &MachineStatus) -> Option<u32> {
-    let steps = (0u32..).zip(&status.steps).take(status.cursor as usize + 1);
-    let boots = steps.filter(|(i, step)| {
-        step.kind == StepKind::Bootenv && ((*i) < status.cursor || step.state != StepState::Pending)
-    });
+pub fn boot_step(status: &MachineStatus, steps: &[Step]) -> Option<u32> {
+    let reached = |step: &Step, i: u32| i < status.cursor || step.state != StepState::Pending;
+    let steps = (0u32..).zip(steps).take(status.cursor as usize + 1);
+    let boots = steps.filter(|(i, step)| step.kind == StepKind::Bootenv && reached(step, *i));
     boots.map(|(i, _)| i).last()
 }
 
 /// The boot the cursor is in was begun and has not been reported done.
-pub fn boot_is_open(status: &MachineStatus) -> bool {
-    let step = boot_step(status).and_then(|i| status.steps.get(i as usize));
+pub fn boot_is_open(status: &MachineStatus, steps: &[Step]) -> bool {
+    let step = boot_step(status, steps).and_then(|i| steps.get(i as usize));
     step.is_some_and(|step| step.state == StepState::Running)
 }
 
 /// The present step's boot is past its kernel.
-pub fn is_booting(status: &MachineStatus) -> bool {
+pub fn is_booting(status: &MachineStatus, steps: &[Step]) -> bool {
     let under_way = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     let past_kernel = under_way.filter(|attempt| attempt.progress >= BootProgress::Kernel);
     let step = past_kernel.and_then(|attempt| attempt.step);
-    step == Some(status.cursor) && boot_is_open(status)
+    step == Some(status.cursor) && boot_is_open(status, steps)
 }
 
 /// The bootenv of the present boot, when there was one.
-pub fn present_bootenv<'a>(status: &MachineStatus, world: &'a World) -> Option<&'a Bootenv> {
-    let step = status.steps.get(boot_step(status)? as usize)?;
-    world.bootenvs.get(&step.name).map(|bootenv| &bootenv.spec)
+pub fn present_bootenv(at: Position<'_>) -> Option<&Bootenv> {
+    let step = at.steps.get(boot_step(at.status, at.steps)? as usize)?;
+    at.content.bootenv(&step.name).map(|bootenv| &bootenv.spec)
 }
 
 /// The bootenv runs from memory.
@@ -187,29 +211,31 @@ pub fn is_live(bootenv: &Bootenv) -> bool {
 }
 
 /// The run is past the boot of a live system, and a task that runs there is still to come.
-pub fn needs_live_system(status: &MachineStatus, world: &World) -> bool {
-    let is_past_boot = boot_step(status).is_some_and(|boot| boot < status.cursor) && !boot_is_open(status);
-    let to_come = status.steps.iter().skip(status.cursor as usize);
+pub fn needs_live_system(at: Position<'_>) -> bool {
+    let (status, steps) = (at.status, at.steps);
+    let is_past_boot =
+        boot_step(status, steps).is_some_and(|boot| boot < status.cursor) && !boot_is_open(status, steps);
+    let to_come = steps.iter().skip(status.cursor as usize);
     let mut to_come = to_come.take_while(|step| step.kind != StepKind::Bootenv);
     is_past_boot
-        && present_bootenv(status, world).is_some_and(is_live)
+        && present_bootenv(at).is_some_and(is_live)
         && to_come.any(|step| step.kind == StepKind::Task && !step.state.is_over())
 }
 
 /// The stage of the present step.
-pub fn present_stage<'a>(status: &MachineStatus, world: &'a World) -> Option<&'a Stage> {
-    let last = status.steps.len().checked_sub(1)?;
-    let step = status.steps.get(last.min(status.cursor as usize))?;
-    world.stages.get(&step.stage).map(|stage| &stage.spec)
+pub fn present_stage(at: Position<'_>) -> Option<&Stage> {
+    let last = at.steps.len().checked_sub(1)?;
+    let step = at.steps.get(last.min(at.status.cursor as usize))?;
+    at.content.stage(&step.stage).map(|stage| &stage.spec)
 }
 
 /// Whether the tasks of the present boot are for an agent in `environment`.
-pub fn admits(status: &MachineStatus, world: &World, environment: Environment) -> bool {
-    let kind = present_bootenv(status, world).map_or(BootenvKind::Local, |bootenv| bootenv.kind);
+pub fn admits(at: Position<'_>, environment: Environment) -> bool {
+    let kind = present_bootenv(at).map_or(BootenvKind::Local, |bootenv| bootenv.kind);
     match kind {
         BootenvKind::Local => environment == Environment::Installed,
         BootenvKind::Live | BootenvKind::Discovery => environment == Environment::Live,
-        BootenvKind::Install if boot_is_open(status) => environment == Environment::Installer,
+        BootenvKind::Install if boot_is_open(at.status, at.steps) => environment == Environment::Installer,
         BootenvKind::Install => environment != Environment::Live,
     }
 }
@@ -234,17 +260,17 @@ pub enum AgentAnswer {
 
 /// What the agent in `status.agent` is told. It gets a job only in the environment that the job is for;
 /// in another one it is told to reboot, unless an installer is at work around it.
-pub fn answer(status: &MachineStatus, world: &World, now: Timestamp) -> AgentAnswer {
-    let next = next_step(status, world, now);
+pub fn answer(at: Position<'_>, now: Timestamp) -> AgentAnswer {
+    let (status, next) = (at.status, next_step(at, now));
     let Some(agent) = &status.agent else {
         return AgentAnswer::Wait { reason: "no agent has said where it runs".to_owned() };
     };
-    let may_reboot = agent.environment != Environment::Installer && !boot_under_way(status);
+    let may_reboot = agent.environment != Environment::Installer && !boot_under_way(at);
     match next {
         NextStep::Run { .. } if agent.leaving => {
             leave(status, "the last task asked for a reboot", may_reboot)
         }
-        NextStep::Run { task } if admits(status, world, agent.environment) => AgentAnswer::Run { task },
+        NextStep::Run { task } if admits(at, agent.environment) => AgentAnswer::Run { task },
         NextStep::Run { task } => {
             leave(status, &format!("task `{task}` runs in another boot environment"), may_reboot)
         }
@@ -259,10 +285,11 @@ pub fn answer(status: &MachineStatus, world: &World, now: Timestamp) -> AgentAns
     }
 }
 
-/// An installer's boot is past its kernel and has not ended: whoever asks, nobody should reboot it.
-pub fn boot_under_way(status: &MachineStatus) -> bool {
-    let attempt = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
-    boot_is_open(status) && attempt.is_some_and(|attempt| attempt.progress >= BootProgress::Kernel)
+/// A boot of the run is past its kernel and has not ended: whoever asks, nobody should reboot it.
+pub fn boot_under_way(at: Position<'_>) -> bool {
+    let attempt = at.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
+    boot_is_open(at.status, at.steps)
+        && attempt.is_some_and(|attempt| attempt.progress >= BootProgress::Kernel)
 }
 
 fn leave(status: &MachineStatus, reason: &str, may_reboot: bool) -> AgentAnswer {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Site, exit, refused, running};
 use crate::kernel::Error;
-use crate::model::{EventKind, JobState, MachineState, StepState};
+use crate::model::{EventKind, JobState, MachineState, Run, StepState};
 use crate::runs::actions::{REASON_BYTES_MAX, RunAction};
 use crate::runs::flow::StepReference;
 
@@ -30,7 +30,9 @@ async fn skip_ends_the_job_and_keeps_who_and_why() {
     let work = site.work("a", None).await;
     site.report(work.id, running()).await.unwrap();
     let machine = site.act(skip("the disk is new")).await.unwrap();
-    let step = &machine.status.steps[1];
+    let run = machine.status.run.as_ref().unwrap().id.to_string();
+    let run = site.app.kernel.get::<Run>(&run).unwrap();
+    let step = &run.spec.steps[1];
     assert_eq!(
         (step.state, step.note.as_str()),
         (StepState::Skipped, "skipped by token:admin: the disk is new")
@@ -65,7 +67,8 @@ async fn a_reason_is_one_line_within_its_bound() {
 #[tokio::test]
 async fn a_run_stops_before_a_step_and_goes_on_after_resume() {
     let site = Site::new(json!({"name": "web1"})).await;
-    let start = |stop| RunAction::Start { workflow: Some("work".into()), stop_before: stop };
+    let start =
+        |stop| RunAction::Start { workflow: Some("work".into()), reason: String::new(), stop_before: stop };
     let unknown = invalid(&site, start(name("aftr"))).await;
     assert!(unknown.starts_with("/stop_before: there is no step `aftr`"), "{unknown}");
     site.act(start(name("after"))).await.unwrap();

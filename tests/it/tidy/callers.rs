@@ -13,6 +13,7 @@ const WITHOUT_CALLER: &[(&str, &str)] = &[
     ("kernel.last_event", "a number"),
     ("objects.position", "a number, and which state of the database it is of"),
     ("kernel.commit_counts", "numbers, for the metrics page"),
+    ("runs.tallies", "numbers, for the metrics page"),
     ("kernel.events", "the page is filtered, or only asked whether the database reads"),
     ("kernel.feed", "the stream is filtered"),
     ("kernel.counts", "counts, for the metrics page"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use super::*;
-use crate::model::{BootFiles, Run};
+use crate::model::{BootFiles, PresentRun};
 use crate::netboot::decide::client::{ClientQuirks, FirstFile, IpxeFeatures};
 
 mod menu;
@@ -31,7 +31,7 @@ fn machine() -> Stored<Machine> {
 
 fn running() -> Stored<Machine> {
     let mut machine = machine();
-    machine.status.run = Some(Run {
+    machine.status.run = Some(PresentRun {
         id: Uuid::nil(),
         workflow: "install-debian-12".into(),
         started_at: NOW,

@@ -38,7 +38,7 @@ fn a_live_system_that_loses_power_runs_its_tasks_again_but_for_those_that_surviv
         reason.starts_with("step 4 (task tell of prepare), running since 1970-01-01T00:00:00Z"),
         "{reason}"
     );
-    assert_eq!(story.status.steps[3].state, StepState::Done);
+    assert_eq!(story.steps()[3].state, StepState::Done);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_destructive_live_system_that_loses_power_fails_the_run_until_retry_arms_aga
     }
     let story = story.tells("retry => waiting 1 wipe boot.kernel_fetched");
     assert!(story.status.armed_until.is_some());
-    assert!(story.status.steps[2].state == StepState::Pending, "the disk of that task may be erased");
+    assert!(story.steps()[2].state == StepState::Pending, "the disk of that task may be erased");
     let story = story.tells(
         "power  => waiting 1 wipe boot.kernel_fetched
          kernel => booting 1 wipe job.created

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::step::{AgentAnswer, answer};
-use super::{Flow, OperatorNote, expand};
+use super::{Beginning, Flow, OperatorNote, Position, expand};
 use crate::model::{
-    BootProgress, Bootenv, Environment, EventBody, Job, JobState, Machine, MachineStatus, Noun, Run, Stage,
-    StopBefore, Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
+    BootProgress, Bootenv, ContentView, Environment, EventBody, Job, JobState, Machine, MachineStatus, Noun,
+    Run, Stage, Step, StopBefore, Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
 };
 
 const ADMIN: OperatorNote<'_> = OperatorNote { by: "token:admin", reason: "no time" };
@@ -80,6 +80,7 @@ pub fn site() -> World {
 pub struct Story {
     pub world: World,
     pub status: MachineStatus,
+    pub run: Option<Run>,
     pub now: Timestamp,
     pub events: Vec<EventBody>,
     job: Option<(Uuid, Job)>,
@@ -91,6 +92,7 @@ impl Story {
         let mut story = Story {
             world: site(),
             status: MachineStatus::default(),
+            run: None,
             now: Timestamp::UNIX_EPOCH,
             events: Vec::new(),
             job: None,
@@ -107,29 +109,30 @@ impl Story {
     }
 
     fn start(&mut self, workflow: &str, rehearse: bool) {
+        self.begin(workflow, (rehearse, None, None));
+    }
+
+    fn begin(&mut self, workflow: &str, how: (bool, Option<u32>, Option<StopBefore>)) {
+        let (rehearse, from_step, stop_before) = how;
         let steps = expand(workflow, &self.world).unwrap();
-        let run = Run {
-            id: self.id(),
-            workflow: workflow.to_owned(),
-            started_at: self.now,
-            ended_at: None,
-            paused: false,
-            pause_reason: String::new(),
-            stop_before: None,
-            rehearse,
-            from_step: None,
-        };
-        self.flow(|flow| flow.start(run, steps));
+        let body = json!({
+            "machine": Uuid::nil(), "machine_name": "web1", "workflow": workflow, "rehearse": rehearse,
+            "started_at": self.now, "steps": steps,
+        });
+        self.run = Some(serde_json::from_value(body).unwrap());
+        let beginning = Beginning { id: self.id(), from_step, stop_before };
+        self.flow(|flow| flow.start(beginning));
+    }
+
+    pub fn steps(&self) -> &[Step] {
+        self.run.as_ref().map_or(&[], |run| &run.steps)
     }
 
     /// Begins the run anew, from a step on and with a stop where one is named.
     fn restart(&mut self, from: &str, stop: Option<u32>) {
         let run = self.status.run.clone().unwrap();
-        let steps = expand(&run.workflow, &self.world).unwrap();
-        let from_step = from.parse().ok();
         let stop_before = stop.map(|step| StopBefore { step, reason: String::new() });
-        let run = Run { id: self.id(), paused: false, ended_at: None, stop_before, from_step, ..run };
-        self.flow(|flow| flow.start(run, steps));
+        self.begin(&run.workflow, (run.rehearse, from.parse().ok(), stop_before));
     }
 
     fn id(&mut self) -> Uuid {
@@ -138,7 +141,7 @@ impl Story {
     }
 
     pub fn flow(&mut self, change: impl FnOnce(&mut Flow<'_>)) {
-        let mut flow = Flow::new(&mut self.status, &self.world, self.now);
+        let mut flow = Flow::new((&mut self.status, self.run.as_mut()), &self.world, self.now);
         change(&mut flow);
         let events = flow.finish();
         self.events.extend(events);
@@ -155,10 +158,12 @@ impl Story {
     /// What an agent is told when it asks; a job is taken.
     pub fn ask(&mut self, environment: Environment, boot: &str) -> String {
         self.flow(|flow| flow.agent_seen(environment, boot));
-        match answer(&self.status, &self.world, self.now) {
+        let content = ContentView::from(&self.world);
+        let steps = self.run.as_ref().map_or(&[][..], |run| &run.steps);
+        match answer(Position { status: &self.status, steps, content }, self.now) {
             AgentAnswer::Run { task } => {
                 let (id, job) = (self.id(), self.new_job(&task));
-                self.flow(|flow| flow.job_created(id, &job, ""));
+                self.flow(|flow| flow.job_created(id, &job));
                 self.job = Some((id, job));
                 format!("run {task}")
             }

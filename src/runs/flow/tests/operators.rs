@@ -6,7 +6,7 @@ use crate::runs::flow::StepReference;
 use crate::runs::flow::expand;
 
 fn steps_of(story: &Story) -> Vec<(u32, StepState)> {
-    (0u32..).zip(&story.status.steps).map(|(i, step)| (i, step.state)).collect()
+    (0u32..).zip(story.steps()).map(|(i, step)| (i, step.state)).collect()
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_skipped_task_ends_its_job_and_the_run_goes_on() {
          live a => run users; running 4 live job.finished
          exit 0 => complete 7 - -",
     );
-    assert_eq!(story.status.steps[3].note, "skipped by token:admin: no time");
+    assert_eq!(story.steps()[3].note, "skipped by token:admin: no time");
     let skipped: Vec<u32> =
         steps_of(&story).iter().filter(|s| s.1 == StepState::Skipped).map(|s| s.0).collect();
     assert_eq!(skipped, [2, 3]);
@@ -112,7 +112,7 @@ fn a_skipped_boot_disarms_and_takes_the_tasks_of_a_live_system_with_it() {
     assert!(story.status.armed_until.is_none());
     assert_eq!(story.status.boot_attempt.unwrap().bootenv, None, "its attempt is sent to the disk");
     let story = Story::of("both").tells("skip => waiting 6 debian boot.kernel_fetched");
-    assert!(story.status.steps[1..5].iter().all(|step| step.state == StepState::Skipped));
+    assert!(story.steps()[1..5].iter().all(|step| step.state == StepState::Skipped));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_boot_that_was_marked_as_done_leads_to_what_follows_it() {
          done        => waiting 4 - job.created
          installed c => run base; running 4 - job.finished",
     );
-    assert_eq!(story.status.steps[1].note, "marked as done by token:admin: no time");
+    assert_eq!(story.steps()[1].note, "marked as done by token:admin: no time");
     let story = Story::of("inside").tells(
         "power       => waiting 1 debian boot.kernel_fetched
          kernel      => booting 1 debian boot.answer_fetched
@@ -152,7 +152,7 @@ fn a_restart_takes_the_place_of_the_run_and_begins_at_the_step_that_was_named() 
     assert!(story.status.armed_until.is_none(), "no boot follows that destroys anything");
     assert_eq!(story.boots(), None);
     assert_eq!(story.status.stage.as_deref(), Some("finish"));
-    assert!(story.status.steps[..5].iter().all(|step| step.state == StepState::Skipped));
+    assert!(story.steps()[..5].iter().all(|step| step.state == StepState::Skipped));
     story.tells(
         "installed c => run report; running 5 - job.finished
          exit 0      => complete 6 - -

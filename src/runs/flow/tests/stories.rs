@@ -16,8 +16,8 @@ fn an_install_goes_from_start_to_complete() {
          power   => complete 4 - -",
     );
     assert!(story.status.armed_until.is_none());
-    assert!(story.status.run.unwrap().ended_at.is_some());
-    assert!(story.status.steps.iter().all(|step| step.state == StepState::Done));
+    assert!(story.status.run.as_ref().unwrap().ended_at.is_some());
+    assert!(story.steps().iter().all(|step| step.state == StepState::Done));
     let count = |kind| story.events.iter().filter(|event| event.kind() == Some(kind)).count();
     assert_eq!((count(EventKind::RunCompleted), count(EventKind::MachineArmed)), (1, 1));
 }
@@ -75,7 +75,7 @@ fn an_installer_that_reports_a_failure_or_nothing_fails_at_its_boot() {
          failed => failed 1 - run.retried",
     );
     assert_eq!(story.status.reason, "`debian` reported that it failed: no disk");
-    assert_eq!(story.status.steps[1].state, StepState::Failed);
+    assert_eq!(story.steps()[1].state, StepState::Failed);
     let story = Story::of("deploy").tells(
         "power     => waiting 1 debian boot.kernel_fetched
          kernel    => booting 1 debian boot.answer_fetched
@@ -110,7 +110,7 @@ fn a_rehearsal_passes_over_what_would_follow_an_installation() {
          done   => complete 6 - -",
     );
     let notes: Vec<(&str, StepState)> =
-        story.status.steps.iter().map(|step| (step.note.as_str(), step.state)).collect();
+        story.steps().iter().map(|step| (step.note.as_str(), step.state)).collect();
     assert_eq!(notes[1].1, StepState::Done);
     assert_eq!(notes[3].1, StepState::Done, "leaving to the disk");
     assert_eq!(notes[4], ("rehearsal: nothing was installed", StepState::Skipped));
@@ -154,7 +154,7 @@ fn tasks_of_an_installer_run_in_it_before_it_is_done() {
          installer b => run base; running 3 debian job.finished
          failed      => failed 1 - run.retried",
     );
-    assert_eq!(story.status.steps[3].state, StepState::Pending, "they run again after `retry`");
+    assert_eq!(story.steps()[3].state, StepState::Pending, "they run again after `retry`");
     assert_eq!(story.status.job, None);
     Story::of("inside").tells(
         "power       => waiting 1 debian boot.kernel_fetched
@@ -277,8 +277,8 @@ fn cancel_ends_the_run_and_disarms() {
          done   => registered 1 - -",
     );
     assert!(story.status.armed_until.is_none());
-    assert!(story.status.run.unwrap().ended_at.is_some());
-    assert_eq!(story.status.steps[1].state, StepState::Skipped);
+    assert!(story.status.run.as_ref().unwrap().ended_at.is_some());
+    assert_eq!(story.steps()[1].state, StepState::Skipped);
 }
 
 #[test]

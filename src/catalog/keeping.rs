@@ -1,0 +1,198 @@
+//! What a run keeps of the content it was started with: every piece by its digest, those that are stored
+//! already only once. Start at [`Catalog::keep`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::catalog::Catalog;
+use crate::catalog::params;
+use crate::model::{
+    Content, ContentDigests, ContentSet, ContentView, Declaration, GLOBAL_PROFILE, Machine, MachineValues,
+    Noun, Run, Stage, Step, StepKind, Stored, TemplateBody, World,
+};
+use crate::store::{Changeset, ChangesetRead, TrackedWorld};
+
+/// The digests of all templates, by name.
+pub type TemplateDigests = BTreeMap<String, String>;
+
+/// The content of one run, ready to be committed with it.
+#[derive(Debug)]
+pub struct KeptContent {
+    digests: ContentDigests,
+    /// The pieces that are not stored yet.
+    pieces: Vec<Arc<Stored<Content>>>,
+    /// The pieces that are stored and must not go before the run is.
+    reads: Vec<ChangesetRead>,
+}
+
+impl KeptContent {
+    /// Adds it to the changeset of its run.
+    pub fn commit_with(self, changeset: Changeset) -> Changeset {
+        let pieces = self.pieces.into_iter().map(Content::object);
+        pieces.fold(changeset.with_reads(self.reads), Changeset::create)
+    }
+
+    /// Puts the digests into the run.
+    pub fn name_in(&self, run: &mut Run) {
+        run.change_content(&self.digests);
+    }
+}
+
+impl Catalog {
+    /// The content that a machine needs for the steps of a run. Names that stand for nothing now are taken
+    /// from `before`, which is what the run kept until now.
+    pub fn keep(&self, (world, now): (&World, Timestamp), of: Keep<'_>) -> KeptContent {
+        let mut keeper = Keeper { world, now, pieces: BTreeMap::new(), reads: BTreeSet::new() };
+        let templates = self.template_digests(world);
+        let set = keeper.set(&of, &templates);
+        let content = keeper.add(Content::Set(set));
+        let Machine { params, profiles, .. } = of.machine;
+        let values = MachineValues { params: params.clone(), profiles: profiles.clone() };
+        let values = keeper.add(Content::Values(values));
+        let tracked = TrackedWorld::new(world);
+        for digest in &keeper.reads {
+            tracked.get::<Content>(digest);
+        }
+        let reads = tracked.into_reads();
+        let digests = ContentDigests { content, values };
+        KeptContent { digests, pieces: keeper.pieces.into_values().collect(), reads }
+    }
+
+    /// The digests of the bodies of all templates.
+    pub fn template_digests(&self, world: &World) -> Arc<TemplateDigests> {
+        let generation = world.templates.generation();
+        let mut known = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, digests)) = known.as_ref().filter(|(of, _)| *of == generation) {
+            return Arc::clone(digests);
+        }
+        let templates = world.templates.iter().map(|row| &row.spec);
+        let digests = templates.map(|template| (template.name.clone(), body(&template.body).digest()));
+        let digests = Arc::new(digests.collect::<TemplateDigests>());
+        *known = Some((generation, Arc::clone(&digests)));
+        digests
+    }
+}
+
+fn body(text: &str) -> Content {
+    Content::Template(TemplateBody { body: text.to_owned() })
+}
+
+/// Whose content is kept.
+#[derive(Clone, Copy)]
+pub struct Keep<'a> {
+    pub machine: &'a Machine,
+    pub steps: &'a [Step],
+    /// What the run kept until now; for a run that begins, the present content.
+    pub before: ContentView<'a>,
+}
+
+struct Keeper<'w> {
+    world: &'w World,
+    now: Timestamp,
+    /// What is not stored yet, by digest.
+    pieces: BTreeMap<String, Arc<Stored<Content>>>,
+    /// What is stored.
+    reads: BTreeSet<String>,
+}
+
+impl Keeper<'_> {
+    fn add(&mut self, piece: Content) -> String {
+        let stored = piece.stored(self.now);
+        let digest = stored.key.clone();
+        if self.world.contents.get(&digest).is_some() {
+            self.reads.insert(digest.clone());
+        } else {
+            self.pieces.insert(digest.clone(), stored);
+        }
+        digest
+    }
+
+    fn set(&mut self, of: &Keep<'_>, templates: &TemplateDigests) -> ContentSet {
+        let mut set = ContentSet { templates: self.templates(templates), ..ContentSet::default() };
+        let mut profiles = of.machine.profiles.clone();
+        for step in of.steps {
+            self.step(step, of.before, &mut set);
+        }
+        for name in set.stages.keys() {
+            profiles.extend(self.stage(name, of.before).into_iter().flat_map(|stage| stage.profiles.clone()));
+        }
+        profiles.push(GLOBAL_PROFILE.to_owned());
+        for profile in params::expand(self.world.into(), &profiles) {
+            if let Some(stored) = self.world.profiles.get(&profile.name) {
+                set.profiles.insert(profile.name.clone(), self.add(Content::Profile(plain(stored))));
+            }
+        }
+        set.declarations = self.declarations();
+        set
+    }
+
+    fn stage(&self, name: &str, before: ContentView<'_>) -> Option<Stage> {
+        let stage = self.world.stages.get(name).map(|stage| stage.spec.clone());
+        stage.or_else(|| before.stage(name).map(|stage| stage.spec.clone()))
+    }
+
+    /// What one step needs.
+    fn step(&mut self, step: &Step, before: ContentView<'_>, set: &mut ContentSet) {
+        let world = self.world;
+        let names = [Some(&step.stage), (step.kind == StepKind::Stage).then_some(&step.name)];
+        for name in names.into_iter().flatten() {
+            if !set.stages.contains_key(name)
+                && let Some(stage) = world.stages.get(name).or_else(|| before.stage(name))
+            {
+                set.stages.insert(name.clone(), self.add(Content::Stage(plain(stage))));
+            }
+        }
+        match step.kind {
+            StepKind::Stage => {}
+            StepKind::Bootenv => {
+                if !set.bootenvs.contains_key(&step.name)
+                    && let Some(bootenv) =
+                        world.bootenvs.get(&step.name).or_else(|| before.bootenv(&step.name))
+                {
+                    set.bootenvs.insert(step.name.clone(), self.add(Content::Bootenv(plain(bootenv))));
+                }
+            }
+            StepKind::Task => self.task(&step.name, before, set),
+        }
+    }
+
+    /// A task, and those that run when it has failed.
+    fn task(&mut self, name: &str, before: ContentView<'_>, set: &mut ContentSet) {
+        let mut open = vec![name.to_owned()];
+        // Each turn adds a task to the set or ends: the tasks are the bound.
+        while let Some(name) = open.pop() {
+            if set.tasks.contains_key(&name) {
+                continue;
+            }
+            let Some(task) = self.world.tasks.get(&name).or_else(|| before.task(&name)) else { continue };
+            open.extend(task.spec.on_failure.iter().cloned());
+            set.tasks.insert(name, self.add(Content::Task(plain(task))));
+        }
+    }
+
+    fn templates(&mut self, templates: &TemplateDigests) -> String {
+        for (name, digest) in templates {
+            if self.world.contents.get(digest).is_some() {
+                self.reads.insert(digest.clone());
+            } else if let Some(template) = self.world.templates.get(name) {
+                self.add(body(&template.spec.body));
+            }
+        }
+        self.add(Content::Templates(templates.clone()))
+    }
+
+    fn declarations(&mut self) -> String {
+        let params = self.world.params.iter().map(|row| &row.spec);
+        let declared = params.filter(|param| param.secret || param.default.is_some()).map(|param| {
+            Declaration { name: param.name.clone(), default: param.default.clone(), secret: param.secret }
+        });
+        self.add(Content::Declarations(declared.collect()))
+    }
+}
+
+/// An object as a piece of content: without what only its row has.
+fn plain<T: Noun>(stored: &Stored<T>) -> Arc<Stored<T>> {
+    Arc::new(Stored::new(stored.key.clone(), stored.spec.clone(), Timestamp::UNIX_EPOCH))
+}

@@ -1,0 +1,172 @@
+//! Content as somebody sees it: a run sees what it kept, everybody else what there is now.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    Bootenv, Content, ContentSet, Declaration, Machine, MachineStatus, MachineValues, Profile, Run, Stage,
+    Stored, Task, World,
+};
+
+/// The content that counts for one run, or for nobody in particular.
+///
+/// A run whose content is not stored sees the present content: one that is about to be started, whose content
+/// is the present one and is committed with it, and one from before runs kept any.
+#[derive(Clone, Copy, Debug)]
+pub struct ContentView<'w> {
+    world: &'w World,
+    kept: Option<Kept<'w>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Kept<'w> {
+    set: &'w ContentSet,
+    values: Option<&'w MachineValues>,
+}
+
+impl<'w> From<&'w World> for ContentView<'w> {
+    fn from(world: &'w World) -> Self {
+        ContentView { world, kept: None }
+    }
+}
+
+impl<'w> ContentView<'w> {
+    /// What a run sees.
+    pub fn of_run(world: &'w World, run: Option<&Run>) -> Self {
+        let kept = run.and_then(|run| {
+            let stored = world.contents.get(run.content.as_ref()?)?;
+            let Content::Set(set) = &stored.spec else { return None };
+            let values = run.values.as_ref().and_then(|digest| match &world.contents.get(digest)?.spec {
+                Content::Values(values) => Some(values),
+                _ => None,
+            });
+            Some(Kept { set, values })
+        });
+        ContentView { world, kept }
+    }
+
+    /// What a machine sees: its run's content while one is under way.
+    pub fn of_machine(world: &'w World, status: &MachineStatus) -> Self {
+        Self::of_run(world, open_run(world, status).map(|run| &run.spec))
+    }
+
+    /// The digest of all its templates; none for the present ones.
+    pub fn templates_digest(&self) -> Option<&'w str> {
+        self.kept.map(|kept| kept.set.templates.as_str())
+    }
+
+    fn piece(&self, digest: &str) -> Option<&'w Content> {
+        self.world.contents.get(digest).map(|stored| &stored.spec)
+    }
+
+    pub fn bootenv(&self, name: &str) -> Option<&'w Arc<Stored<Bootenv>>> {
+        let Some(kept) = self.kept else { return self.world.bootenvs.get(name) };
+        match self.piece(kept.set.bootenvs.get(name)?)? {
+            Content::Bootenv(bootenv) => Some(bootenv),
+            _ => None,
+        }
+    }
+
+    pub fn stage(&self, name: &str) -> Option<&'w Arc<Stored<Stage>>> {
+        let Some(kept) = self.kept else { return self.world.stages.get(name) };
+        match self.piece(kept.set.stages.get(name)?)? {
+            Content::Stage(stage) => Some(stage),
+            _ => None,
+        }
+    }
+
+    pub fn task(&self, name: &str) -> Option<&'w Arc<Stored<Task>>> {
+        let Some(kept) = self.kept else { return self.world.tasks.get(name) };
+        match self.piece(kept.set.tasks.get(name)?)? {
+            Content::Task(task) => Some(task),
+            _ => None,
+        }
+    }
+
+    pub fn profile(&self, name: &str) -> Option<&'w Profile> {
+        let Some(kept) = self.kept else { return self.world.profiles.get(name).map(|row| &row.spec) };
+        match self.piece(kept.set.profiles.get(name)?)? {
+            Content::Profile(profile) => Some(&profile.spec),
+            _ => None,
+        }
+    }
+
+    /// The body of a template.
+    pub fn template(&self, name: &str) -> Option<&'w str> {
+        let Some(kept) = self.kept else {
+            return self.world.templates.get(name).map(|row| row.spec.body.as_str());
+        };
+        let Content::Templates(templates) = self.piece(&kept.set.templates)? else { return None };
+        self.body(templates.get(name)?)
+    }
+
+    fn body(&self, digest: &str) -> Option<&'w str> {
+        match self.piece(digest)? {
+            Content::Template(template) => Some(template.body.as_str()),
+            _ => None,
+        }
+    }
+
+    /// All templates, by name and body.
+    pub fn templates(&self) -> Vec<(&'w str, &'w str)> {
+        let Some(kept) = self.kept else {
+            let rows = self.world.templates.iter();
+            return rows.map(|row| (row.spec.name.as_str(), row.spec.body.as_str())).collect();
+        };
+        let Some(Content::Templates(templates)) = self.piece(&kept.set.templates) else { return Vec::new() };
+        let bodies = templates.iter().map(|(name, digest)| Some((name.as_str(), self.body(digest)?)));
+        bodies.flatten().collect()
+    }
+
+    /// The declared defaults of params, by name.
+    pub fn defaults(&self) -> Vec<(&'w str, &'w Value)> {
+        let kept = self.declarations();
+        let Some(kept) = kept else {
+            let rows = self.world.params.iter().map(|row| &row.spec);
+            return rows.filter_map(|param| Some((param.name.as_str(), param.default.as_ref()?))).collect();
+        };
+        kept.iter().filter_map(|param| Some((param.name.as_str(), param.default.as_ref()?))).collect()
+    }
+
+    /// Whether a param is declared with a default.
+    pub fn has_default(&self, name: &str) -> bool {
+        match self.declarations() {
+            None => self.world.params.get(name).is_some_and(|param| param.spec.default.is_some()),
+            Some(kept) => kept.iter().any(|param| param.name == name && param.default.is_some()),
+        }
+    }
+
+    /// The names of all params that are secret, then and now: what became secret since is not shown either.
+    pub fn secrets(&self) -> impl Iterator<Item = &'w str> {
+        let kept = self.declarations().unwrap_or_default();
+        let kept = kept.iter().filter(|param| param.secret).map(|param| param.name.as_str());
+        let present = self.world.params.iter().filter(|param| param.spec.secret);
+        kept.chain(present.map(|param| param.spec.name.as_str()))
+    }
+
+    fn declarations(&self) -> Option<&'w [Declaration]> {
+        match self.piece(&self.kept?.set.declarations)? {
+            Content::Declarations(declarations) => Some(declarations),
+            _ => None,
+        }
+    }
+
+    /// A machine's own params and its list of profiles.
+    pub fn values_of<'a>(&self, machine: &'a Machine) -> (&'a BTreeMap<String, Value>, &'a [String])
+    where
+        'w: 'a,
+    {
+        match self.kept.and_then(|kept| kept.values) {
+            Some(values) => (&values.params, &values.profiles),
+            None => (&machine.params, &machine.profiles),
+        }
+    }
+}
+
+/// The run that a machine is in, while it is under way.
+pub fn open_run<'w>(world: &'w World, status: &MachineStatus) -> Option<&'w Arc<Stored<Run>>> {
+    let present = status.run.as_ref().filter(|run| run.ended_at.is_none())?;
+    world.runs.get(&present.id.to_string())
+}

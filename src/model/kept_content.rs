@@ -1,0 +1,170 @@
+//! Content that runs keep, by digest: what they were started with stays what it was, whatever becomes of it.
+//!
+//! A [`ContentSet`] names everything that a run may need by digest, and each of those is an object of its
+//! own, so that runs with the same content share it. Nothing here is ever changed: another content is another
+//! digest. Sealed values stay sealed. What a run sees through it is `content_view`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::{
+    Bootenv, Kind, NoStatus, Noun, Object, ObjectReference, Profile, Stage, Stored, Task, sha256_hex,
+};
+
+/// One piece of content. Its key is its digest: the SHA-256 of its JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", content = "value", rename_all = "snake_case")]
+pub enum Content {
+    /// What one run may need, by digest.
+    Set(ContentSet),
+    /// The digests of all templates by name.
+    Templates(BTreeMap<String, String>),
+    /// The declarations of all params.
+    Declarations(Vec<Declaration>),
+    /// What a machine says of its own params.
+    Values(MachineValues),
+    Template(TemplateBody),
+    #[serde(with = "as_spec")]
+    #[schemars(with = "Bootenv")]
+    Bootenv(Arc<Stored<Bootenv>>),
+    #[serde(with = "as_spec")]
+    #[schemars(with = "Stage")]
+    Stage(Arc<Stored<Stage>>),
+    #[serde(with = "as_spec")]
+    #[schemars(with = "Task")]
+    Task(Arc<Stored<Task>>),
+    #[serde(with = "as_spec")]
+    #[schemars(with = "Profile")]
+    Profile(Arc<Stored<Profile>>),
+}
+
+/// The content of a run, by name; each has the digest of a piece.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContentSet {
+    #[serde(default)]
+    pub bootenvs: BTreeMap<String, String>,
+    #[serde(default)]
+    pub stages: BTreeMap<String, String>,
+    #[serde(default)]
+    pub tasks: BTreeMap<String, String>,
+    #[serde(default)]
+    pub profiles: BTreeMap<String, String>,
+    /// The piece with the digests of all templates.
+    pub templates: String,
+    /// The piece with the declarations of all params.
+    pub declarations: String,
+}
+
+/// What a param is, as far as renders need to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    #[serde(default)]
+    pub secret: bool,
+}
+
+/// A machine's own params and its list of profiles.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MachineValues {
+    #[serde(default)]
+    pub params: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub profiles: Vec<String>,
+}
+
+/// The text of a template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateBody {
+    pub body: String,
+}
+
+impl Content {
+    /// The SHA-256 of its JSON, in lower-case hex.
+    pub fn digest(&self) -> String {
+        // None of them has a value that JSON cannot hold.
+        sha256_hex(serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// As an object, under its digest.
+    pub fn stored(self, now: Timestamp) -> Arc<Stored<Content>> {
+        Arc::new(Stored::new(self.digest(), self, now))
+    }
+
+    /// The digests of the pieces that it names.
+    pub fn named(&self) -> Vec<&str> {
+        match self {
+            Content::Set(set) => {
+                let maps = [&set.bootenvs, &set.stages, &set.tasks, &set.profiles];
+                let pieces = maps.into_iter().flat_map(BTreeMap::values).map(String::as_str);
+                pieces.chain([set.templates.as_str(), set.declarations.as_str()]).collect()
+            }
+            Content::Templates(templates) => templates.values().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Noun for Content {
+    const KIND: Kind = Kind::Content;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        None
+    }
+
+    fn references(&self) -> Vec<ObjectReference> {
+        Vec::new()
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Content(stored)
+    }
+}
+
+/// An object as its spec alone: what else there is to it is not content.
+mod as_spec {
+    use super::*;
+
+    pub fn serialize<T: Noun, S: Serializer>(
+        stored: &Arc<Stored<T>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        stored.spec.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, T: Noun, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<Stored<T>>, D::Error> {
+        let spec = T::deserialize(deserializer)?;
+        Ok(Arc::new(Stored::new(spec.key().unwrap_or_default(), spec, Timestamp::UNIX_EPOCH)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_piece_is_read_back_with_the_digest_it_was_written_under() {
+        let stage = json!({"name": "install", "params": {"b": 1, "a": {"sealed": "x"}}});
+        let piece: Content = serde_json::from_value(json!({"kind": "stage", "value": stage})).unwrap();
+        let text = serde_json::to_string(&piece).unwrap();
+        let read: Content = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.digest(), &read), (piece.digest(), &piece));
+        let Content::Stage(stage) = read else { panic!("a stage") };
+        assert_eq!(stage.key, "install");
+    }
+}

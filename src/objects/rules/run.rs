@@ -1,0 +1,6 @@
+//! Runs are written by the workflow.
+
+use crate::model::Run;
+use crate::objects::rules::NounRules;
+
+impl NounRules for Run {}
