@@ -7,6 +7,7 @@
 
 use std::fs;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -71,6 +72,11 @@ fn ask(agent: &Api, machine: &Value, environment: &str) -> Value {
     agent.post(&format!("/machines/{}/jobs/next", machine.as_str().expect("an id")), report).expect(200)
 }
 
+/// What an agent says of a job.
+fn report(agent: &Api, job: &str, report: Value) {
+    agent.send(Method::PATCH, &format!("/jobs/{job}"), Some(report)).expect(200);
+}
+
 #[test]
 fn machines_in_the_middle_of_everything_go_on_after_an_upgrade() {
     let world = upgraded();
@@ -102,17 +108,17 @@ fn machines_in_the_middle_of_everything_go_on_after_an_upgrade() {
     let job = ask(&agent, &machine, "live");
     assert_eq!(job["files"][0]["body"], "#!/bin/sh\necho first /dev/vda\n", "{job}");
     let job = job["id"].as_str().expect("a job").to_owned();
-    agent.patch(&format!("/jobs/{job}"), json!({"exit": 0})).expect(200);
+    report(&agent, &job, json!({"exit": 0}));
     assert_eq!(status(&api, "waiting")["state"], "complete");
 
     // With a running agent, which reports the job it had and asks for the next one.
     let machine = api.get("/machines/name:agent").expect(200)["id"].clone();
     let agent = api.with_token(AGENT_TOKEN);
-    agent.patch(&format!("/jobs/{JOB}"), json!({"exit": 0, "expect": "running"})).expect(200);
+    report(&agent, JOB, json!({"exit": 0, "expect": "running"}));
     let job = ask(&agent, &machine, "installed");
     assert_eq!(job["task"], "second");
     let job = job["id"].as_str().expect("a job").to_owned();
-    agent.patch(&format!("/jobs/{job}"), json!({"exit": 0})).expect(200);
+    report(&agent, &job, json!({"exit": 0}));
     let done = run(&api, "agent");
     assert_eq!((&done["result"], done["jobs"].as_array().map(Vec::len)), (&json!("complete"), Some(2)));
 
