@@ -200,21 +200,25 @@ mod tests {
 
     #[test]
     fn each_kind_of_event_is_a_line_that_says_what_happened() {
-        let served = json!({"path": "m/…/preseed.cfg", "label": "", "peer": "10.0.0.5", "size": 3174,
-                            "bytes": 3174, "protocol": "http", "duration_ms": 4, "complete": true});
+        let served = json!({
+            "path": "m/…/preseed.cfg", "label": "", "peer": "10.0.0.5", "size": 3174, "bytes": 3174,
+            "protocol": "http", "duration_ms": 4, "complete": true,
+        });
         assert_eq!(said("boot.file_served", served), "m/…/preseed.cfg (3.1 KiB over http in 4 ms)");
         let decided = json!({"verdict": "local_disk", "reason": "no workflow is running"});
         assert_eq!(said("boot.decided", decided), "local disk: no workflow is running");
-        let offered = json!({"address": "10.0.0.5", "mac": null, "client": null, "hostname": null,
-                             "expires_at": null, "vendor": null, "stage": "firmware",
-                             "boot_file": "undionly.kpxe", "reason": "from the pool",
-                             "verdict": {"verdict": "netboot", "bootenv": "debian"}});
+        let offered = json!({
+            "address": "10.0.0.5", "mac": null, "client": null, "hostname": null, "expires_at": null,
+            "vendor": null, "stage": "firmware", "boot_file": "undionly.kpxe", "reason": "from the pool",
+            "verdict": {"verdict": "netboot", "bootenv": "debian"},
+        });
         assert_eq!(said("dhcp.offered", offered), "10.0.0.5, to firmware, with undionly.kpxe, from the pool");
-        let failed = json!({"job": "1", "task": "disk", "stage": "install", "attempt": 2, "exit": 1,
-                            "reason": "no disk"});
+        let failed = json!({
+            "job": "1", "task": "disk", "stage": "install", "attempt": 2, "exit": 1, "reason": "no disk",
+        });
         assert_eq!(said("job.failed", failed), "disk of install, attempt 2, exit 1: no disk");
-        let updated = json!({"name": "web1", "revision": 2,
-                             "diff": [{"op": "replace", "path": "/params/rack", "value": "a1"}]});
+        let change = json!({"op": "replace", "path": "/params/rack", "value": "a1"});
+        let updated = json!({"name": "web1", "revision": 2, "diff": [change]});
         assert_eq!(said("machine.updated", updated), "web1: params.rack");
         let done = json!({"step": 1, "kind": "stage", "name": "install", "state": "skipped"});
         assert_eq!(said("run.step_done", done), "stage install skipped");

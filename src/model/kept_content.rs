@@ -1,7 +1,7 @@
 //! Content that runs keep, by digest: what they were started with stays what it was, whatever becomes of it.
 //!
-//! A [`ContentSet`] names everything that a run may need by digest, and each of those is an object of its
-//! own, so that runs with the same content share it. Nothing here is ever changed: another content is another
+//! A [`ContentSet`] names everything that a run may need by digest. Each of those is an object of its own, so
+//! that runs with the same content share it. Nothing here is ever changed: another content is another
 //! digest. Sealed values stay sealed. What a run sees through it is `content_view`.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! How a run begins: what it goes through, what stands in its way, and the content that it keeps; and how it
+//! How a run begins: what it goes through, what stands in its way, and the content that it keeps. How it
 //! takes other content later. Start at [`Runs::begin`].
 
 use std::collections::{BTreeMap, BTreeSet};

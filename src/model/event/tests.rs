@@ -1,4 +1,4 @@
-//! Rows of kinds, their fields, and what older versions wrote.
+//! What is read back of events, and the page that is made of the table.
 
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::model::event::{
     MachineArmed, MachineDisarmed, RunCancelled, RunCompleted, RunEnded, RunFailed, RunHeld, RunPaused,
-    RunRefreshed, RunResumed, RunRetried, RunStarted, RunStepDone,
+    RunResumed, RunRetried, RunStarted, RunStepDone,
 };
 use crate::model::{
     BootProgress, Bootenv, ContentView, EventBody, JobState, LiveSystem, MachineState, MachineStatus,
@@ -220,19 +220,6 @@ impl<'a> Flow<'a> {
         self.unlink_attempt();
         self.new_step();
         self.advance();
-    }
-
-    /// The run has other content from here on: what was kept before is named in its record.
-    pub fn refresh(&mut self, before: Option<&str>) {
-        let content = self.run.as_ref().and_then(|run| run.content.clone());
-        let reason = match before {
-            _ if content.as_deref() == before => "the content of today is the content it has".to_owned(),
-            Some(before) => format!("content {before} until here"),
-            None => "no content was kept until here".to_owned(),
-        };
-        let (workflow, stage) = (self.workflow_name(), self.stage_name());
-        let before = before.map(str::to_owned);
-        self.say(RunRefreshed { before, content, reason, workflow, stage });
     }
 
     /// Ends the run where it is. The caller ends its open job.

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::model::event::OperatorStep;
+use crate::model::event::{OperatorStep, RunRefreshed};
 use crate::model::{
     BootResult, BootenvKind, ContentView, EventBody, JobState, MachineState, Step, StepKind, StepState,
     StopBefore,
@@ -39,6 +39,19 @@ fn live_boot_before(from: usize, steps: &[Step], content: ContentView<'_>) -> Op
 }
 
 impl Flow<'_> {
+    /// The run has other content from here on: what was kept before is named in its record.
+    pub fn refresh(&mut self, before: Option<&str>) {
+        let content = self.run.as_ref().and_then(|run| run.content.clone());
+        let reason = match before {
+            _ if content.as_deref() == before => "the content of today is the content it has".to_owned(),
+            Some(before) => format!("content {before} until here"),
+            None => "no content was kept until here".to_owned(),
+        };
+        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        let before = before.map(str::to_owned);
+        self.say(RunRefreshed { before, content, reason, workflow, stage });
+    }
+
     /// Passes over the present step. Tasks that need a live system whose boot is passed over go with it.
     pub fn skip(&mut self, note: OperatorNote<'_>) {
         self.say_of_step(EventBody::RunStepSkipped, self.status.cursor, note);
