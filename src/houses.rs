@@ -3,6 +3,8 @@
 //! The order in [`Houses::new`] is the order in which they may know each other.
 
 #[cfg(test)]
+mod deletion_tests;
+#[cfg(test)]
 pub mod testing;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::kernel::Kernel;
 use crate::netboot::loaders::InstalledLoaders;
 use crate::netboot::{Netboot, NetbootDoors};
 use crate::objects::Objects;
+use crate::records::Records;
 use crate::runs::Runs;
 
 /// What the server gives the houses at start.
@@ -45,6 +48,7 @@ pub struct Houses {
     pub objects: Arc<Objects>,
     pub access: Arc<Access>,
     pub artifacts: Arc<Artifacts>,
+    pub records: Arc<Records>,
     pub runs: Arc<Runs>,
     pub netboot: Arc<Netboot>,
     pub dhcp: Arc<Dhcp>,
@@ -60,9 +64,11 @@ impl Houses {
         let objects = Objects::new(Arc::clone(&kernel), setup.roots.clone());
         let access = Access::new(Arc::clone(&kernel), Arc::clone(&objects));
         let artifacts = Artifacts::new(Arc::clone(&kernel), (setup.media, setup.roots.clone()), setup.case);
-        let runs = Runs::new(Arc::clone(&kernel), Arc::clone(&catalog));
+        let records = Records::new(Arc::clone(&kernel));
+        let runs = Runs::new(Arc::clone(&kernel), Arc::clone(&catalog), Arc::clone(&records));
         let doors = NetbootDoors {
             catalog: Arc::clone(&catalog),
+            records: Arc::clone(&records),
             runs: Arc::clone(&runs),
             artifacts: Arc::clone(&artifacts),
             access: Arc::clone(&access),
@@ -78,6 +84,7 @@ impl Houses {
             objects,
             access,
             artifacts,
+            records,
             runs,
             netboot,
             dhcp,

@@ -23,6 +23,7 @@ pub mod objects;
 pub mod port_owner;
 pub mod proto;
 pub mod rate_limit;
+pub mod records;
 pub mod render;
 pub mod runs;
 pub mod server;

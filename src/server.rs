@@ -101,7 +101,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
     let app = Houses::new(HousesSetup {
-        kernel: Arc::clone(&kernel),
+        kernel,
         loaders: InstalledLoaders::find(&data.path().join("loaders")),
         pools: RenderPools::of_this_program(),
         media: MediaFolder::at(data.path().join("media")),
@@ -120,8 +120,8 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     tell_what_lacks();
     let ready = serde_json::to_string(&ready)?;
 
-    let queue = QueueTask::start(&kernel, queue);
-    let log = LogTask::start(&kernel);
+    let queue = QueueTask::start(&app, queue);
+    let log = LogTask::start(&app);
     let mut services = RunningServices::new();
     let boot =
         BootHttpService::new(Arc::clone(&app.netboot), boot_limits(&config), services.shutdown.clone());

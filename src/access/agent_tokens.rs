@@ -1,8 +1,6 @@
 //! The tokens of a machine's agent: the first one in a file of its own, when it is installed; then those it
 //! exchanges them for while it works.
 
-use std::sync::Arc;
-
 use jiff::SignedDuration;
 use uuid::Uuid;
 
@@ -51,14 +49,13 @@ impl Access {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] for another machine's agent, or what the store says.
     pub async fn renew_agent_token(&self, caller: &Caller, machine: &str) -> Result<TokenGrant, Error> {
-        let machine = Arc::clone(caller.find_own_machine(&self.kernel.world(), machine)?);
+        let machine = self.kernel.read(|world| caller.find_own_machine(world, machine).cloned())?;
         let server = Caller { request_id: caller.request_id.clone(), ..Caller::server(caller.now) };
         let prefix = format!("agent-{}-", machine.key);
-        let renewed: Vec<String> = {
-            let world = self.kernel.world();
+        let renewed: Vec<String> = self.kernel.read(|world| {
             let later = world.tokens.after(&prefix).take_while(|token| token.key.starts_with(&prefix));
             later.map(|token| token.key.clone()).collect()
-        };
+        });
         for name in renewed.iter().take((renewed.len() + 1).saturating_sub(RENEWED_MAX)) {
             match self
                 .objects

@@ -14,7 +14,7 @@ impl Access {
     /// What the store says.
     pub async fn start(&self, caller: &Caller) -> Result<Option<NewToken>, Error> {
         for KnownSetting { name, default: value, .. } in settings::known() {
-            if self.kernel.world().settings.get(name).is_some() {
+            if self.kernel.read(|world| world.settings.get(name).is_some()) {
                 continue;
             }
             let spec = Setting { name: name.to_owned(), value };

@@ -13,11 +13,10 @@ use subtle::ConstantTimeEq;
 
 use crate::access::Access;
 use crate::kernel::scope::agent_of;
-use crate::kernel::{Actor, Caller, Error, ServerEndpoints};
+use crate::kernel::{Actor, Caller, Changeset, Error};
 use crate::model::event::TokenRecovered;
 use crate::model::{Input, Noun, Stored, Token, parse_input, sha256_hex};
 use crate::objects::view::{self, View};
-use crate::store::{Changeset, Store};
 
 /// What every token begins with, so that one is recognised where it does not belong.
 const TOKEN_PREFIX: &str = "mw_";
@@ -40,38 +39,43 @@ impl Access {
     /// Finds out who holds a token, for one request.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] when the token is unknown or has expired.
+    /// [`Error::Unauthorized`] when the token is unknown, has expired, or is that of the agent of a machine
+    /// that was deleted.
     pub fn sign_in(&self, secret: &str, now: Timestamp) -> Result<Caller, Error> {
         if secret.len() > TOKEN_TEXT_MAX {
             return Err(unknown_token());
         }
         let digest = sha256_hex(secret);
-        let world = self.kernel.world();
-        let token = world.tokens.find("sha256", &digest).ok_or_else(unknown_token)?;
-        if !bool::from(token.spec.sha256.as_bytes().ct_eq(digest.as_bytes())) {
-            return Err(unknown_token());
-        }
-        if let Some(ended) = token.spec.expires_at.filter(|ends| *ends <= now) {
-            return Err(Error::Unauthorized(format!("this token expired at {ended}")));
-        }
-        let scopes = token.spec.scopes.clone();
-        let actor = match scopes.as_slice() {
-            [only] => agent_of(only).map(Actor::Machine),
-            _ => None,
-        };
-        let actor = actor.unwrap_or_else(|| Actor::Token(token.key.clone()));
-        Ok(Caller { actor, scopes, now, request_id: String::new() })
+        self.kernel.read(|world| {
+            let token = world.tokens.find("sha256", &digest).ok_or_else(unknown_token)?;
+            if !bool::from(token.spec.sha256.as_bytes().ct_eq(digest.as_bytes())) {
+                return Err(unknown_token());
+            }
+            if let Some(ended) = token.spec.expires_at.filter(|ends| *ends <= now) {
+                return Err(Error::Unauthorized(format!("this token expired at {ended}")));
+            }
+            let scopes = token.spec.scopes.clone();
+            let agent = match scopes.as_slice() {
+                [only] => agent_of(only),
+                _ => None,
+            };
+            if agent.is_some_and(|machine| world.machines.get(&machine.to_string()).is_none()) {
+                return Err(Error::Unauthorized("the machine of this token was deleted".to_owned()));
+            }
+            let actor = agent.map_or_else(|| Actor::Token(token.key.clone()), Actor::Machine);
+            Ok(Caller { actor, scopes, now, request_id: String::new() })
+        })
     }
 
     /// Whether the token that a long request came with still holds.
     pub fn still_signed_in(&self, caller: &Caller, now: Timestamp) -> bool {
         match &caller.actor {
-            Actor::Token(name) => {
-                let world = self.kernel.world();
+            Actor::Token(name) => self.kernel.read(|world| {
                 let token = world.tokens.get(name).map(|token| token.spec.expires_at);
                 token.is_some_and(|expires_at| expires_at.is_none_or(|ends| ends > now))
-            }
-            Actor::Machine(_) | Actor::Server => true,
+            }),
+            Actor::Machine(id) => self.kernel.read(|world| world.machines.get(&id.to_string()).is_some()),
+            Actor::Server => true,
         }
     }
 
@@ -108,7 +112,7 @@ impl Access {
     /// # Errors
     /// What the store says.
     pub async fn first_token(&self, caller: &Caller) -> Result<Option<NewToken>, Error> {
-        if !self.kernel.world().tokens.is_empty() {
+        if !self.kernel.read(|world| world.tokens.is_empty()) {
             return Ok(None);
         }
         let spec = Token {
@@ -125,12 +129,21 @@ fn unknown_token() -> Error {
     Error::Unauthorized("this token is not known here: it may have been deleted".to_owned())
 }
 
-/// Makes a token that may do everything, past everything but the store: for who owns the data directory of a
-/// server that is stopped, when nobody holds such a token any more.
+/// A token that is to be stored, with the text that nobody can read again.
+#[derive(Debug)]
+pub struct RecoveredToken {
+    pub name: String,
+    pub secret: String,
+    /// Stores the token, with the events that say so.
+    pub changeset: Changeset,
+}
+
+/// Makes a token that may do everything, past all rules: for who owns the data directory of a server that is
+/// stopped, when nobody holds such a token any more.
 ///
 /// # Errors
-/// What the store says.
-pub async fn recover_token(store: &dyn Store, now: Timestamp) -> Result<NewToken, Error> {
+/// The system has no random numbers.
+pub fn recover_token(now: Timestamp) -> Result<RecoveredToken, Error> {
     let secret = new_secret()?;
     let spec = Token {
         name: format!("{RECOVERED}-{}", now.strftime("%Y%m%d-%H%M%S")),
@@ -143,12 +156,10 @@ pub async fn recover_token(store: &dyn Store, now: Timestamp) -> Result<NewToken
     let created = caller.event_about(&stored, view::created(&stored));
     let recovered = TokenRecovered { name: stored.key.clone(), scopes: stored.spec.scopes.clone() };
     let recovered = caller.event_about(&stored, recovered);
-    let object = Arc::new(stored);
+    let name = stored.key.clone();
     let changeset =
-        Changeset::default().create(Token::object(Arc::clone(&object))).event(created).event(recovered);
-    store.commit(changeset).await?;
-    let subject = view::ViewSubject::of((&store.world(), &ServerEndpoints::default()), &object);
-    Ok(NewToken { view: subject.view(), secret })
+        Changeset::default().create(Token::object(Arc::new(stored))).event(created).event(recovered);
+    Ok(RecoveredToken { name, secret, changeset })
 }
 
 /// Nobody gives what they have not.
@@ -174,6 +185,7 @@ mod tests {
 
     use super::*;
     use crate::houses::testing;
+    use crate::kernel::EventQuery;
     use crate::model::{EventKind, Kind};
 
     #[tokio::test]
@@ -200,13 +212,14 @@ mod tests {
     #[tokio::test]
     async fn a_recovered_token_may_do_everything_and_is_in_the_events() {
         let app = testing::app();
-        let made = recover_token(app.kernel.store(), testing::caller().now).await.unwrap();
+        let made = recover_token(testing::caller().now).unwrap();
+        app.kernel.commit(made.changeset).await.unwrap();
         let caller = app.access.sign_in(&made.secret, testing::caller().now).unwrap();
         assert_eq!(
-            (caller.scopes.as_slice(), made.view.key.as_str()),
+            (caller.scopes.as_slice(), made.name.as_str()),
             (&["*".to_owned()][..], "recovered-20261120-100000")
         );
-        let query = crate::store::EventQuery { limit: 10, ..Default::default() };
+        let query = EventQuery { limit: 10, ..Default::default() };
         let events = app.kernel.events(query).await.unwrap();
         let kinds: Vec<_> = events.iter().filter_map(|event| event.body.kind()).collect();
         assert_eq!(kinds, [EventKind::Created(Kind::Token), EventKind::TokenRecovered]);

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
-use crate::artifacts::care::{PruneMode, PruneReport};
+use crate::artifacts::care::{ArtifactPruneReport, PruneMode};
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{Artifact, ArtifactWork};
@@ -58,7 +58,7 @@ pub fn operations() -> Vec<Operation> {
         .summary("Delete trees and downloads that no artifact refers to")
         .needs(RequiredScope::Write("artifacts"))
         .takes(schema::of::<PruneInput>)
-        .answers(200, "What went, or would go.", schema::of::<PruneReport>)
+        .answers(200, "What went, or would go.", schema::of::<ArtifactPruneReport>)
         .refuses(&[400, 413, 415, 422])
         .runs(prune);
     works.into_iter().chain([prune]).map(|operation| operation.tag("artifacts")).collect()

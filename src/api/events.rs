@@ -23,9 +23,9 @@ use super::operation::{BodyContent, Operation, event_number, text};
 use super::query::UrlQuery;
 use super::resources::{ROOT, limit};
 use super::schema;
-use crate::insight::timeline::{EventQuery, LIMIT_DEFAULT, LIMIT_MAX};
+use crate::insight::timeline::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::RequiredScope;
-use crate::kernel::{Caller, Error, EventBatch, EventFeed};
+use crate::kernel::{Caller, Error, EventBatch, EventFeed, EventQuery};
 use crate::model::Event;
 use crate::model::event::check_kind_filter;
 

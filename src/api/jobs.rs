@@ -72,7 +72,7 @@ pub fn operations() -> Vec<Operation> {
             )
             .query("limit", number(1, LOG_PIECE_BYTES_MAX as u64), "Most bytes to read.")
             .answers_media(200, "The bytes.", BodyContent { media: OCTETS, schema: octets })
-            .refuses(&[400, 404])
+            .refuses(&[400, 404, 409])
             .runs(read_log),
         Operation::post(format!("{ROOT}/machines/{{ref}}/token"), "renew_agent_token")
             .tag("jobs")

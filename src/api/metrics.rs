@@ -73,6 +73,7 @@ pub fn text(state: &ApiState) -> String {
     let _ = writeln!(text, "metalwright_api_event_streams_refused_total {}", state.streams.refused());
     store(&mut text, state);
     runs(&mut text, state);
+    documents(&mut text, state);
     let mut named = "";
     for counter in state.counters.0.iter() {
         if counter.name != named {
@@ -116,6 +117,13 @@ fn store(text: &mut String, state: &ApiState) {
         head(text, "metalwright_store_free_bytes", "gauge Bytes that are free on the disk of the database.");
         let _ = writeln!(text, "metalwright_store_free_bytes {free}");
     }
+}
+
+/// The room that the texts of served documents take.
+fn documents(text: &mut String, state: &ApiState) {
+    let bytes = state.app.records.counters.kept_bytes.load(Ordering::Relaxed);
+    head(text, "metalwright_documents_kept_bytes", "gauge Bytes of the documents of runs, compressed.");
+    let _ = writeln!(text, "metalwright_documents_kept_bytes {bytes}");
 }
 
 /// A figure of a tree that is passed on: its name, its type with what it is, and where it stands.

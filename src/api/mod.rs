@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod operation;
 pub mod query;
+mod records;
 pub mod resources;
 mod runs;
 pub mod schema;

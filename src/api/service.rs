@@ -14,7 +14,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::operation::{BodyContent, Operation};
 use super::{ApiState, body, schema};
-use crate::insight::timeline::EventQuery;
+use crate::kernel::EventQuery;
 use crate::kernel::scope::RequiredScope;
 
 /// The state of the server.

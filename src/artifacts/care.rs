@@ -8,14 +8,13 @@ use serde::Serialize;
 use crate::artifacts::Artifacts;
 use crate::artifacts::media::MediaFolder;
 use crate::artifacts::media::garbage::{self, FOUND_MAX, GarbageItem, LeftoverKind, UsedItems};
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::{ArtifactAsked, ArtifactPruned};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, World};
-use crate::store::Changeset;
 
 /// What can go, or went.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct PruneReport {
+pub struct ArtifactPruneReport {
     /// Nothing was deleted.
     pub dry_run: bool,
     pub items: Vec<GarbageItem>,
@@ -66,8 +65,12 @@ impl Artifacts {
     ///
     /// # Errors
     /// The directory cannot be read, or something in it not deleted.
-    pub async fn prune_artifacts(&self, caller: &Caller, prune: PruneMode) -> Result<PruneReport, Error> {
-        let (media, used) = (self.media.clone(), in_use(&self.kernel.world()));
+    pub async fn prune_artifacts(
+        &self,
+        caller: &Caller,
+        prune: PruneMode,
+    ) -> Result<ArtifactPruneReport, Error> {
+        let (media, used) = (self.media.clone(), self.kernel.read(in_use));
         let finding = tokio::task::spawn_blocking(move || garbage::find(&media, &used));
         let found = finding.await.map_err(|error| Error::Failed(error.to_string()))?;
         let found = found.map_err(|error| Error::Failed(format!("looking for leftovers: {error}")))?;
@@ -79,7 +82,7 @@ impl Artifacts {
             }
         }
         let bytes = items.iter().map(|garbage| garbage.bytes).sum();
-        let report = PruneReport { dry_run: prune == PruneMode::DryRun, items, bytes, more };
+        let report = ArtifactPruneReport { dry_run: prune == PruneMode::DryRun, items, bytes, more };
         if prune == PruneMode::Delete && !report.items.is_empty() {
             let pruned = ArtifactPruned { items: report.items.len() as u64, bytes: report.bytes };
             self.kernel.commit(Changeset::default().event(caller.event(pruned))).await?;
@@ -89,7 +92,7 @@ impl Artifacts {
 
     async fn throw_away(&self, garbage: &GarbageItem) -> Result<bool, Error> {
         let _alone = self.media_in_use.write().await;
-        if in_use(&self.kernel.world()).has(garbage) {
+        if self.kernel.read(in_use).has(garbage) {
             return Ok(false);
         }
         if garbage.kind == LeftoverKind::Mirror {

@@ -93,7 +93,7 @@ impl Artifacts {
 
     /// Whether other boot files are wanted than were looked for, or a fault may be over.
     fn is_to_be_asked(&self, artifact: &Stored<Artifact>, mirror: &Mirror) -> bool {
-        let wanted = boot_files(&self.kernel.world(), &artifact.key);
+        let wanted = self.kernel.read(|world| boot_files(world, &artifact.key));
         let failing = mirror.failing().is_some() || artifact.status.state == ArtifactState::Failed;
         match mirror.last_asked() {
             None => true,
@@ -138,7 +138,7 @@ impl Artifacts {
         let is_due = !known || begins || asked.is_some() || self.is_to_be_asked(artifact, &mirror);
         let mut said = None;
         if is_due {
-            let wanted = boot_files(&self.kernel.world(), &artifact.key);
+            let wanted = self.kernel.read(|world| boot_files(world, &artifact.key));
             said = tokio::select! {
                 said = ask(&mirror, source, wanted) => Some(said),
                 () = job.stop.cancelled() => return Ok(()),

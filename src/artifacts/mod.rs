@@ -70,13 +70,14 @@ impl Artifacts {
 
     /// The files of an artifact by its name; nothing where there is no such artifact.
     pub fn place_named(&self, name: &str) -> Option<Result<ArtifactFiles, RootsRefusal>> {
-        let stored = self.kernel.world().artifacts.get(name).cloned()?;
+        let stored = self.kernel.read(|world| world.artifacts.get(name).cloned())?;
         Some(self.place_of(&stored))
     }
 
     /// An artifact that is passed on from another server.
     pub fn mirrored(&self, name: &str) -> Option<Arc<Stored<Artifact>>> {
-        self.kernel.world().artifacts.get(name).filter(|artifact| artifact.spec.is_mirror()).cloned()
+        self.kernel
+            .read(|world| world.artifacts.get(name).filter(|artifact| artifact.spec.is_mirror()).cloned())
     }
 
     /// The files of an artifact, opened where they are served from.

@@ -112,13 +112,12 @@ async fn news(committed: &mut watch::Receiver<u64>) -> Result<(), watch::error::
 impl ArtifactTasks {
     /// What was looked at holds as long as these do.
     fn generations(&self) -> (u64, u64) {
-        let world = self.artifacts.kernel.world();
-        (world.artifacts.generation(), world.bootenvs.generation())
+        self.artifacts.kernel.read(|world| (world.artifacts.generation(), world.bootenvs.generation()))
     }
 
     async fn look(&mut self, occasion: WorkTrigger) -> Result<(), Error> {
         let all: Vec<Arc<Stored<Artifact>>> =
-            self.artifacts.kernel.world().artifacts.iter().cloned().collect();
+            self.artifacts.kernel.read(|world| world.artifacts.iter().cloned().collect());
         for (name, work) in &self.under_way {
             let present = all.iter().find(|artifact| artifact.key == *name);
             if present.is_none_or(|present| present.spec.origin() != work.origin) {
@@ -296,7 +295,7 @@ impl Artifacts {
 
     /// How a source is fetched: through its own proxy, or the one that all downloads go through.
     pub fn reach(&self, source: &ArtifactSource) -> FetchReach {
-        let site = || self.kernel.world().setting("artifact_proxy").as_str().map(str::to_owned);
+        let site = || self.kernel.read(|world| world.setting("artifact_proxy").as_str().map(str::to_owned));
         FetchReach {
             proxy: source.proxy.clone().or_else(site),
             networks: Arc::clone(&self.kernel.endpoints.fetch_networks),
@@ -434,7 +433,7 @@ impl Artifacts {
         if artifact.status.state != ArtifactState::Ready {
             return;
         }
-        let wanted = boot_files(&self.kernel.world(), &artifact.key);
+        let wanted = self.kernel.read(|world| boot_files(world, &artifact.key));
         let Ok(place) = self.place_of(artifact) else { return };
         let looking = tokio::task::spawn_blocking(move || {
             let absent = wanted.into_iter().filter(|path| place.open_file(path).is_err());

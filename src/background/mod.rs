@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +24,7 @@ pub struct WorkDescription {
     pub name: &'static str,
     /// What a round does, for operators.
     pub about: &'static str,
-    /// From one round to the next.
+    /// From one round to the next; zero for work with a loop of its own that waits for what nudges it.
     pub period: Duration,
     /// What starts a round before its time; empty where nothing does.
     pub nudged_by: &'static str,
@@ -164,14 +165,21 @@ impl WorkHandle {
     /// # Errors
     /// Those of the round.
     pub async fn watch<T, E: Display>(&self, round: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let (started_at, begun) = (self.kernel.now(), Instant::now());
+        let begun = Instant::now();
         self.entry.running.fetch_add(1, Ordering::Relaxed);
         let _running = RoundGuard(&self.entry);
         let done = round.await;
-        let reason = done.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.entry.record(BackgroundRound { started_at, duration_ms, ok: done.is_ok(), reason });
+        self.record(begun, &done);
         done
+    }
+
+    /// Keeps how a round went that began at `begun` and has ended.
+    pub fn record<T, E: Display>(&self, begun: Instant, done: &Result<T, E>) {
+        let took = begun.elapsed();
+        let started_at = self.kernel.now().saturating_sub(took).unwrap_or(Timestamp::MIN);
+        let reason = done.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.entry.record(BackgroundRound { started_at, duration_ms, ok: done.is_ok(), reason });
     }
 }
 

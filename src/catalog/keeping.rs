@@ -8,11 +8,11 @@ use jiff::Timestamp;
 
 use crate::catalog::Catalog;
 use crate::catalog::params;
+use crate::kernel::{Changeset, ChangesetRead, TrackedWorld};
 use crate::model::{
     Content, ContentDigests, ContentSet, ContentView, Declaration, GLOBAL_PROFILE, Machine, MachineValues,
     Noun, Run, Stage, Step, StepKind, Stored, TemplateBody, World,
 };
-use crate::store::{Changeset, ChangesetRead, TrackedWorld};
 
 /// The digests of all templates, by name.
 pub type TemplateDigests = BTreeMap<String, String>;

@@ -95,20 +95,18 @@ impl Catalog {
 
     /// The compiled templates that a run kept; the present ones where it kept none.
     pub fn engine_of_run(&self, run: Option<&Run>) -> RenderEngine {
-        let kept = ContentView::of_run(&self.kernel.world(), run).templates_digest().map(str::to_owned);
+        let kept =
+            self.kernel.read(|world| ContentView::of_run(world, run).templates_digest().map(str::to_owned));
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         let present = self.present(&mut compiled);
         let Some(digest) = kept.filter(|digest| *digest != present.digest) else { return present.engine };
         if let Some((_, engine)) = compiled.kept.iter().find(|(of, _)| *of == digest) {
             return engine.clone();
         }
-        let world = self.kernel.world();
-        let bodies: Vec<(String, String)> = ContentView::of_run(&world, run)
-            .templates()
-            .into_iter()
-            .map(|(name, body)| (name.to_owned(), body.to_owned()))
-            .collect();
-        drop(world);
+        let bodies: Vec<(String, String)> = self.kernel.read(|world| {
+            let templates = ContentView::of_run(world, run).templates().into_iter();
+            templates.map(|(name, body)| (name.to_owned(), body.to_owned())).collect()
+        });
         let (engine, _) = RenderEngine::compile(&self.pools.serve, bodies);
         if compiled.kept.len() >= KEPT_ENGINES_MAX {
             compiled.kept.pop_front();
@@ -118,15 +116,15 @@ impl Catalog {
     }
 
     fn present(&self, compiled: &mut Compiled) -> PresentTemplates {
-        let world = self.kernel.world();
-        let generation = world.templates.generation();
+        let generation = self.kernel.read(|world| world.templates.generation());
         if let Some(present) = compiled.present.as_ref().filter(|present| present.generation == generation) {
             return present.clone();
         }
-        let digest = Content::Templates(self.template_digests(&world).as_ref().clone()).digest();
-        let bodies: Vec<(String, String)> =
-            world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone())).collect();
-        drop(world);
+        let (generation, digest, bodies) = self.kernel.read(|world| {
+            let digest = Content::Templates(self.template_digests(world).as_ref().clone()).digest();
+            let bodies = world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone()));
+            (world.templates.generation(), digest, bodies.collect::<Vec<_>>())
+        });
         let (engine, broken) = RenderEngine::compile(&self.pools.serve, bodies);
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");

@@ -2,10 +2,9 @@
 
 use crate::catalog::Catalog;
 use crate::catalog::content::Pack;
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::PackInstalled;
 use crate::model::{Kind, SITE, World};
-use crate::store::Changeset;
 
 /// What installing a pack came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +22,7 @@ impl Catalog {
     /// # Errors
     /// What the store says; then nothing was installed.
     pub async fn install_pack(&self, caller: &Caller, pack: &Pack) -> Result<PackInstall, Error> {
-        let (changeset, installed) = plan(&self.kernel.world(), caller, pack);
+        let (changeset, installed) = self.kernel.read(|world| plan(world, caller, pack));
         if changeset.writes.is_empty() {
             return Ok(installed);
         }

@@ -107,12 +107,10 @@ impl Catalog {
             machine: boot.machine.as_deref(),
             stage: boot.stage.as_ref().map(|stage| &stage.spec),
         };
-        let params = {
-            let world = self.kernel.world();
-            params::resolve(boot.content(&world), of, &self.kernel.secrets, sealed)
-        };
+        let params =
+            self.kernel.read(|world| params::resolve(boot.content(world), of, &self.kernel.secrets, sealed));
         let params = params.map_err(|message| problem("params", message))?;
-        let repositories = repositories(&self.kernel.world(), boot, &params)?;
+        let repositories = self.kernel.read(|world| repositories(world, boot, &params))?;
         let callbacks =
             boot.attempt.as_ref().map(|attempt| CallbackUrls { base: self.base_url(boot, attempt) });
         let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
@@ -141,6 +139,18 @@ impl Catalog {
     /// The unguessable part of an attempt's URLs.
     pub fn capability(&self, attempt: &BootAttempt) -> String {
         capability::issue(&self.boot_key, attempt.id)
+    }
+
+    /// Puts the word of previews in the place of an attempt's capability, for a text that is kept.
+    pub fn capability_cover(
+        &self,
+        attempt: Option<&BootAttempt>,
+    ) -> impl FnOnce(&str) -> String + Send + use<> {
+        let capability = attempt.map(|attempt| self.capability(attempt));
+        move |text| match capability {
+            Some(capability) => text.replace(&capability, capability::PREVIEW),
+            None => text.to_owned(),
+        }
     }
 
     fn variables(&self, boot: &BootContext) -> Map<String, Value> {

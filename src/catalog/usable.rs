@@ -41,9 +41,10 @@ pub fn unset_params<'a>(
     (machine, stage): (Option<&Machine>, Option<&Stage>),
     required: impl Iterator<Item = &'a String>,
 ) -> Vec<&'a str> {
-    let is_set =
-        |name: &str| set_value(content, (machine, stage), name).is_some() || content.has_default(name);
-    required.map(String::as_str).filter(|name| !is_set(name)).collect()
+    required
+        .map(String::as_str)
+        .filter(|name| !(set_value(content, (machine, stage), name).is_some() || content.has_default(name)))
+        .collect()
 }
 
 /// The params of a machine in a stage, secrets sealed.

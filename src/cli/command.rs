@@ -11,6 +11,8 @@ use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::output::{OutputFormat, UsageError};
+use crate::cli::runs::RunVerb;
+use crate::cli::server::ServerVerb;
 use crate::cli::sets::parse_term;
 use crate::cli::waiting::Goal;
 use crate::client::ExplainOf;
@@ -58,6 +60,12 @@ pub(super) enum CliVerb {
     Artifact(ArtifactVerb),
     Lease(LeaseVerb),
     Token(TokenVerb),
+    Run(RunVerb),
+    /// `runs show RUN --document preseed.cfg`: the text of a document that was served.
+    DocumentOf {
+        run: String,
+        path: String,
+    },
     /// `params web1`: the values for a machine.
     ParamsOf {
         machine: String,
@@ -437,15 +445,6 @@ pub(super) enum OtherCommand {
     Context {
         #[command(subcommand)]
         verb: ContextVerb,
-    },
-}
-
-#[derive(Subcommand, Clone, Debug)]
-pub(super) enum ServerVerb {
-    /// Background work: its period, its last round and the result.
-    Background {
-        #[command(flatten)]
-        output: OutputArgs,
     },
 }
 

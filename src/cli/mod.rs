@@ -26,6 +26,7 @@ mod nouns;
 mod objects;
 mod output;
 mod parse;
+mod runs;
 mod server;
 mod sets;
 mod summary;
@@ -89,6 +90,8 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
         CliVerb::Artifact(verb) => artifacts::run(noun, verb).await,
         CliVerb::Lease(verb) => leases::run(noun, verb).await,
+        CliVerb::Run(verb) => runs::run(noun, verb).await,
+        CliVerb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
         // `main` carries it out, without a server.
         CliVerb::Token(TokenVerb::Recover) => Ok(()),
         CliVerb::ParamsOf { machine, output } => boot::params(&noun.client, &machine, output.output).await,

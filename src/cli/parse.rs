@@ -11,6 +11,7 @@ use crate::cli::command::{
 };
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::nouns::is_writable;
+use crate::cli::runs::RunVerb;
 use crate::model::{Kind, NounVerb};
 
 /// Adds the verbs of one noun.
@@ -30,6 +31,9 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Machine => MachineVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Lease => LeaseVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Artifact => ArtifactVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Run => RunVerb::augment_subcommands(command)
+            .subcommand_required(true)
+            .mut_subcommand("show", |show| show.arg(document())),
         Kind::Token => TokenVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Param => {
             let machine = clap::Arg::new("machine").value_name("MACHINE");
@@ -42,12 +46,34 @@ fn noun_command(kind: Kind) -> Command {
     }
 }
 
+/// The flag of `runs show`.
+fn document() -> clap::Arg {
+    let help = "Print the text of a document that the machine was served, as preseed.cfg; `runs documents` \
+                lists them";
+    clap::Arg::new(DOCUMENT).long(DOCUMENT).value_name("PATH").help(help)
+}
+
+const DOCUMENT: &str = "document";
+
+/// `runs show RUN --document PATH`.
+fn document_of(shown: &ArgMatches) -> Option<CliVerb> {
+    let path = shown.try_get_one::<String>(DOCUMENT).ok().flatten()?;
+    let run = shown.get_one::<String>("reference")?;
+    Some(CliVerb::DocumentOf { run: run.clone(), path: path.clone() })
+}
+
 fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
-    let Some((name, _)) = matches.subcommand() else {
+    let Some((name, verb)) = matches.subcommand() else {
         let machine = matches.get_one::<String>("machine").cloned();
         let machine = machine.ok_or_else(|| ClapError::new(ErrorKind::MissingSubcommand))?;
         return Ok(CliVerb::ParamsOf { machine, output: OutputArgs::from_arg_matches(matches)? });
     };
+    if let Some(document) = document_of(verb).filter(|_| name == "show") {
+        return Ok(document);
+    }
+    if RunVerb::has_subcommand(name) {
+        return RunVerb::from_arg_matches(matches).map(CliVerb::Run);
+    }
     if ReadVerb::has_subcommand(name) {
         return ReadVerb::from_arg_matches(matches).map(CliVerb::Read);
     }
@@ -182,6 +208,17 @@ mod tests {
             "{of:?}"
         );
         assert!(parse("metalwright params").is_err());
+    }
+
+    #[test]
+    fn a_run_is_shown_or_a_document_of_it() {
+        let of = parse("metalwright runs show r --document preseed.cfg");
+        let Ok(Invocation::Noun(Kind::Run, CliVerb::DocumentOf { run, path })) = of else { panic!("{of:?}") };
+        assert_eq!((run.as_str(), path.as_str()), ("r", "preseed.cfg"));
+        let shown = parse("metalwright runs show r");
+        assert!(matches!(shown, Ok(Invocation::Noun(Kind::Run, CliVerb::Read(_)))), "{shown:?}");
+        assert!(parse("metalwright runs documents r").is_ok());
+        assert!(parse("metalwright machines show m --document x").is_err());
     }
 
     #[test]

@@ -1,12 +1,31 @@
 //! What the server does by itself.
 
 use anyhow::Result;
+use clap::Subcommand;
 use serde_json::Value;
 
-use crate::cli::command::ServerVerb;
+use crate::cli::command::OutputArgs;
 use crate::cli::output::{self, OutputFormat};
-use crate::client::ApiClient;
+use crate::client::{ApiClient, Prune};
 use crate::model::{CellFormat, Column};
+
+/// What can be asked of the server.
+#[derive(Subcommand, Clone, Debug)]
+pub enum ServerVerb {
+    /// The work that it does by itself: how often, when last, and what came of it.
+    Background {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Delete history that is older than the settings allow. Without --yes it only says what would go.
+    Prune {
+        /// Delete it.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
 
 const BACKGROUND: &[Column] = &[
     ("NAME", "name", CellFormat::Text),
@@ -19,10 +38,48 @@ const BACKGROUND: &[Column] = &[
     ("ABOUT", "about", CellFormat::Text),
 ];
 
+const PRUNED: &[Column] = &[
+    ("KIND", "kind", CellFormat::Text),
+    ("COUNT", "count", CellFormat::Text),
+    ("SIZE", "bytes", CellFormat::Bytes),
+    ("OLDEST", "oldest", CellFormat::Age),
+    ("SETTINGS", "settings", CellFormat::Text),
+];
+/// How often the server is asked to go on.
+const PRUNES_MAX: usize = 1000;
+
 pub async fn run(client: &ApiClient, verb: ServerVerb) -> Result<()> {
     match verb {
         ServerVerb::Background { output } => background(client, output.output).await,
+        ServerVerb::Prune { yes: false, output } => {
+            let report = client.prune(Prune::DryRun).await?;
+            show_pruned(items(&report), output.output)?;
+            output::note("nothing was deleted; --yes deletes it");
+            Ok(())
+        }
+        ServerVerb::Prune { yes: true, output } => prune(client, output.output).await,
     }
+}
+
+/// Asks until nothing that is due is left.
+async fn prune(client: &ApiClient, format: Option<OutputFormat>) -> Result<()> {
+    for _ in 0..PRUNES_MAX {
+        let report = client.prune(Prune::Delete).await?;
+        show_pruned(items(&report), format)?;
+        if report.get("complete") == Some(&Value::Bool(true)) {
+            return Ok(());
+        }
+    }
+    output::note("more is due: run it again");
+    Ok(())
+}
+
+fn show_pruned(items: &[Value], format: Option<OutputFormat>) -> Result<()> {
+    output::print_all(items, PRUNED, format)
+}
+
+fn items(report: &Value) -> &[Value] {
+    report.get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 async fn background(client: &ApiClient, format: Option<OutputFormat>) -> Result<()> {

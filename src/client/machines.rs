@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::client::objects::segment;
 use crate::client::{ApiClient, ClientError, EventHistory, HistoryRange, ObjectPath};
 use crate::model::{DhcpStatus, ExampleAnswer};
 
@@ -125,6 +126,13 @@ pub struct LogPiece {
     pub end: u64,
 }
 
+/// Whether pruning deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prune {
+    DryRun,
+    Delete,
+}
+
 impl ApiClient {
     /// Does `action`; `details` is its body: `{"workflow": "install-debian-12"}` or `{}`. The machine as it
     /// is then.
@@ -178,6 +186,33 @@ impl ApiClient {
     /// What the server or the network says.
     pub async fn background_status(&self) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::GET, "/server/background")).await
+    }
+
+    /// Deletes history that is older than the settings allow, or says what would go.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn prune(&self, mode: Prune) -> Result<Value, ClientError> {
+        let dry_run = if mode == Prune::Delete { "false" } else { "true" };
+        let request = self.request(Method::POST, "/server/prune").query(&[("dry_run", dry_run)]);
+        self.fetch(request).await
+    }
+
+    /// The documents that the machine was served under a run.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn documents(&self, run: &ObjectPath) -> Result<Value, ClientError> {
+        self.fetch(self.request(Method::GET, &run.with("/documents"))).await
+    }
+
+    /// The text of a document that the machine was served under a run, the last of its path.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn document(&self, run: &ObjectPath, path: &str) -> Result<Vec<u8>, ClientError> {
+        let path = run.with(&format!("/documents/{}", segment(path)));
+        self.send(self.request(Method::GET, &path)).await?.bytes().await
     }
 
     /// Every path that a machine may fetch now.

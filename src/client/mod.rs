@@ -22,7 +22,7 @@ pub use events::{EventFilter, EventHistory, EventStream, HistoryRange, StreamSig
 pub use http::{ApiClient, BearerToken, ServerTarget};
 pub use leases::LeaseAction;
 pub use machines::{
-    BootExplanation, ClassEntry, ExplainAs, ExplainOf, LogPiece, MachineAction, OptionEntry, RuleEntry,
+    BootExplanation, ClassEntry, ExplainAs, ExplainOf, LogPiece, MachineAction, OptionEntry, Prune, RuleEntry,
 };
 pub use objects::{ListRequest, ObjectList, ObjectPath};
 pub use pin::{Fingerprint, learn};

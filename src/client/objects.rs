@@ -16,6 +16,11 @@ const PAGE_ITEMS_MAX: usize = 1000;
 /// Most pages of one list.
 const PAGES_MAX: usize = 10_000;
 
+/// Text as one part of a path: a slash in it is `%2F`.
+pub(crate) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
 /// One object of one kind, as a URL names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectPath {

@@ -76,34 +76,36 @@ impl Dhcp {
     /// subnet that is served.
     pub fn still_holds(&self, reply: &ReplyDatagram) -> bool {
         let Ok(packet) = parse(&reply.bytes) else { return false };
-        let world = self.kernel.world();
-        let lease = world.leases.get(&AddressKey::from(packet.yiaddr)).map(|row| &row.spec);
-        let (Some(lease), Some(client)) = (lease, ClientKey::of(&packet)) else { return false };
-        let is_served = world.subnets.get(&lease.subnet).is_some_and(|subnet| subnet.spec.enabled);
-        is_served
-            && packet.message_type() == Some(MessageType::Ack)
-            && lease.client == client.as_str()
-            && lease.state == LeaseState::Bound
-            && lease.expires_at > self.kernel.now()
+        self.kernel.read(|world| {
+            let lease = world.leases.get(&AddressKey::from(packet.yiaddr)).map(|row| &row.spec);
+            let (Some(lease), Some(client)) = (lease, ClientKey::of(&packet)) else { return false };
+            let is_served = world.subnets.get(&lease.subnet).is_some_and(|subnet| subnet.spec.enabled);
+            is_served
+                && packet.message_type() == Some(MessageType::Ack)
+                && lease.client == client.as_str()
+                && lease.state == LeaseState::Bound
+                && lease.expires_at > self.kernel.now()
+        })
     }
 
     /// One look at the world: the facts of a packet, and all that comes of them. The address of an offer is
     /// kept for the client before anybody else can be offered it.
     pub(super) fn decide_packet(&self, query: &DhcpQuery<'_>, attempt: AttemptRecord) -> DecidedPacket {
         let now = self.kernel.now();
-        let world = self.kernel.world();
-        let mut facts = PacketFacts::gather(*query, &world);
-        let mut gathered = self.gather_boot(&facts);
-        facts.boot = self.boot_answer(&facts, &mut gathered, now);
-        facts.boot.is_attempt_recorded = attempt == AttemptRecord::Done;
-        let outcome = {
-            let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut outcome = decide(&facts, &offers, now);
-            change_offers(&mut offers, &mut outcome);
-            outcome
-        };
-        let PacketFacts { sender, boot: BootAnswer { decision, .. }, .. } = facts;
-        DecidedPacket { sender, gathered, decision, outcome }
+        self.kernel.read(|world| {
+            let mut facts = PacketFacts::gather(*query, world);
+            let mut gathered = self.gather_boot(&facts);
+            facts.boot = self.boot_answer(&facts, &mut gathered, now);
+            facts.boot.is_attempt_recorded = attempt == AttemptRecord::Done;
+            let outcome = {
+                let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut outcome = decide(&facts, &offers, now);
+                change_offers(&mut offers, &mut outcome);
+                outcome
+            };
+            let PacketFacts { sender, boot: BootAnswer { decision, .. }, .. } = facts;
+            DecidedPacket { sender, gathered, decision, outcome }
+        })
     }
 
     /// The facts of the client's boot; the client may be no machine.
@@ -112,7 +114,7 @@ impl Dhcp {
         let mut gathered = BootFacts::of(facts.world, &self.netboot.loaders, machine);
         gathered.subnet_mode = facts.sender.subnet_mode;
         gathered.client_arch = arch_of(&facts.sender.client);
-        gathered.asks = self.netboot.asks_before(&loader_request(&facts.query));
+        gathered.asks = self.netboot.asks_before(&loader_request(&facts.query), gathered.machine.as_deref());
         gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
         gathered
     }

@@ -9,11 +9,10 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::dhcp::Dhcp;
-use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError};
 use crate::model::event::{DhcpRelease, LeaseNow, MachineAddressChanged, ObjectSnapshot};
 use crate::model::{EventBody, Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
 use crate::objects::write::WriteTarget;
-use crate::store::{self, Changeset};
 
 /// Most leases that are marked as expired in one go.
 pub const EXPIRED_AT_ONCE_MAX: usize = 1024;
@@ -46,7 +45,7 @@ impl Dhcp {
             let changeset = self.prepare_ending(caller, target, ending)?;
             match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok(()),
-                Err(store::StoreError::Stale { .. }) => continue,
+                Err(StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -60,30 +59,32 @@ impl Dhcp {
         target: &WriteTarget<'_>,
         ending: LeaseEnding,
     ) -> Result<Changeset, Error> {
-        let world = self.kernel.world();
-        let lease = caller.find::<Lease>(&world, target.reference)?;
-        target.check(lease)?;
-        let state = match ending {
-            LeaseEnding::Delete => {
-                let event = lease_event(caller, &lease.spec, deleted(lease));
-                let changeset = Changeset::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
-                return Ok(without_address(changeset, caller, (&world, &lease.spec)));
+        self.kernel.read(|world| {
+            let lease = caller.find::<Lease>(world, target.reference)?;
+            target.check(lease)?;
+            let state = match ending {
+                LeaseEnding::Delete => {
+                    let event = lease_event(caller, &lease.spec, deleted(lease));
+                    let changeset =
+                        Changeset::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
+                    return Ok(without_address(changeset, caller, (world, &lease.spec)));
+                }
+                LeaseEnding::Release => LeaseState::Released,
+                LeaseEnding::Expire => LeaseState::Expired,
+            };
+            if !is_in_effect(&lease.spec, caller.now) {
+                let (address, at) = (lease.spec.address, lease.spec.expires_at);
+                return Err(Error::Conflict(format!("the lease of {address} has ended already, at {at}")));
             }
-            LeaseEnding::Release => LeaseState::Released,
-            LeaseEnding::Expire => LeaseState::Expired,
-        };
-        if !is_in_effect(&lease.spec, caller.now) {
-            let (address, at) = (lease.spec.address, lease.spec.expires_at);
-            return Err(Error::Conflict(format!("the lease of {address} has ended already, at {at}")));
-        }
-        let ended = Lease { state, expires_at: caller.now, ..lease.spec.clone() };
-        let now = LeaseNow::new(&ended, "an operator ended it");
-        let body = match state {
-            LeaseState::Released => EventBody::DhcpReleased(DhcpRelease::Lease(now)),
-            _ => EventBody::DhcpExpired(now),
-        };
-        let event = lease_event(caller, &ended, body);
-        Ok(ending_changeset(caller, &world, lease, ended, event))
+            let ended = Lease { state, expires_at: caller.now, ..lease.spec.clone() };
+            let now = LeaseNow::new(&ended, "an operator ended it");
+            let body = match state {
+                LeaseState::Released => EventBody::DhcpReleased(DhcpRelease::Lease(now)),
+                _ => EventBody::DhcpExpired(now),
+            };
+            let event = lease_event(caller, &ended, body);
+            Ok(ending_changeset(caller, world, lease, ended, event))
+        })
     }
 
     /// Marks leases that have run out, a bounded number at a time; returns how many those were. Where it is
@@ -96,24 +97,22 @@ impl Dhcp {
             return Ok(0);
         }
         let ran_out = |lease: &&Arc<Stored<Lease>>| lease.spec.effective_state(now) != lease.spec.state;
-        let due: Vec<String> = {
-            let world = self.kernel.world();
+        let due: Vec<String> = self.kernel.read(|world| {
             let due = world.leases.iter().filter(ran_out).map(|lease| lease.key.clone());
             due.take(EXPIRED_AT_ONCE_MAX).collect()
-        };
+        });
         let caller = Caller::server(now);
         for keys in due.chunks(COMMITS_MAX) {
-            let changesets: Vec<Changeset> = {
-                let world = self.kernel.world();
+            let changesets: Vec<Changeset> = self.kernel.read(|world| {
                 let leases = keys.iter().filter_map(|key| world.leases.get(key)).filter(ran_out);
-                leases.map(|lease| expiry(&caller, &world, lease)).collect()
-            };
+                leases.map(|lease| expiry(&caller, world, lease)).collect()
+            });
             for done in
                 join_all(changesets.into_iter().map(|changeset| self.kernel.try_commit(changeset))).await
             {
                 match done {
                     // Its client came back at the last moment; or the next round tries again.
-                    Ok(_) | Err(store::StoreError::Stale { .. }) => {}
+                    Ok(_) | Err(StoreError::Stale { .. }) => {}
                     Err(other) => return Err(other.into()),
                 }
             }
@@ -180,6 +179,7 @@ mod tests {
 
     use super::*;
     use crate::houses::{Houses, testing};
+    use crate::kernel::EventQuery;
     use crate::model::{EventKind, Machine};
     use crate::objects::write::ExpectedRevision;
 
@@ -230,7 +230,7 @@ mod tests {
         let expected = Lease { state: LeaseState::Released, expires_at: caller.now, ..lease };
         assert_eq!(ended.spec, expected);
         assert_eq!(app.kernel.get::<Machine>(&machine).unwrap().status.address, None);
-        let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        let events = app.kernel.events(EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last: Vec<_> =
             events.iter().rev().take(2).map(|e| (e.body.kind().unwrap(), e.actor.as_str())).collect();
         let (changed, released) = (EventKind::MachineAddressChanged, EventKind::DhcpReleased);
@@ -266,7 +266,7 @@ mod tests {
         let states = ["10.0.0.5", "10.0.0.6", "10.0.0.7"].map(state);
         assert_eq!(states, [LeaseState::Expired, LeaseState::Bound, LeaseState::Released]);
         assert_eq!(app.kernel.get::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
-        let events = app.kernel.events(store::EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        let events = app.kernel.events(EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last = events.last().unwrap();
         let kind = last.body.kind().unwrap();
         assert_eq!((kind, last.subject.as_str()), (EventKind::DhcpExpired, "lease:10.0.0.5"));

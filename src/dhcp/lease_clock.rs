@@ -9,10 +9,9 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::dhcp::Dhcp;
-use crate::kernel::Error;
+use crate::kernel::{Changeset, Error, StoreError};
 use crate::model::event::DhcpClockSet;
 use crate::model::{Lease, LeaseState, NewEvent, Object, Stored};
-use crate::store::{self, Changeset};
 
 /// A difference that clocks which are kept in time do not have.
 const JUMP_MIN: SignedDuration = SignedDuration::from_mins(5);
@@ -73,7 +72,7 @@ impl LeaseClock {
 impl Dhcp {
     /// At the start: leases that were written in what is now the future.
     pub fn look_for_future_leases(&self, wall: Timestamp) {
-        let newest = self.kernel.world().leases.iter().map(|row| row.updated_at).max();
+        let newest = self.kernel.read(|world| world.leases.iter().map(|row| row.updated_at).max());
         if let Some(before) = newest.filter(|newest| newest.duration_since(wall) >= JUMP_MIN) {
             self.lease_clock.was_put_back(ClockJump { before, after: wall });
         }
@@ -87,7 +86,7 @@ impl Dhcp {
         let Some(jump) = self.lease_clock.look(wall, at) else { return Ok(()) };
         let seconds = jump.after.duration_since(jump.before).as_secs();
         self.offers.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let rows: Vec<_> = self.kernel.world().leases.iter().cloned().collect();
+        let rows: Vec<_> = self.kernel.read(|world| world.leases.iter().cloned().collect());
         let moved: Vec<Stored<Lease>> = rows.iter().filter_map(|row| moved(row, jump)).collect();
         tracing::warn!(seconds, leases = moved.len(), "the clock was set: leases are moved along with it");
         for group in moved.chunks(MOVED_AT_ONCE_MAX) {
@@ -102,11 +101,11 @@ impl Dhcp {
     async fn move_leases(&self, group: &[Stored<Lease>]) -> Result<(), Error> {
         match self.kernel.try_commit(group.iter().fold(Changeset::default(), with_lease)).await {
             Ok(_) => Ok(()),
-            Err(store::StoreError::Stale { .. }) => {
+            Err(StoreError::Stale { .. }) => {
                 // One of them was changed or deleted meanwhile, and is right as it is.
                 for row in group {
                     match self.kernel.try_commit(with_lease(Changeset::default(), row)).await {
-                        Ok(_) | Err(store::StoreError::Stale { .. }) => {}
+                        Ok(_) | Err(StoreError::Stale { .. }) => {}
                         Err(error) => return Err(error.into()),
                     }
                 }
@@ -179,7 +178,7 @@ mod tests {
     }
 
     fn ends(app: &Houses, last: u8) -> Timestamp {
-        app.kernel.world().leases.get(&format!("10.0.0.{last}")).unwrap().spec.expires_at
+        app.kernel.read(|world| world.leases.get(&format!("10.0.0.{last}")).unwrap().spec.expires_at)
     }
 
     /// Half an hour after a lease of an hour was given, and one of two hours ago, the clock is set.

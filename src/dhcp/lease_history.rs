@@ -7,10 +7,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dhcp::Dhcp;
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, EVENTS_MAX, Error, EventQuery, LeaseOf};
 use crate::model::event::{DhcpRelease, LeaseNow, PacketAnswer};
 use crate::model::{Event, EventBody, Kind, LeaseState, Mac, Machine, Stored};
-use crate::store::{EVENTS_MAX, EventQuery, LeaseOf};
 
 /// One client with one address, for one stretch of time.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -67,23 +66,24 @@ impl Dhcp {
         events.reverse();
         let mut items = tenures(&events);
         let next = oldest.filter(|_| !whole);
-        let world = self.kernel.world();
-        items.retain(|tenure| caller.may_read(&world, (Kind::Lease, &tenure.address.to_string())));
-        for tenure in &mut items {
-            let holds = world.leases.get(&tenure.address.to_string()).is_some_and(|row| {
-                let now = self.kernel.now();
-                let active = row.spec.state == LeaseState::Bound && row.spec.expires_at > now;
-                active && tenure.client.as_ref().is_none_or(|client| *client == row.spec.client)
-            });
-            // Nothing was said, but it is over: the record was lost with a database that was put back.
-            if tenure.until.is_none() && !holds {
-                tenure.ended = Some("unknown".to_owned());
+        self.kernel.read(|world| {
+            items.retain(|tenure| caller.may_read(world, (Kind::Lease, &tenure.address.to_string())));
+            for tenure in &mut items {
+                let holds = world.leases.get(&tenure.address.to_string()).is_some_and(|row| {
+                    let now = self.kernel.now();
+                    let active = row.spec.state == LeaseState::Bound && row.spec.expires_at > now;
+                    active && tenure.client.as_ref().is_none_or(|client| *client == row.spec.client)
+                });
+                // Nothing was said, but it is over: the record was lost with a database that was put back.
+                if tenure.until.is_none() && !holds {
+                    tenure.ended = Some("unknown".to_owned());
+                }
+                let name = |id: &String| caller.find(world, id).ok().map(|machine| name_of(machine));
+                tenure.machine = tenure.machine.take().map(|id| name(&id).unwrap_or(id));
             }
-            let name = |id: &String| caller.find(&world, id).ok().map(|machine| name_of(machine));
-            tenure.machine = tenure.machine.take().map(|id| name(&id).unwrap_or(id));
-        }
-        items.reverse();
-        Ok(LeaseHistory { items, next })
+            items.reverse();
+            Ok(LeaseHistory { items, next })
+        })
     }
 }
 
@@ -229,8 +229,8 @@ mod tests {
 
     use super::*;
     use crate::houses::{Houses, testing};
+    use crate::kernel::Changeset;
     use crate::model::{Lease, NewEvent};
-    use crate::store::Changeset;
 
     /// Events as `minute kind last-byte-of-the-address last-byte-of-the-mac`.
     async fn story(app: &Houses, lines: &[&str]) {

@@ -18,13 +18,12 @@ use crate::dhcp::Dhcp;
 use crate::dhcp::decide::import::{self, LeaseEntry, LeaseFileFormat, LeaseJournal};
 use crate::dhcp::lease_actions::lease_event;
 use crate::dhcp::leases::{filing, lease_changeset};
-use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
 use crate::model::event::{LeaseNow, MachineAddressChanged};
 use crate::model::{
     EventBody, Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, SubnetMode, World,
     check_host_name,
 };
-use crate::store::{self, Changeset, TrackedWorld};
 
 /// Most files in one go: Kea has three at a time.
 pub const FILES_MAX: usize = 8;
@@ -104,7 +103,7 @@ impl Dhcp {
         }
         let texts: Vec<&str> = import.files.iter().map(|file| file.text.as_str()).collect();
         let journal = import::read(import.format, &texts);
-        let chosen = chosen(&journal, &self.kernel.world());
+        let chosen = self.kernel.read(|world| chosen(&journal, world));
         let one = async |entry: &LeaseEntry| {
             let fate = match chosen.get(&entry.address) {
                 Some(other) => {
@@ -127,17 +126,18 @@ impl Dhcp {
         dry_run: bool,
     ) -> Result<(EntryResult, String), Error> {
         for _ in 0..STALE_RETRIES_MAX {
-            let changeset = {
-                let world = self.kernel.world();
-                match admit(&world, entry, caller.now) {
-                    Ok(_) if dry_run => return Ok((EntryResult::Taken, "it would be taken".to_owned())),
-                    Ok(lease) => import_changeset(caller, &world, &lease),
-                    Err(refused) => return Ok(refused),
-                }
+            let planned = self.kernel.read(|world| {
+                let lease = admit(world, entry, caller.now)?;
+                Ok((!dry_run).then(|| import_changeset(caller, world, &lease)))
+            });
+            let changeset = match planned {
+                Ok(Some(changeset)) => changeset,
+                Ok(None) => return Ok((EntryResult::Taken, "it would be taken".to_owned())),
+                Err(refused) => return Ok(refused),
             };
             match self.kernel.try_commit(changeset).await {
                 Ok(_) => return Ok((EntryResult::Taken, "taken".to_owned())),
-                Err(store::StoreError::Stale { .. } | store::StoreError::Taken { .. }) => continue,
+                Err(StoreError::Stale { .. } | StoreError::Taken { .. }) => continue,
                 Err(other) => return Err(other.into()),
             }
         }
@@ -378,7 +378,7 @@ mod tests {
         let mut import = isc(&[("10.0.0.100", MAC, &active("09:30", "10:30"))]);
         import.dry_run = true;
         assert_eq!(outcomes(&app, &caller, &import).await[0].0, EntryResult::Taken);
-        assert_eq!(app.kernel.world().leases.len(), 0);
+        assert_eq!(app.kernel.read(|world| world.leases.len()), 0);
         import.dry_run = false;
         assert_eq!(outcomes(&app, &caller, &import).await, [(EntryResult::Taken, "taken".into())]);
         let lease = app.kernel.get::<Lease>("10.0.0.100").unwrap();

@@ -7,15 +7,14 @@ use jiff::Timestamp;
 
 use crate::dhcp::Dhcp;
 use crate::dhcp::lease_actions::{lease_event, without_address};
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, Changeset, ChangesetRead, Error};
 use crate::model::event::{DhcpRelease, LeaseNow};
 use crate::model::{AddressKey, EventBody, Kind, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
-use crate::store::{Changeset, ChangesetRead};
 
 impl Dhcp {
     /// Writes a lease in place of the record of its address and of any other of its client in the network.
     pub async fn write_lease(&self, lease: &Lease, event: NewEvent, now: Timestamp) -> Result<(), Error> {
-        let changeset = lease_changeset(&self.kernel.world(), lease, now).event(event);
+        let changeset = self.kernel.read(|world| lease_changeset(world, lease, now)).event(event);
         self.kernel.commit(changeset).await?;
         Ok(())
     }

@@ -8,24 +8,23 @@ use tokio::task::JoinSet;
 
 use crate::dhcp::leases::{filing, lease_changeset};
 use crate::houses::{Houses, testing};
+use crate::kernel::StoreError;
 use crate::model::{Lease, LeaseState, Subnet};
 use crate::objects::patch::Patch;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
-use crate::store;
 
 /// Gives 254 clients of subnet `a` new addresses, as the DHCP service does.
 async fn give_addresses(app: Arc<Houses>, third: u8) {
     for last in 1..=254 {
         loop {
-            let changeset = {
-                let world = app.kernel.world();
+            let changeset = app.kernel.read(|world| {
                 let network = world.subnets.get("a").unwrap().spec.network().to_owned();
                 let lease = lease([10, 0, third, last], network);
-                lease_changeset(&world, &lease, app.kernel.now()).with_reads([filing(&world, &lease)])
-            };
+                lease_changeset(world, &lease, app.kernel.now()).with_reads([filing(world, &lease)])
+            });
             match app.kernel.try_commit(changeset).await {
                 Ok(_) => break,
-                Err(store::StoreError::Stale { .. }) => {}
+                Err(StoreError::Stale { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
         }
@@ -62,7 +61,8 @@ async fn leases_that_come_while_their_subnet_moves_are_on_its_wire_in_the_end() 
         app.objects.patch::<Subnet>(&caller, &target, &patch).await.unwrap();
     }
     clients.join_all().await;
-    let world = app.kernel.world();
-    assert_eq!(world.leases.len(), 8 * 254);
-    assert!(world.leases.iter().all(|lease| lease.spec.network == "wire"));
+    app.kernel.read(|world| {
+        assert_eq!(world.leases.len(), 8 * 254);
+        assert!(world.leases.iter().all(|lease| lease.spec.network == "wire"));
+    });
 }

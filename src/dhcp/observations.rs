@@ -36,10 +36,7 @@ impl Dhcp {
         let interfaces = self.sights().interfaces.clone();
         let here = interfaces.iter().find(|interface| interface.name == heard.interface);
         let mut addresses = here.into_iter().flat_map(|interface| &interface.addresses);
-        let subnet = {
-            let world = self.kernel.world();
-            addresses.find_map(|own| subnet_at(&world, own.address))
-        };
+        let subnet = self.kernel.read(|world| addresses.find_map(|own| subnet_at(world, own.address)));
         self.note_rival(heard, subnet, self.kernel.now());
     }
 
@@ -76,7 +73,7 @@ impl Dhcp {
             let mut sights = self.sights();
             !sights.is_no_rival(heard.server) && sights.hear(heard.clone(), subnet.clone(), now)
         };
-        if !told || is_proxy(&self.kernel.world(), subnet.as_deref()) {
+        if !told || self.kernel.read(|world| is_proxy(world, subnet.as_deref())) {
             return;
         }
         let (server, interface) = (heard.server, &heard.interface);

@@ -16,11 +16,11 @@ use crate::dhcp::decide::{
     PacketFacts, SilenceReason, answer,
 };
 use crate::dhcp::leases::{claim_changeset, end_changeset};
+use crate::kernel::changeset::Changeset;
 use crate::model::{Cidr, Machine, NewEvent, ProbeMode, Stored};
 use crate::netboot::decide::BootDecision;
 use crate::netboot::decide::attempt::PowerOn;
 use crate::proto::dhcp4::codes;
-use crate::store::Changeset;
 
 pub use notes::PacketNote;
 

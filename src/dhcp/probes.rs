@@ -17,12 +17,11 @@ use crate::dhcp::decide::{
 };
 use crate::dhcp::exchange::{AttemptRecord, DecidedPacket};
 use crate::dhcp::packet::OfferChange;
-use crate::kernel::Error;
+use crate::kernel::{Changeset, Error};
 use crate::model::event::{AddressProbe, DhcpAddressInUse};
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::netboot::identify::is_active;
 use crate::rate_limit::warn_limited;
-use crate::store::Changeset;
 
 /// Addresses that are looked for in answer to one DISCOVER.
 const PROBES_MAX: usize = 3;
@@ -136,16 +135,14 @@ impl Dhcp {
     async fn keep_back(&self, offer: &OfferChange, found: &AddressInUse) -> bool {
         let OfferChange::Keep { address, hold } = offer else { return false };
         let now = self.kernel.now();
-        let lease = {
-            let world = self.kernel.world();
+        let lease = self.kernel.read(|world| {
             let mut subnets = world.subnets.iter().map(|row| &row.spec);
-            let Some(subnet) = subnets.find(|subnet: &&Subnet| {
+            let subnet = subnets.find(|subnet: &&Subnet| {
                 subnet.enabled && subnet.network() == hold.network && subnet.cidr.contains(*address)
-            }) else {
-                return false;
-            };
-            dhcp::decide::quarantine(subnet, *address, now)
-        };
+            })?;
+            Some(dhcp::decide::quarantine(subnet, *address, now))
+        });
+        let Some(lease) = lease else { return false };
         let kept = self.write_lease(&lease, self.in_use(found, &lease, ""), now).await;
         kept.inspect_err(|error| warn_limited!(%error, %address, "it could not be kept back")).is_ok()
     }
@@ -158,12 +155,11 @@ impl Dhcp {
         let found = AddressInUse { address, how, by: mac, wanted_by: None };
         for _ in 0..DECISIONS_MAX {
             let now = self.kernel.now();
-            let (subnet, present) = {
-                let world = self.kernel.world();
+            let (subnet, present) = self.kernel.read(|world| {
                 let mut subnets = world.subnets.iter().map(|row| &row.spec);
                 let subnet = subnets.find(|subnet| subnet.cidr.contains(address)).cloned();
                 (subnet, world.leases.get(&AddressKey::from(address)).map(|row| row.spec.clone()))
-            };
+            });
             let Some(subnet) = subnet else { return };
             if let Some(lease) = present.filter(|lease| is_active(lease, now)) {
                 // A sender without a hardware address may be the client itself, see `LateAnswer`.

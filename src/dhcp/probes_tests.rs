@@ -17,10 +17,10 @@ use crate::dhcp::decide::{
 };
 use crate::houses::Houses;
 use crate::houses::testing::{app, caller, put};
+use crate::kernel::EventQuery;
 use crate::model::event::{AddressProbe, DhcpAddressInUse};
 use crate::model::{DhcpStatus, Event, EventBody, LeaseState, Mac, Object, ServiceStatus, Stored, Subnet};
 use crate::proto::dhcp4::{DhcpPacket, MessageType, from_text, parse};
-use crate::store::EventQuery;
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 99]);
 
@@ -96,7 +96,7 @@ fn taken(addresses: impl IntoIterator<Item = u8>, by: Mac) -> HashMap<Ipv4Addr, 
 }
 
 fn state(app: &Houses, address: &str) -> Option<LeaseState> {
-    app.kernel.world().leases.get(address).map(|row| row.spec.state)
+    app.kernel.read(|world| world.leases.get(address).map(|row| row.spec.state))
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ use crate::proto::dhcp4::{DhcpPacket, parse};
 use crate::rate_limit::RateLimiter;
 
 pub use counters::{DhcpCounters, DropReason};
-pub use other_servers::{OtherServerDetector, ServerObserver};
+pub use other_servers::{LOOKOUT_PERIOD, OtherServerDetector, ServerObserver};
 pub use probe::{PROBE_TIME, ProbeAbility, ProbeSockets};
 
 /// Packets whose answer waits for the disk at one time. More wait in the queue, and not for long.

@@ -41,20 +41,21 @@ impl Dhcp {
         let mut own: Vec<Ipv4Addr> = own.map(|own| own.address).collect();
         own.sort_unstable();
         own.dedup();
-        let world = self.kernel.world();
-        let mut status = DhcpStatus {
-            warnings: Vec::new(),
-            service,
-            store: self.kernel.store_status(),
-            interfaces,
-            subnets: subnets(caller, &world, (&own, now)),
-            relays: sights.relays().cloned().collect(),
-            servers: sights.rivals().map(|seen| rival(seen, &world)).collect(),
-            unserved: sights.unserved.recent.iter().cloned().collect(),
-            unserved_packets: sights.unserved.packets,
-        };
-        status.warnings = warnings(&status, &sights, now);
-        status
+        self.kernel.read(|world| {
+            let mut status = DhcpStatus {
+                warnings: Vec::new(),
+                service,
+                store: self.kernel.store_status(),
+                interfaces,
+                subnets: subnets(caller, world, (&own, now)),
+                relays: sights.relays().cloned().collect(),
+                servers: sights.rivals().map(|seen| rival(seen, world)).collect(),
+                unserved: sights.unserved.recent.iter().cloned().collect(),
+                unserved_packets: sights.unserved.packets,
+            };
+            status.warnings = warnings(&status, &sights, now);
+            status
+        })
     }
 
     /// The interfaces that another DHCP server answers on, and a service that hears nobody, for a page that
@@ -62,24 +63,23 @@ impl Dhcp {
     pub fn dhcp_warnings(&self) -> Vec<String> {
         let now = self.kernel.now();
         let sights = self.sights().clone();
-        let world = self.kernel.world();
-        let rivals = sights.rivals().filter(|seen| seen.is_present(now));
-        let unexpected = rivals.filter(|seen| !is_proxy(&world, seen.subnet.as_deref()));
-        let interfaces: BTreeSet<&str> = unexpected.map(|seen| seen.heard.interface.as_str()).collect();
-        deaf(&self.dhcp_service())
-            .into_iter()
-            .chain(interfaces.into_iter().map(|name| {
-                format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}")
-            }))
-            .collect()
+        self.kernel.read(|world| {
+            let rivals = sights.rivals().filter(|seen| seen.is_present(now));
+            let unexpected = rivals.filter(|seen| !is_proxy(world, seen.subnet.as_deref()));
+            let interfaces: BTreeSet<&str> = unexpected.map(|seen| seen.heard.interface.as_str()).collect();
+            deaf(&self.dhcp_service())
+                .into_iter()
+                .chain(interfaces.into_iter().map(|name| {
+                    format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}")
+                }))
+                .collect()
+        })
     }
 
     fn interface_status(&self, interface: &Arc<NetworkInterface>) -> InterfaceStatus {
         let addresses = interface.addresses.iter().map(|own| format!("{}/{}", own.address, own.prefix));
-        let world = self.kernel.world();
-        let own = interface.addresses.iter().map(|own| own.address);
-        let subnet = { own }.find_map(|address| subnet_at(&world, address));
-        drop(world);
+        let mut own = interface.addresses.iter().map(|own| own.address);
+        let subnet = self.kernel.read(|world| own.find_map(|address| subnet_at(world, address)));
         InterfaceStatus {
             name: interface.name.clone(),
             addresses: addresses.collect(),
@@ -93,7 +93,7 @@ impl Dhcp {
     fn example(&self, interface: &NetworkInterface) -> ExampleAnswer {
         let packet = dhcp::decide::example_discover();
         let query = dhcp::decide::example_query(&packet, interface);
-        self.would_answer(&self.kernel.world(), &query, None)
+        self.kernel.read(|world| self.would_answer(world, &query, None))
     }
 
     /// What would be answered to a packet from a machine that has nothing to boot. Nothing is held and

@@ -2,22 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::runtime::{Builder, Runtime};
 
 use crate::artifacts::MediaFolder;
 use crate::artifacts::roots::ArtifactRoots;
 use crate::catalog::pools::RenderPools;
 use crate::dhcp::decide::{DhcpQuery, InterfaceAddress, NetworkInterface};
 use crate::houses::{Houses, HousesSetup};
-use crate::kernel::secrets::SecretKey;
-use crate::kernel::{Actor, Caller, Kernel, ServerEndpoints};
+use crate::kernel::{self, Actor, Caller, Changeset, ServerEndpoints};
 use crate::model::{FetchNetworks, Object};
 use crate::netboot::loaders::InstalledLoaders;
 use crate::proto::dhcp4::{from_text, parse};
-use crate::store::{Changeset, SharedStore, SqliteStore};
 
 /// An app with nothing in it.
 pub fn app() -> Arc<Houses> {
@@ -27,7 +24,7 @@ pub fn app() -> Arc<Houses> {
 /// The same, with files of artifacts below these roots, which fetches from these networks.
 pub fn app_with(roots: ArtifactRoots, networks: FetchNetworks) -> Arc<Houses> {
     let endpoints = ServerEndpoints { fetch_networks: Arc::new(networks), ..ServerEndpoints::default() };
-    let kernel = Kernel::new(store(), SecretKey::from_key([1; 32]), endpoints).0;
+    let kernel = kernel::testing::kernel(endpoints);
     let setup = HousesSetup {
         kernel,
         loaders: InstalledLoaders::default(),
@@ -37,15 +34,6 @@ pub fn app_with(roots: ArtifactRoots, networks: FetchNetworks) -> Arc<Houses> {
         case: Default::default(),
     };
     Houses::new(setup)
-}
-
-/// An empty store in a folder of its own, which goes with it. It belongs to a runtime that outlives those of
-/// the tests, so that tests without one can have it too.
-fn store() -> SharedStore {
-    static RUNTIME: LazyLock<Runtime> =
-        LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
-    let open = || RUNTIME.block_on(SqliteStore::open_in_a_new_folder());
-    std::thread::spawn(open).join().unwrap()
 }
 
 /// An administrator, at a fixed time.

@@ -11,11 +11,18 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::kernel::{EventFeed, Kernel};
+use crate::background::{WorkDescription, WorkHandle};
+use crate::kernel::{Error, EventFeed, EventQuery, Kernel, StoreError};
 use crate::model::event::OperatorStep;
 use crate::model::{BootResult, Event, EventBody, EventKind, Kind};
-use crate::rate_limit::warn_limited;
-use crate::store::EventQuery;
+
+/// The log as background work.
+pub const WORK: WorkDescription = WorkDescription {
+    name: "activity-log",
+    about: "Writes the lines of the log about boots and runs.",
+    period: Duration::ZERO,
+    nudged_by: "an event of a boot or a run",
+};
 
 /// How long events gather before they are read: under load the database is asked a few times a second.
 const GATHER: Duration = Duration::from_millis(200);
@@ -47,42 +54,40 @@ const KINDS: &[EventKind] = &[
 ];
 
 /// Writes the lines of all events after a number, until it is stopped; then those that are there still.
-pub async fn run(kernel: Arc<Kernel>, after: u64, stop: CancellationToken) {
+pub async fn run((kernel, after): (Arc<Kernel>, u64), handle: WorkHandle, stop: CancellationToken) {
     let mut feed = kernel.feed(EventQuery { after, kinds: KINDS, ..EventQuery::default() });
     loop {
         let read = tokio::select! {
             read = feed.next() => read,
             () = stop.cancelled() => break,
         };
-        let pause = if log_all(&kernel, read) { GATHER } else { AGAIN };
+        let logged = handle.watch(async { log_all(&kernel, read) }).await;
+        let pause = if logged.is_ok() { GATHER } else { AGAIN };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => break,
         }
     }
-    finish(&kernel, &mut feed).await;
+    finish(&kernel, &mut feed, &handle).await;
 }
 
-async fn finish(kernel: &Kernel, feed: &mut EventFeed) {
+async fn finish(kernel: &Kernel, feed: &mut EventFeed, handle: &WorkHandle) {
     loop {
         let read = feed.present().await;
-        if read.as_ref().is_ok_and(Vec::is_empty) || !log_all(kernel, read) {
+        if read.as_ref().is_ok_and(Vec::is_empty) {
+            return;
+        }
+        if handle.watch(async { log_all(kernel, read) }).await.is_err() {
             return;
         }
     }
 }
 
-fn log_all(kernel: &Kernel, read: Result<Vec<Event>, crate::store::StoreError>) -> bool {
-    match read {
-        Ok(events) => {
-            events.iter().for_each(|event| log_event(kernel, event));
-            true
-        }
-        Err(error) => {
-            warn_limited!(%error, "events cannot be read, so that the log lacks what happens to machines");
-            false
-        }
-    }
+fn log_all(kernel: &Kernel, read: Result<Vec<Event>, StoreError>) -> Result<(), Error> {
+    let lacks = "events cannot be read, so that the log lacks what happens to machines";
+    let events = read.map_err(|error| Error::Failed(format!("{lacks}: {error}")))?;
+    events.iter().for_each(|event| log_event(kernel, event));
+    Ok(())
 }
 
 /// What a line says happened, and its fields.
@@ -235,10 +240,11 @@ fn log_event(kernel: &Kernel, event: &Event) {
 /// with, or its first.
 fn name_and_mac(kernel: &Kernel, event: &Event) -> (String, Option<String>) {
     let key = event.subject.strip_prefix(&Kind::Machine.subject("")).unwrap_or(&event.subject);
-    let world = kernel.world();
-    let Some(machine) = world.machines.get(key) else { return (key.to_owned(), None) };
-    let attempt = machine.status.boot_attempt.as_ref();
-    let booting = attempt.filter(|attempt| Some(attempt.id) == event.attempt);
-    let mac = booting.and_then(|attempt| attempt.mac).or_else(|| machine.spec.macs.first().copied());
-    (machine.spec.name.clone(), mac.map(|mac| mac.to_string()))
+    kernel.read(|world| {
+        let Some(machine) = world.machines.get(key) else { return (key.to_owned(), None) };
+        let attempt = machine.status.boot_attempt.as_ref();
+        let booting = attempt.filter(|attempt| Some(attempt.id) == event.attempt);
+        let mac = booting.and_then(|attempt| attempt.mac).or_else(|| machine.spec.macs.first().copied());
+        (machine.spec.name.clone(), mac.map(|mac| mac.to_string()))
+    })
 }

@@ -99,39 +99,44 @@ impl Insight {
     ) -> Result<ExplainResult, Error> {
         let machine = match who {
             ExplainSubject::Machine(reference) => Some(self.kernel.find::<Machine>(caller, reference)?),
-            ExplainSubject::Mac(mac) => self.kernel.world().machines.find("mac", &mac.to_string()).cloned(),
-            ExplainSubject::Address(address) => self.netboot.machine_at(&self.kernel.world(), *address),
+            ExplainSubject::Mac(mac) => {
+                self.kernel.read(|world| world.machines.find("mac", &mac.to_string()).cloned())
+            }
+            ExplainSubject::Address(address) => {
+                self.kernel.read(|world| self.netboot.machine_at(world, *address))
+            }
         };
         let machine = machine.filter(|machine| caller.may(AccessVerb::Read, ObjectRef::of(machine)));
-        let world = self.kernel.world();
-        let place = ClientPlace::of(&world, who, machine.as_deref());
-        let packet = packet(place.mac, asks);
-        let subnet = place.subnet.map(|subnet| subnet.name.as_str());
-        let classes = MatchedClasses::of(&world, &packet, subnet);
-        let client = classes.apply(NetbootClient::read(&packet));
-        let mut gathered = BootFacts::of(&world, &self.netboot.loaders, machine.as_ref());
-        gathered.subnet_mode = place.subnet.map(|subnet| subnet.mode);
-        gathered.asks = self.netboot.asks_of(machine.as_deref(), place.mac);
-        gathered.client_arch = asks.arch.and_then(|_| arch_of(&client));
-        gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
-        let asked = match asks.question {
-            ExplainQuestion::Script => BootQuestion::Script,
-            _ => BootQuestion::BootData(client),
-        };
-        let offer = self.would_be_offered(&world, &place, &packet);
-        let address = offer.as_ref().and_then(|offer| offer.address).or(place.address);
-        let scopes = OptionScopes {
-            subnet: place.subnet,
-            pool: place.pool_of(address),
-            reservation: place.reservation,
-            machine: machine.as_deref(),
-            classes: &classes,
-        };
-        Ok(ExplainResult {
-            decision: gathered.decide(&asked, self.kernel.now()),
-            client_classes: examine(&world, &packet, subnet),
-            options: scopes.effective().into_values().map(option_line).collect(),
-            offer,
+        self.kernel.read(|world| {
+            let place = ClientPlace::of(world, who, machine.as_deref());
+            let packet = packet(place.mac, asks);
+            let subnet = place.subnet.map(|subnet| subnet.name.as_str());
+            let classes = MatchedClasses::of(world, &packet, subnet);
+            let client = classes.apply(NetbootClient::read(&packet));
+            let mut gathered = BootFacts::of(world, &self.netboot.loaders, machine.as_ref());
+            gathered.subnet_mode = place.subnet.map(|subnet| subnet.mode);
+            gathered.asks = self.netboot.asks_of(machine.as_deref(), place.mac);
+            gathered.client_arch = asks.arch.and_then(|_| arch_of(&client));
+            gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
+            let asked = match asks.question {
+                ExplainQuestion::Script => BootQuestion::Script,
+                _ => BootQuestion::BootData(client),
+            };
+            let offer = self.would_be_offered(world, &place, &packet);
+            let address = offer.as_ref().and_then(|offer| offer.address).or(place.address);
+            let scopes = OptionScopes {
+                subnet: place.subnet,
+                pool: place.pool_of(address),
+                reservation: place.reservation,
+                machine: machine.as_deref(),
+                classes: &classes,
+            };
+            Ok(ExplainResult {
+                decision: gathered.decide(&asked, self.kernel.now()),
+                client_classes: examine(world, &packet, subnet),
+                options: scopes.effective().into_values().map(option_line).collect(),
+                offer,
+            })
         })
     }
 

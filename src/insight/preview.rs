@@ -95,25 +95,26 @@ impl Insight {
         scope: ParamScope,
     ) -> Result<BTreeMap<String, ParamRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
-        let world = self.kernel.world();
-        let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
-        let of = ParamSubject { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
-        let params =
-            params::resolve(ContentView::from(&*world), of, &self.kernel.secrets, SecretMode::Covered)
-                .map_err(Error::Failed)?;
-        let rows = params
-            .aggregate()
-            .into_iter()
-            .filter(|(_, resolved)| scope == ParamScope::AllLevels || *resolved.level == ParamLevel::Machine);
-        Ok(rows
-            .map(|(name, resolved): (&str, ResolvedParam<'_>)| {
-                let value = if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
-                (
-                    name.to_owned(),
-                    ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret },
-                )
-            })
-            .collect())
+        self.kernel.read(|world| {
+            let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
+            let of = ParamSubject { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
+            let params =
+                params::resolve(ContentView::from(world), of, &self.kernel.secrets, SecretMode::Covered)
+                    .map_err(Error::Failed)?;
+            let rows = params.aggregate().into_iter().filter(|(_, resolved)| {
+                scope == ParamScope::AllLevels || *resolved.level == ParamLevel::Machine
+            });
+            Ok(rows
+                .map(|(name, resolved): (&str, ResolvedParam<'_>)| {
+                    let value =
+                        if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
+                    (
+                        name.to_owned(),
+                        ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret },
+                    )
+                })
+                .collect())
+        })
     }
 
     /// Every path a machine may fetch under its capability, and whether it may now.
@@ -122,7 +123,7 @@ impl Insight {
     /// [`Error::NotFound`].
     pub fn files(&self, caller: &Caller, reference: &str) -> Result<Vec<FileRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
-        let gathered = BootFacts::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
+        let gathered = self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
         let boot = self.preview_boot(&gathered);
         let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
         let row = |path: &str, what, file| {
@@ -166,7 +167,8 @@ impl Insight {
         if let Some(name) = &preview.template {
             self.kernel.find::<Template>(caller, name)?;
         }
-        let mut gathered = BootFacts::of(&self.kernel.world(), &self.netboot.loaders, Some(&machine));
+        let mut gathered =
+            self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
         if let Some(name) = &preview.bootenv {
             // What is named is looked at as it is now, whatever the machine's run kept.
             (gathered.bootenv, gathered.run) = (Some(self.kernel.find(caller, name)?), None);
@@ -202,11 +204,12 @@ impl Insight {
 
     /// The first bootenv of the machine's workflow that is not the local disk.
     fn first_bootenv(&self, machine: &Stored<Machine>) -> Option<Arc<Stored<crate::model::Bootenv>>> {
-        let world = self.kernel.world();
-        let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
-        let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
-        let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));
-        bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
+        self.kernel.read(|world| {
+            let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
+            let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
+            let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));
+            bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
+        })
     }
 }
 

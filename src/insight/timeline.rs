@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::insight::Insight;
-use crate::kernel::{Caller, Error, EventBatch};
+use crate::kernel::{Caller, Error, EventBatch, EventQuery};
 use crate::model::{Event, Machine};
-pub use crate::store::EventQuery;
 
 /// Events on a page when the client does not say, and at most.
 pub const LIMIT_DEFAULT: u32 = 100;
@@ -19,10 +18,11 @@ impl Insight {
     /// `machine:web1` as events name it, by the id. Anything else is left as it is.
     pub fn subject(&self, caller: &Caller, text: &str) -> String {
         let Some(reference) = text.strip_prefix("machine:") else { return text.to_owned() };
-        let world = self.kernel.world();
-        let by_name = caller.find::<Machine>(&world, &format!("name:{reference}"));
-        let named = by_name.or_else(|_| caller.find::<Machine>(&world, reference));
-        named.map_or_else(|_| text.to_owned(), |machine| machine.subject())
+        self.kernel.read(|world| {
+            let by_name = caller.find::<Machine>(world, &format!("name:{reference}"));
+            let named = by_name.or_else(|_| caller.find::<Machine>(world, reference));
+            named.map_or_else(|_| text.to_owned(), |machine| machine.subject())
+        })
     }
 
     /// What happened to a machine and in its boot attempts, oldest first, after an event's number. Events
@@ -58,9 +58,12 @@ impl Insight {
             merged.extend(of_attempt.events.into_iter().map(by_number));
             end = end.into_iter().chain(of_attempt.next).min();
         }
-        let reached = |event: &Event| end.is_none_or(|end| event.seq <= end);
         let limit = page.limit as usize;
-        let events: Vec<Event> = merged.into_values().filter(reached).take(limit).collect();
+        let events: Vec<Event> = merged
+            .into_values()
+            .filter(|event: &Event| end.is_none_or(|end| event.seq <= end))
+            .take(limit)
+            .collect();
         let next = events.get(limit.saturating_sub(1)).map_or(end, |last| Some(last.seq));
         Ok(EventBatch { events, next })
     }
@@ -80,9 +83,9 @@ mod tests {
 
     use super::*;
     use crate::houses::testing;
+    use crate::kernel::Changeset;
     use crate::model::event::{BootAttemptStarted, NoFields, PacketAnswer};
     use crate::model::{EventBody, EventKind, Kind, NewEvent};
-    use crate::store::Changeset;
 
     #[tokio::test]
     async fn a_timeline_has_the_events_of_the_attempts_in_order() {

@@ -1,7 +1,7 @@
 //! Why a use case did not do what was asked. `api::error` alone turns it into HTTP.
 
 use crate::model::{Kind, Noun, Problem, ReadAgain};
-use crate::store;
+use crate::store::StoreError;
 
 /// The refusals there are. Each carries what its reader needs to act.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -48,13 +48,13 @@ impl Error {
     }
 }
 
-impl From<store::StoreError> for Error {
-    fn from(error: store::StoreError) -> Self {
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
         match error {
-            store::StoreError::Failed(_) | store::StoreError::Closed | store::StoreError::Damaged { .. } => {
+            StoreError::Failed(_) | StoreError::Closed | StoreError::Damaged { .. } => {
                 Error::Failed(error.to_string())
             }
-            store::StoreError::Unreadable { why, .. } => Error::invalid("", why),
+            StoreError::Unreadable { why, .. } => Error::invalid("", why),
             _ => Error::Conflict(error.to_string()),
         }
     }

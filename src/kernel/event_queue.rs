@@ -1,13 +1,11 @@
 //! Events of things that were only seen: a file was served, an OFFER was sent. They are written in groups
 //! behind what happens, so that nothing waits for them.
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use crate::kernel::Kernel;
+use crate::kernel::{Error, Kernel};
 use crate::model::NewEvent;
-use crate::rate_limit::warn_limited;
 use crate::store::Changeset;
 
 /// Most events that wait to be written. Beyond it they are dropped and counted.
@@ -15,8 +13,24 @@ pub const NOTES_MAX: usize = 65_536;
 /// Most events written at once.
 const GROUP_MAX: usize = 256;
 
-/// The queue's end for [`run`].
-pub type EventQueue = mpsc::Receiver<NewEvent>;
+/// The end of the queue that waits to be written.
+#[derive(Debug)]
+pub struct EventQueue(pub(super) mpsc::Receiver<NewEvent>);
+
+impl EventQueue {
+    /// The next events, as soon as there is one; none when the queue was closed by `stop` and is empty.
+    pub async fn next_group(&mut self, stop: &CancellationToken) -> Option<Vec<NewEvent>> {
+        let mut group = Vec::with_capacity(GROUP_MAX);
+        loop {
+            tokio::select! {
+                received = self.0.recv_many(&mut group, GROUP_MAX) => {
+                    return (received > 0).then_some(group);
+                }
+                () = stop.cancelled(), if !self.0.is_closed() => self.0.close(),
+            }
+        }
+    }
+}
 
 impl Kernel {
     /// Queues an event. It is on disk soon, or dropped when far too many wait.
@@ -25,25 +39,14 @@ impl Kernel {
             self.notes_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
     }
-}
 
-/// Writes queued events until the queue is closed by `stop` and empty.
-pub async fn run(kernel: Arc<Kernel>, mut notes: EventQueue, stop: tokio_util::sync::CancellationToken) {
-    let mut group = Vec::with_capacity(GROUP_MAX);
-    loop {
-        let received = tokio::select! {
-            received = notes.recv_many(&mut group, GROUP_MAX) => received,
-            () = stop.cancelled(), if !notes.is_closed() => {
-                notes.close();
-                continue;
-            }
-        };
-        if received == 0 {
-            return;
-        }
-        let changeset = Changeset { events: std::mem::take(&mut group), ..Changeset::default() };
-        if let Err(error) = kernel.commit(changeset).await {
-            warn_limited!(%error, events = received, "events were not written");
-        }
+    /// Writes events of the queue.
+    ///
+    /// # Errors
+    /// They were not written: how many, and what the store says.
+    pub async fn write_group(&self, events: Vec<NewEvent>) -> Result<(), Error> {
+        let count = events.len();
+        let written = self.commit(Changeset { events, ..Changeset::default() }).await;
+        written.map(drop).map_err(|error| Error::Failed(format!("{count} events were not written: {error}")))
     }
 }

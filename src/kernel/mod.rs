@@ -1,37 +1,44 @@
 //! What every house stands on: the store, the clock, the queue of events, where the server is reached, and
 //! the key of secrets. The only caller of the store.
 //!
-//! [`Kernel::world`] is the snapshot that decisions read; [`Kernel::commit`] and [`Kernel::change`] write;
-//! [`Kernel::note`] queues an event that nobody waits for. [`Caller`] says who asks and what they may,
-//! [`Error`] why something was not done. Which objects there may be, and what happens to machines, is left to
-//! the houses.
+//! [`Kernel::read`] is the look at all objects that decisions are made in; [`Kernel::commit`] and
+//! [`Kernel::change`] write; [`Kernel::note`] queues an event that nobody waits for. [`Caller`] says who asks
+//! and what they may, [`Error`] why something was not done. Which objects there may be, and what happens to
+//! machines, is left to the houses.
 
 mod caller;
+pub mod changeset;
 mod endpoints;
 mod error;
 pub mod event_queue;
 mod feed;
+mod history;
+mod look;
 pub mod permissions;
 pub mod scope;
 pub mod secrets;
 mod store_health;
+#[cfg(test)]
+pub mod testing;
 mod visible_events;
 
 pub use caller::{Actor, Caller};
+pub use changeset::*;
 pub use endpoints::ServerEndpoints;
 pub use error::Error;
 pub use feed::EventFeed;
 pub use visible_events::EventBatch;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, RwLockReadGuard};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
-use crate::store::{self, Changeset, EventQuery, MonitoredStore, SharedStore, TrackedWorld, WriterHold};
+use crate::store::{MonitoredStore, SharedStore};
+use look::Look;
 use secrets::SecretKey;
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
@@ -61,7 +68,7 @@ impl std::fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// The kernel on a store, and the queue that [`event_queue::run`] writes.
+    /// The kernel on a store, and the end of its queue of events.
     pub fn new(
         store: SharedStore,
         secrets: SecretKey,
@@ -77,13 +84,7 @@ impl Kernel {
             queue,
             notes_dropped: AtomicU64::default(),
         };
-        (Arc::new(kernel), notes)
-    }
-
-    /// The store itself, for tests of what is done without a server.
-    #[cfg(test)]
-    pub fn store(&self) -> &dyn store::Store {
-        self.store.as_ref()
+        (Arc::new(kernel), event_queue::EventQueue(notes))
     }
 
     /// Tells of commits: the number of the last event.
@@ -101,9 +102,21 @@ impl Kernel {
         Timestamp::now()
     }
 
-    /// The snapshot of all objects. Do not hold it over an await.
-    pub fn world(&self) -> RwLockReadGuard<'_, World> {
-        self.store.world()
+    /// One look at all objects, as of the last commit. Commits wait for it, so `look` only decides or copies.
+    /// It must not read again: it would wait for a commit that waits for it.
+    pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        let _look = Look::begin();
+        look(&self.store.world())
+    }
+
+    /// As [`Kernel::read`], for a decision about other objects than the one that is written: gives what was
+    /// looked at as well, for the changeset.
+    pub fn read_tracked<T>(&self, look: impl FnOnce(&TrackedWorld<'_>) -> T) -> (T, Vec<ChangesetRead>) {
+        self.read(|world| {
+            let tracked = TrackedWorld::new(world);
+            let decided = look(&tracked);
+            (decided, tracked.into_reads())
+        })
     }
 
     /// The object that a caller's reference means, as [`Caller::find`].
@@ -114,7 +127,7 @@ impl Kernel {
     where
         World: HasTable<T>,
     {
-        caller.find::<T>(&self.world(), reference).cloned()
+        self.read(|world| caller.find::<T>(world, reference).cloned())
     }
 
     /// One object by its key, for the server's own work: nobody is asked what they may see.
@@ -125,21 +138,21 @@ impl Kernel {
     where
         World: HasTable<T>,
     {
-        let world = self.world();
-        let table: &Table<T> = world.table();
-        table.get(key).cloned().ok_or_else(|| Error::not_found::<T>(key))
+        let found = self.read(|world| {
+            let table: &Table<T> = world.table();
+            table.get(key).cloned()
+        });
+        found.ok_or_else(|| Error::not_found::<T>(key))
     }
 
     /// How many objects of each kind there are, in the order of `Kind::ALL`.
     pub fn counts(&self) -> [usize; Kind::ALL.len()] {
-        let world = self.world();
-        Kind::ALL.map(|kind| world.count(kind))
+        self.read(|world| Kind::ALL.map(|kind| world.count(kind)))
     }
 
     /// The number of the last commit, and how many tombstones there are.
     pub fn commit_counts(&self) -> (u64, usize) {
-        let world = self.world();
-        (world.commits.commit(), world.commits.tombstones())
+        self.read(|world| (world.commits.commit(), world.commits.tombstones()))
     }
 
     /// Commits a changeset, whole or not at all.
@@ -154,7 +167,7 @@ impl Kernel {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn try_commit(&self, changeset: Changeset) -> Result<Vec<Event>, store::StoreError> {
+    pub async fn try_commit(&self, changeset: Changeset) -> Result<Vec<Event>, StoreError> {
         self.store.commit(changeset).await
     }
 
@@ -178,7 +191,7 @@ impl Kernel {
         &self,
         hold: Option<WriterHold>,
         changeset: Changeset,
-    ) -> Result<Vec<Event>, store::StoreError> {
+    ) -> Result<Vec<Event>, StoreError> {
         match hold {
             Some(hold) => hold.commit(changeset).await,
             None => self.try_commit(changeset).await,
@@ -207,7 +220,7 @@ impl Kernel {
             let changeset = Changeset { events, ..Changeset::default() }.update(T::object(Arc::clone(&next)));
             match self.try_commit(changeset).await {
                 Ok(_) => return Ok(Arc::unwrap_or_clone(next)),
-                Err(store::StoreError::Stale { .. }) => continue,
+                Err(StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(other.into()),
             }
         }
@@ -258,16 +271,15 @@ impl Kernel {
 
     /// What the store refused, in words that name things as people know them. An object that the caller may
     /// not read is not named.
-    pub fn refusal(&self, caller: &Caller, error: store::StoreError) -> Error {
+    pub fn refusal(&self, caller: &Caller, error: StoreError) -> Error {
         match error {
-            store::StoreError::Taken { kind, index, value, holder } => {
-                let world = self.world();
-                if !caller.may_read(&world, (kind, &holder)) {
+            StoreError::Taken { kind, index, value, holder } => self.read(|world| {
+                if !caller.may_read(world, (kind, &holder)) {
                     return Error::Conflict(permissions::hidden_conflict(kind));
                 }
-                let holder = TrackedWorld::untracked(&world).label(kind, &holder);
+                let holder = TrackedWorld::untracked(world).label(kind, &holder);
                 Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
-            }
+            }),
             other => other.into(),
         }
     }

@@ -54,8 +54,7 @@ impl Kernel {
 
     /// Those of some events that the caller may read.
     pub fn readable(&self, caller: &Caller, mut events: Vec<Event>) -> Vec<Event> {
-        let world = self.world();
-        events.retain(|event| caller.may_read_subject(&world, &event.subject));
+        self.read(|world| events.retain(|event| caller.may_read_subject(world, &event.subject)));
         events
     }
 }

@@ -17,7 +17,7 @@ pub struct BackgroundWork {
     pub name: String,
     /// What a round does.
     pub about: String,
-    /// Seconds from one round to the next.
+    /// Seconds from one round to the next; 0 where a round begins only with what nudges it.
     pub period_seconds: u64,
     /// What starts a round before its time; empty where nothing does.
     #[serde(default, skip_serializing_if = "String::is_empty")]

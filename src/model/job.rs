@@ -93,6 +93,9 @@ pub struct Job {
     /// Bytes of its log.
     #[serde(default)]
     pub log_bytes: u64,
+    /// When its log was pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_pruned_at: Option<Timestamp>,
     /// SHA-256 of everything that was rendered for it.
     pub digest: String,
 }

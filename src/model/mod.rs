@@ -37,9 +37,11 @@ mod problem;
 mod provenance;
 mod render_problem;
 mod reservation;
+mod retention;
 mod run;
 mod schema;
 pub mod schema_cost;
+mod served_document;
 pub mod settings;
 mod token;
 mod verdict;
@@ -96,11 +98,13 @@ pub use problem::{Problem, nearest};
 pub use provenance::{ParamLevel, ParamRead, Provenance, TemplateUse};
 pub use render_problem::{INLINE_TEMPLATE, ProblemKind, RenderProblem};
 pub use reservation::Reservation;
+pub use retention::{Bounds, HistoryPruneReport, PrunedKind, Retention};
 pub use run::{
-    ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunDocument, RunEntry, RunJob, RunResult, Step,
-    StepKind, StepState,
+    ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunEntry, RunJob, RunResult, Step, StepKind,
+    StepState,
 };
 pub use schema::{DeclaredSchema, Input, check_schema, parse_changed, parse_input};
+pub use served_document::{ServedDocument, ServedDocuments};
 pub use token::Token;
 pub use verdict::Verdict;
 pub use world::{GrowingMap, HasTable, Object, Table, World};

@@ -15,8 +15,6 @@ use super::{
 const ATTEMPTS_MAX: usize = 256;
 /// Most jobs in the record of one run. The newest are kept.
 const JOBS_MAX: usize = 4096;
-/// Most served documents in the record of one run. The newest are kept.
-const DOCUMENTS_MAX: usize = 1024;
 /// Most entries in the record of one run. The newest are kept.
 const ENTRIES_MAX: usize = 1024;
 /// Most digests of content that a run had before. The newest are kept.
@@ -192,19 +190,6 @@ pub struct RunJob {
     pub digest: String,
 }
 
-/// A document that the machine was served during the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RunDocument {
-    pub path: String,
-    /// SHA-256 of what was served.
-    pub digest: String,
-    pub at: Timestamp,
-    /// The boot attempt that fetched it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<Uuid>,
-}
-
 /// Something that happened to the run. Entries are added and never changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -228,8 +213,6 @@ pub struct LeftOut {
     pub attempts: u64,
     #[serde(default)]
     pub jobs: u64,
-    #[serde(default)]
-    pub documents: u64,
     #[serde(default)]
     pub entries: u64,
 }
@@ -292,8 +275,6 @@ pub struct Run {
     #[serde(default)]
     pub jobs: Vec<RunJob>,
     #[serde(default)]
-    pub documents: Vec<RunDocument>,
-    #[serde(default)]
     pub entries: Vec<RunEntry>,
     /// How much of the record is gone because it became too long.
     #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
@@ -353,17 +334,6 @@ impl Run {
             entry.text = entry.text.chars().take(ENTRY_CHARS_MAX).collect();
         }
         push_bounded(&mut self.entries, entry, (ENTRIES_MAX, &mut self.left_out.entries));
-    }
-
-    /// Adds a document that was served. One that was served before in the same boot attempt is not repeated.
-    pub fn add_document(&mut self, document: RunDocument) {
-        let same = |known: &RunDocument| {
-            (&known.path, &known.digest, known.attempt)
-                == (&document.path, &document.digest, document.attempt)
-        };
-        if !self.documents.iter().any(same) {
-            push_bounded(&mut self.documents, document, (DOCUMENTS_MAX, &mut self.left_out.documents));
-        }
     }
 
     /// Notes a power-on, or how one that is known goes on: its bootenv, its kernel, its result.

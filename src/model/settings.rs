@@ -7,6 +7,20 @@ use super::{Problem, Setting, nearest};
 /// Whether a machine with a lease of ours is served from that address alone.
 pub const OWN_ADDRESS_ONLY: &str = "own_address_only";
 
+/// How many days runs, and the details of runs, are kept after their end; null is no bound.
+pub const RUNS_KEPT_DAYS: &str = "runs_kept_days";
+pub const JOBS_KEPT_DAYS: &str = "jobs_kept_days";
+pub const LOGS_KEPT_DAYS: &str = "logs_kept_days";
+pub const DOCUMENTS_KEPT_DAYS: &str = "documents_kept_days";
+pub const EVENTS_KEPT_DAYS: &str = "events_kept_days";
+/// How many are kept.
+pub const RUNS_KEPT_MAX: &str = "runs_kept_max";
+pub const JOBS_KEPT_MAX: &str = "jobs_kept_max";
+pub const EVENTS_KEPT_MAX: &str = "events_kept_max";
+/// How many bytes all texts of served documents may take on the disk, and how long one may be.
+pub const DOCUMENTS_KEPT_BYTES: &str = "documents_kept_bytes";
+pub const DOCUMENT_BYTES_MAX: &str = "document_bytes_max";
+
 /// What an unknown machine's boot gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownMachine {
@@ -37,7 +51,7 @@ impl KnownSetting {
 }
 
 /// Every setting.
-pub fn known() -> [KnownSetting; 6] {
+pub fn known() -> [KnownSetting; 16] {
     [
         KnownSetting::new("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
         KnownSetting::new("default_workflow", json!({"type": ["string", "null"]})),
@@ -48,7 +62,26 @@ pub fn known() -> [KnownSetting; 6] {
         ),
         KnownSetting::new("secure_boot", json!({"type": "boolean"})),
         KnownSetting::new(OWN_ADDRESS_ONLY, json!({"type": "boolean"})),
+        KnownSetting::new(RUNS_KEPT_DAYS, days()),
+        KnownSetting::new(JOBS_KEPT_DAYS, days()),
+        KnownSetting::new(LOGS_KEPT_DAYS, days()),
+        KnownSetting::new(DOCUMENTS_KEPT_DAYS, days()),
+        KnownSetting::new(EVENTS_KEPT_DAYS, days()),
+        KnownSetting::new(RUNS_KEPT_MAX, number(1, 1_000_000)),
+        KnownSetting::new(JOBS_KEPT_MAX, number(1, 1_000_000)),
+        KnownSetting::new(EVENTS_KEPT_MAX, number(1000, 1_000_000_000)),
+        KnownSetting::new(DOCUMENTS_KEPT_BYTES, number(0, 1 << 40)),
+        KnownSetting::new(DOCUMENT_BYTES_MAX, number(0, 4 << 20)),
     ]
+}
+
+fn number(least: u64, most: u64) -> Value {
+    json!({"type": "integer", "minimum": least, "maximum": most})
+}
+
+/// A number of days, or null for no bound.
+fn days() -> Value {
+    json!({"type": ["integer", "null"], "minimum": 1, "maximum": 36_500})
 }
 
 /// What a setting is where the site has not set it; null for one that there is not.
@@ -57,6 +90,11 @@ pub fn default(name: &str) -> Value {
         "unknown_machine" | "default_bootenv" => json!("local"),
         "secure_boot" => json!(false),
         OWN_ADDRESS_ONLY => json!(true),
+        RUNS_KEPT_MAX => json!(20_000),
+        JOBS_KEPT_MAX => json!(50_000),
+        EVENTS_KEPT_MAX => json!(2_000_000),
+        DOCUMENTS_KEPT_BYTES => json!(1 << 30),
+        DOCUMENT_BYTES_MAX => json!(1 << 20),
         _ => Value::Null,
     }
 }

@@ -19,7 +19,7 @@ impl Netboot {
     /// is its own from now on; whoever had it before has it no more.
     pub async fn heard_elsewhere(&self, (address, mac): (IpAddr, Mac), gathered: &BootFacts) {
         let now = self.kernel.now();
-        if is_leased(&self.kernel.world(), address, now) {
+        if self.kernel.read(|world| is_leased(world, address, now)) {
             return;
         }
         {
@@ -32,8 +32,8 @@ impl Netboot {
         Box::pin(self.follow_address(gathered.machine.as_deref(), address, now)).await;
     }
 
-    /// The machine of ours that was heard to take an address from another server.
-    fn neighbour(&self, address: IpAddr) -> Option<Mac> {
+    /// The client that was heard to take an address from another server, and when.
+    fn neighbour(&self, address: IpAddr) -> Option<(Mac, Timestamp)> {
         self.memory
             .foreign_addresses
             .lock()
@@ -50,7 +50,11 @@ impl Netboot {
             return world.machines.find("mac", &mac.to_string()).cloned();
         }
         match self.neighbour(address) {
-            Some(mac) => world.machines.find("mac", &mac.to_string()).cloned(),
+            // What was heard before the machine was made was said by another machine with that MAC.
+            Some((mac, heard)) => {
+                let machine = world.machines.find("mac", &mac.to_string());
+                machine.filter(|machine| machine.created_at <= heard).cloned()
+            }
             // Another server may have given it to somebody else since it was recorded.
             None if is_anothers(world, address) => None,
             None => world.machines.find("address", &text).cloned(),
@@ -64,7 +68,7 @@ impl Netboot {
             return;
         }
         let caller = machine.map_or_else(|| Caller::server(now), |machine| Caller::machine(machine, now));
-        let holder = self.kernel.world().machines.find("address", &address.to_string()).cloned();
+        let holder = self.kernel.read(|world| world.machines.find("address", &address.to_string()).cloned());
         let mut moves = Vec::new();
         moves.extend(holder.map(|holder| (holder.key.clone(), None)));
         moves.extend(machine.map(|machine| (machine.key.clone(), Some(address))));

@@ -37,7 +37,7 @@ impl Netboot {
         let last = machine.status.boot_attempt.as_ref();
         let is_new = attempt::is_new(last, power_on.progress, now);
         let is_open = last.is_some_and(|last| last.progress != BootProgress::Ended);
-        if is_new && (is_open || gathered.needs_live_system(&self.kernel.world())) {
+        if is_new && (is_open || self.kernel.read(|world| gathered.needs_live_system(world))) {
             self.runs.flow(&caller, &machine.key, |flow| flow.powered_on_again()).await?;
             gathered = self.again(&gathered);
         }
@@ -77,13 +77,14 @@ impl Netboot {
 
     /// The same facts, from the world as it is now.
     fn again(&self, gathered: &BootFacts) -> BootFacts {
-        let world = self.kernel.world();
-        let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
-        let mut again = BootFacts::of(&world, &self.loaders, machine);
-        again.subnet_mode = gathered.subnet_mode;
-        again.client_arch = gathered.client_arch;
-        again.asks.clone_from(&gathered.asks);
-        again
+        self.kernel.read(|world| {
+            let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
+            let mut again = BootFacts::of(world, &self.loaders, machine);
+            again.subnet_mode = gathered.subnet_mode;
+            again.client_arch = gathered.client_arch;
+            again.asks.clone_from(&gathered.asks);
+            again
+        })
     }
 
     /// The boot script was asked for. Where no DHCP of ours has seen the power-on, it begins here.

@@ -61,7 +61,7 @@ impl Netboot {
 
     /// TLS with a client of the boot side did not come about.
     pub fn saw_no_tls(&self, peer: IpAddr, why: TlsFailure) {
-        let machine = self.machine_at(&self.kernel.world(), peer);
+        let machine = self.kernel.read(|world| self.machine_at(world, peer));
         if let Some(machine) = machine {
             self.saw_sign(&machine, BootSign::NoTls(why));
         }
@@ -70,7 +70,7 @@ impl Netboot {
     /// All of a file reached a machine.
     pub fn saw_file(&self, served: &ServedFile) {
         let Some(key) = served.about.machine.as_ref().filter(|_| served.complete) else { return };
-        let Some(machine) = self.kernel.world().machines.get(key).cloned() else { return };
+        let Some(machine) = self.kernel.read(|world| world.machines.get(key).cloned()) else { return };
         let sign = match served.label.strip_prefix("loader:") {
             Some(name) => Some(BootSign::Loader(name.to_owned())),
             None => self.boot_file_sign(&machine, &served.label),
@@ -83,11 +83,12 @@ impl Netboot {
     /// Whether a file is the kernel that the machine boots. Without an initrd nothing follows a kernel.
     fn boot_file_sign(&self, machine: &Stored<Machine>, label: &str) -> Option<BootSign> {
         let attempt = machine.status.boot_attempt.as_ref()?;
-        let world = self.kernel.world();
-        let bootenv = world.bootenvs.get(attempt.bootenv.as_ref()?)?;
-        let files = bootenv.spec.arches.get(&machine.spec.arch)?;
-        let path = label.strip_prefix("artifact:")?.strip_prefix(&files.artifact)?.strip_prefix('/')?;
-        (path == files.kernel && !files.initrds.is_empty()).then_some(BootSign::Kernel)
+        self.kernel.read(|world| {
+            let bootenv = world.bootenvs.get(attempt.bootenv.as_ref()?)?;
+            let files = bootenv.spec.arches.get(&machine.spec.arch)?;
+            let path = label.strip_prefix("artifact:")?.strip_prefix(&files.artifact)?.strip_prefix('/')?;
+            (path == files.kernel && !files.initrds.is_empty()).then_some(BootSign::Kernel)
+        })
     }
 
     /// Tells of boots that have been silent for too long.
@@ -98,7 +99,7 @@ impl Netboot {
             trails.by_machine.extract_if(|_, last| now.duration_since(last.at) >= silence).collect();
         drop(trails);
         for (key, last) in stopped {
-            let machine = self.kernel.world().machines.get(&key).cloned();
+            let machine = self.kernel.read(|world| world.machines.get(&key).cloned());
             let Some(machine) = machine else { continue };
             let Some(attempt) = machine.status.boot_attempt.as_ref() else { continue };
             if attempt.id == last.attempt && attempt.result.is_none() {

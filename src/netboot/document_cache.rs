@@ -16,6 +16,7 @@ use crate::catalog::rendering::BootContext;
 use crate::model::{Provenance, World};
 use crate::netboot::Netboot;
 use crate::netboot::documents::BootDocument;
+use crate::records::Records;
 use crate::render::{RenderProblem, RenderedText};
 
 /// Most documents that are kept, and most bytes of them.
@@ -85,10 +86,10 @@ struct KeptDocuments {
     bytes: usize,
 }
 
-/// The documents that are kept.
-#[derive(Default)]
+/// The documents that are kept, and where those go that machines were served under their runs.
 pub struct DocumentCache {
     kept: Mutex<KeptDocuments>,
+    pub(super) records: Arc<Records>,
 }
 
 fn place(boot: &BootContext) -> usize {
@@ -96,6 +97,10 @@ fn place(boot: &BootContext) -> usize {
 }
 
 impl DocumentCache {
+    pub fn new(records: Arc<Records>) -> Self {
+        DocumentCache { kept: Mutex::default(), records }
+    }
+
     fn find(
         &self,
         content: ContentGenerations,
@@ -135,7 +140,7 @@ impl Netboot {
         document: &BootDocument,
         sealed: SecretMode,
     ) -> Option<Arc<SentDocument>> {
-        let content = ContentGenerations::of(&self.kernel.world());
+        let content = self.kernel.read(ContentGenerations::of);
         self.documents.find(content, boot, document, sealed)
     }
 
@@ -149,7 +154,7 @@ impl Netboot {
         document: &BootDocument,
         sealed: SecretMode,
     ) -> Result<Arc<SentDocument>, RenderProblem> {
-        let content = ContentGenerations::of(&self.kernel.world());
+        let content = self.kernel.read(ContentGenerations::of);
         if let Some(page) = self.documents.find(content, boot, document, sealed) {
             return Ok(page);
         }
@@ -157,7 +162,7 @@ impl Netboot {
         let holds_token = matches!(document, BootDocument::File(file) if self.hands_out_token(boot, file));
         let may_be_kept = !rendered.provenance.secret && !holds_token && boot.agent_token.is_none();
         let page = Arc::new(SentDocument::from(rendered));
-        if may_be_kept && ContentGenerations::of(&self.kernel.world()) == content {
+        if may_be_kept && self.kernel.read(ContentGenerations::of) == content {
             let source = DocumentSource { boot: boot.clone(), document: document.clone(), sealed };
             self.documents.keep(content, source, &page);
         }

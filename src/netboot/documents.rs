@@ -45,19 +45,22 @@ impl Netboot {
         if file.inline.as_deref().is_some_and(calls_agent_token) {
             return true;
         }
-        let world = self.kernel.world();
-        let content = boot.content(&world);
-        let mut open: Vec<String> = file.template.iter().cloned().collect();
-        open.extend(file.inline.iter().flat_map(|body| crate::render::included(body)));
-        let mut seen = std::collections::BTreeSet::new();
-        while let Some(name) = open.pop() {
-            let Some(body) = content.template(&name).filter(|_| seen.insert(name.clone())) else { continue };
-            if calls_agent_token(body) {
-                return true;
+        self.kernel.read(|world| {
+            let content = boot.content(world);
+            let mut open: Vec<String> = file.template.iter().cloned().collect();
+            open.extend(file.inline.iter().flat_map(|body| crate::render::included(body)));
+            let mut seen = std::collections::BTreeSet::new();
+            while let Some(name) = open.pop() {
+                let Some(body) = content.template(&name).filter(|_| seen.insert(name.clone())) else {
+                    continue;
+                };
+                if calls_agent_token(body) {
+                    return true;
+                }
+                open.extend(crate::render::included(body));
             }
-            open.extend(crate::render::included(body));
-        }
-        false
+            false
+        })
     }
 
     /// Renders a document. Blocks for as long as the render takes.

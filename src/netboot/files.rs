@@ -262,7 +262,7 @@ impl Netboot {
         // uses up the arming as it does below the capability.
         let asked = {
             let own = gathered.bootenv.as_ref().map(|bootenv| &bootenv.spec);
-            install_file((&self.kernel.world(), own), self.artifacts.case, (name, file))
+            self.kernel.read(|world| install_file((world, own), self.artifacts.case, (name, file)))
         };
         if let Some(asked) = asked {
             let fetched = Box::pin(self.script_fetched(fetch, gathered, &asked)).await;
@@ -322,6 +322,7 @@ impl Netboot {
             _ => SecretMode::Closed,
         };
         if let Some(page) = self.kept_page(&boot, &document, sealed) {
+            self.record_served(&fetch.path, (&boot, &document), &page);
             return Ok(self.send_page(gathered, label, &page).await);
         }
         if let (BootDocument::File(file), Some(machine)) = (&document, &gathered.machine)
@@ -329,8 +330,16 @@ impl Netboot {
         {
             boot.agent_token = Some(self.access.agent_token(machine).await.map_err(failed)?);
         }
-        let netboot = Arc::clone(self);
-        match self.catalog.render_aside(move || netboot.page(&boot, &document, sealed)).await {
+        let (netboot, path) = (Arc::clone(self), fetch.path.clone());
+        match self
+            .catalog
+            .render_aside(move || {
+                let page = netboot.page(&boot, &document, sealed)?;
+                netboot.record_served(&path, (&boot, &document), &page);
+                Ok::<_, RenderProblem>(page)
+            })
+            .await
+        {
             Ok(Ok(page)) => Ok(self.send_page(gathered, label, &page).await),
             Ok(Err(problem)) => {
                 self.render_failed(gathered, &label, &problem).await;

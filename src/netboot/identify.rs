@@ -20,39 +20,42 @@ const NETWORK: &str = "network";
 impl Netboot {
     /// Who asks: by the address it asks from, else by what the URL says.
     pub fn who(&self, fetch: &Fetch, hint: &ClientHint) -> Result<BootFacts, FetchRefusal> {
-        let world = self.kernel.world();
-        let now = self.kernel.now();
-        let by_address = self.machine_at(&world, fetch.peer);
-        let by_name = hint.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
-        if let Some(why) =
-            by_name.and_then(|named| why_foreign(&world, (named, by_address.as_deref()), (fetch.peer, now)))
-        {
-            return Err(FetchRefusal::Denied(why));
-        }
-        let machine = by_name.or(by_address.as_ref());
-        Ok(BootFacts::of(&world, &self.loaders, machine))
+        self.kernel.read(|world| {
+            let now = self.kernel.now();
+            let by_address = self.machine_at(world, fetch.peer);
+            let by_name = hint.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
+            if let Some(why) = by_name
+                .and_then(|named| why_foreign(world, (named, by_address.as_deref()), (fetch.peer, now)))
+            {
+                return Err(FetchRefusal::Denied(why));
+            }
+            let machine = by_name.or(by_address.as_ref());
+            Ok(BootFacts::of(world, &self.loaders, machine))
+        })
     }
 
     /// Whether nothing at all is known of who asks, so that it has to be asked.
     pub fn is_stranger(&self, fetch: &Fetch, hint: &ClientHint) -> bool {
-        let world = self.kernel.world();
-        hint.mac.is_none() && world.leases.get(&AddressKey::from(fetch.peer)).is_none()
+        self.kernel
+            .read(|world| hint.mac.is_none() && world.leases.get(&AddressKey::from(fetch.peer)).is_none())
     }
 
     /// Why a machine's own file is not for who asks for it, although the capability is right: it may have
     /// been read off the wire, or off the machine's console.
     pub fn why_not_from(&self, machine: &Stored<Machine>, peer: IpAddr) -> Option<String> {
-        let world = self.kernel.world();
-        let here = self.machine_at(&world, peer);
-        why_foreign(&world, (machine, here.as_deref()), (peer, self.kernel.now()))
+        self.kernel.read(|world| {
+            let here = self.machine_at(world, peer);
+            why_foreign(world, (machine, here.as_deref()), (peer, self.kernel.now()))
+        })
     }
 
     /// The attempt a capability stands for, and the facts of its machine.
     pub fn holder(&self, capability: &str) -> Option<(Uuid, BootFacts)> {
         let attempt = self.catalog.attempt_of(capability)?;
-        let world = self.kernel.world();
-        let machine = world.machines.find("attempt", &attempt.to_string())?;
-        Some((attempt, BootFacts::of(&world, &self.loaders, Some(machine))))
+        self.kernel.read(|world| {
+            let machine = world.machines.find("attempt", &attempt.to_string())?;
+            Some((attempt, BootFacts::of(world, &self.loaders, Some(machine))))
+        })
     }
 }
 

@@ -94,16 +94,20 @@ impl Netboot {
     pub fn missing_loaders(&self) -> Vec<String> {
         let usual = loader::advertised().filter(|(name, _)| !self.loaders.contains(name));
         let mut missing: Vec<String> = usual.map(|(name, arch)| format!("{name} for {arch}")).collect();
-        for bootenv in self.kernel.world().bootenvs.iter() {
-            let name = &bootenv.spec.name;
-            for (arch, files) in &bootenv.spec.arches {
-                let chosen = files.loader.iter().filter(|loader| !self.loaders.contains(loader));
-                missing.extend(chosen.map(|loader| format!("{loader} for the bootenv {name}")));
-                let chain = files.secure_boot.iter();
-                let faults = chain.filter_map(|chain| signed::start(chain, *arch, &self.loaders.names).err());
-                missing.extend(faults.map(|why| format!("for the bootenv {name} under Secure Boot: {why}")));
+        self.kernel.read(|world| {
+            for bootenv in world.bootenvs.iter() {
+                let name = &bootenv.spec.name;
+                for (arch, files) in &bootenv.spec.arches {
+                    let chosen = files.loader.iter().filter(|loader| !self.loaders.contains(loader));
+                    missing.extend(chosen.map(|loader| format!("{loader} for the bootenv {name}")));
+                    let chain = files.secure_boot.iter();
+                    let faults =
+                        chain.filter_map(|chain| signed::start(chain, *arch, &self.loaders.names).err());
+                    missing
+                        .extend(faults.map(|why| format!("for the bootenv {name} under Secure Boot: {why}")));
+                }
             }
-        }
+        });
         missing
     }
 
@@ -116,7 +120,7 @@ impl Netboot {
     /// The disk image of a chain for machines that see us at `local`: made once, then kept.
     async fn image(self: &Arc<Self>, chain: &str, local: IpAddr) -> Result<LoaderImage, FetchRefusal> {
         let key = (chain.to_owned(), local);
-        let generation = self.kernel.world().templates.generation();
+        let generation = self.kernel.read(|world| world.templates.generation());
         let made = self.memory.images.lock().unwrap_or_else(PoisonError::into_inner).made.get(&key).cloned();
         if let Some(image) = made.filter(|image| image.generation == generation) {
             return Ok(image);

@@ -23,20 +23,26 @@ pub struct LoaderPacket {
 
 impl Netboot {
     /// What this client asked for before.
-    pub fn asks_before(&self, request: &LoaderPacket) -> Vec<LoaderRequest> {
+    pub fn asks_before(
+        &self,
+        request: &LoaderPacket,
+        machine: Option<&Stored<Machine>>,
+    ) -> Vec<LoaderRequest> {
         let Some(mac) = request.mac else { return Vec::new() };
         let asks = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner);
-        match request.is_discover {
-            true => asks.before_discover(mac, request.xid).to_vec(),
-            false => asks.before_latest(mac).to_vec(),
-        }
+        let before = match request.is_discover {
+            true => asks.before_discover(mac, request.xid),
+            false => asks.before_latest(mac),
+        };
+        before.iter().filter(|ask| is_of(ask, machine)).cloned().collect()
     }
 
     /// What this client may ask for next is decided by all of these.
     pub fn asks_of(&self, machine: Option<&Stored<Machine>>, mac: Option<Mac>) -> Vec<LoaderRequest> {
         let asks = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner);
         let macs = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied()).chain(mac);
-        macs.map(|mac| asks.of(mac)).max_by_key(|asks| asks.len()).unwrap_or_default().to_vec()
+        let longest = macs.map(|mac| asks.of(mac)).max_by_key(|asks| asks.len()).unwrap_or_default();
+        longest.iter().filter(|ask| is_of(ask, machine)).cloned().collect()
     }
 
     /// Records a loader that a client asked for. A boot loop that is stopped is an event, once for each
@@ -64,4 +70,10 @@ impl Netboot {
         let macs = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied()).chain(mac);
         macs.for_each(|mac| asks.forget(mac));
     }
+}
+
+/// Whether an ask counts for a machine: what its MAC asked for before the machine was made was asked for by
+/// another machine, or by an unknown client.
+fn is_of(ask: &LoaderRequest, machine: Option<&Stored<Machine>>) -> bool {
+    machine.is_none_or(|machine| machine.created_at <= ask.at)
 }

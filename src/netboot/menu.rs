@@ -17,23 +17,24 @@ const ENTRIES_MAX: usize = 50;
 impl Netboot {
     /// The entries of the menu: what boots without harm first, then what has to be started on the server.
     pub fn menu_entries(&self) -> Vec<Value> {
-        let world = self.kernel.world();
-        let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
-        let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) =
-            shown.partition(|spec| spec.is_destructive());
-        harmless
-            .iter()
-            .chain(&erasing)
-            .take(ENTRIES_MAX)
-            .map(|spec: &&Bootenv| {
-                let title = if spec.is_destructive() {
-                    format!("{} (erases disks: how to start it)", spec.name)
-                } else {
-                    spec.name.clone()
-                };
-                json!({"name": spec.name, "title": title})
-            })
-            .collect()
+        self.kernel.read(|world| {
+            let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
+            let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) =
+                shown.partition(|spec| spec.is_destructive());
+            harmless
+                .iter()
+                .chain(&erasing)
+                .take(ENTRIES_MAX)
+                .map(|spec: &&Bootenv| {
+                    let title = if spec.is_destructive() {
+                        format!("{} (erases disks: how to start it)", spec.name)
+                    } else {
+                        spec.name.clone()
+                    };
+                    json!({"name": spec.name, "title": title})
+                })
+                .collect()
+        })
     }
 
     /// The script of what was chosen. A known machine gets its own, whatever it asks for here.
@@ -45,7 +46,7 @@ impl Netboot {
     ) -> Result<OpenedFile, FetchRefusal> {
         let mut gathered = self.who(fetch, &fetch.hint)?;
         if gathered.machine.is_none() {
-            gathered.choose(&self.kernel.world(), bootenv);
+            self.kernel.read(|world| gathered.choose(world, bootenv));
         }
         self.answer_script(fetch, gathered, kind, BootQuestion::Script).await
     }

@@ -21,6 +21,7 @@ pub mod loaders;
 mod memory;
 mod menu;
 pub mod reports;
+mod served_documents;
 mod static_artifacts;
 pub mod tftp_peers;
 mod unknown_clients;
@@ -33,6 +34,7 @@ use crate::access::Access;
 use crate::artifacts::Artifacts;
 use crate::catalog::Catalog;
 use crate::kernel::Kernel;
+use crate::records::Records;
 use crate::runs::Runs;
 use document_cache::DocumentCache;
 use loaders::InstalledLoaders;
@@ -44,6 +46,7 @@ pub struct NetbootDoors {
     pub runs: Arc<Runs>,
     pub artifacts: Arc<Artifacts>,
     pub access: Arc<Access>,
+    pub records: Arc<Records>,
 }
 
 /// What machines are served when they boot.
@@ -67,8 +70,8 @@ impl std::fmt::Debug for Netboot {
 
 impl Netboot {
     pub fn new(kernel: Arc<Kernel>, doors: NetbootDoors, loaders: InstalledLoaders) -> Arc<Self> {
-        let NetbootDoors { catalog, runs, artifacts, access } = doors;
-        let (documents, memory) = (DocumentCache::default(), BootMemory::default());
+        let NetbootDoors { catalog, runs, artifacts, access, records } = doors;
+        let (documents, memory) = (DocumentCache::new(records), BootMemory::default());
         Arc::new(Netboot { kernel, catalog, runs, artifacts, access, loaders, documents, memory })
     }
 

@@ -61,7 +61,7 @@ impl Netboot {
         let attempt = self.catalog.attempt_of(capability).ok_or_else(|| {
             Error::Unauthorized("this URL's capability is not one this server gave out".to_owned())
         })?;
-        let machine = self.kernel.world().machines.find("attempt", &attempt.to_string()).cloned();
+        let machine = self.kernel.read(|world| world.machines.find("attempt", &attempt.to_string()).cloned());
         let Some(machine) = machine else {
             return Err(Error::Conflict(
                 "the boot attempt of this URL is over; a later one has begun".to_owned(),

@@ -21,7 +21,8 @@ impl Netboot {
         (name, file): (&str, &str),
         gathered: &BootFacts,
     ) -> Result<OpenedFile, FetchRefusal> {
-        let artifact = self.kernel.world().artifacts.get(name).cloned().ok_or(FetchRefusal::Absent)?;
+        let artifact = self.kernel.read(|world| world.artifacts.get(name).cloned());
+        let artifact = artifact.ok_or(FetchRefusal::Absent)?;
         if artifact.spec.is_mirror() {
             if fetch.has_query {
                 return Err(FetchRefusal::BadPath("a file that is passed on is asked for without `?`"));

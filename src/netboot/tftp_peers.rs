@@ -57,17 +57,19 @@ impl UnknownPeers {
 impl Netboot {
     /// How a peer that asks `fetch.local` is served; none where it is a stranger.
     pub fn tftp_terms(&self, fetch: &Fetch, peers: TftpPeers) -> Option<TftpTerms> {
-        let (peer, world) = (fetch.peer, self.kernel.world());
-        let subnet = world.subnets.iter().find(|row| {
-            row.spec.enabled && matches!(peer, IpAddr::V4(peer) if (&row.spec).cidr.contains(peer))
-        });
-        let known = subnet.is_some()
-            || peers == TftpPeers::Any
-            || peer.is_loopback()
-            || peer == fetch.local
-            || is_leased(&world, peer, self.kernel.now());
-        let block_bytes_max = subnet.and_then(|row| row.spec.tftp_block_bytes_max);
-        known.then_some(TftpTerms { block_bytes_max })
+        let peer = fetch.peer;
+        self.kernel.read(|world| {
+            let subnet = world.subnets.iter().find(|row| {
+                row.spec.enabled && matches!(peer, IpAddr::V4(peer) if row.spec.cidr.contains(peer))
+            });
+            let known = subnet.is_some()
+                || peers == TftpPeers::Any
+                || peer.is_loopback()
+                || peer == fetch.local
+                || is_leased(world, peer, self.kernel.now());
+            let block_bytes_max = subnet.and_then(|row| row.spec.tftp_block_bytes_max);
+            known.then_some(TftpTerms { block_bytes_max })
+        })
     }
 
     /// Counts an unknown peer that was not answered, and logs it now and then.

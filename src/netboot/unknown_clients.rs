@@ -60,8 +60,9 @@ impl Netboot {
 
     /// A fetch of a loader's script by a client that is no machine here.
     pub(super) fn saw_unknown_fetch(&self, fetch: &Fetch, hint: &ClientHint, decision: &BootDecision) {
-        let mac =
-            hint.mac.or_else(|| self.kernel.world().leases.get(&AddressKey::from(fetch.peer))?.spec.mac);
+        let mac = hint
+            .mac
+            .or_else(|| self.kernel.read(|world| world.leases.get(&AddressKey::from(fetch.peer))?.spec.mac));
         let who = mac.map_or(ClientIdentity::Address(fetch.peer), ClientIdentity::Mac);
         if !self.memory.unknown_clients.is_due(who, self.kernel.now()) {
             return;

@@ -91,23 +91,24 @@ impl Objects {
     /// [`Error::ReadAgain`]; [`Error::Forbidden`] for a kind of which the caller sees nothing.
     pub fn changes(&self, caller: &Caller, query: &ChangeQuery) -> Result<ChangeList, Error> {
         let kinds = visible_kinds(caller, &query.kinds)?;
-        let world = self.kernel.world();
-        world.commits.check(query.start.commit(), query.start.epoch)?;
-        let mut page = world.changes(&query.start.place, &kinds, query.limit);
-        let ReadPosition { commit, epoch } = world.commits.position();
-        let last = page.items.last().filter(|_| page.has_more);
-        let next = last.map(|last| ChangeStart {
-            place: (last.commit, last.kind, Arc::from(last.key.as_str())),
-            epoch: Some(epoch),
-        });
-        page.items.retain(|change| caller.may_read(&world, (change.kind, &change.key)));
-        let commit = next.as_ref().map_or(commit, ChangeStart::commit);
-        Ok(ChangeList { items: page.items, next: next.map(|next| next.cursor()), commit, epoch })
+        self.kernel.read(|world| {
+            world.commits.check(query.start.commit(), query.start.epoch)?;
+            let mut page = world.changes(&query.start.place, &kinds, query.limit);
+            let ReadPosition { commit, epoch } = world.commits.position();
+            let last = page.items.last().filter(|_| page.has_more);
+            let next = last.map(|last| ChangeStart {
+                place: (last.commit, last.kind, Arc::from(last.key.as_str())),
+                epoch: Some(epoch),
+            });
+            page.items.retain(|change| caller.may_read(world, (change.kind, &change.key)));
+            let commit = next.as_ref().map_or(commit, ChangeStart::commit);
+            Ok(ChangeList { items: page.items, next: next.map(|next| next.cursor()), commit, epoch })
+        })
     }
 
     /// Where a reader stands who has just read everything.
     pub fn position(&self) -> ReadPosition {
-        self.kernel.world().commits.position()
+        self.kernel.read(|world| world.commits.position())
     }
 
     /// The changes after a query, as they happen.
@@ -117,7 +118,7 @@ impl Objects {
     pub fn change_feed(self: &Arc<Self>, caller: Caller, query: ChangeQuery) -> Result<ChangeFeed, Error> {
         let commits = self.kernel.commits();
         visible_kinds(&caller, &query.kinds)?;
-        self.kernel.world().commits.check(query.start.commit(), query.start.epoch)?;
+        self.kernel.read(|world| world.commits.check(query.start.commit(), query.start.epoch))?;
         Ok(ChangeFeed { objects: Arc::clone(self), caller, query, commits })
     }
 }

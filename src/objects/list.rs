@@ -179,12 +179,11 @@ impl Objects {
         if query.filters.is_empty() && query.sort.is_empty() && caller.sees_all(T::KIND) {
             return self.list_by_key(query);
         }
-        let (rows, read_at): (Vec<Arc<Stored<T>>>, ReadPosition) = {
-            let world = self.kernel.world();
+        let (rows, read_at): (Vec<Arc<Stored<T>>>, ReadPosition) = self.kernel.read(|world| {
             let table: &Table<T> = world.table();
             let now = self.kernel.now();
             (caller.visible(table).map(|row| seen(row, now)).collect(), world.commits.position())
-        };
+        });
         let mut rows = ranked(query, &rows);
         let total = rows.len();
         if !query.sort.is_empty() {
@@ -208,8 +207,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let (page, more, mut listed) = {
-            let world = self.kernel.world();
+        let (page, more, mut listed) = self.kernel.read(|world| {
             let table: &Table<T> = world.table();
             let from = query.after.as_ref().map_or("", |cursor| cursor.key.as_str());
             let mut rows = table.after(from);
@@ -222,7 +220,7 @@ impl Objects {
                 read_at: world.commits.position(),
             };
             (page, rows.next().is_some(), listed)
-        };
+        });
         listed.next = page.last().filter(|_| more).map(|last| {
             PageCursor { sort: String::new(), values: Vec::new(), key: last.key.clone() }.encode()
         });
@@ -241,10 +239,9 @@ impl Objects {
         }
         let mut items = Vec::with_capacity(rows.len());
         for rows in rows.chunks(SHOWN_AT_ONCE) {
-            let subjects: Vec<ViewSubject<T>> = {
-                let world = self.kernel.world();
-                rows.iter().map(|row| ViewSubject::of((&world, &self.kernel.endpoints), row)).collect()
-            };
+            let subjects: Vec<ViewSubject<T>> = self.kernel.read(|world| {
+                rows.iter().map(|row| ViewSubject::of((world, &self.kernel.endpoints), row)).collect()
+            });
             items.extend(subjects.into_iter().map(|subject| match query.fields.as_slice() {
                 [] => subject.view().body,
                 fields => trimmed(&subject.view().body, fields),

@@ -21,7 +21,7 @@ impl Objects {
         self.show(&stored).await
     }
 
-    /// The view of an object that was found already.
+    /// An object as a reader sees it, for whoever just wrote it or had it changed.
     ///
     /// # Errors
     /// [`Error::Busy`] when it takes too long.
@@ -30,7 +30,7 @@ impl Objects {
         World: HasTable<T>,
     {
         let seen = T::as_of(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
-        let subject = ViewSubject::of((&self.kernel.world(), &self.kernel.endpoints), &seen);
+        let subject = self.kernel.read(|world| ViewSubject::of((world, &self.kernel.endpoints), &seen));
         self.lanes.reads.run(|| subject.view()).await
     }
 }

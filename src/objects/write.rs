@@ -10,13 +10,14 @@ use uuid::Uuid;
 
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::secrets::{self, SecretPlace};
-use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::kernel::{
+    Caller, Changeset, ChangesetRead, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld, WriterHold,
+};
 use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::rules::{self, Conflict, HostLimits, NounRules, ProposedWrite};
 use crate::objects::view::{self, View};
-use crate::store::{self, Changeset, ChangesetRead, TrackedWorld, WriterHold};
 
 /// Which revision a writer means to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Objects {
             let PreparedWrite { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
             match self.finish(hold, changeset).await {
                 Ok(()) => return self.show(&object).await,
-                Err(store::StoreError::Stale { .. }) => named.clone_from(&object.key),
+                Err(StoreError::Stale { .. }) => named.clone_from(&object.key),
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -135,7 +136,7 @@ impl Objects {
             let changeset = self.prepare_delete::<T>(caller, target)?;
             match self.kernel.commit_with(hold, changeset).await {
                 Ok(_) => return Ok(()),
-                Err(store::StoreError::Stale { .. }) => continue,
+                Err(StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -163,7 +164,7 @@ impl Objects {
             let prepared = self.prepare_update(caller, (&current, checked), hold).await?;
             match self.finish(prepared.hold, prepared.changeset).await {
                 Ok(()) => return self.show(&prepared.object).await,
-                Err(store::StoreError::Stale { .. }) => continue,
+                Err(StoreError::Stale { .. }) => continue,
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
         }
@@ -208,11 +209,7 @@ impl Objects {
         asking.await.map_err(|error| Error::Failed(error.to_string()))
     }
 
-    async fn finish(
-        &self,
-        hold: Option<WriterHold>,
-        changeset: Option<Changeset>,
-    ) -> Result<(), store::StoreError> {
+    async fn finish(&self, hold: Option<WriterHold>, changeset: Option<Changeset>) -> Result<(), StoreError> {
         match changeset {
             Some(changeset) => self.kernel.commit_with(hold, changeset).await.map(drop),
             None => Ok(()),
@@ -228,7 +225,7 @@ impl Objects {
         World: HasTable<T>,
     {
         let key = input.spec.key().unwrap_or_else(|| Uuid::now_v7().to_string());
-        if table::<T>(&self.kernel.world()).get(&key).is_some() {
+        if self.kernel.read(|world| table::<T>(world).get(&key).is_some()) {
             return Err(exists::<T>(&key));
         }
         let mut stored = Stored::new(key, input.spec, caller.now);
@@ -261,11 +258,7 @@ impl Objects {
         World: HasTable<T>,
     {
         let next = Arc::new(next);
-        let (checks, mut reads) = {
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            (rules::write_checks(&next, old, &tracked), tracked.into_reads())
-        };
+        let (checks, mut reads) = self.kernel.read_tracked(|world| rules::write_checks(&next, old, world));
         let run = move || {
             let found: Vec<Problem> = checks.into_iter().flat_map(|check| check(&mut reads)).collect();
             (found, reads)
@@ -285,16 +278,16 @@ impl Objects {
         World: HasTable<T>,
     {
         let CheckedWrite { next: mut stored, found, reads } = checked;
-        let (object, changeset) = {
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            self.admit((caller, &tracked), &mut stored, (None, found))?;
+        let (admitted, looked_at) = self.kernel.read_tracked(|world| {
+            self.admit((caller, world), &mut stored, (None, found))?;
             let object = Arc::new(stored);
-            let change = ProposedWrite { caller, world: &tracked, key: &object.key, old: None };
+            let change = ProposedWrite { caller, world, key: &object.key, old: None };
             let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
-            (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
-        };
+            Ok::<_, Error>((object, changeset))
+        });
+        let (object, changeset) = admitted?;
+        let changeset = changeset.with_reads(reads).with_reads(looked_at);
         let event = caller.event_about(&object, view::created(&object));
         Ok(PreparedWrite { object, changeset: Some(begun_by(event, changeset)), hold })
     }
@@ -309,20 +302,22 @@ impl Objects {
         World: HasTable<T>,
     {
         let CheckedWrite { mut next, found, reads } = checked;
-        let (object, changeset) = {
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            self.admit((caller, &tracked), &mut next, (Some(&**current), found))?;
+        let (admitted, looked_at) = self.kernel.read_tracked(|world| {
+            self.admit((caller, world), &mut next, (Some(&**current), found))?;
             if next.spec == current.spec && next.labels == current.labels {
-                return Ok(PreparedWrite { object: Arc::clone(current), changeset: None, hold: None });
+                return Ok(None);
             }
             rules::may_change(current, &next)?;
             let object = Arc::new(next);
-            let change = ProposedWrite { caller, world: &tracked, key: &object.key, old: Some(&**current) };
+            let change = ProposedWrite { caller, world, key: &object.key, old: Some(&**current) };
             let changeset = Changeset::default().update(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
-            (Arc::clone(&object), changeset.with_reads(reads).with_reads(tracked.into_reads()))
+            Ok::<_, Error>(Some((object, changeset)))
+        });
+        let Some((object, changeset)) = admitted? else {
+            return Ok(PreparedWrite { object: Arc::clone(current), changeset: None, hold: None });
         };
+        let changeset = changeset.with_reads(reads).with_reads(looked_at);
         let (old, new) = (Arc::clone(current), Arc::clone(&object));
         let tell = move || view::updated(&old, &new);
         let body = match &hold {
@@ -341,16 +336,14 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let (current, reads) = {
-            let current = self.find_to_write::<T>(caller, target)?;
-            let world = self.kernel.world();
-            let tracked = TrackedWorld::new(&world);
-            rules::may_delete(caller, &tracked, &current)?;
-            (current, tracked.into_reads())
-        };
-        let event = caller.event_about(&current, view::deleted(&current));
-        let changeset = Changeset::default().delete(&T::object(current)).event(event);
-        Ok(changeset.with_reads(reads))
+        let current = self.find_to_write::<T>(caller, target)?;
+        let (changeset, reads) = self.kernel.read_tracked(|world| {
+            rules::may_delete(caller, world, &current)?;
+            let event = caller.event_about(&current, view::deleted(&current));
+            let changeset = Changeset::default().delete(&T::object(Arc::clone(&current))).event(event);
+            Ok::<_, Error>(T::along_deletion(&current, world, caller, changeset))
+        });
+        Ok(changeset?.with_reads(reads))
     }
 
     /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what

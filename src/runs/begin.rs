@@ -125,7 +125,6 @@ fn new_run(
         former_content: Vec::new(),
         attempts: Vec::new(),
         jobs: Vec::new(),
-        documents: Vec::new(),
         entries: Vec::new(),
         left_out: LeftOut::default(),
     }
@@ -145,8 +144,7 @@ fn named_workflow(named: Option<&str>, machine: &Stored<Machine>, world: &World)
 }
 
 fn own_workflow(machine: &Stored<Machine>, world: &World) -> Option<String> {
-    let default = || world.setting("default_workflow").as_str().map(str::to_owned);
-    machine.spec.workflow.clone().or_else(default)
+    machine.spec.workflow.clone().or_else(|| world.setting("default_workflow").as_str().map(str::to_owned))
 }
 
 fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>) -> Error {
@@ -156,11 +154,14 @@ fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>)
 
 /// The param `rehearse` is true for the machine in the stage that installs.
 fn rehearses(machine: &Machine, steps: &[Step], world: &World) -> bool {
-    let installs = |step: &&Step| {
-        let bootenv = world.bootenvs.get(&step.name);
-        step.kind == StepKind::Bootenv && bootenv.is_some_and(|b| b.spec.kind == BootenvKind::Install)
-    };
-    let stage = steps.iter().find(installs).or(steps.first()).and_then(|step| world.stages.get(&step.stage));
+    let stage = steps
+        .iter()
+        .find(|step: &&Step| {
+            let bootenv = world.bootenvs.get(&step.name);
+            step.kind == StepKind::Bootenv && bootenv.is_some_and(|b| b.spec.kind == BootenvKind::Install)
+        })
+        .or(steps.first())
+        .and_then(|step| world.stages.get(&step.stage));
     let params = usable::params(world, machine, stage.map(|stage| &stage.spec));
     matches!(params.get(REHEARSE), Ok(Some(found)) if found.value.as_bool() == Some(true))
 }
@@ -184,9 +185,11 @@ fn artifacts(machine: &Machine, steps: &[Step], world: &World) -> Vec<RunArtifac
     let boots = steps.iter().filter(|step| step.kind == StepKind::Bootenv);
     let files = boots.filter_map(|step| world.bootenvs.get(&step.name)?.spec.arches.get(&machine.arch));
     let names: BTreeSet<&str> = files.map(|files| files.artifact.as_str()).collect();
-    let artifact = |name: &str| {
-        let sha256 = world.artifacts.get(name).and_then(|artifact| artifact.status.sha256.clone());
-        RunArtifact { name: name.to_owned(), sha256 }
-    };
-    names.into_iter().map(artifact).collect()
+    names
+        .into_iter()
+        .map(|name: &str| {
+            let sha256 = world.artifacts.get(name).and_then(|artifact| artifact.status.sha256.clone());
+            RunArtifact { name: name.to_owned(), sha256 }
+        })
+        .collect()
 }

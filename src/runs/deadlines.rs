@@ -59,12 +59,11 @@ impl Runs {
     /// # Errors
     /// What the store says; what was done before stays done.
     pub async fn expire(&self, watch: DeadlineWatch) -> Result<usize, Error> {
-        let due: Vec<String> = {
-            let world = self.kernel.world();
+        let due: Vec<String> = self.kernel.read(|world| {
             let overdue =
-                |status: &MachineStatus| due_at(status, &world, watch).is_some_and(|at| at <= watch.now);
+                |status: &MachineStatus| due_at(status, world, watch).is_some_and(|at| at <= watch.now);
             world.machines.iter().filter(|m| overdue(&m.status)).map(|m| m.key.clone()).collect()
-        };
+        });
         let caller = Caller::server(watch.now);
         for key in &due {
             match self

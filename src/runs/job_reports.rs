@@ -5,7 +5,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
-use crate::model::event::JobPruned;
 use crate::model::{
     ContentView, Job, JobEnd, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World,
     ended_by_exit,
@@ -13,7 +12,6 @@ use crate::model::{
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
 use crate::runs::machine_change::MachineChange;
-use crate::store::Changeset;
 
 /// Most bytes of a log in one call.
 pub const LOG_PIECE_BYTES_MAX: usize = 1 << 20;
@@ -40,24 +38,26 @@ impl Runs {
         report: &JobReport,
     ) -> Result<Arc<Stored<Job>>, Error> {
         let outcome = outcome(report).map_err(|problem| Error::Invalid(vec![problem]))?;
-        let stored = Arc::clone(caller.find_own_job(&self.kernel.world(), job)?);
+        let stored = self.kernel.read(|world| caller.find_own_job(world, job).cloned())?;
         let machine = stored.spec.machine.to_string();
         let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
-        let take = |world: &World, moving: &mut MachineChange| {
-            let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
-            let next = reported(caller, moving.position(world).content, job, report, &outcome)?;
-            let Some(mut next) = next else { return Ok(Arc::clone(job)) };
-            next.spec.log_bytes = log_bytes;
-            seen(moving, caller.now);
-            moving.update_job(caller, &next);
-            let id = id_of(&next)?;
-            moving.flow((caller, world), |flow| match outcome {
-                ReportOutcome::Started => flow.job_running(id, &next.spec),
-                ReportOutcome::Ended(_) => flow.after_job(id, &next.spec),
-            });
-            Ok(Arc::new(next))
-        };
-        match self.move_machine(caller, &machine, take).await {
+        match self
+            .move_machine(caller, &machine, |world: &World, moving: &mut MachineChange| {
+                let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
+                let next = reported(caller, moving.position(world).content, job, report, &outcome)?;
+                let Some(mut next) = next else { return Ok(Arc::clone(job)) };
+                next.spec.log_bytes = log_bytes;
+                seen(moving, caller.now);
+                moving.update_job(caller, &next);
+                let id = id_of(&next)?;
+                moving.flow((caller, world), |flow| match outcome {
+                    ReportOutcome::Started => flow.job_running(id, &next.spec),
+                    ReportOutcome::Ended(_) => flow.after_job(id, &next.spec),
+                });
+                Ok(Arc::new(next))
+            })
+            .await
+        {
             Ok((_, job)) => Ok(job),
             Err(Error::NotFound { kind, .. }) if kind == Machine::KIND => {
                 Err(Error::Conflict("its machine was deleted".to_owned()))
@@ -82,7 +82,7 @@ impl Runs {
         if bytes.len() > LOG_PIECE_BYTES_MAX {
             return Err(Error::BadRequest(format!("at most {LOG_PIECE_BYTES_MAX} bytes at once")));
         }
-        let stored = Arc::clone(caller.find_own_job(&self.kernel.world(), job)?);
+        let stored = self.kernel.read(|world| caller.find_own_job(world, job).cloned())?;
         let machine = stored.spec.machine.to_string();
         let bytes = self.kernel.write_log(id_of(&stored)?, offset, bytes).await?;
         if stored.spec.state.is_open() {
@@ -98,7 +98,7 @@ impl Runs {
     /// Up to `bytes_max` of a job's log from `offset`.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or what the store says.
+    /// [`Error::NotFound`], [`Error::Conflict`] for a log that was pruned, or what the store says.
     pub async fn read_job_log(
         &self,
         caller: &Caller,
@@ -106,34 +106,14 @@ impl Runs {
         (offset, bytes_max): (u64, u32),
     ) -> Result<Vec<u8>, Error> {
         let stored = self.kernel.find::<Job>(caller, job)?;
+        if let Some(pruned_at) = stored.spec.log_pruned_at {
+            let why =
+                format!("the log of job `{job}` was pruned at {pruned_at}; the setting is logs_kept_days");
+            return Err(Error::Conflict(why));
+        }
         self.kernel.read_log(id_of(&stored)?, offset, bytes_max).await
     }
-
-    /// Deletes jobs that have ended, with their logs, oldest first, until at most `keep` are left.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn prune_jobs(&self, caller: &Caller, keep: usize) -> Result<usize, Error> {
-        let old: Vec<Arc<Stored<Job>>> = {
-            let world = self.kernel.world();
-            let ended = world.jobs.iter().filter(|job| !job.spec.state.is_open());
-            ended.take(world.jobs.len().saturating_sub(keep)).take(PRUNED_AT_ONCE_MAX).cloned().collect()
-        };
-        if old.is_empty() {
-            return Ok(0);
-        }
-        let deleted = old.iter().map(|job| Job::object(Arc::clone(job)));
-        let mut changeset = deleted.fold(Changeset::default(), |changeset, object| changeset.delete(&object));
-        changeset
-            .events
-            .extend(old.last().map(|job| caller.event_about(job, JobPruned { jobs: old.len() as u64 })));
-        self.kernel.commit(changeset).await?;
-        Ok(old.len())
-    }
 }
-
-/// Most jobs that are deleted in one changeset.
-const PRUNED_AT_ONCE_MAX: usize = 1000;
 
 fn id_of(job: &Stored<Job>) -> Result<Uuid, Error> {
     job.key.parse().map_err(|_| Error::Failed(format!("the job `{}` has no id", job.key)))

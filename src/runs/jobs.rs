@@ -82,13 +82,12 @@ impl Runs {
     ) -> Result<Option<JobOffer>, Error> {
         check_report(asking.report)?;
         for _ in 0..STALE_RETRIES_MAX {
-            let (mut moving, looked) = {
-                let world = self.kernel.world();
-                let before = Arc::clone(caller.find_own_machine(&world, asking.machine)?);
-                let mut moving = MachineChange::new(before, &world, caller.now);
-                let looked = look(caller, &world, (&mut moving, asking.report));
-                (moving, looked)
-            };
+            let (mut moving, looked) = self.kernel.read(|world| {
+                let before = Arc::clone(caller.find_own_machine(world, asking.machine)?);
+                let mut moving = MachineChange::new(before, world, caller.now);
+                let looked = look(caller, world, (&mut moving, asking.report));
+                Ok::<_, Error>((moving, looked))
+            })?;
             let offer = match looked {
                 WorkFound::Nothing => None,
                 WorkFound::Offer(offer) => Some(offer),
@@ -119,7 +118,8 @@ impl Runs {
             if let Some(offer) = self.jobs_next(&caller, asking).await? {
                 return Ok(Some(offer));
             }
-            let machine = Arc::clone(caller.find_own_machine(&self.kernel.world(), asking.machine)?);
+            let machine =
+                self.kernel.read(|world| caller.find_own_machine(world, asking.machine).cloned())?;
             let changed = async {
                 while committed.changed().await.is_ok() {
                     match self.kernel.get::<Machine>(&machine.key) {
@@ -150,14 +150,13 @@ impl Runs {
             job: candidate.id,
         };
         let rendered = asking.renderer.render_task(request).await;
-        let world = self.kernel.world();
-        match rendered {
-            Ok(files) => Some(new_job(caller, &world, moving, candidate, files)),
+        self.kernel.read(|world| match rendered {
+            Ok(files) => Some(new_job(caller, world, moving, candidate, files)),
             Err(problems) => {
-                render_failed(caller, &world, moving, candidate, problems);
+                render_failed(caller, world, moving, candidate, problems);
                 None
             }
-        }
+        })
     }
 
     /// Where the next piece of the log begins is known by the store alone.
@@ -302,6 +301,7 @@ fn fresh(
         ended_at: None,
         deadline: deadline(caller.now, timeout),
         log_bytes: 0,
+        log_pruned_at: None,
         digest: String::new(),
     };
     Stored::new(job_key(candidate.id), spec, caller.now)

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::catalog::keeping::KeptContent;
-use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
+use crate::kernel::{Caller, Changeset, ChangesetWrite, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
 use crate::model::event::{JobNow, RunEnded};
 use crate::model::{
     Bootenv, ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, Stage,
@@ -18,7 +18,6 @@ use crate::model::{
 };
 use crate::runs::Runs;
 use crate::runs::flow::{Beginning, Flow, JobOutcome, Position};
-use crate::store::{self, Changeset, TrackedWorld};
 
 /// A machine that is being changed, with its run and what else belongs to the change.
 #[derive(Debug)]
@@ -236,11 +235,9 @@ impl MachineChange {
         let key = id.to_string();
         let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open());
         if let Some(job) = open.filter(|_| {
-            !self.changeset.writes.iter().any(|write: &store::ChangesetWrite| match write {
-                store::ChangesetWrite::Update(object) | store::ChangesetWrite::Create(object) => {
-                    object.key() == key
-                }
-                store::ChangesetWrite::Delete { .. } => false,
+            !self.changeset.writes.iter().any(|write: &ChangesetWrite| match write {
+                ChangesetWrite::Update(object) | ChangesetWrite::Create(object) => object.key() == key,
+                ChangesetWrite::Delete { .. } => false,
             })
         }) {
             let mut job = job.next(caller.now);
@@ -304,12 +301,11 @@ impl Runs {
     ) -> Result<(Arc<Stored<Machine>>, R), Error> {
         for _ in 0..STALE_RETRIES_MAX {
             let before = self.kernel.get::<Machine>(key)?;
-            let (moving, result) = {
-                let world = self.kernel.world();
-                let mut moving = MachineChange::new(before, &world, caller.now);
-                let result = change(&world, &mut moving)?;
-                (moving, result)
-            };
+            let (moving, result) = self.kernel.read(|world| {
+                let mut moving = MachineChange::new(before, world, caller.now);
+                let result = change(world, &mut moving)?;
+                Ok::<_, Error>((moving, result))
+            })?;
             if let Some(machine) = self.commit_move(caller, moving).await? {
                 return Ok((machine, result));
             }
@@ -323,13 +319,13 @@ impl Runs {
         caller: &Caller,
         moving: MachineChange,
     ) -> Result<Option<Arc<Stored<Machine>>>, Error> {
-        let (machine, changeset) = moving.into_changeset((caller, &self.kernel.world()));
+        let (machine, changeset) = self.kernel.read(|world| moving.into_changeset((caller, world)));
         if changeset.writes.is_empty() && changeset.events.is_empty() {
             return Ok(Some(machine));
         }
         match self.kernel.try_commit(changeset).await {
             Ok(_) => Ok(Some(machine)),
-            Err(store::StoreError::Stale { .. }) => Ok(None),
+            Err(StoreError::Stale { .. }) => Ok(None),
             Err(other) => Err(other.into()),
         }
     }

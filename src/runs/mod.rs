@@ -21,6 +21,7 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::kernel::{Caller, Error, Kernel};
 use crate::model::{Machine, Stored};
+use crate::records::Records;
 use flow::Flow;
 
 /// The runs of machines, and the jobs of their agents.
@@ -28,11 +29,12 @@ use flow::Flow;
 pub struct Runs {
     kernel: Arc<Kernel>,
     catalog: Arc<Catalog>,
+    records: Arc<Records>,
 }
 
 impl Runs {
-    pub fn new(kernel: Arc<Kernel>, catalog: Arc<Catalog>) -> Arc<Self> {
-        Arc::new(Runs { kernel, catalog })
+    pub fn new(kernel: Arc<Kernel>, catalog: Arc<Catalog>, records: Arc<Records>) -> Arc<Self> {
+        Arc::new(Runs { kernel, catalog, records })
     }
 
     /// The id of the machine that a reference names, as its runs have it.

@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::{BootContext, RenderPurpose, problem};
 use crate::model::{ContentView, JobFile, Problem, Stored, Task, TaskTemplate};
-use crate::render::{RenderEngine, RenderInput, RenderLimits, RenderProblem};
+use crate::records::documents::{KeptText, Serving, run_under_way};
+use crate::render::{RenderEngine, RenderInput, RenderLimits, RenderProblem, RenderedText};
 use crate::runs::Runs;
 use crate::runs::flow::step::boot_step;
 use crate::runs::jobs::{RenderTasks, TaskRender};
@@ -28,21 +29,21 @@ impl RenderTasks for Arc<Runs> {
 
 impl Runs {
     /// Every file of a task, or what is wrong with each that cannot be rendered. Blocks.
-    fn render_task_files(&self, request: &TaskRender) -> Result<Vec<JobFile>, Vec<Problem>> {
+    fn render_task_files(self: &Arc<Self>, request: &TaskRender) -> Result<Vec<JobFile>, Vec<Problem>> {
         let (task, boot) = self.task_and_boot(request);
         let Some(task) = task else {
             return Err(vec![Problem::new("", format!("there is no task `{}`", request.task))]);
         };
-        let mut input = self.catalog.input(&boot, SecretMode::Open).map_err(|fault| vec![said(&fault)])?;
-        input.variables.insert("task".into(), json!({"name": request.task}));
-        input.variables.insert("job".into(), json!({"id": request.job}));
+        let input = self.task_input(request, &boot, SecretMode::Open).map_err(|fault| vec![said(&fault)])?;
         let engine = self.catalog.engine_for(&boot);
         let mut files = Vec::new();
         let mut problems = Vec::new();
         for template in &task.spec.templates {
             match self.render_task_file(&engine, template, input.clone()) {
-                Ok(body) => {
-                    files.push(JobFile { name: template.name.clone(), path: template.path.clone(), body });
+                Ok(rendered) => {
+                    self.record_task_file(request, template, &rendered);
+                    let (name, path) = (template.name.clone(), template.path.clone());
+                    files.push(JobFile { name, path, body: rendered.text });
                 }
                 Err(fault) => problems.push(said(&fault)),
             }
@@ -50,21 +51,75 @@ impl Runs {
         if problems.is_empty() { Ok(files) } else { Err(problems) }
     }
 
+    fn task_input(
+        &self,
+        request: &TaskRender,
+        boot: &BootContext,
+        sealed: SecretMode,
+    ) -> Result<RenderInput, RenderProblem> {
+        let mut input = self.catalog.input(boot, sealed)?;
+        input.variables.insert("task".into(), json!({"name": request.task}));
+        input.variables.insert("job".into(), json!({"id": request.job}));
+        Ok(input)
+    }
+
     fn render_task_file(
         &self,
         engine: &RenderEngine,
         template: &TaskTemplate,
         input: RenderInput,
-    ) -> Result<String, RenderProblem> {
-        let rendered = match (&template.template, &template.inline) {
+    ) -> Result<RenderedText, RenderProblem> {
+        match (&template.template, &template.inline) {
             (Some(name), _) => engine.render(name, input, RenderLimits::default()),
             (None, Some(body)) => {
                 let rendered = engine.render_inline(body, input, RenderLimits::default());
                 rendered.map_err(|problem| problem.of_inline(&template.name))
             }
             (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),
+        }
+    }
+
+    /// Records a file that goes to an agent. Nothing waits for it.
+    fn record_task_file(
+        self: &Arc<Self>,
+        request: &TaskRender,
+        template: &TaskTemplate,
+        rendered: &RenderedText,
+    ) {
+        let machine = &request.machine;
+        let (Some(run), Ok(id)) = (run_under_way(&machine.status), machine.key.parse()) else { return };
+        let attempt = machine.status.boot_attempt.as_ref();
+        let serving = Serving {
+            run,
+            machine: id,
+            attempt: attempt.map(|attempt| attempt.id),
+            job: Some(request.job),
+            path: &format!("tasks/{}/{}/{}", request.stage, request.task, template.name),
+            sha256: &rendered.sha256,
+            bytes: rendered.text.len(),
+            is_secret: rendered.provenance.secret,
         };
-        rendered.map(|rendered| rendered.text)
+        self.records.keep(&serving, || match serving.is_secret {
+            true => self.covered_task_file(request, template),
+            false => {
+                let (text, cover) = (rendered.text.clone(), self.catalog.capability_cover(attempt));
+                Box::new(move || Ok(cover(&text)))
+            }
+        });
+    }
+
+    /// The file rendered once more, with secrets covered.
+    fn covered_task_file(self: &Arc<Self>, request: &TaskRender, template: &TaskTemplate) -> KeptText {
+        let (runs, request, template) = (Arc::clone(self), request.clone(), template.clone());
+        Box::new(move || {
+            let boot = BootContext { purpose: RenderPurpose::Preview, ..runs.task_and_boot(&request).1 };
+            let engine = runs.catalog.engine_for(&boot);
+            let input = runs.task_input(&request, &boot, SecretMode::Covered);
+            let rendered = input.and_then(|input| runs.render_task_file(&engine, &template, input));
+            rendered.map(|rendered| rendered.text).map_err(|problem| {
+                format!("it holds secrets, and it could not be rendered without them: {problem}")
+            })
+        })
     }
 
     /// The task, and the boot that its machine is in.
@@ -74,21 +129,22 @@ impl Runs {
         let server = attempt.as_ref().and_then(|attempt| attempt.server);
         let listening = self.kernel.endpoints.api.map(|api| api.ip()).filter(|ip| !ip.is_unspecified());
         let facing = server.or(listening).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let world = self.kernel.world();
-        let run = request.run.as_ref().map(|run| &run.spec);
-        let (content, steps) = (ContentView::of_run(&world, run), run.map_or(&[][..], |run| &run.steps));
-        let boot = boot_step(status, steps).and_then(|i| steps.get(i as usize));
-        let boot = BootContext {
-            machine: Some(Arc::clone(&request.machine)),
-            bootenv: boot.and_then(|step| content.bootenv(&step.name)).cloned(),
-            stage: content.stage(&request.stage).cloned(),
-            run: request.run.clone(),
-            attempt,
-            facing: self.catalog.facing(facing),
-            agent_token: None,
-            purpose: RenderPurpose::Serve,
-        };
-        (content.task(&request.task).cloned(), boot)
+        self.kernel.read(|world| {
+            let run = request.run.as_ref().map(|run| &run.spec);
+            let (content, steps) = (ContentView::of_run(world, run), run.map_or(&[][..], |run| &run.steps));
+            let boot = boot_step(status, steps).and_then(|i| steps.get(i as usize));
+            let boot = BootContext {
+                machine: Some(Arc::clone(&request.machine)),
+                bootenv: boot.and_then(|step| content.bootenv(&step.name)).cloned(),
+                stage: content.stage(&request.stage).cloned(),
+                run: request.run.clone(),
+                attempt,
+                facing: self.catalog.facing(facing),
+                agent_token: None,
+                purpose: RenderPurpose::Serve,
+            };
+            (content.task(&request.task).cloned(), boot)
+        })
     }
 }
 

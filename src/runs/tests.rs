@@ -5,23 +5,18 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::catalog::pools::RenderPools;
-use crate::houses::{Houses, HousesSetup};
-use crate::kernel::secrets::SecretKey;
-use crate::kernel::{Actor, Caller, Error, Kernel, ServerEndpoints};
+use crate::houses::{Houses, testing};
+use crate::kernel::{Actor, Caller, Changeset, Error, EventQuery};
 use crate::model::{
     AgentReport, Artifact, ArtifactState, ArtifactStatus, Bootenv, Environment, EventKind, Job, JobFile,
     JobOffer, JobReport, JobState, JobWork, Machine, MachineState, Noun, Param, Problem, Stage, Stored, Task,
     Workflow, parse_input,
 };
-use crate::netboot::loaders::InstalledLoaders;
 use crate::runs::actions::RunAction;
 use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 use crate::runs::jobs::{RenderTasks, TaskRender, WorkRequest};
-use crate::store::{Changeset, EventQuery, SqliteStore};
 
 mod record;
 mod verbs;
@@ -43,7 +38,6 @@ struct Site {
     app: Arc<Houses>,
     caller: Caller,
     machine: Uuid,
-    _data: TempDir,
 }
 
 fn stored<T: Noun>(body: Value, now: Timestamp) -> Stored<T> {
@@ -86,29 +80,12 @@ fn content(now: Timestamp) -> Changeset {
 
 impl Site {
     async fn new(machine: Value) -> Self {
-        let data = TempDir::new().unwrap();
-        let store = SqliteStore::open(data.path()).await.unwrap();
-        let (kernel, _notes) = Kernel::new(store, SecretKey::from_key([7; 32]), ServerEndpoints::default());
-        let setup = HousesSetup {
-            kernel,
-            loaders: InstalledLoaders::default(),
-            pools: RenderPools::of_tests(),
-            media: crate::artifacts::MediaFolder::default(),
-            roots: Default::default(),
-            case: Default::default(),
-        };
-        let app = Houses::new(setup);
-        let now: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
-        let caller = Caller {
-            actor: Actor::Token("admin".into()),
-            scopes: vec!["*".into()],
-            now,
-            request_id: String::new(),
-        };
+        let (app, caller) = (testing::app(), testing::caller());
+        let now = caller.now;
         let id = Uuid::now_v7();
         let machine = Stored { key: id.to_string(), ..stored::<Machine>(machine, now) };
         app.kernel.commit(content(now).create(Machine::object(Arc::new(machine)))).await.unwrap();
-        Site { app, caller, machine: id, _data: data }
+        Site { app, caller, machine: id }
     }
 
     fn key(&self) -> String {
@@ -361,7 +338,7 @@ async fn a_job_that_overruns_or_whose_agent_is_silent_ends() {
     let slow = site.work("a", None).await;
     site.report(slow.id, running()).await.unwrap();
     let watch = DeadlineWatch { now: site.caller.now, up_since: Timestamp::UNIX_EPOCH };
-    let due = next_deadline(&site.app.kernel.world(), watch).unwrap();
+    let due = site.app.kernel.read(|world| next_deadline(world, watch)).unwrap();
     assert_eq!(due, site.caller.now + SignedDuration::from_secs(130));
     site.later(129);
     assert_eq!(site.expire().await, 0);
@@ -473,17 +450,4 @@ async fn a_task_is_rendered_with_machine_params_and_job() {
     };
     assert_eq!(work.files[0].body, "web1 /dev/sda write writing");
     assert_eq!((work.files[0].path.as_deref(), work.files[1].path.as_deref()), (Some("x.conf"), None));
-}
-
-#[tokio::test]
-async fn jobs_that_ended_long_ago_are_pruned() {
-    let site = Site::new(json!({"name": "web1"})).await;
-    site.start("work").await.unwrap();
-    let first = site.work("a", None).await;
-    site.report(first.id, exit(0)).await.unwrap();
-    let open = site.work("a", None).await;
-    assert_eq!(site.app.runs.prune_jobs(&site.caller, 1).await.unwrap(), 1);
-    assert!(site.app.kernel.get::<Job>(&first.id.to_string()).is_err());
-    assert_eq!(site.app.runs.prune_jobs(&site.caller, 0).await.unwrap(), 0, "an open job stays");
-    assert_eq!(site.job(open.id).state, JobState::Created);
 }

@@ -57,6 +57,13 @@ const HOUSES: &[CounterRow<Houses>] = &[
         |app| &app.dhcp.observations.unserved_packets),
     ("metalwright_dhcp_addresses_in_use_total", "Addresses found in use before they were offered.",
         |app| &app.dhcp.probing.in_use),
+    ("metalwright_documents_kept_total", "Documents of runs that were recorded.",
+        |app| &app.records.counters.kept),
+    ("metalwright_documents_dropped_total",
+        "Documents of runs that were not recorded, because too many waited or the database took none.",
+        |app| &app.records.counters.dropped),
+    ("metalwright_history_pruned_total", "Jobs, logs, documents and events that were pruned.",
+        |app| &app.records.counters.pruned),
     ("metalwright_tftp_strangers_total", "TFTP requests from outside every enabled subnet.",
         |app| &app.netboot.memory.tftp_strangers),
 ];

@@ -7,8 +7,11 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::background::WorkDescription;
 use crate::config::ServerConfig;
-use crate::dhcp::server::{DhcpService, OtherServerDetector, ProbeAbility, ProbeSockets, ServerObserver};
+use crate::dhcp::server::{
+    DhcpService, LOOKOUT_PERIOD, OtherServerDetector, ProbeAbility, ProbeSockets, ServerObserver,
+};
 use crate::houses::Houses;
 use crate::kernel::ServerEndpoints;
 use crate::model::ServiceStatus;
@@ -17,6 +20,13 @@ use crate::threads;
 
 /// Threads beside it that wait for the templates of options.
 const BLOCKING_MAX: usize = 16;
+
+const LOOKOUT: WorkDescription = WorkDescription {
+    name: "dhcp-lookout",
+    about: "Reads the interfaces that are served, and listens for other DHCP servers there.",
+    period: LOOKOUT_PERIOD,
+    nudged_by: "",
+};
 
 /// What DHCP is served with.
 pub(super) struct DhcpThread {
@@ -66,7 +76,12 @@ impl DhcpThread {
     pub async fn run(self, app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
         let observer = Arc::clone(&app.dhcp) as Arc<dyn ServerObserver>;
         let probed = self.thread.spawn(self.probes.run(Arc::clone(&observer), shutdown.clone()));
-        let looked_out = self.thread.spawn(self.detector.run(observer, shutdown.clone()));
+        let handle = app.background.register(LOOKOUT);
+        let looked_out = self.thread.spawn(self.detector.run(
+            observer,
+            move |begun, done| handle.record(begun, &done),
+            shutdown.clone(),
+        ));
         let served = self.thread.spawn(self.service.run(shutdown));
         for task in [served, probed, looked_out] {
             task.await.context("DHCP")?;

@@ -30,11 +30,12 @@ pub async fn recover(path: &Path) -> anyhow::Result<()> {
         ),
         opened => opened.context("the database does not open")?,
     };
-    let recovered = tokens::recover_token(store.as_ref(), jiff::Timestamp::now()).await;
+    let token = tokens::recover_token(jiff::Timestamp::now())?;
+    let committed = store.commit(token.changeset).await;
     store.close().await;
-    let token = recovered.context("the token cannot be made")?;
+    committed.context("the token cannot be made")?;
     let file = data.write_admin_token(&token.secret)?;
-    let name = &token.view.key;
+    let name = &token.name;
     eprintln!(
         "token `{name}` may do everything; it is in {}. Delete those that are lost: \
          metalwright tokens delete NAME",

@@ -11,21 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::artifacts;
 use crate::background::{WorkDescription, WorkRound};
+use crate::catalog::Catalog;
 use crate::dhcp::Dhcp;
 use crate::dhcp::lease_actions::EXPIRED_AT_ONCE_MAX;
 use crate::houses::Houses;
 use crate::kernel::{Caller, Error, Kernel};
 use crate::netboot::Netboot;
+use crate::records::Records;
+use crate::records::pruning::Mode;
 use crate::runs::Runs;
 use crate::runs::deadlines::{DeadlineWatch, next_deadline};
-
-/// Events that are kept.
-const EVENTS_KEPT: u64 = 2_000_000;
-/// Jobs that are kept, with their logs.
-const JOBS_KEPT: usize = 50_000;
-
-/// Runs that are kept.
-const RUNS_KEPT: usize = 20_000;
 
 const DEADLINES: WorkDescription = WorkDescription {
     name: "deadlines",
@@ -57,21 +52,15 @@ const STORE_CHECK: WorkDescription = WorkDescription {
     period: Duration::from_secs(5),
     nudged_by: "",
 };
-const JOB_PRUNING: WorkDescription = WorkDescription {
-    name: "job-pruning",
-    about: "Deletes the oldest jobs, with their logs, beyond 50,000.",
-    period: Duration::from_secs(600),
+const RENDER_CHECK: WorkDescription = WorkDescription {
+    name: "render-check",
+    about: "Looks whether the workers that render documents can be started.",
+    period: Duration::from_secs(5),
     nudged_by: "",
 };
-const RUN_PRUNING: WorkDescription = WorkDescription {
-    name: "run-pruning",
-    about: "Deletes the oldest ended runs beyond 20,000, and kept content that no run needs.",
-    period: Duration::from_secs(600),
-    nudged_by: "",
-};
-const EVENT_PRUNING: WorkDescription = WorkDescription {
-    name: "event-pruning",
-    about: "Deletes the oldest events beyond 2,000,000.",
+const PRUNING: WorkDescription = WorkDescription {
+    name: "pruning",
+    about: "Deletes runs, jobs, logs, served documents and events that are older than the settings allow.",
     period: Duration::from_secs(600),
     nudged_by: "",
 };
@@ -92,9 +81,13 @@ pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): ServiceTasks<'_>) {
         LeaseExpiry { dhcp: Arc::clone(&app.dhcp), kernel: Arc::clone(kernel), shutdown: shutdown.clone() };
     spawn(app, (LEASE_EXPIRY, expiry), (tasks, shutdown));
     spawn(app, (STORE_CHECK, StoreCheck(Arc::clone(kernel))), (tasks, shutdown));
-    spawn(app, (JOB_PRUNING, JobPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
-    spawn(app, (RUN_PRUNING, RunPruning(Arc::clone(&app.runs), Arc::clone(kernel))), (tasks, shutdown));
-    spawn(app, (EVENT_PRUNING, EventPruning(Arc::clone(kernel))), (tasks, shutdown));
+    spawn(app, (RENDER_CHECK, RenderCheck(Arc::clone(&app.catalog))), (tasks, shutdown));
+    spawn(app, (PRUNING, Pruning(Arc::clone(&app.records), Arc::clone(kernel))), (tasks, shutdown));
+    let written = Arc::clone(&app.records).run(shutdown.clone());
+    tasks.spawn(async {
+        written.await;
+        Ok(())
+    });
     let handle = app.background.register(artifacts::work::WORK);
     let running = artifacts::work::run(Arc::clone(&app.artifacts), handle, shutdown.clone());
     tasks.spawn(async { Ok(running.await?) });
@@ -137,7 +130,7 @@ impl WorkRound for DeadlineCheck {
             self.committed.has_changed().map_err(|_| Error::Failed("the store has gone".to_owned()))?;
         if changed || is_due {
             self.committed.borrow_and_update();
-            self.next = next_deadline(&self.kernel.world(), watch);
+            self.next = self.kernel.read(|world| next_deadline(world, watch));
         }
         ended
     }
@@ -187,26 +180,20 @@ impl WorkRound for StoreCheck {
     }
 }
 
-struct JobPruning(Arc<Runs>, Arc<Kernel>);
+struct RenderCheck(Arc<Catalog>);
 
-impl WorkRound for JobPruning {
+impl WorkRound for RenderCheck {
     async fn round(&mut self) -> Result<(), Error> {
-        self.0.prune_jobs(&Caller::server(self.1.now()), JOBS_KEPT).await.map(drop)
+        self.0.render_outage().map_or(Ok(()), |why| Err(Error::Failed(why)))
     }
 }
 
-struct RunPruning(Arc<Runs>, Arc<Kernel>);
+struct Pruning(Arc<Records>, Arc<Kernel>);
 
-impl WorkRound for RunPruning {
+impl WorkRound for Pruning {
     async fn round(&mut self) -> Result<(), Error> {
-        self.0.prune_runs(&Caller::server(self.1.now()), RUNS_KEPT).await.map(drop)
-    }
-}
-
-struct EventPruning(Arc<Kernel>);
-
-impl WorkRound for EventPruning {
-    async fn round(&mut self) -> Result<(), Error> {
-        self.0.prune_events(EVENTS_KEPT).await.map(drop)
+        // What is due beyond one round is deleted in the next ones, so that a change of the settings does not
+        // keep the database busy.
+        self.0.prune(&Caller::server(self.1.now()), Mode::Delete).await.map(drop)
     }
 }

@@ -6,11 +6,21 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::background::{WorkDescription, WorkHandle};
+use crate::houses::Houses;
 use crate::insight::activity_log;
-use crate::kernel::{Kernel, event_queue};
+use crate::kernel::Kernel;
+use crate::kernel::event_queue::EventQueue;
 
 /// How long the last lines of the log may take after everything has ended.
 const LOGGED_SOON: Duration = Duration::from_secs(2);
+
+const EVENT_QUEUE: WorkDescription = WorkDescription {
+    name: "event-queue",
+    about: "Writes the events that nothing waits for: files that were served, offers, boots that stopped.",
+    period: Duration::ZERO,
+    nudged_by: "such an event",
+};
 
 /// The queue of notes is written until everything that may add to it has ended.
 pub(super) struct QueueTask {
@@ -19,9 +29,21 @@ pub(super) struct QueueTask {
 }
 
 impl QueueTask {
-    pub fn start(kernel: &Arc<Kernel>, queue: event_queue::EventQueue) -> Self {
-        let stop = CancellationToken::new();
-        QueueTask { task: tokio::spawn(event_queue::run(Arc::clone(kernel), queue, stop.clone())), stop }
+    pub fn start(app: &Houses, queue: EventQueue) -> Self {
+        let (stop, handle) = (CancellationToken::new(), app.background.register(EVENT_QUEUE));
+        let writing = write_queue((Arc::clone(&app.kernel), queue), handle, stop.clone());
+        QueueTask { task: tokio::spawn(writing), stop }
+    }
+}
+
+async fn write_queue(
+    (kernel, mut queue): (Arc<Kernel>, EventQueue),
+    handle: WorkHandle,
+    stop: CancellationToken,
+) {
+    while let Some(events) = queue.next_group(&stop).await {
+        // What was not written is counted and logged with the reason; there is nobody to be told.
+        handle.watch(kernel.write_group(events)).await.ok();
     }
 }
 
@@ -32,9 +54,10 @@ pub(super) struct LogTask {
 }
 
 impl LogTask {
-    pub fn start(kernel: &Arc<Kernel>) -> Self {
-        let stop = CancellationToken::new();
-        let logging = activity_log::run(Arc::clone(kernel), kernel.last_event(), stop.clone());
+    pub fn start(app: &Houses) -> Self {
+        let (stop, handle) = (CancellationToken::new(), app.background.register(activity_log::WORK));
+        let from = (Arc::clone(&app.kernel), app.kernel.last_event());
+        let logging = activity_log::run(from, handle, stop.clone());
         LogTask { task: tokio::spawn(logging), stop }
     }
 

@@ -34,6 +34,9 @@ pub(super) async fn story<S: Store>(open: impl AsyncFn() -> Arc<S>) {
     events::are_found_by_what_they_are(&*store).await;
     events::those_of_leases_are_found_by_address_and_mac(&*store).await;
     logs_grow_without_gaps_or_repeats(&*store).await;
+    records_conformance::documents_are_kept_once_and_go_with_the_last_run_that_has_them(&*store).await;
+    records_conformance::a_run_has_a_bounded_number_of_documents(&*store).await;
+    records_conformance::old_events_are_counted_up_to_a_cut(&*store).await;
     commits::each_changeset_that_writes_is_a_commit(&*store).await;
     let store = commits::restarts_keep_numbers_and_tombstones(store, &open).await;
     restarts_change_nothing(store, open).await;
@@ -346,6 +349,7 @@ fn job(key: Uuid) -> Object {
         ended_at: None,
         deadline: now(),
         log_bytes: 0,
+        log_pruned_at: None,
         digest: String::new(),
     };
     Object::Job(Arc::new(Stored::new(key.to_string(), spec, now())))

@@ -10,6 +10,9 @@
 mod conformance;
 mod hold;
 mod monitored;
+mod records;
+#[cfg(test)]
+mod records_conformance;
 mod sql;
 mod sqlite;
 mod tracked_world;
@@ -20,9 +23,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::model::{Event, EventKind, Kind, Mac, NewEvent, Object, World};
+use crate::model::{Event, EventKind, Kind, Mac, NewEvent, Object, ServedDocument, World};
 pub use hold::WriterHold;
 pub use monitored::{FREE_BYTES_MIN, MonitoredStore, StoreOutage};
+pub use records::{DocumentUsage, EventCut, KeptDocument, OldEvents, RUN_DOCUMENTS_MAX, RunDocuments};
 pub use sqlite::{DamagedRow, OpenError, SqliteStore};
 pub use tracked_world::{ScannedKind, TableSnapshot, TrackedWorld};
 
@@ -203,6 +207,56 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Failed`].
     fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// The oldest events, up to a cut. The newest event is never among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>>;
+
+    /// Records documents that were served. One that is recorded for the same attempt or job, and one beyond
+    /// [`RUN_DOCUMENTS_MAX`], changes nothing. Returns the bytes by which the kept texts grew.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// The documents of a run, by path and then by time.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn served_documents(&self, run: Uuid) -> BoxFuture<'_, Result<Vec<ServedDocument>, StoreError>>;
+
+    /// The compressed text with a digest, where it is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn document_content(&self, digest: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>>;
+
+    /// What documents there are, by run.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, StoreError>>;
+
+    /// Deletes the texts of the documents of runs that no other run has; which documents there were stays.
+    /// Returns the bytes that are free then. All of it is one transaction: the caller bounds how many runs.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// As [`Store::prune_documents`], and deletes which documents there were: the runs themselves go.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Deletes the logs of jobs, which stay. The caller bounds how many jobs.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Writes to the disk what changes nothing, to find out whether writes get there.
     ///

@@ -11,8 +11,11 @@ use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{Changeset, EventQuery, SharedStore, Store, StoreError, WriterHold};
-use crate::model::{Event, StoreStatus, World};
+use super::{
+    Changeset, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store, StoreError,
+    WriterHold,
+};
+use crate::model::{Event, ServedDocument, StoreStatus, World};
 
 /// Free bytes on the disk of the database below which operators are warned. Artifacts leave a quarter of it.
 pub const FREE_BYTES_MIN: u64 = 256 << 20;
@@ -216,6 +219,38 @@ impl Store for MonitoredStore {
 
     fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.prune_events(keep).inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>> {
+        self.store.old_events(cut)
+    }
+
+    fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.store.keep_documents(documents).inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn served_documents(&self, run: Uuid) -> BoxFuture<'_, Result<Vec<ServedDocument>, StoreError>> {
+        self.store.served_documents(run)
+    }
+
+    fn document_content(&self, digest: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
+        self.store.document_content(digest)
+    }
+
+    fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, StoreError>> {
+        self.store.document_usage()
+    }
+
+    fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.store.prune_documents(runs).inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.store.forget_documents(runs).inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.store.prune_logs(jobs).inspect(|done| self.health.record(done)).boxed()
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {

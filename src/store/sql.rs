@@ -51,3 +51,35 @@ pub(super) const ADD_LOG: &str = "INSERT INTO job_log (job, start, bytes) VALUES
 pub(super) const READ_LOG: &str = "SELECT start, bytes FROM job_log \
     WHERE job = $1 AND start < $3 AND start >= \
     COALESCE((SELECT max(start) FROM job_log WHERE job = $1 AND start <= $2), 0) ORDER BY start";
+
+/// Binds job.
+pub(super) const DELETE_LOG: &str = "DELETE FROM job_log WHERE job = $1";
+
+/// Binds run, path, attempt, job, digest, machine, time, bytes, kept bytes, covered, note, and how many
+/// documents a run may have.
+pub(super) const ADD_SERVED_DOCUMENT: &str = "INSERT INTO served_document \
+    (run, path, attempt, job, digest, machine, served_at, bytes, kept_bytes, covered, note) \
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
+    WHERE (SELECT count(*) FROM served_document WHERE run = $1) < $12 \
+    ON CONFLICT (run, path, attempt, job, digest) DO NOTHING";
+/// Binds digest, kept bytes, content.
+pub(super) const ADD_DOCUMENT: &str = "INSERT INTO document (digest, kept_bytes, content) \
+    VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING";
+/// Binds run.
+pub(super) const SERVED_DOCUMENTS: &str = "SELECT path, attempt, job, digest, machine, served_at, bytes, \
+    covered, note FROM served_document WHERE run = $1 ORDER BY path, served_at";
+pub(super) const DIGESTS_OF_RUN: &str =
+    "SELECT DISTINCT digest FROM served_document WHERE run = $1 AND kept_bytes > 0";
+/// Binds run; its texts are not kept on its account from then on.
+pub(super) const GIVE_UP_DOCUMENTS: &str =
+    "UPDATE served_document SET kept_bytes = 0 WHERE run = $1 AND kept_bytes > 0";
+pub(super) const DELETE_SERVED_DOCUMENTS: &str = "DELETE FROM served_document WHERE run = $1";
+/// Binds digest.
+pub(super) const DOCUMENT: &str = "SELECT content FROM document WHERE digest = $1";
+/// Binds digest; returns the bytes that are free then, or no row where the text is still in use.
+pub(super) const DELETE_UNUSED_DOCUMENT: &str = "DELETE FROM document WHERE digest = $1 \
+    AND NOT EXISTS (SELECT 1 FROM served_document WHERE digest = $1 AND kept_bytes > 0) RETURNING kept_bytes";
+pub(super) const DOCUMENTS_KEPT_BYTES: &str = "SELECT COALESCE(sum(kept_bytes), 0) FROM document";
+pub(super) const DOCUMENTS_BY_RUN: &str = "SELECT run, count(*) AS count, sum(kept_bytes) AS kept_bytes, \
+    min(served_at) AS first_at, max(served_at) AS last_at FROM served_document \
+    WHERE kept_bytes > 0 GROUP BY run ORDER BY last_at";

@@ -59,23 +59,24 @@ fn the_server_says_what_it_does_by_itself() {
     let shown = world.cli(&["server", "background", "-o", "name"]);
     let names: Vec<&str> = shown.lines().collect();
     let all = [
+        "activity-log",
         "artifacts",
         "deadlines",
-        "event-pruning",
-        "job-pruning",
+        "event-queue",
         "lease-clock",
         "lease-expiry",
-        "run-pruning",
+        "pruning",
+        "render-check",
         "silent-boots",
         "store-check",
     ];
     assert_eq!(names, all);
     let status = world.api().get("/server/background").expect(200);
-    let pruning = &status["items"][2];
-    assert_eq!((&pruning["name"], &pruning["period_seconds"]), (&json!("event-pruning"), &json!(600)));
+    let pruning = &status["items"][6];
+    assert_eq!((&pruning["name"], &pruning["period_seconds"]), (&json!("pruning"), &json!(600)));
     assert_eq!(pruning["failures"], 0, "{status}");
     let table = world.cli(&["server", "background"]);
-    assert!(table.starts_with("NAME ") && table.contains("Deletes the oldest events"), "{table}");
+    assert!(table.starts_with("NAME ") && table.contains("older than the settings allow"), "{table}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod packages;
 mod process;
 mod program;
 mod qemu;
+mod records;
 mod refusals;
 mod relay;
 mod render;

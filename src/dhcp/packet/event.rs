@@ -2,12 +2,12 @@
 
 use crate::dhcp::decide::{ClientKey, DhcpClient, PacketEvent};
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty};
+use crate::kernel::changeset::ChangesetWrite;
 use crate::model::event::{ClientStage, DhcpRelease, PacketAnswer, SERVER, UnservedPacket};
 use crate::model::{EventBody, Kind, Lease, NewEvent, Object};
 use crate::netboot::decide::capability;
 use crate::netboot::decide::client::BootProgram;
 use crate::proto::dhcp4::codes;
-use crate::store::ChangesetWrite;
 
 /// Whether anybody will look for it: all of a machine's packets, what is written, and what an operator has to
 /// mend. Renewals of clients that are no machine are frequent, and add nothing to the record of the lease.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use nix::libc;
@@ -19,11 +19,10 @@ use crate::dhcp::server::interfaces::{self, LinkPort};
 use crate::dhcp::server::reopening_socket::ReopeningSocket;
 use crate::model::Mac;
 use crate::proto::dhcp4::{MessageType, codes, parse};
-use crate::rate_limit::warn_limited;
 
 const ETH_P_IP: u16 = 0x0800;
 /// How often the interfaces are read.
-const REFRESH: Duration = Duration::from_secs(3);
+pub const LOOKOUT_PERIOD: Duration = Duration::from_secs(3);
 const PACKET_BYTES_MAX: usize = 4096;
 const UDP_HEADER_BYTES: usize = 8;
 const BOOT_REPLY: u8 = 2;
@@ -58,9 +57,15 @@ impl OtherServerDetector {
         move || health.is_well()
     }
 
-    /// Tells `observer` until `shutdown`.
-    pub async fn run(mut self, observer: Arc<dyn ServerObserver>, shutdown: CancellationToken) {
-        let mut refresh = tokio::time::interval(REFRESH);
+    /// Tells `observer` until `shutdown`. `refreshed` is told how each reading of the interfaces went, and
+    /// when it began.
+    pub async fn run(
+        mut self,
+        observer: Arc<dyn ServerObserver>,
+        refreshed: impl Fn(Instant, Result<(), String>) + Send,
+        shutdown: CancellationToken,
+    ) {
+        let mut refresh = tokio::time::interval(LOOKOUT_PERIOD);
         refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut buffer = vec![0; PACKET_BYTES_MAX];
         loop {
@@ -70,7 +75,8 @@ impl OtherServerDetector {
                     heard.into_iter().for_each(|heard| observer.heard(heard));
                 }
                 _ = refresh.tick() => {
-                    self.refresh(observer.as_ref());
+                    let begun = Instant::now();
+                    refreshed(begun, self.refresh(observer.as_ref()));
                     self.listening.check();
                 }
                 () = shutdown.cancelled() => return,
@@ -78,16 +84,14 @@ impl OtherServerDetector {
         }
     }
 
-    fn refresh(&mut self, observer: &dyn ServerObserver) {
-        match interfaces::read(&self.names) {
-            Ok(ports) => {
-                if interface_facts(&ports) != interface_facts(&self.ports) {
-                    observer.interfaces(interface_facts(&ports));
-                }
-                self.ports = ports;
-            }
-            Err(error) => warn_limited!(%error, "the network interfaces cannot be read"),
+    fn refresh(&mut self, observer: &dyn ServerObserver) -> Result<(), String> {
+        let ports = interfaces::read(&self.names)
+            .map_err(|error| format!("the network interfaces cannot be read: {error}"))?;
+        if interface_facts(&ports) != interface_facts(&self.ports) {
+            observer.interfaces(interface_facts(&ports));
         }
+        self.ports = ports;
+        Ok(())
     }
 
     fn read(&self, packet: &[u8], from: &LinkAddr) -> Option<ServerSighting> {

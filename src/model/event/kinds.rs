@@ -383,12 +383,6 @@ event_kinds! {
         stage: Option<String>,
     }
 
-    /// The oldest runs that had ended were deleted.
-    "run.pruned" RunPruned about run => {
-        /// How many.
-        runs: u64,
-    }
-
     /// A task was handed out to the agent of a machine.
     "job.created" JobCreated about machine => (JobNow)
 
@@ -409,12 +403,6 @@ event_kinds! {
 
     /// The agent came back without its job.
     "job.lost" JobLost about machine => (JobNow)
-
-    /// Old jobs were deleted with their logs.
-    "job.pruned" JobPruned about job => {
-        /// How many.
-        jobs: u64,
-    }
 
     /// An operator asked for something to be done with an artifact.
     "artifact.asked" ArtifactAsked about artifact => {
@@ -449,6 +437,18 @@ event_kinds! {
     "token.recovered" TokenRecovered about token => {
         name: String,
         scopes: Vec<String>,
+    }
+
+    /// History that is older than the settings allow was deleted.
+    "server.pruned" ServerPruned about server => {
+        runs: u64,
+        /// Pieces of content that no run needed any more.
+        contents: u64,
+        jobs: u64,
+        /// Jobs that stay without their logs.
+        logs: u64,
+        documents: u64,
+        events: u64,
     }
 
     /// The database takes writes again.

@@ -47,10 +47,9 @@ impl ForeignAddresses {
         }
     }
 
-    /// Who was heard to take an address.
-    pub fn at(&self, address: IpAddr, now: Timestamp) -> Option<Mac> {
-        let (mac, heard) = self.by_address.get(&address)?;
-        (now.duration_since(*heard) < BELIEVED).then_some(*mac)
+    /// Who was heard to take an address, and when.
+    pub fn at(&self, address: IpAddr, now: Timestamp) -> Option<(Mac, Timestamp)> {
+        self.by_address.get(&address).filter(|(_, heard)| now.duration_since(*heard) < BELIEVED).copied()
     }
 }
 
@@ -75,17 +74,17 @@ mod tests {
         let mut foreign = ForeignAddresses::default();
         foreign.hear((address(50), mac(1)), NOW);
         foreign.hear((address(51), mac(2)), NOW);
-        assert_eq!(foreign.at(address(50), NOW), Some(mac(1)));
+        assert_eq!(foreign.at(address(50), NOW), Some((mac(1), NOW)));
         foreign.hear((address(52), mac(1)), NOW);
         assert_eq!(foreign.at(address(50), NOW), None, "it has another address now");
         foreign.hear((address(51), mac(1)), NOW);
-        assert_eq!(foreign.at(address(51), NOW), Some(mac(1)));
+        assert_eq!(foreign.at(address(51), NOW), Some((mac(1), NOW)));
         assert_eq!(foreign.at(address(51), NOW + SignedDuration::from_hours(2)), None);
         foreign.forget(address(51));
         assert_eq!(foreign.at(address(51), NOW), None, "a stranger took it");
         let ipv6: IpAddr = "fd00::5".parse().unwrap();
         foreign.hear((ipv6, mac(3)), NOW);
-        assert_eq!(foreign.at(ipv6, NOW), Some(mac(3)));
+        assert_eq!(foreign.at(ipv6, NOW), Some((mac(3), NOW)));
     }
 
     #[test]

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::kernel::ServerEndpoints;
+use crate::kernel::{ServerEndpoints, TrackedWorld};
 use crate::model::{ClientClass, Problem, Stored, is_template};
 use crate::netboot::decide::decision::HTTPS_IS_OFF;
 use crate::objects::rules::{NounRules, ProposedWrite, WriteCheck};
-use crate::store::TrackedWorld;
 
 /// Most classes: each packet is held against all of them.
 const CLASSES_MAX: usize = 500;

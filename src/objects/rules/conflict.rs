@@ -1,9 +1,8 @@
 //! What stands against a write (409), and how it is told to a caller who may not read all of it.
 
-use crate::kernel::Caller;
 use crate::kernel::permissions::hidden_conflict;
+use crate::kernel::{Caller, TrackedWorld};
 use crate::model::{Kind, Noun, Stored};
-use crate::store::TrackedWorld;
 
 /// Most names listed in one message.
 const LISTED_MAX: usize = 10;

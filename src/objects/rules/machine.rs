@@ -4,11 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::catalog::usable;
-use crate::model::{ContentView, Kind, Machine, ObjectReference, Problem, Stored, World};
+use crate::kernel::scope::agent_of;
+use crate::kernel::{Caller, Changeset, TrackedWorld};
+use crate::model::event::{JobNow, RunCancelled};
+use crate::model::{
+    ContentView, EventBody, Job, JobState, Kind, Lease, Machine, Noun, ObjectReference, Problem, Run,
+    RunEntry, RunResult, Stored, Token, World,
+};
 use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
-use crate::store::TrackedWorld;
+use crate::objects::view;
 
 impl NounRules for Machine {
     fn label(stored: &Stored<Self>) -> String {
@@ -61,6 +68,21 @@ impl NounRules for Machine {
         found.unwrap_or_default().into_iter().map(|what| Problem::new("/status/bootenv", what)).collect()
     }
 
+    /// Ends what is the machine's own: its agent's tokens, its job, its run, its place in its lease. The
+    /// lease itself stays with the network interface, which still uses the address. Unique values and the
+    /// capability of the boot attempt end with the row.
+    fn along_deletion(
+        stored: &Stored<Self>,
+        world: &TrackedWorld<'_>,
+        caller: &Caller,
+        changeset: Changeset,
+    ) -> Changeset {
+        let changeset = without_tokens((stored, world), caller, changeset);
+        let changeset = without_job((stored, world), caller, changeset);
+        let changeset = without_run((stored, world), caller, changeset);
+        without_lease((stored, world), caller, changeset)
+    }
+
     fn names(stored: &Stored<Self>) -> Vec<ObjectReference> {
         vec![ObjectReference::new(Kind::Machine, &format!("name:{}", stored.spec.name), "")]
     }
@@ -68,4 +90,75 @@ impl NounRules for Machine {
 
 fn locked(stored: &Stored<Machine>) -> String {
     format!("machine `{}` is locked: set `locked` to false first, and nothing else with it", stored.spec.name)
+}
+
+/// Why what belonged to a machine ended.
+const DELETED: &str = "its machine was deleted";
+/// The kind of event that ends a run so.
+const CANCELLED: &str = "run.cancelled";
+
+/// A machine that is deleted, and what else there is.
+type Deleted<'a, 'w> = (&'a Stored<Machine>, &'a TrackedWorld<'w>);
+
+/// Deletes the tokens that are good for this machine's agent and nothing else. Of a token with further scopes
+/// only the agent's scope is void: there is no such machine.
+fn without_tokens((stored, world): Deleted<'_, '_>, caller: &Caller, mut changeset: Changeset) -> Changeset {
+    let id = stored.key.parse::<Uuid>().ok();
+    let tokens = world.specs::<Token>().filter(|token| {
+        let scopes = &token.spec.scopes;
+        !scopes.is_empty()
+            && scopes.iter().all(|scope: &String| agent_of(scope).is_some() && agent_of(scope) == id)
+    });
+    for token in tokens {
+        let event = caller.event_about(token, view::deleted(token));
+        changeset = changeset.delete(&Token::object(Arc::clone(token))).event(event);
+    }
+    changeset
+}
+
+/// Cancels the job under way.
+fn without_job((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Changeset) -> Changeset {
+    let job = stored.status.job.and_then(|id| world.get::<Job>(&id.to_string()));
+    let Some(job) = job.filter(|job| job.spec.state.is_open()) else { return changeset };
+    let mut next = job.next(caller.now);
+    (next.spec.state, next.spec.ended_at) = (JobState::Cancelled, Some(caller.now));
+    next.spec.reason = DELETED.to_owned();
+    let now = JobNow::new(&next.spec, &next.key);
+    let attempt = stored.status.boot_attempt.as_ref().map(|attempt| attempt.id);
+    let event = caller.event_about(stored, EventBody::JobCancelled(now)).in_attempt(attempt);
+    changeset.update(Job::object(Arc::new(next))).event(event)
+}
+
+/// Ends the run under way as cancelled. Runs stay, with the name and the MAC addresses of their machine.
+fn without_run((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Changeset) -> Changeset {
+    let run = stored.status.run.as_ref().and_then(|run| world.get::<Run>(&run.id.to_string()));
+    let Some(run) = run.filter(|run| run.spec.is_open()) else { return changeset };
+    let mut next = run.next(caller.now);
+    let by = caller.actor.to_string();
+    next.spec.add_entry(RunEntry {
+        at: caller.now,
+        what: CANCELLED.to_owned(),
+        by: by.clone(),
+        step: stored.status.cursor,
+        text: DELETED.to_owned(),
+    });
+    next.spec.end(RunResult::Cancelled, caller.now);
+    let workflow = Some(next.spec.workflow.clone());
+    let attempt = stored.status.boot_attempt.as_ref().map(|attempt| attempt.id);
+    let cancelled = RunCancelled { by, workflow, stage: stored.status.stage.clone() };
+    let event = caller.event_about(stored, cancelled).in_attempt(attempt);
+    changeset.update(Run::object(Arc::new(next))).event(event)
+}
+
+/// The lease on its address is nobody's machine's any more.
+fn without_lease((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Changeset) -> Changeset {
+    let lease = stored.status.address.and_then(|address| world.get::<Lease>(&address.to_string()));
+    let Some(lease) = lease.filter(|lease: &&Arc<Stored<Lease>>| {
+        lease.spec.machine.map(|id| id.to_string()).as_ref() == Some(&stored.key)
+    }) else {
+        return changeset;
+    };
+    let mut next = lease.next(caller.now);
+    next.spec.machine = None;
+    changeset.update(Lease::object(Arc::new(next)))
 }

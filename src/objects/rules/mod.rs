@@ -40,10 +40,9 @@ pub use conflict::{Conflict, Dependent};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::{Caller, Error, ServerEndpoints};
+use crate::kernel::{Caller, Changeset, ChangesetRead, Error, ServerEndpoints, TrackedWorld};
 use crate::model::{FetchNetworks, HasTable, Kind, Noun, ObjectReference, Problem, SITE, Stored, World};
 use crate::objects::ArtifactRoots;
-use crate::store::{Changeset, ChangesetRead, TrackedWorld};
 
 /// Most unknown references listed for one object.
 const UNKNOWN_MAX: usize = 64;
@@ -146,6 +145,16 @@ pub trait NounRules: Noun {
 
     /// The changeset that writes it, with what has to change together with it.
     fn along(_next: &Stored<Self>, _change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
+        changeset
+    }
+
+    /// The changeset that deletes it, with what has to go or change together with it.
+    fn along_deletion(
+        _stored: &Stored<Self>,
+        _world: &TrackedWorld<'_>,
+        _caller: &Caller,
+        changeset: Changeset,
+    ) -> Changeset {
         changeset
     }
 

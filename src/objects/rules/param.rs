@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::kernel::TrackedWorld;
 use crate::model::{DeclaredSchema, Param, Problem, Stored, World};
 use crate::objects::rules::{
     Conflict, Dependent, NounRules, ProposedWrite, RuleCheck, WriteCheck, list_dependents, params,
 };
-use crate::store::TrackedWorld;
 
 impl NounRules for Param {
     fn write_checks(

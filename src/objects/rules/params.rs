@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::kernel::TrackedWorld;
 use crate::kernel::secrets;
 use crate::model::bounds::escape;
 use crate::model::{
     Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, Stage, Stored, Task, World, nearest,
 };
 use crate::objects::rules::{Dependent, NounRules, RuleCheck, WriteCheck};
-use crate::store::TrackedWorld;
 
 type ParamMap = BTreeMap<String, Value>;
 type DeclaredParams = BTreeMap<String, Arc<Stored<Param>>>;

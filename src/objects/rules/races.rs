@@ -87,5 +87,5 @@ async fn many_writers_of_one_table_all_come_through() {
     }
     let done = writers.join_all().await;
     assert!(done.iter().all(Result::is_ok), "{done:?}");
-    assert_eq!(app.kernel.world().reservations.len(), CROWD);
+    assert_eq!(app.kernel.read(|world| world.reservations.len()), CROWD);
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::kernel::TrackedWorld;
 use crate::model::{Problem, Reservation, Stored, Subnet, World};
 use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
-use crate::store::TrackedWorld;
 
 impl NounRules for Reservation {
     fn write_checks(

@@ -7,12 +7,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::dhcp::decide::{addresses_named, ready_options};
+use crate::kernel::{Changeset, TrackedWorld};
 use crate::model::{
     Cidr, Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, Stored, Subnet, SubnetMode, World,
 };
 use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
 use crate::proto::dhcp4::codes;
-use crate::store::{Changeset, TrackedWorld};
 
 impl NounRules for Subnet {
     fn write_checks(
@@ -239,9 +239,10 @@ mod tests {
     async fn a_router_outside_of_its_wire_is_a_problem_and_no_refusal() {
         let (app, caller) = (testing::app(), testing::caller());
         let told = |subnet: &str| -> Vec<String> {
-            let world = app.kernel.world();
-            let problems = Subnet::problems(world.subnets.get(subnet).unwrap(), &world);
-            problems.iter().map(ToString::to_string).collect()
+            app.kernel.read(|world| {
+                let problems = Subnet::problems(world.subnets.get(subnet).unwrap(), world);
+                problems.iter().map(ToString::to_string).collect()
+            })
         };
         let pool = json!({"start": "10.0.1.9", "end": "10.0.1.9", "options": {"routers": ["10.0.2.1"]}});
         let lan = json!({"name": "lan", "cidr": "10.0.1.0/24", "shared_network": "wire", "pools": [pool],
@@ -268,7 +269,7 @@ mod tests {
         for subnet in ["a", "b"] {
             join(&app, subnet).await;
         }
-        let left: Vec<_> = app.kernel.world().leases.iter().map(|row| row.spec.clone()).collect();
+        let left: Vec<_> = app.kernel.read(|world| world.leases.iter().map(|row| row.spec.clone()).collect());
         let left: Vec<_> =
             left.iter().map(|lease| (lease.address.to_string(), lease.network.as_str())).collect();
         assert_eq!(left, [("10.0.2.5".to_owned(), "wire")]);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::kernel::{ChangesetRead, TableSnapshot, TrackedWorld};
 use crate::model::{Problem, Stored, Template, World};
 use crate::objects::rules::{NounRules, RuleCheck, WriteCheck};
 use crate::render::{self, ProblemKind, RenderProblem};
-use crate::store::{ChangesetRead, TableSnapshot, TrackedWorld};
 
 impl NounRules for Template {
     /// What is wrong with the text itself. An include of a template that is not there yet only keeps it from

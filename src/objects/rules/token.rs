@@ -1,10 +1,10 @@
 //! Tokens: scopes that exist, and an administrator that stays. That a token gives no more than its maker has
 //! is `auth`'s.
 
+use crate::kernel::TrackedWorld;
 use crate::kernel::scope::check_scope;
 use crate::model::{Problem, Stored, Token, World};
 use crate::objects::rules::{Conflict, NounRules, ProposedWrite};
-use crate::store::TrackedWorld;
 
 /// How much is lost with a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,6 +161,6 @@ mod tests {
         app.kernel.commit(first).await.unwrap();
         assert!(app.kernel.commit(second).await.is_err(), "it relied on the one that is gone");
         assert!(matches!(app.objects.delete::<Token>(&caller, &target("b")).await, Err(Error::Conflict(_))));
-        assert_eq!(app.kernel.world().tokens.len(), 1);
+        assert_eq!(app.kernel.read(|world| world.tokens.len()), 1);
     }
 }

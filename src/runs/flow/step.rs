@@ -179,9 +179,10 @@ pub const REHEARSED_BOOT: &str = "rehearsed: the installer read its answer file 
 
 /// Index of the bootenv step whose boot the cursor is in: the last one up to it that was reached.
 pub fn boot_step(status: &MachineStatus, steps: &[Step]) -> Option<u32> {
-    let reached = |step: &Step, i: u32| i < status.cursor || step.state != StepState::Pending;
     let steps = (0u32..).zip(steps).take(status.cursor as usize + 1);
-    let boots = steps.filter(|(i, step)| step.kind == StepKind::Bootenv && reached(step, *i));
+    let boots = steps.filter(|(i, step)| {
+        step.kind == StepKind::Bootenv && ((*i) < status.cursor || step.state != StepState::Pending)
+    });
     boots.map(|(i, _)| i).last()
 }
 

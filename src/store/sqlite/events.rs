@@ -10,7 +10,7 @@ use super::integer;
 use crate::model::bounds::{EVENT_DEPTH_MAX, text_depth};
 use crate::model::event::OtherEvent;
 use crate::model::{Event, EventBody, EventKind, Kind, NewEvent};
-use crate::store::{EVENTS_MAX, EventQuery, LeaseOf};
+use crate::store::{EVENTS_MAX, EventCut, EventQuery, LeaseOf, OldEvents};
 
 /// How many events are a part of the table of keys: few, so that the keys of a group share a page; many, so
 /// that there are not many parts to look into.
@@ -116,6 +116,40 @@ async fn stored(readers: &SqlitePool) -> sqlx::Result<(u64, u64)> {
     let ends = "SELECT (SELECT min(seq) FROM event), (SELECT max(seq) FROM event)";
     let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(ends).fetch_one(readers).await?;
     Ok((first.unwrap_or(0).unsigned_abs(), last.unwrap_or(0).unsigned_abs()))
+}
+
+/// The oldest events up to a cut. Their numbers have no gaps, and their times are nearly in the same order.
+pub(super) async fn old(readers: &SqlitePool, cut: EventCut) -> sqlx::Result<OldEvents> {
+    let (first, last) = stored(readers).await?;
+    let mut end = last.saturating_sub(cut.keep.max(1)).saturating_add(1);
+    if let Some(since) = cut.since {
+        end = end.max(first_since(readers, (first, last), since).await?);
+    }
+    let Some(count) = end.checked_sub(first).filter(|count| first > 0 && *count > 0) else {
+        return Ok(OldEvents { newer: last, ..OldEvents::default() });
+    };
+    let sizes = "SELECT min(time), COALESCE(sum(octet_length(data) + octet_length(subject)), 0) FROM event \
+        WHERE seq < $1";
+    let (oldest, bytes): (Option<i64>, i64) =
+        sqlx::query_as(sizes).bind(integer(end)).fetch_one(readers).await?;
+    let oldest = oldest.and_then(|time| Timestamp::from_microsecond(time).ok());
+    Ok(OldEvents { count, bytes: bytes.unsigned_abs(), newer: last + 1 - end, oldest })
+}
+
+/// The number of the first event that is not older than a time; that of the last where all are.
+async fn first_since(readers: &SqlitePool, (first, last): (u64, u64), since: Timestamp) -> sqlx::Result<u64> {
+    let (mut low, mut high) = (first, last);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let time = sqlx::query_scalar("SELECT time FROM event WHERE seq = $1").bind(integer(middle));
+        let time: Option<i64> = time.fetch_optional(readers).await?;
+        if time.is_none_or(|time| time < since.as_microsecond()) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
 }
 
 /// The parts of the keys that can have what is asked for, first and last of each statement, in the order of

@@ -3,10 +3,11 @@
 //! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes changesets into
 //! groups, `changeset` is one of them, `group` decides what is done and `rows` writes it, `lease_log` knows
 //! where leases are, `checkpoints` keeps the log short;
-//! `events` and `log` are what is read from the database afterwards.
+//! `events`, `log` and `documents` are what is read from the database afterwards.
 
 mod changeset;
 mod checkpoints;
+mod documents;
 mod events;
 mod group;
 mod lease_log;
@@ -36,8 +37,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::model::{Event, Kind, World};
-use crate::store::{Changeset, EventQuery, Store, StoreError, WriterHold};
+use crate::model::{Event, Kind, ServedDocument, World};
+use crate::store::{
+    Changeset, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, Store, StoreError, WriterHold,
+};
 
 pub use load::DamagedRow;
 pub use open::OpenError;
@@ -140,6 +143,10 @@ impl SqliteStore {
         outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
+    fn work_on_details(&self, work: documents::Work) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { Ok(self.submit(WriterWork::Details(work)).await?.count) })
+    }
+
     fn lock_writer(&self) -> std::sync::MutexGuard<'_, Option<WriterHandle>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,6 +174,38 @@ impl Store for SqliteStore {
 
     fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(async move { Ok(self.submit(WriterWork::Prune { keep }).await?.count) })
+    }
+
+    fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>> {
+        Box::pin(async move { events::old(&self.readers, cut).await.map_err(failed) })
+    }
+
+    fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.work_on_details(documents::Work::Keep(documents))
+    }
+
+    fn served_documents(&self, run: Uuid) -> BoxFuture<'_, Result<Vec<ServedDocument>, StoreError>> {
+        Box::pin(async move { documents::of_run(&self.readers, run).await.map_err(failed) })
+    }
+
+    fn document_content(&self, digest: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
+        Box::pin(async move { documents::content(&self.readers, &digest).await.map_err(failed) })
+    }
+
+    fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, StoreError>> {
+        Box::pin(async move { documents::usage(&self.readers).await.map_err(failed) })
+    }
+
+    fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.work_on_details(documents::Work::PruneDocuments(runs))
+    }
+
+    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.work_on_details(documents::Work::ForgetDocuments(runs))
+    }
+
+    fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.work_on_details(documents::Work::PruneLogs(jobs))
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -16,7 +16,7 @@ use super::group::{ChangesetGroup, DamagedHolders, GroupChange, GroupStamp};
 use super::lease_log::LeaseLog;
 use super::open::WriterConnection;
 use super::rows::RowWriter;
-use super::{checkpoints, integer, log};
+use super::{checkpoints, documents, integer, log};
 use crate::model::{Epoch, Event, Tombstone, World};
 use crate::store::{ChangesetWrite, StoreError, sql};
 
@@ -37,7 +37,7 @@ const REST_MAX: u32 = 64;
 /// Longest wait for the changeset of the task that holds the writer.
 const HOLD_MAX: Duration = Duration::from_millis(250);
 /// Events that one call prunes, so that no changeset waits long behind it.
-const PRUNE_MAX: u64 = 10_000;
+const PRUNE_MAX: u64 = 2000;
 
 /// Something to be written, and who wants to know.
 pub(super) struct WriterJob {
@@ -51,14 +51,15 @@ pub(super) enum WriterWork {
     Prune {
         keep: u64,
     },
+    Details(documents::Work),
     /// Waits for one job after all that were queued before.
     Hold,
     /// Writes what changes nothing.
     Probe,
 }
 
-/// What came of it: the events of a changeset; the length of a log; how many events were pruned; where the
-/// job of a hold goes to.
+/// What came of it: the events of a changeset; the length of a log; how many events were pruned; the bytes of
+/// documents; where the job of a hold goes to.
 #[derive(Default)]
 pub(super) struct WriterOutcome {
     pub(super) events: Vec<Event>,
@@ -328,6 +329,7 @@ fn run(connection: &Connection, work: &WriterWork) -> rusqlite::Result<Result<Wo
         WriterWork::Changeset(_) | WriterWork::Hold => Ok(0),
         WriterWork::Log(piece) => log::write(connection, piece),
         WriterWork::Prune { keep } => prune(connection, *keep),
+        WriterWork::Details(work) => documents::run(connection, work),
         WriterWork::Probe => probe(connection),
     };
     match count {

@@ -8,13 +8,14 @@ use super::scan::{inside_brackets, line_of, split_at_commas};
 use super::source::Source;
 
 /// The folders that own one subject, each with a struct of its own in its `mod.rs`.
-pub const HOUSES: [&str; 10] = [
+pub const HOUSES: [&str; 11] = [
     "kernel",
     "background",
     "catalog",
     "objects",
     "access",
     "artifacts",
+    "records",
     "runs",
     "netboot",
     "dhcp",

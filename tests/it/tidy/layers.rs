@@ -53,54 +53,53 @@ const LAYERS: &[Layer] = &[
         &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
     // 4. What every house stands on: the one caller of the store.
     layer("kernel", &["model", "store", "rate_limit"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
+    // What of the store others name, by the kernel: values, which a pure module may build.
+    layer("kernel::changeset", &["store"], PURE),
     layer("catalog::content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
-    // The houses, each with the doors it may use. A house comes after those that it sees: no circle. Of the
-    // store they name what is written and why not, and the kernel writes it.
+    // The houses, each with the doors it may use. A house comes after those that it sees: no circle. None
+    // sees the store: what they commit they name by the kernel.
     layer("background", &["kernel", "model"], HOUSE),
-    layer("catalog", &["kernel", "catalog::content", "render", "netboot::decide", "model", "store"], HOUSE),
-    layer("artifacts", &["kernel", "background", "artifacts::media", "model", "store", "rate_limit"], HOUSE),
+    layer("catalog", &["kernel", "catalog::content", "render", "netboot::decide", "model"], HOUSE),
+    layer("artifacts", &["kernel", "background", "artifacts::media", "model", "rate_limit"], HOUSE),
     layer("objects",
-        &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "model", "proto",
-            "store"],
+        &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "model", "proto"],
         HOUSE),
-    layer("access", &["kernel", "objects", "model", "store"], HOUSE),
-    layer("runs", &["kernel", "catalog", "runs::flow", "render", "model", "store"], HOUSE),
+    layer("access", &["kernel", "objects", "model"], HOUSE),
+    layer("records", &["kernel", "model", "rate_limit"], HOUSE),
+    layer("runs", &["kernel", "catalog", "records", "runs::flow", "render", "model"], HOUSE),
     layer("netboot",
-        &["kernel", "catalog", "runs", "runs::flow", "artifacts", "access", "netboot::decide", "render",
-            "model",
-            "proto", "rate_limit"],
+        &["kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access", "netboot::decide",
+            "render", "model", "proto", "rate_limit"],
         HOUSE),
     layer("dhcp",
         &["kernel", "catalog", "netboot", "objects", "dhcp::decide", "dhcp::packet", "netboot::decide",
-            "render", "model", "proto", "store", "rate_limit"],
+            "render", "model", "proto", "rate_limit"],
         HOUSE),
     // All that comes of a packet, as a value. It names what is written, and nothing is done in it.
     layer("dhcp::packet",
-        &["dhcp", "dhcp::decide", "netboot::decide", "model", "proto", "store"],
+        &["dhcp", "dhcp::decide", "netboot::decide", "kernel::changeset", "model", "proto"],
         PURE),
     // Sees all houses, and none sees it.
     layer("insight",
-        &["kernel", "catalog", "netboot", "dhcp", "dhcp::decide", "netboot::decide", "render",
-            "model",
-            "proto", "store", "rate_limit"],
+        &["kernel", "background", "catalog", "netboot", "dhcp", "dhcp::decide", "netboot::decide", "render",
+            "model", "proto", "rate_limit"],
         HOUSE),
     // Puts the houses together, for the edges that open several doors.
     layer("houses",
-        &["kernel", "background", "catalog", "objects", "access", "artifacts", "runs", "netboot", "dhcp",
-            "insight", "render"],
+        &["kernel", "background", "catalog", "objects", "access", "artifacts", "records", "runs", "netboot",
+            "dhcp", "insight", "render"],
         HOUSE),
     // All that two writers can do at once, for tests.
     layer("objects::rules::races",
-        &["objects", "houses", "houses::testing", "kernel", "runs", "model", "store"],
+        &["objects", "houses", "houses::testing", "kernel", "runs", "model"],
         HOUSE),
-    // A store and the houses on it, for tests.
+    // The houses on a store of their own, for tests.
     layer("houses::testing",
-        &["houses", "kernel", "artifacts", "catalog", "dhcp::decide", "netboot", "model", "proto", "render",
-            "store"],
+        &["houses", "kernel", "artifacts", "catalog", "dhcp::decide", "netboot", "model", "proto", "render"],
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
-        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "runs", "model",
+        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "records", "runs", "model",
             "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::houses::{Houses, testing};
-use crate::kernel::{Actor, Caller, Error};
+use crate::kernel::{Actor, Caller, Changeset, Error, EventQuery};
 use crate::model::{
     Bootenv, ClientClass, Kind, Machine, Object, Param, Profile, Reservation, Setting, Stage, Subnet, Task,
     Template, Token, Workflow,
@@ -15,7 +15,6 @@ use crate::model::{
 use crate::objects::patch::Patch;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
 use crate::runs::actions::RunAction;
-use crate::store::{Changeset, EventQuery};
 
 /// Something that a writer does.
 #[derive(Clone, Debug)]
@@ -197,8 +196,10 @@ fn caller(writer: usize) -> Caller {
 
 /// Nothing is there but what the case needs.
 async fn prepare(app: &Houses, case: &RaceCase) {
-    let all: Vec<Object> =
-        Kind::ALL.iter().flat_map(|kind| app.kernel.world().objects(*kind).collect::<Vec<_>>()).collect();
+    let all: Vec<Object> = Kind::ALL
+        .iter()
+        .flat_map(|kind| app.kernel.read(|world| world.objects(*kind).collect::<Vec<_>>()))
+        .collect();
     let clear = all.iter().fold(Changeset::default(), Changeset::delete);
     app.kernel.commit(clear).await.unwrap();
     for op in &case.before {
@@ -229,22 +230,23 @@ async fn fill(app: &Houses, kind: Kind, count: usize) {
 /// The specs of all objects, and what machines run; ids, tokens and sealed values are different each time.
 /// Runs and what they keep have nothing but such values.
 fn objects(app: &Houses) -> BTreeMap<String, Value> {
-    let world = app.kernel.world();
-    let kinds = Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Run | Kind::Content));
-    let objects = kinds.flat_map(|kind| world.objects(kind));
-    let shown = objects.map(|object| {
-        let document: Value = serde_json::from_str(&object.encode().unwrap()).unwrap();
-        let mut spec = document["spec"].clone();
-        if let Some(fields) = spec.as_object_mut() {
-            fields.remove("sha256");
-        }
-        for (_, value) in spec["params"].as_object_mut().into_iter().flatten() {
-            if value.is_object() {
-                *value = json!("sealed");
+    app.kernel.read(|world| {
+        let kinds = Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Run | Kind::Content));
+        let objects = kinds.flat_map(|kind| world.objects(kind));
+        let shown = objects.map(|object| {
+            let document: Value = serde_json::from_str(&object.encode().unwrap()).unwrap();
+            let mut spec = document["spec"].clone();
+            if let Some(fields) = spec.as_object_mut() {
+                fields.remove("sha256");
             }
-        }
-        let name = spec.get("name").or(spec.get("address")).cloned().unwrap_or_default();
-        (format!("{} {name}", object.kind()), json!([spec, document["status"]["run"]["workflow"]]))
-    });
-    shown.collect()
+            for (_, value) in spec["params"].as_object_mut().into_iter().flatten() {
+                if value.is_object() {
+                    *value = json!("sealed");
+                }
+            }
+            let name = spec.get("name").or(spec.get("address")).cloned().unwrap_or_default();
+            (format!("{} {name}", object.kind()), json!([spec, document["status"]["run"]["workflow"]]))
+        });
+        shown.collect()
+    })
 }

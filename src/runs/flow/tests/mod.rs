@@ -195,6 +195,7 @@ impl Story {
             ended_at: None,
             deadline: self.now + SignedDuration::from_secs(60),
             log_bytes: 0,
+            log_pruned_at: None,
             digest: String::new(),
         }
     }

@@ -1,0 +1,74 @@
+//! The history that is not in the world: the documents that machines were served, logs, and old events.
+
+use uuid::Uuid;
+
+use crate::kernel::{Error, Kernel};
+use crate::model::ServedDocument;
+use crate::store::{DocumentUsage, EventCut, KeptDocument, OldEvents};
+
+impl Kernel {
+    /// The oldest events, up to a cut.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn old_events(&self, cut: EventCut) -> Result<OldEvents, Error> {
+        Ok(self.store.old_events(cut).await?)
+    }
+
+    /// Records documents that were served; gives the bytes by which the kept texts grew.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn keep_documents(&self, documents: Vec<KeptDocument>) -> Result<u64, Error> {
+        Ok(self.store.keep_documents(documents).await?)
+    }
+
+    /// The documents of a run, by path and then by time.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn served_documents(&self, run: Uuid) -> Result<Vec<ServedDocument>, Error> {
+        Ok(self.store.served_documents(run).await?)
+    }
+
+    /// The compressed text with a digest, where it is kept.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn document_content(&self, digest: &str) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.store.document_content(digest.to_owned()).await?)
+    }
+
+    /// What documents there are, by run.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn document_usage(&self) -> Result<DocumentUsage, Error> {
+        Ok(self.store.document_usage().await?)
+    }
+
+    /// As [`Kernel::prune_documents`], and deletes which documents there were.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn forget_documents(&self, runs: Vec<Uuid>) -> Result<u64, Error> {
+        Ok(self.store.forget_documents(runs).await?)
+    }
+
+    /// Deletes the texts of the documents of runs; gives the bytes that are free then.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn prune_documents(&self, runs: Vec<Uuid>) -> Result<u64, Error> {
+        Ok(self.store.prune_documents(runs).await?)
+    }
+
+    /// Deletes the logs of jobs.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn prune_logs(&self, jobs: Vec<Uuid>) -> Result<(), Error> {
+        self.store.prune_logs(jobs).await?;
+        Ok(())
+    }
+}

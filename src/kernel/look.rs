@@ -1,0 +1,44 @@
+//! Finds looks at the world inside of one another, in debug builds and so in tests. The lock of the world
+//! lets no reader in before a writer that waits, so such a look could wait for ever.
+
+use std::cell::Cell;
+
+thread_local! {
+    static IS_UNDER_WAY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A look that is under way on this thread until it is dropped.
+pub(super) struct Look(());
+
+impl Look {
+    pub(super) fn begin() -> Self {
+        debug_assert!(!IS_UNDER_WAY.get(), "a look at the world inside of another one");
+        IS_UNDER_WAY.set(true);
+        Look(())
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        IS_UNDER_WAY.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::houses::testing;
+
+    #[test]
+    #[should_panic(expected = "a look at the world inside of another one")]
+    fn a_look_inside_of_another_one_is_a_fault() {
+        let app = testing::app();
+        app.kernel.read(|_| app.kernel.counts());
+    }
+
+    #[test]
+    fn a_look_may_follow_another_one() {
+        let app = testing::app();
+        let counts = app.kernel.read(|world| world.jobs.len());
+        assert_eq!(app.kernel.read(|world| world.jobs.len()), counts);
+    }
+}

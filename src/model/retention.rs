@@ -1,0 +1,102 @@
+//! How long history is kept, and what pruning comes to.
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{World, settings};
+
+/// How long details are kept that have no other bound, in the words of the settings. None is no bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    pub runs: Bounds,
+    pub jobs: Bounds,
+    pub logs: Bounds,
+    pub documents: Bounds,
+    pub events: Bounds,
+}
+
+/// Bounds on one kind of history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub days: Option<u64>,
+    /// How many are kept; of documents, how many bytes on the disk.
+    pub most: Option<u64>,
+}
+
+impl Retention {
+    /// What the settings say.
+    pub fn of(world: &World) -> Self {
+        let number = |name: &str| world.setting(name).as_u64();
+        let bounds = |days: &str, most: Option<&str>| Bounds {
+            days: number(days),
+            // A setting that cannot be read has its default.
+            most: most.and_then(|name| number(name).or_else(|| settings::default(name).as_u64())),
+        };
+        Retention {
+            runs: bounds(settings::RUNS_KEPT_DAYS, Some(settings::RUNS_KEPT_MAX)),
+            jobs: bounds(settings::JOBS_KEPT_DAYS, Some(settings::JOBS_KEPT_MAX)),
+            logs: bounds(settings::LOGS_KEPT_DAYS, None),
+            documents: bounds(settings::DOCUMENTS_KEPT_DAYS, Some(settings::DOCUMENTS_KEPT_BYTES)),
+            events: bounds(settings::EVENTS_KEPT_DAYS, Some(settings::EVENTS_KEPT_MAX)),
+        }
+    }
+}
+
+impl Bounds {
+    /// What ended before this is too old; none where age does not count.
+    pub fn cutoff(&self, now: Timestamp) -> Option<Timestamp> {
+        let hours = i64::try_from(self.days?).ok()?.checked_mul(24)?;
+        now.checked_sub(SignedDuration::from_hours(hours)).ok()
+    }
+}
+
+/// What pruning deletes of one kind of history.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PrunedKind {
+    /// `runs`, `contents`, `jobs`, `logs`, `documents` or `events`.
+    pub kind: String,
+    /// How many; of logs, of how many jobs.
+    pub count: u64,
+    /// Their size; 0 for runs and contents. Of documents the compressed texts; a text that several runs share
+    /// counts for each.
+    pub bytes: u64,
+    /// When the oldest of them ended or was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Timestamp>,
+    /// The settings that decide, with their values.
+    pub settings: std::collections::BTreeMap<String, Value>,
+}
+
+/// What pruning comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryPruneReport {
+    /// Whether nothing was deleted: this is what would go.
+    pub dry_run: bool,
+    /// Whether nothing that is due is left. Ask again where it is false.
+    pub complete: bool,
+    pub items: Vec<PrunedKind>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_counted_back_from_now_and_without_them_age_does_not_count() {
+        let now: Timestamp = "2026-03-31T12:00:00Z".parse().unwrap();
+        let bounds = Bounds { days: Some(30), most: None };
+        assert_eq!(bounds.cutoff(now), Some("2026-03-01T12:00:00Z".parse().unwrap()));
+        assert_eq!(Bounds { days: None, ..bounds }.cutoff(now), None);
+    }
+
+    #[test]
+    fn a_fresh_server_has_bounds_on_numbers_and_none_on_age() {
+        let retention = Retention::of(&World::default());
+        assert_eq!(retention.events, Bounds { days: None, most: Some(2_000_000) });
+        assert_eq!(retention.jobs, Bounds { days: None, most: Some(50_000) });
+        assert_eq!(retention.logs, Bounds { days: None, most: None });
+        assert_eq!(retention.documents.most, Some(1 << 30));
+    }
+}

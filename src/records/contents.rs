@@ -1,0 +1,63 @@
+//! The content that runs keep. A piece goes when no run that stays names it.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use crate::kernel::{Changeset, ChangesetRead, Error, STALE_RETRIES_MAX, StoreError};
+use crate::model::{Content, Noun, Run, Stored, World};
+use crate::records::Records;
+
+/// Most pieces that are deleted in one changeset.
+const DELETED_AT_ONCE_MAX: usize = 256;
+
+impl Records {
+    /// Deletes content that no run needs. A run that begins meanwhile may need it: then it is looked at anew.
+    pub(super) async fn delete_contents(&self) -> Result<(), Error> {
+        let none = HashSet::new();
+        for attempt in 0..STALE_RETRIES_MAX {
+            if self.kernel.read(|world| unneeded(world, &none)).is_empty() {
+                return Ok(());
+            }
+            let hold = self.kernel.hold_for(attempt).await?;
+            let changeset = self.kernel.read(|world| {
+                let read = ChangesetRead::Table { kind: Run::KIND, generation: world.generation(Run::KIND) };
+                let pieces = unneeded(world, &none).into_iter().take(DELETED_AT_ONCE_MAX);
+                let changeset = Changeset::default().with_reads([read]);
+                pieces.map(Content::object).fold(changeset, |changeset, piece| changeset.delete(&piece))
+            });
+            match self.kernel.commit_with(hold, changeset).await {
+                Ok(_) | Err(StoreError::Stale { .. }) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+        // Another round will come.
+        Ok(())
+    }
+}
+
+/// Content that no run names, itself or through another piece, but for those runs that go. What names others
+/// goes before them, so that what is stored of a set is stored whole.
+pub(super) fn unneeded(world: &World, going: &HashSet<String>) -> Vec<Arc<Stored<Content>>> {
+    let mut needed: BTreeSet<&str> = BTreeSet::new();
+    let runs = world.runs.iter().filter(|run| !going.contains(&run.key)).map(|run| &run.spec);
+    let mut open: Vec<&str> = runs
+        .flat_map(|run| run.content.iter().chain(&run.values).chain(run.former_content.iter()))
+        .map(String::as_str)
+        .collect();
+    // Each digest is gone through once.
+    while let Some(digest) = open.pop() {
+        if needed.insert(digest)
+            && let Some(piece) = world.contents.get(digest)
+        {
+            open.extend(piece.spec.named());
+        }
+    }
+    let mut unneeded: Vec<_> =
+        world.contents.iter().filter(|piece| !needed.contains(piece.key.as_str())).cloned().collect();
+    unneeded.sort_by_key(|piece| match piece.spec {
+        Content::Set(_) => 0,
+        Content::Templates(_) => 1,
+        _ => 2,
+    });
+    unneeded
+}

@@ -1,0 +1,54 @@
+//! What is remembered of what happened: the documents that machines were served under their runs, and how
+//! long history is kept.
+//!
+//! [`Records::keep`] takes a document when it is served, and never waits; [`Records::run`] writes what was
+//! taken. [`Records::prune`] deletes what is older than the settings allow, and says what that is. What
+//! happens to a run is left to `runs`.
+
+mod contents;
+pub mod documents;
+pub mod pruning;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::mpsc;
+
+use crate::kernel::Kernel;
+use documents::{Counters, Memory, Served};
+
+/// Most documents that wait to be written. Beyond it they are not kept, and counted.
+const QUEUE_MAX: usize = 1024;
+
+/// The documents of runs, and the bounds of history.
+pub struct Records {
+    kernel: Arc<Kernel>,
+    queue: mpsc::Sender<Served>,
+    /// The other end of the queue, until [`Records::run`] takes it.
+    queued: Mutex<Option<mpsc::Receiver<Served>>>,
+    memory: Memory,
+    pub counters: Counters,
+    /// One round of pruning at a time.
+    pruning: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Records")
+    }
+}
+
+impl Records {
+    pub fn new(kernel: Arc<Kernel>) -> Arc<Self> {
+        let (queue, queued) = mpsc::channel(QUEUE_MAX);
+        Arc::new(Records {
+            kernel,
+            queue,
+            queued: Mutex::new(Some(queued)),
+            memory: Memory::default(),
+            counters: Counters::default(),
+            pruning: tokio::sync::Mutex::default(),
+        })
+    }
+}

@@ -1,0 +1,333 @@
+//! Deletes history that is older than the settings allow: runs with the content that they kept, jobs, the
+//! logs of jobs, the texts of served documents, events. What would go is found in the same way as what goes.
+//!
+//! What the present run of a machine refers to stays, whatever its age: its jobs, their logs, its documents.
+//! A job that has not ended stays too. Work is done in bounded pieces, each a transaction of its own, so that
+//! nothing else waits long.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::kernel::{Caller, Changeset, Error, EventCut, OldEvents, RunDocuments};
+use crate::model::event::ServerPruned;
+use crate::model::{
+    Bounds, Content, HasTable, HistoryPruneReport, Job, Machine, Noun, PrunedKind, Retention, Run, Stored,
+    Table, World, settings,
+};
+use crate::records::{Records, contents};
+
+/// Objects that one look at the world goes through.
+const SCANNED_AT_ONCE_MAX: usize = 4096;
+/// Jobs of one transaction, and runs whose documents are.
+const JOBS_AT_ONCE_MAX: usize = 128;
+const RUNS_AT_ONCE_MAX: usize = 16;
+/// Transactions of one kind of history in one round. What is left goes in the next.
+const PIECES_MAX: usize = 256;
+
+/// Whether pruning deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It only says what would go.
+    DryRun,
+    Delete,
+}
+
+/// What is due, oldest first.
+#[derive(Debug, Default)]
+struct Due {
+    runs: Vec<Arc<Stored<Run>>>,
+    /// Content that no run needs when those have gone.
+    contents: Vec<Arc<Stored<Content>>>,
+    jobs: Vec<Arc<Stored<Job>>>,
+    /// Jobs that stay without their logs.
+    logs: Vec<Arc<Stored<Job>>>,
+    documents: Vec<RunDocuments>,
+    events: OldEvents,
+}
+
+impl Records {
+    /// Deletes what is due, or says what would go. Where much is due the report is not `complete`, and the
+    /// next call goes on.
+    ///
+    /// # Errors
+    /// What the store says; what was deleted before stays deleted.
+    pub async fn prune(&self, caller: &Caller, mode: Mode) -> Result<HistoryPruneReport, Error> {
+        let _one_at_a_time = self.pruning.lock().await;
+        let due = self.due(caller.now).await?;
+        let items = self.kernel.read(|world| report(&due, world));
+        if mode == Mode::DryRun {
+            return Ok(HistoryPruneReport { dry_run: true, complete: true, items });
+        }
+        let complete = self.delete_due(caller, &due).await?;
+        let all: u64 = items.iter().map(|row| row.count).sum();
+        if all > 0 {
+            self.counters.pruned.fetch_add(all, Ordering::Relaxed);
+            let count = |kind: &str| items.iter().find(|row| row.kind == kind).map_or(0, |row| row.count);
+            let pruned = ServerPruned {
+                runs: count("runs"),
+                contents: count("contents"),
+                jobs: count("jobs"),
+                logs: count("logs"),
+                documents: count("documents"),
+                events: count("events"),
+            };
+            self.kernel.commit(Changeset::default().event(caller.event(pruned))).await?;
+        }
+        Ok(HistoryPruneReport { dry_run: false, complete, items })
+    }
+
+    async fn due(&self, now: Timestamp) -> Result<Due, Error> {
+        let retention = self.kernel.read(Retention::of);
+        let cut =
+            EventCut { keep: retention.events.most.unwrap_or(u64::MAX), since: retention.events.cutoff(now) };
+        let events = self.kernel.old_events(cut).await?;
+        let usage = self.kernel.document_usage().await?;
+        let (ended_runs, ended) = (self.ended_runs(), self.ended_jobs());
+        // Looked up last: a run that is seen above is present still, or was superseded.
+        let present = self.present_runs();
+        let excess = excess_of(self.kernel.read(|world| world.runs.len()), retention.runs);
+        let runs = due_runs(ended_runs, &present, retention.runs.cutoff(now), excess);
+        let going: HashSet<String> = runs.iter().map(|run| run.key.clone()).collect();
+        let contents = self.kernel.read(|world| contents::unneeded(world, &going));
+        let excess = retention.documents.most.map_or(0, |most| usage.kept_bytes.saturating_sub(most));
+        let documents = due_documents(usage.runs, &present, retention.documents.cutoff(now), excess);
+        let excess = excess_of(self.kernel.read(|world| world.jobs.len()), retention.jobs);
+        // What is left of a run goes with it.
+        let (of_runs, ended): (Vec<_>, Vec<_>) =
+            ended.into_iter().partition(|job| going.contains(&job.spec.run.to_string()));
+        let excess = excess.saturating_sub(of_runs.len());
+        let (mut jobs, rest) = due_jobs(ended, &present, retention.jobs.cutoff(now), excess);
+        jobs.extend(of_runs);
+        let old_log = retention.logs.cutoff(now);
+        let logs = rest
+            .into_iter()
+            .filter(|job: &Arc<Stored<Job>>| {
+                job.spec.log_bytes > 0
+                    && old_log.is_some_and(|cutoff| ended_at(job) < cutoff)
+                    && !present.contains(&job.spec.run)
+            })
+            .collect();
+        Ok(Due { runs, contents, jobs, logs, documents, events })
+    }
+
+    /// Whether nothing is left of it.
+    async fn delete_due(&self, caller: &Caller, due: &Due) -> Result<bool, Error> {
+        for jobs in due.jobs.chunks(JOBS_AT_ONCE_MAX).take(PIECES_MAX) {
+            let objects = jobs.iter().map(|job| Job::object(Arc::clone(job)));
+            let changeset = objects.fold(Changeset::default(), |changeset, job| changeset.delete(&job));
+            self.kernel.commit(changeset).await?;
+        }
+        for jobs in due.logs.chunks(JOBS_AT_ONCE_MAX).take(PIECES_MAX) {
+            self.kernel.prune_logs(jobs.iter().filter_map(|job| job.key.parse().ok()).collect()).await?;
+            let without = jobs.iter().fold(Changeset::default(), |changeset, job| {
+                let mut next = job.next(caller.now);
+                (next.spec.log_bytes, next.spec.log_pruned_at) = (0, Some(caller.now));
+                changeset.update(Job::object(Arc::new(next)))
+            });
+            self.kernel.commit(without).await?;
+        }
+        for runs in due.documents.chunks(RUNS_AT_ONCE_MAX).take(PIECES_MAX) {
+            self.delete_documents(runs).await?;
+        }
+        for runs in due.runs.chunks(RUNS_AT_ONCE_MAX).take(PIECES_MAX) {
+            let ids = runs.iter().filter_map(|run| run.key.parse().ok()).collect();
+            let freed = self.kernel.forget_documents(ids).await?;
+            self.count_kept(|bytes| bytes.saturating_sub(freed));
+            let objects = runs.iter().map(|run| Run::object(Arc::clone(run)));
+            let changeset = objects.fold(Changeset::default(), |changeset, run| changeset.delete(&run));
+            self.kernel.commit(changeset).await?;
+        }
+        self.delete_contents().await?;
+        let mut pieces = 0;
+        while due.events.count > 0
+            && pieces < PIECES_MAX
+            && self.kernel.prune_events(due.events.newer).await? > 0
+        {
+            pieces += 1;
+        }
+        let is_whole = |count: usize, at_once: usize| count <= at_once * PIECES_MAX;
+        Ok(is_whole(due.runs.len(), RUNS_AT_ONCE_MAX)
+            && is_whole(due.jobs.len(), JOBS_AT_ONCE_MAX)
+            && is_whole(due.logs.len(), JOBS_AT_ONCE_MAX)
+            && is_whole(due.documents.len(), RUNS_AT_ONCE_MAX)
+            && pieces < PIECES_MAX)
+    }
+
+    async fn delete_documents(&self, runs: &[RunDocuments]) -> Result<(), Error> {
+        let freed = self.kernel.prune_documents(runs.iter().map(|run| run.run).collect()).await?;
+        self.count_kept(|bytes| bytes.saturating_sub(freed));
+        Ok(())
+    }
+
+    /// Deletes the documents of the oldest runs until texts of so many bytes fit below the bound.
+    pub(super) async fn make_room(&self, new: u64) -> Result<(), Error> {
+        let most = self.setting(settings::DOCUMENTS_KEPT_BYTES);
+        let usage = self.kernel.document_usage().await?;
+        let present = self.present_runs();
+        self.count_kept(|_| usage.kept_bytes);
+        // A tenth more than is needed: the next document does not begin all this again.
+        let wanted = new.saturating_add(most / 10);
+        let excess = usage.kept_bytes.saturating_add(wanted).saturating_sub(most);
+        let old = due_documents(usage.runs, &present, None, excess);
+        for runs in old.chunks(RUNS_AT_ONCE_MAX).take(PIECES_MAX) {
+            self.delete_documents(runs).await?;
+        }
+        Ok(())
+    }
+
+    fn ended_runs(&self) -> Vec<Arc<Stored<Run>>> {
+        let mut ended = Vec::new();
+        self.scan::<Run>(|run| {
+            if !run.spec.is_open() {
+                ended.push(Arc::clone(run));
+            }
+        });
+        ended
+    }
+
+    fn ended_jobs(&self) -> Vec<Arc<Stored<Job>>> {
+        let mut ended = Vec::new();
+        self.scan::<Job>(|job| {
+            if !job.spec.state.is_open() {
+                ended.push(Arc::clone(job));
+            }
+        });
+        ended
+    }
+
+    /// The runs that machines are in, or were in last.
+    fn present_runs(&self) -> HashSet<Uuid> {
+        let mut present = HashSet::new();
+        self.scan::<Machine>(|machine| present.extend(machine.status.run.as_ref().map(|run| run.id)));
+        present
+    }
+
+    /// Goes through all objects of a kind, in the order of keys, and lets others at the world in between.
+    fn scan<T: Noun>(&self, mut look: impl FnMut(&Arc<Stored<T>>))
+    where
+        World: HasTable<T>,
+    {
+        let mut after = String::new();
+        loop {
+            let has_more = self.kernel.read(|world| {
+                let table: &Table<T> = world.table();
+                let mut seen = 0;
+                let mut last = None;
+                for row in table.after(&after).take(SCANNED_AT_ONCE_MAX) {
+                    look(row);
+                    (seen, last) = (seen + 1, Some(row));
+                }
+                let last = last.filter(|_| seen == SCANNED_AT_ONCE_MAX);
+                last.map(|row| after.clone_from(&row.key)).is_some()
+            });
+            if !has_more {
+                return;
+            }
+        }
+    }
+}
+
+/// How many there are beyond the bound.
+fn excess_of(total: usize, bounds: Bounds) -> usize {
+    let most = bounds.most.and_then(|most| usize::try_from(most).ok());
+    most.map_or(0, |most| total.saturating_sub(most))
+}
+
+fn ended_at(job: &Stored<Job>) -> Timestamp {
+    job.spec.ended_at.unwrap_or(job.updated_at)
+}
+
+/// Runs that go: those that ended before the cutoff, and the first `excess` of all. The keys of runs are in
+/// the order in which they began.
+fn due_runs(
+    ended: Vec<Arc<Stored<Run>>>,
+    present: &HashSet<Uuid>,
+    cutoff: Option<Timestamp>,
+    mut excess: usize,
+) -> Vec<Arc<Stored<Run>>> {
+    ended
+        .into_iter()
+        .filter(|run: &Arc<Stored<Run>>| {
+            let is_present = run.key.parse().is_ok_and(|id| present.contains(&id));
+            let is_old = cutoff.is_some_and(|cutoff| run_ended_at(run) < cutoff);
+            let goes = !is_present && (excess > 0 || is_old);
+            excess -= usize::from(goes && excess > 0);
+            goes
+        })
+        .collect()
+}
+
+fn run_ended_at(run: &Stored<Run>) -> Timestamp {
+    run.spec.ended_at.unwrap_or(run.updated_at)
+}
+
+/// Jobs that go, and the rest: those that ended before the cutoff, and the first `excess` of all. The keys of
+/// jobs are in the order in which they were made.
+fn due_jobs(
+    ended: Vec<Arc<Stored<Job>>>,
+    present: &HashSet<Uuid>,
+    cutoff: Option<Timestamp>,
+    mut excess: usize,
+) -> (Vec<Arc<Stored<Job>>>, Vec<Arc<Stored<Job>>>) {
+    ended.into_iter().partition(|job| {
+        let is_old = cutoff.is_some_and(|cutoff| ended_at(job) < cutoff);
+        let goes = !present.contains(&job.spec.run) && (excess > 0 || is_old);
+        excess -= usize::from(goes && excess > 0);
+        goes
+    })
+}
+
+/// Runs whose documents go: those that were served nothing since the cutoff, and the oldest until `excess`
+/// bytes are free.
+fn due_documents(
+    runs: Vec<RunDocuments>,
+    present: &HashSet<Uuid>,
+    cutoff: Option<Timestamp>,
+    mut excess: u64,
+) -> Vec<RunDocuments> {
+    runs.into_iter()
+        .filter(|run: &RunDocuments| {
+            let is_old = cutoff.is_some_and(|cutoff| run.last_at < cutoff);
+            let goes = !present.contains(&run.run) && (excess > 0 || is_old);
+            if goes {
+                excess = excess.saturating_sub(run.kept_bytes);
+            }
+            goes
+        })
+        .collect()
+}
+
+fn report(due: &Due, world: &World) -> Vec<PrunedKind> {
+    let of_jobs = |jobs: &[Arc<Stored<Job>>]| {
+        let oldest = jobs.iter().map(|job| ended_at(job)).min();
+        (jobs.len() as u64, jobs.iter().map(|job| job.spec.log_bytes).sum(), oldest)
+    };
+    let documents = (
+        due.documents.iter().map(|run| run.count).sum(),
+        due.documents.iter().map(|run| run.kept_bytes).sum(),
+        due.documents.iter().map(|run| run.first_at).min(),
+    );
+    let events = (due.events.count, due.events.bytes, due.events.oldest);
+    let runs = (due.runs.len() as u64, 0, due.runs.iter().map(|run| run_ended_at(run)).min());
+    let contents = (due.contents.len() as u64, 0, due.contents.iter().map(|piece| piece.created_at).min());
+    [
+        ("runs", runs, &[settings::RUNS_KEPT_DAYS, settings::RUNS_KEPT_MAX][..]),
+        ("contents", contents, &[]),
+        ("jobs", of_jobs(&due.jobs), &[settings::JOBS_KEPT_DAYS, settings::JOBS_KEPT_MAX]),
+        ("logs", of_jobs(&due.logs), &[settings::LOGS_KEPT_DAYS]),
+        ("documents", documents, &[settings::DOCUMENTS_KEPT_DAYS, settings::DOCUMENTS_KEPT_BYTES]),
+        ("events", events, &[settings::EVENTS_KEPT_DAYS, settings::EVENTS_KEPT_MAX]),
+    ]
+    .into_iter()
+    .map(|(kind, (count, bytes, oldest), names)| {
+        let settings: BTreeMap<String, Value> =
+            names.iter().map(|name: &&str| ((*name).to_owned(), world.setting(name))).collect();
+        PrunedKind { kind: kind.to_owned(), count, bytes, oldest, settings }
+    })
+    .collect()
+}
